@@ -1,0 +1,40 @@
+//! What a worker counts.
+
+/// Counters of one worker, since it started unless a field says otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Rooms with at least one peer, at the moment.
+    pub rooms: u64,
+    /// Peers, at the moment.
+    pub peers: u64,
+    /// Peers whose ICE and DTLS are up, at the moment.
+    pub connected_peers: u64,
+    /// RTP packets received and authenticated.
+    pub rtp_received: u64,
+    /// Bytes of those, with headers, before decryption.
+    pub rtp_received_bytes: u64,
+    /// RTP packets sent.
+    pub rtp_sent: u64,
+    /// Bytes of those, with headers, after encryption.
+    pub rtp_sent_bytes: u64,
+    /// RTCP packets received and authenticated.
+    pub rtcp_received: u64,
+    /// RTCP packets sent.
+    pub rtcp_sent: u64,
+    /// Picture Loss Indications sent to publishers.
+    pub pli_sent: u64,
+    /// Picture Loss Indications and Full Intra Requests received from subscribers.
+    pub pli_received: u64,
+    /// Datagrams dropped because no protocol of RFC 7983 starts with their first byte.
+    pub dropped_unknown: u64,
+    /// Datagrams dropped because they came from an address that no ICE check validated.
+    pub dropped_unvalidated: u64,
+    /// STUN messages dropped: malformed, for no known peer, or with a wrong MESSAGE-INTEGRITY.
+    pub dropped_stun: u64,
+    /// SRTP and SRTCP packets dropped: malformed, replayed, or with a wrong authentication tag.
+    pub dropped_srtp: u64,
+    /// RTP packets dropped because their SSRC or payload type was not negotiated.
+    pub dropped_unnegotiated: u64,
+    /// Datagrams that the socket refused to send (full buffer, unreachable network).
+    pub send_refused: u64,
+}
