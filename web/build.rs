@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::{env, fs};
+use std::{fs, time};
 
 /// The oldest Node.js that the build tools run on.
 const NODE: (u32, u32) = (20, 19);
@@ -17,10 +17,14 @@ const SOURCES: [&str; 6] = [
     "vite.config.ts",
 ];
 
+/// The page, among what the build makes.
+const PAGE: &str = "dist/index.html";
+
 fn main() -> ExitCode {
     for source in SOURCES {
-        println!("cargo:rerun-if-changed={source}");
+        println!("cargo::rerun-if-changed={source}");
     }
+    println!("cargo::rerun-if-changed={PAGE}");
     let built = check_node()
         .and_then(|()| install_packages())
         .and_then(|()| build_client());
@@ -28,7 +32,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             println!(
-                "cargo:error=Madang's web client is built with Node.js {}.{} or newer and its npm; {why}",
+                "cargo::error=Madang's web client is built with Node.js {}.{} or newer and its npm; {why}",
                 NODE.0, NODE.1
             );
             ExitCode::FAILURE
@@ -67,15 +71,12 @@ fn install_packages() -> Result<(), String> {
 }
 
 fn build_client() -> Result<(), String> {
-    let out_dir = env::var("OUT_DIR").map_err(|error| format!("OUT_DIR: {error}"))?;
-    npm(&[
-        "run",
-        "build",
-        "--",
-        "--outDir",
-        &format!("{out_dir}/client"),
-        "--emptyOutDir",
-    ])
+    npm(&["run", "build"])?;
+    // Cargo builds again when this file is missing. It compares times with the moment the build began, so a file
+    // that the build writes has to look old, or every build would be followed by another.
+    fs::File::open(PAGE)
+        .and_then(|page| page.set_modified(time::UNIX_EPOCH))
+        .map_err(|error| format!("{PAGE}: {error}"))
 }
 
 fn npm(arguments: &[&str]) -> Result<(), String> {

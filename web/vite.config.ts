@@ -3,6 +3,8 @@ import { defineConfig } from "vite";
 export default defineConfig({
   root: "client",
   build: {
+    outDir: "../dist",
+    emptyOutDir: true,
     target: "es2022",
     // A page without inlined data: URLs keeps the content security policy short.
     assetsInlineLimit: 0,

@@ -4,7 +4,7 @@
 //! `cargo build` makes server and page together; this crate embeds the result and hands it out by path:
 //!
 //! ```text
-//! web/client/*.ts ── npm run build ──► OUT_DIR/client ── rust-embed ──► asset("index.html")
+//! web/client/*.ts ── npm run build ──► web/dist ── rust-embed ──► asset("index.html")
 //! ```
 //!
 //! It knows no HTTP: which path shows which asset (`/` and `/rooms/*` show `index.html`) and how caching headers are
@@ -45,7 +45,7 @@ pub fn paths() -> impl Iterator<Item = Cow<'static, str>> {
 }
 
 #[derive(RustEmbed)]
-#[folder = "$OUT_DIR/client"]
+#[folder = "dist"]
 struct Client;
 
 /// Where Vite puts the files that it names by their content.
