@@ -1,0 +1,204 @@
+//! STOMP frames and the versions of the protocol.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::Headers;
+
+/// A version of STOMP. They differ in what is escaped in headers, see [`crate::encode`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// Nothing is escaped; header names and values are trimmed.
+    V1_0,
+    /// Line feed, colon and backslash are escaped.
+    V1_1,
+    /// Carriage return, line feed, colon and backslash are escaped.
+    V1_2,
+}
+
+impl Version {
+    /// All versions, the best first.
+    pub const ALL: [Version; 3] = [Version::V1_2, Version::V1_1, Version::V1_0];
+
+    /// The best version of an `accept-version` header; a client that sends none speaks 1.0 (STOMP 1.2, "Protocol
+    /// Negotiation"). `None` when there is no common one.
+    pub fn negotiate(accept_version: Option<&str>) -> Option<Version> {
+        let Some(accepted) = accept_version else {
+            return Some(Version::V1_0);
+        };
+        let speaks = |version: &Version| accepted.split(',').any(|v| v.trim() == version.as_str());
+        Version::ALL.into_iter().find(speaks)
+    }
+
+    /// The version of a WebSocket subprotocol's name, as `v12.stomp`.
+    pub fn from_subprotocol(name: &str) -> Option<Version> {
+        Version::ALL
+            .into_iter()
+            .find(|version| version.subprotocol() == name)
+    }
+
+    /// The WebSocket subprotocol's name, as `v12.stomp`.
+    pub fn subprotocol(self) -> &'static str {
+        match self {
+            Version::V1_0 => "v10.stomp",
+            Version::V1_1 => "v11.stomp",
+            Version::V1_2 => "v12.stomp",
+        }
+    }
+
+    /// As in the headers `version` and `accept-version`: `1.2`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Version::V1_0 => "1.0",
+            Version::V1_1 => "1.1",
+            Version::V1_2 => "1.2",
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+macro_rules! commands {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// The first line of a frame.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Command {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Command {
+            /// All commands.
+            pub const ALL: &[Command] = &[$(Command::$name,)*];
+
+            /// As it stands in a frame.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Command::$name => $text,)*
+                }
+            }
+
+            /// The command of that exact text.
+            pub fn parse(text: &[u8]) -> Option<Command> {
+                Command::ALL.iter().copied().find(|c| c.as_str().as_bytes() == text)
+            }
+        }
+    };
+}
+
+commands! {
+    /// Client: opens the session.
+    Connect = "CONNECT",
+    /// Client: the same as CONNECT (since 1.1).
+    Stomp = "STOMP",
+    /// Client: sends to a destination.
+    Send = "SEND",
+    /// Client: wants what is sent to a destination.
+    Subscribe = "SUBSCRIBE",
+    /// Client: wants it no more.
+    Unsubscribe = "UNSUBSCRIBE",
+    /// Client: has processed a message.
+    Ack = "ACK",
+    /// Client: could not process a message (since 1.1).
+    Nack = "NACK",
+    /// Client: opens a transaction.
+    Begin = "BEGIN",
+    /// Client: carries a transaction out.
+    Commit = "COMMIT",
+    /// Client: drops a transaction.
+    Abort = "ABORT",
+    /// Client: ends the session.
+    Disconnect = "DISCONNECT",
+    /// Server: the session is open.
+    Connected = "CONNECTED",
+    /// Server: what came to a subscribed destination.
+    Message = "MESSAGE",
+    /// Server: a frame with `receipt` has been processed.
+    Receipt = "RECEIPT",
+    /// Server: the session ends, and why.
+    Error = "ERROR",
+}
+
+impl Command {
+    /// Whether such a frame may have a body (STOMP 1.2, "Body").
+    pub fn may_have_body(self) -> bool {
+        matches!(self, Command::Send | Command::Message | Command::Error)
+    }
+
+    /// Whether headers of such a frame are escaped (in versions that do). CONNECT and CONNECTED are not, so that
+    /// 1.0 peers understand them; STOMP stands for CONNECT.
+    pub fn escapes_headers(self) -> bool {
+        !matches!(self, Command::Connect | Command::Stomp | Command::Connected)
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One frame. Headers are held unescaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What it is for.
+    pub command: Command,
+    /// Its headers.
+    pub headers: Headers,
+    /// Its body; empty for commands that have none.
+    pub body: Bytes,
+}
+
+impl Frame {
+    /// A frame without headers and body.
+    pub fn new(command: Command) -> Frame {
+        Frame {
+            command,
+            headers: Headers::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    /// The frame with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: impl Into<String>) -> Frame {
+        self.headers.push(name, value);
+        self
+    }
+
+    /// The frame with this body.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Frame {
+        self.body = body.into();
+        self
+    }
+
+    /// The value of a header; of repeated ones, the first.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_common_version_is_chosen() {
+        assert_eq!(Version::negotiate(Some("1.0,1.1,1.2")), Some(Version::V1_2));
+        assert_eq!(Version::negotiate(Some("1.1, 1.0")), Some(Version::V1_1));
+        assert_eq!(Version::negotiate(Some("2.0")), None);
+        assert_eq!(Version::negotiate(None), Some(Version::V1_0));
+    }
+
+    #[test]
+    fn commands_are_case_sensitive() {
+        assert_eq!(Command::parse(b"SEND"), Some(Command::Send));
+        assert_eq!(Command::parse(b"send"), None);
+        assert_eq!(Command::parse(b""), None);
+    }
+}

@@ -1,0 +1,62 @@
+//! The `heart-beat` header.
+
+use std::fmt;
+
+/// What one side says about heart-beats in CONNECT or CONNECTED (STOMP 1.2, "Heart-beating").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeartBeat {
+    /// It can send one at least every so many milliseconds; 0 = it can't.
+    pub can_send_ms: u32,
+    /// It wants one at least every so many milliseconds; 0 = it doesn't.
+    pub wants_ms: u32,
+}
+
+impl HeartBeat {
+    /// Parses `<can send>,<wants>`. `None` when it is not that.
+    pub fn parse(value: &str) -> Option<HeartBeat> {
+        let (can_send, wants) = value.split_once(',')?;
+        let number = |text: &str| text.trim().parse::<u32>().ok();
+        Some(HeartBeat {
+            can_send_ms: number(can_send)?,
+            wants_ms: number(wants)?,
+        })
+    }
+
+    /// The interval in milliseconds at which this side sends to `other`; `None` when no heart-beats are sent.
+    pub fn interval_to(self, other: HeartBeat) -> Option<u32> {
+        if self.can_send_ms == 0 || other.wants_ms == 0 {
+            return None;
+        }
+        Some(self.can_send_ms.max(other.wants_ms))
+    }
+}
+
+impl fmt::Display for HeartBeat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{}", self.can_send_ms, self.wants_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_are_the_slower_of_both() {
+        let client = HeartBeat::parse("4000,10000").unwrap();
+        let server = HeartBeat {
+            can_send_ms: 15000,
+            wants_ms: 0,
+        };
+
+        assert_eq!(server.interval_to(client), Some(15000));
+        assert_eq!(client.interval_to(server), None);
+    }
+
+    #[test]
+    fn anything_but_two_numbers_is_refused() {
+        for text in ["", "1", "a,b", "1,2,3", "-1,0", "99999999999,1"] {
+            assert_eq!(HeartBeat::parse(text), None, "{text}");
+        }
+    }
+}
