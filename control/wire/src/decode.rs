@@ -445,7 +445,13 @@ fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-fn unknown_command(line: &[u8]) -> DecodeError {
-    let start = &line[..line.len().min(MAX_COMMAND_LINE)];
-    DecodeError::UnknownCommand(String::from_utf8_lossy(start).into_owned())
+/// Names what stood in place of a command: up to the line's end or a NUL, however the stream was cut.
+fn unknown_command(bytes: &[u8]) -> DecodeError {
+    let start = &bytes[..bytes.len().min(MAX_COMMAND_LINE)];
+    let end = start
+        .iter()
+        .position(|byte| matches!(byte, 0 | b'\n'))
+        .unwrap_or(start.len());
+    let line = without_return(&start[..end]);
+    DecodeError::UnknownCommand(String::from_utf8_lossy(line).into_owned())
 }
