@@ -1,0 +1,90 @@
+//! What a receiver knows of one RTP stream: where its sequence numbers are, and what was opened.
+
+use super::replay::ReplayWindow;
+
+/// The receiving state of one SSRC: rollover counter and replay window of 1024 packets.
+///
+/// For an SSRC that is not known yet, try with a fresh one and keep it only when the packet opens.
+/// That takes the rollover counter to be zero. It is, as browsers choose their first sequence number
+/// in the lower half, far from the rollover.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RtpStream {
+    window: ReplayWindow,
+    last_opened: u64,
+}
+
+impl RtpStream {
+    /// The 48-bit index (rollover counter and sequence number) of the packet opened last, which need
+    /// not be the highest; 0 before the first.
+    pub(crate) fn last_opened(&self) -> u64 {
+        self.last_opened
+    }
+
+    /// RFC 3711 §3.3.1: the index that is meant by `sequence_number`, judged from the highest opened
+    /// one. `None` when it would lie ahead of the stream's beginning or behind its last index.
+    pub(super) fn index_of(&self, sequence_number: u16) -> Option<u64> {
+        const HALF: u16 = 0x8000;
+        let Some(highest) = self.window.highest() else {
+            return Some(sequence_number.into());
+        };
+        let (roc, last) = ((highest >> 16) as u32, highest as u16);
+        let roc = if last < HALF && sequence_number.saturating_sub(last) > HALF {
+            roc.checked_sub(1)?
+        } else if last >= HALF && last - HALF > sequence_number {
+            roc.checked_add(1)?
+        } else {
+            roc
+        };
+        Some(u64::from(roc) << 16 | u64::from(sequence_number))
+    }
+
+    /// Neither opened before, nor too old to tell.
+    pub(super) fn is_new(&self, index: u64) -> bool {
+        self.window.is_new(index)
+    }
+
+    /// The packet with this index proved authentic.
+    pub(super) fn mark_opened(&mut self, index: u64) {
+        self.window.mark(index);
+        self.last_opened = index;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_first_packet_has_rollover_counter_zero() {
+        assert_eq!(RtpStream::default().index_of(0xfff0), Some(0xfff0));
+    }
+
+    #[test]
+    fn nothing_lies_ahead_of_the_beginning() {
+        assert_eq!(stream_at(3).index_of(0xffff), None);
+    }
+
+    #[test]
+    fn nothing_lies_behind_the_last_index() {
+        assert_eq!(stream_at((1 << 48) - 1).index_of(0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn an_index_near_the_highest_is_found(
+            highest in 0x1_0000_u64..1 << 47,
+            distance in -0x7fff_i64..0x8000,
+        ) {
+            let index = highest.wrapping_add_signed(distance);
+            prop_assert_eq!(stream_at(highest).index_of(index as u16), Some(index));
+        }
+    }
+
+    fn stream_at(index: u64) -> RtpStream {
+        let mut stream = RtpStream::default();
+        stream.mark_opened(index);
+        stream
+    }
+}
