@@ -1,7 +1,5 @@
 //! Properties over random frames and random bytes.
 
-#![expect(clippy::unwrap_used, reason = "a failing test panics")]
-
 use madang_wire::{
     Command, Decoded, Decoder, Destination, Frame, Limits, Pattern, Prefixes, Request, RoomName,
     Version, encode,
