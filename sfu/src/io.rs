@@ -1,54 +1,41 @@
 //! Threads, sockets and clocks: the shell around the sans-IO worker.
+//!
+//! [`Engine::start`] binds one UDP socket per worker and gives each a thread of its own. A [`Handle`] talks to them over
+//! bounded queues. A room always lives on the worker that its number gives; a peer on that of its room.
 
-use std::net::SocketAddr;
+mod socket;
+mod thread;
 
-use tokio::sync::mpsc;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
-use crate::{Answer, Mid, OfferError, PeerId, RoomId, Source, Stats};
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::dtls::Identity;
+use crate::{Answer, Event, Mid, OfferError, PeerId, RoomId, Source, Stats};
+use socket::MediaSocket;
+use thread::Thread;
+
+/// Commands that wait for a worker; beyond, the sender waits.
+const COMMANDS: usize = 1024;
+/// Relayed datagrams that wait for a worker; beyond, they are dropped, as a network would.
+const RELAYED: usize = 4096;
+/// Events that wait for the caller; beyond, they wait in the worker.
+const EVENTS: usize = 4096;
 
 /// How the engine runs.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the first worker listens (UDP); worker n takes the port plus n. Port 0 lets the system choose for each.
+    /// Where the first worker listens (UDP); worker n takes the port plus n. With port 0 the system chooses each one's.
     pub listen: SocketAddr,
-    /// The address that goes into host candidates in place of `listen`'s.
-    pub public_ip: Option<std::net::IpAddr>,
+    /// The address that goes into host candidates in place of `listen`'s; needed when that is unspecified.
+    pub public_ip: Option<IpAddr>,
     /// Worker threads, at least 1.
     pub workers: usize,
-}
-
-/// What the engine has to say without being asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// ICE and DTLS of this peer are up; media flows.
-    Connected {
-        /// The peer.
-        peer: PeerId,
-    },
-    /// The peer is gone for the engine: its consent ran out (RFC 7675), DTLS failed or was closed. The engine has
-    /// forgotten it; `Handle::remove` is not needed.
-    Disconnected {
-        /// The peer.
-        peer: PeerId,
-        /// Why, in words for a log.
-        reason: &'static str,
-    },
-    /// An audio slot carries another speaker from here on, or nobody.
-    AudioSlot {
-        /// The receiving peer.
-        peer: PeerId,
-        /// Its slot.
-        slot: Mid,
-        /// Whom it hears there.
-        source: Option<Source>,
-    },
-    /// Who speaks in a room, loudest first; empty when it became quiet. At most 5 a second and room, only on change.
-    Speakers {
-        /// The room.
-        room: RoomId,
-        /// Peer and level in −dBov (0 is loudest, 127 silence; RFC 6464).
-        levels: Vec<(PeerId, u8)>,
-    },
 }
 
 /// A datagram that came through, or goes to, a relay in this process (the bundled TURN server).
@@ -59,7 +46,7 @@ pub struct RelayedDatagram {
     /// The media address of this engine on the other side.
     pub media: SocketAddr,
     /// The payload.
-    pub payload: bytes::Bytes,
+    pub payload: Bytes,
 }
 
 /// Takes datagrams for relayed addresses; must neither block nor panic.
@@ -67,34 +54,143 @@ pub type RelaySink = Box<dyn Fn(RelayedDatagram) + Send + Sync>;
 
 /// The running engine. Dropping it does not stop it; `shutdown` does.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    handle: Handle,
+    threads: Vec<JoinHandle<()>>,
+    media_addresses: Vec<SocketAddr>,
+}
 
 /// The clonable sender to the engine.
-#[derive(Clone, Debug)]
-pub struct Handle {}
+#[derive(Clone)]
+pub struct Handle {
+    workers: Arc<[WorkerHandle]>,
+}
+
+struct WorkerHandle {
+    commands: mpsc::Sender<Command>,
+    relayed: mpsc::Sender<RelayedDatagram>,
+    media_address: SocketAddr,
+    stats: Arc<Mutex<Stats>>,
+}
+
+/// Everything that can be asked of a worker.
+enum Command {
+    Offer {
+        room: RoomId,
+        peer: PeerId,
+        sdp: String,
+        reply: oneshot::Sender<Result<Answer, OfferError>>,
+    },
+    Assign {
+        peer: PeerId,
+        slot: Mid,
+        source: Option<Source>,
+    },
+    Remove {
+        peer: PeerId,
+    },
+    Shutdown,
+}
 
 impl Engine {
     /// Binds the sockets and starts the workers. `relay` gets what is sent to addresses behind the bundled relay.
-    /// Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// When a socket can't be bound; the text names the address.
+    /// When a socket can't be bound or a thread can't be started; the text names the address.
     pub fn start(
-        _config: Config,
-        _relay: RelaySink,
-    ) -> std::io::Result<(Engine, Handle, mpsc::Receiver<Event>)> {
-        unimplemented!()
+        config: Config,
+        relay: RelaySink,
+    ) -> io::Result<(Engine, Handle, mpsc::Receiver<Event>)> {
+        let identity = Identity::generate()
+            .map_err(|error| io::Error::other(format!("can't make a DTLS certificate: {error}")))?;
+        let (events, event_receiver) = mpsc::channel(EVENTS);
+        let relay: Arc<RelaySink> = Arc::new(relay);
+        let mut workers = Vec::new();
+        let mut threads = Vec::new();
+        for number in 0..config.workers.max(1) {
+            let socket = MediaSocket::bind(worker_address(&config, number)?)?;
+            let media_address = advertised(&config, socket.local_addr())?;
+            let (commands, command_receiver) = mpsc::channel(COMMANDS);
+            let (relayed, relayed_receiver) = mpsc::channel(RELAYED);
+            let stats = Arc::new(Mutex::new(Stats::default()));
+            let thread = Thread {
+                socket,
+                media_address,
+                identity: identity.clone(),
+                commands: command_receiver,
+                relayed: relayed_receiver,
+                relay: Arc::clone(&relay),
+                events: events.clone(),
+                stats: Arc::clone(&stats),
+            };
+            threads.push(thread.spawn(number)?);
+            workers.push(WorkerHandle {
+                commands,
+                relayed,
+                media_address,
+                stats,
+            });
+        }
+        let media_addresses = workers.iter().map(|worker| worker.media_address).collect();
+        let handle = Handle {
+            workers: workers.into(),
+        };
+        Ok((
+            Engine {
+                handle: handle.clone(),
+                threads,
+                media_addresses,
+            },
+            handle,
+            event_receiver,
+        ))
     }
 
     /// The addresses in the host candidates, one per worker, in the workers' order.
     pub fn media_addresses(&self) -> &[SocketAddr] {
-        unimplemented!()
+        &self.media_addresses
     }
 
     /// Tells every peer goodbye (DTLS close_notify) and ends the threads.
     pub async fn shutdown(self) {
-        unimplemented!()
+        for worker in self.handle.workers.iter() {
+            // A closed queue means that the thread has ended already.
+            let _ = worker.commands.send(Command::Shutdown).await;
+        }
+        let threads = self.threads;
+        let join = move || {
+            threads
+                .into_iter()
+                .map(JoinHandle::join)
+                .all(|ended| ended.is_ok())
+        };
+        if !tokio::task::spawn_blocking(join).await.unwrap_or(false) {
+            tracing::error!("a media worker did not end in order");
+        }
     }
+}
+
+fn worker_address(config: &Config, number: usize) -> io::Result<SocketAddr> {
+    let mut address = config.listen;
+    if address.port() != 0 {
+        let port = usize::from(address.port()) + number;
+        let port = u16::try_from(port).map_err(|_| {
+            let text = format!("the media port of worker {number} would be {port}, beyond 65535");
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        })?;
+        address.set_port(port);
+    }
+    Ok(address)
+}
+
+fn advertised(config: &Config, bound: SocketAddr) -> io::Result<SocketAddr> {
+    let ip = config.public_ip.unwrap_or(bound.ip());
+    if ip.is_unspecified() {
+        let text =
+            format!("{bound} can't be a candidate: name the public address of the media port");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    Ok(SocketAddr::new(ip, bound.port()))
 }
 
 impl Handle {
@@ -103,28 +199,71 @@ impl Handle {
     ///
     /// # Errors
     /// See [`OfferError`]. A refused first offer leaves no peer behind; a refused later one leaves the peer as it was.
-    pub async fn offer(&self, _room: RoomId, _peer: PeerId, _sdp: String) -> Result<Answer, OfferError> {
-        unimplemented!()
+    pub async fn offer(
+        &self,
+        room: RoomId,
+        peer: PeerId,
+        sdp: String,
+    ) -> Result<Answer, OfferError> {
+        let worker = &self.workers[room.0 as usize % self.workers.len()];
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Offer {
+            room,
+            peer,
+            sdp,
+            reply,
+        };
+        worker
+            .commands
+            .send(command)
+            .await
+            .map_err(|_| OfferError::Overloaded)?;
+        answer.await.unwrap_or(Err(OfferError::Overloaded))
     }
 
     /// Puts a source into a video slot, or empties it. The slot starts on a key frame, which is asked for.
     /// Unknown peers and slots are ignored: they may have gone in the meantime.
-    pub async fn assign(&self, _peer: PeerId, _slot: Mid, _source: Option<Source>) {
-        unimplemented!()
+    pub async fn assign(&self, peer: PeerId, slot: Mid, source: Option<Source>) {
+        for worker in self.workers.iter() {
+            let command = Command::Assign {
+                peer,
+                slot: slot.clone(),
+                source: source.clone(),
+            };
+            // A closed queue means that the engine has ended, and the slot with it.
+            let _ = worker.commands.send(command).await;
+        }
     }
 
     /// Forgets a peer: its media stops, its slots vanish. The last peer takes the room with it.
-    pub async fn remove(&self, _peer: PeerId) {
-        unimplemented!()
+    pub async fn remove(&self, peer: PeerId) {
+        for worker in self.workers.iter() {
+            // A closed queue means that the engine has ended, and the peer with it.
+            let _ = worker.commands.send(Command::Remove { peer }).await;
+        }
     }
 
     /// Hands in a datagram that arrived by a relay. Never blocks; dropped when the worker is behind.
-    pub fn deliver_relayed(&self, _datagram: RelayedDatagram) {
-        unimplemented!()
+    pub fn deliver_relayed(&self, datagram: RelayedDatagram) {
+        let mut workers = self.workers.iter();
+        if let Some(worker) = workers.find(|worker| worker.media_address == datagram.media) {
+            // A full queue drops it, as a network would.
+            let _ = worker.relayed.try_send(datagram);
+        }
     }
 
-    /// A snapshot of each worker's counters, in the workers' order.
+    /// A snapshot of each worker's counters, in the workers' order; at most 200 ms old.
     pub fn stats(&self) -> Vec<Stats> {
-        unimplemented!()
+        let snapshot =
+            |worker: &WorkerHandle| *worker.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        self.workers.iter().map(snapshot).collect()
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("workers", &self.workers.len())
+            .finish()
     }
 }

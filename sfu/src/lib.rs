@@ -1,7 +1,47 @@
-//! The media plane of Madang: a selective forwarding unit.
+//! The media plane of Madang: a selective forwarding unit (SFU). Each browser has one WebRTC connection to it, on
+//! which it publishes and receives; nothing is decoded, nothing mixed.
+//!
+//! # The journey of a packet
+//!
+//! ```text
+//!   socket → demux → Peer (ICE, DTLS, SRTP in) → Room (who wants it) → Slot: rewrite, SRTP out ×N → send batch
+//!   io       path    ice, dtls, srtp, rtp        worker::forward       slot, rewrite              batch, io
+//! ```
+//!
+//! A [worker](worker::Worker) owns rooms and their peers, and has neither socket nor clock; [`io`] gives it datagrams
+//! and the time, and sends what it wants sent. A room lives on one worker, so the packet path has no lock. Packets that
+//! came together are forwarded together: decrypted once into the worker's burst, then for each receiver copied,
+//! rewritten and sealed in place, so that a receiver's packets lie side by side and the kernel segments them.
+//!
+//! # Who decides
+//!
+//! This crate is mechanism. Callers number rooms and peers, hand in offers, and put sources into video slots. It decides
+//! by itself only what must not wait: which speakers the audio slots carry, and when a publisher is asked for a key
+//! frame. It knows no user, name, token, database or STOMP.
+//!
+//! # Not here
+//!
+//! Allocation per forwarded packet; locks between workers; state for anybody who has not passed an ICE check;
+//! transcoding; offers by the server.
+
+mod batch;
+mod dtls;
+mod ice;
 pub mod io;
 mod media;
+mod path;
+mod peer;
+mod rewrite;
+mod room;
+mod rtcp;
+mod rtp;
+mod sdp;
+mod slot;
+mod speakers;
+mod srtp;
 mod stats;
+mod track;
+mod worker;
 
-pub use media::{Answer, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId, Source};
+pub use media::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId, Source};
 pub use stats::Stats;

@@ -92,3 +92,37 @@ impl OfferError {
     /// The longest SDP offer that is looked at, in bytes.
     pub const MAX_SDP_BYTES: usize = 256 * 1024;
 }
+
+/// What the engine has to say without being asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// ICE and DTLS of this peer are up; media flows.
+    Connected {
+        /// The peer.
+        peer: PeerId,
+    },
+    /// The peer is gone for the engine: its consent ran out (RFC 7675), DTLS failed or was closed. The engine has
+    /// forgotten it; `Handle::remove` is not needed.
+    Disconnected {
+        /// The peer.
+        peer: PeerId,
+        /// Why, in words for a log.
+        reason: &'static str,
+    },
+    /// An audio slot carries another speaker from here on, or nobody.
+    AudioSlot {
+        /// The receiving peer.
+        peer: PeerId,
+        /// Its slot.
+        slot: Mid,
+        /// Whom it hears there.
+        source: Option<Source>,
+    },
+    /// Who speaks in a room, loudest first; empty when it became quiet. At most 5 a second and room, only on change.
+    Speakers {
+        /// The room.
+        room: RoomId,
+        /// Peer and level in −dBov (0 is loudest, 127 silence; RFC 6464).
+        levels: Vec<(PeerId, u8)>,
+    },
+}

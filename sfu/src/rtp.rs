@@ -16,7 +16,7 @@
 use std::ops::Range;
 
 pub(crate) use extension::Extensions;
-pub(crate) use writer::{MAX_HEADER_LEN, write_header};
+pub(crate) use writer::write_header;
 
 mod extension;
 pub(crate) mod key_frame;

@@ -1,21 +1,14 @@
 //! Whether a packet starts a key frame, which is where a switch of streams may happen.
 
 use super::vp8;
-
-/// The video codecs whose payloads are understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Codec {
-    /// RFC 7741
-    Vp8,
-    /// RFC 6184
-    H264,
-}
+use crate::sdp::Codec;
 
 /// Whether `payload` (without padding) is the start of a key frame. A damaged one is not.
 pub(crate) fn is_key_frame(codec: Codec, payload: &[u8]) -> bool {
     match codec {
         Codec::Vp8 => is_vp8_key_frame(payload),
-        Codec::H264 => is_h264_key_frame(payload),
+        Codec::H264 { .. } => is_h264_key_frame(payload),
+        Codec::Opus => false,
     }
 }
 
@@ -73,6 +66,11 @@ mod tests {
 
     use super::*;
 
+    const H264: Codec = Codec::H264 {
+        packetization_mode: 1,
+        profile: [0x42, 0xe0],
+    };
+
     #[test]
     fn a_vp8_key_frame_has_p_clear_in_its_first_partition() {
         let is_key = |payload: &[u8]| is_key_frame(Codec::Vp8, payload);
@@ -88,7 +86,7 @@ mod tests {
 
     #[test]
     fn an_h264_key_frame_is_idr_or_sps() {
-        let is_key = |payload: &[u8]| is_key_frame(Codec::H264, payload);
+        let is_key = |payload: &[u8]| is_key_frame(H264, payload);
 
         assert!(is_key(&[0x65, 1, 2]), "IDR");
         assert!(is_key(&[0x67, 1, 2]), "SPS");
@@ -99,7 +97,7 @@ mod tests {
 
     #[test]
     fn an_h264_aggregate_is_looked_into() {
-        let is_key = |payload: &[u8]| is_key_frame(Codec::H264, payload);
+        let is_key = |payload: &[u8]| is_key_frame(H264, payload);
 
         assert!(is_key(&[24, 0, 2, 0x68, 1, 0, 1, 0x65]), "PPS, IDR");
         assert!(!is_key(&[24, 0, 2, 0x68, 1, 0, 1, 0x61]), "PPS, slice");
@@ -113,7 +111,7 @@ mod tests {
 
     #[test]
     fn an_h264_fragment_counts_when_it_is_the_first() {
-        let is_key = |payload: &[u8]| is_key_frame(Codec::H264, payload);
+        let is_key = |payload: &[u8]| is_key_frame(H264, payload);
 
         assert!(is_key(&[0x7c, 0x85, 1]), "start of an IDR");
         assert!(!is_key(&[0x7c, 0x05, 1]), "middle of an IDR");
@@ -125,7 +123,7 @@ mod tests {
         #[test]
         fn no_bytes_can_make_it_panic(payload in prop::collection::vec(any::<u8>(), 0..60)) {
             is_key_frame(Codec::Vp8, &payload);
-            is_key_frame(Codec::H264, &payload);
+            is_key_frame(H264, &payload);
         }
     }
 }

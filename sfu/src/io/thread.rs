@@ -1,0 +1,246 @@
+//! The thread of one worker: waits, hands in what came, sends what is to be sent.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is where the media plane reads the clock"
+)]
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::socket::{BatchSocket, MediaSocket};
+use super::{Command, RelaySink, RelayedDatagram};
+use crate::batch::SendBatch;
+use crate::dtls::Identity;
+use crate::path::Path;
+use crate::worker::{Config, Worker};
+use crate::{Event, Stats};
+
+/// Receive calls before commands and timers get their turn.
+const ROUNDS: usize = 8;
+/// Relayed datagrams before the others get their turn.
+const RELAYED_AT_ONCE: usize = 256;
+/// Between two snapshots of the counters for other threads.
+const STATS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a worker's thread starts with.
+pub(super) struct Thread {
+    pub(super) socket: MediaSocket,
+    pub(super) media_address: SocketAddr,
+    pub(super) identity: Identity,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) relayed: mpsc::Receiver<RelayedDatagram>,
+    pub(super) relay: Arc<RelaySink>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) stats: Arc<Mutex<Stats>>,
+}
+
+impl Thread {
+    /// Starts it.
+    pub(super) fn spawn(self, number: usize) -> io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name(format!("media-{number}"))
+            .spawn(move || {
+                let span = tracing::info_span!("media", worker = number);
+                let _entered = span.enter();
+                let ended = runtime.block_on(async { Shell::new(self)?.run().await });
+                if let Err(error) = ended {
+                    tracing::error!(%error, "the media worker has ended");
+                }
+            })
+    }
+}
+
+struct Shell {
+    worker: Worker,
+    socket: BatchSocket,
+    batch: SendBatch,
+    media_address: SocketAddr,
+    commands: mpsc::Receiver<Command>,
+    relayed: mpsc::Receiver<RelayedDatagram>,
+    relay: Arc<RelaySink>,
+    events: mpsc::Sender<Event>,
+    stats: Arc<Mutex<Stats>>,
+    /// When the counters are to be shown to other threads; `None` when nothing happened since they were.
+    publish_at: Option<Instant>,
+}
+
+impl Shell {
+    fn new(thread: Thread) -> io::Result<Shell> {
+        let now = Instant::now();
+        let config = Config {
+            candidates: vec![thread.media_address],
+            identity: thread.identity,
+            seed: rand::random(),
+            unix_time: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
+        };
+        Ok(Shell {
+            worker: Worker::new(now, config),
+            socket: thread.socket.into_async()?,
+            batch: SendBatch::new(),
+            media_address: thread.media_address,
+            commands: thread.commands,
+            relayed: thread.relayed,
+            relay: thread.relay,
+            events: thread.events,
+            stats: thread.stats,
+            publish_at: None,
+        })
+    }
+
+    async fn run(mut self) -> io::Result<()> {
+        loop {
+            let wake_at = self.wake_at();
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    None | Some(Command::Shutdown) => break,
+                    Some(command) => self.handle_command(command),
+                },
+                Some(datagram) = self.relayed.recv() => self.receive_relayed(datagram).await,
+                ready = self.socket.readable() => {
+                    ready?;
+                    self.receive().await?;
+                }
+                () = sleep_until(wake_at) => {}
+            }
+            let now = Instant::now();
+            self.worker.handle_timeout(now);
+            self.flush().await;
+            self.publish(now);
+        }
+        self.worker.close();
+        self.flush().await;
+        Ok(())
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        [self.worker.poll_timeout(), self.publish_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::Offer {
+                room,
+                peer,
+                sdp,
+                reply,
+            } => {
+                // Nobody waits any more for the answer: then the peer is removed by whoever gave up.
+                let _ = reply.send(self.worker.offer(now, room, peer, &sdp));
+            }
+            Command::Assign { peer, slot, source } => {
+                self.worker.assign(now, peer, &slot, source.as_ref());
+            }
+            Command::Remove { peer } => self.worker.remove(peer),
+            Command::Shutdown => {}
+        }
+    }
+
+    async fn receive(&mut self) -> io::Result<()> {
+        for _ in 0..ROUNDS {
+            let runs = self.socket.receive()?;
+            if runs == 0 {
+                break;
+            }
+            let now = Instant::now();
+            for run in 0..runs {
+                let mut at = 0;
+                while let Some((from, datagram)) = self.socket.datagram(run, at) {
+                    self.worker.handle_datagram(now, Path::Udp(from), datagram);
+                    at += 1;
+                    if self.worker.is_burst_full() {
+                        self.flush().await;
+                    }
+                }
+            }
+            self.flush().await;
+        }
+        Ok(())
+    }
+
+    async fn receive_relayed(&mut self, first: RelayedDatagram) {
+        let now = Instant::now();
+        self.handle_relayed(now, first);
+        for _ in 1..RELAYED_AT_ONCE {
+            if self.worker.is_burst_full() {
+                self.flush().await;
+            }
+            let Ok(datagram) = self.relayed.try_recv() else {
+                break;
+            };
+            self.handle_relayed(now, datagram);
+        }
+    }
+
+    fn handle_relayed(&mut self, now: Instant, datagram: RelayedDatagram) {
+        let mut payload = Vec::from(datagram.payload);
+        self.worker
+            .handle_datagram(now, Path::Relay(datagram.relayed), &mut payload);
+    }
+
+    /// Sends everything that is to be sent, and hands on what happened.
+    async fn flush(&mut self) {
+        let now = Instant::now();
+        while self.worker.poll_batch(now, &mut self.batch) {
+            for (run, bytes) in self.batch.runs() {
+                match run.path {
+                    Path::Udp(to) => {
+                        if let Err(error) = self.socket.send(to, bytes, run.segment).await {
+                            tracing::trace!(%error, "a run of datagrams was refused");
+                            self.worker
+                                .count_refused(bytes.len().div_ceil(run.segment) as u64);
+                        }
+                    }
+                    Path::Relay(relayed) => {
+                        for datagram in bytes.chunks(run.segment) {
+                            let payload = Bytes::copy_from_slice(datagram);
+                            let media = self.media_address;
+                            (self.relay)(RelayedDatagram {
+                                relayed,
+                                media,
+                                payload,
+                            });
+                        }
+                    }
+                }
+            }
+            self.batch.clear();
+        }
+        while let Ok(permit) = self.events.try_reserve() {
+            let Some(event) = self.worker.poll_event() else {
+                break;
+            };
+            permit.send(event);
+        }
+    }
+
+    /// Shows the counters to other threads, a while after they changed first.
+    fn publish(&mut self, now: Instant) {
+        let due = *self.publish_at.get_or_insert(now + STATS_INTERVAL);
+        if now >= due {
+            *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = self.worker.stats();
+            self.publish_at = None;
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

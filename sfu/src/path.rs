@@ -1,0 +1,67 @@
+//! Where datagrams come from, and which protocol they speak.
+
+use std::net::SocketAddr;
+
+/// The far end of a transport, as ICE sees it. The kind is part of the identity: a datagram from the relay can't be
+/// mistaken for one from the network with the same address in it, nor the other way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Path {
+    /// A UDP address of the network.
+    Udp(SocketAddr),
+    /// The relayed transport address of an allocation at the bundled TURN server.
+    Relay(SocketAddr),
+}
+
+impl Path {
+    /// The transport address that a STUN response reports (XOR-MAPPED-ADDRESS).
+    pub(crate) fn addr(self) -> SocketAddr {
+        match self {
+            Path::Udp(addr) | Path::Relay(addr) => addr,
+        }
+    }
+}
+
+/// The protocols that share the media port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Stun,
+    Dtls,
+    Rtp,
+    Rtcp,
+}
+
+/// Tells the protocols apart by their first bytes: RFC 7983 §7, and RFC 5761 §4 for RTCP.
+pub(crate) fn demux(datagram: &[u8]) -> Option<Protocol> {
+    match *datagram.first()? {
+        0..=3 => Some(Protocol::Stun),
+        20..=63 => Some(Protocol::Dtls),
+        128..=191 => match *datagram.get(1)? {
+            192..=223 => Some(Protocol::Rtcp),
+            _ => Some(Protocol::Rtp),
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_bytes_tell_the_protocol() {
+        for (datagram, protocol) in [
+            (&[0u8, 1][..], Some(Protocol::Stun)),
+            (&[22, 254], Some(Protocol::Dtls)),
+            (&[0x80, 96], Some(Protocol::Rtp)),
+            (&[0x80, 96 | 0x80], Some(Protocol::Rtp)),
+            (&[0x80, 200], Some(Protocol::Rtcp)),
+            (&[0x81, 206], Some(Protocol::Rtcp)),
+            (&[64, 0], None),
+            (&[255, 0], None),
+            (&[0x80], None),
+            (&[], None),
+        ] {
+            assert_eq!(demux(datagram), protocol, "{datagram:?}");
+        }
+    }
+}

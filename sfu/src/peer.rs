@@ -1,0 +1,101 @@
+//! One peer connection: its transport, what it publishes, and the slots in which it receives.
+
+use std::time::Instant;
+
+use crate::dtls::{Fingerprint, Keys, Transport};
+use crate::ice::Agent;
+use crate::slot::Slot;
+use crate::srtp::RtpStream;
+use crate::track::{Reception, Stream, Track};
+use crate::{MediaKind, PeerId, RoomId};
+
+/// SSRCs that a peer may have at a time; beyond, the one silent for the longest time is forgotten.
+const MAX_STREAMS: usize = 32;
+
+/// One peer of a worker.
+pub(crate) struct Peer {
+    pub(crate) id: PeerId,
+    pub(crate) room: RoomId,
+    pub(crate) ice: Agent,
+    pub(crate) fingerprints: Vec<Fingerprint>,
+    /// Made when the first DTLS datagram comes on a validated path.
+    pub(crate) dtls: Option<Transport>,
+    /// Set once DTLS is up.
+    pub(crate) keys: Option<Box<Keys>>,
+    pub(crate) tracks: Vec<Track>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) streams: Vec<Stream>,
+    /// Under which this server reports to the peer.
+    pub(crate) reporter_ssrc: u32,
+    pub(crate) session_id: u64,
+    pub(crate) session_version: u64,
+    pub(crate) reports_at: Instant,
+}
+
+impl Peer {
+    /// The place of the stream with this SSRC.
+    pub(crate) fn stream(&self, ssrc: u32) -> Option<usize> {
+        self.streams.iter().position(|stream| stream.ssrc == ssrc)
+    }
+
+    /// The track that an SSRC without history belongs to: by announcement, by the MID in the packet (RFC 9143 §15),
+    /// or because only one open track has the payload type.
+    pub(crate) fn track_of(
+        &self,
+        ssrc: u32,
+        payload_type: u8,
+        mid_in: impl Fn(&Track) -> Option<bool>,
+    ) -> Option<usize> {
+        let open = || {
+            self.tracks
+                .iter()
+                .enumerate()
+                .filter(|(_, track)| track.is_open)
+        };
+        if let Some((place, _)) = open().find(|(_, track)| track.announced.contains(&ssrc)) {
+            return Some(place);
+        }
+        if let Some((place, _)) = open().find(|(_, track)| mid_in(track) == Some(true)) {
+            return Some(place);
+        }
+        let mut candidates = open().filter(|(_, track)| track.codec(payload_type).is_some());
+        let (place, _) = candidates.next()?;
+        candidates.next().is_none().then_some(place)
+    }
+
+    /// Keeps an authenticated new SSRC and returns its place.
+    pub(crate) fn admit(&mut self, ssrc: u32, track: usize, id: u64, rtp: RtpStream) -> usize {
+        let stream = Stream {
+            ssrc,
+            track,
+            id,
+            rtp,
+            reception: Reception::default(),
+        };
+        if self.streams.len() < MAX_STREAMS {
+            self.streams.push(stream);
+            return self.streams.len() - 1;
+        }
+        let silent = (0..self.streams.len())
+            .min_by_key(|&place| self.streams[place].reception.last_packet_at)
+            .unwrap_or_default();
+        self.streams[silent] = stream;
+        silent
+    }
+
+    /// The SSRC that carries a track at the moment, before its first packet the announced one.
+    pub(crate) fn ssrc_of(&self, track: usize) -> Option<u32> {
+        let streams = self.streams.iter().filter(|stream| stream.track == track);
+        let latest = streams.max_by_key(|stream| stream.reception.last_packet_at);
+        let announced = || self.tracks.get(track)?.announced.first().copied();
+        latest.map(|stream| stream.ssrc).or_else(announced)
+    }
+
+    /// How many audio sources it can hear at a time.
+    pub(crate) fn audio_slots(&self) -> usize {
+        self.slots
+            .iter()
+            .filter(|slot| slot.is_open && slot.kind == MediaKind::Audio)
+            .count()
+    }
+}

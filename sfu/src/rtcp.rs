@@ -1,0 +1,243 @@
+//! The RTCP that the media plane reads and writes: RFC 3550 §6, RFC 4585 §6.3.1 (PLI), RFC 5104 §4.3.1 (FIR).
+
+use std::time::Duration;
+
+const SENDER_REPORT: u8 = 200;
+const RECEIVER_REPORT: u8 = 201;
+const SOURCE_DESCRIPTION: u8 = 202;
+const PAYLOAD_FEEDBACK: u8 = 206;
+const FMT_PLI: u8 = 1;
+const FMT_FIR: u8 = 4;
+const SDES_CNAME: u8 = 1;
+
+/// Report blocks that fit the five-bit count; RFC 3550 §6.4.1.
+const MAX_BLOCKS: usize = 31;
+
+/// What a compound packet says that is acted on here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    /// A sender's clock: this RTP timestamp was sampled at that wall-clock time.
+    SenderReport { ssrc: u32, ntp: NtpTime },
+    /// A receiver needs a key frame of this stream (PLI or FIR).
+    KeyFrameRequest { ssrc: u32 },
+}
+
+/// A 64-bit NTP timestamp: seconds since 1900 and their fraction. RFC 3550 §4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NtpTime(pub(crate) u64);
+
+impl NtpTime {
+    const UNIX_EPOCH_SECONDS: u64 = 2_208_988_800;
+
+    /// From the time since 1970.
+    pub(crate) fn from_unix(time: Duration) -> NtpTime {
+        let seconds = (time.as_secs() + Self::UNIX_EPOCH_SECONDS) & 0xffff_ffff;
+        let fraction = (u64::from(time.subsec_nanos()) << 32) / 1_000_000_000;
+        NtpTime((seconds << 32) | fraction)
+    }
+
+    /// The middle 32 bits, as report blocks repeat them.
+    pub(crate) fn middle(self) -> u32 {
+        (self.0 >> 16) as u32
+    }
+}
+
+/// Reads a compound packet; stops at the first malformed part.
+pub(crate) fn messages(compound: &[u8]) -> impl Iterator<Item = Message> + '_ {
+    packets(compound).flat_map(|packet| {
+        let key_frames = key_frame_requests(packet).map(|ssrc| Message::KeyFrameRequest { ssrc });
+        sender_report(packet).into_iter().chain(key_frames)
+    })
+}
+
+fn packets(compound: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = compound;
+    std::iter::from_fn(move || {
+        let header = rest.first_chunk::<4>()?;
+        let length = 4 * (usize::from(u16::from_be_bytes([header[2], header[3]])) + 1);
+        if header[0] >> 6 != 2 || length > rest.len() {
+            return None;
+        }
+        let (packet, after) = rest.split_at(length);
+        rest = after;
+        Some(packet)
+    })
+}
+
+fn word(packet: &[u8], at: usize) -> Option<u32> {
+    packet
+        .get(at..)?
+        .first_chunk()
+        .map(|bytes| u32::from_be_bytes(*bytes))
+}
+
+fn sender_report(packet: &[u8]) -> Option<Message> {
+    if packet[1] != SENDER_REPORT {
+        return None;
+    }
+    let ntp = (u64::from(word(packet, 8)?) << 32) | u64::from(word(packet, 12)?);
+    Some(Message::SenderReport {
+        ssrc: word(packet, 4)?,
+        ntp: NtpTime(ntp),
+    })
+}
+
+fn key_frame_requests(packet: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    let format = (packet[1] == PAYLOAD_FEEDBACK).then_some(packet[0] & 0x1f);
+    let pli = (format == Some(FMT_PLI)).then(|| word(packet, 8)).flatten();
+    let entries = if format == Some(FMT_FIR) {
+        packet.get(12..).unwrap_or_default()
+    } else {
+        &[]
+    };
+    pli.into_iter()
+        .chain(entries.chunks_exact(8).filter_map(|entry| word(entry, 0)))
+}
+
+/// One report block of a receiver report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ReportBlock {
+    pub(crate) ssrc: u32,
+    /// Of the packets expected since the last report, in 1/256.
+    pub(crate) fraction_lost: u8,
+    /// Since the stream began; 24 bits, negative when duplicates came.
+    pub(crate) cumulative_lost: i32,
+    pub(crate) highest_sequence: u32,
+    /// In units of the RTP clock.
+    pub(crate) jitter: u32,
+    /// Middle 32 bits of the last sender report's NTP timestamp; 0 when there was none.
+    pub(crate) last_sender_report: u32,
+    /// In 1/65536 seconds.
+    pub(crate) delay_since_last_sender_report: u32,
+}
+
+/// What a sender report says of one of our streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SenderInfo {
+    pub(crate) ssrc: u32,
+    pub(crate) ntp: NtpTime,
+    pub(crate) rtp_timestamp: u32,
+    pub(crate) packets: u32,
+    pub(crate) octets: u32,
+}
+
+fn header(out: &mut Vec<u8>, count_or_format: u8, packet_type: u8, words_after_header: usize) {
+    out.extend([0x80 | count_or_format, packet_type]);
+    out.extend((words_after_header as u16).to_be_bytes());
+}
+
+/// Appends a sender report without report blocks.
+pub(crate) fn write_sender_report(out: &mut Vec<u8>, info: &SenderInfo) {
+    header(out, 0, SENDER_REPORT, 6);
+    out.extend(info.ssrc.to_be_bytes());
+    out.extend(info.ntp.0.to_be_bytes());
+    out.extend(info.rtp_timestamp.to_be_bytes());
+    out.extend(info.packets.to_be_bytes());
+    out.extend(info.octets.to_be_bytes());
+}
+
+/// Appends a receiver report; blocks past the 31st are left out.
+pub(crate) fn write_receiver_report(out: &mut Vec<u8>, sender: u32, blocks: &[ReportBlock]) {
+    let blocks = &blocks[..blocks.len().min(MAX_BLOCKS)];
+    header(
+        out,
+        blocks.len() as u8,
+        RECEIVER_REPORT,
+        1 + 6 * blocks.len(),
+    );
+    out.extend(sender.to_be_bytes());
+    for block in blocks {
+        out.extend(block.ssrc.to_be_bytes());
+        let lost = block.cumulative_lost.clamp(-0x80_0000, 0x7f_ffff) as u32 & 0xff_ffff;
+        out.extend(((u32::from(block.fraction_lost) << 24) | lost).to_be_bytes());
+        out.extend(block.highest_sequence.to_be_bytes());
+        out.extend(block.jitter.to_be_bytes());
+        out.extend(block.last_sender_report.to_be_bytes());
+        out.extend(block.delay_since_last_sender_report.to_be_bytes());
+    }
+}
+
+/// Appends a source description with the CNAME (at most 255 bytes of it).
+pub(crate) fn write_cname(out: &mut Vec<u8>, ssrc: u32, cname: &str) {
+    let cname = &cname.as_bytes()[..cname.len().min(255)];
+    // The chunk ends with at least one zero byte and on a word boundary. RFC 3550 §6.5.
+    let item = 2 + cname.len();
+    let padding = 4 - item % 4;
+    header(out, 1, SOURCE_DESCRIPTION, 1 + (item + padding) / 4);
+    out.extend(ssrc.to_be_bytes());
+    out.extend([SDES_CNAME, cname.len() as u8]);
+    out.extend(cname);
+    out.extend(&[0; 4][..padding]);
+}
+
+/// Appends a Picture Loss Indication.
+pub(crate) fn write_pli(out: &mut Vec<u8>, sender: u32, media: u32) {
+    header(out, FMT_PLI, PAYLOAD_FEEDBACK, 2);
+    out.extend(sender.to_be_bytes());
+    out.extend(media.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_compound_packet_is_read_part_by_part() {
+        let mut compound = Vec::new();
+        let info = SenderInfo {
+            ssrc: 7,
+            ntp: NtpTime(0x0123_4567_89ab_cdef),
+            rtp_timestamp: 9,
+            packets: 1,
+            octets: 2,
+        };
+        write_sender_report(&mut compound, &info);
+        write_cname(&mut compound, 7, "마당");
+        write_receiver_report(&mut compound, 7, &[ReportBlock::default(); 40]);
+        write_pli(&mut compound, 7, 8);
+        // FIR with two entries.
+        compound.extend([0x84, 206, 0, 6, 0, 0, 0, 7, 0, 0, 0, 0]);
+        compound.extend([0, 0, 0, 10, 1, 0, 0, 0, 0, 0, 0, 11, 1, 0, 0, 0]);
+
+        let read: Vec<Message> = messages(&compound).collect();
+
+        assert_eq!(
+            read,
+            [
+                Message::SenderReport {
+                    ssrc: 7,
+                    ntp: info.ntp
+                },
+                Message::KeyFrameRequest { ssrc: 8 },
+                Message::KeyFrameRequest { ssrc: 10 },
+                Message::KeyFrameRequest { ssrc: 11 },
+            ]
+        );
+    }
+
+    #[test]
+    fn every_part_ends_on_a_word_boundary() {
+        for length in 0..10 {
+            let mut part = Vec::new();
+            write_cname(&mut part, 1, &"x".repeat(length));
+            let words = usize::from(u16::from_be_bytes([part[2], part[3]]));
+            assert_eq!(part.len(), 4 * (words + 1), "cname of {length}");
+            assert_eq!(part.last(), Some(&0));
+        }
+    }
+
+    #[test]
+    fn ntp_counts_from_1900() {
+        let time = NtpTime::from_unix(Duration::new(1, 500_000_000));
+        assert_eq!(time.0, (2_208_988_801 << 32) | 0x8000_0000);
+        assert_eq!(time.middle(), ((2_208_988_801u64 << 16) as u32) | 0x8000);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            messages(&bytes).for_each(drop);
+        }
+    }
+}

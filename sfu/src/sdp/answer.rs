@@ -1,0 +1,195 @@
+//! Writing the answer.
+
+use std::net::SocketAddr;
+
+use rtc_sdp::description::common::{Address, Attribute, ConnectionInformation};
+use rtc_sdp::description::media::{MediaName, RangedPort};
+use rtc_sdp::description::session::{Origin, TimeDescription, Timing};
+use rtc_sdp::{MediaDescription, SessionDescription};
+
+use super::codec::{Codec, Payload};
+use super::offer::{Negotiable, Offer, OfferedMedia, Use};
+use crate::ice::Credentials;
+
+/// What is the same in every m-line of an answer.
+pub(crate) struct Answerer<'a> {
+    /// The session id of the `o=` line; stays the same for a peer.
+    pub(crate) session_id: u64,
+    /// The session version of the `o=` line; rises with each answer.
+    pub(crate) version: u64,
+    pub(crate) credentials: &'a Credentials,
+    pub(crate) fingerprint: &'a str,
+    pub(crate) candidates: &'a [SocketAddr],
+    /// The CNAME of everything that this server sends to the peer.
+    pub(crate) cname: &'a str,
+}
+
+/// What a receiving m-line is answered with.
+pub(crate) struct Slot {
+    /// The SSRC on which the slot's stream is sent.
+    pub(crate) ssrc: u32,
+}
+
+/// Writes the answer; `slots` has the slot of each m-line of the offer that receives.
+pub(crate) fn write(
+    answerer: &Answerer<'_>,
+    offer: &Offer,
+    slots: impl Fn(&OfferedMedia) -> Option<Slot>,
+) -> String {
+    let accepted = offer
+        .media
+        .iter()
+        .filter(|media| !matches!(media.purpose, Use::Refuse));
+    let mids: Vec<&str> = accepted.map(|media| media.mid.as_str()).collect();
+    let session = SessionDescription {
+        origin: Origin {
+            username: "-".into(),
+            session_id: answerer.session_id,
+            session_version: answerer.version,
+            network_type: "IN".into(),
+            address_type: "IP4".into(),
+            unicast_address: "127.0.0.1".into(),
+        },
+        session_name: "-".into(),
+        time_descriptions: vec![TimeDescription {
+            timing: Timing {
+                start_time: 0,
+                stop_time: 0,
+            },
+            repeat_times: Vec::new(),
+        }],
+        attributes: vec![
+            value("group", format!("BUNDLE {}", mids.join(" "))),
+            flag("ice-lite"),
+            flag("extmap-allow-mixed"),
+            value("msid-semantic", " WMS *"),
+            value("fingerprint", format!("sha-256 {}", answerer.fingerprint)),
+        ],
+        media_descriptions: offer
+            .media
+            .iter()
+            .map(|media| answer_media(answerer, media, slots(media)))
+            .collect(),
+        ..SessionDescription::default()
+    };
+    session.marshal()
+}
+
+fn flag(key: &str) -> Attribute {
+    Attribute::new(key.into(), None)
+}
+
+fn value(key: &str, value: impl Into<String>) -> Attribute {
+    Attribute::new(key.into(), Some(value.into()))
+}
+
+fn answer_media(
+    answerer: &Answerer<'_>,
+    media: &OfferedMedia,
+    slot: Option<Slot>,
+) -> MediaDescription {
+    let (direction, negotiable) = match &media.purpose {
+        Use::Refuse => return refusal(media),
+        Use::Publish(negotiable) => ("recvonly", negotiable),
+        Use::Receive(negotiable) => ("sendonly", negotiable),
+        Use::Inactive(negotiable) => ("inactive", negotiable),
+    };
+    let mut attributes = vec![
+        value("mid", media.mid.as_str()),
+        flag(direction),
+        flag("rtcp-mux"),
+        flag("rtcp-rsize"),
+        value("setup", "passive"),
+        value("ice-ufrag", answerer.credentials.ufrag.as_str()),
+        value("ice-pwd", answerer.credentials.password.as_str()),
+    ];
+    attributes.extend(answerer.candidates.iter().enumerate().map(candidate));
+    attributes.push(flag("end-of-candidates"));
+    attributes.extend(
+        negotiable
+            .extensions
+            .lines()
+            .map(|line| value("extmap", line)),
+    );
+    attributes.extend(negotiable.payloads.iter().flat_map(payload_attributes));
+    if let Some(Slot { ssrc }) = slot {
+        let name = format!("slot-{}", media.mid);
+        attributes.push(value("msid", format!("{name} {name}")));
+        attributes.push(value("ssrc", format!("{ssrc} cname:{}", answerer.cname)));
+    }
+    MediaDescription {
+        media_name: media_name(media, 9, formats(negotiable)),
+        connection_information: Some(unspecified()),
+        attributes,
+        ..MediaDescription::default()
+    }
+}
+
+/// RFC 9429 §5.3.1: a refused m-line keeps its place, with port 0.
+fn refusal(media: &OfferedMedia) -> MediaDescription {
+    MediaDescription {
+        media_name: media_name(media, 0, media.name.2.clone()),
+        connection_information: Some(unspecified()),
+        attributes: vec![value("mid", media.mid.as_str()), flag("inactive")],
+        ..MediaDescription::default()
+    }
+}
+
+fn media_name(media: &OfferedMedia, port: isize, formats: Vec<String>) -> MediaName {
+    MediaName {
+        media: media.name.0.clone(),
+        port: RangedPort {
+            value: port,
+            range: None,
+        },
+        protos: media.name.1.split('/').map(str::to_owned).collect(),
+        formats,
+    }
+}
+
+fn unspecified() -> ConnectionInformation {
+    ConnectionInformation {
+        network_type: "IN".into(),
+        address_type: "IP4".into(),
+        address: Some(Address {
+            address: "0.0.0.0".into(),
+            ttl: None,
+            range: None,
+        }),
+    }
+}
+
+fn formats(negotiable: &Negotiable) -> Vec<String> {
+    negotiable
+        .payloads
+        .iter()
+        .map(|payload| payload.payload_type.to_string())
+        .collect()
+}
+
+/// RFC 8839 §5.1. Priorities as RFC 8445 §5.1.2.1 has them for host candidates, first address first.
+fn candidate((at, address): (usize, &SocketAddr)) -> Attribute {
+    let priority = (126u32 << 24) + ((65_535 - at as u32) << 8) + 255;
+    let (ip, port) = (address.ip(), address.port());
+    value(
+        "candidate",
+        format!("{} 1 udp {priority} {ip} {port} typ host", at + 1),
+    )
+}
+
+fn payload_attributes(payload: &Payload) -> Vec<Attribute> {
+    let payload_type = payload.payload_type;
+    let mut attributes = vec![value(
+        "rtpmap",
+        format!("{payload_type} {}", payload.rtpmap),
+    )];
+    let fmtp = match payload.codec {
+        // In-band FEC is what a receiver behind this server wants, whatever the offer says of itself.
+        Codec::Opus => Some("minptime=10;useinbandfec=1"),
+        Codec::Vp8 | Codec::H264 { .. } => payload.fmtp.as_deref(),
+    };
+    attributes.extend(fmtp.map(|fmtp| value("fmtp", format!("{payload_type} {fmtp}"))));
+    let feedback = payload.feedback.iter();
+    attributes.extend(feedback.map(|kind| value("rtcp-fb", format!("{payload_type} {kind}"))));
+    attributes
+}

@@ -1,0 +1,9 @@
+//! Offers and answers: the one part of JSEP (RFC 9429) that a server needs which only ever answers.
+
+mod answer;
+mod codec;
+mod offer;
+
+pub(crate) use answer::{Answerer, Slot, write as write_answer};
+pub(crate) use codec::{Codec, Extension, ExtensionMap, Payload, same_stream_format};
+pub(crate) use offer::{Negotiable, Offer, OfferedMedia, Use};

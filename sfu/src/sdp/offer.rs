@@ -1,0 +1,245 @@
+//! Reading an offer into what the answer depends on.
+
+use std::io::Cursor;
+
+use rtc_sdp::{MediaDescription, SessionDescription};
+
+use super::codec::{self, ExtensionMap, Payload};
+use crate::dtls::Fingerprint;
+use crate::{MediaKind, Mid, OfferError};
+
+/// M-lines in one offer: 49 video and 16 audio slots, and what a client sends.
+const MAX_MEDIA: usize = 80;
+/// SSRCs that one m-line may announce.
+const MAX_SSRCS: usize = 16;
+
+/// An offer, checked: everything in it can be answered.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) ufrag: String,
+    pub(crate) fingerprints: Vec<Fingerprint>,
+    pub(crate) media: Vec<OfferedMedia>,
+}
+
+/// One m-line.
+#[derive(Debug)]
+pub(crate) struct OfferedMedia {
+    pub(crate) mid: Mid,
+    /// The m-line's first words, which the answer repeats: media, protocol, formats.
+    pub(crate) name: (String, String, Vec<String>),
+    pub(crate) purpose: Use,
+}
+
+/// What an m-line is for.
+#[derive(Debug)]
+pub(crate) enum Use {
+    /// The client sends on it.
+    Publish(Negotiable),
+    /// The client receives on it: a slot.
+    Receive(Negotiable),
+    /// Neither at the moment.
+    Inactive(Negotiable),
+    /// Not for this server: an unknown medium or no common codec. It is answered with port 0.
+    Refuse,
+}
+
+/// The common ground of an m-line.
+#[derive(Clone, Debug)]
+pub(crate) struct Negotiable {
+    pub(crate) kind: MediaKind,
+    pub(crate) payloads: Vec<Payload>,
+    pub(crate) extensions: ExtensionMap,
+    pub(crate) ssrcs: Vec<u32>,
+}
+
+impl Offer {
+    /// Reads an offer.
+    pub(crate) fn parse(sdp: &str) -> Result<Offer, OfferError> {
+        if sdp.len() > OfferError::MAX_SDP_BYTES {
+            return Err(OfferError::TooLarge { bytes: sdp.len() });
+        }
+        let session = SessionDescription::unmarshal(&mut Cursor::new(sdp))
+            .map_err(|error| bad(format!("it isn't valid SDP ({error})")))?;
+        if session.media_descriptions.is_empty() {
+            return Err(bad("it has no m-line"));
+        }
+        if session.media_descriptions.len() > MAX_MEDIA {
+            return Err(bad(format!("it has more than {MAX_MEDIA} m-lines")));
+        }
+        let bundled = bundled_mids(&session);
+        let media: Vec<OfferedMedia> = session
+            .media_descriptions
+            .iter()
+            .map(|media| offered_media(media, &bundled))
+            .collect::<Result<_, _>>()?;
+        for (at, line) in media.iter().enumerate() {
+            if media[..at].iter().any(|earlier| earlier.mid == line.mid) {
+                return Err(bad(format!("two m-lines have the mid {}", line.mid)));
+            }
+        }
+        Ok(Offer {
+            ufrag: ufrag(&session)?,
+            fingerprints: fingerprints(&session)?,
+            media,
+        })
+    }
+}
+
+fn bad(reason: impl Into<String>) -> OfferError {
+    OfferError::BadSdp(reason.into())
+}
+
+fn bundled_mids(session: &SessionDescription) -> Vec<&str> {
+    let groups = session
+        .attributes
+        .iter()
+        .filter(|attribute| attribute.key == "group");
+    groups
+        .filter_map(|group| group.value.as_deref()?.strip_prefix("BUNDLE "))
+        .next()
+        .map(|mids| mids.split_ascii_whitespace().collect())
+        .unwrap_or_default()
+}
+
+fn offered_media(media: &MediaDescription, bundled: &[&str]) -> Result<OfferedMedia, OfferError> {
+    let Some(mid) = media.attribute("mid").flatten() else {
+        return Err(bad("an m-line has no a=mid"));
+    };
+    if mid.is_empty() || mid.len() > 32 {
+        return Err(bad("an a=mid is empty or longer than 32 bytes"));
+    }
+    let name = &media.media_name;
+    let purpose = purpose(media)?;
+    if !matches!(purpose, Use::Refuse) {
+        if !bundled.contains(&mid) {
+            return Err(bad(format!(
+                "m-line {mid} isn't in the BUNDLE group; one transport is offered for all"
+            )));
+        }
+        if !media.has_attribute("rtcp-mux") {
+            return Err(bad(format!("m-line {mid} has no a=rtcp-mux")));
+        }
+    }
+    Ok(OfferedMedia {
+        mid: Mid::new(mid),
+        name: (
+            name.media.clone(),
+            name.protos.join("/"),
+            name.formats.clone(),
+        ),
+        purpose,
+    })
+}
+
+fn purpose(media: &MediaDescription) -> Result<Use, OfferError> {
+    let kind = match media.media_name.media.as_str() {
+        "audio" => MediaKind::Audio,
+        "video" => MediaKind::Video,
+        _ => return Ok(Use::Refuse),
+    };
+    // RFC 8843 §6: in a bundle, port 0 with bundle-only is alive; otherwise it is a closed m-line.
+    let closed = media.media_name.port.value == 0 && !media.has_attribute("bundle-only");
+    let payloads = codec::payloads(media, kind);
+    if closed || payloads.is_empty() {
+        return Ok(Use::Refuse);
+    }
+    let negotiable = Negotiable {
+        kind,
+        payloads,
+        extensions: ExtensionMap::offered(media),
+        ssrcs: ssrcs(media)?,
+    };
+    Ok(if media.has_attribute("recvonly") {
+        Use::Receive(negotiable)
+    } else if media.has_attribute("inactive") {
+        Use::Inactive(negotiable)
+    } else {
+        Use::Publish(negotiable)
+    })
+}
+
+fn ssrcs(media: &MediaDescription) -> Result<Vec<u32>, OfferError> {
+    let mut ssrcs = Vec::new();
+    for attribute in media
+        .attributes
+        .iter()
+        .filter(|attribute| attribute.key == "ssrc")
+    {
+        let text = attribute.value.as_deref().unwrap_or_default();
+        let ssrc = text
+            .split_ascii_whitespace()
+            .next()
+            .and_then(|word| word.parse().ok());
+        let Some(ssrc) = ssrc else {
+            return Err(bad("an a=ssrc has no number"));
+        };
+        if !ssrcs.contains(&ssrc) {
+            ssrcs.push(ssrc);
+        }
+        if ssrcs.len() > MAX_SSRCS {
+            return Err(bad(format!("an m-line has more than {MAX_SSRCS} SSRCs")));
+        }
+    }
+    Ok(ssrcs)
+}
+
+/// The values of an attribute at session level and in every m-line.
+fn everywhere<'a>(session: &'a SessionDescription, key: &'a str) -> impl Iterator<Item = &'a str> {
+    let in_media = session
+        .media_descriptions
+        .iter()
+        .flat_map(|media| &media.attributes);
+    let all = session.attributes.iter().chain(in_media);
+    all.filter(move |attribute| attribute.key == key)
+        .filter_map(|attribute| attribute.value.as_deref())
+}
+
+fn ufrag(session: &SessionDescription) -> Result<String, OfferError> {
+    let Some(ufrag) = everywhere(session, "ice-ufrag").next() else {
+        return Err(bad("it has no a=ice-ufrag"));
+    };
+    if !(4..=256).contains(&ufrag.len()) {
+        return Err(bad(
+            "its a=ice-ufrag isn't 4 to 256 characters long (RFC 8839, section 5.4)",
+        ));
+    }
+    if everywhere(session, "setup").any(|setup| setup == "passive") {
+        return Err(bad(
+            "it has a=setup:passive; an offer must be actpass or active (RFC 5763, section 5)",
+        ));
+    }
+    Ok(ufrag.to_owned())
+}
+
+fn fingerprints(session: &SessionDescription) -> Result<Vec<Fingerprint>, OfferError> {
+    let mut fingerprints = Vec::new();
+    for value in everywhere(session, "fingerprint") {
+        let Some((hash, hex)) = value.split_once(' ') else {
+            continue;
+        };
+        if !hash.eq_ignore_ascii_case("sha-256") {
+            continue;
+        }
+        let Some(fingerprint) = parse_fingerprint(hex.trim()) else {
+            return Err(bad(
+                "an a=fingerprint isn't 32 hexadecimal pairs with colons",
+            ));
+        };
+        if !fingerprints.contains(&fingerprint) {
+            fingerprints.push(fingerprint);
+        }
+    }
+    if fingerprints.is_empty() {
+        return Err(bad("it has no a=fingerprint with sha-256"));
+    }
+    Ok(fingerprints)
+}
+
+fn parse_fingerprint(hex: &str) -> Option<Fingerprint> {
+    let mut digest = [0; 32];
+    let mut pairs = hex.split(':');
+    for byte in &mut digest {
+        *byte = u8::from_str_radix(pairs.next()?, 16).ok()?;
+    }
+    pairs.next().is_none().then_some(Fingerprint(digest))
+}

@@ -1,0 +1,247 @@
+//! What a peer publishes: tracks, the streams (SSRCs) that carry them, and what has been received of each.
+
+use std::time::{Duration, Instant};
+
+use crate::rtcp::{NtpTime, ReportBlock};
+use crate::sdp::{Codec, ExtensionMap, Payload};
+use crate::srtp::RtpStream;
+use crate::{MediaKind, Mid};
+
+/// A publisher is asked for a key frame at most this often.
+const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(300);
+
+/// A track by its places in the worker's tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TrackKey {
+    /// The publishing peer.
+    pub(crate) peer: usize,
+    /// The place among that peer's tracks.
+    pub(crate) track: usize,
+}
+
+/// A slot by its places in the worker's tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SlotKey {
+    /// The receiving peer.
+    pub(crate) peer: usize,
+    /// The place among that peer's slots.
+    pub(crate) slot: usize,
+}
+
+/// A published m-line.
+pub(crate) struct Track {
+    pub(crate) mid: Mid,
+    pub(crate) kind: MediaKind,
+    pub(crate) payloads: Vec<Payload>,
+    pub(crate) extensions: ExtensionMap,
+    /// SSRCs that the offer announces for it.
+    pub(crate) announced: Vec<u32>,
+    /// False once an offer closed the m-line; the place stays, because m-lines keep theirs.
+    pub(crate) is_open: bool,
+    /// The slots that carry it.
+    pub(crate) subscribers: Vec<SlotKey>,
+    pub(crate) key_frames: KeyFrameRequests,
+}
+
+impl Track {
+    /// The codec that travels under a payload type.
+    pub(crate) fn codec(&self, payload_type: u8) -> Option<Codec> {
+        let mut payloads = self.payloads.iter();
+        payloads
+            .find(|payload| payload.payload_type == payload_type)
+            .map(|payload| payload.codec)
+    }
+}
+
+/// Requests for key frames of one track, gathered so that many receivers cost the publisher one.
+#[derive(Debug, Default)]
+pub(crate) struct KeyFrameRequests {
+    wanted: bool,
+    asked_at: Option<Instant>,
+}
+
+impl KeyFrameRequests {
+    /// Somebody can't go on without a key frame.
+    pub(crate) fn want(&mut self) {
+        self.wanted = true;
+    }
+
+    /// A key frame came.
+    pub(crate) fn satisfied(&mut self) {
+        self.wanted = false;
+    }
+
+    /// Whether to ask the publisher now; `true` counts as asked. Until a key frame comes it is asked again and again.
+    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
+        let recently = self
+            .asked_at
+            .is_some_and(|at| now.saturating_duration_since(at) < KEY_FRAME_INTERVAL);
+        if !self.wanted || recently {
+            return false;
+        }
+        self.asked_at = Some(now);
+        true
+    }
+}
+
+/// One SSRC of a peer, known since a packet of it was authenticated.
+pub(crate) struct Stream {
+    pub(crate) ssrc: u32,
+    /// The track of the same peer that it carries.
+    pub(crate) track: usize,
+    /// Unique in the worker, so that a slot notices when a track goes on with another SSRC.
+    pub(crate) id: u64,
+    pub(crate) rtp: RtpStream,
+    pub(crate) reception: Reception,
+}
+
+/// What receiver reports say of a stream: RFC 3550 §6.4.1, appendices A.3 and A.8.
+#[derive(Debug, Default)]
+pub(crate) struct Reception {
+    first_index: u64,
+    highest_index: u64,
+    received: u64,
+    reported_expected: u64,
+    reported_received: u64,
+    /// In 1/16 of an RTP clock tick.
+    jitter: u64,
+    last_transit: Option<(Instant, u32)>,
+    pub(crate) last_packet_at: Option<Instant>,
+    sender_report: Option<(Instant, NtpTime)>,
+}
+
+impl Reception {
+    /// Counts a packet; `index` is its extended sequence number.
+    pub(crate) fn packet(&mut self, now: Instant, index: u64, timestamp: u32, clock_rate: u32) {
+        if self.received == 0 {
+            self.first_index = index;
+        }
+        self.received += 1;
+        self.highest_index = self.highest_index.max(index);
+        self.last_packet_at = Some(now);
+        if let Some((then, earlier)) = self.last_transit {
+            let arrival = ticks(now.saturating_duration_since(then), clock_rate);
+            let sampled = timestamp.wrapping_sub(earlier) as i32;
+            let difference = (arrival as i64 - i64::from(sampled)).unsigned_abs();
+            // A jump of the sender's clock isn't jitter.
+            let difference = difference.min(u64::from(clock_rate));
+            self.jitter = self.jitter + difference - (self.jitter + 8) / 16;
+        }
+        self.last_transit = Some((now, timestamp));
+    }
+
+    /// Remembers the sender's clock.
+    pub(crate) fn sender_report(&mut self, now: Instant, ntp: NtpTime) {
+        self.sender_report = Some((now, ntp));
+    }
+
+    /// The report block for what came since the last one; `None` before the first packet.
+    pub(crate) fn report(&mut self, now: Instant, ssrc: u32) -> Option<ReportBlock> {
+        if self.received == 0 {
+            return None;
+        }
+        let expected = self.highest_index.saturating_sub(self.first_index) + 1;
+        let expected_since = expected.saturating_sub(self.reported_expected);
+        let received_since = self.received - self.reported_received;
+        (self.reported_expected, self.reported_received) = (expected, self.received);
+        let lost_since = expected_since.saturating_sub(received_since);
+        let (last, delay) = self.sender_report.map_or((0, 0), |(at, ntp)| {
+            (
+                ntp.middle(),
+                ticks(now.saturating_duration_since(at), 65_536) as u32,
+            )
+        });
+        Some(ReportBlock {
+            ssrc,
+            fraction_lost: (lost_since * 256)
+                .checked_div(expected_since)
+                .unwrap_or(0)
+                .min(255) as u8,
+            cumulative_lost: (expected as i64 - self.received as i64).clamp(-0x80_0000, 0x7f_ffff)
+                as i32,
+            highest_sequence: self.highest_index as u32,
+            jitter: (self.jitter / 16) as u32,
+            last_sender_report: last,
+            delay_since_last_sender_report: delay,
+        })
+    }
+}
+
+/// A duration in ticks of a clock with so many a second.
+pub(crate) fn ticks(duration: Duration, clock_rate: u32) -> u64 {
+    (duration.as_nanos() * u128::from(clock_rate) / 1_000_000_000) as u64
+}
+
+/// Ticks a second of the RTP clock: RFC 7587 §4.1 for Opus, 90 kHz for every video format here.
+pub(crate) fn clock_rate(kind: MediaKind) -> u32 {
+    match kind {
+        MediaKind::Audio => 48_000,
+        MediaKind::Video => 90_000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn loss_is_reported_once_and_in_sum() {
+        let now = start();
+        let mut reception = Reception::default();
+        for index in (100..200).filter(|index| index % 4 != 1) {
+            reception.packet(now, index, 0, 90_000);
+        }
+        let report = reception.report(now, 7).unwrap();
+        assert_eq!((report.fraction_lost, report.cumulative_lost), (64, 25));
+        assert_eq!(report.highest_sequence, 199);
+
+        reception.packet(now, 200, 0, 90_000);
+        let report = reception.report(now, 7).unwrap();
+        assert_eq!((report.fraction_lost, report.cumulative_lost), (0, 25));
+    }
+
+    #[test]
+    fn an_even_stream_has_no_jitter_and_an_uneven_one_has() {
+        let (mut even, mut uneven) = (Reception::default(), Reception::default());
+        for n in 0u32..200 {
+            let now = start() + Duration::from_millis(20 * u64::from(n));
+            even.packet(now, u64::from(n), n * 960, 48_000);
+            let late = now + Duration::from_millis(if n % 2 == 0 { 10 } else { 0 });
+            uneven.packet(late, u64::from(n), n * 960, 48_000);
+        }
+        assert!(even.report(start(), 1).unwrap().jitter < 48);
+        assert!(uneven.report(start(), 1).unwrap().jitter > 240);
+    }
+
+    #[test]
+    fn the_senders_clock_is_echoed_with_the_delay() {
+        let now = start();
+        let mut reception = Reception::default();
+        reception.packet(now, 1, 0, 90_000);
+        reception.sender_report(now, NtpTime(0x0001_0002_0003_0004));
+        let report = reception
+            .report(now + Duration::from_millis(500), 1)
+            .unwrap();
+        assert_eq!(report.last_sender_report, 0x0002_0003);
+        assert_eq!(report.delay_since_last_sender_report, 32_768);
+    }
+
+    #[test]
+    fn many_wishes_make_one_request_until_it_is_due_again() {
+        let now = start();
+        let mut requests = KeyFrameRequests::default();
+        assert!(!requests.is_due(now));
+        requests.want();
+        assert!(requests.is_due(now));
+        requests.want();
+        assert!(!requests.is_due(now));
+        assert!(requests.is_due(now + KEY_FRAME_INTERVAL));
+        requests.satisfied();
+        assert!(!requests.is_due(now + 2 * KEY_FRAME_INTERVAL));
+    }
+}

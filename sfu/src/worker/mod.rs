@@ -1,0 +1,284 @@
+//! The media plane of some rooms, without I/O: datagrams and the time come in, datagrams and events go out.
+//!
+//! The loop around it, with `worker: Worker` and `batch: SendBatch`:
+//!
+//! ```text
+//! loop {
+//!     wait for a datagram, a command, or worker.poll_timeout()
+//!     for each datagram that is there:   worker.handle_datagram(now, path, datagram)
+//!                                        if worker.is_burst_full(), send the batches before the next one
+//!     when the time has come:            worker.handle_timeout(now)
+//!     while worker.poll_batch(now, &mut batch) { send the batch; batch.clear() }
+//!     while let Some(event) = worker.poll_event() { hand it on }
+//! }
+//! ```
+
+mod forward;
+mod negotiate;
+mod reports;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use slab::Slab;
+use stun_types::message::Message;
+
+use crate::dtls::{DtlsEvent, Identity, Transport};
+use crate::ice;
+use crate::path::{Path, Protocol, demux};
+use crate::peer::Peer;
+use crate::room::Room;
+use crate::{Event, PeerId, RoomId, Stats};
+use forward::Burst;
+pub(crate) use forward::Packet;
+
+/// Between two rounds of everything that is done by time.
+const TICK: Duration = Duration::from_millis(50);
+/// Datagrams that wait to be sent beside the forwarded packets: answers, reports, handshakes. Beyond, they are dropped
+/// and counted; each of them is repeated by its protocol.
+const MAX_OUTBOX: usize = 4096;
+/// Speaker events wait for a slow reader only up to here; state changes wait without bound of their own, because
+/// there are at most a few per peer and command.
+const MAX_WAITING_EVENTS: usize = 1024;
+
+/// What a worker needs from outside.
+pub(crate) struct Config {
+    /// Host candidates, in the order of preference.
+    pub(crate) candidates: Vec<SocketAddr>,
+    pub(crate) identity: Identity,
+    /// Seeds SSRCs, sequence numbers and ICE credentials; in production from the system's entropy.
+    pub(crate) seed: [u8; 32],
+    /// The time since 1970 at the instant of `Worker::new`, for sender reports.
+    pub(crate) unix_time: Duration,
+}
+
+/// See the module's text.
+pub(crate) struct Worker {
+    candidates: Vec<SocketAddr>,
+    identity: Identity,
+    rng: StdRng,
+    started: (Instant, Duration),
+    peers: Slab<Peer>,
+    by_id: HashMap<PeerId, usize>,
+    /// By the server's ufrag.
+    by_ufrag: HashMap<String, usize>,
+    /// Only paths that passed a check.
+    by_path: HashMap<Path, usize>,
+    rooms: HashMap<RoomId, Room>,
+    next_stream: u64,
+    burst: Burst,
+    outbox: VecDeque<(Path, Vec<u8>)>,
+    events: VecDeque<Event>,
+    next_tick: Option<Instant>,
+    stats: Stats,
+}
+
+impl Worker {
+    pub(crate) fn new(now: Instant, config: Config) -> Worker {
+        Worker {
+            candidates: config.candidates,
+            identity: config.identity,
+            rng: StdRng::from_seed(config.seed),
+            started: (now, config.unix_time),
+            peers: Slab::new(),
+            by_id: HashMap::new(),
+            by_ufrag: HashMap::new(),
+            by_path: HashMap::new(),
+            rooms: HashMap::new(),
+            next_stream: 1,
+            burst: Burst::new(),
+            outbox: VecDeque::new(),
+            events: VecDeque::new(),
+            next_tick: None,
+            stats: Stats::default(),
+        }
+    }
+
+    /// Takes one datagram; RTP is decrypted in place.
+    pub(crate) fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
+        match demux(datagram) {
+            None => self.stats.dropped_unknown += 1,
+            Some(Protocol::Stun) => self.handle_stun(now, path, datagram),
+            Some(protocol) => {
+                let Some(&peer) = self.by_path.get(&path) else {
+                    self.stats.dropped_unvalidated += 1;
+                    return;
+                };
+                match protocol {
+                    Protocol::Dtls => self.handle_dtls(now, path, peer, datagram),
+                    Protocol::Rtcp => self.handle_rtcp(now, peer, datagram),
+                    Protocol::Rtp | Protocol::Stun => self.handle_rtp(now, peer, datagram),
+                }
+            }
+        }
+    }
+
+    fn handle_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+        let checked = Message::from_bytes(datagram).ok().and_then(|message| {
+            let peer = *self.by_ufrag.get(&ice::addressee(&message)?)?;
+            let checked = self
+                .peers
+                .get_mut(peer)?
+                .ice
+                .handle_check(now, path, &message)?;
+            Some((peer, checked))
+        });
+        let Some((peer, checked)) = checked else {
+            self.stats.dropped_stun += 1;
+            return;
+        };
+        if let Some(forgotten) = checked.forgotten {
+            self.by_path.remove(&forgotten);
+        }
+        if let Some(before) = self.by_path.insert(path, peer)
+            && before != peer
+        {
+            // The address belongs to whoever proved it last, as when a NAT gives it to another browser.
+            self.peers[before].ice.forget(path);
+        }
+        self.send(path, checked.response);
+    }
+
+    fn handle_dtls(&mut self, now: Instant, path: Path, key: usize, datagram: &[u8]) {
+        let Worker {
+            peers,
+            identity,
+            outbox,
+            stats,
+            ..
+        } = self;
+        let peer = &mut peers[key];
+        let fingerprints = &peer.fingerprints;
+        let dtls = peer
+            .dtls
+            .get_or_insert_with(|| Transport::new(now, identity, fingerprints.clone()));
+        let event = dtls.handle_datagram(now, datagram, |record| {
+            enqueue(outbox, stats, path, record.to_vec());
+        });
+        self.handle_dtls_event(now, key, event);
+    }
+
+    fn handle_dtls_event(&mut self, now: Instant, key: usize, event: Option<DtlsEvent>) {
+        match event {
+            None => {}
+            Some(DtlsEvent::Closed(reason)) => self.disconnect(key, reason),
+            Some(DtlsEvent::Keys(keys)) => {
+                let peer = &mut self.peers[key];
+                peer.keys = Some(keys);
+                self.events.push_back(Event::Connected { peer: peer.id });
+                self.want_key_frames_for(now, key);
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.next_tick.is_none_or(|at| now < at) {
+            return;
+        }
+        self.next_tick = (!self.peers.is_empty()).then(|| now + TICK);
+        for key in 0..self.peers.capacity() {
+            if !self.peers.contains(key) {
+                continue;
+            }
+            self.retransmit_dtls(now, key);
+            if self
+                .peers
+                .get(key)
+                .is_some_and(|peer| peer.ice.is_expired(now))
+            {
+                self.disconnect(key, "no valid ICE check for 30 seconds");
+            }
+            if self.peers.contains(key) {
+                self.request_key_frames(now, key);
+                self.report(now, key);
+            }
+        }
+        self.announce_speakers(now);
+    }
+
+    fn retransmit_dtls(&mut self, now: Instant, key: usize) {
+        let Worker {
+            peers,
+            outbox,
+            stats,
+            ..
+        } = self;
+        let peer = &mut peers[key];
+        let (Some(dtls), Some(path)) = (&mut peer.dtls, peer.ice.selected()) else {
+            return;
+        };
+        let event = dtls.handle_timeout(now, |record| {
+            enqueue(outbox, stats, path, record.to_vec());
+        });
+        self.handle_dtls_event(now, key, event);
+    }
+
+    fn announce_speakers(&mut self, now: Instant) {
+        for room in self.rooms.values_mut() {
+            if self.events.len() >= MAX_WAITING_EVENTS {
+                return;
+            }
+            if let Some(levels) = room.speakers.announce(now) {
+                self.events.push_back(Event::Speakers {
+                    room: room.id,
+                    levels,
+                });
+            }
+        }
+    }
+
+    /// When [`Self::handle_timeout`] has something to do; `None` while there are no peers.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.next_tick
+    }
+
+    /// The next thing to tell.
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Says goodbye to every peer and forgets them all.
+    pub(crate) fn close(&mut self) {
+        let ids: Vec<PeerId> = self.by_id.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.remove(id));
+    }
+
+    /// The counters at this moment.
+    pub(crate) fn stats(&self) -> Stats {
+        let connected = self.peers.iter().filter(|(_, peer)| peer.keys.is_some());
+        Stats {
+            rooms: self.rooms.len() as u64,
+            peers: self.peers.len() as u64,
+            connected_peers: connected.count() as u64,
+            ..self.stats
+        }
+    }
+
+    /// For the shell, which alone knows what the socket refused.
+    pub(crate) fn count_refused(&mut self, datagrams: u64) {
+        self.stats.send_refused += datagrams;
+    }
+
+    fn send(&mut self, path: Path, datagram: Vec<u8>) {
+        enqueue(&mut self.outbox, &mut self.stats, path, datagram);
+    }
+}
+
+fn enqueue(
+    outbox: &mut VecDeque<(Path, Vec<u8>)>,
+    stats: &mut Stats,
+    path: Path,
+    datagram: Vec<u8>,
+) {
+    if outbox.len() < MAX_OUTBOX {
+        outbox.push_back((path, datagram));
+    } else {
+        stats.send_refused += 1;
+    }
+}

@@ -1,0 +1,426 @@
+//! Peers come, change and go: offers, the assignment of sources to slots, and the end.
+
+use std::time::Instant;
+
+use rand::RngExt;
+
+use super::{TICK, Worker};
+use crate::ice::{Agent, Credentials};
+use crate::peer::Peer;
+use crate::room::Room;
+use crate::sdp::{self, Answerer, Negotiable, Offer, OfferedMedia, Use};
+use crate::slot::Slot;
+use crate::track::{KeyFrameRequests, SlotKey, Track, TrackKey};
+use crate::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId, Source};
+
+/// Peers of one worker. Beyond, offers are refused.
+const MAX_PEERS: usize = 16_384;
+
+/// The CNAME of everything that this server sends to a peer; RFC 7022 §4.2: random, and not linkable between peers.
+pub(super) fn cname(peer: &Peer) -> String {
+    format!("{:016x}", peer.session_id)
+}
+
+impl Worker {
+    /// Answers an offer; see [`crate::io::Handle::offer`].
+    pub(crate) fn offer(
+        &mut self,
+        now: Instant,
+        room: RoomId,
+        id: PeerId,
+        sdp: &str,
+    ) -> Result<Answer, OfferError> {
+        let offer = Offer::parse(sdp)?;
+        let key = match self.by_id.get(&id) {
+            Some(&key) => {
+                self.renegotiate(now, key, &offer)?;
+                key
+            }
+            None => self.add_peer(now, room, id, &offer)?,
+        };
+        let room = self.peers[key].room;
+        self.apply_media(room, key, &offer);
+        self.assign_audio(room);
+        Ok(self.answer(key, &offer))
+    }
+
+    fn add_peer(
+        &mut self,
+        now: Instant,
+        room: RoomId,
+        id: PeerId,
+        offer: &Offer,
+    ) -> Result<usize, OfferError> {
+        if self.peers.len() >= MAX_PEERS {
+            return Err(OfferError::Overloaded);
+        }
+        let local = self.fresh_credentials();
+        let ufrag = local.ufrag.clone();
+        let key = self.peers.insert(Peer {
+            id,
+            room,
+            ice: Agent::new(now, local, offer.ufrag.clone()),
+            fingerprints: offer.fingerprints.clone(),
+            dtls: None,
+            keys: None,
+            tracks: Vec::new(),
+            slots: Vec::new(),
+            streams: Vec::new(),
+            reporter_ssrc: self.rng.random(),
+            // RFC 8866 §5.2: a number; below 2⁶³, because some readers take it as signed.
+            session_id: self.rng.random::<u64>() >> 1,
+            session_version: 0,
+            reports_at: now,
+        });
+        self.by_id.insert(id, key);
+        self.by_ufrag.insert(ufrag, key);
+        self.rooms
+            .entry(room)
+            .or_insert_with(|| Room::new(room))
+            .peers
+            .push(key);
+        self.next_tick.get_or_insert(now + TICK);
+        Ok(key)
+    }
+
+    fn fresh_credentials(&mut self) -> Credentials {
+        loop {
+            let credentials = Credentials::random(&mut self.rng);
+            if !self.by_ufrag.contains_key(&credentials.ufrag) {
+                return credentials;
+            }
+        }
+    }
+
+    fn renegotiate(&mut self, now: Instant, key: usize, offer: &Offer) -> Result<(), OfferError> {
+        let peer = &self.peers[key];
+        if !offer
+            .fingerprints
+            .iter()
+            .any(|fingerprint| peer.fingerprints.contains(fingerprint))
+        {
+            let reason = "its a=fingerprint isn't that of the peer's earlier offers; a new certificate needs a new peer";
+            return Err(OfferError::BadSdp(reason.into()));
+        }
+        if offer.ufrag != peer.ice.remote_ufrag() {
+            let local = self.fresh_credentials();
+            self.by_ufrag.remove(&self.peers[key].ice.local().ufrag);
+            self.by_ufrag.insert(local.ufrag.clone(), key);
+            self.peers[key].ice.restart(now, local, offer.ufrag.clone());
+        }
+        Ok(())
+    }
+
+    /// Brings tracks and slots into line with the offer; those of m-lines that stay keep their streams.
+    fn apply_media(&mut self, room: RoomId, key: usize, offer: &Offer) {
+        self.close_media(key, |is_for, mid| {
+            !offer
+                .media
+                .iter()
+                .any(|line| line.mid == *mid && is_for(&line.purpose))
+        });
+        for line in &offer.media {
+            match &line.purpose {
+                Use::Publish(negotiable) => self.open_track(room, key, line, negotiable),
+                Use::Receive(negotiable) => self.open_slot(key, line, negotiable),
+                Use::Inactive(_) | Use::Refuse => {}
+            }
+        }
+    }
+
+    fn open_track(&mut self, room: RoomId, key: usize, line: &OfferedMedia, common: &Negotiable) {
+        let peer = &mut self.peers[key];
+        let place = match peer.tracks.iter().position(|track| track.mid == line.mid) {
+            Some(place) => place,
+            None => {
+                peer.tracks.push(Track {
+                    mid: line.mid.clone(),
+                    kind: common.kind,
+                    payloads: Vec::new(),
+                    extensions: common.extensions.clone(),
+                    announced: Vec::new(),
+                    is_open: false,
+                    subscribers: Vec::new(),
+                    key_frames: KeyFrameRequests::default(),
+                });
+                peer.tracks.len() - 1
+            }
+        };
+        let track = &mut peer.tracks[place];
+        track.kind = common.kind;
+        track.payloads = common.payloads.clone();
+        track.extensions = common.extensions.clone();
+        track.announced = common.ssrcs.clone();
+        track.is_open = true;
+        let (kind, id) = (track.kind, peer.id);
+        if let (MediaKind::Audio, Some(room)) = (kind, self.rooms.get_mut(&room)) {
+            room.speakers.add(
+                TrackKey {
+                    peer: key,
+                    track: place,
+                },
+                id,
+            );
+        }
+    }
+
+    fn open_slot(&mut self, key: usize, line: &OfferedMedia, common: &Negotiable) {
+        let peer = &mut self.peers[key];
+        let (payloads, extensions) = (common.payloads.clone(), common.extensions.clone());
+        match peer
+            .slots
+            .iter_mut()
+            .find(|slot| slot.mid == line.mid && slot.kind == common.kind)
+        {
+            Some(slot) => {
+                (slot.payloads, slot.extensions, slot.is_open) = (payloads, extensions, true);
+            }
+            None => {
+                let mid = line.mid.clone();
+                let slot = Slot::new(mid, common.kind, payloads, extensions, &mut self.rng);
+                peer.slots.push(slot);
+            }
+        }
+    }
+
+    /// Closes the tracks and slots that `is_over` names.
+    fn close_media(&mut self, key: usize, is_over: impl Fn(fn(&Use) -> bool, &Mid) -> bool) {
+        let publishes: fn(&Use) -> bool = |purpose| matches!(purpose, Use::Publish(_));
+        let receives: fn(&Use) -> bool = |purpose| matches!(purpose, Use::Receive(_));
+        let peer = &self.peers[key];
+        let tracks: Vec<usize> = (0..peer.tracks.len())
+            .filter(|&at| is_over(publishes, &peer.tracks[at].mid))
+            .collect();
+        let slots: Vec<usize> = (0..peer.slots.len())
+            .filter(|&at| is_over(receives, &peer.slots[at].mid))
+            .collect();
+        for track in tracks {
+            self.close_track(TrackKey { peer: key, track });
+        }
+        for slot in slots {
+            self.put(SlotKey { peer: key, slot }, None);
+            self.peers[key].slots[slot].is_open = false;
+        }
+    }
+
+    fn close_track(&mut self, key: TrackKey) {
+        let peer = &mut self.peers[key.peer];
+        peer.tracks[key.track].is_open = false;
+        peer.streams.retain(|stream| stream.track != key.track);
+        let room = peer.room;
+        for slot in peer.tracks[key.track].subscribers.clone() {
+            self.put(slot, None);
+        }
+        if let Some(room) = self.rooms.get_mut(&room) {
+            room.speakers.remove(key);
+        }
+    }
+
+    fn answer(&mut self, key: usize, offer: &Offer) -> Answer {
+        let fingerprint = self.identity.fingerprint_text();
+        let peer = &mut self.peers[key];
+        peer.session_version += 1;
+        let answerer = Answerer {
+            session_id: peer.session_id,
+            version: peer.session_version,
+            credentials: peer.ice.local(),
+            fingerprint: &fingerprint,
+            candidates: &self.candidates,
+            cname: &cname(peer),
+        };
+        let sdp = sdp::write_answer(&answerer, offer, |line| {
+            let mut slots = peer.slots.iter().filter(|slot| slot.is_open);
+            slots
+                .find(|slot| slot.mid == line.mid)
+                .map(|slot| sdp::Slot { ssrc: slot.ssrc })
+        });
+        let lines = |wanted: fn(&Use) -> Option<&Negotiable>| {
+            let media = offer.media.iter();
+            let line = |line: &OfferedMedia| {
+                wanted(&line.purpose).map(|negotiable| MediaLine {
+                    mid: line.mid.clone(),
+                    kind: negotiable.kind,
+                })
+            };
+            media.filter_map(line).collect()
+        };
+        Answer {
+            sdp,
+            published: lines(|purpose| match purpose {
+                Use::Publish(negotiable) => Some(negotiable),
+                Use::Receive(_) | Use::Inactive(_) | Use::Refuse => None,
+            }),
+            slots: lines(|purpose| match purpose {
+                Use::Receive(negotiable) => Some(negotiable),
+                Use::Publish(_) | Use::Inactive(_) | Use::Refuse => None,
+            }),
+        }
+    }
+
+    /// Puts a source into a video slot; see [`crate::io::Handle::assign`].
+    pub(crate) fn assign(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        slot: &Mid,
+        source: Option<&Source>,
+    ) {
+        let Some(&key) = self.by_id.get(&peer) else {
+            return;
+        };
+        let is_it = |candidate: &Slot| {
+            candidate.is_open && candidate.kind == MediaKind::Video && candidate.mid == *slot
+        };
+        let Some(slot) = self.peers[key].slots.iter().position(is_it) else {
+            return;
+        };
+        let source = source.and_then(|source| self.video_track(self.peers[key].room, source));
+        self.put(SlotKey { peer: key, slot }, source);
+        if let Some(track) = source {
+            self.want_key_frame(now, track);
+        }
+    }
+
+    /// The open video track of a source in the same room.
+    fn video_track(&self, room: RoomId, source: &Source) -> Option<TrackKey> {
+        let peer = *self.by_id.get(&source.peer)?;
+        let tracks = &self
+            .peers
+            .get(peer)
+            .filter(|found| found.room == room)?
+            .tracks;
+        let track = tracks.iter().position(|track| {
+            track.is_open && track.kind == MediaKind::Video && track.mid == source.mid
+        })?;
+        Some(TrackKey { peer, track })
+    }
+
+    /// Changes what a slot carries, in the tables of both ends.
+    fn put(&mut self, key: SlotKey, source: Option<TrackKey>) {
+        let before = self.peers[key.peer].slots[key.slot].source();
+        if before == source {
+            return;
+        }
+        if let Some(track) = before {
+            self.peers[track.peer].tracks[track.track]
+                .subscribers
+                .retain(|slot| *slot != key);
+        }
+        if let Some(track) = source {
+            self.peers[track.peer].tracks[track.track]
+                .subscribers
+                .push(key);
+        }
+        let slot = &mut self.peers[key.peer].slots[key.slot];
+        slot.set_source(source);
+        if slot.kind == MediaKind::Audio {
+            self.announce_audio(key, source);
+        }
+    }
+
+    /// Gives every audio slot of a room one of the loudest others; slots that carry one already keep it.
+    pub(super) fn assign_audio(&mut self, room: RoomId) {
+        let Some(members) = self.rooms.get(&room).map(|room| room.peers.clone()) else {
+            return;
+        };
+        let front = members
+            .iter()
+            .map(|&peer| self.peers[peer].audio_slots())
+            .max();
+        if let Some(room) = self.rooms.get_mut(&room) {
+            room.front = front.unwrap_or_default();
+        }
+        for listener in members {
+            self.assign_audio_of(room, listener);
+        }
+    }
+
+    fn assign_audio_of(&mut self, room: RoomId, listener: usize) {
+        let peer = &self.peers[listener];
+        let is_audio =
+            |at: &usize| peer.slots[*at].is_open && peer.slots[*at].kind == MediaKind::Audio;
+        let slots: Vec<usize> = (0..peer.slots.len()).filter(is_audio).collect();
+        let Some(room) = self.rooms.get(&room) else {
+            return;
+        };
+        let wanted: Vec<TrackKey> = room.speakers.loudest(listener).take(slots.len()).collect();
+        let carried = |slot: usize| peer.slots[slot].source();
+        let is_wanted = |slot: &usize| carried(*slot).is_some_and(|track| wanted.contains(&track));
+        let (kept, free): (Vec<usize>, Vec<usize>) = slots.into_iter().partition(is_wanted);
+        let is_new = |track: &TrackKey| !kept.iter().any(|&slot| carried(slot) == Some(*track));
+        let mut coming: Vec<TrackKey> = wanted.iter().copied().filter(is_new).rev().collect();
+        for slot in free {
+            self.put(
+                SlotKey {
+                    peer: listener,
+                    slot,
+                },
+                coming.pop(),
+            );
+        }
+    }
+
+    /// Tells what an audio slot carries, which nobody but this worker decides.
+    fn announce_audio(&mut self, key: SlotKey, source: Option<TrackKey>) {
+        let named = source.map(|track| {
+            let publisher = &self.peers[track.peer];
+            Source {
+                peer: publisher.id,
+                mid: publisher.tracks[track.track].mid.clone(),
+            }
+        });
+        let peer = &self.peers[key.peer];
+        let slot = peer.slots[key.slot].mid.clone();
+        self.events.push_back(Event::AudioSlot {
+            peer: peer.id,
+            slot,
+            source: named,
+        });
+    }
+
+    /// Forgets a peer that said goodbye or was told to go; see [`crate::io::Handle::remove`].
+    pub(crate) fn remove(&mut self, id: PeerId) {
+        let Some(&key) = self.by_id.get(&id) else {
+            return;
+        };
+        let Worker {
+            peers,
+            outbox,
+            stats,
+            ..
+        } = self;
+        let peer = &mut peers[key];
+        if let (Some(dtls), Some(path)) = (&mut peer.dtls, peer.ice.selected()) {
+            dtls.close(|record| super::enqueue(outbox, stats, path, record.to_vec()));
+        }
+        self.forget(key);
+    }
+
+    /// Forgets a peer whose transport is over, and says so.
+    pub(super) fn disconnect(&mut self, key: usize, reason: &'static str) {
+        let peer = self.peers[key].id;
+        self.forget(key);
+        self.events.push_back(Event::Disconnected { peer, reason });
+    }
+
+    fn forget(&mut self, key: usize) {
+        self.close_media(key, |_, _| true);
+        // Packets of a burst that was not forwarded yet belong to a track that may soon be another's.
+        self.burst.forget_peer(key);
+        let peer = self.peers.remove(key);
+        self.by_id.remove(&peer.id);
+        self.by_ufrag.remove(&peer.ice.local().ufrag);
+        for path in peer.ice.paths() {
+            self.by_path.remove(&path);
+        }
+        let Some(room) = self.rooms.get_mut(&peer.room) else {
+            return;
+        };
+        room.peers.retain(|member| *member != key);
+        if room.peers.is_empty() {
+            self.rooms.remove(&peer.room);
+        } else {
+            self.assign_audio(peer.room);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! RTCP: key frame requests towards publishers, sender and receiver reports.
+
+use std::time::{Duration, Instant};
+
+use super::Worker;
+use crate::rtcp::{self, Message, NtpTime};
+use crate::track::TrackKey;
+
+/// Between two reports to a peer. RFC 3550 §6.2 asks for 5 s at least, RFC 4585 §3.4 lifts that for AVPF; browsers
+/// send every second for video.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// Sender reports in one datagram; with their CNAMEs and all report blocks they stay below every MTU.
+const SENDER_REPORTS_PER_DATAGRAM: usize = 8;
+/// Report blocks in one datagram.
+const REPORT_BLOCKS_PER_DATAGRAM: usize = 16;
+
+impl Worker {
+    pub(super) fn handle_rtcp(&mut self, now: Instant, key: usize, datagram: &mut [u8]) {
+        let peer = &mut self.peers[key];
+        let opened = peer
+            .keys
+            .as_mut()
+            .map(|keys| keys.inbound.unprotect_rtcp(datagram));
+        let Some(Ok(length)) = opened else {
+            self.stats.dropped_srtp += 1;
+            return;
+        };
+        self.stats.rtcp_received += 1;
+        for message in rtcp::messages(&datagram[..length]) {
+            match message {
+                Message::SenderReport { ssrc, ntp } => {
+                    let peer = &mut self.peers[key];
+                    if let Some(place) = peer.stream(ssrc) {
+                        peer.streams[place].reception.sender_report(now, ntp);
+                    }
+                }
+                Message::KeyFrameRequest { ssrc } => {
+                    self.stats.pli_received += 1;
+                    let mut slots = self.peers[key].slots.iter();
+                    let slot = slots.find(|slot| slot.is_open && slot.ssrc == ssrc);
+                    if let Some(track) = slot.and_then(|slot| slot.source()) {
+                        self.want_key_frame(now, track);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks the publisher of a track for a key frame, now or as soon as it may be asked again.
+    pub(super) fn want_key_frame(&mut self, now: Instant, key: TrackKey) {
+        if let Some(peer) = self.peers.get_mut(key.peer) {
+            peer.tracks[key.track].key_frames.want();
+            self.request_key_frames(now, key.peer);
+        }
+    }
+
+    /// Everything that this peer is to see starts with a key frame.
+    pub(super) fn want_key_frames_for(&mut self, now: Instant, key: usize) {
+        let sources: Vec<TrackKey> = self.peers[key]
+            .slots
+            .iter()
+            .filter_map(|slot| slot.source())
+            .collect();
+        for source in sources {
+            self.want_key_frame(now, source);
+        }
+    }
+
+    /// Sends the Picture Loss Indications that are due to one publisher.
+    pub(super) fn request_key_frames(&mut self, now: Instant, key: usize) {
+        let peer = &mut self.peers[key];
+        if peer.keys.is_none() {
+            return;
+        }
+        let mut compound = Vec::new();
+        for track in 0..peer.tracks.len() {
+            let Some(ssrc) = peer.ssrc_of(track) else {
+                continue;
+            };
+            let track = &mut peer.tracks[track];
+            if track.is_open
+                && track.kind == crate::MediaKind::Video
+                && track.key_frames.is_due(now)
+            {
+                rtcp::write_pli(&mut compound, peer.reporter_ssrc, ssrc);
+                self.stats.pli_sent += 1;
+            }
+        }
+        if !compound.is_empty() {
+            self.send_rtcp(key, compound);
+        }
+    }
+
+    /// Sends sender reports for what the peer receives and receiver reports for what it publishes, when they are due.
+    pub(super) fn report(&mut self, now: Instant, key: usize) {
+        let ntp = self.ntp_time(now);
+        let peer = &mut self.peers[key];
+        if peer.keys.is_none() || now < peer.reports_at {
+            return;
+        }
+        peer.reports_at = now + REPORT_INTERVAL;
+        let cname = super::negotiate::cname(peer);
+        let infos: Vec<_> = peer
+            .slots
+            .iter()
+            .filter_map(|slot| slot.sender_info(now, ntp))
+            .collect();
+        let blocks: Vec<_> = peer
+            .streams
+            .iter_mut()
+            .filter_map(|stream| stream.reception.report(now, stream.ssrc))
+            .collect();
+        let reporter = peer.reporter_ssrc;
+        for infos in infos.chunks(SENDER_REPORTS_PER_DATAGRAM) {
+            let mut compound = Vec::new();
+            for info in infos {
+                rtcp::write_sender_report(&mut compound, info);
+                rtcp::write_cname(&mut compound, info.ssrc, &cname);
+            }
+            self.send_rtcp(key, compound);
+        }
+        for blocks in blocks.chunks(REPORT_BLOCKS_PER_DATAGRAM) {
+            let mut compound = Vec::new();
+            rtcp::write_receiver_report(&mut compound, reporter, blocks);
+            rtcp::write_cname(&mut compound, reporter, &cname);
+            self.send_rtcp(key, compound);
+        }
+    }
+
+    fn ntp_time(&self, now: Instant) -> NtpTime {
+        let (started, unix_time) = self.started;
+        NtpTime::from_unix(unix_time + now.saturating_duration_since(started))
+    }
+
+    fn send_rtcp(&mut self, key: usize, mut compound: Vec<u8>) {
+        let peer = &mut self.peers[key];
+        let (Some(keys), Some(path)) = (&mut peer.keys, peer.ice.selected()) else {
+            return;
+        };
+        compound.resize(compound.len() + keys.profile.rtcp_overhead(), 0);
+        if keys.outbound.protect_rtcp(&mut compound).is_err() {
+            self.disconnect(key, "the SRTCP key is used up");
+            return;
+        }
+        self.stats.rtcp_sent += 1;
+        self.send(path, compound);
+    }
+}

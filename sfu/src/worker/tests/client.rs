@@ -1,0 +1,405 @@
+//! A peer of the worker's stories, made of the same protocols seen from the other side, and the world around them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dimpl::{Dtls, DtlsCertificate, Output};
+use stun_types::attribute::{AttributeType, RawAttribute, Username};
+use stun_types::message::{
+    BINDING, IntegrityAlgorithm, Message, MessageWrite, MessageWriteExt, MessageWriteVec,
+    ShortTermCredentials,
+};
+
+use crate::batch::SendBatch;
+use crate::dtls::Identity;
+use crate::path::{Path, Protocol, demux};
+use crate::rtp::{Header, write_header};
+use crate::srtp::{self, Profile, RtpStream};
+use crate::worker::{Config, Worker};
+use crate::{Answer, Event, OfferError, PeerId, RoomId};
+
+/// A worker, its clock, and what it sent.
+pub(super) struct World {
+    pub(super) worker: Worker,
+    pub(super) now: Instant,
+    pub(super) events: Vec<Event>,
+    sent: Vec<(Path, Vec<u8>)>,
+}
+
+impl World {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "virtual time needs some first instant"
+    )]
+    pub(super) fn new() -> World {
+        let now = Instant::now();
+        let config = Config {
+            candidates: vec![([192, 0, 2, 1], 5004).into()],
+            identity: Identity::generate().unwrap(),
+            seed: [7; 32],
+            unix_time: Duration::from_secs(1_700_000_000),
+        };
+        World {
+            worker: Worker::new(now, config),
+            now,
+            events: Vec::new(),
+            sent: Vec::new(),
+        }
+    }
+
+    pub(super) fn offer(&mut self, peer: u64, sdp: &str) -> Result<Answer, OfferError> {
+        let answer = self.worker.offer(self.now, RoomId(1), PeerId(peer), sdp);
+        self.collect();
+        answer
+    }
+
+    /// A connected peer with one microphone, one camera, three audio slots and one video slot.
+    pub(super) fn join(&mut self, peer: u64) -> Client {
+        let mut client = Client::new(peer);
+        let answer = self.offer(peer, &client.offer_with_slots(3, 1)).unwrap();
+        client.learn(&answer.sdp);
+        self.connect(&mut client);
+        assert!(client.is_connected(), "DTLS comes up");
+        client
+    }
+
+    /// Checks and shakes hands until nothing moves any more.
+    pub(super) fn connect(&mut self, client: &mut Client) {
+        client.check(self);
+        client.start_dtls(self);
+        self.exchange(&mut [client]);
+    }
+
+    pub(super) fn hand_in(&mut self, path: Path, datagram: &[u8]) {
+        self.worker
+            .handle_datagram(self.now, path, &mut datagram.to_vec());
+        self.collect();
+    }
+
+    pub(super) fn advance(&mut self, by: Duration) {
+        let until = self.now + by;
+        while let Some(at) = self.worker.poll_timeout().filter(|at| *at <= until) {
+            self.now = at;
+            self.worker.handle_timeout(at);
+            self.collect();
+        }
+        self.now = until;
+    }
+
+    /// Carries datagrams to these clients, and their answers back, until all is quiet; others' are lost.
+    pub(super) fn exchange(&mut self, clients: &mut [&mut Client]) {
+        self.collect();
+        for _ in 0..100 {
+            let sent = std::mem::take(&mut self.sent);
+            if sent.is_empty() {
+                return;
+            }
+            for (path, datagram) in sent {
+                if let Some(client) = clients.iter_mut().find(|client| client.path == path) {
+                    client.receive(self, datagram);
+                }
+            }
+        }
+        panic!("client and server do not come to rest");
+    }
+
+    fn collect(&mut self) {
+        let mut batch = SendBatch::new();
+        while self.worker.poll_batch(self.now, &mut batch) {
+            for (run, bytes) in batch.runs() {
+                let datagrams = bytes.chunks(run.segment);
+                self.sent
+                    .extend(datagrams.map(|datagram| (run.path, datagram.to_vec())));
+            }
+            batch.clear();
+        }
+        self.events
+            .extend(std::iter::from_fn(|| self.worker.poll_event()));
+    }
+}
+
+/// A decrypted packet at a client.
+pub(super) struct Received {
+    pub(super) ssrc: u32,
+    pub(super) payload_type: u8,
+    pub(super) sequence_number: u16,
+    pub(super) timestamp: u32,
+    pub(super) payload: Vec<u8>,
+}
+
+/// A browser-like peer: sends on mids 0 (audio) and 1 (video), receives on the mids from 2 on.
+pub(super) struct Client {
+    id: u64,
+    path: Path,
+    ufrag: String,
+    server: (String, String),
+    certificate: DtlsCertificate,
+    dtls: Option<Dtls>,
+    keys: Option<(Profile, srtp::Inbound, srtp::Outbound)>,
+    streams: HashMap<u32, RtpStream>,
+    slots: HashMap<String, u32>,
+    pub(super) received: Vec<Received>,
+    pub(super) plis: usize,
+    pub(super) receiver_reports: usize,
+    pub(super) sender_reports: usize,
+}
+
+impl Client {
+    pub(super) fn new(id: u64) -> Client {
+        Client {
+            id,
+            path: Path::Udp(([198, 51, 100, id as u8], 5000).into()),
+            ufrag: format!("client{id}"),
+            server: Default::default(),
+            certificate: dimpl::certificate::generate_self_signed_certificate().unwrap(),
+            dtls: None,
+            keys: None,
+            streams: HashMap::new(),
+            slots: HashMap::new(),
+            received: Vec::new(),
+            plis: 0,
+            receiver_reports: 0,
+            sender_reports: 0,
+        }
+    }
+
+    pub(super) fn path(&self) -> Path {
+        self.path
+    }
+
+    pub(super) fn move_to(&mut self, port: u16) {
+        self.path = Path::Udp(([198, 51, 100, self.id as u8], port).into());
+    }
+
+    pub(super) fn restart_ice(&mut self) {
+        self.ufrag.push_str("again");
+    }
+
+    pub(super) fn fingerprint(&self) -> String {
+        self.certificate.fingerprint_str()
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    pub(super) fn slot_ssrc(&self, mid: &str) -> u32 {
+        self.slots[mid]
+    }
+
+    pub(super) fn offer_with_slots(&self, audio: usize, video: usize) -> String {
+        let kinds = ["audio", "video"].into_iter();
+        // A browser appends m-lines: the first video slot stays mid 4 whatever comes behind it... so audio slots are
+        // 2, 3 and 5, and the first video slot is 4.
+        let slots = (0..audio + video).map(|at| {
+            if at == 2 || at > audio {
+                "video"
+            } else {
+                "audio"
+            }
+        });
+        let lines: Vec<String> = kinds
+            .map(|kind| (kind, "sendonly"))
+            .chain(slots.map(|kind| (kind, "recvonly")))
+            .enumerate()
+            .map(|(mid, (kind, direction))| self.media_line(mid, kind, direction))
+            .collect();
+        let mids: Vec<String> = (0..lines.len()).map(|mid| mid.to_string()).collect();
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\n\
+             a=extmap-allow-mixed\r\n{}",
+            mids.join(" "),
+            lines.concat()
+        )
+    }
+
+    fn media_line(&self, mid: usize, kind: &str, direction: &str) -> String {
+        let (payload_type, codec) = match kind {
+            "audio" => (111, "opus/48000/2"),
+            // Receiving and sending numbers differ, so that the mapping is seen.
+            _ => (if direction == "sendonly" { 100 } else { 96 }, "VP8/90000"),
+        };
+        let ssrc = match direction {
+            "sendonly" => format!("a=ssrc:{} cname:x\r\n", self.ssrc(mid)),
+            _ => String::new(),
+        };
+        format!(
+            "m={kind} 9 UDP/TLS/RTP/SAVPF {payload_type}\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\n\
+             a={direction}\r\na=rtcp-mux\r\na=ice-ufrag:{}\r\na=ice-pwd:0123456789012345678901\r\n\
+             a=fingerprint:sha-256 {}\r\na=setup:actpass\r\n\
+             a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n\
+             a=rtpmap:{payload_type} {codec}\r\na=rtcp-fb:{payload_type} nack pli\r\n{ssrc}",
+            self.ufrag,
+            self.fingerprint()
+        )
+    }
+
+    fn ssrc(&self, mid: usize) -> u32 {
+        (self.id * 100 + mid as u64) as u32
+    }
+
+    /// Reads what an answer says: credentials, and the SSRCs of the slots.
+    pub(super) fn learn(&mut self, sdp: &str) {
+        let mut mid = "";
+        for line in sdp.lines() {
+            match line.split_once(':') {
+                Some(("a=mid", value)) => mid = value,
+                Some(("a=ice-ufrag", value)) => self.server.0 = value.into(),
+                Some(("a=ice-pwd", value)) => self.server.1 = value.into(),
+                Some(("a=ssrc", value)) => {
+                    let ssrc = value.split(' ').next().and_then(|word| word.parse().ok());
+                    self.slots.insert(mid.into(), ssrc.unwrap());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Sends a nominating connectivity check.
+    pub(super) fn check(&mut self, world: &mut World) {
+        let mut request = Message::builder_request(BINDING, MessageWriteVec::new());
+        let username = format!("{}:{}", self.server.0, self.ufrag);
+        request
+            .add_attribute(&Username::new(&username).unwrap())
+            .unwrap();
+        let nominate = RawAttribute::new(AttributeType::new(0x0025), &[]);
+        request.add_attribute(&nominate).unwrap();
+        let credentials = ShortTermCredentials::new(self.server.1.clone()).into();
+        request
+            .add_message_integrity(&credentials, IntegrityAlgorithm::Sha1)
+            .unwrap();
+        request.add_fingerprint().unwrap();
+        world.hand_in(self.path, &request.finish());
+    }
+
+    fn start_dtls(&mut self, world: &mut World) {
+        let config = Arc::new(dimpl::Config::default());
+        let mut dtls = Dtls::new_12(config, self.certificate.clone(), world.now);
+        dtls.set_active(true);
+        dtls.handle_timeout(world.now).unwrap();
+        self.dtls = Some(dtls);
+        self.drain_dtls(world);
+    }
+
+    fn drain_dtls(&mut self, world: &mut World) {
+        let mut buffer = [0; 2048];
+        loop {
+            let Some(dtls) = &mut self.dtls else { return };
+            match dtls.poll_output(&mut buffer) {
+                Output::Packet(record) => {
+                    let record = record.to_vec();
+                    world.hand_in(self.path, &record);
+                }
+                Output::KeyingMaterial(material, profile) => {
+                    assert_eq!(profile, dimpl::SrtpProfile::AEAD_AES_256_GCM);
+                    let profile = Profile::AeadAes256Gcm;
+                    let (inbound, outbound) = srtp::contexts(profile, &material, true).unwrap();
+                    self.keys = Some((profile, inbound, outbound));
+                }
+                Output::Timeout(_) => return,
+                _ => {}
+            }
+        }
+    }
+
+    fn receive(&mut self, world: &mut World, mut datagram: Vec<u8>) {
+        match demux(&datagram) {
+            Some(Protocol::Dtls) => {
+                if let Some(dtls) = &mut self.dtls {
+                    // An alert ends the association; what it leaves to say is drained all the same.
+                    let _ = dtls.handle_packet(&datagram);
+                }
+                self.drain_dtls(world);
+            }
+            Some(Protocol::Rtp) => self.receive_rtp(&mut datagram),
+            Some(Protocol::Rtcp) => self.receive_rtcp(&mut datagram),
+            Some(Protocol::Stun) | None => {}
+        }
+    }
+
+    fn receive_rtp(&mut self, datagram: &mut [u8]) {
+        let header = Header::parse(datagram).unwrap();
+        let (_, inbound, _) = self.keys.as_ref().unwrap();
+        let stream = self.streams.entry(header.ssrc).or_default();
+        let length = inbound
+            .unprotect_rtp(datagram, header.header_len, stream)
+            .unwrap();
+        self.received.push(Received {
+            ssrc: header.ssrc,
+            payload_type: header.payload_type,
+            sequence_number: header.sequence_number,
+            timestamp: header.timestamp,
+            payload: datagram[header.header_len..length].to_vec(),
+        });
+    }
+
+    fn receive_rtcp(&mut self, datagram: &mut [u8]) {
+        let (_, inbound, _) = self.keys.as_mut().unwrap();
+        let length = inbound.unprotect_rtcp(datagram).unwrap();
+        let mut rest = &datagram[..length];
+        while let Some([first, kind, high, low]) = rest.first_chunk() {
+            match (kind, first & 0x1f) {
+                (200, _) => self.sender_reports += 1,
+                (201, _) => self.receiver_reports += 1,
+                (206, 1) => self.plis += 1,
+                _ => {}
+            }
+            rest = &rest[4 * (usize::from(u16::from_be_bytes([*high, *low])) + 1)..];
+        }
+    }
+
+    pub(super) fn send_video(&mut self, world: &mut World, sequence: u16, key_frame: bool) {
+        let datagram = self.video(sequence, key_frame);
+        world.hand_in(self.path, &datagram);
+    }
+
+    /// An SRTP packet with a VP8 frame.
+    pub(super) fn video(&self, sequence: u16, key_frame: bool) -> Vec<u8> {
+        // Descriptor with S, X and a 15-bit picture id; then the frame header with the inverse key frame flag.
+        let picture = sequence.to_be_bytes();
+        let mut payload = vec![
+            0x90,
+            0x80,
+            picture[0] | 0x80,
+            picture[1],
+            u8::from(!key_frame),
+        ];
+        payload.extend(b"hello");
+        self.protect(100, self.ssrc(1), sequence, &[], &payload)
+    }
+
+    pub(super) fn send_audio(&mut self, world: &mut World, sequence: u16) {
+        // Voice at −20 dBov.
+        let datagram = self.protect(111, self.ssrc(0), sequence, &[(1, &[0x80 | 20])], b"opus");
+        world.hand_in(self.path, &datagram);
+    }
+
+    fn protect(
+        &self,
+        payload_type: u8,
+        ssrc: u32,
+        sequence: u16,
+        extensions: &[(u8, &[u8])],
+        payload: &[u8],
+    ) -> Vec<u8> {
+        let (profile, _, outbound) = self.keys.as_ref().unwrap();
+        let mut packet = vec![0; 1500];
+        let timestamp = u32::from(sequence) * 3000;
+        let extensions = extensions.iter().copied();
+        let header_len = write_header(
+            &mut packet,
+            true,
+            payload_type,
+            sequence,
+            timestamp,
+            ssrc,
+            extensions,
+        );
+        packet.truncate(header_len);
+        packet.extend(payload);
+        packet.resize(packet.len() + profile.rtp_overhead(), 0);
+        outbound.protect_rtp(&mut packet, header_len, 0);
+        packet
+    }
+}

@@ -1,0 +1,351 @@
+//! Stories of a worker and its peers, in virtual time and without sockets.
+
+mod allocation;
+mod client;
+
+use std::time::Duration;
+
+use client::{Client, World};
+
+use crate::ice::CONSENT_EXPIRY;
+use crate::path::Path;
+use crate::{Event, MediaKind, Mid, OfferError, PeerId, Source};
+
+fn camera_of(peer: u64) -> Option<Source> {
+    Some(Source {
+        peer: PeerId(peer),
+        mid: Mid::new("1"),
+    })
+}
+
+/// Two connected peers; the second one's first video slot carries the first one's camera.
+fn pair() -> (World, Client, Client) {
+    let mut world = World::new();
+    let a = world.join(1);
+    let b = world.join(2);
+    world
+        .worker
+        .assign(world.now, PeerId(2), &Mid::new("4"), camera_of(1).as_ref());
+    (world, a, b)
+}
+
+#[test]
+fn video_starts_on_a_key_frame_in_a_slot_with_its_own_numbers() {
+    let (mut world, mut a, mut b) = pair();
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(a.plis, 1, "the publisher is asked for a key frame");
+
+    a.send_video(&mut world, 10, false);
+    a.send_video(&mut world, 11, true);
+    a.send_video(&mut world, 12, false);
+    world.exchange(&mut [&mut a, &mut b]);
+
+    let video: Vec<_> = b
+        .received
+        .iter()
+        .filter(|packet| packet.ssrc == b.slot_ssrc("4"))
+        .collect();
+    assert_eq!(video.len(), 2, "what came before the key frame is left out");
+    assert_eq!(video[0].payload_type, 96);
+    assert_eq!(
+        video[1].sequence_number,
+        video[0].sequence_number.wrapping_add(1)
+    );
+    assert_eq!(&video[0].payload[video[0].payload.len() - 5..], b"hello");
+    assert!(a.received.is_empty(), "nobody gets their own media");
+}
+
+#[test]
+fn a_switch_keeps_the_slot_continuous() {
+    let (mut world, mut a, mut b) = pair();
+    let mut c = world.join(3);
+    a.send_video(&mut world, 1, true);
+    a.send_video(&mut world, 2, false);
+    world.exchange(&mut [&mut a, &mut b, &mut c]);
+
+    world
+        .worker
+        .assign(world.now, PeerId(2), &Mid::new("4"), camera_of(3).as_ref());
+    world.advance(Duration::from_millis(20));
+    a.send_video(&mut world, 3, false);
+    c.send_video(&mut world, 9000, false);
+    c.send_video(&mut world, 9001, true);
+    world.exchange(&mut [&mut a, &mut b, &mut c]);
+
+    let numbers: Vec<u16> = b
+        .received
+        .iter()
+        .map(|packet| packet.sequence_number)
+        .collect();
+    let first = numbers[0];
+    assert_eq!(numbers, [first, first + 1, first + 2]);
+    assert!(
+        b.received
+            .windows(2)
+            .all(|pair| { pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32 >= 0 })
+    );
+}
+
+#[test]
+fn audio_slots_fill_themselves_and_say_so() {
+    let mut world = World::new();
+    let mut peers: Vec<Client> = (1..=3).map(|id| world.join(id)).collect();
+    world.events.clear();
+    let mut d = world.join(4);
+
+    let heard: Vec<_> = world
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::AudioSlot {
+                peer: PeerId(4),
+                source: Some(source),
+                ..
+            } => Some(source.peer.0),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(heard, [1, 2, 3]);
+
+    peers[1].send_audio(&mut world, 5);
+    let [a, b, c] = &mut peers[..] else {
+        unreachable!("three peers")
+    };
+    world.exchange(&mut [a, b, c, &mut d]);
+    assert_eq!(d.received.len(), 1);
+    assert_eq!(d.received[0].payload, b"opus");
+    assert_eq!(peers[0].received.len(), 1);
+    assert!(peers[1].received.is_empty());
+}
+
+#[test]
+fn who_speaks_takes_the_place_of_who_is_silent() {
+    let mut world = World::new();
+    let mut peers: Vec<Client> = (1..=5).map(|id| world.join(id)).collect();
+    world.events.clear();
+
+    for sequence in 0..10 {
+        peers[4].send_audio(&mut world, sequence);
+    }
+    world.advance(Duration::from_millis(300));
+
+    let to_first: Vec<_> = world
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::AudioSlot { peer: PeerId(1), source: Some(source), .. } if source.peer == PeerId(5)))
+        .collect();
+    assert_eq!(to_first.len(), 1);
+    let speakers = world.events.iter().find_map(|event| match event {
+        Event::Speakers { levels, .. } => Some(levels.clone()),
+        _ => None,
+    });
+    assert_eq!(speakers.unwrap()[0].0, PeerId(5));
+}
+
+#[test]
+fn a_later_offer_keeps_streams_and_adds_slots() {
+    let (mut world, mut a, mut b) = pair();
+    a.send_video(&mut world, 1, true);
+    world.exchange(&mut [&mut a, &mut b]);
+    let ssrc = b.slot_ssrc("4");
+
+    let answer = world.offer(2, &b.offer_with_slots(3, 4)).unwrap();
+    b.learn(&answer.sdp);
+
+    assert_eq!(b.slot_ssrc("4"), ssrc);
+    let video = answer
+        .slots
+        .iter()
+        .filter(|slot| slot.kind == MediaKind::Video)
+        .count();
+    assert_eq!(video, 4);
+    a.send_video(&mut world, 2, false);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.len(), 2, "the slot goes on");
+}
+
+#[test]
+fn a_peer_that_stops_checking_is_forgotten() {
+    let (mut world, mut a, mut b) = pair();
+    world.advance(CONSENT_EXPIRY / 2);
+    b.check(&mut world);
+    world.advance(CONSENT_EXPIRY / 2);
+    world.exchange(&mut [&mut a, &mut b]);
+
+    let gone = |event: &&Event| {
+        matches!(
+            event,
+            Event::Disconnected {
+                peer: PeerId(1),
+                ..
+            }
+        )
+    };
+    assert_eq!(world.events.iter().filter(gone).count(), 1);
+    assert_eq!(world.worker.stats().peers, 1);
+
+    a.send_video(&mut world, 1, true);
+    assert!(world.worker.stats().dropped_unvalidated > 0);
+}
+
+#[test]
+fn an_ice_restart_does_not_interrupt_media() {
+    let (mut world, mut a, mut b) = pair();
+    a.send_video(&mut world, 1, true);
+    world.exchange(&mut [&mut a, &mut b]);
+
+    b.restart_ice();
+    let answer = world.offer(2, &b.offer_with_slots(3, 1)).unwrap();
+    b.learn(&answer.sdp);
+    a.send_video(&mut world, 2, false);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(
+        b.received.len(),
+        2,
+        "before the first check with the new credentials"
+    );
+
+    b.move_to(7777);
+    b.check(&mut world);
+    a.send_video(&mut world, 3, false);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.len(), 3, "over the new path");
+}
+
+#[test]
+fn replayed_and_tampered_packets_are_dropped() {
+    let (mut world, mut a, mut b) = pair();
+    let datagram = a.video(1, true);
+    for _ in 0..3 {
+        world.hand_in(a.path(), &datagram);
+    }
+    let mut tampered = a.video(2, false);
+    let last = tampered.len() - 20;
+    tampered[last] ^= 1;
+    world.hand_in(a.path(), &tampered);
+    world.exchange(&mut [&mut a, &mut b]);
+
+    assert_eq!(b.received.len(), 1);
+    assert_eq!(world.worker.stats().dropped_srtp, 3);
+}
+
+#[test]
+fn noise_is_counted_and_changes_nothing() {
+    let (mut world, mut a, mut b) = pair();
+    let stranger = Path::Udp(([203, 0, 113, 9], 9).into());
+    let noise: [&[u8]; 6] = [
+        b"",
+        b"\xff\xff",
+        b"\x00\x01\x00\x00",
+        b"\x16\xfe\xfd",
+        b"\x80\x60",
+        b"\x80\xc8\x00\x00",
+    ];
+    for datagram in noise {
+        world.hand_in(stranger, datagram);
+        world.hand_in(a.path(), datagram);
+    }
+    let stats = world.worker.stats();
+    assert_eq!(stats.dropped_unknown, 4);
+    assert_eq!(stats.dropped_stun, 2);
+    assert_eq!(stats.dropped_unvalidated, 3);
+
+    a.send_video(&mut world, 1, true);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.len(), 1, "the call goes on");
+}
+
+#[test]
+fn media_from_an_address_without_a_check_is_not_media() {
+    let (mut world, mut a, mut b) = pair();
+    let datagram = a.video(1, true);
+    world.hand_in(Path::Udp(([203, 0, 113, 9], 9).into()), &datagram);
+    let Path::Udp(same) = a.path() else {
+        unreachable!("clients are on UDP")
+    };
+    world.hand_in(Path::Relay(same), &datagram);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert!(b.received.is_empty());
+}
+
+#[test]
+fn a_refused_offer_leaves_no_peer() {
+    let mut world = World::new();
+    for garbage in [
+        "",
+        "garbage",
+        "v=0\r\n",
+        "v=0\r\no=- 1 1 IN IP4 1.1.1.1\r\ns=-\r\nt=0 0\r\n",
+    ] {
+        assert!(
+            matches!(world.offer(1, garbage), Err(OfferError::BadSdp(_))),
+            "{garbage:?}"
+        );
+    }
+    let huge = "v".repeat(OfferError::MAX_SDP_BYTES + 1);
+    assert!(matches!(
+        world.offer(1, &huge),
+        Err(OfferError::TooLarge { .. })
+    ));
+    assert_eq!(world.worker.stats().peers, 0);
+    assert_eq!(world.worker.stats().rooms, 0);
+}
+
+#[test]
+fn a_certificate_that_the_offer_does_not_name_is_refused() {
+    let mut world = World::new();
+    let stranger = Client::new(9);
+    let mut client = Client::new(1);
+    let sdp = client.offer_with_slots(3, 1);
+    let answer = world
+        .offer(
+            1,
+            &sdp.replace(&client.fingerprint(), &stranger.fingerprint()),
+        )
+        .unwrap();
+    client.learn(&answer.sdp);
+    world.connect(&mut client);
+
+    assert!(!client.is_connected());
+    assert!(
+        world
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Disconnected { .. }))
+    );
+}
+
+#[test]
+fn leaving_empties_the_slots_of_others_and_the_room() {
+    let (mut world, mut a, mut b) = pair();
+    world.events.clear();
+    world.worker.remove(PeerId(1));
+    world.exchange(&mut [&mut a, &mut b]);
+
+    let emptied = |event: &&Event| {
+        matches!(
+            event,
+            Event::AudioSlot {
+                peer: PeerId(2),
+                source: None,
+                ..
+            }
+        )
+    };
+    assert_eq!(world.events.iter().filter(emptied).count(), 1);
+    world.worker.remove(PeerId(2));
+    let stats = world.worker.stats();
+    assert_eq!((stats.peers, stats.rooms), (0, 0));
+}
+
+#[test]
+fn reports_go_to_both_sides() {
+    let (mut world, mut a, mut b) = pair();
+    a.send_video(&mut world, 1, true);
+    world.exchange(&mut [&mut a, &mut b]);
+    world.advance(Duration::from_millis(1100));
+    world.exchange(&mut [&mut a, &mut b]);
+
+    assert!(a.receiver_reports > 0);
+    assert!(b.sender_reports > 0);
+}
