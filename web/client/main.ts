@@ -1,1 +1,92 @@
-document.querySelector("#app")!.textContent = "Madang";
+import "./style.css";
+import { Lobby } from "./lobby.ts";
+import { LocalMedia } from "./local-media.ts";
+import { pathOfRoom, roomInPath } from "./room-name.ts";
+import { RoomSession } from "./room-session.ts";
+import { RoomView } from "./room-view.ts";
+import { Signalling, signallingUrl } from "./signalling.ts";
+import { endingText, language } from "./texts.ts";
+
+/** `?name=X&autojoin=1&relay=1`, kept while moving between lobby and rooms. */
+const query = new URLSearchParams(location.search);
+const NAME_KEY = "madang.name";
+
+const media = new LocalMedia();
+const signalling = new Signalling(signallingUrl(location));
+const app = document.querySelector<HTMLElement>("#app") ?? document.body;
+let session: RoomSession | undefined;
+/** Takes the page that is shown away. */
+let closePage = () => {};
+
+function showLobby(notice?: string): void {
+  closePage();
+  document.title = "Madang";
+  const lobby = new Lobby({
+    media,
+    signalling,
+    name: query.get("name") ?? localStorage.getItem(NAME_KEY) ?? "",
+    room: roomInPath(location.pathname) ?? "",
+    ...(notice === undefined ? {} : { notice }),
+    onJoin(name, room) {
+      localStorage.setItem(NAME_KEY, name);
+      history.pushState(null, "", pathOfRoom(room) + location.search);
+      enterRoom(name, room);
+    },
+  });
+  app.replaceChildren(lobby.root);
+  lobby.focus();
+  closePage = () => lobby.close();
+}
+
+function enterRoom(name: string, room: string): void {
+  closePage();
+  document.title = `${room} · Madang`;
+  const stay = new RoomSession({
+    signalling,
+    media,
+    room,
+    name,
+    relayOnly: query.get("relay") === "1",
+    onChange: () => view.update(),
+    onEnded: (code, message) => showLobby(endingText(code, message)),
+  });
+  session = stay;
+  const view = new RoomView(stay, media, () => {
+    history.pushState(null, "", `/${location.search}`);
+    showLobby();
+  });
+  app.replaceChildren(view.root);
+  stay.start();
+  closePage = () => {
+    stay.leave();
+    session = undefined;
+    view.close();
+  };
+}
+
+async function start(): Promise<void> {
+  document.documentElement.lang = language;
+  const room = roomInPath(location.pathname);
+  const name = query.get("name")?.trim();
+  if (query.get("autojoin") === "1" && room !== undefined && name) {
+    await media.open();
+    enterRoom(name, room);
+  } else {
+    showLobby();
+  }
+}
+
+// Back and forward leave a room; entering one is always a decision.
+addEventListener("popstate", () => showLobby());
+// A closed tab says goodbye, so that the others need not wait for its connection to time out.
+addEventListener("pagehide", () => session?.leave());
+
+/** For looking inside from the browser's console, and for tests. */
+const inspection = Object.freeze({
+  get peerConnection(): RTCPeerConnection | undefined {
+    return session?.peerConnection;
+  },
+});
+Object.defineProperty(window, "madang", { value: inspection });
+
+void start();

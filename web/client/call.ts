@@ -1,0 +1,122 @@
+import type { Mids } from "./messages.ts";
+
+/** The server forwards the loudest speakers of the moment; three is as many as people can follow. */
+export const AUDIO_SLOTS = 3;
+export const FIRST_VIDEO_SLOTS = 8;
+export const MAX_VIDEO_SLOTS = 49;
+
+export interface CallTracks {
+  microphone: MediaStreamTrack | undefined;
+  camera: MediaStreamTrack | undefined;
+}
+
+/**
+ * The one peer connection to the server (protocol §7). The client makes every offer; the m-lines are, in this order:
+ *
+ *     microphone  sendonly ┐ always there, so that a device can be
+ *     camera      sendonly ┘ switched on later without a new offer
+ *     3 audio     recvonly ┐ slots: what they carry changes by the server's
+ *     8+ video    recvonly ┘ `slots` messages, never by renegotiation
+ */
+export class Call {
+  readonly peerConnection: RTCPeerConnection;
+  readonly #microphone: RTCRtpTransceiver;
+  readonly #camera: RTCRtpTransceiver;
+  readonly #audioSlots: RTCRtpTransceiver[] = [];
+  readonly #videoSlots: RTCRtpTransceiver[] = [];
+  /** A slot's track never changes, so its stream doesn't either. */
+  readonly #streams = new Map<RTCRtpTransceiver, MediaStream>();
+
+  constructor(tracks: CallTracks, configuration: RTCConfiguration) {
+    this.peerConnection = new RTCPeerConnection({ bundlePolicy: "max-bundle", ...configuration });
+    const sendonly: RTCRtpTransceiverInit = { direction: "sendonly" };
+    this.#microphone = this.peerConnection.addTransceiver(tracks.microphone ?? "audio", sendonly);
+    this.#camera = this.peerConnection.addTransceiver(tracks.camera ?? "video", sendonly);
+    preferCodec(this.#camera, "video/VP8");
+    for (let slot = 0; slot < AUDIO_SLOTS; slot++) this.#audioSlots.push(this.#addSlot("audio"));
+    this.ensureVideoSlots(FIRST_VIDEO_SLOTS);
+  }
+
+  /** Makes an offer and returns its SDP. The answer goes to `accept`. */
+  async offer(): Promise<string> {
+    // Candidates need not be in it: the server learns this end's address from its connectivity checks.
+    await this.peerConnection.setLocalDescription();
+    return this.peerConnection.localDescription?.sdp ?? "";
+  }
+
+  /** Takes the answer. `iceServers` are known only after the first offer and help from the next one on. */
+  async accept(answer: string, iceServers?: RTCIceServer[]): Promise<void> {
+    if (iceServers !== undefined) {
+      this.peerConnection.setConfiguration({
+        ...this.peerConnection.getConfiguration(),
+        iceServers,
+      });
+    }
+    await this.peerConnection.setRemoteDescription({ type: "answer", sdp: answer });
+  }
+
+  /** What the sending m-lines carry. Known after the first offer. */
+  get mids(): Mids {
+    const mids: Mids = {};
+    if (this.#microphone.mid && this.#microphone.sender.track) {
+      mids[this.#microphone.mid] = "microphone";
+    }
+    if (this.#camera.mid && this.#camera.sender.track) mids[this.#camera.mid] = "camera";
+    return mids;
+  }
+
+  /** Sends other tracks, without a new offer. */
+  async replaceTracks(tracks: CallTracks): Promise<void> {
+    await this.#microphone.sender.replaceTrack(tracks.microphone ?? null);
+    await this.#camera.sender.replaceTrack(tracks.camera ?? null);
+  }
+
+  /** Makes room for that many videos. True when a new offer has to tell the server. */
+  ensureVideoSlots(wanted: number): boolean {
+    const goal = Math.min(wanted, MAX_VIDEO_SLOTS);
+    const grows = this.#videoSlots.length < goal;
+    while (this.#videoSlots.length < goal) this.#videoSlots.push(this.#addSlot("video"));
+    return grows;
+  }
+
+  get videoSlots(): number {
+    return this.#videoSlots.length;
+  }
+
+  /** What arrives in the slot with this `mid`. */
+  stream(mid: string): MediaStream | undefined {
+    const slot = [...this.#audioSlots, ...this.#videoSlots].find((slot) => slot.mid === mid);
+    return slot && this.#streams.get(slot);
+  }
+
+  /** What is to be played, whoever speaks. */
+  get audioStreams(): MediaStream[] {
+    return this.#audioSlots.flatMap((slot) => this.#streams.get(slot) ?? []);
+  }
+
+  /** Has the next offer start over with ICE: other credentials, other candidates, and servers learned since. */
+  restartIce(): void {
+    this.peerConnection.restartIce();
+  }
+
+  /** Ends it. The local tracks go on: they belong to the caller. */
+  close(): void {
+    this.peerConnection.close();
+  }
+
+  #addSlot(kind: "audio" | "video"): RTCRtpTransceiver {
+    const slot = this.peerConnection.addTransceiver(kind, { direction: "recvonly" });
+    this.#streams.set(slot, new MediaStream([slot.receiver.track]));
+    return slot;
+  }
+}
+
+/** Puts a codec first; the others stay, so that a browser without it still has a picture. */
+function preferCodec(transceiver: RTCRtpTransceiver, mimeType: string): void {
+  const codecs = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
+  const isPreferred = (codec: RTCRtpCodec) => codec.mimeType.toLowerCase() === mimeType.toLowerCase();
+  transceiver.setCodecPreferences([
+    ...codecs.filter(isPreferred),
+    ...codecs.filter((codec) => !isPreferred(codec)),
+  ]);
+}

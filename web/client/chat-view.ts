@@ -1,0 +1,119 @@
+import { element, icon } from "./dom.ts";
+import type { ChatMessage } from "./messages.ts";
+import { language, texts } from "./texts.ts";
+
+const TIME = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
+/** Pixels from the end at which a reader still counts as reading the end. */
+const NEAR_END = 80;
+
+/** The chat panel. Message text goes into text nodes, never into HTML. */
+export class ChatView {
+  readonly root: HTMLElement;
+  readonly #list = element("ol", { class: "chat-list", role: "log", "aria-label": texts.chat });
+  readonly #empty = element("p", { class: "chat-empty" }, texts.noMessages);
+  readonly #problem = element("p", { class: "problem", role: "alert", hidden: true });
+  readonly #input = element("textarea", {
+    "data-testid": "chat-input",
+    "aria-label": texts.writeMessage,
+    placeholder: texts.writeMessage,
+    rows: "1",
+    maxlength: "4000",
+  });
+  readonly #send: (text: string) => Promise<void>;
+  readonly #shown = new Map<number, HTMLElement>();
+
+  constructor(send: (text: string) => Promise<void>) {
+    this.#send = send;
+    const button = element(
+      "button",
+      { type: "submit", class: "round", "data-testid": "chat-send", "aria-label": texts.send },
+      icon("send"),
+    );
+    const form = element("form", { class: "chat-form" }, this.#input, button);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#submit();
+    });
+    this.#input.addEventListener("keydown", (event) => {
+      if (!isSendKey(event)) return;
+      event.preventDefault();
+      void this.#submit();
+    });
+    this.#input.addEventListener("input", () => this.#fitInput());
+    const heading = element("h2", {}, texts.chat);
+    const body = element("div", { class: "chat-body" }, this.#empty, this.#list);
+    const attributes = { class: "chat", "aria-label": texts.chat };
+    this.root = element("aside", attributes, heading, body, this.#problem, form);
+  }
+
+  /** Shows exactly these, in this order; `self` is one's own participant id. */
+  show(messages: readonly ChatMessage[], self: string | undefined): void {
+    const body = this.#list.parentElement as HTMLElement;
+    const wasAtEnd = body.scrollTop + body.clientHeight >= body.scrollHeight - NEAR_END;
+    const wanted = new Set(messages.map((message) => message.seq));
+    for (const [seq, shown] of this.#shown) {
+      if (wanted.has(seq)) continue;
+      shown.remove();
+      this.#shown.delete(seq);
+    }
+    let added = false;
+    for (const message of messages) {
+      if (this.#shown.has(message.seq)) continue;
+      const shown = messageElement(message, message.from.id === self);
+      this.#shown.set(message.seq, shown);
+      this.#list.append(shown);
+      added = true;
+    }
+    this.#empty.hidden = messages.length > 0;
+    if (added && wasAtEnd) body.scrollTop = body.scrollHeight;
+  }
+
+  focus(): void {
+    this.#input.focus();
+  }
+
+  async #submit(): Promise<void> {
+    const text = this.#input.value.trim();
+    if (text === "") return;
+    this.#input.value = "";
+    this.#fitInput();
+    this.#problem.hidden = true;
+    try {
+      await this.#send(text);
+    } catch (error) {
+      // Give the text back, unless the next message is being written.
+      if (this.#input.value === "") this.#input.value = text;
+      this.#problem.textContent = texts.notSent;
+      this.#problem.title = error instanceof Error ? error.message : "";
+      this.#problem.hidden = false;
+    }
+  }
+
+  #fitInput(): void {
+    this.#input.style.height = "auto";
+    this.#input.style.height = `${Math.min(this.#input.scrollHeight + 2, 140)}px`;
+  }
+}
+
+/**
+ * Enter sends, Shift+Enter is a new line. While an input method composes a syllable, Enter only ends the composition:
+ * `isComposing` says so, or key code 229 where a browser ends the composition first (Safari).
+ */
+export function isSendKey(
+  event: Pick<KeyboardEvent, "key" | "shiftKey" | "isComposing" | "keyCode">,
+): boolean {
+  return event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229;
+}
+
+function messageElement(message: ChatMessage, isOwn: boolean): HTMLElement {
+  const sentAt = new Date(message.sent_at);
+  const meta = element(
+    "div",
+    { class: "chat-meta" },
+    element("span", { class: "chat-author" }, isOwn ? texts.you : message.from.name),
+    element("time", { datetime: message.sent_at }, TIME.format(sentAt)),
+  );
+  if (message.to !== undefined) meta.append(element("span", {}, texts.privately));
+  const attributes = { class: isOwn ? "chat-message own" : "chat-message", "data-testid": "chat-message" };
+  return element("li", attributes, meta, element("p", { class: "chat-text" }, message.text));
+}

@@ -1,0 +1,113 @@
+/** Why there is no microphone or camera. */
+export type MediaProblem = "denied" | "missing" | "busy" | "insecure";
+
+export interface LocalMediaState {
+  microphone: MediaStreamTrack | undefined;
+  camera: MediaStreamTrack | undefined;
+  /** Set when at least one of the two is not there. */
+  problem: MediaProblem | undefined;
+}
+
+/**
+ * No layers are sent: every receiver decodes what the camera delivers, nine at a time in a grid of nine. This size is
+ * sharp in such a grid and cheap enough for a phone.
+ */
+const CAMERA: MediaTrackConstraints = {
+  width: { ideal: 640 },
+  height: { ideal: 360 },
+  frameRate: { ideal: 30 },
+};
+
+/** One's own microphone and camera, whichever of them can be had. */
+export class LocalMedia {
+  /** For the preview; it holds the tracks below and never changes. */
+  readonly stream = new MediaStream();
+  #problem: MediaProblem | undefined;
+  #muted = false;
+  #cameraOff = false;
+
+  get state(): LocalMediaState {
+    return {
+      microphone: this.stream.getAudioTracks()[0],
+      camera: this.stream.getVideoTracks()[0],
+      problem: this.#problem,
+    };
+  }
+
+  get muted(): boolean {
+    return this.#muted || this.state.microphone === undefined;
+  }
+
+  set muted(muted: boolean) {
+    this.#muted = muted;
+    for (const track of this.stream.getAudioTracks()) track.enabled = !muted;
+  }
+
+  get cameraOff(): boolean {
+    return this.#cameraOff || this.state.camera === undefined;
+  }
+
+  set cameraOff(off: boolean) {
+    this.#cameraOff = off;
+    for (const track of this.stream.getVideoTracks()) track.enabled = !off;
+  }
+
+  /** Asks for what is missing. Never fails: what can't be had is left out, and `state.problem` says why. */
+  async open(): Promise<LocalMediaState> {
+    const { microphone, camera } = this.state;
+    const wanted: MediaStreamConstraints[] = [];
+    if (microphone === undefined && camera === undefined) {
+      // Together first, so that a browser asks once.
+      wanted.push({ audio: true, video: CAMERA }, { audio: true }, { video: CAMERA });
+    } else if (microphone === undefined) {
+      wanted.push({ audio: true });
+    } else if (camera === undefined) {
+      wanted.push({ video: CAMERA });
+    }
+    this.#problem = undefined;
+    for (const constraints of wanted) {
+      if (this.#has(constraints)) continue;
+      await this.#take(constraints);
+    }
+    if (this.state.microphone && this.state.camera) this.#problem = undefined;
+    return this.state;
+  }
+
+  #has(constraints: MediaStreamConstraints): boolean {
+    const { microphone, camera } = this.state;
+    return !((constraints.audio && !microphone) || (constraints.video && !camera));
+  }
+
+  async #take(constraints: MediaStreamConstraints): Promise<void> {
+    // Browsers hide the devices from pages that came over plain HTTP from another machine.
+    if (navigator.mediaDevices === undefined) {
+      this.#problem = "insecure";
+      return;
+    }
+    try {
+      const stream = await navigator.mediaDevices.getUserMedia(constraints);
+      for (const track of stream.getTracks()) this.#add(track);
+    } catch (error) {
+      this.#problem = problemOf(error);
+    }
+  }
+
+  #add(track: MediaStreamTrack): void {
+    track.enabled = track.kind === "audio" ? !this.#muted : !this.#cameraOff;
+    track.contentHint = track.kind === "audio" ? "speech" : "motion";
+    this.stream.addTrack(track);
+  }
+}
+
+function problemOf(error: unknown): MediaProblem {
+  switch (error instanceof DOMException ? error.name : "") {
+    case "NotAllowedError":
+    case "SecurityError":
+      return "denied";
+    case "NotReadableError":
+    case "AbortError":
+      return "busy";
+    default:
+      return "missing";
+  }
+}

@@ -1,0 +1,79 @@
+/** What client and server say to each other in JSON: the types of `control/wire`, as TypeScript sees them. */
+
+export type SourceKind = "microphone" | "camera" | "screen" | "screen_audio";
+
+/** Which source each published m-line carries, by `a=mid`. */
+export type Mids = Record<string, SourceKind>;
+
+export interface Participant {
+  id: string;
+  name: string;
+  role: "host" | "speaker" | "listener";
+  joined_at: string;
+  muted: boolean;
+  camera_off: boolean;
+  hand_raised: boolean;
+  sources: SourceKind[];
+}
+
+/** One receiving m-line and what it carries. */
+export interface Slot {
+  mid: string;
+  participant: string | null;
+  source: SourceKind | null;
+}
+
+export interface Joined {
+  type: "joined";
+  participant: Participant;
+  resume_token: string;
+  participants: Participant[];
+  ice_servers: RTCIceServer[];
+  answer?: string;
+  slots?: Slot[];
+  chat_seq: number;
+}
+
+export interface Refusal {
+  type: "error";
+  code: string;
+  message: string;
+}
+
+/** A message on `/user/queue/signal`. */
+export type Signal =
+  | Joined
+  | { type: "answer"; sdp: string }
+  | { type: "slots"; slots: Slot[] }
+  | { type: "done" }
+  | { type: "left" }
+  | Refusal
+  | { type: "kicked"; reason: string }
+  | { type: "moved"; url: string };
+
+/** A message on `/topic/rooms/{room}/events`; the ones that the page shows. */
+export type RoomEvent =
+  | { type: "participant_joined" | "participant_changed"; participant: Participant }
+  | { type: "participant_left"; participant: Participant; reason: string }
+  | { type: "source_added" | "source_removed"; participant: string; source: SourceKind }
+  | { type: "speakers"; speakers: { participant: string; level: number }[] }
+  | { type: "message_deleted"; seq: number; id: string }
+  | { type: "room_ended"; reason: string };
+
+/** A message on `/topic/rooms/{room}/chat`. */
+export interface ChatMessage {
+  seq: number;
+  id: string;
+  from: { id: string; name: string };
+  text: string;
+  to?: string;
+  sent_at: string;
+}
+
+/** A message on `/topic/rooms`; no participants means that the room is open no more. */
+export interface RoomSummary {
+  name: string;
+  participants: number;
+  created_at: string;
+  locked: boolean;
+}

@@ -1,0 +1,26 @@
+/** 1–64 characters of `A-Z a-z 0-9 _ -` or Hangul syllables, as the server has it. */
+const ROOM_NAME = /^[A-Za-z0-9_\-\uAC00-\uD7A3]{1,64}$/;
+
+/**
+ * The room name that a person meant, or undefined when it can't be one. Spaces around it are dropped; a Hangul name
+ * that was typed or pasted as single letters (jamo, as some systems deliver them) is composed to syllables.
+ */
+export function parseRoomName(text: string): string | undefined {
+  const name = text.trim().normalize("NFC");
+  return ROOM_NAME.test(name) ? name : undefined;
+}
+
+/** The room in the path `/rooms/{room}`. */
+export function roomInPath(path: string): string | undefined {
+  const encoded = /^\/rooms\/([^/]+)\/?$/.exec(path)?.[1];
+  if (encoded === undefined) return undefined;
+  try {
+    return parseRoomName(decodeURIComponent(encoded));
+  } catch {
+    return undefined; // a lone `%`
+  }
+}
+
+export function pathOfRoom(room: string): string {
+  return `/rooms/${encodeURIComponent(room)}`;
+}

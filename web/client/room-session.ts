@@ -1,0 +1,318 @@
+import { Call, type CallTracks } from "./call.ts";
+import { ChatLog } from "./chat-log.ts";
+import type { LocalMedia } from "./local-media.ts";
+import type { ChatMessage, Joined, RoomEvent, Signal } from "./messages.ts";
+import { Roster } from "./roster.ts";
+import { Refused, type Signalling } from "./signalling.ts";
+
+export type ConnectionState = "connecting" | "connected" | "reconnecting";
+
+export interface RoomSessionOptions {
+  signalling: Signalling;
+  media: LocalMedia;
+  room: string;
+  name: string;
+  /** Media goes through the TURN server alone. */
+  relayOnly: boolean;
+  /** Something that the page shows is different. */
+  onChange(): void;
+  /** It is over, and not by `leave`: `code` is an error code of protocol §4, `kicked` or `room_ended`. */
+  onEnded(code: string, message: string): void;
+}
+
+/** How long media may take to connect before ICE starts over; each further try gets as much more. */
+const MEDIA_PATIENCE_MS = 5_000;
+/** After so many fruitless ICE restarts the room is joined anew. */
+const MAX_ICE_RESTARTS = 2;
+
+/**
+ * One stay in a room: joins, keeps the call and the chat going over lost connections, and leaves.
+ *
+ *     signalling opens ─► join (offer) ─► joined (answer) ─► subscribe chat
+ *     signalling reopens ─► join with resume token ─► same participant, media untouched
+ *     media fails ─► ICE restart by a new offer ─► after MAX_ICE_RESTARTS: join anew
+ */
+export class RoomSession {
+  readonly roster = new Roster();
+  readonly chat = new ChatLog();
+  readonly room: string;
+  readonly #options: RoomSessionOptions;
+  readonly #endings: (() => void)[] = [];
+  #call: Call | undefined;
+  #resumeToken: string | undefined;
+  #iceServers: RTCIceServer[] | undefined;
+  #unsubscribeEvents = () => {};
+  #unsubscribeChat = () => {};
+  #wasConnected = false;
+  #isOver = false;
+  #iceRestarts = 0;
+  #mediaTimer = 0;
+  /** One offer at a time: each waits for the answer to the one before. */
+  #negotiation: Promise<void> = Promise.resolve();
+
+  constructor(options: RoomSessionOptions) {
+    this.#options = options;
+    this.room = options.room;
+  }
+
+  /** Joins as soon as there is a connection. */
+  start(): void {
+    const { signalling } = this.#options;
+    this.#endings.push(
+      signalling.onSignal((signal) => this.#signalled(signal)),
+      signalling.whenClosed(() => this.#changed()),
+      signalling.whenOpen(() => void this.#enter()),
+    );
+  }
+
+  get peerConnection(): RTCPeerConnection | undefined {
+    return this.#call?.peerConnection;
+  }
+
+  get audioStreams(): MediaStream[] {
+    return this.#call?.audioStreams ?? [];
+  }
+
+  /** What is to be shown of a participant. */
+  videoOf(participant: string): MediaStream | undefined {
+    const slot = this.roster.videoSlot(participant);
+    return slot && this.#call?.stream(slot.mid);
+  }
+
+  get connectionState(): ConnectionState {
+    const isConnected =
+      this.#options.signalling.isOpen && this.peerConnection?.connectionState === "connected";
+    if (isConnected) return "connected";
+    return this.#wasConnected ? "reconnecting" : "connecting";
+  }
+
+  async sendChat(text: string): Promise<void> {
+    await this.#options.signalling.store(this.room, "chat", { text });
+  }
+
+  toggleMicrophone(): Promise<void> {
+    const { media } = this.#options;
+    if (media.state.microphone === undefined) return this.#retryDevices();
+    media.muted = !media.muted;
+    this.#sendState();
+    return Promise.resolve();
+  }
+
+  toggleCamera(): Promise<void> {
+    const { media } = this.#options;
+    if (media.state.camera === undefined) return this.#retryDevices();
+    media.cameraOff = !media.cameraOff;
+    this.#sendState();
+    return Promise.resolve();
+  }
+
+  /** Goes. Nothing is called back after this. */
+  leave(): void {
+    if (this.#isOver) return;
+    this.#options.signalling.send(this.room, "leave", {});
+    this.#finish();
+  }
+
+  async #enter(): Promise<void> {
+    const { signalling, room } = this.#options;
+    // Before joining, so that nobody can come or go unseen in between.
+    const destination = `/topic/rooms/${room}/events`;
+    this.#unsubscribeEvents = signalling.subscribe<RoomEvent>(destination, (event) => this.#happened(event));
+    try {
+      if (this.#resumeToken === undefined) await this.#join();
+      else await this.#resume(this.#resumeToken);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  async #join(): Promise<void> {
+    const { signalling, room, name, relayOnly } = this.#options;
+    if (relayOnly && this.#iceServers === undefined) {
+      // Without a server to relay there is nothing to offer: ask for it by joining first.
+      this.#joined(await signalling.request(room, "join", "joined", { name }));
+      this.#startCall();
+      this.#negotiate();
+    } else {
+      const call = this.#startCall();
+      const body = { name, sdp: await call.offer(), mids: call.mids };
+      const joined = await signalling.request(room, "join", "joined", body);
+      if (joined.answer !== undefined) await call.accept(joined.answer, joined.ice_servers);
+      this.#joined(joined);
+    }
+    this.#sendState();
+  }
+
+  async #resume(token: string): Promise<void> {
+    const { signalling, room, name } = this.#options;
+    try {
+      this.#joined(await signalling.request(room, "join", "joined", { name }, { resume: token }));
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      // Away for too long: come in as if for the first time.
+      this.#resumeToken = undefined;
+      await this.#join();
+      return;
+    }
+    signalling.send(room, "view", { slots: [], auto: true }); // answered with the slots of the moment
+    this.#sendState();
+    this.#watchMedia();
+  }
+
+  #joined(joined: Joined): void {
+    if (this.#isOver) return;
+    this.#resumeToken = joined.resume_token;
+    this.#iceServers = joined.ice_servers;
+    this.roster.reset(joined);
+    this.chat.reconcile(joined.chat_seq);
+    this.#unsubscribeChat();
+    this.#unsubscribeChat = this.#options.signalling.subscribe<ChatMessage>(
+      `/topic/rooms/${this.room}/chat`,
+      (message) => {
+        if (this.chat.add(message)) this.#changed();
+      },
+      this.chat.replayHeader,
+    );
+    this.#makeRoom();
+    this.#changed();
+  }
+
+  #startCall(): Call {
+    this.#call?.close();
+    const { media, relayOnly } = this.#options;
+    const call = new Call(media.state satisfies CallTracks, {
+      iceServers: this.#iceServers ?? [],
+      iceTransportPolicy: relayOnly ? "relay" : "all",
+    });
+    call.peerConnection.addEventListener("connectionstatechange", () => this.#watchMedia());
+    this.#call = call;
+    this.#watchMedia();
+    return call;
+  }
+
+  /** Makes a new offer after the ones that are under way. */
+  #negotiate(): void {
+    this.#negotiation = this.#negotiation.then(async () => {
+      const { signalling, room } = this.#options;
+      const call = this.#call;
+      if (this.#isOver || call === undefined) return;
+      try {
+        const sdp = await call.offer();
+        const answer = await signalling.request(room, "offer", "answer", { sdp });
+        await call.accept(answer.sdp);
+        signalling.send(room, "sources", { mids: call.mids });
+      } catch (error) {
+        console.warn("The offer got no answer:", error); // the media timer tries again
+      }
+      this.#changed();
+    });
+  }
+
+  /** Starts ICE over when media is not up in time. The first offer could not know the TURN server, the next one does. */
+  #watchMedia(): void {
+    if (this.#isOver) return;
+    clearTimeout(this.#mediaTimer);
+    const state = this.peerConnection?.connectionState;
+    if (state === "connected") {
+      this.#wasConnected = true;
+      this.#iceRestarts = 0;
+    } else if (state !== undefined && state !== "closed") {
+      const patience = state === "failed" ? 0 : MEDIA_PATIENCE_MS;
+      const delay = patience + this.#iceRestarts * MEDIA_PATIENCE_MS;
+      this.#mediaTimer = window.setTimeout(() => this.#recoverMedia(), delay);
+    }
+    this.#changed();
+  }
+
+  #recoverMedia(): void {
+    // A lost connection to the server comes back with a resume, which looks after the media again.
+    if (this.#isOver || !this.#options.signalling.isOpen) return;
+    this.#iceRestarts += 1;
+    if (this.#iceRestarts > MAX_ICE_RESTARTS) {
+      this.#iceRestarts = 0;
+      this.#options.signalling.send(this.room, "leave", {});
+      this.#resumeToken = undefined;
+      this.#join().catch((error: unknown) => this.#failed(error));
+      return;
+    }
+    this.#call?.restartIce();
+    this.#negotiate();
+    this.#watchMedia();
+  }
+
+  /** A slot for everybody who can be shown. */
+  #makeRoom(): void {
+    const call = this.#call;
+    if (call === undefined || this.roster.others.length <= call.videoSlots) return;
+    // Twice as many at once, so that a room that fills up needs few offers.
+    if (call.ensureVideoSlots(Math.max(this.roster.others.length, call.videoSlots * 2))) {
+      this.#negotiate();
+    }
+  }
+
+  async #retryDevices(): Promise<void> {
+    const { media, signalling } = this.#options;
+    await media.open();
+    if (this.#call === undefined) return;
+    await this.#call.replaceTracks(media.state);
+    signalling.send(this.room, "sources", { mids: this.#call.mids });
+    this.#sendState();
+  }
+
+  #sendState(): void {
+    const { media, signalling } = this.#options;
+    signalling.send(this.room, "state", { muted: media.muted, camera_off: media.cameraOff });
+    this.#changed();
+  }
+
+  #signalled(signal: Signal): void {
+    switch (signal.type) {
+      case "slots":
+        this.roster.showSlots(signal.slots);
+        this.#changed();
+        break;
+      case "kicked":
+        this.#end("kicked", signal.reason);
+        break;
+      case "moved":
+        location.assign(signal.url);
+        break;
+      default: // replies, which go to whoever asked
+    }
+  }
+
+  #happened(event: RoomEvent): void {
+    this.roster.apply(event);
+    if (event.type === "message_deleted") this.chat.delete(event.seq);
+    if (event.type === "participant_joined") this.#makeRoom();
+    if (event.type === "room_ended") this.#end("room_ended", event.reason);
+    this.#changed();
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof Refused) {
+      this.#end(error.code, error.message);
+    } else if (this.#options.signalling.isOpen && !this.#isOver) {
+      this.#end("internal", error instanceof Error ? error.message : String(error));
+    } // else: the connection was lost meanwhile, and its return starts over
+  }
+
+  #end(code: string, message: string): void {
+    if (this.#isOver) return;
+    this.#finish();
+    this.#options.onEnded(code, message);
+  }
+
+  #finish(): void {
+    this.#isOver = true;
+    clearTimeout(this.#mediaTimer);
+    this.#unsubscribeEvents();
+    this.#unsubscribeChat();
+    for (const end of this.#endings) end();
+    this.#call?.close();
+  }
+
+  #changed(): void {
+    if (!this.#isOver) this.#options.onChange();
+  }
+}

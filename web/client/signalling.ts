@@ -1,0 +1,175 @@
+import { Client, type IMessage, ReconnectionTimeMode, type StompHeaders } from "@stomp/stompjs";
+import type { Refusal, Signal } from "./messages.ts";
+
+/** How long an answer may take, in milliseconds. A server under load answers late; a dead one closes the connection. */
+const REQUEST_TIMEOUT_MS = 15_000;
+
+/** The server said no, with its reason. */
+export class Refused extends Error {
+  readonly code: string;
+
+  constructor(refusal: Refusal) {
+    super(refusal.message);
+    this.code = refusal.code;
+  }
+}
+
+/** The connection went away, or nothing came back in time: nobody knows whether the request was carried out. */
+export class Unanswered extends Error {}
+
+interface Pending {
+  resolve: (reply: Signal) => void;
+  reject: (error: Error) => void;
+  timer: number;
+}
+
+/**
+ * The STOMP connection, and requests over it (protocol §2–4). It reconnects by itself; subscriptions do not outlive a
+ * connection, so whoever needs one makes it in `whenOpen`, which is called again after every reconnect.
+ */
+export class Signalling {
+  readonly #client: Client;
+  readonly #pending = new Map<string, Pending>();
+  readonly #openListeners = new Set<() => void>();
+  readonly #closeListeners = new Set<() => void>();
+  readonly #signalListeners = new Set<(signal: Signal) => void>();
+  #lastCorrelation = 0;
+
+  constructor(url: string) {
+    this.#client = new Client({
+      brokerURL: url,
+      reconnectDelay: 500,
+      maxReconnectDelay: 8_000,
+      reconnectTimeMode: ReconnectionTimeMode.EXPONENTIAL,
+      heartbeatIncoming: 10_000,
+      heartbeatOutgoing: 10_000,
+      onConnect: () => this.#opened(),
+      onWebSocketClose: () => this.#closed(),
+      onStompError: (frame) =>
+        console.warn("The server closed the connection:", frame.headers.message, frame.body),
+    });
+    this.#client.activate();
+  }
+
+  get isOpen(): boolean {
+    return this.#client.connected;
+  }
+
+  /** Calls `listener` at once when the connection is open, and each time it opens. Returns how to stop that. */
+  whenOpen(listener: () => void): () => void {
+    this.#openListeners.add(listener);
+    if (this.isOpen) listener();
+    return () => this.#openListeners.delete(listener);
+  }
+
+  /** Calls `listener` each time the connection is lost. */
+  whenClosed(listener: () => void): () => void {
+    this.#closeListeners.add(listener);
+    return () => this.#closeListeners.delete(listener);
+  }
+
+  /** Calls `listener` for what the server says unasked on `/user/queue/signal`, and for replies too. */
+  onSignal(listener: (signal: Signal) => void): () => void {
+    this.#signalListeners.add(listener);
+    return () => this.#signalListeners.delete(listener);
+  }
+
+  /** Subscribes on this connection. Returns how to unsubscribe. */
+  subscribe<T>(destination: string, listener: (message: T) => void, headers: StompHeaders = {}): () => void {
+    const subscription = this.#client.subscribe(
+      destination,
+      (message) => listener(JSON.parse(message.body) as T),
+      headers,
+    );
+    return () => {
+      if (this.isOpen) subscription.unsubscribe();
+    };
+  }
+
+  /** A request without a reply. Lost when the connection is. */
+  send(room: string, action: string, body: object): void {
+    if (this.isOpen) this.#publish(room, action, body, {});
+  }
+
+  /** A request with its reply. */
+  async request<T extends Signal["type"]>(
+    room: string,
+    action: string,
+    expected: T,
+    body: object,
+    headers: StompHeaders = {},
+  ): Promise<Extract<Signal, { type: T }>> {
+    const reply = await this.#exchange(room, action, body, headers);
+    if (reply.type === expected) return reply as Extract<Signal, { type: T }>;
+    throw new Unanswered(`${action} was answered with ${reply.type}`);
+  }
+
+  /** A request that the server acknowledges with a RECEIPT once it is durable. */
+  async store(room: string, action: string, body: object): Promise<void> {
+    const receipt = `stored-${++this.#lastCorrelation}`;
+    this.#client.watchForReceipt(receipt, () => this.#settle(receipt, { type: "done" }));
+    await this.#exchange(room, action, body, { receipt }, receipt);
+  }
+
+  #exchange(
+    room: string,
+    action: string,
+    body: object,
+    headers: StompHeaders,
+    id = `c-${++this.#lastCorrelation}`,
+  ): Promise<Signal> {
+    if (!this.isOpen) return Promise.reject(new Unanswered("there is no connection"));
+    return new Promise((resolve, reject) => {
+      const expire = () => {
+        this.#pending.delete(id);
+        reject(new Unanswered(`${action} was not answered`));
+      };
+      const timer = window.setTimeout(expire, REQUEST_TIMEOUT_MS);
+      this.#pending.set(id, { resolve, reject, timer });
+      this.#publish(room, action, body, { ...headers, "correlation-id": id });
+    });
+  }
+
+  #publish(room: string, action: string, body: object, headers: StompHeaders): void {
+    this.#client.publish({
+      destination: `/app/rooms/${room}/${action}`,
+      body: JSON.stringify(body),
+      headers: { "content-type": "application/json", ...headers },
+    });
+  }
+
+  #opened(): void {
+    this.#client.subscribe("/user/queue/signal", (message) => this.#signalled(message));
+    for (const listener of [...this.#openListeners]) listener();
+  }
+
+  #closed(): void {
+    for (const { reject, timer } of this.#pending.values()) {
+      clearTimeout(timer);
+      reject(new Unanswered("the connection was lost"));
+    }
+    this.#pending.clear();
+    for (const listener of [...this.#closeListeners]) listener();
+  }
+
+  #signalled(message: IMessage): void {
+    const signal = JSON.parse(message.body) as Signal;
+    const correlation = message.headers["correlation-id"];
+    if (correlation !== undefined) this.#settle(correlation, signal);
+    for (const listener of [...this.#signalListeners]) listener(signal);
+  }
+
+  #settle(id: string, reply: Signal): void {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.#pending.delete(id);
+    clearTimeout(pending.timer);
+    if (reply.type === "error") pending.reject(new Refused(reply));
+    else pending.resolve(reply);
+  }
+}
+
+/** The STOMP endpoint of the server that this page came from. */
+export function signallingUrl(page: Location | URL): string {
+  return `${page.protocol === "https:" ? "wss" : "ws"}://${page.host}/ws`;
+}

@@ -1,0 +1,65 @@
+import { element, icon } from "./dom.ts";
+import { texts } from "./texts.ts";
+
+export interface TileContent {
+  name: string;
+  stream: MediaStream | undefined;
+  muted: boolean;
+  /** Initials are shown instead of the picture. */
+  cameraOff: boolean;
+  speaking: boolean;
+}
+
+/** One person in the grid: their picture, or their initials while there is none. */
+export class Tile {
+  readonly root: HTMLElement;
+  readonly video: HTMLVideoElement;
+  readonly #initials = element("span", { class: "initials", "aria-hidden": "true" });
+  readonly #name = element("span", { class: "tile-name-text" });
+  readonly #muted = element("span", { class: "tile-muted", role: "img", "aria-label": texts.muted });
+
+  constructor(videoAttributes: Record<string, string>) {
+    // Sound comes by the audio slots; the picture must never wait for permission to be heard.
+    this.video = element("video", { playsinline: true, ...videoAttributes });
+    this.video.muted = true;
+    this.video.autoplay = true;
+    this.#muted.append(icon("microphone", true));
+    const name = element("figcaption", { class: "tile-name" }, this.#muted, this.#name);
+    this.root = element("figure", { class: "tile" }, this.#initials, this.video, name);
+  }
+
+  show(content: TileContent): void {
+    if (this.#name.textContent !== content.name) {
+      this.#name.textContent = content.name;
+      this.#initials.textContent = initials(content.name);
+      this.#initials.style.setProperty("--hue", String(hue(content.name)));
+      this.video.setAttribute("aria-label", content.name);
+    }
+    const stream = content.stream ?? null;
+    if (this.video.srcObject !== stream) this.video.srcObject = stream;
+    this.#muted.hidden = !content.muted;
+    this.root.classList.toggle("has-picture", stream !== null && !content.cameraOff);
+    this.root.classList.toggle("speaking", content.speaking && !content.muted);
+  }
+
+  remove(): void {
+    this.video.srcObject = null;
+    this.root.remove();
+  }
+}
+
+/** "Kim Hana" → "KH"; "김하나" → "하나", which is how Korean names are shortened. */
+export function initials(name: string): string {
+  const words = name.trim().split(/\s+/);
+  const first = words[0] ?? "";
+  if (/^[\uAC00-\uD7A3]{2,}$/.test(first)) return first.slice(-2);
+  const letters = [first, words.length > 1 ? (words.at(-1) ?? "") : ""];
+  return letters.map((word) => [...word][0]?.toUpperCase() ?? "").join("");
+}
+
+/** The same colour for the same name, everywhere. */
+function hue(name: string): number {
+  let sum = 0;
+  for (const letter of name) sum = (sum * 31 + (letter.codePointAt(0) ?? 0)) % 360;
+  return sum;
+}
