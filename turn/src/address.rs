@@ -1,0 +1,37 @@
+//! Addresses, as far as their meaning differs from their bytes.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use stun_types::AddressFamily;
+
+/// Where a client sends from: its half of the 5-tuple (RFC 8656 §3.2), as the socket reports it. Answers go to exactly
+/// this address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientAddr(pub SocketAddr);
+
+impl ClientAddr {
+    /// What the client is told about itself: without the IPv6 disguise of a dual-stack socket.
+    pub(crate) fn mapped(self) -> SocketAddr {
+        canonical(self.0)
+    }
+
+    /// What counts as one client for quotas: an IPv4 address, or the /64 that an IPv6 host owns anyway.
+    pub(crate) fn network(self) -> IpAddr {
+        match self.0.ip().to_canonical() {
+            IpAddr::V4(ip) => IpAddr::V4(ip),
+            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (!0 << 64))),
+        }
+    }
+}
+
+/// One spelling per address: IPv4-mapped IPv6 becomes IPv4, flow label and scope go.
+pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
+pub(crate) fn family(ip: IpAddr) -> AddressFamily {
+    match ip {
+        IpAddr::V4(_) => AddressFamily::IPV4,
+        IpAddr::V6(_) => AddressFamily::IPV6,
+    }
+}

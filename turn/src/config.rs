@@ -1,0 +1,161 @@
+//! What the operator decides.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// How the server behaves. [`Config::check`] tells all that is wrong with it at once.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The realm of RFC 8489 §9.2, 1 to [`Config::MAX_REALM_BYTES`] bytes. It is part of every answer to a request
+    /// without credentials: a short one keeps that answer below twice the request.
+    pub realm: String,
+    /// The secret from which passwords are made; whoever calls [`crate::credentials`] must use the same. Not empty.
+    pub secret: Secret,
+    /// The media addresses of this server: the only peers that a client can reach.
+    pub media: Vec<SocketAddr>,
+    /// The address that clients see as theirs when they are relayed. No socket is bound to it.
+    pub relay_ip: IpAddr,
+    /// The ports of relayed transport addresses. They are numbers only: no socket is bound to them. Each allocation
+    /// takes one, so that their count is a limit, too.
+    pub relay_ports: RangeInclusive<u16>,
+    /// How long an allocation lives when the client doesn't say (RFC 8656 §3.2: 600 s).
+    pub default_lifetime: Duration,
+    /// How long an allocation lives at most without a Refresh. Credentials are looked at in requests alone, so this is
+    /// also how long an allocation can outlive them.
+    pub max_lifetime: Duration,
+    /// Allocations at a time; a further Allocate is refused with 508 (Insufficient Capacity).
+    pub max_allocations: usize,
+    /// Allocations at a time for one user (what follows the colon in `expiry:user`); a further Allocate is refused with
+    /// 486 (Allocation Quota Reached). A browser makes one for each of its network interfaces and TURN URLs.
+    pub max_allocations_per_user: usize,
+    /// Allocations at a time for one IPv4 address or one IPv6 /64 network of clients; a further Allocate is refused with
+    /// 486. Everybody behind one NAT counts as one.
+    pub max_allocations_per_address: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            realm: "madang".to_owned(),
+            secret: Secret(Vec::new()),
+            media: Vec::new(),
+            relay_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            relay_ports: 49152..=65535,
+            default_lifetime: Duration::from_secs(600),
+            max_lifetime: Duration::from_secs(3600),
+            max_allocations: 10_000,
+            max_allocations_per_user: 16,
+            max_allocations_per_address: 1000,
+        }
+    }
+}
+
+impl Config {
+    /// The longest realm, in bytes.
+    pub const MAX_REALM_BYTES: usize = 32;
+
+    /// Looks for mistakes.
+    ///
+    /// # Errors
+    /// All of them.
+    pub fn check(&self) -> Result<(), Vec<Mistake>> {
+        let rules = [
+            (self.secret.0.is_empty(), Mistake::EmptySecret),
+            (
+                self.realm.is_empty() || self.realm.len() > Config::MAX_REALM_BYTES,
+                Mistake::RealmLength,
+            ),
+            (
+                self.relay_ports.is_empty() || *self.relay_ports.start() == 0,
+                Mistake::RelayPorts,
+            ),
+            (self.relay_ip.is_unspecified(), Mistake::UnspecifiedRelayIp),
+            (
+                self.default_lifetime.is_zero() || self.default_lifetime > self.max_lifetime,
+                Mistake::Lifetimes,
+            ),
+        ];
+        let mistakes: Vec<Mistake> = rules
+            .into_iter()
+            .filter_map(|(broken, mistake)| broken.then_some(mistake))
+            .collect();
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(mistakes)
+        }
+    }
+}
+
+/// What can be wrong with a [`Config`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mistake {
+    /// Anybody could make credentials.
+    #[error("the TURN secret is empty")]
+    EmptySecret,
+    /// See [`Config::realm`].
+    #[error("the TURN realm must have 1 to {max} bytes", max = Config::MAX_REALM_BYTES)]
+    RealmLength,
+    /// See [`Config::relay_ports`].
+    #[error("the range of TURN relay ports is empty or contains port 0")]
+    RelayPorts,
+    /// Clients could do nothing with it.
+    #[error("the TURN relay address must be a definite address, not the unspecified one")]
+    UnspecifiedRelayIp,
+    /// See [`Config::default_lifetime`].
+    #[error("the default lifetime of TURN allocations must be positive and at most the maximum")]
+    Lifetimes,
+}
+
+/// Key material; `Debug` doesn't show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Wraps the bytes.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Secret {
+        Secret(bytes.into())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let config = Config {
+            realm: String::new(),
+            relay_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            relay_ports: 0..=10,
+            default_lifetime: Duration::ZERO,
+            ..Config::default()
+        };
+
+        let mistakes = config.check().unwrap_err();
+
+        assert_eq!(mistakes.len(), 5, "{mistakes:?}");
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let config = Config {
+            secret: Secret::new("hunter2"),
+            ..Config::default()
+        };
+
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,120 @@
+//! Time-limited credentials: the shared-secret scheme of `draft-uberti-behave-turn-rest-00`, which coturn speaks as
+//! `use-auth-secret`. The username says until when and for whom, the password proves that we said so.
+
+use std::fmt;
+
+use aws_lc_rs::hmac;
+use base64::prelude::{BASE64_STANDARD, Engine};
+use stun_types::message::{IntegrityAlgorithm, IntegrityKey, LongTermKeyCredentials};
+
+use crate::Secret;
+
+/// What a client needs to use the relay.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// `expiry:user`, where `expiry` is in seconds since 1970.
+    pub username: String,
+    /// Base64 of HMAC-SHA1 over the username.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes credentials for `user` that are good until `ttl_secs` after `now_unix_secs` (seconds since 1970). Every request
+/// of the client is checked against that moment, Refresh included: the relay ends when they do, at the latest
+/// [`crate::Config::max_lifetime`] later. An empty `user` is never accepted.
+pub fn credentials(secret: &Secret, user: &str, now_unix_secs: u64, ttl_secs: u64) -> Credentials {
+    let username = format!("{}:{user}", now_unix_secs.saturating_add(ttl_secs));
+    let password = password(&signing_key(secret), &username);
+    Credentials { username, password }
+}
+
+/// The key that [`password`] takes.
+pub(crate) fn signing_key(secret: &Secret) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes())
+}
+
+/// The password that belongs to a username.
+pub(crate) fn password(key: &hmac::Key, username: &str) -> String {
+    BASE64_STANDARD.encode(hmac::sign(key, username.as_bytes()))
+}
+
+/// The long-term key, MD5(username ":" realm ":" password). RFC 8489 §9.2.2
+pub(crate) fn long_term_key(username: &str, realm: &str, password: &str) -> IntegrityKey {
+    LongTermKeyCredentials::new(username.to_owned(), password.to_owned(), realm.to_owned())
+        .make_key(IntegrityAlgorithm::Sha1)
+}
+
+/// Takes `expiry:user` apart. None when it isn't of that form.
+pub(crate) fn parse_username(username: &str) -> Option<(u64, &str)> {
+    let (expiry, user) = username.split_once(':')?;
+    let digits_only = expiry.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits_only || user.is_empty() {
+        return None;
+    }
+    Some((expiry.parse().ok()?, user))
+}
+
+#[cfg(test)]
+mod tests {
+    use stun_types::message::Message;
+
+    use super::*;
+
+    #[test]
+    fn matches_what_openssl_computes() {
+        let secret = Secret::new("north");
+
+        let made = credentials(&secret, "alice", 1_700_000_000, 3600);
+
+        assert_eq!(made.username, "1700003600:alice");
+        // printf '1700003600:alice' | openssl dgst -sha1 -hmac north -binary | base64
+        assert_eq!(made.password, "wjwSXO2ch1B6VaLTLMy2Avn5O9o=");
+    }
+
+    #[test]
+    fn usernames_come_apart_or_are_refused() {
+        assert_eq!(parse_username("12:방:a"), Some((12, "방:a")));
+        for bad in [
+            "",
+            ":",
+            "12",
+            "12:",
+            ":a",
+            "+12:a",
+            " 12:a",
+            "99999999999999999999:a",
+        ] {
+            assert_eq!(parse_username(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn passwords_do_not_print() {
+        let made = credentials(&Secret::new("north"), "alice", 0, 0);
+
+        assert!(!format!("{made:?}").contains(&made.password));
+    }
+
+    /// RFC 5769 §2.4: a request with long-term credentials.
+    #[test]
+    fn the_long_term_key_verifies_the_published_request() {
+        let request: Vec<u8> = include_str!("../tests/vectors/rfc5769_2_4.hex")
+            .split_whitespace()
+            .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+            .collect();
+        let message = Message::from_bytes(&request).unwrap();
+
+        let key = long_term_key("マトリックス", "example.org", "TheMatrIX");
+
+        assert!(message.validate_integrity_with_key(&key).is_ok());
+        let other = long_term_key("マトリックス", "example.org", "TheMatrix");
+        assert!(message.validate_integrity_with_key(&other).is_err());
+    }
+}

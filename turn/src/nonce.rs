@@ -1,0 +1,97 @@
+//! Nonces that need no memory: a MAC over the hour's half and the client's address. Whoever comes back with the right
+//! one can receive at that address; nobody can make the server remember anything by asking for one.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use aws_lc_rs::{constant_time, hmac};
+use base64::prelude::{BASE64_STANDARD, Engine};
+
+use crate::{ClientAddr, Secret};
+
+/// A nonce is good in the window in which it was made and in the next: 30 to 60 minutes. RFC 8656 §5 wants it to expire
+/// at least once an hour.
+const WINDOW_SECS: u64 = 1800;
+
+/// 48 bits, 8 characters. A guessed nonce would only allow to replay somebody's signed request, and a longer one would
+/// let the answer to a forged Allocate grow to twice the request.
+const NONCE_BYTES: usize = 6;
+
+#[derive(Debug)]
+pub(crate) struct Nonces {
+    key: hmac::Key,
+}
+
+impl Nonces {
+    /// Derives the key, so that nonces survive a restart and are good at every server with the same secret.
+    pub(crate) fn new(secret: &Secret) -> Nonces {
+        let root = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let derived = hmac::sign(&root, b"madang turn nonce");
+        Nonces {
+            key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
+        }
+    }
+
+    pub(crate) fn issue(&self, unix_now: Duration, client: ClientAddr) -> String {
+        self.of_window(unix_now.as_secs() / WINDOW_SECS, client)
+    }
+
+    pub(crate) fn is_fresh(&self, unix_now: Duration, client: ClientAddr, nonce: &str) -> bool {
+        let window = unix_now.as_secs() / WINDOW_SECS;
+        [window, window.saturating_sub(1)].iter().any(|&window| {
+            let expected = self.of_window(window, client);
+            constant_time::verify_slices_are_equal(expected.as_bytes(), nonce.as_bytes()).is_ok()
+        })
+    }
+
+    fn of_window(&self, window: u64, client: ClientAddr) -> String {
+        let mapped = client.mapped();
+        let mut mac = hmac::Context::with_key(&self.key);
+        mac.update(&window.to_be_bytes());
+        match mapped.ip() {
+            IpAddr::V4(ip) => mac.update(&ip.octets()),
+            IpAddr::V6(ip) => mac.update(&ip.octets()),
+        }
+        mac.update(&mapped.port().to_be_bytes());
+        let tag = mac.sign();
+        BASE64_STANDARD.encode(tag.as_ref().get(..NONCE_BYTES).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(text: &str) -> ClientAddr {
+        ClientAddr(text.parse().unwrap())
+    }
+
+    #[test]
+    fn fresh_for_half_an_hour_and_stale_after_one() {
+        let nonces = Nonces::new(&Secret::new("s"));
+        let alice = client("192.0.2.1:4000");
+        let issued_at = Duration::from_secs(WINDOW_SECS * 1000 + 17);
+        let nonce = nonces.issue(issued_at, alice);
+
+        let fresh_after =
+            |secs| nonces.is_fresh(issued_at + Duration::from_secs(secs), alice, &nonce);
+
+        assert!(fresh_after(0));
+        assert!(fresh_after(WINDOW_SECS));
+        assert!(!fresh_after(2 * WINDOW_SECS));
+    }
+
+    #[test]
+    fn bound_to_address_and_port_and_secret() {
+        let nonces = Nonces::new(&Secret::new("s"));
+        let now = Duration::from_secs(1_700_000_000);
+        let nonce = nonces.issue(now, client("192.0.2.1:4000"));
+
+        assert!(nonces.is_fresh(now, client("[::ffff:192.0.2.1]:4000"), &nonce));
+        assert!(!nonces.is_fresh(now, client("192.0.2.1:4001"), &nonce));
+        assert!(!nonces.is_fresh(now, client("192.0.2.2:4000"), &nonce));
+        let others = Nonces::new(&Secret::new("t"));
+        assert!(!others.is_fresh(now, client("192.0.2.1:4000"), &nonce));
+        assert!(!nonces.is_fresh(now, client("192.0.2.1:4000"), ""));
+    }
+}

@@ -1,0 +1,198 @@
+//! What a request says, once its sender is known. Parsing is complete: a value of these types contradicts nothing.
+
+use std::net::SocketAddr;
+
+use stun_types::attribute::{
+    Attribute, AttributeFromRaw, AttributeStaticType, AttributeType, MessageIntegrity,
+    MessageIntegritySha256, Nonce, Realm, Username,
+};
+use stun_types::message::{Message, StunParseError};
+use turn_types::AddressFamily;
+use turn_types::attribute::{
+    AdditionalAddressFamily, ChannelNumber as ChannelNumberAttribute, Data, DontFragment, EvenPort,
+    Lifetime, RequestedAddressFamily, RequestedTransport, ReservationToken, XorPeerAddress,
+};
+
+use crate::address::canonical;
+use crate::allocation::ChannelNumber;
+use crate::refusal::Refusal;
+
+/// The attributes below 0x8000 that this server understands in a TURN message. DONT-FRAGMENT is kept by doing nothing:
+/// what is handed over inside a process is not fragmented.
+const UNDERSTOOD: [AttributeType; 14] = [
+    Username::TYPE,
+    MessageIntegrity::TYPE,
+    MessageIntegritySha256::TYPE,
+    Realm::TYPE,
+    Nonce::TYPE,
+    ChannelNumberAttribute::TYPE,
+    Lifetime::TYPE,
+    XorPeerAddress::TYPE,
+    Data::TYPE,
+    RequestedAddressFamily::TYPE,
+    EvenPort::TYPE,
+    RequestedTransport::TYPE,
+    DontFragment::TYPE,
+    ReservationToken::TYPE,
+];
+
+/// Reads a datagram as a STUN message. Exactly one message, so that there are no bytes that nobody has looked at.
+pub(crate) fn parse_message(datagram: &[u8]) -> Option<Message<'_>> {
+    let (_type, rest) = datagram.split_first_chunk::<2>()?;
+    let (length, _rest) = rest.split_first_chunk::<2>()?;
+    let length = usize::from(u16::from_be_bytes(*length));
+    if length % 4 != 0 || datagram.len() != length + 20 {
+        return None;
+    }
+    // The parser reports each malformed message as a warning. Anybody can send those at line rate: they are counted, and
+    // must not fill the log.
+    tracing::dispatcher::with_default(&tracing::Dispatch::none(), || {
+        Message::from_bytes(datagram).ok()
+    })
+}
+
+/// RFC 8489 §6.3.1: attributes that must be understood, and aren't.
+pub(crate) fn refuse_unknown_attributes(message: &Message<'_>) -> Result<(), Refusal> {
+    let unknown: Vec<AttributeType> = message
+        .iter_attributes()
+        .map(|(_offset, attribute)| attribute.get_type())
+        .filter(|kind| kind.comprehension_required() && !UNDERSTOOD.contains(kind))
+        .collect();
+    if unknown.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::UnknownAttributes(unknown))
+    }
+}
+
+/// RFC 8656 §7.1
+#[derive(Debug)]
+pub(crate) struct Allocate {
+    /// The wished lifetime in seconds.
+    pub(crate) lifetime: Option<u32>,
+    /// The family of the relayed address; IPv4 when the client doesn't say.
+    pub(crate) family: AddressFamily,
+    /// Whether an IPv6 address is wanted as well.
+    pub(crate) additional_ipv6: bool,
+    /// Whether the port must be even.
+    pub(crate) even_port: bool,
+}
+
+impl Allocate {
+    pub(crate) fn parse(request: &Message<'_>) -> Result<Allocate, Refusal> {
+        let transport = optional::<RequestedTransport>(request)?.ok_or(Refusal::BadRequest)?;
+        if transport.protocol() != RequestedTransport::UDP {
+            return Err(Refusal::UnsupportedTransportProtocol);
+        }
+        let even_port = optional::<EvenPort>(request)?;
+        let reserves_next = even_port.as_ref().is_some_and(EvenPort::requested);
+        let names_family = request.has_attribute(RequestedAddressFamily::TYPE);
+        let additional = optional::<AdditionalAddressFamily>(request)?;
+        if additional.is_some() && (names_family || reserves_next) {
+            return Err(Refusal::BadRequest);
+        }
+        if optional::<ReservationToken>(request)?.is_some() {
+            if even_port.is_some() || names_family || additional.is_some() {
+                return Err(Refusal::BadRequest);
+            }
+            // This server makes no reservations, so that no token is valid.
+            return Err(Refusal::InsufficientCapacity);
+        }
+        if reserves_next {
+            return Err(Refusal::InsufficientCapacity);
+        }
+        Ok(Allocate {
+            lifetime: optional::<Lifetime>(request)?.map(|lifetime| lifetime.seconds()),
+            family: requested_family(request)?.unwrap_or(AddressFamily::IPV4),
+            additional_ipv6: additional.is_some(),
+            even_port: even_port.is_some(),
+        })
+    }
+}
+
+/// RFC 8656 §8.1
+#[derive(Debug)]
+pub(crate) struct Refresh {
+    /// The wished lifetime in seconds.
+    pub(crate) lifetime: Option<u32>,
+    /// The family of the allocation that is meant.
+    pub(crate) family: Option<AddressFamily>,
+}
+
+impl Refresh {
+    pub(crate) fn parse(request: &Message<'_>) -> Result<Refresh, Refusal> {
+        Ok(Refresh {
+            lifetime: optional::<Lifetime>(request)?.map(|lifetime| lifetime.seconds()),
+            family: requested_family(request)?,
+        })
+    }
+}
+
+/// RFC 8656 §10.1
+#[derive(Debug)]
+pub(crate) struct CreatePermission {
+    /// At least one.
+    pub(crate) peers: Vec<SocketAddr>,
+}
+
+impl CreatePermission {
+    pub(crate) fn parse(request: &Message<'_>) -> Result<CreatePermission, Refusal> {
+        let peers: Vec<SocketAddr> = request
+            .iter_attributes()
+            .filter(|(_offset, attribute)| attribute.get_type() == XorPeerAddress::TYPE)
+            .map(|(_offset, attribute)| {
+                XorPeerAddress::from_raw_ref(&attribute)
+                    .map(|peer| canonical(peer.addr(request.transaction_id())))
+                    .map_err(|_| Refusal::BadRequest)
+            })
+            .collect::<Result<_, _>>()?;
+        if peers.is_empty() {
+            return Err(Refusal::BadRequest);
+        }
+        Ok(CreatePermission { peers })
+    }
+}
+
+/// RFC 8656 §12.1
+#[derive(Debug)]
+pub(crate) struct ChannelBind {
+    pub(crate) number: ChannelNumber,
+    pub(crate) peer: SocketAddr,
+}
+
+impl ChannelBind {
+    pub(crate) fn parse(request: &Message<'_>) -> Result<ChannelBind, Refusal> {
+        let number = optional::<ChannelNumberAttribute>(request)?
+            .and_then(|n| ChannelNumber::parse(n.channel()));
+        let (Some(number), Some(peer)) = (number, peer(request)?) else {
+            return Err(Refusal::BadRequest);
+        };
+        Ok(ChannelBind { number, peer })
+    }
+}
+
+/// The XOR-PEER-ADDRESS of a message that has one at most.
+pub(crate) fn peer(message: &Message<'_>) -> Result<Option<SocketAddr>, Refusal> {
+    let peer = optional::<XorPeerAddress>(message)?;
+    Ok(peer.map(|peer| canonical(peer.addr(message.transaction_id()))))
+}
+
+/// A family that doesn't exist is one that we haven't got: 440 rather than 400.
+fn requested_family(request: &Message<'_>) -> Result<Option<AddressFamily>, Refusal> {
+    match optional::<RequestedAddressFamily>(request) {
+        Ok(family) => Ok(family.map(|family| family.family())),
+        Err(_) => Err(Refusal::AddressFamilyNotSupported),
+    }
+}
+
+/// None when it isn't there, 400 when it can't be read.
+fn optional<'m, A>(message: &'m Message<'m>) -> Result<Option<A>, Refusal>
+where
+    A: AttributeFromRaw<'m> + AttributeStaticType,
+{
+    match message.attribute::<A>() {
+        Ok(attribute) => Ok(Some(attribute)),
+        Err(StunParseError::MissingAttribute(_)) => Ok(None),
+        Err(_) => Err(Refusal::BadRequest),
+    }
+}

@@ -1,0 +1,177 @@
+//! The server: datagrams and time in, datagrams out.
+
+mod relay;
+mod requests;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use stun_types::message::{BINDING, MessageClass};
+use tracing::trace;
+use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH, SEND};
+
+use crate::authentication::Authenticator;
+use crate::config::{Config, Mistake};
+use crate::farewells::Farewells;
+use crate::peers::Peers;
+use crate::request::parse_message;
+use crate::table::AllocationTable;
+use crate::{ClientAddr, Stats};
+
+/// Answers that wait for [`Server::poll_transmit`]. When full, further answers are dropped and counted: a caller that
+/// fetches after each datagram never has more than one.
+const MAX_WAITING_ANSWERS: usize = 1024;
+
+/// A TURN and STUN server without sockets and clocks.
+///
+/// The loop around it ([`crate::run`] is one):
+///
+/// ```text
+/// loop {
+///     wait for a datagram from a client, one from the media engine, or poll_timeout()
+///     from a client:     if let Some(relay) = handle_datagram(…) { hand relay.payload to the media engine }
+///                        while let Some(answer) = poll_transmit() { send it }
+///     from the engine:   if let Some(client) = handle_media(…, &mut buffer) { send the buffer to the client }
+///     at the timeout:    handle_timeout(now)
+/// }
+/// ```
+///
+/// `unix_now` is the time since 1970 by the wall clock: credentials and nonces name moments that others understand, too.
+/// Everything else is measured with the monotonic `now`, which must not go backwards.
+#[derive(Debug)]
+pub struct Server {
+    authenticator: Authenticator,
+    peers: Peers,
+    table: AllocationTable,
+    farewells: Farewells,
+    answers: VecDeque<Transmit>,
+    default_lifetime: Duration,
+    max_lifetime: Duration,
+    /// Data indications are not answered, so that their transaction ids need not be random; they are counted.
+    next_indication: u128,
+    stats: Stats,
+}
+
+/// A datagram for a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where it goes.
+    pub client: ClientAddr,
+    /// What to send.
+    pub payload: Vec<u8>,
+}
+
+/// A client's datagram for the media engine; the payload is a piece of what was handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToMedia<'a> {
+    /// The client's relayed transport address: for the media engine, the sender.
+    pub relayed: SocketAddr,
+    /// The media address that the client wants to reach.
+    pub media: SocketAddr,
+    /// What the client sends there.
+    pub payload: &'a [u8],
+}
+
+impl Server {
+    /// A server without allocations. `seed` decides the order in which relay ports are handed out.
+    ///
+    /// # Errors
+    /// All mistakes in the configuration.
+    pub fn new(config: &Config, seed: u64) -> Result<Server, Vec<Mistake>> {
+        config.check()?;
+        Ok(Server {
+            authenticator: Authenticator::new(config),
+            peers: Peers::new(&config.media),
+            table: AllocationTable::new(config, seed),
+            farewells: Farewells::default(),
+            answers: VecDeque::new(),
+            default_lifetime: config.default_lifetime,
+            max_lifetime: config.max_lifetime,
+            next_indication: 0,
+            stats: Stats::default(),
+        })
+    }
+
+    /// Takes a datagram from a client. What it wants relayed is returned; what it gets as an answer waits in
+    /// [`Server::poll_transmit`].
+    pub fn handle_datagram<'a>(
+        &mut self,
+        now: Instant,
+        unix_now: Duration,
+        client: ClientAddr,
+        datagram: &'a [u8],
+    ) -> Option<ToMedia<'a>> {
+        self.handle_timeout(now);
+        // RFC 7983 §7: the first byte tells the protocols apart.
+        match datagram.first() {
+            Some(0x00..=0x03) => self.handle_stun(now, unix_now, client, datagram),
+            Some(0x40..=0x4f) => self.handle_channel_data(now, client, datagram),
+            _ => self.drop_malformed(client),
+        }
+    }
+
+    /// Ends what has expired. Every other input does so, too; calling this at [`Server::poll_timeout`] frees memory and
+    /// quotas in time on a quiet server.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.stats.allocations_expired += self.table.expire(now);
+    }
+
+    /// The next answer to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.answers.pop_front()
+    }
+
+    /// When [`Server::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.table.next_deadline()
+    }
+
+    /// A snapshot of the counters.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            allocations: self.table.len() as u64,
+            ..self.stats
+        }
+    }
+
+    fn handle_stun<'a>(
+        &mut self,
+        now: Instant,
+        unix_now: Duration,
+        client: ClientAddr,
+        datagram: &'a [u8],
+    ) -> Option<ToMedia<'a>> {
+        let Some(message) = parse_message(datagram) else {
+            return self.drop_malformed(client);
+        };
+        match (message.class(), message.method()) {
+            (MessageClass::Request, BINDING) => self.handle_binding(client, &message),
+            (MessageClass::Request, ALLOCATE | REFRESH | CREATE_PERMISSION | CHANNEL_BIND) => {
+                self.handle_request(now, unix_now, client, &message)
+            }
+            (MessageClass::Indication, SEND) => {
+                return self.handle_send(now, client, datagram, &message);
+            }
+            // A Binding indication keeps a NAT binding alive, which it has done by arriving (RFC 8489 §6.3.2).
+            (MessageClass::Indication, BINDING) => {}
+            _ => self.stats.dropped_unexpected += 1,
+        }
+        None
+    }
+
+    /// Nobody is told of a malformed datagram, and nothing is relayed.
+    fn drop_malformed(&mut self, client: ClientAddr) -> Option<ToMedia<'static>> {
+        trace!(client = %client.0, "malformed datagram dropped");
+        self.stats.dropped_malformed += 1;
+        None
+    }
+
+    fn answer(&mut self, client: ClientAddr, payload: Vec<u8>) {
+        if self.answers.len() >= MAX_WAITING_ANSWERS {
+            self.stats.dropped_answers += 1;
+            return;
+        }
+        self.answers.push_back(Transmit { client, payload });
+    }
+}

@@ -1,0 +1,99 @@
+//! What the server counts.
+
+use crate::refusal::Refusal;
+
+/// Counters since the start, unless a field says otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Allocations at the moment.
+    pub allocations: u64,
+    /// Allocations made.
+    pub allocations_created: u64,
+    /// Allocations that ended because nobody refreshed them.
+    pub allocations_expired: u64,
+    /// Allocations that their client ended with a Refresh of lifetime 0.
+    pub allocations_deleted: u64,
+    /// Binding requests answered with success.
+    pub bindings: u64,
+    /// Requests refused, by reason.
+    pub refused: Refused,
+    /// Datagrams handed to the media engine.
+    pub to_media_packets: u64,
+    /// Bytes of those, without TURN framing.
+    pub to_media_bytes: u64,
+    /// Datagrams of the media engine framed for a client.
+    pub to_client_packets: u64,
+    /// Bytes of those, without TURN framing.
+    pub to_client_bytes: u64,
+    /// Datagrams dropped because they are neither well-formed STUN nor well-formed ChannelData.
+    pub dropped_malformed: u64,
+    /// STUN messages dropped because a server has no use for them: responses, unknown methods, and indications with
+    /// attributes that aren't understood.
+    pub dropped_unexpected: u64,
+    /// Datagrams dropped because there is no allocation for the client that sent them, or for the relayed address to
+    /// which the media engine sent them.
+    pub dropped_no_allocation: u64,
+    /// Datagrams dropped because no permission for the peer is in force (RFC 8656 §9).
+    pub dropped_no_permission: u64,
+    /// ChannelData dropped because the channel is not bound.
+    pub dropped_no_channel: u64,
+    /// Datagrams dropped because their peer is not a media address of this server.
+    pub dropped_not_media: u64,
+    /// Datagrams of the media engine dropped because they are too long to be framed in a datagram.
+    pub dropped_too_large: u64,
+    /// Answers dropped because the caller didn't fetch the earlier ones; clients ask again.
+    pub dropped_answers: u64,
+    /// Datagrams of the media engine dropped because the mailbox was full.
+    pub dropped_mailbox_full: u64,
+    /// Datagrams that the socket didn't take: full buffer, unreachable network.
+    pub send_refused: u64,
+}
+
+/// Error responses sent, by code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// 400: an attribute is missing or malformed, or they contradict each other.
+    pub bad_request: u64,
+    /// 401: no credentials (each client's first request), wrong ones, or expired ones.
+    pub unauthorized: u64,
+    /// 403: the peer is not this server's media.
+    pub forbidden: u64,
+    /// 420: attributes that must be understood and aren't.
+    pub unknown_attributes: u64,
+    /// 437: an allocation where there must be none, or the reverse.
+    pub allocation_mismatch: u64,
+    /// 438: the nonce was too old.
+    pub stale_nonce: u64,
+    /// 440: a relayed address of a family that this server hasn't.
+    pub address_family: u64,
+    /// 441: somebody else's allocation.
+    pub wrong_credentials: u64,
+    /// 442: a relayed transport other than UDP.
+    pub transport: u64,
+    /// 443: the peer's family is not that of the relayed address.
+    pub peer_family: u64,
+    /// 486: one user, or one client address, has enough allocations.
+    pub quota: u64,
+    /// 508: the server has enough allocations, or has no port reservations to offer.
+    pub capacity: u64,
+}
+
+impl Refused {
+    pub(crate) fn count(&mut self, refusal: &Refusal) {
+        let counter = match refusal {
+            Refusal::BadRequest => &mut self.bad_request,
+            Refusal::Unauthorized => &mut self.unauthorized,
+            Refusal::Forbidden => &mut self.forbidden,
+            Refusal::UnknownAttributes(_) => &mut self.unknown_attributes,
+            Refusal::AllocationMismatch => &mut self.allocation_mismatch,
+            Refusal::StaleNonce => &mut self.stale_nonce,
+            Refusal::AddressFamilyNotSupported => &mut self.address_family,
+            Refusal::WrongCredentials => &mut self.wrong_credentials,
+            Refusal::UnsupportedTransportProtocol => &mut self.transport,
+            Refusal::PeerAddressFamilyMismatch => &mut self.peer_family,
+            Refusal::AllocationQuotaReached => &mut self.quota,
+            Refusal::InsufficientCapacity => &mut self.capacity,
+        };
+        *counter += 1;
+    }
+}
