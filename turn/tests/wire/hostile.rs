@@ -1,0 +1,219 @@
+//! Input from people who don't wish us well.
+
+use std::net::SocketAddr;
+
+use madang_turn::ClientAddr;
+use proptest::prelude::*;
+use stun_types::message::{BINDING, Message};
+use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
+
+use crate::world::{
+    ALICE, Ask, MEDIA, World, allocate, bind, channel_data, client_addr, code, indication,
+    permission, refresh,
+};
+
+#[test]
+fn a_flood_without_credentials_leaves_no_state() {
+    let mut world = World::new();
+    let request = allocate().unsigned();
+
+    for n in 0..100_000_u32 {
+        let [_, b, c, d] = n.to_be_bytes();
+        let client = SocketAddr::from(([10, b, c, d], 1024 + (n % 60_000) as u16));
+        let relay =
+            world
+                .server
+                .handle_datagram(world.now, world.unix_now, ClientAddr(client), &request);
+        assert_eq!(relay, None);
+        world.server.poll_transmit().unwrap();
+    }
+
+    let stats = world.server.stats();
+    assert_eq!(stats.refused.unauthorized, 100_000);
+    assert_eq!((stats.allocations, stats.allocations_created), (0, 0));
+    assert_eq!(world.server.poll_timeout(), None);
+    let relayed = world.allocated();
+    assert!(relayed.port() >= 49152, "there is room for honest clients");
+}
+
+#[test]
+fn answers_that_nobody_fetches_do_not_pile_up() {
+    let mut world = World::new();
+    let request = Ask::request(BINDING).unsigned();
+
+    for _ in 0..5000 {
+        let _ =
+            world
+                .server
+                .handle_datagram(world.now, world.unix_now, client_addr(ALICE), &request);
+    }
+
+    let waiting = std::iter::from_fn(|| world.server.poll_transmit()).count();
+    assert_eq!(waiting, 1024);
+    assert_eq!(world.server.stats().dropped_answers, 5000 - 1024);
+}
+
+/// IP and UDP headers, which both directions carry.
+const HEADERS: usize = 28;
+
+#[test]
+fn answers_to_forged_requests_are_smaller_than_two_requests() {
+    let mut world = World::new();
+    let forged = [
+        allocate().unsigned(),
+        allocate().fingerprint().unsigned(),
+        refresh(0).unsigned(),
+        permission(MEDIA).unsigned(),
+        bind(0x4000, MEDIA).unsigned(),
+        Ask::request(BINDING).unsigned(),
+        Ask::request(BINDING).raw(0x0003, &[0; 4]).unsigned(),
+    ];
+    let bare = [
+        Ask::request(REFRESH).unsigned(),
+        Ask::request(CREATE_PERMISSION).unsigned(),
+        Ask::request(CHANNEL_BIND).unsigned(),
+    ];
+
+    for request in &forged {
+        let answer = world.ask(ALICE, request);
+        assert!(
+            answer.len() < 2 * request.len(),
+            "{} for {}: {answer:x?}",
+            answer.len(),
+            request.len()
+        );
+    }
+    for request in forged.iter().chain(&bare) {
+        let answer = world.ask(ALICE, request);
+        assert!(answer.len() + HEADERS < 2 * (request.len() + HEADERS));
+    }
+}
+
+#[test]
+fn cut_messages_are_dropped_without_answer() {
+    let mut world = World::new();
+    world.allocated();
+    world.ask_as(ALICE, "alice", bind(0x4001, MEDIA));
+    let login = world.login(ALICE, "alice");
+    let whole = [
+        refresh(600).signed(&login),
+        bind(0x4001, MEDIA).signed(&login),
+        indication(MEDIA, b"payload"),
+        channel_data(0x4001, b"payload"),
+    ];
+
+    for datagram in &whole {
+        for length in 0..datagram.len() {
+            assert_eq!(world.send(ALICE, &datagram[..length]), None);
+            assert_eq!(world.server.poll_transmit(), None);
+        }
+    }
+}
+
+/// Attributes behind MESSAGE-INTEGRITY are not signed, and must have no effect (RFC 8489 §14.5).
+#[test]
+fn what_follows_the_signature_is_ignored() {
+    let mut world = World::new();
+    world.allocated();
+    let login = world.login(ALICE, "alice");
+    let mut request = Ask::request(REFRESH).signed(&login);
+    request.extend([0x00, 0x0d, 0, 4, 0, 0, 0, 0]);
+    let length = request.len() as u16 - 20;
+    request[2..4].copy_from_slice(&length.to_be_bytes());
+
+    let answer = world.ask(ALICE, &request);
+
+    assert_eq!(code(&answer), 0);
+    assert_eq!(world.server.stats().allocations, 1, "not deleted");
+}
+
+/// Random attributes, most of them of kinds that a server knows.
+fn attributes() -> impl Strategy<Value = Vec<(u16, Vec<u8>)>> {
+    let kind = prop_oneof![0_u16..0x30, 0x7ff0_u16..0x8030, any::<u16>()];
+    let length = prop_oneof![Just(4_usize), Just(8), Just(20), 0_usize..40];
+    let value = length.prop_flat_map(|length| proptest::collection::vec(any::<u8>(), length));
+    proptest::collection::vec((kind, value), 0..6)
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_do_no_harm(datagram in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let mut world = World::new();
+        world.send(ALICE, &datagram);
+        prop_assert_eq!(world.server.stats().allocations, 0);
+    }
+
+    /// A STUN header makes random attributes interesting.
+    #[test]
+    fn random_attributes_do_no_harm(
+        kind in 0_u16..0x0200,
+        attributes in attributes(),
+        wrong_length in proptest::option::of(any::<u16>()),
+    ) {
+        let mut world = World::new();
+        world.allocated();
+        let mut datagram = kind.to_be_bytes().to_vec();
+        datagram.extend([0, 0, 0x21, 0x12, 0xa4, 0x42]);
+        datagram.extend([5; 12]);
+        for (kind, value) in attributes {
+            datagram.extend(kind.to_be_bytes());
+            datagram.extend((value.len() as u16).to_be_bytes());
+            datagram.extend(&value);
+            datagram.resize(datagram.len().next_multiple_of(4), 0);
+        }
+        let length = wrong_length.unwrap_or(datagram.len() as u16 - 20);
+        datagram[2..4].copy_from_slice(&length.to_be_bytes());
+
+        world.send(ALICE, &datagram);
+
+        prop_assert_eq!(world.server.stats().allocations, 1);
+    }
+
+    /// A caller with good credentials may send nonsense, too.
+    #[test]
+    fn signed_nonsense_does_no_harm(
+        method in prop_oneof![Just(ALLOCATE), Just(REFRESH), Just(CREATE_PERMISSION), Just(CHANNEL_BIND)],
+        attributes in attributes(),
+        has_allocation in any::<bool>(),
+    ) {
+        let mut world = World::new();
+        if has_allocation {
+            world.allocated();
+        }
+        let mut request = Ask::request(method);
+        for (kind, value) in attributes {
+            // The writer refuses these three: it computes them itself.
+            if ![0x0008, 0x001c, 0x8028].contains(&kind) {
+                request = request.raw(kind, &value);
+            }
+        }
+
+        let answer = world.ask_as(ALICE, "alice", request);
+
+        prop_assert!(!answer.is_empty());
+    }
+
+    /// Whatever is flipped, a signed request does what it says or nothing.
+    #[test]
+    fn a_changed_bit_breaks_the_signature(bit in any::<prop::sample::Index>(), which in 0..3_usize) {
+        let mut world = World::new();
+        world.allocated();
+        let login = world.login(ALICE, "alice");
+        let mut datagram = match which {
+            0 => refresh(0).signed(&login),
+            1 => bind(0x4001, MEDIA).signed(&login),
+            _ => permission(MEDIA).signed(&login),
+        };
+        let bit = bit.index(datagram.len() * 8);
+        datagram[bit / 8] ^= 1 << (bit % 8);
+
+        let relayed = world.send(ALICE, &datagram);
+
+        prop_assert_eq!(relayed, None);
+        if let Some(answer) = world.server.poll_transmit() {
+            let is_binding = Message::from_bytes(&datagram).unwrap().has_method(BINDING);
+            prop_assert!(is_binding || code(&answer.payload) != 0);
+        }
+        prop_assert_eq!(world.server.stats().allocations, 1);
+    }
+}

@@ -1,0 +1,272 @@
+//! One row for each rule of RFC 8489 and RFC 8656 that a client can see.
+
+use madang_turn::Config;
+use stun_types::attribute::{
+    AttributeStaticType, AttributeType, ErrorCode, Fingerprint, MessageIntegrity, Nonce, Realm,
+    Software, UnknownAttributes, XorMappedAddress,
+};
+use stun_types::message::{
+    BINDING, IntegrityAlgorithm, Message, MessageClass, MessageWrite, MessageWriteExt,
+    MessageWriteVec, ShortTermCredentials,
+};
+use turn_types::AddressFamily;
+use turn_types::attribute::{
+    AdditionalAddressFamily, AddressErrorCode, DontFragment, EvenPort, Lifetime,
+    RequestedAddressFamily, RequestedTransport, ReservationToken, XorRelayedAddress,
+};
+use turn_types::message::{ALLOCATE, CHANNEL_BIND, CONNECT, CREATE_PERMISSION, REFRESH, SEND};
+
+use crate::world::{
+    ALICE, Ask, Login, MEDIA, MEDIA_OTHER_PORT, World, allocate, bind, code, config, kinds,
+    permission, refresh,
+};
+
+/// A rule: what is done to a fresh server, and what comes back last.
+type Rule = (&'static str, fn(&mut World) -> Vec<u8>, Expect);
+
+enum Expect {
+    /// Success, with at least these attributes.
+    Success(&'static [AttributeType]),
+    /// This error, with at least these attributes.
+    Error(u16, &'static [AttributeType]),
+    /// No answer at all.
+    Silence,
+}
+use Expect::{Error, Silence, Success};
+
+const NOTHING: &[AttributeType] = &[];
+const SIGNED: &[AttributeType] = &[MessageIntegrity::TYPE, Software::TYPE];
+const CHALLENGE: &[AttributeType] = &[Realm::TYPE, Nonce::TYPE, ErrorCode::TYPE];
+
+#[rustfmt::skip]
+const STUN: &[Rule] = &[
+    ("Binding needs no credentials", |w| w.ask(ALICE, &Ask::request(BINDING).unsigned()), Success(&[XorMappedAddress::TYPE])),
+    ("Binding over IPv6", |w| w.ask("[2001:db8::1]:4000", &Ask::request(BINDING).unsigned()), Success(&[XorMappedAddress::TYPE])),
+    ("FINGERPRINT is answered with FINGERPRINT", |w| w.ask(ALICE, &Ask::request(BINDING).fingerprint().unsigned()), Success(&[Fingerprint::TYPE])),
+    ("Binding with an unknown required attribute", |w| w.ask(ALICE, &Ask::request(BINDING).raw(0x0003, &[0; 4]).unsigned()), Error(420, &[UnknownAttributes::TYPE])),
+    ("Binding with an unknown optional attribute", |w| w.ask(ALICE, &Ask::request(BINDING).raw(0xc001, &[0; 4]).unsigned()), Success(NOTHING)),
+    ("a Binding indication is not answered", |w| w.ask(ALICE, &Ask::new(MessageClass::Indication, BINDING, 1.into()).unsigned()), Silence),
+    ("a response is not answered", |w| w.ask(ALICE, &Ask::new(MessageClass::Success, BINDING, 1.into()).unsigned()), Silence),
+    ("an error response is not answered", |w| w.ask(ALICE, &Ask::new(MessageClass::Error, BINDING, 1.into()).unsigned()), Silence),
+    ("Connect (RFC 6062) is not served", |w| w.ask_as(ALICE, "alice", Ask::request(CONNECT)), Silence),
+    ("an Allocate indication is not answered", |w| w.ask(ALICE, &Ask::new(MessageClass::Indication, ALLOCATE, 1.into()).unsigned()), Silence),
+    ("a Send request is not answered", |w| w.ask(ALICE, &Ask::request(SEND).unsigned()), Silence),
+    ("a wrong FINGERPRINT", |w| { let mut b = Ask::request(BINDING).fingerprint().unsigned(); *b.last_mut().unwrap() ^= 1; w.ask(ALICE, &b) }, Silence),
+    ("no magic cookie (RFC 3489)", |w| { let mut b = Ask::request(BINDING).unsigned(); b[4] ^= 1; w.ask(ALICE, &b) }, Silence),
+    ("a byte too many", |w| { let mut b = Ask::request(BINDING).unsigned(); b.push(0); w.ask(ALICE, &b) }, Silence),
+    ("a byte too few", |w| { let mut b = Ask::request(BINDING).unsigned(); b.pop(); w.ask(ALICE, &b) }, Silence),
+    ("an empty datagram", |w| w.ask(ALICE, &[]), Silence),
+    ("DTLS", |w| w.ask(ALICE, &[22, 254, 253, 0]), Silence),
+];
+
+#[rustfmt::skip]
+const AUTHENTICATION: &[Rule] = &[
+    ("Allocate without credentials", |w| w.ask(ALICE, &allocate().unsigned()), Error(401, CHALLENGE)),
+    ("Refresh without credentials", |w| w.ask(ALICE, &refresh(0).unsigned()), Error(401, CHALLENGE)),
+    ("CreatePermission without credentials", |w| { w.allocated(); w.ask(ALICE, &permission(MEDIA).unsigned()) }, Error(401, CHALLENGE)),
+    ("ChannelBind without credentials", |w| { w.allocated(); w.ask(ALICE, &bind(0x4000, MEDIA).unsigned()) }, Error(401, CHALLENGE)),
+    ("credentials come before unknown attributes", |w| w.ask(ALICE, &allocate().raw(0x7777, &[]).unsigned()), Error(401, CHALLENGE)),
+    ("a wrong password", |w| with_login(w, |l| l.password.push('x')), Error(401, CHALLENGE)),
+    ("a username that isn't ours", |w| with_login(w, |l| l.username = "alice".into()), Error(401, CHALLENGE)),
+    ("a changed expiry", |w| with_login(w, |l| l.username.insert(0, '9')), Error(401, CHALLENGE)),
+    ("another realm", |w| with_login(w, |l| l.realm = "elsewhere".into()), Error(401, CHALLENGE)),
+    ("expired credentials", |w| { let old = w.credentials("alice"); w.advance(86_400); with_login(w, |l| { l.username = old.username.clone(); l.password = old.password.clone(); }) }, Error(401, CHALLENGE)),
+    ("a nonce that was never issued", |w| with_login(w, |l| l.nonce = "12345678".into()), Error(438, CHALLENGE)),
+    ("a nonce of two hours ago", |w| { let l = w.login(ALICE, "alice"); w.advance(7200); w.ask(ALICE, &allocate().signed(&l)) }, Error(438, CHALLENGE)),
+    ("the nonce of another client", |w| { let l = w.login("203.0.113.6:40000", "alice"); w.ask(ALICE, &allocate().signed(&l)) }, Error(438, CHALLENGE)),
+    ("a signature without NONCE, USERNAME, REALM", |w| w.ask(ALICE, &anonymous_signature()), Error(400, NOTHING)),
+    ("MESSAGE-INTEGRITY-SHA256 was not offered", |w| { let l = w.login(ALICE, "alice"); w.ask(ALICE, &allocate().signed_with(&l, IntegrityAlgorithm::Sha256)) }, Error(401, CHALLENGE)),
+    ("a good signature", |w| w.ask_as(ALICE, "alice", allocate()), Success(SIGNED)),
+    ("a Korean user", |w| w.ask_as(ALICE, "마당:참가자", allocate()), Success(SIGNED)),
+    ("refusals to known callers are signed", |w| w.ask_as(ALICE, "alice", Ask::request(ALLOCATE)), Error(400, SIGNED)),
+];
+
+#[rustfmt::skip]
+const ALLOCATION: &[Rule] = &[
+    ("an allocation tells both addresses and its lifetime", |w| w.ask_as(ALICE, "alice", allocate().fingerprint()), Success(&[XorRelayedAddress::TYPE, XorMappedAddress::TYPE, Lifetime::TYPE, Fingerprint::TYPE])),
+    ("no REQUESTED-TRANSPORT", |w| w.ask_as(ALICE, "alice", Ask::request(ALLOCATE)), Error(400, NOTHING)),
+    ("a malformed REQUESTED-TRANSPORT", |w| w.ask_as(ALICE, "alice", Ask::request(ALLOCATE).raw(0x0019, &[17])), Error(400, NOTHING)),
+    ("TCP is not relayed", |w| w.ask_as(ALICE, "alice", Ask::request(ALLOCATE).with(&RequestedTransport::new(6))), Error(442, NOTHING)),
+    ("an unknown required attribute", |w| w.ask_as(ALICE, "alice", allocate().raw(0x7777, &[1])), Error(420, &[UnknownAttributes::TYPE])),
+    ("DONT-FRAGMENT is kept", |w| w.ask_as(ALICE, "alice", allocate().with(&DontFragment::new())), Success(NOTHING)),
+    ("a second allocation", |w| { w.allocated(); w.ask_as(ALICE, "alice", allocate()) }, Error(437, NOTHING)),
+    ("IPv4 by name", |w| w.ask_as(ALICE, "alice", allocate().with(&RequestedAddressFamily::new(AddressFamily::IPV4))), Success(NOTHING)),
+    ("IPv6 where there is none", |w| w.ask_as(ALICE, "alice", allocate().with(&RequestedAddressFamily::new(AddressFamily::IPV6))), Error(440, NOTHING)),
+    ("a family that doesn't exist", |w| w.ask_as(ALICE, "alice", allocate().raw(0x0017, &[9, 0, 0, 0])), Error(440, NOTHING)),
+    ("IPv6 by name where there is some", |w| { ipv6(w); w.ask_as(ALICE, "alice", allocate().with(&RequestedAddressFamily::new(AddressFamily::IPV6))) }, Success(&[XorRelayedAddress::TYPE])),
+    ("unnamed is IPv4, which isn't here", |w| { ipv6(w); w.ask_as(ALICE, "alice", allocate()) }, Error(440, NOTHING)),
+    ("a second family is granted in part", |w| w.ask_as(ALICE, "alice", allocate().with(&AdditionalAddressFamily::new(AddressFamily::IPV6))), Success(&[XorRelayedAddress::TYPE, AddressErrorCode::TYPE])),
+    ("IPv4 as the second family", |w| w.ask_as(ALICE, "alice", allocate().raw(0x8000, &[1, 0, 0, 0])), Error(400, NOTHING)),
+    ("both family attributes", |w| w.ask_as(ALICE, "alice", allocate().with(&RequestedAddressFamily::new(AddressFamily::IPV4)).with(&AdditionalAddressFamily::new(AddressFamily::IPV6))), Error(400, NOTHING)),
+    ("an even port", |w| w.ask_as(ALICE, "alice", allocate().with(&EvenPort::new(false))), Success(NOTHING)),
+    ("a pair of ports is not reserved", |w| w.ask_as(ALICE, "alice", allocate().with(&EvenPort::new(true))), Error(508, NOTHING)),
+    ("no token is valid", |w| w.ask_as(ALICE, "alice", allocate().with(&ReservationToken::new(7))), Error(508, NOTHING)),
+    ("a token and EVEN-PORT", |w| w.ask_as(ALICE, "alice", allocate().with(&ReservationToken::new(7)).with(&EvenPort::new(false))), Error(400, NOTHING)),
+    ("a token and a family", |w| w.ask_as(ALICE, "alice", allocate().with(&ReservationToken::new(7)).with(&RequestedAddressFamily::new(AddressFamily::IPV4))), Error(400, NOTHING)),
+    ("a malformed LIFETIME", |w| w.ask_as(ALICE, "alice", allocate().raw(0x000d, &[1, 2])), Error(400, NOTHING)),
+    ("too many for one user", |w| { limit(w, 1, 9, 9); w.allocated(); w.ask_as("203.0.113.9:1", "alice", allocate()) }, Error(486, NOTHING)),
+    ("renewed credentials are the same user", |w| { limit(w, 1, 9, 9); w.allocated(); w.advance(1); w.ask_as("203.0.113.9:1", "alice", allocate()) }, Error(486, NOTHING)),
+    ("too many for one address", |w| { limit(w, 9, 1, 9); w.allocated(); w.ask_as("203.0.113.5:1", "bob", allocate()) }, Error(486, NOTHING)),
+    ("an IPv6 /64 is one address", |w| { limit(w, 9, 1, 9); w.ask_as("[2001:db8::1]:1", "alice", allocate()); w.ask_as("[2001:db8::ffff]:1", "bob", allocate()) }, Error(486, NOTHING)),
+    ("too many for the server", |w| { limit(w, 9, 9, 1); w.allocated(); w.ask_as("203.0.113.9:1", "bob", allocate()) }, Error(508, NOTHING)),
+    ("no port left", |w| { *w = World::with(Config { relay_ports: 50000..=50000, ..config() }); w.allocated(); w.ask_as("203.0.113.9:1", "bob", allocate()) }, Error(508, NOTHING)),
+    ("no even port left", |w| { *w = World::with(Config { relay_ports: 50001..=50001, ..config() }); w.ask_as(ALICE, "alice", allocate().with(&EvenPort::new(false))) }, Error(508, NOTHING)),
+];
+
+#[rustfmt::skip]
+const REFRESHING: &[Rule] = &[
+    ("Refresh tells the lifetime", |w| { w.allocated(); w.ask_as(ALICE, "alice", refresh(600)) }, Success(&[Lifetime::TYPE, MessageIntegrity::TYPE])),
+    ("Refresh without LIFETIME", |w| { w.allocated(); w.ask_as(ALICE, "alice", Ask::request(REFRESH)) }, Success(&[Lifetime::TYPE])),
+    ("Refresh without allocation", |w| w.ask_as(ALICE, "alice", refresh(600)), Error(437, NOTHING)),
+    ("Refresh from another port", |w| { w.allocated(); w.ask_as("203.0.113.5:40001", "alice", refresh(600)) }, Error(437, NOTHING)),
+    ("Refresh by somebody else", |w| { w.allocated(); w.ask_as(ALICE, "mallory", refresh(0)) }, Error(441, NOTHING)),
+    ("Refresh with renewed credentials", |w| { w.allocated(); w.advance(60); w.ask_as(ALICE, "alice", refresh(600)) }, Success(NOTHING)),
+    ("Refresh of the other family", |w| { w.allocated(); w.ask_as(ALICE, "alice", refresh(600).with(&RequestedAddressFamily::new(AddressFamily::IPV6))) }, Error(443, NOTHING)),
+    ("deleting", |w| { w.allocated(); w.ask_as(ALICE, "alice", refresh(0)) }, Success(&[Lifetime::TYPE])),
+    ("deleting twice", |w| { w.allocated(); w.ask_as(ALICE, "alice", refresh(0)); w.ask_as(ALICE, "alice", refresh(0)) }, Error(437, NOTHING)),
+    ("allocating again after deleting", |w| { w.allocated(); w.ask_as(ALICE, "alice", refresh(0)); w.ask_as(ALICE, "alice", allocate()) }, Success(NOTHING)),
+];
+
+#[rustfmt::skip]
+const PERMISSIONS: &[Rule] = &[
+    ("media is permitted", |w| permit(w, MEDIA), Success(SIGNED)),
+    ("any port of media's address is permitted", |w| permit(w, "198.51.100.7:1"), Success(NOTHING)),
+    ("media in disguise is still media", |w| permit(w, "[::ffff:198.51.100.7]:5004"), Success(NOTHING)),
+    ("loopback", |w| permit(w, "127.0.0.1:80"), Error(403, SIGNED)),
+    ("loopback in disguise", |w| permit(w, "[::ffff:127.0.0.1]:80"), Error(403, NOTHING)),
+    ("the cloud's metadata", |w| permit(w, "169.254.169.254:80"), Error(403, NOTHING)),
+    ("a private network", |w| permit(w, "10.0.0.1:80"), Error(403, NOTHING)),
+    ("the internet", |w| permit(w, "8.8.8.8:53"), Error(403, NOTHING)),
+    ("the unspecified address", |w| permit(w, "0.0.0.0:0"), Error(403, NOTHING)),
+    ("broadcast", |w| permit(w, "255.255.255.255:9"), Error(403, NOTHING)),
+    ("IPv6 from IPv4", |w| permit(w, "[2001:db8::1]:80"), Error(443, NOTHING)),
+    ("IPv6 loopback", |w| permit(w, "[::1]:80"), Error(443, NOTHING)),
+    ("one bad peer among good ones", |w| { w.allocated(); w.ask_as(ALICE, "alice", permission(MEDIA).peer("10.0.0.1:80")) }, Error(403, NOTHING)),
+    ("two good peers", |w| { w.allocated(); w.ask_as(ALICE, "alice", permission(MEDIA).peer("198.51.100.8:5004")) }, Success(NOTHING)),
+    ("no peer", |w| { w.allocated(); w.ask_as(ALICE, "alice", Ask::request(CREATE_PERMISSION)) }, Error(400, NOTHING)),
+    ("a malformed peer", |w| { w.allocated(); w.ask_as(ALICE, "alice", Ask::request(CREATE_PERMISSION).raw(0x0012, &[0, 1, 2, 3])) }, Error(400, NOTHING)),
+    ("a permission without allocation", |w| w.ask_as(ALICE, "alice", permission(MEDIA)), Error(437, NOTHING)),
+    ("a permission for somebody else", |w| { w.allocated(); w.ask_as(ALICE, "mallory", permission(MEDIA)) }, Error(441, NOTHING)),
+];
+
+#[rustfmt::skip]
+const CHANNELS: &[Rule] = &[
+    ("a channel to media", |w| channels(w, &[(0x4000, MEDIA)]), Success(SIGNED)),
+    ("the last channel number", |w| channels(w, &[(0x4fff, MEDIA)]), Success(NOTHING)),
+    ("a number below the range", |w| channels(w, &[(0x3fff, MEDIA)]), Error(400, NOTHING)),
+    ("a number above the range", |w| channels(w, &[(0x5000, MEDIA)]), Error(400, NOTHING)),
+    ("a number above RFC 5766's range", |w| channels(w, &[(0xffff, MEDIA)]), Error(400, NOTHING)),
+    ("a channel is refreshed", |w| channels(w, &[(0x4000, MEDIA), (0x4000, MEDIA)]), Success(NOTHING)),
+    ("a number for two peers", |w| channels(w, &[(0x4000, MEDIA), (0x4000, "198.51.100.8:5004")]), Error(400, NOTHING)),
+    ("a peer with two numbers", |w| channels(w, &[(0x4000, MEDIA), (0x4001, MEDIA)]), Error(400, NOTHING)),
+    ("two peers with two numbers", |w| channels(w, &[(0x4000, MEDIA), (0x4001, "198.51.100.8:5004")]), Success(NOTHING)),
+    ("a channel to a port without media", |w| channels(w, &[(0x4000, MEDIA_OTHER_PORT)]), Error(403, NOTHING)),
+    ("a channel to loopback", |w| channels(w, &[(0x4000, "127.0.0.1:5004")]), Error(403, NOTHING)),
+    ("a channel to IPv6", |w| channels(w, &[(0x4000, "[2001:db8::1]:5004")]), Error(443, NOTHING)),
+    ("no number", |w| { w.allocated(); w.ask_as(ALICE, "alice", Ask::request(CHANNEL_BIND).peer(MEDIA)) }, Error(400, NOTHING)),
+    ("no peer", |w| { w.allocated(); w.ask_as(ALICE, "alice", Ask::request(CHANNEL_BIND).raw(0x000c, &[0x40, 0, 0, 0])) }, Error(400, NOTHING)),
+    ("a channel without allocation", |w| w.ask_as(ALICE, "alice", bind(0x4000, MEDIA)), Error(437, NOTHING)),
+    ("a channel for somebody else", |w| { w.allocated(); w.ask_as(ALICE, "mallory", bind(0x4000, MEDIA)) }, Error(441, NOTHING)),
+];
+
+#[test]
+fn stun() {
+    check(STUN);
+}
+
+#[test]
+fn authentication() {
+    check(AUTHENTICATION);
+}
+
+#[test]
+fn allocation() {
+    check(ALLOCATION);
+}
+
+#[test]
+fn refreshing() {
+    check(REFRESHING);
+}
+
+#[test]
+fn permissions() {
+    check(PERMISSIONS);
+}
+
+#[test]
+fn channel_bindings() {
+    check(CHANNELS);
+}
+
+fn check(rules: &[Rule]) {
+    let broken: Vec<String> = rules
+        .iter()
+        .filter_map(|(name, act, expect)| {
+            let answer = act(&mut World::new());
+            let found = if answer.is_empty() {
+                None
+            } else {
+                Some((code(&answer), kinds(&answer)))
+            };
+            let kept = match (expect, &found) {
+                (Silence, None) => true,
+                (Success(wanted), Some((0, kinds))) => wanted.iter().all(|k| kinds.contains(k)),
+                (Error(wanted_code, wanted), Some((code, kinds))) => {
+                    code == wanted_code && wanted.iter().all(|k| kinds.contains(k))
+                }
+                _ => false,
+            };
+            (!kept).then(|| format!("{name}: {found:?}"))
+        })
+        .collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+fn permit(world: &mut World, peer: &str) -> Vec<u8> {
+    world.allocated();
+    world.ask_as(ALICE, "alice", permission(peer))
+}
+
+fn channels(world: &mut World, bindings: &[(u16, &str)]) -> Vec<u8> {
+    world.allocated();
+    let mut last = Vec::new();
+    for (number, peer) in bindings {
+        last = world.ask_as(ALICE, "alice", bind(*number, peer));
+    }
+    last
+}
+
+fn limit(world: &mut World, per_user: usize, per_address: usize, total: usize) {
+    *world = World::with(Config {
+        max_allocations_per_user: per_user,
+        max_allocations_per_address: per_address,
+        max_allocations: total,
+        ..config()
+    });
+}
+
+fn ipv6(world: &mut World) {
+    *world = World::with(Config {
+        relay_ip: "2001:db8::7".parse().unwrap(),
+        ..config()
+    });
+}
+
+fn with_login(world: &mut World, change: impl Fn(&mut Login)) -> Vec<u8> {
+    let mut login = world.login(ALICE, "alice");
+    change(&mut login);
+    world.ask(ALICE, &allocate().signed(&login))
+}
+
+/// A request that is signed, but doesn't say by whom.
+fn anonymous_signature() -> Vec<u8> {
+    let mut message = Message::builder_request(ALLOCATE, MessageWriteVec::new());
+    message
+        .add_message_integrity(
+            &ShortTermCredentials::new("x".to_owned()).into(),
+            IntegrityAlgorithm::Sha1,
+        )
+        .unwrap();
+    message.finish()
+}
