@@ -54,6 +54,7 @@ const STUN: &[Rule] = &[
     ("a wrong FINGERPRINT", |w| { let mut b = Ask::request(BINDING).fingerprint().unsigned(); *b.last_mut().unwrap() ^= 1; w.ask(ALICE, &b) }, Silence),
     ("no magic cookie (RFC 3489)", |w| { let mut b = Ask::request(BINDING).unsigned(); b[4] ^= 1; w.ask(ALICE, &b) }, Silence),
     ("a byte too many", |w| { let mut b = Ask::request(BINDING).unsigned(); b.push(0); w.ask(ALICE, &b) }, Silence),
+    ("an attribute behind the message's end", |w| { let mut b = Ask::request(BINDING).unsigned(); b.extend([0xc0, 1, 0, 0]); w.ask(ALICE, &b) }, Silence),
     ("a byte too few", |w| { let mut b = Ask::request(BINDING).unsigned(); b.pop(); w.ask(ALICE, &b) }, Silence),
     ("an empty datagram", |w| w.ask(ALICE, &[]), Silence),
     ("DTLS", |w| w.ask(ALICE, &[22, 254, 253, 0]), Silence),
