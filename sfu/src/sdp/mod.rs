@@ -4,6 +4,9 @@ mod answer;
 mod codec;
 mod offer;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use answer::{Answerer, Slot, write as write_answer};
 pub(crate) use codec::{Codec, Extension, ExtensionMap, Payload, same_stream_format};
 pub(crate) use offer::{Negotiable, Offer, OfferedMedia, Use};

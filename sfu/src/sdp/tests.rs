@@ -1,0 +1,190 @@
+//! Offers as browsers made them, and what is wrong with others.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ice::Credentials;
+use crate::{MediaKind, OfferError};
+
+const CHROMIUM: &str = include_str!("fixtures/chromium_156.sdp");
+const FIREFOX: &str = include_str!("fixtures/firefox_153.sdp");
+
+fn answer(offer: &Offer) -> String {
+    let credentials = Credentials {
+        ufrag: "ufrag".into(),
+        password: "password".into(),
+    };
+    let answerer = Answerer {
+        session_id: 7,
+        version: 1,
+        credentials: &credentials,
+        fingerprint: "AA:BB",
+        candidates: &[([192, 0, 2, 1], 5004).into()],
+        cname: "cname",
+    };
+    write_answer(&answerer, offer, |line| {
+        matches!(line.purpose, Use::Receive(_)).then_some(Slot { ssrc: 42 })
+    })
+}
+
+fn purposes(offer: &Offer) -> Vec<(&str, &str, MediaKind)> {
+    let lines = offer.media.iter().map(|line| match &line.purpose {
+        Use::Publish(common) => (line.mid.as_str(), "publish", common.kind),
+        Use::Receive(common) => (line.mid.as_str(), "receive", common.kind),
+        Use::Inactive(common) => (line.mid.as_str(), "inactive", common.kind),
+        Use::Refuse => (line.mid.as_str(), "refuse", MediaKind::Audio),
+    });
+    lines.collect()
+}
+
+#[test]
+fn browsers_offers_are_understood() {
+    for sdp in [CHROMIUM, FIREFOX] {
+        let offer = Offer::parse(sdp).unwrap();
+        assert_eq!(
+            purposes(&offer),
+            [
+                ("0", "publish", MediaKind::Audio),
+                ("1", "publish", MediaKind::Video),
+                ("2", "receive", MediaKind::Audio),
+                ("3", "receive", MediaKind::Audio),
+                ("4", "receive", MediaKind::Video),
+            ]
+        );
+        assert_eq!(offer.fingerprints.len(), 1);
+    }
+}
+
+#[test]
+fn only_known_codecs_are_taken_in_the_offerers_order() {
+    let offer = Offer::parse(FIREFOX).unwrap();
+    let Use::Publish(video) = &offer.media[1].purpose else {
+        panic!("mid 1 publishes")
+    };
+    let codecs: Vec<_> = video.payloads.iter().map(|payload| payload.codec).collect();
+    assert_eq!(
+        codecs,
+        [Codec::Vp8],
+        "of VP8, VP9, AV1 and their retransmissions"
+    );
+    assert_eq!(video.payloads[0].feedback, ["nack pli", "ccm fir"]);
+    assert!(video.extensions.id_of(Extension::Mid).is_some());
+}
+
+#[test]
+fn the_answer_mirrors_the_offer() {
+    for sdp in [CHROMIUM, FIREFOX] {
+        let offer = Offer::parse(sdp).unwrap();
+        let answer = answer(&offer);
+        let has = |line: &str| answer.split("\r\n").filter(|other| *other == line).count();
+        assert_eq!(has("a=group:BUNDLE 0 1 2 3 4"), 1);
+        assert_eq!(has("a=ice-lite"), 1);
+        assert_eq!((has("a=recvonly"), has("a=sendonly")), (2, 3));
+        assert_eq!(has("a=ssrc:42 cname:cname"), 3);
+        assert_eq!(has("a=msid:slot-4 slot-4"), 1);
+        assert_eq!(
+            has("a=candidate:1 1 udp 2130706431 192.0.2.1 5004 typ host"),
+            5
+        );
+        assert!(
+            !answer.contains("rtx"),
+            "nothing is promised that isn't done"
+        );
+        assert!(!answer.contains("transport-cc"));
+    }
+}
+
+#[test]
+fn an_unknown_medium_keeps_its_place_with_port_0() {
+    let data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:5\r\n\
+                a=sctp-port:5000\r\n";
+    let offer = Offer::parse(&format!("{FIREFOX}{data}")).unwrap();
+    let answer = answer(&offer);
+    assert!(answer.contains("m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n"));
+    assert!(
+        answer.contains("a=group:BUNDLE 0 1 2 3 4\r\n"),
+        "it isn't in the bundle"
+    );
+}
+
+/// Each change makes the offer unanswerable; the reason has to say what is wrong.
+#[test]
+fn what_is_missing_is_named() {
+    for (from, to, reason) in [
+        ("a=rtcp-mux\r\n", "", "a=rtcp-mux"),
+        ("a=group:BUNDLE", "a=group:LS", "BUNDLE"),
+        ("a=ice-ufrag:", "a=ice-nothing:", "a=ice-ufrag"),
+        ("a=fingerprint:sha-256", "a=fingerprint:sha-1", "sha-256"),
+        (
+            "a=fingerprint:sha-256 ",
+            "a=fingerprint:sha-256 ZZ",
+            "hexadecimal",
+        ),
+        ("a=setup:actpass", "a=setup:passive", "a=setup:passive"),
+        ("a=mid:1", "a=mid:0", "two m-lines"),
+        ("a=mid:", "a=middle:", "no a=mid"),
+    ] {
+        let sdp = CHROMIUM.replace(from, to);
+        let Err(OfferError::BadSdp(text)) = Offer::parse(&sdp) else {
+            panic!("{from:?} -> {to:?} was taken");
+        };
+        assert!(text.contains(reason), "{from:?} -> {to:?}: {text}");
+    }
+}
+
+#[test]
+fn an_offer_with_too_many_lines_is_refused() {
+    let line = FIREFOX.split("m=").last().unwrap();
+    let many: String = (5..90)
+        .map(|mid| format!("m={}", line.replace("a=mid:4", &format!("a=mid:{mid}"))))
+        .collect();
+    let Err(OfferError::BadSdp(text)) = Offer::parse(&format!("{FIREFOX}{many}")) else {
+        panic!("90 m-lines were taken");
+    };
+    assert!(text.contains("80 m-lines"), "{text}");
+}
+
+#[test]
+fn h264_streams_are_told_apart_by_mode_and_profile() {
+    let offer = Offer::parse(CHROMIUM).unwrap();
+    let Use::Publish(video) = &offer.media[1].purpose else {
+        panic!("mid 1 publishes")
+    };
+    let constrained = Codec::H264 {
+        packetization_mode: 1,
+        profile: [0x42, 0xe0],
+    };
+    assert!(
+        video
+            .payloads
+            .iter()
+            .any(|payload| payload.codec == constrained)
+    );
+    assert!(!same_stream_format(constrained, Codec::Vp8));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,400}") {
+        let _ = Offer::parse(&text);
+    }
+
+    /// Damage to a real offer: lines removed, doubled, cut.
+    #[test]
+    fn no_damage_makes_it_panic(
+        cuts in proptest::collection::vec((0usize..300, 0u8..3, 0usize..40), 1..8)
+    ) {
+        let mut lines: Vec<String> = CHROMIUM.split("\r\n").map(str::to_owned).collect();
+        for (at, what, by) in cuts {
+            let at = at % lines.len();
+            match what {
+                0 => { lines.remove(at); }
+                1 => lines.insert(at, lines[at].clone()),
+                _ => { let keep = by.min(lines[at].len()); lines[at].truncate(keep); }
+            }
+        }
+        if let Ok(offer) = Offer::parse(&lines.join("\r\n")) {
+            answer(&offer);
+        }
+    }
+}
