@@ -32,7 +32,8 @@ export class Call {
     const sendonly: RTCRtpTransceiverInit = { direction: "sendonly" };
     this.#microphone = this.peerConnection.addTransceiver(tracks.microphone ?? "audio", sendonly);
     this.#camera = this.peerConnection.addTransceiver(tracks.camera ?? "video", sendonly);
-    preferCodec(this.#camera, "video/VP8");
+    chooseCodecs(this.#microphone, "audio");
+    chooseCodecs(this.#camera, "video");
     for (let slot = 0; slot < AUDIO_SLOTS; slot++) this.#audioSlots.push(this.#addSlot("audio"));
     this.ensureVideoSlots(FIRST_VIDEO_SLOTS);
   }
@@ -106,17 +107,41 @@ export class Call {
 
   #addSlot(kind: "audio" | "video"): RTCRtpTransceiver {
     const slot = this.peerConnection.addTransceiver(kind, { direction: "recvonly" });
+    chooseCodecs(slot, kind);
     this.#streams.set(slot, new MediaStream([slot.receiver.track]));
     return slot;
   }
 }
 
-/** Puts a codec first; the others stay, so that a browser without it still has a picture. */
-function preferCodec(transceiver: RTCRtpTransceiver, mimeType: string): void {
-  const codecs = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
-  const isPreferred = (codec: RTCRtpCodec) => codec.mimeType.toLowerCase() === mimeType.toLowerCase();
-  transceiver.setCodecPreferences([
-    ...codecs.filter(isPreferred),
-    ...codecs.filter((codec) => !isPreferred(codec)),
-  ]);
+/**
+ * Offers what the server forwards, VP8 first, and one profile of each: every codec is repeated in every slot, and a
+ * page with many slots would otherwise send some hundred kilobytes of SDP.
+ */
+function chooseCodecs(transceiver: RTCRtpTransceiver, kind: "audio" | "video"): void {
+  const codecs = RTCRtpReceiver.getCapabilities(kind)?.codecs ?? [];
+  const isVp8 = (codec: RTCRtpCodec) => codec.mimeType.toLowerCase() === "video/vp8";
+  const chosen = codecs.filter(isForwarded);
+  // A browser that knows none of them is left alone: its offer is as good as ours.
+  if (chosen.length > 0) {
+    transceiver.setCodecPreferences([...chosen.filter(isVp8), ...chosen.filter((codec) => !isVp8(codec))]);
+  }
+}
+
+/** Whether the server forwards this codec (protocol §7), in the profile that all browsers share. */
+export function isForwarded({ mimeType, sdpFmtpLine = "" }: RTCRtpCodec): boolean {
+  switch (mimeType.toLowerCase()) {
+    case "audio/opus":
+    case "audio/red":
+    case "video/vp8":
+    case "video/rtx":
+      return true;
+    case "video/vp9":
+      return !/profile-id=[1-9]/.test(sdpFmtpLine);
+    case "video/av1":
+      return !/profile=[1-9]/.test(sdpFmtpLine);
+    case "video/h264":
+      return sdpFmtpLine.includes("packetization-mode=1") && /profile-level-id=42e0/i.test(sdpFmtpLine);
+    default:
+      return false;
+  }
 }

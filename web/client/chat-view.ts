@@ -1,5 +1,6 @@
 import { element, icon } from "./dom.ts";
 import type { ChatMessage } from "./messages.ts";
+import { isSendKey } from "./send-key.ts";
 import { language, texts } from "./texts.ts";
 
 const TIME = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
@@ -46,8 +47,8 @@ export class ChatView {
     this.root = element("aside", attributes, heading, body, this.#problem, form);
   }
 
-  /** Shows exactly these, in this order; `self` is one's own participant id. */
-  show(messages: readonly ChatMessage[], self: string | undefined): void {
+  /** Shows exactly these, in this order; `self` is one's own participant id. True when one of them is unseen. */
+  show(messages: readonly ChatMessage[], self: string | undefined): boolean {
     const body = this.#list.parentElement as HTMLElement;
     const wasAtEnd = body.scrollTop + body.clientHeight >= body.scrollHeight - NEAR_END;
     const wanted = new Set(messages.map((message) => message.seq));
@@ -66,6 +67,7 @@ export class ChatView {
     }
     this.#empty.hidden = messages.length > 0;
     if (added && wasAtEnd) body.scrollTop = body.scrollHeight;
+    return added;
   }
 
   focus(): void {
@@ -93,16 +95,6 @@ export class ChatView {
     this.#input.style.height = "auto";
     this.#input.style.height = `${Math.min(this.#input.scrollHeight + 2, 140)}px`;
   }
-}
-
-/**
- * Enter sends, Shift+Enter is a new line. While an input method composes a syllable, Enter only ends the composition:
- * `isComposing` says so, or key code 229 where a browser ends the composition first (Safari).
- */
-export function isSendKey(
-  event: Pick<KeyboardEvent, "key" | "shiftKey" | "isComposing" | "keyCode">,
-): boolean {
-  return event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229;
 }
 
 function messageElement(message: ChatMessage, isOwn: boolean): HTMLElement {

@@ -8,7 +8,8 @@ export function bestColumns(count: number, width: number, height: number): numbe
   for (let columns = 1; columns <= count; columns++) {
     const rows = Math.ceil(count / columns);
     const tileWidth = Math.min(width / columns, (height / rows) * TILE_RATIO);
-    if (tileWidth > bestTileWidth) {
+    // Equal: side by side, where a face that is cut loses least.
+    if (tileWidth >= bestTileWidth) {
       best = columns;
       bestTileWidth = tileWidth;
     }

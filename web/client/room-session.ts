@@ -46,7 +46,7 @@ export class RoomSession {
   #wasConnected = false;
   #isOver = false;
   #iceRestarts = 0;
-  #mediaTimer = 0;
+  #mediaTimer: ReturnType<typeof setTimeout> | undefined;
   /** One offer at a time: each waits for the answer to the one before. */
   #negotiation: Promise<void> = Promise.resolve();
 
@@ -219,7 +219,7 @@ export class RoomSession {
     } else if (state !== undefined && state !== "closed") {
       const patience = state === "failed" ? 0 : MEDIA_PATIENCE_MS;
       const delay = patience + this.#iceRestarts * MEDIA_PATIENCE_MS;
-      this.#mediaTimer = window.setTimeout(() => this.#recoverMedia(), delay);
+      this.#mediaTimer = setTimeout(() => this.#recoverMedia(), delay);
     }
     this.#changed();
   }

@@ -68,7 +68,8 @@ export class RoomView {
       this.#connection.dataset.state = connectionState;
       this.#connection.textContent = texts[connectionState];
     }
-    this.#chat.show(chat.messages, roster.self?.id);
+    const hasNew = this.#chat.show(chat.messages, roster.self?.id);
+    if (hasNew && !this.#isChatShown) this.#chatToggle.classList.add("unread");
     this.#layOut();
   }
 
@@ -123,6 +124,7 @@ export class RoomView {
     const label = shown ? texts.hideChat : texts.showChat;
     this.#chatToggle.setAttribute("aria-label", label);
     this.#chatToggle.setAttribute("aria-pressed", String(shown));
+    if (shown) this.#chatToggle.classList.remove("unread");
     if (shown && focus) this.#chat.focus();
   }
 

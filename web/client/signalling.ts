@@ -20,7 +20,7 @@ export class Unanswered extends Error {}
 interface Pending {
   resolve: (reply: Signal) => void;
   reject: (error: Error) => void;
-  timer: number;
+  timer: ReturnType<typeof setTimeout>;
 }
 
 /**
@@ -124,7 +124,7 @@ export class Signalling {
         this.#pending.delete(id);
         reject(new Unanswered(`${action} was not answered`));
       };
-      const timer = window.setTimeout(expire, REQUEST_TIMEOUT_MS);
+      const timer = setTimeout(expire, REQUEST_TIMEOUT_MS);
       this.#pending.set(id, { resolve, reject, timer });
       this.#publish(room, action, body, { ...headers, "correlation-id": id });
     });

@@ -1,4 +1,5 @@
 import { element, icon } from "./dom.ts";
+import { initials } from "./initials.ts";
 import { texts } from "./texts.ts";
 
 export interface TileContent {
@@ -46,15 +47,6 @@ export class Tile {
     this.video.srcObject = null;
     this.root.remove();
   }
-}
-
-/** "Kim Hana" → "KH"; "김하나" → "하나", which is how Korean names are shortened. */
-export function initials(name: string): string {
-  const words = name.trim().split(/\s+/);
-  const first = words[0] ?? "";
-  if (/^[\uAC00-\uD7A3]{2,}$/.test(first)) return first.slice(-2);
-  const letters = [first, words.length > 1 ? (words.at(-1) ?? "") : ""];
-  return letters.map((word) => [...word][0]?.toUpperCase() ?? "").join("");
 }
 
 /** The same colour for the same name, everywhere. */

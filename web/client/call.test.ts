@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import { isForwarded } from "./call.ts";
+
+test.each([
+  ["audio/opus", "minptime=10;useinbandfec=1"],
+  ["audio/red", "111/111"],
+  ["video/VP8", undefined],
+  ["video/rtx", undefined],
+  ["video/VP9", "profile-id=0"],
+  ["video/AV1", "level-idx=5;profile=0;tier=0"],
+  ["video/H264", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"],
+])("%s with %s is offered", (mimeType, sdpFmtpLine) => {
+  expect(isForwarded(codec(mimeType, sdpFmtpLine))).toBe(true);
+});
+
+test.each([
+  ["audio/PCMU", undefined],
+  ["audio/telephone-event", undefined],
+  ["video/ulpfec", undefined],
+  ["video/red", undefined],
+  ["video/VP9", "profile-id=2"],
+  ["video/AV1", "level-idx=5;profile=1;tier=0"],
+  ["video/H264", "level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f"],
+  ["video/H264", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=640034"],
+])("%s with %s is not offered", (mimeType, sdpFmtpLine) => {
+  expect(isForwarded(codec(mimeType, sdpFmtpLine))).toBe(false);
+});
+
+function codec(mimeType: string, sdpFmtpLine: string | undefined): RTCRtpCodec {
+  return { mimeType, clockRate: 90_000, ...(sdpFmtpLine === undefined ? {} : { sdpFmtpLine }) };
+}

@@ -1,0 +1,217 @@
+/** The example frames that the server's tests read too: both sides mean the same bytes. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { ChatMessage, RoomEvent, RoomSummary, Signal } from "./messages.ts";
+import { Refused, Signalling, Unanswered } from "./signalling.ts";
+
+const golden = import.meta.glob<string>("../../control/wire/golden/*.frame", {
+  query: "?raw",
+  import: "default",
+  eager: true,
+});
+const room = "주간회의-1";
+
+let signalling: Signalling;
+let socket: ServerEnd;
+
+beforeEach(async () => {
+  vi.stubGlobal("WebSocket", ServerEnd);
+  signalling = new Signalling("ws://madang.test/ws");
+  socket = await ServerEnd.opened();
+  socket.say(frame("connected"));
+  await vi.waitFor(() => expect(signalling.isOpen).toBe(true));
+});
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
+
+test("CONNECT offers all versions and heart-beats", () => {
+  expect(parse(socket.heard[0])).toMatchObject({
+    command: "CONNECT",
+    headers: { "accept-version": "1.2,1.1,1.0", "heart-beat": "10000,10000" },
+  });
+});
+
+test("a join with media is sent as the server reads it", () => {
+  const expected = parse(frame("request_join_with_media"));
+
+  void signalling.request(room, "join", "joined", JSON.parse(expected.body) as object).catch(() => {});
+
+  expect(socket.lastHeard()).toEqual({
+    ...expected,
+    headers: { ...expected.headers, "correlation-id": "c-1" },
+  });
+});
+
+test.each(["request_offer", "request_sources", "request_view", "request_state", "request_leave"])(
+  "%s goes where the server expects it",
+  (name) => {
+    const expected = parse(frame(name));
+    const action = expected.headers.destination?.split("/").at(-1) ?? "";
+
+    signalling.send(room, action, JSON.parse(expected.body) as object);
+
+    const { command, headers, body } = socket.lastHeard();
+    expect(command).toBe("SEND");
+    expect(headers).toMatchObject({
+      destination: expected.headers.destination,
+      "content-length": expected.headers["content-length"],
+      "content-type": "application/json",
+    });
+    expect(body).toBe(expected.body);
+  },
+);
+
+test("a reply goes to whoever asked", async () => {
+  const first = signalling.request(room, "join", "joined", { name: "하나" });
+  const second = signalling.request(room, "offer", "answer", { sdp: "v=0\r\n" });
+
+  socket.say(frame("signal_answer"), { "correlation-id": "c-2" });
+  socket.say(frame("signal_joined_with_media"), { "correlation-id": "c-1" });
+
+  expect((await second).sdp).toBe("v=0\r\n");
+  const joined = await first;
+  expect(joined.participant.name).toBe("김하나");
+  expect(joined.participants.map(({ name }) => name)).toContain("이두리");
+  expect(joined.answer).toBeTypeOf("string");
+  expect(joined.slots?.length).toBeGreaterThan(0);
+  expect(joined.ice_servers.length).toBeGreaterThan(0);
+});
+
+test("a refusal carries the server's code and words", async () => {
+  const asked = signalling.request(room, "join", "joined", {});
+
+  socket.say(frame("signal_error"), { "correlation-id": "c-1" });
+
+  await expect(asked).rejects.toThrow(/missing field `name`/);
+  await expect(asked).rejects.toMatchObject({ code: "bad_request" });
+  await expect(asked).rejects.toBeInstanceOf(Refused);
+});
+
+test("a message counts as sent with its RECEIPT", async () => {
+  const stored = signalling.store(room, "chat", { text: "안녕하세요!" });
+
+  const { headers } = socket.lastHeard();
+  socket.say(`RECEIPT\nreceipt-id:${headers.receipt ?? ""}\n\n\0`);
+
+  await expect(stored).resolves.toBeUndefined();
+});
+
+test("what is under way when the connection goes is unanswered", async () => {
+  const asked = signalling.request(room, "join", "joined", {});
+
+  socket.close();
+
+  await expect(asked).rejects.toBeInstanceOf(Unanswered);
+});
+
+test("slots come unasked", () => {
+  const heard: Signal[] = [];
+  signalling.onSignal((signal) => heard.push(signal));
+
+  socket.say(frame("signal_slots"));
+
+  expect(heard).toHaveLength(1);
+  const slots = heard[0]?.type === "slots" ? heard[0].slots : [];
+  expect(slots.find(({ source }) => source === "camera")).toMatchObject({ mid: "5", participant: "p-2" });
+});
+
+test("chat arrives as it was written, markup and line breaks included", () => {
+  const heard: ChatMessage[] = [];
+  signalling.subscribe<ChatMessage>(`/topic/rooms/${room}/chat`, (message) => heard.push(message), {
+    history: "50",
+  });
+
+  expect(socket.lastHeard()).toMatchObject({
+    command: "SUBSCRIBE",
+    headers: { destination: `/topic/rooms/${room}/chat`, history: "50" },
+  });
+  socket.say(frame("chat_message"));
+
+  expect(heard[0]).toMatchObject({ seq: 7, from: { name: "이두리" } });
+  expect(heard[0]?.text).toContain("<b>굵게</b>\n");
+});
+
+test("events and room summaries have the fields that the page reads", () => {
+  const events: RoomEvent[] = [];
+  signalling.subscribe<RoomEvent>(`/topic/rooms/${room}/events`, (event) => events.push(event));
+  const names = Object.keys(golden).flatMap((path) => /(event_\w+)\.frame/.exec(path)?.[1] ?? []);
+  for (const name of names) socket.say(frame(name));
+  const rooms: RoomSummary[] = [];
+  signalling.subscribe<RoomSummary>("/topic/rooms", (summary) => rooms.push(summary));
+  socket.say(frame("room_summary"));
+
+  expect(events).toHaveLength(names.length);
+  expect(events).toContainEqual(expect.objectContaining({ type: "participant_left", reason: "left" }));
+  expect(events).toContainEqual({ type: "source_added", participant: "p-2", source: "camera" });
+  expect(rooms[0]).toMatchObject({ name: room, participants: 2 });
+});
+
+function frame(name: string): string {
+  const text = golden[`../../control/wire/golden/${name}.frame`];
+  if (text === undefined) throw new Error(`there is no example ${name}`);
+  return text;
+}
+
+interface ParsedFrame {
+  command: string;
+  headers: Record<string, string>;
+  body: string;
+}
+
+function parse(text: string | undefined): ParsedFrame {
+  const [head = "", body = ""] = (text ?? "").split(/\r?\n\r?\n(.*)\0/s);
+  const [command = "", ...lines] = head.split(/\r?\n/);
+  const headers = Object.fromEntries(
+    lines.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1)]),
+  );
+  return { command, headers, body };
+}
+
+/** Stands where the network would: what the client sends is heard, what a test says arrives at the client. */
+class ServerEnd {
+  static #latest: ServerEnd | undefined;
+  readonly heard: string[] = [];
+  binaryType = "blob";
+  readyState = 0;
+  onopen: () => void = () => {};
+  onmessage: (event: { data: string }) => void = () => {};
+  onclose: (event: object) => void = () => {};
+
+  constructor(readonly url: string) {
+    ServerEnd.#latest = this;
+  }
+
+  static async opened(): Promise<ServerEnd> {
+    const socket = await vi.waitUntil(() => ServerEnd.#latest);
+    ServerEnd.#latest = undefined;
+    socket.readyState = 1;
+    socket.onopen();
+    return socket;
+  }
+
+  send(data: string): void {
+    this.heard.push(data);
+  }
+
+  close(): void {
+    this.readyState = 3;
+    this.onclose({});
+  }
+
+  /** Lets a frame arrive, with other headers where given, at the subscription that has its destination. */
+  say(text: string, headers: Record<string, string> = {}): void {
+    const said = parse(text);
+    const subscriptions = this.heard.map(parse).filter(({ command }) => command === "SUBSCRIBE");
+    const found = subscriptions.find((each) => each.headers.destination === said.headers.destination);
+    const subscription = found?.headers.id === undefined ? {} : { subscription: found.headers.id };
+    const lines = Object.entries({ ...said.headers, ...subscription, ...headers }).map(
+      ([k, v]) => `${k}:${v}`,
+    );
+    this.onmessage({ data: `${[said.command, ...lines].join("\n")}\n\n${said.body}\0` });
+  }
+
+  lastHeard(): ParsedFrame {
+    return parse(this.heard.at(-1));
+  }
+}
