@@ -17,6 +17,7 @@ const SOCKET_BUFFER: usize = 2 * 1024 * 1024;
 /// A bound socket that no runtime knows yet.
 pub(super) struct MediaSocket {
     socket: UdpSocket,
+    state: UdpSocketState,
     local_addr: SocketAddr,
 }
 
@@ -31,7 +32,15 @@ impl MediaSocket {
         };
         let socket = UdpSocket::bind(address).map_err(failed)?;
         let local_addr = socket.local_addr().map_err(failed)?;
-        Ok(MediaSocket { socket, local_addr })
+        let state = UdpSocketState::new((&socket).into()).map_err(failed)?;
+        let sizes = [
+            state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER),
+            state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER),
+        ];
+        for refused in sizes.into_iter().filter_map(Result::err) {
+            tracing::warn!(%refused, "the media socket keeps the system's buffer size");
+        }
+        Ok(MediaSocket { socket, state, local_addr })
     }
 
     pub(super) fn local_addr(&self) -> SocketAddr {
@@ -40,18 +49,10 @@ impl MediaSocket {
 
     /// Hands it to the runtime of the calling thread.
     pub(super) fn into_async(self) -> io::Result<BatchSocket> {
-        let state = UdpSocketState::new((&self.socket).into())?;
-        let sizes = [
-            state.set_recv_buffer_size((&self.socket).into(), SOCKET_BUFFER),
-            state.set_send_buffer_size((&self.socket).into(), SOCKET_BUFFER),
-        ];
-        for refused in sizes.into_iter().filter_map(Result::err) {
-            tracing::warn!(%refused, "the media socket keeps the system's buffer size");
-        }
         Ok(BatchSocket {
             socket: tokio::net::UdpSocket::from_std(self.socket)?,
             is_ipv6: self.local_addr.is_ipv6(),
-            state,
+            state: self.state,
             buffers: std::array::from_fn(|_| vec![0; 64 * 1024].into()),
             metas: [RecvMeta::default(); BATCH_SIZE],
         })
@@ -78,7 +79,7 @@ impl BatchSocket {
     pub(super) fn receive(&mut self) -> io::Result<usize> {
         let BatchSocket {
             socket,
-            state,
+            state: self.state,
             buffers,
             metas,
             ..

@@ -1,0 +1,83 @@
+//! The engine with its real threads and sockets, on loopback.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "real sockets are what is tested here"
+)]
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use madang_sfu::io::{Config, Engine, Handle};
+use madang_sfu::{OfferError, PeerId, RoomId, Stats};
+
+fn config(listen: SocketAddr, workers: usize) -> Config {
+    Config {
+        listen,
+        public_ip: None,
+        workers,
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
+
+/// Asks for the counters until they are as wished; they are shown a while after they change.
+async fn stats_until(handle: &Handle, wished: impl Fn(&Stats) -> bool) -> Stats {
+    for _ in 0..500 {
+        if let Some(stats) = handle.stats().into_iter().find(|stats| wished(stats)) {
+            return stats;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the counters stay {:?}", handle.stats());
+}
+
+#[tokio::test]
+async fn noise_on_the_port_is_counted_and_the_engine_goes_on() {
+    let (engine, handle, _events) =
+        Engine::start(config(loopback(0), 1), Box::new(|_| {})).unwrap();
+    let media = engine.media_addresses()[0];
+    let stranger = UdpSocket::bind(loopback(0)).unwrap();
+    for length in 0..200 {
+        stranger.send_to(&vec![0xff; length], media).unwrap();
+        stranger.send_to(&vec![0x80; length], media).unwrap();
+    }
+    let seen = |stats: &Stats| stats.dropped_unknown + stats.dropped_unvalidated >= 398;
+    stats_until(&handle, seen).await;
+
+    let answer = handle.offer(RoomId(1), PeerId(1), "noise".into()).await;
+    assert!(matches!(answer, Err(OfferError::BadSdp(_))));
+    engine.shutdown().await;
+    assert_eq!(
+        handle.offer(RoomId(1), PeerId(1), "late".into()).await,
+        Err(OfferError::Overloaded)
+    );
+}
+
+#[tokio::test]
+async fn each_worker_has_a_port_of_its_own() {
+    let (engine, _handle, _events) =
+        Engine::start(config(loopback(0), 3), Box::new(|_| {})).unwrap();
+    let mut ports: Vec<u16> = engine
+        .media_addresses()
+        .iter()
+        .map(SocketAddr::port)
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), 3);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_bound_or_reached_is_named() {
+    let taken = UdpSocket::bind(loopback(0)).unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = Engine::start(config(address, 1), Box::new(|_| {})).unwrap_err();
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+
+    let everywhere = ([0, 0, 0, 0], 0).into();
+    let error = Engine::start(config(everywhere, 1), Box::new(|_| {})).unwrap_err();
+    assert!(error.to_string().contains("public address"), "{error}");
+}
