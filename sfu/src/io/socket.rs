@@ -40,7 +40,11 @@ impl MediaSocket {
         for refused in sizes.into_iter().filter_map(Result::err) {
             tracing::warn!(%refused, "the media socket keeps the system's buffer size");
         }
-        Ok(MediaSocket { socket, state, local_addr })
+        Ok(MediaSocket {
+            socket,
+            state,
+            local_addr,
+        })
     }
 
     pub(super) fn local_addr(&self) -> SocketAddr {
@@ -79,7 +83,7 @@ impl BatchSocket {
     pub(super) fn receive(&mut self) -> io::Result<usize> {
         let BatchSocket {
             socket,
-            state: self.state,
+            state,
             buffers,
             metas,
             ..
