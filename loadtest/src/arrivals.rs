@@ -1,0 +1,181 @@
+//! Which packets of a stream arrived.
+
+/// Packets older than this behind the newest can't be told from duplicates any more.
+const WINDOW: u32 = 4096;
+/// A longer gap is a pause of the stream (a slot that carried someone else), not loss.
+const LONGEST_LOSS: u32 = 100;
+
+/// The stamped sequence numbers of one stream at one receiver.
+#[derive(Clone, Debug, Default)]
+pub struct Arrivals {
+    first: u32,
+    newest: u32,
+    received: u64,
+    duplicated: u64,
+    reordered: u64,
+    /// Missing between packets that arrived.
+    missing: u64,
+    /// One bit per number of the window, at number mod [`WINDOW`]. Empty until something arrives.
+    seen: Vec<u64>,
+}
+
+/// What came of counting a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The first of the stream.
+    First,
+    /// Not seen before.
+    Fresh,
+    /// Seen before, or too old to know.
+    Duplicate,
+}
+
+impl Arrivals {
+    /// Counts a packet.
+    pub fn record(&mut self, seq: u32) -> Arrival {
+        if self.seen.is_empty() {
+            self.seen = vec![0; WINDOW as usize / 64];
+            (self.first, self.newest, self.received) = (seq, seq, 1);
+            self.mark(seq);
+            return Arrival::First;
+        }
+        if seq > self.newest {
+            self.advance(seq);
+            return Arrival::Fresh;
+        }
+        if self.newest - seq >= WINDOW || self.is_marked(seq) {
+            self.duplicated += 1;
+            return Arrival::Duplicate;
+        }
+        self.mark(seq);
+        self.received += 1;
+        self.reordered += 1;
+        self.first = self.first.min(seq);
+        self.missing = self.missing.saturating_sub(1);
+        Arrival::Fresh
+    }
+
+    fn advance(&mut self, seq: u32) {
+        let skipped = seq - self.newest - 1;
+        for number in (self.newest + 1..=seq).take(WINDOW as usize) {
+            self.unmark(number);
+        }
+        if skipped >= WINDOW {
+            self.seen.fill(0);
+        }
+        if skipped <= LONGEST_LOSS {
+            self.missing += u64::from(skipped);
+        }
+        self.newest = seq;
+        self.received += 1;
+        self.mark(seq);
+    }
+
+    /// Different packets that arrived.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Packets that arrived again.
+    pub fn duplicated(&self) -> u64 {
+        self.duplicated
+    }
+
+    /// Packets that arrived after a later one.
+    pub fn reordered(&self) -> u64 {
+        self.reordered
+    }
+
+    /// How many should have arrived of a stream that the receiver was given without a pause, from its first packet
+    /// there to `last`, the last one that was sent.
+    pub fn expected_until(&self, last: u32) -> u64 {
+        if self.received == 0 {
+            return 0;
+        }
+        u64::from(last.max(self.newest) - self.first) + 1
+    }
+
+    /// How many should have arrived of a stream that may have had pauses.
+    pub fn expected_between(&self) -> u64 {
+        self.received + self.missing
+    }
+
+    fn place(seq: u32) -> (usize, u64) {
+        let bit = seq % WINDOW;
+        ((bit / 64) as usize, 1 << (bit % 64))
+    }
+
+    fn mark(&mut self, seq: u32) {
+        let (word, bit) = Arrivals::place(seq);
+        self.seen[word] |= bit;
+    }
+
+    fn unmark(&mut self, seq: u32) {
+        let (word, bit) = Arrivals::place(seq);
+        self.seen[word] &= !bit;
+    }
+
+    fn is_marked(&self, seq: u32) -> bool {
+        let (word, bit) = Arrivals::place(seq);
+        self.seen[word] & bit != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrivals(numbers: impl IntoIterator<Item = u32>) -> Arrivals {
+        let mut arrivals = Arrivals::default();
+        for seq in numbers {
+            arrivals.record(seq);
+        }
+        arrivals
+    }
+
+    #[test]
+    fn loss_is_what_is_missing_until_the_last_one_sent() {
+        let arrivals = arrivals([10, 11, 13, 14]);
+
+        assert_eq!(arrivals.received(), 4);
+        assert_eq!(arrivals.expected_until(16), 7);
+        assert_eq!(arrivals.expected_between(), 5);
+    }
+
+    #[test]
+    fn reordering_is_not_loss() {
+        let arrivals = arrivals([0, 2, 1, 3]);
+
+        assert_eq!(
+            (
+                arrivals.received(),
+                arrivals.reordered(),
+                arrivals.duplicated()
+            ),
+            (4, 1, 0)
+        );
+        assert_eq!(arrivals.expected_between(), 4);
+    }
+
+    #[test]
+    fn duplicates_are_counted_apart() {
+        let arrivals = arrivals([0, 1, 1, 0, 2]);
+
+        assert_eq!((arrivals.received(), arrivals.duplicated()), (3, 2));
+        assert_eq!(arrivals.expected_between(), 3);
+    }
+
+    #[test]
+    fn a_pause_is_not_loss() {
+        let arrivals = arrivals((0..10).chain(5000..5010).chain([20_000, 19_999]));
+
+        assert_eq!(arrivals.received(), 22);
+        assert_eq!(arrivals.duplicated(), 0);
+        assert_eq!(arrivals.expected_between(), 22);
+    }
+
+    #[test]
+    fn nothing_was_expected_of_a_stream_that_never_began() {
+        assert_eq!(Arrivals::default().expected_until(100), 0);
+    }
+}

@@ -1,0 +1,282 @@
+//! One participant.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use madang_wire::request::{Chat, Join, Leave, Offer, Sources};
+use madang_wire::{IceServer, Joined, Request, RoomName, Signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::http::Uri;
+
+use crate::media::{Media, Wanted, local_address_towards};
+use crate::observed::Observed;
+use crate::options::Ice;
+use crate::receiving::{self, Receiver};
+use crate::reception::{Reception, lock};
+use crate::sending;
+pub use crate::sending::Voice;
+use crate::session::Session;
+use crate::stamp::SenderId;
+use crate::stomp::Stomp;
+use crate::world::World;
+
+/// How a peer joins.
+#[derive(Clone, Debug)]
+pub struct PeerOptions {
+    /// The server, `http://host:port`.
+    pub url: Uri,
+    /// The room.
+    pub room: RoomName,
+    /// The name to join with.
+    pub name: String,
+    /// Receiving slots for audio.
+    pub audio_slots: usize,
+    /// Receiving slots for video.
+    pub video_slots: usize,
+    /// Which ways media may take.
+    pub ice: Ice,
+    /// How loud it speaks.
+    pub voice: Voice,
+    /// Thousands of bits per second of its video.
+    pub video_kbps: u32,
+    /// Stored chat messages that it wants to see.
+    pub history: u32,
+}
+
+/// A participant that is in its room. Dropping it drops its connections without a goodbye.
+pub struct Peer {
+    /// Its number in this run.
+    pub sender: SenderId,
+    /// Its name in the room.
+    pub name: String,
+    /// What the server said when it joined.
+    pub joined: Joined,
+    /// When it asked to join, in microseconds of the run's clock.
+    pub asked_us: u64,
+    /// How long joining took, in microseconds.
+    pub join_took_us: u64,
+    session: Session,
+    media: Media,
+    reception: Arc<Mutex<Reception>>,
+    sending: JoinSet<()>,
+    receiving: JoinSet<()>,
+}
+
+impl Peer {
+    /// Joins the room, publishes, and begins to receive.
+    ///
+    /// # Errors
+    /// When the server can't be reached, refuses, or does not keep to the protocol.
+    pub async fn join(world: &Arc<World>, options: &PeerOptions) -> Result<Peer> {
+        let sent = world.add_peer();
+        let sender = sent.sender;
+        let reception = Arc::new(Mutex::new(Reception::new(sender)));
+        let stomp = Stomp::connect(&options.url).await?;
+        let session = Session::start(
+            stomp,
+            &options.room,
+            Arc::clone(&reception),
+            Arc::clone(world),
+        );
+        session.subscribe_all(options.history).await?;
+        let asked_us = world.clock.now_us();
+        let entry = match options.ice {
+            Ice::All => enter_with_media(&session, options, sender).await?,
+            Ice::Relay => enter_through_relay(&session, options, sender).await?,
+        };
+        let Entry {
+            joined,
+            mut media,
+            answer,
+        } = entry;
+        let join_took_us = world.clock.now_us().saturating_sub(asked_us);
+        world.name(&joined.participant.id, sender);
+        let receiver = Receiver {
+            reception: Arc::clone(&reception),
+            observed: session.notebook(),
+            world: Arc::clone(world),
+        };
+        let receiving = receiving::start(&mut media, &answer, &receiver);
+        let sending = sending::start(&media, options.voice, options.video_kbps, &sent, world);
+        media
+            .accept(&answer)
+            .await
+            .context("the server's SDP answer")?;
+        let name = options.name.clone();
+        Ok(Peer {
+            sender,
+            name,
+            joined,
+            asked_us,
+            join_took_us,
+            session,
+            media,
+            reception,
+            sending,
+            receiving,
+        })
+    }
+
+    /// Writes to the room and waits for the RECEIPT.
+    ///
+    /// # Errors
+    /// When the server refuses or does not acknowledge.
+    pub async fn say(&self, text: &str) -> Result<()> {
+        let chat = Chat {
+            text: text.to_owned(),
+            ..Chat::default()
+        };
+        self.session.tell(&Request::Chat(chat)).await
+    }
+
+    /// Waits until the peer's picture of the room is as wanted; `what` says for people what that is.
+    ///
+    /// # Errors
+    /// When it is not within `limit`, or the session ends first.
+    pub async fn wait(
+        &self,
+        what: &str,
+        limit: Duration,
+        is_wanted: impl FnMut(&Observed) -> bool,
+    ) -> Result<()> {
+        let waited = self.session.wait(what, limit, is_wanted).await;
+        waited.with_context(|| self.name.clone())
+    }
+
+    /// The peer's picture of the room.
+    pub fn observed(&self) -> watch::Receiver<Observed> {
+        self.session.observed()
+    }
+
+    /// What it has received so far.
+    pub fn reception(&self) -> Reception {
+        lock(&self.reception).clone()
+    }
+
+    /// Sends no more media; goes on receiving.
+    pub async fn stop_sending(&mut self) {
+        self.sending.shutdown().await;
+    }
+
+    /// Leaves the room and closes its connections.
+    ///
+    /// # Errors
+    /// When the server does not answer as the protocol says.
+    pub async fn leave(mut self) -> Result<()> {
+        self.stop_sending().await;
+        let reply = self.session.ask(&Request::Leave(Leave {})).await;
+        self.media.close().await;
+        self.receiving.shutdown().await;
+        let goodbye = self.session.disconnect().await;
+        match reply? {
+            Signal::Left {} => goodbye,
+            other => bail!("leave was answered with {}", text_of(&other)),
+        }
+    }
+}
+
+/// What a join comes to.
+struct Entry {
+    joined: Joined,
+    media: Media,
+    answer: String,
+}
+
+/// Joins with the offer: one round trip.
+async fn enter_with_media(
+    session: &Session,
+    options: &PeerOptions,
+    sender: SenderId,
+) -> Result<Entry> {
+    let media = Media::offer(&wanted(options, sender, None)?).await?;
+    let (sdp, mids) = (Some(media.offer.clone()), Some(media.mids.clone()));
+    let mut joined = join(
+        session,
+        Join {
+            sdp,
+            mids,
+            ..named(options)
+        },
+    )
+    .await?;
+    let answer = joined
+        .answer
+        .take()
+        .context("`joined` has no answer to the offer")?;
+    Ok(Entry {
+        joined,
+        media,
+        answer,
+    })
+}
+
+/// Joins without media to learn the relays, then offers.
+async fn enter_through_relay(
+    session: &Session,
+    options: &PeerOptions,
+    sender: SenderId,
+) -> Result<Entry> {
+    let joined = join(session, named(options)).await?;
+    let relays = joined.ice_servers.clone();
+    if !relays
+        .iter()
+        .flat_map(|server| &server.urls)
+        .any(|url| url.starts_with("turn"))
+    {
+        bail!("`ice_servers` of `joined` has no relay");
+    }
+    let media = Media::offer(&wanted(options, sender, Some(relays))?).await?;
+    let sources = Sources {
+        mids: media.mids.clone(),
+    };
+    let offer = Offer {
+        sdp: media.offer.clone(),
+    };
+    let answer = match session.ask(&Request::Offer(offer)).await? {
+        Signal::Answer { sdp } => sdp,
+        other => bail!("offer was answered with {}", text_of(&other)),
+    };
+    session.tell(&Request::Sources(sources)).await?;
+    Ok(Entry {
+        joined,
+        media,
+        answer,
+    })
+}
+
+async fn join(session: &Session, join: Join) -> Result<Joined> {
+    match session.ask(&Request::Join(join)).await? {
+        Signal::Joined(joined) => Ok(*joined),
+        other => bail!("join was answered with {}", text_of(&other)),
+    }
+}
+
+fn named(options: &PeerOptions) -> Join {
+    Join {
+        name: options.name.clone(),
+        ..Join::default()
+    }
+}
+
+fn wanted(
+    options: &PeerOptions,
+    sender: SenderId,
+    relays: Option<Vec<IceServer>>,
+) -> Result<Wanted> {
+    let host = options.url.host().context("the URL has no host")?;
+    let local = local_address_towards(host, options.url.port_u16().unwrap_or(80))?;
+    let (audio_slots, video_slots) = (options.audio_slots, options.video_slots);
+    Ok(Wanted {
+        sender,
+        audio_slots,
+        video_slots,
+        local,
+        relays,
+    })
+}
+
+fn text_of(signal: &Signal) -> String {
+    String::from_utf8_lossy(&signal.to_json()).into_owned()
+}

@@ -1,0 +1,84 @@
+//! Takes what the peer connection receives and hands it to [`Reception`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
+use webrtc::peer_connection::RTCPeerConnectionState;
+
+use crate::media::{Media, mids_by_ssrc};
+use crate::observed::Observed;
+use crate::reception::{Reception, lock};
+use crate::stamp::Kind;
+use crate::world::World;
+
+/// Where received packets go.
+#[derive(Clone)]
+pub(crate) struct Receiver {
+    /// What is counted.
+    pub(crate) reception: Arc<Mutex<Reception>>,
+    /// What is noted for those who wait for it.
+    pub(crate) observed: watch::Sender<Observed>,
+    /// The clock.
+    pub(crate) world: Arc<World>,
+}
+
+/// Receives until the tasks are dropped.
+pub(crate) fn start(media: &mut Media, answer: &str, receiver: &Receiver) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    if let Some(tracks) = media.tracks.take() {
+        tasks.spawn(receiver.clone().receive(tracks, mids_by_ssrc(answer)));
+    }
+    tasks.spawn(receiver.clone().watch(media.state.clone()));
+    tasks
+}
+
+impl Receiver {
+    async fn receive(
+        self,
+        mut tracks: mpsc::Receiver<Arc<dyn TrackRemote>>,
+        mids: BTreeMap<u32, String>,
+    ) {
+        // Bounded by the channel's sender: one track per slot.
+        let mut readers = JoinSet::new();
+        while let Some(track) = tracks.recv().await {
+            let ssrcs = track.ssrcs().await;
+            let mid = ssrcs.iter().find_map(|ssrc| mids.get(ssrc)).cloned();
+            let mid = mid.unwrap_or_else(|| format!("with the unannounced ssrc {ssrcs:?}"));
+            let kind = match track.kind().await {
+                RtpCodecKind::Audio => Kind::Audio,
+                _ => Kind::Video,
+            };
+            readers.spawn(self.clone().read(track, mid, kind));
+        }
+    }
+
+    async fn read(self, track: Arc<dyn TrackRemote>, mid: String, kind: Kind) {
+        while let Some(event) = track.poll().await {
+            let TrackRemoteEvent::OnRtpPacket(packet) = event else {
+                continue;
+            };
+            let now = self.world.clock.now_us();
+            let first = lock(&self.reception).handle_packet(now, &mid, kind, &packet.payload);
+            if let Some(stream) = first {
+                self.observed.send_modify(|seen| {
+                    seen.media.insert(stream);
+                });
+            }
+        }
+    }
+
+    async fn watch(self, mut state: watch::Receiver<RTCPeerConnectionState>) {
+        loop {
+            let is_connected = *state.borrow_and_update() == RTCPeerConnectionState::Connected;
+            self.observed
+                .send_modify(|seen| seen.is_media_connected = is_connected);
+            if state.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! What one peer receives: counted per sender and kind, and checked against what the server says.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use madang_wire::Slot;
+
+use crate::arrivals::{Arrival, Arrivals};
+use crate::histogram::Histogram;
+use crate::slot_log::SlotLog;
+use crate::stamp::{Kind, SenderId, Stamp};
+use crate::vp8;
+
+/// Everything that one peer received.
+#[derive(Clone, Debug)]
+pub struct Reception {
+    me: SenderId,
+    /// Bounded by the peers of the run, twice.
+    streams: BTreeMap<(SenderId, Kind), Stream>,
+    /// Bounded by the peer's own offer.
+    slots: BTreeMap<String, ReceivingSlot>,
+    latency: BTreeMap<Kind, Histogram>,
+    own: u64,
+    wrong_kind: u64,
+    switches_without_key_frame: u64,
+}
+
+/// One stream, as it came.
+#[derive(Clone, Debug, Default)]
+pub struct Stream {
+    /// Which of its packets arrived.
+    pub arrivals: Arrivals,
+    /// When the first of them did (video: the first of a key frame), in microseconds of the run's clock.
+    pub first_us: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct ReceivingSlot {
+    log: SlotLog,
+    unstamped: u64,
+}
+
+impl Reception {
+    /// Nothing received yet, by this peer.
+    pub fn new(me: SenderId) -> Reception {
+        Reception {
+            me,
+            streams: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            latency: BTreeMap::new(),
+            own: 0,
+            wrong_kind: 0,
+            switches_without_key_frame: 0,
+        }
+    }
+
+    /// The server said what is in the slots from here on.
+    pub fn handle_slots(&mut self, now_us: u64, slots: &[Slot]) {
+        for slot in slots {
+            let log = &mut self.slots.entry(slot.mid.clone()).or_default().log;
+            log.announce(now_us, slot.participant.as_deref());
+        }
+    }
+
+    /// A packet came on an m-line. Returns its stream when that can be seen or heard from here on.
+    pub fn handle_packet(
+        &mut self,
+        now_us: u64,
+        mid: &str,
+        kind: Kind,
+        payload: &Bytes,
+    ) -> Option<(SenderId, Kind)> {
+        // Padding alone: a probe for bandwidth.
+        if payload.is_empty() {
+            return None;
+        }
+        let (stamp, is_start) = match kind {
+            Kind::Audio => (Stamp::read(payload), true),
+            Kind::Video => {
+                let received = vp8::read(payload);
+                let is_start = received.is_some_and(|r| r.starts_key_frame);
+                (received.and_then(|r| r.stamp), is_start)
+            }
+        };
+        let slot = self.slots.entry(mid.to_owned()).or_default();
+        let Some(stamp) = stamp else {
+            slot.unstamped += 1;
+            return None;
+        };
+        self.own += u64::from(stamp.sender == self.me);
+        self.wrong_kind += u64::from(stamp.kind != kind);
+        let stream = self.streams.entry((stamp.sender, kind)).or_default();
+        if stream.arrivals.record(stamp.seq) == Arrival::Duplicate {
+            return None;
+        }
+        let switched = slot.log.packet(now_us, stamp.sender);
+        self.switches_without_key_frame += u64::from(switched && !is_start);
+        let latency = now_us.saturating_sub(stamp.sent_us);
+        self.latency.entry(kind).or_default().record(latency);
+        if !is_start || stream.first_us.is_some() {
+            return None;
+        }
+        stream.first_us = Some(now_us);
+        Some((stamp.sender, kind))
+    }
+
+    /// One stream, if anything of it came.
+    pub fn stream(&self, sender: SenderId, kind: Kind) -> Option<&Stream> {
+        self.streams.get(&(sender, kind))
+    }
+
+    /// All streams of a kind.
+    pub fn streams(&self, kind: Kind) -> impl Iterator<Item = (SenderId, &Stream)> {
+        let of_kind = move |(key, stream)| {
+            let (sender, its_kind): &(SenderId, Kind) = key;
+            (*its_kind == kind).then_some((*sender, stream))
+        };
+        self.streams.iter().filter_map(of_kind)
+    }
+
+    /// How long packets of a kind were on their way.
+    pub fn latency(&self, kind: Kind) -> Histogram {
+        self.latency.get(&kind).cloned().unwrap_or_default()
+    }
+
+    /// What must not be, as sentences about a peer. `sender_of` names the participants that are peers of this run.
+    pub fn lies(&self, sender_of: impl Fn(&str) -> Option<SenderId> + Copy) -> Vec<String> {
+        let mut lies = Vec::new();
+        let mut lie = |packets: u64, text: String| {
+            if packets > 0 {
+                lies.push(format!("{text} ({packets} packets)"));
+            }
+        };
+        lie(self.own, "received its own media".to_owned());
+        lie(
+            self.wrong_kind,
+            "received audio as video or video as audio".to_owned(),
+        );
+        lie(
+            self.switches_without_key_frame,
+            "had video slots switched without a key frame".to_owned(),
+        );
+        for (mid, slot) in &self.slots {
+            let has_strangers = slot.log.participants().any(|p| sender_of(p).is_none());
+            if has_strangers {
+                continue;
+            }
+            lie(
+                slot.unstamped,
+                format!("received damaged packets in slot {mid}"),
+            );
+            let text = format!("received in slot {mid} someone else than `slots` said");
+            lie(slot.log.contradictions(sender_of), text);
+        }
+        lies
+    }
+}
+
+/// Nothing that holds the lock can panic half-way, so a poisoned one is as good as any.
+pub fn lock(reception: &Mutex<Reception>) -> MutexGuard<'_, Reception> {
+    reception.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: SenderId = SenderId(0);
+    const OTHER: SenderId = SenderId(1);
+
+    fn sender_of(participant: &str) -> Option<SenderId> {
+        match participant {
+            "me" => Some(ME),
+            "other" => Some(OTHER),
+            _ => None,
+        }
+    }
+
+    fn voice(sender: SenderId, seq: u32) -> Bytes {
+        let mut payload = Vec::new();
+        Stamp {
+            sender,
+            kind: Kind::Audio,
+            seq,
+            sent_us: 1000,
+        }
+        .write(30, &mut payload);
+        payload.into()
+    }
+
+    fn picture(sender: SenderId, is_key: bool, seq: u32) -> Bytes {
+        let stamp = Stamp {
+            sender,
+            kind: Kind::Video,
+            seq,
+            sent_us: 1000,
+        };
+        vp8::packetize(1, is_key, 200, || stamp).remove(0)
+    }
+
+    fn announced(participant: &str) -> Reception {
+        let mut reception = Reception::new(ME);
+        let slot = Slot {
+            mid: "2".into(),
+            participant: Some(participant.into()),
+            source: None,
+            layer: None,
+            reason: None,
+        };
+        reception.handle_slots(0, &[slot]);
+        reception
+    }
+
+    #[test]
+    fn what_was_announced_and_came_is_counted() {
+        let mut reception = announced("other");
+
+        let first = reception.handle_packet(3000, "2", Kind::Audio, &voice(OTHER, 5));
+        let second = reception.handle_packet(4000, "2", Kind::Audio, &voice(OTHER, 6));
+
+        assert_eq!((first, second), (Some((OTHER, Kind::Audio)), None));
+        let stream = reception.stream(OTHER, Kind::Audio).unwrap();
+        assert_eq!(
+            (stream.arrivals.received(), stream.first_us),
+            (2, Some(3000))
+        );
+        assert_eq!(reception.latency(Kind::Audio).max_us(), 3000);
+        assert!(reception.lies(sender_of).is_empty());
+    }
+
+    #[test]
+    fn video_is_seen_from_its_first_key_frame_on() {
+        let mut reception = announced("other");
+
+        let inter = reception.handle_packet(3000, "2", Kind::Video, &picture(OTHER, false, 1));
+        let key = reception.handle_packet(4000, "2", Kind::Video, &picture(OTHER, true, 2));
+
+        assert_eq!((inter, key), (None, Some((OTHER, Kind::Video))));
+        let lies = reception.lies(sender_of);
+        assert_eq!(
+            lies,
+            ["had video slots switched without a key frame (1 packets)"]
+        );
+    }
+
+    #[test]
+    fn lies_are_named() {
+        for (payload, expected) in [
+            (voice(ME, 1), "its own media"),
+            (voice(OTHER, 1).slice(1..), "damaged"),
+            (voice(SenderId(9), 1), "someone else"),
+        ] {
+            let mut reception = announced("other");
+            reception.handle_packet(3000, "2", Kind::Audio, &payload);
+            assert!(
+                reception.lies(sender_of)[0].contains(expected),
+                "{expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_stranger_in_the_room_is_no_lie() {
+        let mut reception = announced("a browser");
+
+        reception.handle_packet(3000, "2", Kind::Audio, &Bytes::from_static(b"real sound"));
+
+        assert!(reception.lies(sender_of).is_empty());
+    }
+}

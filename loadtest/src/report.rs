@@ -1,0 +1,346 @@
+//! What a run found.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use madang_wire::RoomName;
+use serde::Serialize;
+
+use crate::histogram::Histogram;
+use crate::options::Options;
+use crate::reception::Reception;
+use crate::stamp::{Kind, SenderId};
+use crate::world::World;
+
+/// The result of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Rooms.
+    pub rooms: u32,
+    /// Participants in each.
+    pub participants: u32,
+    /// How long was measured after everyone had joined.
+    pub seconds: u32,
+    /// From the join request to its reply, in milliseconds.
+    pub join_ms: Times,
+    /// From the join request (of whoever came later) to the first key frame, in milliseconds; all pairs.
+    pub first_video_ms: Times,
+    /// Opus.
+    pub audio: Media,
+    /// VP8.
+    pub video: Media,
+    /// Chat messages.
+    pub chat: ChatCounts,
+    /// What went wrong, as sentences. Empty means that all is well.
+    pub problems: Vec<String>,
+    #[serde(skip)]
+    audio_slots: usize,
+    #[serde(skip)]
+    video_slots: usize,
+}
+
+/// Counts of one kind of media, over all receivers.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Media {
+    /// Pairs of sender and receiver that should have had a stream.
+    pub streams_expected: u64,
+    /// Those that had one.
+    pub streams_received: u64,
+    /// Packets that the senders sent to the server.
+    pub sent: u64,
+    /// Packets that the receivers should have got.
+    pub expected: u64,
+    /// Different packets that they got.
+    pub received: u64,
+    /// Expected and not received.
+    pub lost: u64,
+    /// The same of a hundred.
+    pub lost_percent: f64,
+    /// Packets that came more than once.
+    pub duplicated: u64,
+    /// Packets that came after a later one.
+    pub reordered: u64,
+    /// From a sender's hand to a receiver's, in milliseconds.
+    pub latency_ms: Times,
+}
+
+/// A distribution of times in milliseconds.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Times {
+    /// Half are shorter.
+    pub p50: f64,
+    /// One of a hundred is longer.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+/// Counts of chat messages.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct ChatCounts {
+    /// Sent.
+    pub sent: u64,
+    /// Of those, how many the server acknowledged with a RECEIPT.
+    pub acknowledged: u64,
+    /// How many all readers together should have seen.
+    pub expected: u64,
+    /// How many they saw.
+    pub received: u64,
+}
+
+/// What one peer measured.
+#[derive(Debug)]
+pub struct Measured {
+    /// The room it was in.
+    pub room: RoomName,
+    /// Its name there.
+    pub name: String,
+    /// Its number.
+    pub sender: SenderId,
+    /// When it asked to join, in microseconds of the run's clock.
+    pub asked_us: u64,
+    /// How long that took, in microseconds.
+    pub join_took_us: u64,
+    /// Whether its peer connection is up.
+    pub is_connected: bool,
+    /// What it received.
+    pub reception: Reception,
+}
+
+impl Report {
+    /// A report about nothing yet.
+    pub fn new(options: &Options) -> Report {
+        Report {
+            rooms: options.rooms,
+            participants: options.participants,
+            seconds: options.seconds,
+            join_ms: Times::default(),
+            first_video_ms: Times::default(),
+            audio: Media::default(),
+            video: Media::default(),
+            chat: ChatCounts::default(),
+            problems: Vec::new(),
+            audio_slots: Options::AUDIO_SLOTS,
+            video_slots: options.video_slots(),
+        }
+    }
+
+    /// Sums up what the peers measured, after everybody stopped sending.
+    pub fn add_media(&mut self, world: &World, peers: Vec<Measured>) {
+        self.join_ms = Times::of(peers.iter().map(|peer| peer.join_took_us));
+        self.first_video_ms = Times::of(first_video_us(world, &peers));
+        let mut rooms: BTreeMap<&RoomName, Vec<&Measured>> = BTreeMap::new();
+        for peer in &peers {
+            rooms.entry(&peer.room).or_default().push(peer);
+            self.add_lies(world, peer);
+        }
+        for kind in Kind::ALL {
+            let slots = match kind {
+                Kind::Audio => self.audio_slots,
+                Kind::Video => self.video_slots,
+            };
+            let mut media = Media::default();
+            let mut latency = Histogram::default();
+            for peer in &peers {
+                latency.add(&peer.reception.latency(kind));
+                media.sent += sent(world, peer.sender, kind);
+            }
+            for members in rooms.values() {
+                for receiver in members {
+                    let missing = media.add_receiver(world, kind, slots, receiver, members);
+                    self.problems.extend(missing);
+                }
+            }
+            media.finish(&latency);
+            match kind {
+                Kind::Audio => self.audio = media,
+                Kind::Video => self.video = media,
+            }
+        }
+    }
+
+    fn add_lies(&mut self, world: &World, peer: &Measured) {
+        let who = format!("{} in {}", peer.name, peer.room);
+        if !peer.is_connected {
+            self.problems.push(format!("{who} has no media connection"));
+        }
+        let lies = peer
+            .reception
+            .lies(|participant| world.sender_of(participant));
+        self.problems
+            .extend(lies.into_iter().map(|lie| format!("{who} {lie}")));
+    }
+}
+
+impl Media {
+    /// Adds one receiver, and returns sentences about streams that did not come.
+    fn add_receiver(
+        &mut self,
+        world: &World,
+        kind: Kind,
+        slots: usize,
+        receiver: &Measured,
+        members: &[&Measured],
+    ) -> Vec<String> {
+        let others: Vec<_> = members
+            .iter()
+            .filter(|m| m.sender != receiver.sender)
+            .collect();
+        let who = format!("{} in {}", receiver.name, receiver.room);
+        let came = |sender: SenderId| {
+            receiver
+                .reception
+                .stream(sender, kind)
+                .is_some_and(|s| s.first_us.is_some())
+        };
+        let has_all_slots = others.len() <= slots;
+        for (sender, stream) in receiver.reception.streams(kind) {
+            let arrivals = &stream.arrivals;
+            self.received += arrivals.received();
+            self.duplicated += arrivals.duplicated();
+            self.reordered += arrivals.reordered();
+            self.expected += match (has_all_slots, sent(world, sender, kind)) {
+                (true, count @ 1..) => arrivals.expected_until((count - 1) as u32),
+                _ => arrivals.expected_between(),
+            };
+        }
+        let received = others.iter().filter(|other| came(other.sender)).count();
+        self.streams_expected += others.len().min(slots) as u64;
+        self.streams_received += received.min(slots) as u64;
+        if !has_all_slots {
+            let enough = received >= slots;
+            let text = format!("{who} received {kind} of {received} others in {slots} slots");
+            return if enough { Vec::new() } else { vec![text] };
+        }
+        let missing = others.iter().filter(|other| !came(other.sender));
+        missing
+            .map(|other| format!("{who} received no {kind} of {}", other.name))
+            .collect()
+    }
+
+    fn finish(&mut self, latency: &Histogram) {
+        self.lost = self.expected.saturating_sub(self.received);
+        if self.expected > 0 {
+            self.lost_percent = self.lost as f64 * 100.0 / self.expected as f64;
+        }
+        self.latency_ms = Times::from(latency);
+    }
+}
+
+fn sent(world: &World, sender: SenderId, kind: Kind) -> u64 {
+    world
+        .sent(sender)
+        .map_or(0, |sent| u64::from(sent.count(kind)))
+}
+
+/// From when the receiver had asked and the sender had begun, for each stream that came.
+fn first_video_us(world: &World, peers: &[Measured]) -> Vec<u64> {
+    let mut times = Vec::new();
+    for receiver in peers {
+        for (sender, stream) in receiver.reception.streams(Kind::Video) {
+            let began = world.sent(sender).and_then(|sent| sent.began_us());
+            if let (Some(first), Some(began)) = (stream.first_us, began) {
+                times.push(first.saturating_sub(began.max(receiver.asked_us)));
+            }
+        }
+    }
+    times
+}
+
+impl Times {
+    fn of(us: impl IntoIterator<Item = u64>) -> Times {
+        let mut histogram = Histogram::default();
+        us.into_iter().for_each(|us| histogram.record(us));
+        Times::from(&histogram)
+    }
+}
+
+impl From<&Histogram> for Times {
+    fn from(histogram: &Histogram) -> Times {
+        let ms = |us: u64| us as f64 / 1000.0;
+        Times {
+            p50: ms(histogram.percentile_us(50.0)),
+            p99: ms(histogram.percentile_us(99.0)),
+            max: ms(histogram.max_us()),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report {
+            rooms,
+            participants,
+            seconds,
+            chat,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "{rooms} rooms × {participants} participants, {seconds} s"
+        )?;
+        writeln!(f)?;
+        writeln!(
+            f,
+            "{:6} {:>13} {:>9} {:>9} {:>9} {:>7} {:>5} {:>7}   latency ms p50/p99/max",
+            "", "streams", "sent", "expected", "received", "lost %", "dup", "reorder"
+        )?;
+        for (name, media) in [("audio", &self.audio), ("video", &self.video)] {
+            writeln!(
+                f,
+                "{name:6} {:>13} {:>9} {:>9} {:>9} {:>7.3} {:>5} {:>7}   {}",
+                format!("{}/{}", media.streams_received, media.streams_expected),
+                media.sent,
+                media.expected,
+                media.received,
+                media.lost_percent,
+                media.duplicated,
+                media.reordered,
+                media.latency_ms,
+            )?;
+        }
+        writeln!(f)?;
+        writeln!(f, "join, ms p50/p99/max             {}", self.join_ms)?;
+        writeln!(
+            f,
+            "first video, ms p50/p99/max      {}",
+            self.first_video_ms
+        )?;
+        let ChatCounts {
+            sent,
+            acknowledged,
+            expected,
+            received,
+        } = chat;
+        writeln!(
+            f,
+            "chat: {sent} sent, {acknowledged} acknowledged, {received} of {expected} seen"
+        )?;
+        match self.problems.len() {
+            0 => writeln!(f, "everything arrived"),
+            count => self.write_problems(count, f),
+        }
+    }
+}
+
+/// More are only counted.
+const MAX_PROBLEMS_SHOWN: usize = 20;
+
+impl Report {
+    fn write_problems(&self, count: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f)?;
+        for problem in self.problems.iter().take(MAX_PROBLEMS_SHOWN) {
+            writeln!(f, "problem: {problem}")?;
+        }
+        if count > MAX_PROBLEMS_SHOWN {
+            writeln!(f, "and {} more problems", count - MAX_PROBLEMS_SHOWN)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1}/{:.1}/{:.1}", self.p50, self.p99, self.max)
+    }
+}

@@ -1,0 +1,175 @@
+//! Does a slot carry whom the server says it carries?
+
+use crate::stamp::SenderId;
+
+/// How far media and the `slots` message may be apart, in microseconds: they take different ways.
+pub const TOLERANCE_US: u64 = 1_000_000;
+/// A longer silence ends a run.
+const LONGEST_PAUSE_US: u64 = 300_000;
+/// When full, what comes later is not checked.
+const MAX_ENTRIES: usize = 4096;
+
+/// Who was announced for one slot, and who came.
+#[derive(Clone, Debug, Default)]
+pub struct SlotLog {
+    /// When, and who from then on.
+    announced: Vec<(u64, Option<String>)>,
+    runs: Vec<Run>,
+}
+
+/// Packets of one sender, without another one's between them.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    sender: SenderId,
+    first_us: u64,
+    last_us: u64,
+    packets: u64,
+}
+
+impl SlotLog {
+    /// The server said which participant is in the slot from here on.
+    pub fn announce(&mut self, now_us: u64, participant: Option<&str>) {
+        let is_known = self
+            .announced
+            .last()
+            .is_some_and(|(_, known)| known.as_deref() == participant);
+        if !is_known && self.announced.len() < MAX_ENTRIES {
+            self.announced
+                .push((now_us, participant.map(str::to_owned)));
+        }
+    }
+
+    /// A packet came. Whether the slot was switched: it is the first one, or the last one was another sender's.
+    pub fn packet(&mut self, now_us: u64, sender: SenderId) -> bool {
+        if let Some(run) = self.runs.last_mut()
+            && run.sender == sender
+            && now_us.saturating_sub(run.last_us) <= LONGEST_PAUSE_US
+        {
+            run.last_us = now_us;
+            run.packets += 1;
+            return false;
+        }
+        let switched = self.runs.last().is_none_or(|run| run.sender != sender);
+        if self.runs.len() < MAX_ENTRIES {
+            self.runs.push(Run {
+                sender,
+                first_us: now_us,
+                last_us: now_us,
+                packets: 1,
+            });
+        }
+        switched
+    }
+
+    /// Packets of runs that were not announced for their whole length, give or take [`TOLERANCE_US`]. Which sender a
+    /// participant is gets known only when that peer's own join returns, so it is asked for at the end.
+    pub fn contradictions(&self, sender_of: impl Fn(&str) -> Option<SenderId>) -> u64 {
+        let announced: Vec<(u64, Option<SenderId>)> = self
+            .announced
+            .iter()
+            .map(|(from, participant)| (*from, participant.as_deref().and_then(&sender_of)))
+            .collect();
+        let contradicts = |run: &&Run| !is_announced(run, &announced);
+        self.runs
+            .iter()
+            .filter(contradicts)
+            .map(|run| run.packets)
+            .sum()
+    }
+
+    /// Everybody who was ever announced.
+    pub fn participants(&self) -> impl Iterator<Item = &str> {
+        self.announced
+            .iter()
+            .filter_map(|(_, participant)| participant.as_deref())
+    }
+}
+
+fn is_announced(run: &Run, announced: &[(u64, Option<SenderId>)]) -> bool {
+    let mut covered_until = run.first_us;
+    for (index, (from, sender)) in announced.iter().enumerate() {
+        let until = announced.get(index + 1).map_or(u64::MAX, |(next, _)| *next);
+        let from = from.saturating_sub(TOLERANCE_US);
+        let until = until.saturating_add(TOLERANCE_US);
+        if *sender == Some(run.sender) && from <= covered_until && covered_until <= until {
+            covered_until = until;
+        }
+    }
+    covered_until > run.last_us
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: SenderId = SenderId(1);
+    const B: SenderId = SenderId(2);
+    const SECOND: u64 = 1_000_000;
+
+    fn contradictions(log: &SlotLog) -> u64 {
+        log.contradictions(|participant| match participant {
+            "p-1" => Some(A),
+            "p-2" => Some(B),
+            _ => None,
+        })
+    }
+
+    fn packets(log: &mut SlotLog, from: u64, until: u64, sender: SenderId) {
+        for now in (from..until).step_by(20_000) {
+            log.packet(now, sender);
+        }
+    }
+
+    #[test]
+    fn media_may_come_a_little_before_or_after_its_announcement() {
+        let mut log = SlotLog::default();
+        packets(&mut log, 0, 10 * SECOND, A);
+        packets(&mut log, 10 * SECOND, 20 * SECOND, B);
+        log.announce(SECOND / 2, Some("p-1"));
+        log.announce(10 * SECOND - SECOND / 2, Some("p-2"));
+
+        assert_eq!(contradictions(&log), 0);
+    }
+
+    #[test]
+    fn media_that_was_never_announced_is_a_contradiction() {
+        let mut log = SlotLog::default();
+        log.announce(0, Some("p-1"));
+        packets(&mut log, 0, SECOND, B);
+
+        assert_eq!(contradictions(&log), 50);
+    }
+
+    #[test]
+    fn media_that_goes_on_after_a_switch_is_a_contradiction() {
+        let mut log = SlotLog::default();
+        log.announce(0, Some("p-1"));
+        packets(&mut log, 0, 10 * SECOND, A);
+        log.announce(5 * SECOND, Some("p-2"));
+
+        assert_eq!(contradictions(&log), 500);
+    }
+
+    #[test]
+    fn an_emptied_slot_that_is_filled_again_is_none() {
+        let mut log = SlotLog::default();
+        log.announce(0, Some("p-1"));
+        packets(&mut log, 0, SECOND, A);
+        log.announce(SECOND, None);
+        log.announce(20 * SECOND, Some("p-1"));
+        packets(&mut log, 20 * SECOND, 21 * SECOND, A);
+
+        assert_eq!(contradictions(&log), 0);
+    }
+
+    #[test]
+    fn only_another_sender_is_a_switch() {
+        let mut log = SlotLog::default();
+
+        assert!(log.packet(0, A));
+        assert!(!log.packet(20_000, A));
+        assert!(!log.packet(5 * SECOND, A));
+        assert!(log.packet(5 * SECOND, B));
+        assert!(log.packet(5 * SECOND, A));
+    }
+}
