@@ -49,8 +49,8 @@ export class Lobby {
   readonly #openRooms = element("ul", { class: "open-rooms" });
   readonly #noOpenRooms = element("p", { class: "note" }, texts.noOpenRooms);
   readonly #rooms = new Map<string, RoomSummary>();
-  readonly #stopWatching: () => void;
-  #unsubscribe: (() => void) | undefined;
+  readonly #endings: (() => void)[] = [];
+  #unsubscribe = () => {};
 
   constructor(options: LobbyOptions) {
     this.#options = options;
@@ -89,7 +89,10 @@ export class Lobby {
       this.#devices.textContent = "";
       this.#showDevices();
     });
-    this.#stopWatching = options.signalling.whenOpen(() => this.#watchRooms());
+    this.#endings.push(
+      options.media.whenLost(() => this.#showDevices()),
+      options.signalling.whenOpen(() => this.#watchRooms()),
+    );
     this.#showRooms();
   }
 
@@ -101,8 +104,8 @@ export class Lobby {
   }
 
   close(): void {
-    this.#stopWatching();
-    this.#unsubscribe?.();
+    for (const end of this.#endings) end();
+    this.#unsubscribe();
     this.#preview.remove();
     this.root.remove();
   }

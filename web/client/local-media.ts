@@ -25,6 +25,7 @@ export class LocalMedia {
   #problem: MediaProblem | undefined;
   #muted = false;
   #cameraOff = false;
+  readonly #lossListeners = new Set<() => void>();
 
   get state(): LocalMediaState {
     return {
@@ -73,6 +74,12 @@ export class LocalMedia {
     return this.state;
   }
 
+  /** Calls `listener` when a device goes away, as a pulled plug does. Returns how to stop that. */
+  whenLost(listener: () => void): () => void {
+    this.#lossListeners.add(listener);
+    return () => this.#lossListeners.delete(listener);
+  }
+
   #has(constraints: MediaStreamConstraints): boolean {
     const { microphone, camera } = this.state;
     return !((constraints.audio && !microphone) || (constraints.video && !camera));
@@ -95,6 +102,10 @@ export class LocalMedia {
   #add(track: MediaStreamTrack): void {
     track.enabled = track.kind === "audio" ? !this.#muted : !this.#cameraOff;
     track.contentHint = track.kind === "audio" ? "speech" : "motion";
+    track.addEventListener("ended", () => {
+      this.stream.removeTrack(track);
+      for (const listener of [...this.#lossListeners]) listener();
+    });
     this.stream.addTrack(track);
   }
 }

@@ -80,6 +80,10 @@ async function start(): Promise<void> {
 addEventListener("popstate", () => showLobby());
 // A closed tab says goodbye, so that the others need not wait for its connection to time out.
 addEventListener("pagehide", () => session?.leave());
+// A page that the browser kept shows what was; the stay in the room is over.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) showLobby();
+});
 
 /** For looking inside from the browser's console, and for tests. */
 const inspection = Object.freeze({

@@ -57,8 +57,9 @@ export class RoomSession {
 
   /** Joins as soon as there is a connection. */
   start(): void {
-    const { signalling } = this.#options;
+    const { media, signalling } = this.#options;
     this.#endings.push(
+      media.whenLost(() => void this.#publishDevices()),
       signalling.onSignal((signal) => this.#signalled(signal)),
       signalling.whenClosed(() => this.#changed()),
       signalling.whenOpen(() => void this.#enter()),
@@ -251,8 +252,13 @@ export class RoomSession {
   }
 
   async #retryDevices(): Promise<void> {
+    await this.#options.media.open();
+    await this.#publishDevices();
+  }
+
+  /** Sends what microphone and camera there are at the moment. */
+  async #publishDevices(): Promise<void> {
     const { media, signalling } = this.#options;
-    await media.open();
     if (this.#call === undefined) return;
     await this.#call.replaceTracks(media.state);
     signalling.send(this.room, "sources", { mids: this.#call.mids });
@@ -273,6 +279,9 @@ export class RoomSession {
         break;
       case "kicked":
         this.#end("kicked", signal.reason);
+        break;
+      case "error":
+        console.warn(`The server refused (${signal.code}): ${signal.message}`);
         break;
       case "moved":
         location.assign(signal.url);

@@ -1,0 +1,32 @@
+# Madang in a container: the binary and the libraries it needs, nothing else.
+#
+#   docker build -t madang .
+#   docker run --init -p 127.0.0.1:8080:8080 -p 5004:5004/udp -p 3478:3478/udp -v madang:/data madang
+#
+# Then http://127.0.0.1:8080 is a room server for this machine. For others, put HTTPS in front of port 8080 and say
+# under which address this machine is reached: -e MADANG_MEDIA__PUBLIC_IP=203.0.113.7
+
+FROM node:22-bookworm-slim AS node
+
+FROM rust:1.95-bookworm AS build
+COPY --from=node /usr/local/bin /usr/local/bin
+COPY --from=node /usr/local/lib/node_modules /usr/local/lib/node_modules
+WORKDIR /src
+COPY . .
+RUN .ci/image build && .ci/image rootfs /rootfs
+
+FROM scratch
+COPY --from=build /rootfs /
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+# A container is reached by nobody until its ports are published, so this one may listen everywhere without
+# authentication: who gets in is decided by `-p`, as above. Each media worker has a port of its own; with more workers,
+# publish 5005, 5006 and so on too.
+ENV MADANG_DATA_DIR=/data \
+    MADANG_HTTP__LISTEN=0.0.0.0:8080 \
+    MADANG_INSECURE=true \
+    MADANG_MEDIA__WORKERS=1
+EXPOSE 8080/tcp 5004/udp 3478/udp
+HEALTHCHECK --interval=15s --timeout=5s --start-period=5s CMD ["/bin/madang", "healthcheck"]
+ENTRYPOINT ["/bin/madang"]
