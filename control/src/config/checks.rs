@@ -1,0 +1,131 @@
+//! What must be true of a configuration beyond the values of single keys.
+
+use axum::http::Uri;
+
+use super::{Mistake, Mistakes, Settings, variable};
+
+/// More threads than any machine has cores; a slip of the finger would start them all.
+const MOST_WORKERS: usize = 256;
+
+pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
+    let found = [
+        insecure(settings),
+        workers(settings),
+        realm(settings),
+        frames_fit_outbox(settings),
+    ];
+    let origins = settings
+        .http
+        .allowed_origins
+        .iter()
+        .filter_map(|text| origin(text));
+    let found = found
+        .into_iter()
+        .flatten()
+        .chain(origins)
+        .chain(prefixes(settings))
+        .chain(positive_limits(settings));
+    found.for_each(|reason| mistakes.push(Mistake::refused(reason)));
+}
+
+fn insecure(settings: &Settings) -> Option<String> {
+    let listen = settings.http.listen;
+    if settings.insecure || listen.ip().is_loopback() {
+        return None;
+    }
+    Some(format!(
+        "`http.listen` is {listen}, which others can reach, but authentication is off: everybody could enter every \
+         room. Listen on 127.0.0.1:{port}, or give --insecure (key `insecure`, {variable}=true) when that is meant",
+        port = listen.port(),
+        variable = variable("insecure"),
+    ))
+}
+
+fn workers(settings: &Settings) -> Option<String> {
+    let (workers, port) = (settings.media.workers, settings.media.udp_port);
+    if !(1..=MOST_WORKERS).contains(&workers) {
+        return Some(format!(
+            "`media.workers` must be from 1 to {MOST_WORKERS}, not {workers}"
+        ));
+    }
+    let last = usize::from(port) + workers - 1;
+    (port != 0 && last > usize::from(u16::MAX)).then(|| {
+        format!("`media.udp_port` = {port} leaves no ports for {workers} workers: the last would be {last}")
+    })
+}
+
+fn realm(settings: &Settings) -> Option<String> {
+    let (bytes, most) = (
+        settings.turn.realm.len(),
+        madang_turn::Config::MAX_REALM_BYTES,
+    );
+    (bytes > most).then(|| format!("`turn.realm` must have at most {most} bytes, not {bytes}"))
+}
+
+/// Those for which 0 does not mean "no limit".
+fn positive_limits(settings: &Settings) -> impl Iterator<Item = String> {
+    let limits = &settings.limits;
+    let positive = [
+        ("subscriptions", limits.subscriptions),
+        ("outbox_messages", limits.outbox_messages),
+        ("outbox_bytes", limits.outbox_bytes),
+        ("chat_bytes", limits.chat_bytes),
+    ];
+    let zeros = positive.into_iter().filter(|(_, value)| *value == 0);
+    zeros.map(|(key, _)| format!("`limits.{key}` must be at least 1"))
+}
+
+fn frames_fit_outbox(settings: &Settings) -> Option<String> {
+    let (frame, outbox) = (settings.limits.frame_bytes, settings.limits.outbox_bytes);
+    (frame > outbox).then(|| {
+        format!(
+            "`limits.outbox_bytes` = {outbox} must hold a frame of `limits.frame_bytes` = {frame}"
+        )
+    })
+}
+
+/// `scheme://host[:port]`, as a browser spells it (RFC 6454 §6.2).
+fn origin(text: &str) -> Option<String> {
+    let is_origin = || {
+        let uri: Uri = text.parse().ok()?;
+        let spelled = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
+        (spelled == text).then_some(())
+    };
+    (text != "*" && is_origin().is_none()).then(|| {
+        format!("`http.allowed_origins` has `{text}`; an origin looks like https://example.com")
+    })
+}
+
+fn prefixes(settings: &Settings) -> Vec<String> {
+    let app = settings
+        .app_prefixes
+        .iter()
+        .map(|prefix| ("app_prefixes", prefix));
+    let broker = settings
+        .broker_prefixes
+        .iter()
+        .map(|prefix| ("broker_prefixes", prefix));
+    let mut mistakes: Vec<String> = app
+        .chain(broker)
+        .filter(|(_, prefix)| !is_prefix(prefix))
+        .map(|(key, prefix)| format!("`{key}` has `{prefix}`; a prefix is one segment, as /app"))
+        .collect();
+    let both = settings
+        .app_prefixes
+        .iter()
+        .filter(|prefix| settings.broker_prefixes.contains(prefix));
+    mistakes.extend(both.map(|prefix| {
+        format!(
+            "`{prefix}` is in `app_prefixes` and in `broker_prefixes`; it can be in one of them"
+        )
+    }));
+    mistakes
+}
+
+/// One segment; `/user` is the server's own.
+fn is_prefix(prefix: &str) -> bool {
+    prefix.strip_prefix('/').is_some_and(|segment| {
+        let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+        !segment.is_empty() && segment != "user" && segment.chars().all(plain)
+    })
+}

@@ -1,0 +1,142 @@
+//! The table of all keys.
+
+use std::fmt::Write;
+
+use config::Value;
+
+use super::value::Setting;
+use super::{Settings, variable};
+
+/// A key of the configuration.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// What it means, and its default where that is not a plain value.
+    meaning: &'static str,
+    pub(super) set: fn(&mut Settings, &Value) -> Result<(), String>,
+    show: fn(&Settings) -> Option<toml::Value>,
+}
+
+macro_rules! keys {
+    ($($($field:ident).+: $meaning:literal)*) => {
+        &[$(Key {
+            name: concat_dotted!($($field).+),
+            meaning: $meaning,
+            set: |settings, value| {
+                settings.$($field).+ = Setting::read(value)?;
+                Ok(())
+            },
+            show: |settings| settings.$($field).+.show(),
+        }),*]
+    };
+}
+
+macro_rules! concat_dotted {
+    ($only:ident) => { stringify!($only) };
+    ($first:ident . $($rest:ident).+) => { concat!(stringify!($first), ".", concat_dotted!($($rest).+)) };
+}
+
+const KEYS: &[Key] = keys! {
+    insecure: "serve others, not only this machine, without authentication"
+    data_dir: "directory of the database and self-made secrets"
+    resume_grace: "how long a participant stays whose connection dropped"
+    app_prefixes: "first segments of destinations that are requests to the server"
+    broker_prefixes: "first segments of destinations that the broker serves"
+    http.listen: "address of web page, STOMP and metrics (TCP)"
+    http.allowed_origins: "origins besides the server's own whose pages may connect; * is every one"
+    store.url: "database; sqlite:// and a path. Default: madang.db in data_dir"
+    media.udp_port: "UDP port of the first media worker, the others take the next ones; 0: any free ports"
+    media.public_ip: "address that clients reach this server at. Default: the machine's own"
+    media.workers: "threads that forward media. Default: number of cores"
+    turn.enabled: "run the bundled TURN server"
+    turn.listen: "address of the TURN server (UDP). Default: port 3478 beside the media ports"
+    turn.relay_ports: "port numbers of relayed addresses; no socket is opened for them"
+    turn.realm: "realm of the TURN credentials"
+    limits.frame_bytes: "longest STOMP frame, in bytes; 0: no limit"
+    limits.messages_per_second: "SEND and SUBSCRIBE frames of one session per second, twice as many at once; 0: no limit"
+    limits.connections: "WebSocket connections in total; 0: no limit"
+    limits.connections_per_address: "WebSocket connections of one client address; 0: no limit"
+    limits.participants_per_room: "participants of one room; 0: no limit"
+    limits.rooms: "open rooms; 0: no limit"
+    limits.subscriptions: "subscriptions of one session"
+    limits.outbox_messages: "messages that wait for one slow client before it is dropped"
+    limits.outbox_bytes: "bytes that wait for one slow client before it is dropped"
+    limits.chat_bytes: "longest chat line, in bytes"
+};
+
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The key that was probably meant.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    // More than a third of the letters wrong is not a slip of the finger.
+    let tolerable = name.chars().count().div_ceil(3);
+    let distances = KEYS
+        .iter()
+        .map(|key| (edit_distance(key.name, name), key.name));
+    distances
+        .min()
+        .filter(|(distance, _)| *distance <= tolerable)
+        .map(|(_, name)| name)
+}
+
+/// A TOML file with every key.
+pub(super) fn render(settings: &Settings) -> String {
+    let mut text = String::new();
+    let mut section = "";
+    for key in KEYS {
+        let (table, name) = key.name.split_once('.').unwrap_or(("", key.name));
+        if table != section {
+            write!(text, "\n[{table}]\n").expect("writing to a String can't fail");
+            section = table;
+        }
+        let line = match (key.show)(settings) {
+            Some(value) => format!("{name} = {value}\n"),
+            None => format!("# {name} is not set: {}\n", key.meaning),
+        };
+        text.push_str(&line);
+    }
+    text
+}
+
+pub(super) fn help() -> String {
+    let defaults = Settings::default();
+    let mut text = String::new();
+    for key in KEYS {
+        // What depends on the machine says so in its meaning.
+        let default = match (key.show)(&defaults).filter(|_| !key.meaning.contains("Default:")) {
+            Some(value) => format!(" [default: {}]", as_text(&value)),
+            None => String::new(),
+        };
+        let (name, variable, meaning) = (key.name, variable(key.name), key.meaning);
+        write!(text, "  {name:<33} {variable}\n      {meaning}{default}\n")
+            .expect("writing to a String can't fail");
+    }
+    text
+}
+
+/// A value as an environment variable would have it.
+fn as_text(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(items) if items.is_empty() => "none".to_owned(),
+        toml::Value::Array(items) => items.iter().map(as_text).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+/// Letters to insert, remove or replace to make one text of the other (Levenshtein).
+fn edit_distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, from) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}

@@ -1,0 +1,263 @@
+//! What can be configured.
+//!
+//! ```text
+//! defaults < file (--config) < environment (MADANG_HTTP__LISTEN) < flags (--listen, --set http.listen=…)
+//! ```
+//!
+//! `keys` is the table of all keys: name, meaning, and the field of [`Settings`] behind it. Everything else here walks
+//! that table: reading, `madang check`, `madang --help`. A key that is not in it is a mistake, and all mistakes are
+//! reported at once, before the first port opens.
+
+mod checks;
+mod keys;
+mod mistakes;
+mod value;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Environment, File, FileFormat, Value, ValueKind};
+
+pub use self::mistakes::{Mistake, Mistakes};
+
+use crate::hub::{HubConfig, Limits};
+
+/// The merged configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Web page, STOMP and metrics.
+    pub http: Http,
+    /// Serve others without authentication.
+    pub insecure: bool,
+    /// Where files are kept: the database and self-made secrets.
+    pub data_dir: PathBuf,
+    /// What is remembered.
+    pub store: Store,
+    /// The media engine.
+    pub media: Media,
+    /// The bundled TURN server.
+    pub turn: Turn,
+    /// Bounds for clients, rooms and the whole.
+    pub limits: Limits,
+    /// How long a participant stays whose connection dropped.
+    pub resume_grace: Duration,
+    /// First segments of destinations that are requests to the server.
+    pub app_prefixes: Vec<String>,
+    /// First segments of destinations that the broker serves.
+    pub broker_prefixes: Vec<String>,
+}
+
+/// `http.*`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    /// Where to listen (TCP).
+    pub listen: SocketAddr,
+    /// Origins besides the server's own whose pages may open a WebSocket; `*` is every one.
+    pub allowed_origins: Vec<String>,
+}
+
+/// `store.*`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Store {
+    /// The database; an SQLite file in `data_dir` when not given.
+    pub url: Option<String>,
+}
+
+/// `media.*`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Media {
+    /// The first worker's UDP port; the others take the ports after it. 0: any free ports.
+    pub udp_port: u16,
+    /// The address that clients reach this server at, when it is not one of the machine's own.
+    pub public_ip: Option<IpAddr>,
+    /// Threads that forward media.
+    pub workers: usize,
+}
+
+/// `turn.*`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Turn {
+    /// Run the bundled TURN server.
+    pub enabled: bool,
+    /// Where it listens (UDP). When not given, port 3478 beside the media ports.
+    pub listen: Option<SocketAddr>,
+    /// Port numbers of relayed addresses. They are names only; no socket is opened.
+    pub relay_ports: RangeInclusive<u16>,
+    /// The realm of its credentials.
+    pub realm: String,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let hub = HubConfig::default();
+        let turn = madang_turn::Config::default();
+        Settings {
+            http: Http {
+                listen: SocketAddr::new(loopback, 8080),
+                allowed_origins: Vec::new(),
+            },
+            insecure: false,
+            data_dir: PathBuf::from("./madang-data"),
+            store: Store::default(),
+            media: Media {
+                udp_port: 5004,
+                public_ip: None,
+                workers: std::thread::available_parallelism().map_or(1, usize::from),
+            },
+            turn: Turn {
+                enabled: true,
+                listen: None,
+                relay_ports: turn.relay_ports,
+                realm: turn.realm,
+            },
+            limits: hub.limits,
+            resume_grace: hub.resume_grace,
+            app_prefixes: hub.app_prefixes,
+            broker_prefixes: hub.broker_prefixes,
+        }
+    }
+}
+
+/// Where settings come from, weakest first.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// A TOML file.
+    pub file: Option<PathBuf>,
+    /// Environment variables, of which those that start with `MADANG_` count.
+    pub environment: HashMap<String, String>,
+    /// Keys and values given as flags.
+    pub flags: Vec<(String, String)>,
+}
+
+/// The environment variable that names the file, as `--config` does. It is not a key.
+pub const CONFIG_VARIABLE: &str = "MADANG_CONFIG";
+
+impl Settings {
+    /// Merges the sources over the defaults.
+    ///
+    /// # Errors
+    /// All mistakes that were found, at once.
+    pub fn load(sources: Sources) -> Result<Settings, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        let merged = merge(sources).map_err(Mistakes::from)?;
+
+        let mut settings = Settings::default();
+        for (name, value) in flatten(merged) {
+            match keys::find(&name) {
+                Some(key) => {
+                    if let Err(reason) = (key.set)(&mut settings, &value) {
+                        mistakes.push(Mistake::wrong(&name, &value, reason));
+                    }
+                }
+                None => mistakes.push(Mistake::unknown(&name, &value)),
+            }
+        }
+        checks::check(&settings, &mut mistakes);
+        mistakes.into_result(settings)
+    }
+
+    /// Looks for what can't work, as [`Settings::load`] does.
+    ///
+    /// # Errors
+    /// All mistakes that were found, at once.
+    pub fn check(&self) -> Result<(), Mistakes> {
+        let mut mistakes = Mistakes::default();
+        checks::check(self, &mut mistakes);
+        mistakes.into_result(())
+    }
+
+    /// Every key with its value, as a TOML file that would give the same settings.
+    pub fn to_toml(&self) -> String {
+        keys::render(self)
+    }
+
+    /// The database to open.
+    pub fn store_url(&self) -> String {
+        self.store
+            .url
+            .clone()
+            .unwrap_or_else(|| sqlite_url(&self.data_dir.join("madang.db")))
+    }
+}
+
+/// Every key with its variable, default and meaning, for `madang --help`.
+pub fn help() -> String {
+    keys::help()
+}
+
+/// The environment variable of a key.
+pub(crate) fn variable(key: &str) -> String {
+    format!("MADANG_{}", key.replace('.', "__").to_uppercase())
+}
+
+fn merge(sources: Sources) -> Result<Value, config::ConfigError> {
+    let mut builder = config::Config::builder();
+    if let Some(path) = &sources.file {
+        builder = builder.add_source(File::from(path.as_path()).format(FileFormat::Toml));
+    }
+    let environment = sources
+        .environment
+        .into_iter()
+        .filter(|(name, _)| is_ours(name))
+        .collect();
+    builder = builder.add_source(
+        Environment::with_prefix("MADANG")
+            .prefix_separator("_")
+            .separator("__")
+            .source(Some(environment)),
+    );
+    for (key, value) in sources.flags {
+        builder = builder.set_override(key, value)?;
+    }
+    Ok(builder.build()?.cache)
+}
+
+/// Kubernetes gives every container `MADANG_PORT`, `MADANG_SERVICE_HOST` and their like when a service is called
+/// "madang"; they are no settings.
+fn is_ours(variable: &str) -> bool {
+    let of_kubernetes = variable == "MADANG_PORT"
+        || variable.starts_with("MADANG_PORT_")
+        || variable.starts_with("MADANG_SERVICE_");
+    variable != CONFIG_VARIABLE && !of_kubernetes
+}
+
+/// The leaves of a tree of tables, with dotted names, in the order of their names.
+fn flatten(root: Value) -> Vec<(String, Value)> {
+    let mut leaves = Vec::new();
+    let mut tables = vec![(String::new(), root)];
+    while let Some((prefix, value)) = tables.pop() {
+        match value.kind {
+            ValueKind::Table(table) => {
+                for (name, value) in table {
+                    let name = if prefix.is_empty() {
+                        name
+                    } else {
+                        format!("{prefix}.{name}")
+                    };
+                    tables.push((name, value));
+                }
+            }
+            _ => leaves.push((prefix, value)),
+        }
+    }
+    leaves.retain(|(name, _)| !name.is_empty());
+    leaves.sort_by(|(left, _), (right, _)| left.cmp(right));
+    leaves
+}
+
+/// The URL of an SQLite file. What would end the path in a URL is percent-encoded.
+fn sqlite_url(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let path = path
+        .replace('%', "%25")
+        .replace('?', "%3F")
+        .replace('#', "%23");
+    format!("sqlite://{path}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+use super::*;
+
+#[test]
+fn without_sources_the_defaults_hold() {
+    let settings = Settings::load(Sources::default()).unwrap();
+
+    assert_eq!(settings, Settings::default());
+    assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.limits.frame_bytes, 2 * 1024 * 1024);
+    assert_eq!(settings.resume_grace, Duration::from_secs(20));
+    assert_eq!(settings.store_url(), "sqlite://./madang-data/madang.db");
+}
+
+#[test]
+fn each_source_overrides_those_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("madang.toml");
+    let text = "resume_grace = 1\n[media]\nudp_port = 1\nworkers = 1\n[turn]\nrealm = \"마당\"\n";
+    std::fs::write(&file, text).unwrap();
+
+    let settings = Settings::load(Sources {
+        file: Some(file),
+        environment: environment(&[
+            ("MADANG_MEDIA__UDP_PORT", "2"),
+            ("MADANG_MEDIA__WORKERS", "2"),
+        ]),
+        flags: flags(&[("media.workers", "3")]),
+    });
+
+    let settings = settings.unwrap();
+    assert_eq!(settings.resume_grace, Duration::from_secs(1));
+    assert_eq!(settings.turn.realm, "마당");
+    assert_eq!(settings.media.udp_port, 2);
+    assert_eq!(settings.media.workers, 3);
+}
+
+#[test]
+fn every_kind_of_value_can_come_as_text() {
+    let settings = with_flags(&[
+        ("http.listen", "localhost:0"),
+        (
+            "http.allowed_origins",
+            "https://a.example, https://b.example:8443,*",
+        ),
+        ("data_dir", "/tmp/마당 자료"),
+        ("media.public_ip", "203.0.113.7"),
+        ("turn.enabled", "no"),
+        ("turn.listen", "[::1]:3479"),
+        ("turn.relay_ports", "50000 - 50100"),
+        ("limits.frame_bytes", "1_000_000"),
+        ("resume_grace", "1500ms"),
+        ("app_prefixes", "/app"),
+    ])
+    .unwrap();
+
+    assert_eq!(settings.http.listen.to_string(), "127.0.0.1:0");
+    assert_eq!(
+        settings.http.allowed_origins,
+        ["https://a.example", "https://b.example:8443", "*"]
+    );
+    assert_eq!(settings.data_dir, PathBuf::from("/tmp/마당 자료"));
+    assert_eq!(settings.media.public_ip, "203.0.113.7".parse().ok());
+    assert!(!settings.turn.enabled);
+    assert_eq!(settings.turn.listen, "[::1]:3479".parse().ok());
+    assert_eq!(settings.turn.relay_ports, 50000..=50100);
+    assert_eq!(settings.limits.frame_bytes, 1_000_000);
+    assert_eq!(settings.resume_grace, Duration::from_millis(1500));
+    assert_eq!(settings.app_prefixes, ["/app"]);
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_and_where_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("madang.toml");
+    std::fs::write(&file, "[http]\nlisten_on = 5\n[media]\nudp_port = 70000\n").unwrap();
+
+    let mistakes = Settings::load(Sources {
+        file: Some(file),
+        environment: environment(&[
+            ("MADANG_TURN__REALMS", "a"),
+            ("MADANG_TURN__ENABLED", "maybe"),
+        ]),
+        flags: flags(&[("limits.rooms", "-1"), ("zzz", "1"), ("media.workers", "0")]),
+    })
+    .unwrap_err()
+    .to_string();
+
+    for expected in [
+        "the configuration has 7 mistakes:",
+        "there is no key `http.listen_on` (",
+        "madang.toml); did you mean `http.listen`?",
+        "madang.toml) must be a whole number from 0 to 65535, not `70000`",
+        "there is no key MADANG_TURN__REALMS (environment); did you mean MADANG_TURN__REALM?",
+        "MADANG_TURN__ENABLED (environment) must be true or false, not `maybe`",
+        "`limits.rooms` (flag) must be a whole number",
+        "there is no key `zzz` (flag); `madang --help` lists all keys",
+        "`media.workers` must be from 1 to 256, not 0",
+    ] {
+        assert!(
+            mistakes.contains(expected),
+            "{expected:?} is missing in\n{mistakes}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_toml_is_a_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let broken = dir.path().join("broken.toml");
+    std::fs::write(&broken, "[http\nlisten = 1\n").unwrap();
+
+    let of = |path: PathBuf| {
+        let sources = Sources {
+            file: Some(path),
+            ..Sources::default()
+        };
+        Settings::load(sources).unwrap_err().to_string()
+    };
+
+    assert!(of(broken).contains("line 1"), "where in the file");
+    assert!(of(dir.path().join("absent.toml")).contains("absent.toml"));
+}
+
+#[test]
+fn what_cannot_work_together_is_refused() {
+    for (flags, expected) in [
+        (&[("http.listen", "0.0.0.0:80")][..], "--insecure"),
+        (&[("http.listen", "192.168.1.9:80")], "MADANG_INSECURE=true"),
+        (
+            &[("media.udp_port", "65535"), ("media.workers", "2")],
+            "leaves no ports",
+        ),
+        (
+            &[("turn.realm", "a realm of more than thirty-two bytes")],
+            "at most 32 bytes",
+        ),
+        (
+            &[("http.allowed_origins", "example.com")],
+            "https://example.com",
+        ),
+        (
+            &[("http.allowed_origins", "https://example.com/")],
+            "https://example.com",
+        ),
+        (&[("app_prefixes", "app")], "one segment"),
+        (&[("app_prefixes", "/user")], "one segment"),
+        (
+            &[("broker_prefixes", "/app,/topic")],
+            "it can be in one of them",
+        ),
+        (&[("limits.outbox_bytes", "1000")], "must hold a frame"),
+        (&[("limits.chat_bytes", "0")], "at least 1"),
+        (&[("turn.relay_ports", "0-10")], "range of ports"),
+        (&[("turn.relay_ports", "10-1")], "range of ports"),
+        (&[("http.listen", "8080")], "127.0.0.1:8080"),
+    ] {
+        let mistakes = with_flags(flags).unwrap_err().to_string();
+
+        assert!(
+            mistakes.contains(expected),
+            "{flags:?}: {expected:?} is missing in {mistakes}"
+        );
+    }
+}
+
+#[test]
+fn others_are_served_when_that_is_meant() {
+    let settings = with_flags(&[("http.listen", "0.0.0.0:80"), ("insecure", "true")]);
+
+    assert!(settings.is_ok());
+}
+
+#[test]
+fn variables_that_are_no_settings_are_left_alone() {
+    let environment = environment(&[
+        ("MADANG_SERVICE_HOST", "10.0.0.1"),
+        ("MADANG_PORT", "tcp://10.0.0.1:8080"),
+        ("MADANG_PORT_8080_TCP_PORT", "8080"),
+        ("MADANG_CONFIG", "elsewhere.toml"),
+        ("HOME", "/root"),
+    ]);
+
+    let settings = Settings::load(Sources {
+        environment,
+        ..Sources::default()
+    });
+
+    assert_eq!(settings, Ok(Settings::default()));
+}
+
+#[test]
+fn what_check_prints_gives_the_same_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("madang.toml");
+    let settings = with_flags(&[
+        ("http.allowed_origins", "https://a.example"),
+        ("data_dir", "/tmp/a \"quoted\" 마당"),
+        ("turn.listen", "127.0.0.1:0"),
+        ("resume_grace", "1500ms"),
+    ])
+    .unwrap();
+
+    std::fs::write(&file, settings.to_toml()).unwrap();
+    let again = Settings::load(Sources {
+        file: Some(file),
+        ..Sources::default()
+    });
+
+    assert_eq!(again, Ok(settings));
+}
+
+#[test]
+fn help_names_every_key_and_its_variable() {
+    let help = help();
+
+    for expected in [
+        "http.listen ",
+        "MADANG_HTTP__LISTEN",
+        "MADANG_RESUME_GRACE",
+        "[default: 20s]",
+        "[default: /topic,/queue,/sub]",
+    ] {
+        assert!(
+            help.contains(expected),
+            "{expected:?} is missing in\n{help}"
+        );
+    }
+}
+
+#[test]
+fn odd_letters_in_a_path_do_not_end_it() {
+    let settings = with_flags(&[("data_dir", "/tmp/100%?#")]).unwrap();
+
+    assert_eq!(settings.store_url(), "sqlite:///tmp/100%25%3F%23/madang.db");
+}
+
+fn with_flags(pairs: &[(&str, &str)]) -> Result<Settings, Mistakes> {
+    Settings::load(Sources {
+        flags: flags(pairs),
+        ..Sources::default()
+    })
+}
+
+fn flags(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(key, value)| (key.to_string(), value.to_string()))
+        .collect()
+}
+
+fn environment(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    flags(pairs).into_iter().collect()
+}

@@ -1,0 +1,198 @@
+//! How values are read and written.
+//!
+//! A file has types; environment variables and flags are text. Both are read alike: a list may be text with commas, a
+//! number may be digits.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use config::{Value, ValueKind};
+
+/// A type of setting. The error of `read` ends a sentence that starts with the key.
+pub(super) trait Setting: Sized {
+    fn read(value: &Value) -> Result<Self, String>;
+    fn show(&self) -> Option<toml::Value>;
+}
+
+impl Setting for bool {
+    fn read(value: &Value) -> Result<bool, String> {
+        let said = match &value.kind {
+            ValueKind::Boolean(said) => Some(*said),
+            ValueKind::String(text) => match text.as_str() {
+                "true" | "1" | "yes" | "on" => Some(true),
+                "false" | "0" | "no" | "off" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        said.ok_or_else(|| "must be true or false".to_owned())
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        Some(toml::Value::Boolean(*self))
+    }
+}
+
+macro_rules! whole_number {
+    ($($number:ty),*) => {$(
+        impl Setting for $number {
+            fn read(value: &Value) -> Result<$number, String> {
+                let number = match &value.kind {
+                    ValueKind::I64(number) => <$number>::try_from(*number).ok(),
+                    ValueKind::String(text) => text.replace('_', "").parse().ok(),
+                    _ => None,
+                };
+                number.ok_or_else(|| format!("must be a whole number from 0 to {}", <$number>::MAX))
+            }
+
+            fn show(&self) -> Option<toml::Value> {
+                Some(toml::Value::Integer(i64::try_from(*self).unwrap_or(i64::MAX)))
+            }
+        }
+    )*};
+}
+whole_number!(u16, u32, usize);
+
+impl Setting for String {
+    fn read(value: &Value) -> Result<String, String> {
+        match &value.kind {
+            ValueKind::String(text) if !text.is_empty() => Ok(text.clone()),
+            _ => Err("must be text".to_owned()),
+        }
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        Some(toml::Value::String(self.clone()))
+    }
+}
+
+impl Setting for PathBuf {
+    fn read(value: &Value) -> Result<PathBuf, String> {
+        String::read(value)
+            .map(PathBuf::from)
+            .map_err(|_| "must be a path".to_owned())
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        self.to_string_lossy().into_owned().show()
+    }
+}
+
+impl Setting for SocketAddr {
+    fn read(value: &Value) -> Result<SocketAddr, String> {
+        let text = String::read(value).unwrap_or_default();
+        let address = match text.strip_prefix("localhost:") {
+            Some(port) => port
+                .parse()
+                .ok()
+                .map(|port| (Ipv4Addr::LOCALHOST, port).into()),
+            None => text.parse().ok(),
+        };
+        address.ok_or_else(|| {
+            "must be an address with a port, as 127.0.0.1:8080 or [::1]:8080".to_owned()
+        })
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        self.to_string().show()
+    }
+}
+
+impl Setting for IpAddr {
+    fn read(value: &Value) -> Result<IpAddr, String> {
+        let address = String::read(value).ok().and_then(|text| text.parse().ok());
+        address.ok_or_else(|| "must be an IP address, as 203.0.113.7 or 2001:db8::7".to_owned())
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        self.to_string().show()
+    }
+}
+
+/// Seconds, or text with a unit.
+impl Setting for Duration {
+    fn read(value: &Value) -> Result<Duration, String> {
+        let duration = match &value.kind {
+            ValueKind::I64(seconds) => u64::try_from(*seconds).ok().map(Duration::from_secs),
+            ValueKind::String(text) => duration(text),
+            _ => None,
+        };
+        duration.ok_or_else(|| "must be a time, as 20s, 500ms or 2m".to_owned())
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        match self.subsec_millis() {
+            0 => format!("{}s", self.as_secs()).show(),
+            _ => format!("{}ms", self.as_millis()).show(),
+        }
+    }
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    match unit.trim() {
+        "ms" => Some(Duration::from_millis(number)),
+        "" | "s" => Some(Duration::from_secs(number)),
+        "m" | "min" => Some(Duration::from_secs(number.checked_mul(60)?)),
+        _ => None,
+    }
+}
+
+/// Ports, both ends included.
+impl Setting for RangeInclusive<u16> {
+    fn read(value: &Value) -> Result<RangeInclusive<u16>, String> {
+        let text = String::read(value).unwrap_or_default();
+        let range = text.split_once('-').and_then(|(first, last)| {
+            let first: u16 = first.trim().parse().ok()?;
+            let last: u16 = last.trim().parse().ok()?;
+            (0 < first && first <= last).then_some(first..=last)
+        });
+        range.ok_or_else(|| "must be a range of ports, as 49152-65535".to_owned())
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        format!("{}-{}", self.start(), self.end()).show()
+    }
+}
+
+impl Setting for Vec<String> {
+    fn read(value: &Value) -> Result<Vec<String>, String> {
+        let list = match &value.kind {
+            ValueKind::String(text) => Some(
+                text.split(',')
+                    .map(|item| item.trim().to_owned())
+                    .filter(|s| !s.is_empty())
+                    .collect(),
+            ),
+            ValueKind::Array(items) => items
+                .iter()
+                .map(|item| String::read(item).ok())
+                .collect::<Option<Vec<String>>>(),
+            _ => None,
+        };
+        list.ok_or_else(|| "must be a list of texts".to_owned())
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        Some(toml::Value::Array(
+            self.iter().filter_map(String::show).collect(),
+        ))
+    }
+}
+
+/// Not given: something found at start takes its place.
+impl<T: Setting> Setting for Option<T> {
+    fn read(value: &Value) -> Result<Option<T>, String> {
+        T::read(value).map(Some)
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        self.as_ref().and_then(T::show)
+    }
+}

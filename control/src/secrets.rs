@@ -1,0 +1,148 @@
+//! Secrets that the server makes for itself, and keeps so that a restart doesn't invalidate what it gave out.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use tracing::warn;
+
+/// Bytes of randomness in a secret.
+const STRENGTH: usize = 32;
+
+/// Fewest characters that a file may hold to count as a secret: one that an operator wrote may be shorter than ours.
+const SHORTEST: usize = 16;
+
+/// Longest file that is read, in bytes.
+const LONGEST: u64 = 4096;
+
+/// What went wrong with a file.
+#[derive(Debug, thiserror::Error)]
+#[error("the secret in {path} can't be used: {source}", path = path.display())]
+pub struct SecretError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Creates the data directory when it is missing, for its owner's eyes only.
+///
+/// # Errors
+/// When it can't be created.
+pub fn create_data_dir(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+/// The secret in the file `name` of the data directory. It is made when the file is missing.
+///
+/// # Errors
+/// When the file can't be read or written, or holds too little to be a secret.
+pub fn load_or_make(data_dir: &Path, name: &str) -> Result<String, SecretError> {
+    let path = data_dir.join(name);
+    read(&path)
+        .or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => make(&path),
+            _ => Err(error),
+        })
+        .map_err(|source| SecretError { path, source })
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let file = File::open(path)?;
+    keep_private(path, &file)?;
+    let mut text = String::new();
+    file.take(LONGEST).read_to_string(&mut text)?;
+    let secret = text.trim();
+    if secret.len() < SHORTEST {
+        let reason =
+            format!("it has fewer than {SHORTEST} characters; remove the file to have one made");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
+    Ok(secret.to_owned())
+}
+
+fn keep_private(path: &Path, file: &File) -> io::Result<()> {
+    if file.metadata()?.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    warn!(file = %path.display(), "others could read this secret; its mode is set to 0600");
+    file.set_permissions(Permissions::from_mode(0o600))
+}
+
+/// Written under another name first: a crash leaves no half a secret behind.
+fn make(path: &Path) -> io::Result<String> {
+    let secret = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; STRENGTH]>());
+    let draft = path.with_extension("new");
+    // What an earlier crash left; also keeps `mode` below from being ignored.
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    writeln!(file, "{secret}")?;
+    file.sync_all()?;
+    fs::rename(&draft, path)?;
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_made_once_for_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("deep/data");
+        create_data_dir(&data_dir).unwrap();
+
+        let made = load_or_make(&data_dir, "turn.secret").unwrap();
+        let again = load_or_make(&data_dir, "turn.secret").unwrap();
+        let other = load_or_make(&data_dir, "other.secret").unwrap();
+
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(made, again);
+        assert_ne!(made, other);
+        assert_eq!(made.len(), 43, "32 bytes in base64");
+        assert_eq!(mode(&data_dir), 0o700);
+        assert_eq!(mode(&data_dir.join("turn.secret")), 0o600);
+    }
+
+    #[test]
+    fn a_secret_that_others_could_read_becomes_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("turn.secret");
+        fs::write(&path, "operator's own choice\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+
+        let secret = load_or_make(dir.path(), "turn.secret").unwrap();
+
+        assert_eq!(secret, "operator's own choice");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+
+    #[test]
+    fn an_empty_file_is_no_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("turn.secret"), "\n").unwrap();
+
+        let error = load_or_make(dir.path(), "turn.secret")
+            .unwrap_err()
+            .to_string();
+
+        assert!(
+            error.contains("turn.secret") && error.contains("remove the file"),
+            "{error}"
+        );
+    }
+}
