@@ -1,0 +1,123 @@
+//! The one port that browsers see: pages, `/ws`, and what an operator asks.
+//!
+//! ```text
+//! /  /rooms/{room}  /assets/…     the web client, embedded in the binary
+//! /ws                             STOMP over WebSocket, handed to the hub
+//! /healthz  /readyz  /metrics     for the operator's machines
+//! ```
+
+mod connections;
+mod origin;
+mod pages;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{ConnectInfo, State, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error};
+
+pub use self::origin::Origins;
+use crate::hub::Hub;
+use crate::metrics::{self, Snapshot};
+
+/// The subprotocols that name a STOMP version, best first.
+const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
+
+/// A WebSocket message may be this much longer than the longest STOMP frame, in bytes: a frame that is a little too
+/// long then gets an ERROR that says so, instead of a closed connection.
+const MESSAGE_SLACK: usize = 64 * 1024;
+
+/// What the handlers need to know.
+pub struct App {
+    /// Takes the WebSockets.
+    pub hub: Hub,
+    /// Whose pages may open one.
+    pub origins: Origins,
+    /// Longest STOMP frame, in bytes; 0 is no limit.
+    pub frame_bytes: usize,
+    /// Cancelled when the server takes no more work.
+    pub draining: CancellationToken,
+    /// Asks all parts for their counters.
+    pub snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
+}
+
+/// Serves until `shutdown`, then until the requests under way are answered.
+pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) {
+    connections::serve(listener, router(app), shutdown).await;
+}
+
+fn router(app: App) -> Router {
+    Router::new()
+        .route("/", get(pages::client))
+        .route("/rooms/{room}", get(pages::room))
+        .route("/ws", get(websocket))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readiness))
+        .route("/metrics", get(metrics_page))
+        .fallback(pages::asset)
+        .method_not_allowed_fallback(pages::wrong_method)
+        .layer(map_response(pages::with_security_headers))
+        .with_state(Arc::new(app))
+}
+
+async fn websocket(
+    State(app): State<Arc<App>>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        // What SockJS clients and their load balancers ask to see whether somebody is there.
+        Err(_) if !headers.contains_key(header::UPGRADE) => {
+            return "Welcome to SockJS!\n".into_response();
+        }
+        Err(rejection) => return rejection.into_response(),
+    };
+    if !app.origins.allow(&headers) {
+        return (StatusCode::FORBIDDEN, origin::REFUSAL).into_response();
+    }
+    if app.draining.is_cancelled() {
+        return draining();
+    }
+    let most = match app.frame_bytes {
+        0 => usize::MAX,
+        bytes => bytes.saturating_add(MESSAGE_SLACK),
+    };
+    upgrade
+        .protocols(SUBPROTOCOLS)
+        .max_message_size(most)
+        .max_frame_size(most)
+        .on_failed_upgrade(|error| debug!(%error, "a WebSocket upgrade failed"))
+        .on_upgrade(move |socket| async move { app.hub.serve_websocket(socket, from.ip()).await })
+}
+
+async fn readiness(State(app): State<Arc<App>>) -> Response {
+    if app.draining.is_cancelled() {
+        draining()
+    } else {
+        "ready\n".into_response()
+    }
+}
+
+fn draining() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
+}
+
+async fn metrics_page(State(app): State<Arc<App>>) -> Response {
+    match metrics::render(&(app.snapshot)()) {
+        Ok(page) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response(),
+        Err(error) => {
+            error!(%error, "the metrics page can't be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Whose pages may open a WebSocket.
+//!
+//! A WebSocket is not bound by the same-origin policy: any page that a user visits could open one to this server, from
+//! inside the user's network. Browsers say whose page it is (RFC 6455 §10.2); programs that are not browsers say
+//! nothing, and are no danger of this kind.
+
+use axum::http::{HeaderMap, Uri, header};
+
+/// What a refused page is told.
+pub(super) const REFUSAL: &str = "This page's origin may not connect here. The server's own pages may; others must be \
+                                  named in the key `http.allowed_origins`.\n";
+
+/// The rule: the server's own origin, and those that the operator named.
+#[derive(Clone, Debug)]
+pub struct Origins {
+    /// `scheme://host[:port]`, in lower case; `*` is every one.
+    allowed: Vec<String>,
+}
+
+impl Origins {
+    /// `allowed` besides the server's own.
+    pub fn new(allowed: &[String]) -> Origins {
+        Origins {
+            allowed: allowed
+                .iter()
+                .map(|origin| origin.to_ascii_lowercase())
+                .collect(),
+        }
+    }
+
+    /// Whether a request with these headers may open a WebSocket.
+    pub fn allow(&self, headers: &HeaderMap) -> bool {
+        let Some(origin) = headers.get(header::ORIGIN) else {
+            return true;
+        };
+        let Ok(origin) = origin.to_str().map(str::to_ascii_lowercase) else {
+            return false;
+        };
+        let named = |allowed: &String| allowed == "*" || *allowed == origin;
+        self.allowed.iter().any(named) || is_own(&origin, headers)
+    }
+}
+
+/// The page came from the host that the request went to. The scheme is not compared: behind a proxy that ends TLS the
+/// page is `https`, the request is not.
+fn is_own(origin: &str, headers: &HeaderMap) -> bool {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let (Some(host), Ok(origin)) = (host, origin.parse::<Uri>()) else {
+        return false;
+    };
+    let (Some(scheme), Some(authority)) = (origin.scheme_str(), origin.authority()) else {
+        return false;
+    };
+    let default_port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return false,
+    };
+    let host = host.to_ascii_lowercase();
+    host.trim_end_matches(default_port) == authority.as_str().trim_end_matches(default_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_rule() {
+        // origin, host, allowed, may connect
+        let rules: &[(Option<&str>, &str, &[&str], bool)] = &[
+            (None, "localhost:8080", &[], true),
+            (Some("http://localhost:8080"), "localhost:8080", &[], true),
+            (Some("http://LocalHost:8080"), "localhost:8080", &[], true),
+            (Some("http://[::1]:8080"), "[::1]:8080", &[], true),
+            (
+                Some("https://meet.example.com"),
+                "meet.example.com",
+                &[],
+                true,
+            ),
+            (
+                Some("https://meet.example.com"),
+                "meet.example.com:443",
+                &[],
+                true,
+            ),
+            (
+                Some("http://meet.example.com:80"),
+                "meet.example.com",
+                &[],
+                true,
+            ),
+            (Some("http://localhost:8081"), "localhost:8080", &[], false),
+            (Some("http://127.0.0.1:8080"), "localhost:8080", &[], false),
+            (Some("https://evil.example"), "meet.example.com", &[], false),
+            (
+                Some("https://meet.example.com.evil.example"),
+                "meet.example.com",
+                &[],
+                false,
+            ),
+            (Some("null"), "localhost:8080", &[], false),
+            (Some("file://"), "localhost:8080", &[], false),
+            (
+                Some("chrome-extension://localhost:8080"),
+                "localhost:8080",
+                &[],
+                false,
+            ),
+            (Some(""), "localhost:8080", &[], false),
+            (Some("null"), "localhost:8080", &["*"], true),
+            (
+                Some("https://app.example"),
+                "localhost:8080",
+                &["https://App.example"],
+                true,
+            ),
+            (
+                Some("https://app.example:444"),
+                "localhost:8080",
+                &["https://app.example"],
+                false,
+            ),
+            (
+                Some("http://app.example"),
+                "localhost:8080",
+                &["https://app.example"],
+                false,
+            ),
+        ];
+        for (origin, host, allowed, expected) in rules {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            }
+            let allowed: Vec<String> = allowed.iter().map(|text| (*text).to_owned()).collect();
+
+            let may_connect = Origins::new(&allowed).allow(&headers);
+
+            assert_eq!(
+                may_connect, *expected,
+                "{origin:?} at {host}, allowed {allowed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_origin_that_is_not_text_is_refused() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+        headers.insert(
+            header::ORIGIN,
+            HeaderValue::from_bytes(b"http://localhost\xff").unwrap(),
+        );
+
+        assert!(!Origins::new(&[]).allow(&headers));
+    }
+}
