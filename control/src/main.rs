@@ -1,3 +1,66 @@
-//! To be written.
+//! The program: settings, log, start, wait for a signal, drain.
 
-fn main() {}
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use madang::cli::{Cli, Command};
+use madang::{Server, Settings, healthcheck};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::from_arguments();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("madang: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let settings = Settings::load(cli.settings.into_sources(environment.collect()))?;
+    log_to_stderr();
+    let runtime = tokio::runtime::Runtime::new().context("the tokio runtime can't start")?;
+    match cli.command {
+        None => runtime.block_on(serve(settings)),
+        Some(Command::Check) => {
+            print!("{}", settings.to_toml());
+            Ok(())
+        }
+        Some(Command::Healthcheck) => runtime.block_on(healthcheck::ask(settings.http.listen)),
+    }
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+
+    let server = Server::start(settings).await?;
+    println!("{}\n{}", server.summary(), server.url());
+    tokio::select! {
+        _ = interrupted.recv() => info!("interrupted; a second time ends it at once"),
+        _ = terminated.recv() => info!("told to end; a second time ends it at once"),
+    }
+    tokio::select! {
+        () = server.shutdown() => info!("ended"),
+        _ = interrupted.recv() => info!("ended at once"),
+        _ = terminated.recv() => info!("ended at once"),
+    }
+    Ok(())
+}
+
+/// `RUST_LOG` chooses what is logged, as `RUST_LOG=madang=debug`.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}

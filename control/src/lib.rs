@@ -1,0 +1,48 @@
+//! The control plane of Madang, and the program that joins all parts.
+//!
+//! This crate is policy: who may, who is here, what is remembered. Bytes and time are the business of `madang-sfu` and
+//! `madang-turn`, which know no user, room name or database; what stands on the wire is `madang-wire`'s.
+//!
+//! # The journey of a command
+//!
+//! ```text
+//! WebSocket → STOMP frame → Session → Broker → room mailbox → Room decides → effects: sfu, store, replies
+//!    http        stomp       stomp    broker       room          room          sfu     store   stomp
+//! ```
+//!
+//! 1. [`http`] takes the connection, checks its origin and hands the WebSocket to [`hub`].
+//! 2. [`stomp`] reads frames. `Session` is a state machine without I/O; `connection` is its task, outbox and timers.
+//! 3. [`broker`] knows which session subscribed to which destination. [`app`] reads requests to `/app/**`.
+//! 4. [`room`] holds a pure `Room` per open room, owned by one task with a bounded mailbox. It decides and returns
+//!    effects; the task carries them out.
+//! 5. [`store`] remembers. A chat line is on the disk before anyone hears of it.
+//!
+//! # The main types
+//!
+//! - [`Settings`]: everything that can be configured, checked before the first port opens.
+//! - [`Server`]: the running whole. The program, and tests, start and stop it.
+//! - [`Store`](store::Store), [`Hub`](hub::Hub): what the parts above share.
+//!
+//! # Invariants
+//!
+//! - No lock is held across an `await`; rooms and sessions have one owner each and are reached through bounded queues.
+//! - Nothing here touches a media packet. Datagrams between the TURN server and the media engine pass by closures.
+//! - Clocks and sockets appear only in modules that say so with `#![expect(clippy::disallowed_methods)]`.
+
+pub mod app;
+pub mod broker;
+pub mod cli;
+pub mod config;
+pub mod healthcheck;
+pub mod http;
+pub mod hub;
+pub mod metrics;
+pub mod room;
+pub mod rooms;
+pub mod secrets;
+pub mod server;
+pub mod stomp;
+pub mod store;
+
+pub use config::Settings;
+pub use server::Server;

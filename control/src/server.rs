@@ -1,0 +1,289 @@
+//! Joins the parts.
+//!
+//! ```text
+//!            ┌──────── http ────────┐
+//! browsers ─▶│ pages, /ws, /metrics │─▶ hub ─▶ rooms ─▶ store
+//!            └──────────────────────┘            │
+//! browsers ─▶ media engine ◀────── commands ─────┘
+//!               ▲     │  datagrams of relayed clients, by closures
+//! browsers ─▶  TURN ◀─┘
+//! ```
+//!
+//! Start goes from the inside out: whatever a part needs is there before it. Shutdown goes from the outside in, so that
+//! what was taken is finished: readiness falls, sessions hear farewell, the port closes, media ends, the store closes.
+
+mod addresses;
+mod io;
+mod turn;
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use madang_sfu::Event;
+use madang_sfu::io::{Config as SfuConfig, Engine, Handle as SfuHandle, RelayedDatagram};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use self::addresses::Addresses;
+use self::turn::{BoundTurn, Turn};
+use crate::hub::{Hub, HubConfig, IceServers};
+use crate::metrics::Snapshot;
+use crate::store::Store;
+use crate::{Settings, config, http, secrets};
+
+/// How long shutdown waits for HTTP answers under way.
+const HTTP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The running server. Dropping it leaves it running; [`Server::shutdown`] ends it.
+pub struct Server {
+    settings: Settings,
+    http_addr: SocketAddr,
+    http: JoinHandle<()>,
+    stop_http: CancellationToken,
+    draining: CancellationToken,
+    hub: Hub,
+    stop_hub: CancellationToken,
+    turn: Option<Turn>,
+    engine: Engine,
+    store: Store,
+}
+
+impl Server {
+    /// Starts all parts. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// The settings' mistakes, or what could not be opened, with the key that would change it.
+    pub async fn start(settings: Settings) -> anyhow::Result<Server> {
+        settings.check()?;
+        // First, so that a server that runs already says so before anything is touched.
+        let listener = io::listen_tcp(settings.http.listen).await?;
+        let http_addr = listener.local_addr()?;
+        let addresses = Addresses::choose(&settings, io::local_address).context(
+            "this machine's network address can't be found; give the one that clients reach with \
+             --set media.public_ip=ADDRESS",
+        )?;
+
+        secrets::create_data_dir(&settings.data_dir).with_context(|| {
+            format!(
+                "the data directory {} can't be created",
+                settings.data_dir.display()
+            )
+        })?;
+        let store = Store::open(&settings.store_url()).await?;
+
+        let bound_turn = match settings.turn.enabled {
+            true => Some(BoundTurn::bind(&settings, &addresses).await?),
+            false => None,
+        };
+        // Both ends of the way between TURN and media exist before either of them.
+        let (turn_handle, mailbox) = madang_turn::mailbox();
+        let (engine, sfu, events) = start_media(&settings, &addresses, turn_handle.clone())?;
+        let turn = bound_turn.map(|bound| {
+            bound.start(
+                engine.media_addresses(),
+                sfu.clone(),
+                (turn_handle, mailbox),
+            )
+        });
+        let turn = match turn.transpose() {
+            Ok(turn) => turn,
+            Err(error) => {
+                engine.shutdown().await;
+                return Err(error);
+            }
+        };
+
+        let stop_hub = CancellationToken::new();
+        let hub = start_hub(&settings, &store, &sfu, events, turn.as_ref(), &stop_hub);
+        let (draining, stop_http) = (CancellationToken::new(), CancellationToken::new());
+        let app = http::App {
+            hub: hub.clone(),
+            origins: http::Origins::new(&settings.http.allowed_origins),
+            frame_bytes: settings.limits.frame_bytes,
+            draining: draining.clone(),
+            snapshot: snapshots(hub.clone(), sfu, turn.as_ref()),
+        };
+        let http = tokio::spawn(http::serve(listener, app, stop_http.clone()));
+        Ok(Server {
+            settings,
+            http_addr,
+            http,
+            stop_http,
+            draining,
+            hub,
+            stop_hub,
+            turn,
+            engine,
+            store,
+        })
+    }
+
+    /// The page to open on this machine.
+    pub fn url(&self) -> String {
+        let ip = match self.http_addr.ip() {
+            // Browsers give camera and microphone to pages from a loopback address or over HTTPS alone.
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        format!("http://{}/", SocketAddr::new(ip, self.http_addr.port()))
+    }
+
+    /// Where web page and STOMP are served.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// The media addresses that clients are told, one per worker.
+    pub fn media_addresses(&self) -> &[SocketAddr] {
+        self.engine.media_addresses()
+    }
+
+    /// Where TURN is served; None when it is off.
+    pub fn turn_addr(&self) -> Option<SocketAddr> {
+        self.turn.as_ref().map(Turn::addr)
+    }
+
+    /// What an operator wants to know after the start, a few lines of text.
+    pub fn summary(&self) -> String {
+        let media: Vec<String> = self
+            .media_addresses()
+            .iter()
+            .map(|addr| format!("{addr}/udp"))
+            .collect();
+        let turn = self
+            .turn_addr()
+            .map_or("off".to_owned(), |addr| format!("{addr}/udp"));
+        let lines = [
+            ("data", self.settings.data_dir.display().to_string()),
+            ("http", format!("{}/tcp", self.http_addr)),
+            ("media", media.join(", ")),
+            ("turn", turn),
+        ];
+        let mut text = format!("Madang {}\n", env!("CARGO_PKG_VERSION"));
+        for (name, value) in lines {
+            writeln!(text, "  {name:<6} {value}").expect("writing to a String can't fail");
+        }
+        text.push_str(
+            "Authentication is off: whoever can reach this server can enter every room.\n",
+        );
+        if !self.http_addr.ip().is_loopback() {
+            text.push_str(
+                "Others need HTTPS in front of it: browsers give camera and microphone to no other page.\n",
+            );
+        }
+        text
+    }
+
+    /// Takes no more work: `/readyz` says so, and sessions hear farewell. Pages and metrics are still there.
+    pub async fn drain(&self) {
+        self.draining.cancel();
+        self.hub.drain().await;
+    }
+
+    /// Ends everything, politely and within a bounded time.
+    pub async fn shutdown(self) {
+        self.drain().await;
+        self.stop_hub.cancel();
+
+        self.stop_http.cancel();
+        let abort = self.http.abort_handle();
+        match tokio::time::timeout(HTTP_DEADLINE, self.http).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => error!(%error, "the HTTP task broke"),
+            Err(_) => {
+                warn!("some HTTP requests were not finished in time");
+                abort.abort();
+            }
+        }
+
+        self.engine.shutdown().await;
+        if let Some(turn) = self.turn {
+            turn.shutdown().await;
+        }
+        self.store.close().await;
+    }
+}
+
+fn start_media(
+    settings: &Settings,
+    addresses: &Addresses,
+    turn: madang_turn::Handle,
+) -> anyhow::Result<(Engine, SfuHandle, mpsc::Receiver<Event>)> {
+    let config = SfuConfig {
+        listen: addresses.media,
+        public_ip: Some(addresses.advertised),
+        workers: settings.media.workers,
+    };
+    let relay = move |datagram: RelayedDatagram| {
+        let RelayedDatagram {
+            relayed,
+            media,
+            payload,
+        } = datagram;
+        turn.deliver(madang_turn::Datagram {
+            relayed,
+            media,
+            payload,
+        });
+    };
+    let (workers, first) = (settings.media.workers, addresses.media);
+    Engine::start(config, Box::new(relay)).map_err(|error| {
+        let what = format!("media can't listen ({workers} UDP ports from {first}; {error})");
+        let key = "media.udp_port";
+        io::explain(
+            error,
+            what,
+            &format!(
+                "--set {key}=…, {} or the key `{key}`",
+                config::variable(key)
+            ),
+        )
+    })
+}
+
+fn start_hub(
+    settings: &Settings,
+    store: &Store,
+    sfu: &SfuHandle,
+    events: mpsc::Receiver<Event>,
+    turn: Option<&Turn>,
+    stop: &CancellationToken,
+) -> Hub {
+    let config = HubConfig {
+        limits: settings.limits.clone(),
+        resume_grace: settings.resume_grace,
+        app_prefixes: settings.app_prefixes.clone(),
+        broker_prefixes: settings.broker_prefixes.clone(),
+    };
+    let ice_servers = turn.map_or_else(
+        || Arc::new(|_: &str| Vec::new()) as IceServers,
+        Turn::ice_servers,
+    );
+    Hub::start(
+        config,
+        store.clone(),
+        sfu.clone(),
+        events,
+        ice_servers,
+        stop.clone(),
+    )
+}
+
+fn snapshots(
+    hub: Hub,
+    sfu: SfuHandle,
+    turn: Option<&Turn>,
+) -> Box<dyn Fn() -> Snapshot + Send + Sync> {
+    let turn = turn.map(Turn::handle);
+    Box::new(move || Snapshot {
+        sfu: sfu.stats(),
+        turn: turn.as_ref().map(madang_turn::Handle::stats),
+        control: hub.stats(),
+    })
+}

@@ -1,0 +1,81 @@
+//! Sockets and the wall clock.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module opens the server's sockets and reads the wall clock"
+)]
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::SystemTime;
+
+use anyhow::anyhow;
+use tokio::net::TcpListener;
+
+use crate::config::variable;
+
+/// Binds a TCP listener for the key `http.listen`.
+pub(super) async fn listen_tcp(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        explain(
+            error,
+            format!("web page and STOMP can't listen on {address}"),
+            &format!(
+                "--listen, {} or the key `http.listen`",
+                variable("http.listen")
+            ),
+        )
+    })
+}
+
+/// Binds a UDP socket for the key `turn.listen`.
+pub(super) async fn listen_turn(address: SocketAddr) -> anyhow::Result<tokio::net::UdpSocket> {
+    tokio::net::UdpSocket::bind(address).await.map_err(|error| {
+        explain(
+            error,
+            format!("TURN can't listen on {address}/udp"),
+            &format!(
+                "--set turn.listen=…, {} or the key `turn.listen` (or turn it off: --set turn.enabled=false)",
+                variable("turn.listen"),
+            ),
+        )
+    })
+}
+
+/// Why an address could not be had, and how to choose another one.
+pub(super) fn explain(error: io::Error, what: String, setting: &str) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => anyhow!(
+            "{what}: another program uses that port. End it, or choose another port with {setting}"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            anyhow!("{what}: this user may not use that port. Choose one above 1023 with {setting}")
+        }
+        io::ErrorKind::AddrNotAvailable => anyhow!(
+            "{what}: this machine has no such address. Choose one of its own with {setting}"
+        ),
+        _ => anyhow!("{what}: {error}. Choose another address with {setting}"),
+    }
+}
+
+/// The address of this machine that the way to the internet starts from. Nothing is sent: connecting a UDP socket only
+/// asks for the route. The destinations are reserved for documentation (RFC 5737, RFC 3849).
+pub(super) fn local_address() -> io::Result<IpAddr> {
+    let v4 = SocketAddr::from(([192, 0, 2, 1], 9));
+    let v6 = SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 9));
+    route_to(v4, Ipv4Addr::UNSPECIFIED.into())
+        .or_else(|_| route_to(v6, Ipv6Addr::UNSPECIFIED.into()))
+}
+
+fn route_to(destination: SocketAddr, from: IpAddr) -> io::Result<IpAddr> {
+    let socket = UdpSocket::bind(SocketAddr::new(from, 0))?;
+    socket.connect(destination)?;
+    Ok(socket.local_addr()?.ip())
+}
+
+/// Seconds since 1970.
+pub(super) fn unix_now() -> u64 {
+    // A clock before 1970 makes credentials that expired long ago; nothing worse.
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,212 @@
+//! The bundled TURN server: its socket, its credentials, and its way to the media engine.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use madang_sfu::io::{Handle as SfuHandle, RelayedDatagram};
+use madang_wire::{IceServer, Secret};
+use tokio::net::UdpSocket;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::addresses::Addresses;
+use super::io;
+use crate::hub::IceServers;
+use crate::{Settings, secrets};
+
+/// How long credentials are good for, in seconds: longer than any meeting.
+const CREDENTIALS_SECS: u64 = 12 * 60 * 60;
+
+/// All that TURN needs before the media engine is there.
+pub(super) struct BoundTurn {
+    socket: UdpSocket,
+    addr: SocketAddr,
+    host: IpAddr,
+    secret: String,
+    config: madang_turn::Config,
+}
+
+/// The running TURN server.
+pub(super) struct Turn {
+    handle: madang_turn::Handle,
+    addr: SocketAddr,
+    host: IpAddr,
+    secret: String,
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl BoundTurn {
+    /// Binds the socket and reads the secret, or makes one.
+    pub(super) async fn bind(
+        settings: &Settings,
+        addresses: &Addresses,
+    ) -> anyhow::Result<BoundTurn> {
+        let secret = secrets::load_or_make(&settings.data_dir, "turn.secret")?;
+        let config = madang_turn::Config {
+            realm: settings.turn.realm.clone(),
+            secret: madang_turn::Secret::new(secret.as_str()),
+            relay_ip: addresses.advertised,
+            relay_ports: settings.turn.relay_ports.clone(),
+            ..madang_turn::Config::default()
+        };
+        config.check().map_err(refused)?;
+        let socket = io::listen_turn(addresses.turn).await?;
+        let addr = socket.local_addr()?;
+        Ok(BoundTurn {
+            socket,
+            addr,
+            host: addresses.turn_host,
+            secret,
+            config,
+        })
+    }
+
+    /// Serves clients, who reach the `media` addresses of the engine behind `sfu` and no others.
+    pub(super) fn start(
+        self,
+        media: &[SocketAddr],
+        sfu: SfuHandle,
+        (handle, mailbox): (madang_turn::Handle, madang_turn::Mailbox),
+    ) -> anyhow::Result<Turn> {
+        let config = madang_turn::Config {
+            media: media.to_vec(),
+            ..self.config
+        };
+        let server = madang_turn::Server::new(&config, rand::random()).map_err(refused)?;
+        let deliver = move |datagram: madang_turn::Datagram| {
+            let madang_turn::Datagram {
+                relayed,
+                media,
+                payload,
+            } = datagram;
+            sfu.deliver_relayed(RelayedDatagram {
+                relayed,
+                media,
+                payload,
+            });
+        };
+        let stop = CancellationToken::new();
+        let serve = madang_turn::run(self.socket, server, mailbox, deliver, stop.clone());
+        let task = tokio::spawn(async move {
+            if let Err(error) = serve.await {
+                error!(%error, "TURN is not served any more");
+            }
+        });
+        Ok(Turn {
+            handle,
+            addr: self.addr,
+            host: self.host,
+            secret: self.secret,
+            task,
+            stop,
+        })
+    }
+}
+
+impl Turn {
+    pub(super) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    pub(super) fn handle(&self) -> madang_turn::Handle {
+        self.handle.clone()
+    }
+
+    /// Mints credentials for a participant.
+    pub(super) fn ice_servers(&self) -> IceServers {
+        let secret = madang_turn::Secret::new(self.secret.as_str());
+        let addr = SocketAddr::new(self.host, self.addr.port());
+        Arc::new(move |participant| {
+            let now = io::unix_now();
+            let made = madang_turn::credentials(&secret, participant, now, CREDENTIALS_SECS);
+            vec![
+                IceServer {
+                    urls: vec![format!("stun:{addr}")],
+                    username: None,
+                    credential: None,
+                },
+                IceServer {
+                    urls: vec![format!("turn:{addr}?transport=udp")],
+                    username: Some(made.username),
+                    credential: Some(Secret::new(made.password)),
+                },
+            ]
+        })
+    }
+
+    pub(super) async fn shutdown(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            error!(%error, "the TURN task broke");
+        }
+    }
+}
+
+fn refused(mistakes: Vec<madang_turn::Mistake>) -> anyhow::Error {
+    let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!("TURN can't start: {}", mistakes.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_participant_gets_credentials_for_the_address_that_clients_reach() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings {
+            data_dir: dir.path().to_owned(),
+            ..Settings::default()
+        };
+        settings.turn.listen = "127.0.0.1:0".parse().ok();
+        settings.media.public_ip = "2001:db8::7".parse().ok();
+        let addresses = Addresses::choose(&settings, || panic!("not needed")).unwrap();
+        let bound = BoundTurn::bind(&settings, &addresses).await.unwrap();
+        let port = bound.addr.port();
+        let (engine, sfu, _events) = engine();
+        let turn = bound
+            .start(engine.media_addresses(), sfu, madang_turn::mailbox())
+            .unwrap();
+
+        let servers = turn.ice_servers()("김하늘");
+
+        assert_eq!(servers[0].urls, [format!("stun:[2001:db8::7]:{port}")]);
+        assert_eq!(servers[0].username, None);
+        assert_eq!(
+            servers[1].urls,
+            [format!("turn:[2001:db8::7]:{port}?transport=udp")]
+        );
+        let (expiry, user) = servers[1]
+            .username
+            .as_ref()
+            .unwrap()
+            .split_once(':')
+            .unwrap();
+        let left = expiry.parse::<u64>().unwrap() - io::unix_now();
+        assert_eq!(user, "김하늘");
+        assert!(
+            (CREDENTIALS_SECS - 60..=CREDENTIALS_SECS).contains(&left),
+            "{left}"
+        );
+        assert!(servers[1].credential.is_some());
+        turn.shutdown().await;
+        engine.shutdown().await;
+    }
+
+    type Running = (
+        madang_sfu::io::Engine,
+        SfuHandle,
+        tokio::sync::mpsc::Receiver<madang_sfu::Event>,
+    );
+
+    fn engine() -> Running {
+        let config = madang_sfu::io::Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            public_ip: None,
+            workers: 1,
+        };
+        madang_sfu::io::Engine::start(config, Box::new(|_| {})).unwrap()
+    }
+}
