@@ -1,0 +1,304 @@
+//! The tables of all families. The meanings are those of the counters' own documentation.
+
+use madang_sfu::Stats as SfuStats;
+use madang_turn::{Refused, Stats as TurnStats};
+
+use crate::hub::ControlStats;
+
+/// A metric family over the counters `S`.
+pub(super) struct Family<S> {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) kind: Kind,
+    pub(super) value: fn(&S) -> u64,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    /// Only rises.
+    Counter,
+    /// What is at the moment.
+    Gauge,
+}
+
+const fn counter<S>(name: &'static str, help: &'static str, value: fn(&S) -> u64) -> Family<S> {
+    Family {
+        name,
+        help,
+        kind: Kind::Counter,
+        value,
+    }
+}
+
+pub(super) const fn gauge<S>(
+    name: &'static str,
+    help: &'static str,
+    value: fn(&S) -> u64,
+) -> Family<S> {
+    Family {
+        name,
+        help,
+        kind: Kind::Gauge,
+        value,
+    }
+}
+
+pub(super) const SFU: &[Family<SfuStats>] = &[
+    gauge("madang_sfu_rooms", "Rooms with at least one peer.", |s| {
+        s.rooms
+    }),
+    gauge("madang_sfu_peers", "Peers.", |s| s.peers),
+    gauge(
+        "madang_sfu_connected_peers",
+        "Peers whose ICE and DTLS are up.",
+        |s| s.connected_peers,
+    ),
+    counter(
+        "madang_sfu_rtp_received_packets_total",
+        "RTP packets received and authenticated.",
+        |s| s.rtp_received,
+    ),
+    counter(
+        "madang_sfu_rtp_received_bytes_total",
+        "Bytes of received RTP packets, with headers, before decryption.",
+        |s| s.rtp_received_bytes,
+    ),
+    counter(
+        "madang_sfu_rtp_sent_packets_total",
+        "RTP packets sent.",
+        |s| s.rtp_sent,
+    ),
+    counter(
+        "madang_sfu_rtp_sent_bytes_total",
+        "Bytes of sent RTP packets, with headers, after encryption.",
+        |s| s.rtp_sent_bytes,
+    ),
+    counter(
+        "madang_sfu_rtcp_received_packets_total",
+        "RTCP packets received and authenticated.",
+        |s| s.rtcp_received,
+    ),
+    counter(
+        "madang_sfu_rtcp_sent_packets_total",
+        "RTCP packets sent.",
+        |s| s.rtcp_sent,
+    ),
+    counter(
+        "madang_sfu_pli_sent_total",
+        "Picture Loss Indications sent to publishers.",
+        |s| s.pli_sent,
+    ),
+    counter(
+        "madang_sfu_pli_received_total",
+        "Picture Loss Indications and Full Intra Requests received from subscribers.",
+        |s| s.pli_received,
+    ),
+    counter(
+        "madang_sfu_dropped_unknown_datagrams_total",
+        "Datagrams dropped because no protocol of RFC 7983 starts with their first byte.",
+        |s| s.dropped_unknown,
+    ),
+    counter(
+        "madang_sfu_dropped_unvalidated_datagrams_total",
+        "Datagrams dropped because they came from an address that no ICE check validated.",
+        |s| s.dropped_unvalidated,
+    ),
+    counter(
+        "madang_sfu_dropped_stun_messages_total",
+        "STUN messages dropped: malformed, for no known peer, or with a wrong MESSAGE-INTEGRITY.",
+        |s| s.dropped_stun,
+    ),
+    counter(
+        "madang_sfu_dropped_srtp_packets_total",
+        "SRTP and SRTCP packets dropped: malformed, replayed, or with a wrong authentication tag.",
+        |s| s.dropped_srtp,
+    ),
+    counter(
+        "madang_sfu_dropped_unnegotiated_packets_total",
+        "RTP packets dropped because their SSRC or payload type was not negotiated.",
+        |s| s.dropped_unnegotiated,
+    ),
+    counter(
+        "madang_sfu_send_refused_datagrams_total",
+        "Datagrams that the socket refused to send: full buffer, unreachable network.",
+        |s| s.send_refused,
+    ),
+];
+
+pub(super) const TURN: &[Family<TurnStats>] = &[
+    gauge("madang_turn_allocations", "Allocations.", |s| s.allocations),
+    counter(
+        "madang_turn_allocations_created_total",
+        "Allocations made.",
+        |s| s.allocations_created,
+    ),
+    counter(
+        "madang_turn_allocations_expired_total",
+        "Allocations that ended because nobody refreshed them.",
+        |s| s.allocations_expired,
+    ),
+    counter(
+        "madang_turn_allocations_deleted_total",
+        "Allocations that their client ended.",
+        |s| s.allocations_deleted,
+    ),
+    counter(
+        "madang_turn_bindings_total",
+        "Binding requests answered with success.",
+        |s| s.bindings,
+    ),
+    counter(
+        "madang_turn_to_media_packets_total",
+        "Datagrams handed to the media engine.",
+        |s| s.to_media_packets,
+    ),
+    counter(
+        "madang_turn_to_media_bytes_total",
+        "Bytes of datagrams handed to the media engine, without TURN framing.",
+        |s| s.to_media_bytes,
+    ),
+    counter(
+        "madang_turn_to_client_packets_total",
+        "Datagrams of the media engine framed for a client.",
+        |s| s.to_client_packets,
+    ),
+    counter(
+        "madang_turn_to_client_bytes_total",
+        "Bytes of datagrams of the media engine framed for a client, without TURN framing.",
+        |s| s.to_client_bytes,
+    ),
+    counter(
+        "madang_turn_dropped_malformed_datagrams_total",
+        "Datagrams dropped because they are neither well-formed STUN nor well-formed ChannelData.",
+        |s| s.dropped_malformed,
+    ),
+    counter(
+        "madang_turn_dropped_unexpected_messages_total",
+        "STUN messages dropped because a server has no use for them.",
+        |s| s.dropped_unexpected,
+    ),
+    counter(
+        "madang_turn_dropped_no_allocation_datagrams_total",
+        "Datagrams dropped because there is no allocation for them.",
+        |s| s.dropped_no_allocation,
+    ),
+    counter(
+        "madang_turn_dropped_no_permission_datagrams_total",
+        "Datagrams dropped because no permission for the peer is in force (RFC 8656 section 9).",
+        |s| s.dropped_no_permission,
+    ),
+    counter(
+        "madang_turn_dropped_no_channel_datagrams_total",
+        "ChannelData dropped because the channel is not bound.",
+        |s| s.dropped_no_channel,
+    ),
+    counter(
+        "madang_turn_dropped_not_media_datagrams_total",
+        "Datagrams dropped because their peer is not a media address of this server.",
+        |s| s.dropped_not_media,
+    ),
+    counter(
+        "madang_turn_dropped_too_large_datagrams_total",
+        "Datagrams of the media engine dropped because they are too long to be framed.",
+        |s| s.dropped_too_large,
+    ),
+    counter(
+        "madang_turn_dropped_answers_total",
+        "Answers dropped because earlier ones still waited to be sent.",
+        |s| s.dropped_answers,
+    ),
+    counter(
+        "madang_turn_dropped_mailbox_full_datagrams_total",
+        "Datagrams of the media engine dropped because the mailbox was full.",
+        |s| s.dropped_mailbox_full,
+    ),
+    counter(
+        "madang_turn_send_refused_datagrams_total",
+        "Datagrams that the socket didn't take: full buffer, unreachable network.",
+        |s| s.send_refused,
+    ),
+];
+
+pub(super) const TURN_REFUSED: Family<Refused> = counter(
+    "madang_turn_refused_requests_total",
+    "Error responses sent, by STUN error code.",
+    |_| 0,
+);
+
+pub(super) type RefusedCode = (&'static str, fn(&Refused) -> u64);
+
+pub(super) const REFUSED: &[RefusedCode] = &[
+    ("400", |r| r.bad_request),
+    ("401", |r| r.unauthorized),
+    ("403", |r| r.forbidden),
+    ("420", |r| r.unknown_attributes),
+    ("437", |r| r.allocation_mismatch),
+    ("438", |r| r.stale_nonce),
+    ("440", |r| r.address_family),
+    ("441", |r| r.wrong_credentials),
+    ("442", |r| r.transport),
+    ("443", |r| r.peer_family),
+    ("486", |r| r.quota),
+    ("508", |r| r.capacity),
+];
+
+pub(super) const CONTROL: &[Family<ControlStats>] = &[
+    gauge("madang_control_sessions", "WebSocket connections.", |s| {
+        s.sessions
+    }),
+    gauge("madang_control_subscriptions", "Subscriptions.", |s| {
+        s.subscriptions
+    }),
+    gauge("madang_control_rooms", "Open rooms.", |s| s.rooms),
+    gauge(
+        "madang_control_participants",
+        "Participants in all rooms.",
+        |s| s.participants,
+    ),
+    counter(
+        "madang_control_received_frames_total",
+        "STOMP frames received, without heart-beats.",
+        |s| s.frames_received,
+    ),
+    counter(
+        "madang_control_received_bytes_total",
+        "Bytes received in WebSocket messages.",
+        |s| s.bytes_received,
+    ),
+    counter(
+        "madang_control_sent_frames_total",
+        "STOMP frames sent, without heart-beats.",
+        |s| s.frames_sent,
+    ),
+    counter(
+        "madang_control_sent_bytes_total",
+        "Bytes sent in WebSocket messages.",
+        |s| s.bytes_sent,
+    ),
+    counter(
+        "madang_control_refused_connections_total",
+        "Connections refused because a limit was reached.",
+        |s| s.connections_refused,
+    ),
+    counter(
+        "madang_control_protocol_errors_total",
+        "STOMP ERROR frames sent, each of which ended its connection.",
+        |s| s.protocol_errors,
+    ),
+    counter(
+        "madang_control_slow_consumers_total",
+        "Connections ended because their client did not read fast enough.",
+        |s| s.slow_consumers,
+    ),
+    counter(
+        "madang_control_chat_messages_total",
+        "Chat lines stored.",
+        |s| s.chat_stored,
+    ),
+];
+
+pub(super) const CONTROL_ERRORS: Family<ControlStats> = counter(
+    "madang_control_errors_total",
+    "Error messages sent, by code.",
+    |_| 0,
+);
