@@ -1,9 +1,9 @@
 //! Which packets of a stream arrived.
 
+use crate::slot_log::Flow;
+
 /// Packets older than this behind the newest can't be told from duplicates any more.
 const WINDOW: u32 = 4096;
-/// A longer gap is a pause of the stream (a slot that carried someone else), not loss.
-const LONGEST_LOSS: u32 = 100;
 
 /// The stamped sequence numbers of one stream at one receiver.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +31,8 @@ pub enum Arrival {
 }
 
 impl Arrivals {
-    /// Counts a packet.
-    pub fn record(&mut self, seq: u32) -> Arrival {
+    /// Counts a packet. When the slot was switched to this stream or resumed it, what lies between is not missing.
+    pub fn record(&mut self, seq: u32, flow: Flow) -> Arrival {
         if self.seen.is_empty() {
             self.seen = vec![0; WINDOW as usize / 64];
             (self.first, self.newest, self.received) = (seq, seq, 1);
@@ -40,7 +40,7 @@ impl Arrivals {
             return Arrival::First;
         }
         if seq > self.newest {
-            self.advance(seq);
+            self.advance(seq, flow);
             return Arrival::Fresh;
         }
         if self.newest - seq >= WINDOW || self.is_marked(seq) {
@@ -55,7 +55,7 @@ impl Arrivals {
         Arrival::Fresh
     }
 
-    fn advance(&mut self, seq: u32) {
+    fn advance(&mut self, seq: u32, flow: Flow) {
         let skipped = seq - self.newest - 1;
         for number in (self.newest + 1..=seq).take(WINDOW as usize) {
             self.unmark(number);
@@ -63,7 +63,7 @@ impl Arrivals {
         if skipped >= WINDOW {
             self.seen.fill(0);
         }
-        if skipped <= LONGEST_LOSS {
+        if flow == Flow::Continues {
             self.missing += u64::from(skipped);
         }
         self.newest = seq;
@@ -128,7 +128,7 @@ mod tests {
     fn arrivals(numbers: impl IntoIterator<Item = u32>) -> Arrivals {
         let mut arrivals = Arrivals::default();
         for seq in numbers {
-            arrivals.record(seq);
+            arrivals.record(seq, Flow::Continues);
         }
         arrivals
     }
@@ -167,11 +167,14 @@ mod tests {
 
     #[test]
     fn a_pause_is_not_loss() {
-        let arrivals = arrivals((0..10).chain(5000..5010).chain([20_000, 19_999]));
+        let mut arrivals = arrivals(0..10);
+        arrivals.record(50, Flow::Switches);
+        arrivals.record(20_000, Flow::Resumes);
+        arrivals.record(20_002, Flow::Continues);
+        arrivals.record(20_001, Flow::Continues);
 
-        assert_eq!(arrivals.received(), 22);
-        assert_eq!(arrivals.duplicated(), 0);
-        assert_eq!(arrivals.expected_between(), 22);
+        assert_eq!((arrivals.received(), arrivals.duplicated()), (14, 0));
+        assert_eq!(arrivals.expected_between(), 14);
     }
 
     #[test]

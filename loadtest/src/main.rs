@@ -16,7 +16,8 @@ async fn main() -> ExitCode {
             .error(clap::error::ErrorKind::ValueValidation, reason)
             .exit();
     }
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("loadtest=warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

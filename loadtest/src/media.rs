@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use madang_wire::request::Mids;
@@ -28,7 +29,7 @@ use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
     RTCConfigurationBuilder, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnectionState,
-    RTCSessionDescription, Registry, Slot, register_default_interceptors,
+    RTCSessionDescription, Registry, SettingEngineBuilder, Slot, register_default_interceptors,
 };
 use webrtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 
@@ -180,9 +181,15 @@ async fn build(
     engine.register_header_extension(level, RtpCodecKind::Audio, None)?;
     let registry = register_default_interceptors(Registry::new(), &mut engine)?
         .with(Slot::Custom(20_000), key_frame_request.watcher());
+    // There is one way to the server, so nothing better than a relay is worth waiting for.
+    let settings = SettingEngineBuilder::new()
+        .with_relay_acceptance_min_wait(Some(Duration::ZERO))
+        .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+        .build();
     let connection = PeerConnectionBuilder::new()
         .with_configuration(configuration(wanted))
         .with_media_engine(engine)
+        .with_setting_engine(settings)
         .with_interceptor_registry(registry)
         .with_handler(handler)
         .with_udp_addrs(vec![SocketAddr::new(wanted.local, 0)])

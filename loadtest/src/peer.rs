@@ -16,7 +16,7 @@ use crate::options::Ice;
 use crate::receiving::{self, Receiver};
 use crate::reception::{Reception, lock};
 use crate::sending;
-pub use crate::sending::Voice;
+pub use crate::sending::SILENCE;
 use crate::session::Session;
 use crate::stamp::SenderId;
 use crate::stomp::Stomp;
@@ -37,8 +37,8 @@ pub struct PeerOptions {
     pub video_slots: usize,
     /// Which ways media may take.
     pub ice: Ice,
-    /// How loud it speaks.
-    pub voice: Voice,
+    /// How loud it speaks, in −dBov: 0 is loudest (RFC 6464).
+    pub level: u8,
     /// Thousands of bits per second of its video.
     pub video_kbps: u32,
     /// Stored chat messages that it wants to see.
@@ -99,7 +99,7 @@ impl Peer {
             world: Arc::clone(world),
         };
         let receiving = receiving::start(&mut media, &answer, &receiver);
-        let sending = sending::start(&media, options.voice, options.video_kbps, &sent, world);
+        let sending = sending::start(&media, options.level, options.video_kbps, &sent, world);
         media
             .accept(&answer)
             .await

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -11,9 +12,12 @@ use webrtc::peer_connection::RTCPeerConnectionState;
 
 use crate::media::{Media, mids_by_ssrc};
 use crate::observed::Observed;
-use crate::reception::{Reception, lock};
+use crate::reception::{Received, Reception, lock};
 use crate::stamp::Kind;
 use crate::world::World;
+
+/// A key frame is asked for again after so many microseconds, as browsers do.
+const ASK_AGAIN_US: u64 = 200_000;
 
 /// Where received packets go.
 #[derive(Clone)]
@@ -57,16 +61,28 @@ impl Receiver {
     }
 
     async fn read(self, track: Arc<dyn TrackRemote>, mid: String, kind: Kind) {
+        let mut asked_us = 0;
         while let Some(event) = track.poll().await {
             let TrackRemoteEvent::OnRtpPacket(packet) = event else {
                 continue;
             };
-            let now = self.world.clock.now_us();
-            let first = lock(&self.reception).handle_packet(now, &mid, kind, &packet.payload);
-            if let Some(stream) = first {
+            let now_us = self.world.clock.now_us();
+            let (rtp_seq, payload) = (packet.header.sequence_number, &packet.payload);
+            let received = Received {
+                mid: &mid,
+                kind,
+                rtp_seq,
+                payload,
+            };
+            let outcome = lock(&self.reception).handle_packet(now_us, received);
+            if let Some(stream) = outcome.begins {
                 self.observed.send_modify(|seen| {
                     seen.media.insert(stream);
                 });
+            }
+            if outcome.needs_key_frame && now_us >= asked_us + ASK_AGAIN_US {
+                asked_us = now_us;
+                ask_for_key_frame(track.as_ref(), packet.header.ssrc).await;
             }
         }
     }
@@ -80,5 +96,16 @@ impl Receiver {
                 return;
             }
         }
+    }
+}
+
+/// RFC 4585 §6.3.1.
+async fn ask_for_key_frame(track: &dyn TrackRemote, media_ssrc: u32) {
+    let request = PictureLossIndication {
+        sender_ssrc: 0,
+        media_ssrc,
+    };
+    if let Err(error) = track.write_rtcp(vec![Box::new(request)]).await {
+        tracing::debug!(%error, "asking for a key frame");
     }
 }

@@ -8,7 +8,7 @@ use madang_wire::Slot;
 
 use crate::arrivals::{Arrival, Arrivals};
 use crate::histogram::Histogram;
-use crate::slot_log::SlotLog;
+use crate::slot_log::{Flow, SlotLog};
 use crate::stamp::{Kind, SenderId, Stamp};
 use crate::vp8;
 
@@ -39,6 +39,32 @@ pub struct Stream {
 struct ReceivingSlot {
     log: SlotLog,
     unstamped: u64,
+    /// The RTP sequence number of the packet before.
+    last_rtp_seq: Option<u16>,
+    /// Nothing of the slot's present sender can be decoded before a key frame comes.
+    needs_key_frame: bool,
+}
+
+/// A received packet, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// The m-line on which it came.
+    pub mid: &'a str,
+    /// The kind of that m-line.
+    pub kind: Kind,
+    /// Its RTP sequence number.
+    pub rtp_seq: u16,
+    /// Its RTP payload.
+    pub payload: &'a Bytes,
+}
+
+/// What a packet leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// This stream can be heard or seen from here on.
+    pub begins: Option<(SenderId, Kind)>,
+    /// A decoder would have to ask for a key frame.
+    pub needs_key_frame: bool,
 }
 
 impl Reception {
@@ -63,46 +89,49 @@ impl Reception {
         }
     }
 
-    /// A packet came on an m-line. Returns its stream when that can be seen or heard from here on.
-    pub fn handle_packet(
-        &mut self,
-        now_us: u64,
-        mid: &str,
-        kind: Kind,
-        payload: &Bytes,
-    ) -> Option<(SenderId, Kind)> {
+    /// A packet came.
+    pub fn handle_packet(&mut self, now_us: u64, packet: Received<'_>) -> Outcome {
+        let Received {
+            mid,
+            kind,
+            rtp_seq,
+            payload,
+        } = packet;
         // Padding alone: a probe for bandwidth.
         if payload.is_empty() {
-            return None;
+            return Outcome::default();
         }
-        let (stamp, is_start) = match kind {
-            Kind::Audio => (Stamp::read(payload), true),
-            Kind::Video => {
-                let received = vp8::read(payload);
-                let is_start = received.is_some_and(|r| r.starts_key_frame);
-                (received.and_then(|r| r.stamp), is_start)
-            }
-        };
+        let (stamp, is_start) = read(kind, payload);
         let slot = self.slots.entry(mid.to_owned()).or_default();
         let Some(stamp) = stamp else {
             slot.unstamped += 1;
-            return None;
+            return Outcome::default();
         };
         self.own += u64::from(stamp.sender == self.me);
         self.wrong_kind += u64::from(stamp.kind != kind);
+        let flow = slot.log.packet(now_us, stamp.sender);
         let stream = self.streams.entry((stamp.sender, kind)).or_default();
-        if stream.arrivals.record(stamp.seq) == Arrival::Duplicate {
-            return None;
+        if stream.arrivals.record(stamp.seq, flow) == Arrival::Duplicate {
+            return Outcome::default();
         }
-        let switched = slot.log.packet(now_us, stamp.sender);
-        self.switches_without_key_frame += u64::from(switched && !is_start);
+        let follows = slot.last_rtp_seq.replace(rtp_seq) == Some(rtp_seq.wrapping_sub(1));
+        if flow == Flow::Switches {
+            // Only when nothing was lost in between is it certain that no key frame was sent.
+            self.switches_without_key_frame += u64::from(follows && !is_start);
+            slot.needs_key_frame = true;
+        }
+        slot.needs_key_frame &= !is_start;
         let latency = now_us.saturating_sub(stamp.sent_us);
         self.latency.entry(kind).or_default().record(latency);
-        if !is_start || stream.first_us.is_some() {
-            return None;
+        let mut outcome = Outcome {
+            begins: None,
+            needs_key_frame: slot.needs_key_frame,
+        };
+        if is_start && stream.first_us.is_none() {
+            stream.first_us = Some(now_us);
+            outcome.begins = Some((stamp.sender, kind));
         }
-        stream.first_us = Some(now_us);
-        Some((stamp.sender, kind))
+        outcome
     }
 
     /// One stream, if anything of it came.
@@ -154,6 +183,17 @@ impl Reception {
             lie(slot.log.contradictions(sender_of), text);
         }
         lies
+    }
+}
+
+/// The stamp, and whether decoding can start here.
+fn read(kind: Kind, payload: &Bytes) -> (Option<Stamp>, bool) {
+    match kind {
+        Kind::Audio => (Stamp::read(payload), true),
+        Kind::Video => match vp8::read(payload) {
+            Some(received) => (received.stamp, received.starts_key_frame),
+            None => (None, false),
+        },
     }
 }
 
@@ -212,20 +252,33 @@ mod tests {
         reception
     }
 
+    fn came(reception: &mut Reception, kind: Kind, rtp_seq: u16, payload: &Bytes) -> Outcome {
+        let packet = Received {
+            mid: "2",
+            kind,
+            rtp_seq,
+            payload,
+        };
+        reception.handle_packet(1000 + u64::from(rtp_seq), packet)
+    }
+
     #[test]
     fn what_was_announced_and_came_is_counted() {
         let mut reception = announced("other");
 
-        let first = reception.handle_packet(3000, "2", Kind::Audio, &voice(OTHER, 5));
-        let second = reception.handle_packet(4000, "2", Kind::Audio, &voice(OTHER, 6));
+        let first = came(&mut reception, Kind::Audio, 1, &voice(OTHER, 5));
+        let second = came(&mut reception, Kind::Audio, 2, &voice(OTHER, 6));
 
-        assert_eq!((first, second), (Some((OTHER, Kind::Audio)), None));
+        assert_eq!(
+            (first.begins, second.begins),
+            (Some((OTHER, Kind::Audio)), None)
+        );
         let stream = reception.stream(OTHER, Kind::Audio).unwrap();
         assert_eq!(
             (stream.arrivals.received(), stream.first_us),
-            (2, Some(3000))
+            (2, Some(1001))
         );
-        assert_eq!(reception.latency(Kind::Audio).max_us(), 3000);
+        assert_eq!(reception.latency(Kind::Audio).max_us(), 2);
         assert!(reception.lies(sender_of).is_empty());
     }
 
@@ -233,15 +286,44 @@ mod tests {
     fn video_is_seen_from_its_first_key_frame_on() {
         let mut reception = announced("other");
 
-        let inter = reception.handle_packet(3000, "2", Kind::Video, &picture(OTHER, false, 1));
-        let key = reception.handle_packet(4000, "2", Kind::Video, &picture(OTHER, true, 2));
+        let inter = came(&mut reception, Kind::Video, 1, &picture(OTHER, false, 1));
+        let key = came(&mut reception, Kind::Video, 2, &picture(OTHER, true, 2));
+        let later = came(&mut reception, Kind::Video, 3, &picture(OTHER, false, 3));
 
-        assert_eq!((inter, key), (None, Some((OTHER, Kind::Video))));
-        let lies = reception.lies(sender_of);
         assert_eq!(
-            lies,
-            ["had video slots switched without a key frame (1 packets)"]
+            inter,
+            Outcome {
+                begins: None,
+                needs_key_frame: true
+            }
         );
+        let begins = Some((OTHER, Kind::Video));
+        assert_eq!(
+            key,
+            Outcome {
+                begins,
+                needs_key_frame: false
+            }
+        );
+        assert_eq!(later, Outcome::default());
+        assert!(reception.lies(sender_of).is_empty());
+    }
+
+    #[test]
+    fn a_switch_without_a_key_frame_is_a_lie_unless_it_may_have_been_lost() {
+        for (rtp_seq, is_key, expected) in [(2, false, 1), (2, true, 0), (3, false, 0)] {
+            let mut reception = Reception::new(ME);
+            came(&mut reception, Kind::Video, 1, &picture(OTHER, true, 1));
+
+            came(
+                &mut reception,
+                Kind::Video,
+                rtp_seq,
+                &picture(SenderId(2), is_key, 1),
+            );
+
+            assert_eq!(reception.switches_without_key_frame, expected);
+        }
     }
 
     #[test]
@@ -252,7 +334,7 @@ mod tests {
             (voice(SenderId(9), 1), "someone else"),
         ] {
             let mut reception = announced("other");
-            reception.handle_packet(3000, "2", Kind::Audio, &payload);
+            came(&mut reception, Kind::Audio, 1, &payload);
             assert!(
                 reception.lies(sender_of)[0].contains(expected),
                 "{expected}"
@@ -264,7 +346,12 @@ mod tests {
     fn a_stranger_in_the_room_is_no_lie() {
         let mut reception = announced("a browser");
 
-        reception.handle_packet(3000, "2", Kind::Audio, &Bytes::from_static(b"real sound"));
+        came(
+            &mut reception,
+            Kind::Audio,
+            1,
+            &Bytes::from_static(b"real sound"),
+        );
 
         assert!(reception.lies(sender_of).is_empty());
     }

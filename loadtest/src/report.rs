@@ -344,3 +344,127 @@ impl fmt::Display for Times {
         write!(f, "{:.1}/{:.1}/{:.1}", self.p50, self.p99, self.max)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use clap::Parser;
+    use madang_wire::Slot;
+
+    use super::*;
+    use crate::reception::Received;
+    use crate::stamp::Stamp;
+
+    #[test]
+    fn packets_that_did_not_come_are_lost() {
+        let (world, mut peers) = two_peers();
+        hears(&world, &mut peers, 0, 1, &[0, 1, 2, 4]);
+        hears(&world, &mut peers, 1, 0, &[0, 1, 2, 3, 3, 4]);
+
+        let report = report(&world, peers);
+
+        let audio = &report.audio;
+        assert_eq!((audio.streams_expected, audio.streams_received), (2, 2));
+        assert_eq!((audio.sent, audio.expected, audio.received), (10, 10, 9));
+        assert_eq!(
+            (audio.lost, audio.lost_percent, audio.duplicated),
+            (1, 10.0, 1)
+        );
+    }
+
+    #[test]
+    fn a_stream_that_did_not_come_is_named() {
+        let (world, mut peers) = two_peers();
+        hears(&world, &mut peers, 0, 1, &[0]);
+
+        let report = report(&world, peers);
+
+        let expected = "peer 1 in room received no audio of peer 0".to_owned();
+        assert!(report.problems.contains(&expected), "{:?}", report.problems);
+        assert_eq!(report.problems.len(), 3, "the other two are about video");
+        assert!(report.to_string().contains(&expected));
+    }
+
+    #[test]
+    fn a_lie_is_named_with_the_peer_that_heard_it() {
+        let (world, mut peers) = two_peers();
+        hears(&world, &mut peers, 0, 0, &[0]);
+
+        let report = report(&world, peers);
+
+        let expected = "peer 0 in room received its own media (1 packets)".to_owned();
+        assert!(report.problems.contains(&expected), "{:?}", report.problems);
+    }
+
+    #[test]
+    fn the_report_is_json() {
+        let (world, peers) = two_peers();
+        let json = serde_json::to_value(report(&world, peers)).unwrap();
+
+        assert_eq!(json["participants"], 2);
+        assert!(json["video"]["latency_ms"]["p99"].is_number());
+        assert!(json["problems"].is_array());
+    }
+
+    /// Each has sent five packets of audio.
+    fn two_peers() -> (std::sync::Arc<World>, Vec<Measured>) {
+        let world = World::new();
+        let measured = |number: u32| {
+            let sent = world.add_peer();
+            world.name(&format!("p-{number}"), sent.sender);
+            for _ in 0..5 {
+                sent.next(Kind::Audio);
+            }
+            Measured {
+                room: RoomName::parse("room").unwrap(),
+                name: format!("peer {number}"),
+                sender: sent.sender,
+                asked_us: 0,
+                join_took_us: 1000,
+                is_connected: true,
+                reception: Reception::new(sent.sender),
+            }
+        };
+        let peers = vec![measured(0), measured(1)];
+        (world, peers)
+    }
+
+    fn hears(world: &World, peers: &mut [Measured], me: usize, other: u32, numbers: &[u32]) {
+        let reception = &mut peers[me].reception;
+        let slot = Slot {
+            mid: "2".into(),
+            participant: Some(format!("p-{other}")),
+            source: None,
+            layer: None,
+            reason: None,
+        };
+        let now_us = world.clock.now_us();
+        reception.handle_slots(now_us, &[slot]);
+        for (rtp_seq, seq) in (0..).zip(numbers) {
+            let sender = SenderId(other);
+            let mut payload = Vec::new();
+            Stamp {
+                sender,
+                kind: Kind::Audio,
+                seq: *seq,
+                sent_us: 0,
+            }
+            .write(0, &mut payload);
+            let payload = &Bytes::from(payload);
+            let packet = Received {
+                mid: "2",
+                kind: Kind::Audio,
+                rtp_seq,
+                payload,
+            };
+            reception.handle_packet(now_us, packet);
+        }
+    }
+
+    fn report(world: &World, peers: Vec<Measured>) -> Report {
+        let options = Options::parse_from(["loadtest", "--participants", "2"]);
+        let mut report = Report::new(&options);
+        report.add_media(world, peers);
+        report
+    }
+}

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::observed::Observed;
 use crate::options::Options;
-use crate::peer::{Peer, PeerOptions, Voice};
+use crate::peer::{Peer, PeerOptions, SILENCE};
 use crate::report::{Measured, Report};
 use crate::stomp::Stomp;
 use crate::world::World;
@@ -29,9 +29,12 @@ const DRAIN: Duration = Duration::from_millis(700);
 pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report> {
     Stomp::connect(&options.url).await.with_context(|| {
         format!(
-            "can't connect to {}. Is the server running? Start it with `cargo run --release`, \
+            "can't connect to {}. Start the server with `cargo run --release`, \
              or name another one with --url",
-            options.url
+            options
+                .url
+                .authority()
+                .map_or("", |authority| authority.as_str())
         )
     })?;
     let world = World::new();
@@ -138,10 +141,11 @@ async fn join_all(
 }
 
 fn peer_options(options: &Options, number: u32, room: &RoomName) -> PeerOptions {
-    // One more than anybody can hear at once, so that everybody has someone in each slot.
-    let voice = match number as usize <= Options::AUDIO_SLOTS {
-        true => Voice::Speaking,
-        false => Voice::Silent,
+    // One more than anybody can hear at once speaks, so that everybody has someone in each slot. All differ, so
+    // that it is clear who is loudest.
+    let level = match u8::try_from(number) {
+        Ok(number) if usize::from(number) <= Options::AUDIO_SLOTS => 20 + 10 * number,
+        _ => SILENCE,
     };
     PeerOptions {
         url: options.url.clone(),
@@ -150,7 +154,7 @@ fn peer_options(options: &Options, number: u32, room: &RoomName) -> PeerOptions 
         audio_slots: Options::AUDIO_SLOTS,
         video_slots: options.video_slots(),
         ice: options.ice,
-        voice,
+        level,
         video_kbps: options.video_kbps,
         history: 0,
     }

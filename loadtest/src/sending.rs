@@ -18,14 +18,8 @@ use crate::stamp::{Kind, Stamp};
 use crate::vp8;
 use crate::world::{Sent, World};
 
-/// How loud a peer speaks; receivers get the loudest when there are more than slots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Voice {
-    /// Clearly.
-    Speaking,
-    /// Its microphone is open, but it says nothing.
-    Silent,
-}
+/// The level of a microphone that hears nothing, in −dBov (RFC 6464).
+pub const SILENCE: u8 = 127;
 
 const AUDIO_PERIOD: Duration = Duration::from_millis(20);
 /// What Opus makes of 20 ms at about 32 kbit/s, less the stamp.
@@ -38,7 +32,7 @@ const KEY_FRAME_FACTOR: usize = 4;
 /// Sends audio and video as soon as the connection is up, until the tasks are dropped.
 pub(crate) fn start(
     media: &Media,
-    voice: Voice,
+    level: u8,
     video_kbps: u32,
     sent: &Arc<Sent>,
     world: &Arc<World>,
@@ -55,7 +49,7 @@ pub(crate) fn start(
     let mut tasks = JoinSet::new();
     tasks.spawn(speak(
         media.audio.clone(),
-        voice,
+        level,
         speaker,
         media.state.clone(),
     ));
@@ -94,7 +88,7 @@ impl Stamper {
 
 async fn speak(
     local: LocalTrack,
-    voice: Voice,
+    level: u8,
     stamper: Stamper,
     state: watch::Receiver<RTCPeerConnectionState>,
 ) {
@@ -102,10 +96,7 @@ async fn speak(
         return;
     }
     stamper.sent.begin(stamper.world.clock.now_us());
-    let (level, voice) = match voice {
-        Voice::Speaking => (30, true),
-        Voice::Silent => (127, false),
-    };
+    let voice = level < SILENCE;
     let level = [HeaderExtension::AudioLevel(AudioLevelExtension {
         level,
         voice,

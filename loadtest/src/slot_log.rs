@@ -17,6 +17,17 @@ pub struct SlotLog {
     runs: Vec<Run>,
 }
 
+/// How a packet follows the one before it in its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The same sender's.
+    Continues,
+    /// The same sender's, after a pause.
+    Resumes,
+    /// Another sender's, or the first.
+    Switches,
+}
+
 /// Packets of one sender, without another one's between them.
 #[derive(Clone, Copy, Debug)]
 struct Run {
@@ -39,17 +50,18 @@ impl SlotLog {
         }
     }
 
-    /// A packet came. Whether the slot was switched: it is the first one, or the last one was another sender's.
-    pub fn packet(&mut self, now_us: u64, sender: SenderId) -> bool {
-        if let Some(run) = self.runs.last_mut()
-            && run.sender == sender
-            && now_us.saturating_sub(run.last_us) <= LONGEST_PAUSE_US
-        {
-            run.last_us = now_us;
-            run.packets += 1;
-            return false;
-        }
-        let switched = self.runs.last().is_none_or(|run| run.sender != sender);
+    /// A packet came.
+    pub fn packet(&mut self, now_us: u64, sender: SenderId) -> Flow {
+        let flow = match self.runs.last_mut() {
+            Some(run) if run.sender != sender => Flow::Switches,
+            Some(run) if now_us.saturating_sub(run.last_us) > LONGEST_PAUSE_US => Flow::Resumes,
+            Some(run) => {
+                run.last_us = now_us;
+                run.packets += 1;
+                return Flow::Continues;
+            }
+            None => Flow::Switches,
+        };
         if self.runs.len() < MAX_ENTRIES {
             self.runs.push(Run {
                 sender,
@@ -58,7 +70,7 @@ impl SlotLog {
                 packets: 1,
             });
         }
-        switched
+        flow
     }
 
     /// Packets of runs that were not announced for their whole length, give or take [`TOLERANCE_US`]. Which sender a
@@ -163,13 +175,12 @@ mod tests {
     }
 
     #[test]
-    fn only_another_sender_is_a_switch() {
+    fn pauses_and_switches_are_told_apart() {
         let mut log = SlotLog::default();
 
-        assert!(log.packet(0, A));
-        assert!(!log.packet(20_000, A));
-        assert!(!log.packet(5 * SECOND, A));
-        assert!(log.packet(5 * SECOND, B));
-        assert!(log.packet(5 * SECOND, A));
+        assert_eq!(log.packet(0, A), Flow::Switches);
+        assert_eq!(log.packet(20_000, A), Flow::Continues);
+        assert_eq!(log.packet(5 * SECOND, A), Flow::Resumes);
+        assert_eq!(log.packet(5 * SECOND, B), Flow::Switches);
     }
 }

@@ -36,7 +36,11 @@ impl Stomp {
         let authority = url.authority().context("the URL has no host")?;
         let uri: Uri = format!("ws://{authority}/ws").parse()?;
         let request = ClientRequestBuilder::new(uri).with_sub_protocol(Version::V1_2.subprotocol());
-        let (socket, _) = timeout(PATIENCE, connect_async(request)).await??;
+        let (socket, _) = timeout(PATIENCE, connect_async(request))
+            .await
+            .context("the server does not answer")?
+            // Without its source, whose text it repeats.
+            .map_err(|error| anyhow!("{error}"))?;
         let decoder = Decoder::new(Limits::default());
         let mut stomp = Stomp {
             socket,
