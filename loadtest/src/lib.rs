@@ -30,5 +30,6 @@ pub mod session;
 pub mod slot_log;
 pub mod stamp;
 pub mod stomp;
+mod table;
 pub mod vp8;
 pub mod world;

@@ -33,6 +33,8 @@ pub struct Stream {
     pub arrivals: Arrivals,
     /// When the first of them did (video: the first of a key frame), in microseconds of the run's clock.
     pub first_us: Option<u64>,
+    /// When the last of them did, in microseconds of the run's clock.
+    pub last_us: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -114,6 +116,7 @@ impl Reception {
         if stream.arrivals.record(stamp.seq, flow) == Arrival::Duplicate {
             return Outcome::default();
         }
+        stream.last_us = stream.last_us.max(now_us);
         let follows = slot.last_rtp_seq.replace(rtp_seq) == Some(rtp_seq.wrapping_sub(1));
         if flow == Flow::Switches {
             // Only when nothing was lost in between is it certain that no key frame was sent.

@@ -1,7 +1,6 @@
 //! What a run found.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use madang_wire::RoomName;
 use serde::Serialize;
@@ -75,6 +74,9 @@ pub struct Times {
     pub max: f64,
 }
 
+/// A stream of which nothing came for so long before the end has broken off.
+const LONGEST_SILENCE_US: u64 = 1_500_000;
+
 /// Counts of chat messages.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct ChatCounts {
@@ -125,8 +127,8 @@ impl Report {
         }
     }
 
-    /// Sums up what the peers measured, after everybody stopped sending.
-    pub fn add_media(&mut self, world: &World, peers: Vec<Measured>) {
+    /// Sums up what the peers measured. At `stopped_us` of the run's clock they began to stop sending.
+    pub fn add_media(&mut self, world: &World, stopped_us: u64, peers: Vec<Measured>) {
         self.join_ms = Times::of(peers.iter().map(|peer| peer.join_took_us));
         self.first_video_ms = Times::of(first_video_us(world, &peers));
         let mut rooms: BTreeMap<&RoomName, Vec<&Measured>> = BTreeMap::new();
@@ -134,6 +136,7 @@ impl Report {
             rooms.entry(&peer.room).or_default().push(peer);
             self.add_lies(world, peer);
         }
+        let longest_silence = stopped_us.saturating_sub(LONGEST_SILENCE_US);
         for kind in Kind::ALL {
             let slots = match kind {
                 Kind::Audio => self.audio_slots,
@@ -149,6 +152,10 @@ impl Report {
                 for receiver in members {
                     let missing = media.add_receiver(world, kind, slots, receiver, members);
                     self.problems.extend(missing);
+                    if members.len() <= slots + 1 {
+                        self.problems
+                            .extend(broken_off(kind, receiver, members, longest_silence));
+                    }
                 }
             }
             media.finish(&latency);
@@ -227,6 +234,27 @@ impl Media {
     }
 }
 
+/// Sentences about streams that came, but of which nothing came after `since_us`.
+fn broken_off(
+    kind: Kind,
+    receiver: &Measured,
+    members: &[&Measured],
+    since_us: u64,
+) -> Vec<String> {
+    let has_stopped = |sender: &&&Measured| {
+        let stream = receiver.reception.stream(sender.sender, kind);
+        stream.is_some_and(|stream| stream.first_us.is_some() && stream.last_us < since_us)
+    };
+    let Measured { name, room, .. } = receiver;
+    let sentence = |sender: &&Measured| {
+        format!(
+            "{name} in {room} received no more {kind} of {}",
+            sender.name
+        )
+    };
+    members.iter().filter(has_stopped).map(sentence).collect()
+}
+
 fn sent(world: &World, sender: SenderId, kind: Kind) -> u64 {
     world
         .sent(sender)
@@ -263,85 +291,6 @@ impl From<&Histogram> for Times {
             p99: ms(histogram.percentile_us(99.0)),
             max: ms(histogram.max_us()),
         }
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report {
-            rooms,
-            participants,
-            seconds,
-            chat,
-            ..
-        } = self;
-        writeln!(
-            f,
-            "{rooms} rooms × {participants} participants, {seconds} s"
-        )?;
-        writeln!(f)?;
-        writeln!(
-            f,
-            "{:6} {:>13} {:>9} {:>9} {:>9} {:>7} {:>5} {:>7}   latency ms p50/p99/max",
-            "", "streams", "sent", "expected", "received", "lost %", "dup", "reorder"
-        )?;
-        for (name, media) in [("audio", &self.audio), ("video", &self.video)] {
-            writeln!(
-                f,
-                "{name:6} {:>13} {:>9} {:>9} {:>9} {:>7.3} {:>5} {:>7}   {}",
-                format!("{}/{}", media.streams_received, media.streams_expected),
-                media.sent,
-                media.expected,
-                media.received,
-                media.lost_percent,
-                media.duplicated,
-                media.reordered,
-                media.latency_ms,
-            )?;
-        }
-        writeln!(f)?;
-        writeln!(f, "join, ms p50/p99/max             {}", self.join_ms)?;
-        writeln!(
-            f,
-            "first video, ms p50/p99/max      {}",
-            self.first_video_ms
-        )?;
-        let ChatCounts {
-            sent,
-            acknowledged,
-            expected,
-            received,
-        } = chat;
-        writeln!(
-            f,
-            "chat: {sent} sent, {acknowledged} acknowledged, {received} of {expected} seen"
-        )?;
-        match self.problems.len() {
-            0 => writeln!(f, "everything arrived"),
-            count => self.write_problems(count, f),
-        }
-    }
-}
-
-/// More are only counted.
-const MAX_PROBLEMS_SHOWN: usize = 20;
-
-impl Report {
-    fn write_problems(&self, count: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f)?;
-        for problem in self.problems.iter().take(MAX_PROBLEMS_SHOWN) {
-            writeln!(f, "problem: {problem}")?;
-        }
-        if count > MAX_PROBLEMS_SHOWN {
-            writeln!(f, "and {} more problems", count - MAX_PROBLEMS_SHOWN)?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Times {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1}/{:.1}/{:.1}", self.p50, self.p99, self.max)
     }
 }
 
@@ -383,6 +332,20 @@ mod tests {
         assert!(report.problems.contains(&expected), "{:?}", report.problems);
         assert_eq!(report.problems.len(), 3, "the other two are about video");
         assert!(report.to_string().contains(&expected));
+    }
+
+    #[test]
+    fn a_stream_that_broke_off_is_named() {
+        let (world, mut peers) = two_peers();
+        hears(&world, &mut peers, 0, 1, &[0]);
+        let now_us = world.clock.now_us();
+
+        let options = Options::parse_from(["loadtest", "--participants", "2"]);
+        let mut report = Report::new(&options);
+        report.add_media(&world, now_us + 10 * LONGEST_SILENCE_US, peers);
+
+        let expected = "peer 0 in room received no more audio of peer 1".to_owned();
+        assert!(report.problems.contains(&expected), "{:?}", report.problems);
     }
 
     #[test]
@@ -464,7 +427,7 @@ mod tests {
     fn report(world: &World, peers: Vec<Measured>) -> Report {
         let options = Options::parse_from(["loadtest", "--participants", "2"]);
         let mut report = Report::new(&options);
-        report.add_media(world, peers);
+        report.add_media(world, world.clock.now_us(), peers);
         report
     }
 }

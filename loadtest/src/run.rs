@@ -43,11 +43,16 @@ pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report> {
     progress("everyone writes a chat line");
     chat(&members, &mut report).await;
     measure(options, &members, &progress).await;
+    let stopped_us = world.clock.now_us();
     for member in &mut members {
         member.peer.stop_sending().await;
     }
     sleep(DRAIN).await;
-    report.add_media(&world, members.iter().map(Member::measured).collect());
+    report.add_media(
+        &world,
+        stopped_us,
+        members.iter().map(Member::measured).collect(),
+    );
     progress("leaving");
     let leaving = stream::iter(members)
         .map(Member::leave)

@@ -9,10 +9,12 @@ use madang_wire::{Command, Decoded, Decoder, Frame, HeartBeat, Limits, Version, 
 use tokio::net::TcpStream;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message, Utf8Bytes, http::Uri};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 /// How long the server may take to answer.
 pub const PATIENCE: Duration = Duration::from_secs(15);
+/// As browsers do: a small frame must not wait for the acknowledgement of the one before.
+const DISABLE_NAGLE: bool = true;
 const HEART_BEAT: HeartBeat = HeartBeat {
     can_send_ms: 10_000,
     wants_ms: 10_000,
@@ -36,11 +38,14 @@ impl Stomp {
         let authority = url.authority().context("the URL has no host")?;
         let uri: Uri = format!("ws://{authority}/ws").parse()?;
         let request = ClientRequestBuilder::new(uri).with_sub_protocol(Version::V1_2.subprotocol());
-        let (socket, _) = timeout(PATIENCE, connect_async(request))
-            .await
-            .context("the server does not answer")?
-            // Without its source, whose text it repeats.
-            .map_err(|error| anyhow!("{error}"))?;
+        let (socket, _) = timeout(
+            PATIENCE,
+            connect_async_with_config(request, None, DISABLE_NAGLE),
+        )
+        .await
+        .context("the server does not answer")?
+        // Without its source, whose text it repeats.
+        .map_err(|error| anyhow!("{error}"))?;
         let decoder = Decoder::new(Limits::default());
         let mut stomp = Stomp {
             socket,
@@ -112,7 +117,7 @@ impl Stomp {
                     Some(Ok(Message::Binary(bytes))) => self.decoder.push(&bytes)?,
                     Some(Ok(Message::Close(_))) | None => return Ok(None),
                     Some(Ok(_)) => {}
-                    Some(Err(error)) => return Err(anyhow!(error)),
+                    Some(Err(error)) => return Err(anyhow!("{error}")),
                 },
                 () = tick(self.heart_beats.as_mut()) => self.write(Bytes::from_static(b"\n")).await?,
             }
