@@ -10,13 +10,16 @@ const golden = import.meta.glob<string>("../../control/wire/golden/*.frame", {
 });
 const room = "주간회의-1";
 
+/** A test's own, because a client whose connection was cut keeps trying. */
+let url: string;
 let signalling: Signalling;
 let socket: ServerEnd;
 
 beforeEach(async () => {
   vi.stubGlobal("WebSocket", ServerEnd);
-  signalling = new Signalling("ws://madang.test/ws");
-  socket = await ServerEnd.opened();
+  url = `ws://madang.test/${Math.random()}`;
+  signalling = new Signalling(url);
+  socket = await ServerEnd.opened(url);
   socket.say(frame("connected"));
   await vi.waitFor(() => expect(signalling.isOpen).toBe(true));
 });
@@ -105,6 +108,18 @@ test("what is under way when the connection goes is unanswered", async () => {
   await expect(asked).rejects.toBeInstanceOf(Unanswered);
 });
 
+test("a subscription of a lost connection is not taken for one of the next", async () => {
+  const unsubscribe = signalling.subscribe(`/topic/rooms/${room}/chat`, () => {});
+  socket.close();
+  const next = await ServerEnd.opened(url);
+  next.say(frame("connected"));
+  await vi.waitFor(() => expect(signalling.isOpen).toBe(true));
+
+  unsubscribe();
+
+  expect(next.heard.map((text) => parse(text).command)).toEqual(["CONNECT", "SUBSCRIBE"]);
+});
+
 test("slots come unasked", () => {
   const heard: Signal[] = [];
   signalling.onSignal((signal) => heard.push(signal));
@@ -170,7 +185,7 @@ function parse(text: string | undefined): ParsedFrame {
 
 /** Stands where the network would: what the client sends is heard, what a test says arrives at the client. */
 class ServerEnd {
-  static #latest: ServerEnd | undefined;
+  static readonly #waiting = new Map<string, ServerEnd>();
   readonly heard: string[] = [];
   binaryType = "blob";
   readyState = 0;
@@ -179,12 +194,12 @@ class ServerEnd {
   onclose: (event: object) => void = () => {};
 
   constructor(readonly url: string) {
-    ServerEnd.#latest = this;
+    ServerEnd.#waiting.set(url, this);
   }
 
-  static async opened(): Promise<ServerEnd> {
-    const socket = await vi.waitUntil(() => ServerEnd.#latest);
-    ServerEnd.#latest = undefined;
+  static async opened(url: string): Promise<ServerEnd> {
+    const socket = await vi.waitUntil(() => ServerEnd.#waiting.get(url));
+    ServerEnd.#waiting.delete(url);
     socket.readyState = 1;
     socket.onopen();
     return socket;

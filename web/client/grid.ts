@@ -1,18 +1,14 @@
 /** The shape of most cameras. */
 const TILE_RATIO = 16 / 9;
 
-/** How many columns make `count` tiles largest in an area of this size, in any unit. */
-export function bestColumns(count: number, width: number, height: number): number {
-  let best = 1;
-  let bestTileWidth = 0;
+/** The largest width at which `count` tiles fit into an area; all lengths in pixels. */
+export function tileWidth(count: number, width: number, height: number, gap: number): number {
+  let largest = 0;
   for (let columns = 1; columns <= count; columns++) {
     const rows = Math.ceil(count / columns);
-    const tileWidth = Math.min(width / columns, (height / rows) * TILE_RATIO);
-    // Equal: side by side, where a face that is cut loses least.
-    if (tileWidth >= bestTileWidth) {
-      best = columns;
-      bestTileWidth = tileWidth;
-    }
+    const fittingWidth = (width - gap * (columns - 1)) / columns;
+    const fittingHeight = (height - gap * (rows - 1)) / rows;
+    largest = Math.max(largest, Math.min(fittingWidth, fittingHeight * TILE_RATIO));
   }
-  return best;
+  return Math.floor(largest);
 }

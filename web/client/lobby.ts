@@ -165,7 +165,7 @@ export class Lobby {
     const { microphone, camera, problem } = media.state;
     this.#preview.show({
       name: this.#name.value.trim() || texts.you,
-      stream: media.stream,
+      stream: media.preview,
       muted: media.muted,
       cameraOff: media.cameraOff,
       speaking: false,

@@ -20,8 +20,7 @@ const CAMERA: MediaTrackConstraints = {
 
 /** One's own microphone and camera, whichever of them can be had. */
 export class LocalMedia {
-  /** For the preview; it holds the tracks below and never changes. */
-  readonly stream = new MediaStream();
+  readonly #stream = new MediaStream();
   #problem: MediaProblem | undefined;
   #muted = false;
   #cameraOff = false;
@@ -29,10 +28,15 @@ export class LocalMedia {
 
   get state(): LocalMediaState {
     return {
-      microphone: this.stream.getAudioTracks()[0],
-      camera: this.stream.getVideoTracks()[0],
+      microphone: this.#stream.getAudioTracks()[0],
+      camera: this.#stream.getVideoTracks()[0],
       problem: this.#problem,
     };
+  }
+
+  /** To show oneself. A video element that is given a stream without a picture keeps its page from finishing to load. */
+  get preview(): MediaStream | undefined {
+    return this.state.camera && this.#stream;
   }
 
   get muted(): boolean {
@@ -41,7 +45,7 @@ export class LocalMedia {
 
   set muted(muted: boolean) {
     this.#muted = muted;
-    for (const track of this.stream.getAudioTracks()) track.enabled = !muted;
+    for (const track of this.#stream.getAudioTracks()) track.enabled = !muted;
   }
 
   get cameraOff(): boolean {
@@ -50,7 +54,7 @@ export class LocalMedia {
 
   set cameraOff(off: boolean) {
     this.#cameraOff = off;
-    for (const track of this.stream.getVideoTracks()) track.enabled = !off;
+    for (const track of this.#stream.getVideoTracks()) track.enabled = !off;
   }
 
   /** Asks for what is missing. Never fails: what can't be had is left out, and `state.problem` says why. */
@@ -103,10 +107,10 @@ export class LocalMedia {
     track.enabled = track.kind === "audio" ? !this.#muted : !this.#cameraOff;
     track.contentHint = track.kind === "audio" ? "speech" : "motion";
     track.addEventListener("ended", () => {
-      this.stream.removeTrack(track);
+      this.#stream.removeTrack(track);
       for (const listener of [...this.#lossListeners]) listener();
     });
-    this.stream.addTrack(track);
+    this.#stream.addTrack(track);
   }
 }
 

@@ -90,6 +90,8 @@ const inspection = Object.freeze({
   get peerConnection(): RTCPeerConnection | undefined {
     return session?.peerConnection;
   },
+  /** Starts ICE over, as after a change of network. */
+  restartIce: () => session?.restartIce(),
 });
 Object.defineProperty(window, "madang", { value: inspection });
 

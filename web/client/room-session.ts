@@ -107,6 +107,12 @@ export class RoomSession {
     return Promise.resolve();
   }
 
+  /** Looks for a way to the server anew, by an offer with other ICE credentials. */
+  restartIce(): void {
+    this.#call?.restartIce();
+    this.#negotiate();
+  }
+
   /** Goes. Nothing is called back after this. */
   leave(): void {
     if (this.#isOver) return;
@@ -236,8 +242,7 @@ export class RoomSession {
       this.#join().catch((error: unknown) => this.#failed(error));
       return;
     }
-    this.#call?.restartIce();
-    this.#negotiate();
+    this.restartIce();
     this.#watchMedia();
   }
 

@@ -1,11 +1,14 @@
 import { ChatView } from "./chat-view.ts";
 import { element, icon, type IconName } from "./dom.ts";
-import { bestColumns } from "./grid.ts";
+import { tileWidth } from "./grid.ts";
 import type { LocalMedia } from "./local-media.ts";
 import type { Participant } from "./messages.ts";
 import type { RoomSession } from "./room-session.ts";
 import { texts } from "./texts.ts";
 import { Tile } from "./tile.ts";
+
+/** Between tiles, in pixels; `.grid` in style.css has the same. */
+const GAP = 12;
 
 /** The page of a room: tiles, controls, chat. `update` brings it up to the session's state. */
 export class RoomView {
@@ -134,7 +137,7 @@ export class RoomView {
     const name = roster.self?.name;
     this.#own.show({
       name: name === undefined ? texts.you : texts.youNamed(name),
-      stream: media.stream,
+      stream: media.preview,
       muted: media.muted,
       cameraOff: media.cameraOff,
       speaking: roster.self !== undefined && roster.isSpeaking(roster.self.id),
@@ -198,9 +201,8 @@ export class RoomView {
 
   #layOut(): void {
     const { clientWidth, clientHeight } = this.#grid;
-    const columns = bestColumns(this.#tiles.size + 1, clientWidth, clientHeight);
-    this.#grid.style.setProperty("--columns", String(columns));
-    this.#grid.style.setProperty("--rows", String(Math.ceil((this.#tiles.size + 1) / columns)));
+    const width = tileWidth(this.#tiles.size + 1, clientWidth, clientHeight, GAP);
+    this.#grid.style.setProperty("--tile-width", `${width}px`);
   }
 }
 

@@ -34,6 +34,8 @@ export class Signalling {
   readonly #closeListeners = new Set<() => void>();
   readonly #signalListeners = new Set<(signal: Signal) => void>();
   #lastCorrelation = 0;
+  /** Counts connections, to tell them apart. */
+  #connection = 0;
 
   constructor(url: string) {
     this.#client = new Client({
@@ -81,8 +83,10 @@ export class Signalling {
       (message) => listener(JSON.parse(message.body) as T),
       headers,
     );
+    // Its number means another subscription on the next connection.
+    const connection = this.#connection;
     return () => {
-      if (this.isOpen) subscription.unsubscribe();
+      if (this.isOpen && this.#connection === connection) subscription.unsubscribe();
     };
   }
 
@@ -139,6 +143,7 @@ export class Signalling {
   }
 
   #opened(): void {
+    this.#connection += 1;
     this.#client.subscribe("/user/queue/signal", (message) => this.#signalled(message));
     for (const listener of [...this.#openListeners]) listener();
   }

@@ -71,7 +71,7 @@ describe("a running call", () => {
       const noise = randomBytes(1 + (sent % 1_400));
       // First bytes that look like STUN, DTLS, TURN channels and RTP (RFC 7983 §7), with nothing sensible behind.
       noise[0] = [0, 20, 22, 64, 128, 144][sent % 6];
-      for (const port of server.mediaPorts) socket.send(noise, port, "127.0.0.1");
+      for (const port of server.datagramPorts()) socket.send(noise, port, "127.0.0.1");
       if (sent % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     await assertMediaFlows(dul, { from: 1, seconds: 2 });

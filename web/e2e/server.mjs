@@ -1,4 +1,5 @@
 /** The real binary, started for a test and stopped after it. */
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -11,39 +12,56 @@ const BINARY = process.env.MADANG_BIN ?? fileURLToPath(new URL("../../target/deb
 const START_MS = 20_000;
 
 /** Starts a server on free ports of the loopback interface, with a data folder of its own. */
-export async function startServer(environment = {}) {
+export async function startServer() {
   if (!existsSync(BINARY)) {
     throw new Error(`${BINARY} is missing: run \`cargo build\` first, or name a binary in MADANG_BIN`);
   }
   const dataDir = await mkdtemp(join(tmpdir(), "madang-e2e-"));
-  const child = spawn(BINARY, [], {
-    env: {
-      ...process.env,
-      MADANG_HTTP__LISTEN: `127.0.0.1:${await freePort()}`,
+  const listen = `127.0.0.1:${await freePort()}`;
+  const start = () => {
+    return run({
+      MADANG_HTTP__LISTEN: listen,
       MADANG_MEDIA__UDP_PORT: "0",
       MADANG_TURN__LISTEN: "127.0.0.1:0",
       MADANG_DATA_DIR: dataDir,
-      ...environment,
+    });
+  };
+  let server = await start();
+  return {
+    url: `http://${listen}`,
+    /** Where datagrams are taken: media and TURN. */
+    datagramPorts: () => [...server.output().matchAll(/:(\d+)\/udp/g)].map(([, port]) => Number(port)),
+    /** Ends it and starts it again at the same address, with the same data. */
+    async restart() {
+      await server.stop();
+      server = await start();
     },
+    async stop() {
+      await server.stop();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Runs the binary until it says where its page is. */
+async function run(settings) {
+  const child = spawn(BINARY, [], {
+    env: { ...process.env, ...settings },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const output = collect(child);
   // A test that fails must leave no server behind.
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
-
-  const url = await output.match(/^(http:\/\/\S+)$/m, START_MS);
+  await output.match(/^(http:\/\/\S+)$/m, START_MS);
   return {
-    url: url.replace(/\/$/, ""),
-    mediaPorts: [...output.text().matchAll(/:(\d+)\/udp/g)].map(([, port]) => Number(port)),
-    log: output.text,
+    output: output.text,
     async stop() {
-      const ended = new Promise((resolve) => child.once("exit", (code, signal) => resolve(code ?? signal)));
-      if (child.exitCode === null) child.kill("SIGTERM");
-      const how = child.exitCode ?? (await ended);
+      const ended = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGTERM");
+      const code = await ended;
       process.off("exit", kill);
-      await rm(dataDir, { recursive: true, force: true });
-      return how;
+      assert.equal(code, 0, `the server did not end well:\n${output.text()}`);
     },
   };
 }
