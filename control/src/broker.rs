@@ -1,0 +1,399 @@
+//! Who gets what is published.
+//!
+//! The broker is a table behind a lock: destination → subscribers. Publishing takes a read lock, encodes nothing, and
+//! puts one shared message into the outbox of each subscriber; it never waits for any of them.
+//!
+//! Messages of one publisher reach every subscriber in the order in which they were published. A message to a topic
+//! or queue that nobody subscribed to is forgotten.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bytes::Bytes;
+use madang_wire::{Broadcast, Encoded, Headers, Pattern, Version, header};
+
+use crate::stomp::{Outbox, Parcel};
+
+/// One STOMP session, unique for the lifetime of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SessionId(pub(crate) u64);
+
+/// One subscription, unique within its session: an id that the client uses again gets another number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SubscriptionId(pub(crate) u64);
+
+/// What is published, shared by all who get it.
+#[derive(Debug)]
+pub(crate) struct Message {
+    /// Where it was published.
+    pub(crate) destination: String,
+    /// Its `message-id`.
+    pub(crate) id: String,
+    /// Its place among a room's chat messages, when it is one.
+    pub(crate) seq: Option<u64>,
+    /// The body, as in the frame.
+    pub(crate) body: Bytes,
+    encoded: Broadcast,
+}
+
+impl Message {
+    /// A message with an id of its own. Headers that the server sets are set over those given here.
+    pub(crate) fn new(destination: &str, headers: Headers, body: Bytes) -> Message {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Message::with_id(
+            format!("m-{}", NEXT.fetch_add(1, Relaxed)),
+            destination,
+            headers,
+            body,
+        )
+    }
+
+    /// A message with an id that somebody else gave it.
+    pub(crate) fn with_id(
+        id: String,
+        destination: &str,
+        mut headers: Headers,
+        body: Bytes,
+    ) -> Message {
+        headers.set(header::DESTINATION, destination);
+        headers.set(header::MESSAGE_ID, id.as_str());
+        let seq = headers.get(header::SEQ).and_then(|seq| seq.parse().ok());
+        let encoded = Broadcast::new(&headers, body.clone());
+        Message {
+            destination: destination.to_owned(),
+            id,
+            seq,
+            body,
+            encoded,
+        }
+    }
+
+    /// A message whose body is JSON.
+    pub(crate) fn json(destination: &str, body: Bytes) -> Message {
+        let headers = [(header::CONTENT_TYPE, "application/json")]
+            .into_iter()
+            .collect();
+        Message::new(destination, headers, body)
+    }
+
+    /// The MESSAGE frame for one subscriber.
+    pub(crate) fn for_subscriber(&self, own: &[(&str, &str)], version: Version) -> Encoded {
+        self.encoded.for_subscriber(own, version)
+    }
+}
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Message) -> bool {
+        (&self.id, &self.destination, &self.body) == (&other.id, &other.destination, &other.body)
+    }
+}
+
+/// The table of subscriptions. Clones are the same table.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Broker(Arc<RwLock<Table>>);
+
+/// Bounded by the number of sessions and of subscriptions that each may have (`Limits`).
+#[derive(Debug, Default)]
+struct Table {
+    sessions: HashMap<SessionId, Attached>,
+    /// Subscribers of exactly this destination.
+    literal: HashMap<String, Subscribers>,
+    /// Subscribers of a pattern with stars.
+    patterns: HashMap<String, (Pattern, Subscribers)>,
+    /// Sessions of a user.
+    users: HashMap<String, Vec<SessionId>>,
+    /// Whose turn it is at a queue. One number for all queues: names of queues are the clients' and have no bound.
+    turn: AtomicUsize,
+}
+
+type Subscribers = BTreeMap<(SessionId, SubscriptionId), Outbox>;
+
+#[derive(Debug)]
+struct Attached {
+    user: String,
+    outbox: Outbox,
+    subscriptions: HashMap<SubscriptionId, Pattern>,
+}
+
+impl Broker {
+    /// Makes a session known, under the name of its user.
+    pub(crate) fn attach(&self, session: SessionId, user: &str, outbox: &Outbox) {
+        let mut table = self.write();
+        table
+            .users
+            .entry(user.to_owned())
+            .or_default()
+            .push(session);
+        let (user, outbox) = (user.to_owned(), outbox.clone());
+        table.sessions.insert(
+            session,
+            Attached {
+                user,
+                outbox,
+                subscriptions: HashMap::new(),
+            },
+        );
+    }
+
+    /// Forgets a session and its subscriptions; says how many there were.
+    pub(crate) fn detach(&self, session: SessionId) -> usize {
+        let mut table = self.write();
+        let Some(attached) = table.sessions.remove(&session) else {
+            return 0;
+        };
+        if let Some(sessions) = table.users.get_mut(&attached.user) {
+            sessions.retain(|id| *id != session);
+            if sessions.is_empty() {
+                table.users.remove(&attached.user);
+            }
+        }
+        for (subscription, pattern) in &attached.subscriptions {
+            table.remove(pattern, (session, *subscription));
+        }
+        attached.subscriptions.len()
+    }
+
+    /// Adds a subscription of an attached session.
+    pub(crate) fn subscribe(&self, session: SessionId, id: SubscriptionId, pattern: Pattern) {
+        self.write().add(session, id, pattern);
+    }
+
+    /// Takes it away again.
+    pub(crate) fn unsubscribe(&self, session: SessionId, id: SubscriptionId) {
+        let mut table = self.write();
+        let Some(attached) = table.sessions.get_mut(&session) else {
+            return;
+        };
+        let Some(pattern) = attached.subscriptions.remove(&id) else {
+            return;
+        };
+        table.remove(&pattern, (session, id));
+    }
+
+    /// Gives a message to every subscriber of its destination.
+    pub(crate) fn publish(&self, message: &Arc<Message>) {
+        self.publish_to(message, |_| true);
+    }
+
+    /// Gives a message to the subscribers of its destination that belong to certain sessions.
+    pub(crate) fn publish_to(&self, message: &Arc<Message>, may_see: impl Fn(SessionId) -> bool) {
+        let table = self.read();
+        for ((session, subscription), outbox) in table.subscribers(&message.destination) {
+            if may_see(*session) {
+                outbox.push(Parcel::Subscribed(*subscription, Arc::clone(message)));
+            }
+        }
+    }
+
+    /// Gives a message to one subscriber of its destination, by turns, but not to `except` (who had it and gave it
+    /// back).
+    pub(crate) fn enqueue(&self, message: &Arc<Message>, except: Option<SessionId>) {
+        let table = self.read();
+        let candidates = || {
+            let subscribers = table.subscribers(&message.destination);
+            subscribers.filter(|((session, _), _)| Some(*session) != except)
+        };
+        let count = candidates().count();
+        if count == 0 {
+            return;
+        }
+        let turn = table.turn.fetch_add(1, Relaxed) % count;
+        if let Some(((_, subscription), outbox)) = candidates().nth(turn) {
+            outbox.push(Parcel::Subscribed(*subscription, Arc::clone(message)));
+        }
+    }
+
+    /// Gives a message to one session's subscriptions below `/user`.
+    pub(crate) fn tell(&self, session: SessionId, message: Arc<Message>) {
+        if let Some(attached) = self.read().sessions.get(&session) {
+            attached.outbox.push(Parcel::Private(message));
+        }
+    }
+
+    /// Gives a message to all sessions of a user.
+    pub(crate) fn tell_user(&self, user: &str, message: &Arc<Message>) {
+        let table = self.read();
+        for session in table.users.get(user).into_iter().flatten() {
+            if let Some(attached) = table.sessions.get(session) {
+                attached.outbox.push(Parcel::Private(Arc::clone(message)));
+            }
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Table> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn add(&mut self, session: SessionId, id: SubscriptionId, pattern: Pattern) {
+        let Some(attached) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        let outbox = attached.outbox.clone();
+        attached.subscriptions.insert(id, pattern.clone());
+        let text = pattern.as_str().to_owned();
+        let subscribers = if pattern.is_literal() {
+            self.literal.entry(text).or_default()
+        } else {
+            &mut self
+                .patterns
+                .entry(text)
+                .or_insert_with(|| (pattern, BTreeMap::new()))
+                .1
+        };
+        subscribers.insert((session, id), outbox);
+    }
+
+    fn remove(&mut self, pattern: &Pattern, key: (SessionId, SubscriptionId)) {
+        let text = pattern.as_str();
+        if let Some(subscribers) = self.literal.get_mut(text) {
+            subscribers.remove(&key);
+            if subscribers.is_empty() {
+                self.literal.remove(text);
+            }
+        }
+        if let Some((_, subscribers)) = self.patterns.get_mut(text) {
+            subscribers.remove(&key);
+            if subscribers.is_empty() {
+                self.patterns.remove(text);
+            }
+        }
+    }
+
+    fn subscribers<'a>(
+        &'a self,
+        destination: &'a str,
+    ) -> impl Iterator<Item = (&'a (SessionId, SubscriptionId), &'a Outbox)> {
+        let by_pattern = self
+            .patterns
+            .values()
+            .filter(|(pattern, _)| pattern.matches(destination));
+        self.literal
+            .get(destination)
+            .into_iter()
+            .chain(by_pattern.map(|(_, them)| them))
+            .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_reaches_every_subscriber_once_per_subscription() {
+        let broker = Broker::default();
+        let (a, b) = (client(&broker, 1), client(&broker, 2));
+        subscribe(&broker, 1, 1, "/topic/a");
+        subscribe(&broker, 2, 1, "/topic/a");
+        subscribe(&broker, 2, 2, "/topic/*");
+        subscribe(&broker, 2, 3, "/topic/b");
+
+        broker.publish(&message("/topic/a"));
+
+        assert_eq!(received(&a), [1]);
+        assert_eq!(received(&b), [1, 2]);
+    }
+
+    #[test]
+    fn a_queue_serves_its_subscribers_by_turns() {
+        let broker = Broker::default();
+        let (a, b) = (client(&broker, 1), client(&broker, 2));
+        subscribe(&broker, 1, 1, "/queue/a");
+        subscribe(&broker, 2, 1, "/queue/**");
+
+        for _ in 0..10 {
+            broker.enqueue(&message("/queue/a"), None);
+        }
+
+        assert_eq!(received(&a).len(), 5);
+        assert_eq!(received(&b).len(), 5);
+    }
+
+    #[test]
+    fn a_message_that_was_given_back_goes_to_another() {
+        let broker = Broker::default();
+        let (a, b) = (client(&broker, 1), client(&broker, 2));
+        subscribe(&broker, 1, 1, "/queue/a");
+        subscribe(&broker, 2, 1, "/queue/a");
+
+        for _ in 0..10 {
+            broker.enqueue(&message("/queue/a"), Some(SessionId(1)));
+        }
+
+        assert_eq!(received(&a).len(), 0);
+        assert_eq!(received(&b).len(), 10);
+    }
+
+    #[test]
+    fn who_unsubscribed_or_went_gets_nothing_and_leaves_nothing() {
+        let broker = Broker::default();
+        let (a, b) = (client(&broker, 1), client(&broker, 2));
+        subscribe(&broker, 1, 1, "/topic/a");
+        subscribe(&broker, 2, 1, "/topic/a");
+        subscribe(&broker, 2, 2, "/topic/**");
+
+        broker.unsubscribe(SessionId(1), SubscriptionId(1));
+        assert_eq!(broker.detach(SessionId(2)), 2);
+        broker.publish(&message("/topic/a"));
+
+        assert_eq!((received(&a), received(&b)), (vec![], vec![]));
+        let table = broker.read();
+        assert!(table.literal.is_empty() && table.patterns.is_empty());
+    }
+
+    #[test]
+    fn a_message_can_be_for_certain_sessions_alone() {
+        let broker = Broker::default();
+        let (a, b) = (client(&broker, 1), client(&broker, 2));
+        subscribe(&broker, 1, 1, "/topic/a");
+        subscribe(&broker, 2, 1, "/topic/a");
+
+        broker.publish_to(&message("/topic/a"), |session| session == SessionId(2));
+
+        assert_eq!((received(&a), received(&b)), (vec![], vec![1]));
+    }
+
+    #[test]
+    fn a_user_is_reached_at_each_session() {
+        let broker = Broker::default();
+        let (a, b) = (client(&broker, 1), client(&broker, 2));
+
+        broker.tell_user("user-1", &message("/user/queue/a"));
+        broker.tell(SessionId(2), message("/user/queue/a"));
+        broker.tell_user("nobody", &message("/user/queue/a"));
+
+        assert!(a.pop().is_some() && a.pop().is_none());
+        assert!(b.pop().is_some() && b.pop().is_none());
+    }
+
+    fn client(broker: &Broker, id: u64) -> Outbox {
+        let outbox = Outbox::new(100, 100_000);
+        broker.attach(SessionId(id), &format!("user-{id}"), &outbox);
+        outbox
+    }
+
+    fn subscribe(broker: &Broker, session: u64, id: u64, pattern: &str) {
+        let pattern = Pattern::parse(pattern).unwrap();
+        broker.subscribe(SessionId(session), SubscriptionId(id), pattern);
+    }
+
+    fn message(destination: &str) -> Arc<Message> {
+        Arc::new(Message::json(destination, Bytes::from_static(b"{}")))
+    }
+
+    fn received(outbox: &Outbox) -> Vec<u64> {
+        std::iter::from_fn(|| outbox.pop())
+            .map(|parcel| match parcel {
+                Parcel::Subscribed(SubscriptionId(id), _) => id,
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+}

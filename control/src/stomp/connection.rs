@@ -1,0 +1,445 @@
+//! The task of one WebSocket.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the session's clock is read here and nowhere else"
+)]
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use axum::extract::ws::{
+    CloseFrame, Message as WebSocketMessage, Utf8Bytes, WebSocket, close_code,
+};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use madang_wire::{Command, Destination, Frame, RoomName, Signal, Version, encode, header};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::{Action, Outbox, Parcel, REPLAY_PAGE, Receipt, Replay, Session, SessionConfig};
+use crate::app::{App, Sender};
+use crate::broker::{Message, SessionId, SubscriptionId};
+use crate::hub::{Counters, down, up};
+use crate::room::Requester;
+use crate::room::task::chat_message;
+use crate::store::Store;
+
+/// What clients are told when the server stops.
+pub(crate) const DRAINING: &str = "the server is shutting down";
+
+/// How long the last frames may take to be written.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the client may take to answer the closing handshake.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How often a WebSocket ping asks whether the client is still there; for clients without heart-beats.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// After so many pings without a sign of life the connection is given up.
+const MAX_SILENT_PINGS: u32 = 2;
+
+/// What a connection's task works with.
+pub(crate) struct Connection {
+    pub(crate) id: SessionId,
+    pub(crate) app: App,
+    pub(crate) store: Store,
+    pub(crate) counters: Arc<Counters>,
+    /// Asks the session to end.
+    pub(crate) drain: CancellationToken,
+    /// Ends the task at once.
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// One connection while it runs.
+struct Running {
+    connection: Connection,
+    session: Session,
+    user: String,
+    outbox: Outbox,
+    sender: Sender,
+    /// A DISCONNECT that waits for what came before it, with its receipt.
+    goodbye: Option<Option<String>>,
+    /// At most one per subscription.
+    replays: FuturesUnordered<BoxFuture<'static, Replayed>>,
+    /// Something was written that may still be buffered.
+    needs_flush: bool,
+    /// Pings since the last sign of life.
+    silent_pings: u32,
+    needs_ping: bool,
+}
+
+/// A page of stored messages that was read.
+struct Replayed {
+    id: SubscriptionId,
+    room: RoomName,
+    what: Replay,
+    page: Option<Vec<Arc<Message>>>,
+}
+
+/// The other end is gone.
+struct Lost;
+
+type Writer = SplitSink<WebSocket, WebSocketMessage>;
+type Reader = SplitStream<WebSocket>;
+
+impl Connection {
+    /// Speaks STOMP until either side ends the session.
+    pub(crate) async fn run(self, socket: WebSocket, config: SessionConfig) {
+        let outbox = Outbox::new(config.limits.outbox_messages, config.limits.outbox_bytes);
+        let mut running = Running {
+            sender: Sender {
+                session: self.id,
+                rooms: HashSet::new(),
+            },
+            user: config.user.clone(),
+            session: Session::new(config, Instant::now()),
+            outbox,
+            goodbye: None,
+            replays: FuturesUnordered::new(),
+            needs_flush: false,
+            silent_pings: 0,
+            needs_ping: false,
+            connection: self,
+        };
+        let (mut writer, mut reader) = socket.split();
+        let ended = running.run(&mut writer, &mut reader).await;
+        running.leave().await;
+        if ended.is_ok() {
+            running.close(writer, reader).await;
+        }
+        running.count();
+    }
+}
+
+impl Running {
+    /// Runs until the session is over (`Ok`) or the other end is gone.
+    async fn run(&mut self, writer: &mut Writer, reader: &mut Reader) -> Result<(), Lost> {
+        let (drain, shutdown) = (
+            self.connection.drain.clone(),
+            self.connection.shutdown.clone(),
+        );
+        let mut pings = tokio::time::interval(PING_INTERVAL);
+        pings.reset();
+        loop {
+            self.carry_out().await;
+            self.take_parcels();
+            self.count();
+            if self.session.is_over() {
+                return Ok(());
+            }
+            let has_room = !self.session.has_enough_output();
+            let has_output = self.session.has_output() || self.needs_ping;
+            let outbox = self.outbox.clone();
+            tokio::select! {
+                ready = ready(writer, has_output), if has_output || self.needs_flush => {
+                    ready.map_err(|_| Lost)?;
+                    self.write(writer)?;
+                }
+                message = reader.next(), if has_room => self.handle_message(message)?,
+                Some(replayed) = self.replays.next(), if has_room => self.handle_replayed(replayed),
+                () = outbox.changed() => {}
+                () = until(self.session.poll_timeout()) => self.session.handle_timeout(Instant::now()),
+                _ = pings.tick() => {
+                    self.silent_pings += 1;
+                    self.needs_ping = true;
+                    if self.silent_pings > MAX_SILENT_PINGS {
+                        return Err(Lost);
+                    }
+                }
+                () = drain.cancelled(), if !shutdown.is_cancelled() => {
+                    self.session.handle_parcel(Parcel::End(DRAINING));
+                }
+                () = shutdown.cancelled() => return Err(Lost),
+            }
+        }
+    }
+
+    fn handle_message(
+        &mut self,
+        message: Option<Result<WebSocketMessage, axum::Error>>,
+    ) -> Result<(), Lost> {
+        let Some(Ok(message)) = message else {
+            return Err(Lost);
+        };
+        self.silent_pings = 0;
+        let bytes: &[u8] = match &message {
+            WebSocketMessage::Text(text) => text.as_bytes(),
+            WebSocketMessage::Binary(bytes) => bytes,
+            // Pings are answered by the WebSocket itself.
+            WebSocketMessage::Ping(_) | WebSocketMessage::Pong(_) => return Ok(()),
+            WebSocketMessage::Close(_) => return Err(Lost),
+        };
+        self.connection
+            .counters
+            .bytes_received
+            .fetch_add(bytes.len() as u64, Relaxed);
+        self.session.handle_bytes(Instant::now(), bytes);
+        Ok(())
+    }
+
+    /// Writes one message, if there is one. The writer is ready for it, or else flushed.
+    fn write(&mut self, writer: &mut Writer) -> Result<(), Lost> {
+        let message = if std::mem::take(&mut self.needs_ping) {
+            WebSocketMessage::Ping(Bytes::new())
+        } else {
+            let Some((bytes, is_text)) = self.session.poll_output(Instant::now()) else {
+                self.needs_flush = false;
+                return Ok(());
+            };
+            self.connection
+                .counters
+                .bytes_sent
+                .fetch_add(bytes.len() as u64, Relaxed);
+            web_socket_message(bytes, is_text)
+        };
+        self.needs_flush = true;
+        writer.start_send_unpin(message).map_err(|_| Lost)
+    }
+
+    /// Takes what others have put into the outbox, as far as the client keeps up.
+    fn take_parcels(&mut self) {
+        while !self.session.has_enough_output() {
+            let Some(parcel) = self.outbox.pop() else {
+                break;
+            };
+            self.session.handle_parcel(parcel);
+        }
+        if self.outbox.has_overflowed() && !self.session.is_over() {
+            up(&self.connection.counters.slow_consumers);
+            warn!("a client reads too slowly and is dropped");
+            self.session.handle_overflow();
+        }
+        if let Some(receipt) = self.goodbye.take() {
+            if self.outbox.owes_receipts() || !self.outbox.is_empty() {
+                self.goodbye = Some(receipt);
+            } else {
+                self.session.handle_drained(receipt);
+            }
+        }
+    }
+
+    /// Carries out what the session asks for.
+    async fn carry_out(&mut self) {
+        while let Some(action) = self.session.poll_action() {
+            match action {
+                Action::Attach => {
+                    self.connection
+                        .app
+                        .broker
+                        .attach(self.connection.id, &self.user, &self.outbox);
+                }
+                Action::Subscribe {
+                    id,
+                    destination,
+                    pattern,
+                } => {
+                    up(&self.connection.counters.subscriptions);
+                    self.subscribe(id, &destination, pattern);
+                }
+                Action::Unsubscribe { id } => {
+                    down(&self.connection.counters.subscriptions);
+                    self.connection
+                        .app
+                        .broker
+                        .unsubscribe(self.connection.id, id);
+                }
+                Action::Replay { id, room, what } => self.replay(id, room, what),
+                Action::Send { messages, receipt } => {
+                    let receipt = receipt.map(|id| Receipt::new(id, &self.outbox));
+                    for sent in messages {
+                        self.connection
+                            .app
+                            .handle_send(&mut self.sender, sent, receipt.as_ref());
+                    }
+                }
+                Action::GiveBack(message) => {
+                    self.connection
+                        .app
+                        .broker
+                        .enqueue(&message, Some(self.connection.id));
+                }
+                Action::Refuse {
+                    code,
+                    message,
+                    correlation_id,
+                } => {
+                    let to = Requester {
+                        session: self.connection.id,
+                        correlation_id,
+                    };
+                    self.connection
+                        .app
+                        .signals
+                        .send(&to, &Signal::Error { code, message });
+                }
+                Action::Disconnect { receipt } => {
+                    self.tell_rooms(true).await;
+                    self.goodbye = Some(receipt);
+                }
+            }
+        }
+    }
+
+    fn subscribe(&mut self, id: SubscriptionId, to: &Destination, pattern: madang_wire::Pattern) {
+        let App { broker, rooms, .. } = &self.connection.app;
+        if *to != Destination::Rooms {
+            return broker.subscribe(self.connection.id, id, pattern);
+        }
+        for room in rooms.subscribe_to_list(self.connection.id, id, pattern) {
+            self.session.handle_parcel(Parcel::Subscribed(id, room));
+        }
+    }
+
+    /// Starts to read stored messages.
+    fn replay(&mut self, id: SubscriptionId, room: RoomName, what: Replay) {
+        let (store, rooms) = (
+            self.connection.store.clone(),
+            self.connection.app.rooms.clone(),
+        );
+        let session = self.connection.id;
+        let read = async move {
+            let viewer = rooms.who(&room, session).await;
+            let viewer = viewer.as_deref();
+            let read = match what {
+                Replay::Last(count) => store.last_chat(&room, count, viewer).await,
+                Replay::Since(seq) => store.chat_since(&room, seq, REPLAY_PAGE, viewer).await,
+            };
+            let destination = Destination::chat_of(&room);
+            let page = match read {
+                Ok(messages) => {
+                    let message = |message| Arc::new(chat_message(&destination, message));
+                    Some(messages.iter().map(message).collect())
+                }
+                Err(error) => {
+                    warn!(%error, "stored chat can't be read");
+                    None
+                }
+            };
+            Replayed {
+                id,
+                room,
+                what,
+                page,
+            }
+        };
+        self.replays.push(read.boxed());
+    }
+
+    fn handle_replayed(
+        &mut self,
+        Replayed {
+            id,
+            room,
+            what,
+            page,
+        }: Replayed,
+    ) {
+        match page {
+            Some(page) => self.session.handle_replay(id, room, what, &page),
+            None => self.session.handle_replay_failed(id),
+        }
+    }
+
+    /// Makes the session unknown to everybody.
+    async fn leave(&mut self) {
+        self.outbox.close();
+        let App { broker, .. } = &self.connection.app;
+        let count = broker.detach(self.connection.id) as u64;
+        self.connection
+            .counters
+            .subscriptions
+            .fetch_sub(count, Relaxed);
+        for message in self.session.take_unacknowledged() {
+            broker.enqueue(&message, Some(self.connection.id));
+        }
+        self.tell_rooms(false).await;
+        debug!("session ended");
+    }
+
+    async fn tell_rooms(&mut self, said_goodbye: bool) {
+        let (rooms, id) = (&self.connection.app.rooms, self.connection.id);
+        for room in self.sender.rooms.drain() {
+            // The goodbye's own receipt has to wait until the room has heard it.
+            let heard = said_goodbye.then(|| Receipt::silent(&self.outbox));
+            rooms.tell_gone(&room, id, said_goodbye, heard).await;
+        }
+    }
+
+    /// Writes what is left, and closes.
+    async fn close(&mut self, mut writer: Writer, mut reader: Reader) {
+        let last_words = async {
+            while let Some((bytes, is_text)) = self.session.poll_output(Instant::now()) {
+                self.connection
+                    .counters
+                    .bytes_sent
+                    .fetch_add(bytes.len() as u64, Relaxed);
+                writer.feed(web_socket_message(bytes, is_text)).await?;
+            }
+            writer.send(closing()).await
+        };
+        let written = tokio::time::timeout(WRITE_TIMEOUT, last_words).await;
+        if matches!(written, Ok(Ok(()))) {
+            // A connection that is cut with unread bytes may lose what was written.
+            let answered = async { while let Some(Ok(_)) = reader.next().await {} };
+            // Who does not listen is cut off.
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, answered).await;
+        }
+    }
+
+    fn count(&mut self) {
+        let counts = self.session.take_counts();
+        let counters = &self.connection.counters;
+        counters.frames_received.fetch_add(counts.received, Relaxed);
+        counters.frames_sent.fetch_add(counts.sent, Relaxed);
+        counters.protocol_errors.fetch_add(counts.errors, Relaxed);
+    }
+}
+
+/// Waits until the writer takes a message or, when there is none, until all is out. Nothing is lost when this is dropped.
+async fn ready(writer: &mut Writer, has_output: bool) -> Result<(), axum::Error> {
+    if has_output {
+        std::future::poll_fn(|cx| writer.poll_ready_unpin(cx)).await
+    } else {
+        writer.flush().await
+    }
+}
+
+/// Turns a connection away.
+pub(crate) async fn refuse(mut socket: WebSocket, reason: &str) {
+    let error = Frame::new(Command::Error)
+        .with_header(header::MESSAGE, reason)
+        .with_header(header::CONTENT_TYPE, "text/plain")
+        .with_body(reason.to_owned());
+    let last_words = async {
+        socket
+            .send(web_socket_message(encode(&error, Version::V1_2), true))
+            .await?;
+        socket.send(closing()).await
+    };
+    // Who does not listen is cut off.
+    let _ = tokio::time::timeout(WRITE_TIMEOUT, last_words).await;
+}
+
+/// A text message where that is possible (RFC 6455 §5.6), else a binary one.
+fn web_socket_message(bytes: Bytes, is_text: bool) -> WebSocketMessage {
+    match Utf8Bytes::try_from(bytes.clone()) {
+        Ok(text) if is_text => WebSocketMessage::Text(text),
+        _ => WebSocketMessage::Binary(bytes),
+    }
+}
+
+fn closing() -> WebSocketMessage {
+    WebSocketMessage::Close(Some(CloseFrame {
+        code: close_code::NORMAL,
+        reason: Utf8Bytes::default(),
+    }))
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,70 @@
+//! How often a client may ask for something.
+
+use std::time::Instant;
+
+/// A token bucket that holds two seconds' worth.
+#[derive(Debug)]
+pub(crate) struct Rate {
+    /// Tokens a second; 0 means no limit.
+    per_second: f64,
+    tokens: f64,
+    filled_at: Instant,
+}
+
+impl Rate {
+    /// A full bucket.
+    pub(crate) fn new(per_second: u32, now: Instant) -> Rate {
+        let per_second = f64::from(per_second);
+        Rate {
+            per_second,
+            tokens: 2.0 * per_second,
+            filled_at: now,
+        }
+    }
+
+    /// Takes a token, if there is one.
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
+        if self.per_second == 0.0 {
+            return true;
+        }
+        let elapsed = now.saturating_duration_since(self.filled_at).as_secs_f64();
+        self.tokens = (self.tokens + elapsed * self.per_second).min(2.0 * self.per_second);
+        self.filled_at = now;
+        if self.tokens < 1.0 {
+            return false;
+        }
+        self.tokens -= 1.0;
+        true
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test needs some instant to start from"
+)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_burst_of_two_seconds_then_the_rate() {
+        let start = Instant::now();
+        let mut rate = Rate::new(10, start);
+
+        let burst = (0..100).filter(|_| rate.take(start)).count();
+        let later = start + Duration::from_secs(1);
+        let second = (0..100).filter(|_| rate.take(later)).count();
+
+        assert_eq!((burst, second), (20, 10));
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let start = Instant::now();
+        let mut rate = Rate::new(0, start);
+
+        assert!((0..1000).all(|_| rate.take(start)));
+    }
+}

@@ -1,0 +1,352 @@
+//! One client's STOMP session, without I/O.
+
+mod incoming;
+mod outgoing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use madang_wire::{
+    Decoded, Decoder, Destination, Encoded, ErrorCode, Frame, Headers, Limits, Pattern, Prefixes,
+    RoomName, Version, encode,
+};
+
+use super::heart_beats::{Due, HeartBeats};
+use super::outbox::Parcel;
+use super::rate::Rate;
+use super::subscriptions::{Pending, REPLAY_PAGE, Replay, Subscriptions};
+use super::transactions::Transactions;
+use crate::broker::{Message, SubscriptionId};
+
+/// How long a client may take from its connection to its CONNECT.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Frames that may wait to be written before no more is read from this client.
+const ENOUGH_OUTPUT: usize = 64;
+
+/// What a session is given at its start.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionConfig {
+    /// Its id, for the header `session`.
+    pub(crate) id: String,
+    /// The guest's name, for `user-name`.
+    pub(crate) user: String,
+    /// What destinations begin with.
+    pub(crate) prefixes: Arc<Prefixes>,
+    /// See [`crate::hub::Limits`].
+    pub(crate) limits: Arc<crate::hub::Limits>,
+}
+
+/// A STOMP session.
+///
+/// Feed it with `handle_*`; afterwards carry out what `poll_action` says, write what `poll_output` gives, and call
+/// `handle_timeout` at `poll_timeout`. When `is_over`, write the rest of the output and close.
+#[derive(Debug)]
+pub(crate) struct Session {
+    config: SessionConfig,
+    state: State,
+    decoder: Decoder,
+    rate: Rate,
+    subscriptions: Subscriptions,
+    pending: Pending,
+    transactions: Transactions,
+    actions: VecDeque<Action>,
+    /// Grows by what one `handle_*` makes; nobody calls them while [`Session::has_enough_output`].
+    output: VecDeque<Output>,
+    counts: Counts,
+}
+
+/// Frames since the last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) errors: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    ExpectConnect {
+        until: Instant,
+    },
+    Open {
+        version: Version,
+        heart_beats: HeartBeats,
+    },
+    /// After DISCONNECT, until what came before it is done.
+    Draining {
+        version: Version,
+    },
+    Over {
+        version: Version,
+    },
+}
+
+/// What a session can want from the world.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Action {
+    /// The client is connected: make the session reachable.
+    Attach,
+    /// Let the broker send what matches.
+    Subscribe {
+        id: SubscriptionId,
+        destination: Destination,
+        pattern: Pattern,
+    },
+    /// The broker need not any more.
+    Unsubscribe { id: SubscriptionId },
+    /// Read stored chat messages, and call `handle_replay` with them.
+    Replay {
+        id: SubscriptionId,
+        room: RoomName,
+        what: Replay,
+    },
+    /// Carry out SENDs in their order, then send the receipt.
+    Send {
+        messages: Vec<Sent>,
+        receipt: Option<String>,
+    },
+    /// Give a queue's message to somebody else.
+    GiveBack(Arc<Message>),
+    /// Tell the client that a frame was refused.
+    Refuse {
+        code: ErrorCode,
+        message: String,
+        correlation_id: Option<String>,
+    },
+    /// The client says goodbye: once everything before is done, call `handle_drained`.
+    Disconnect { receipt: Option<String> },
+}
+
+/// A SEND.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Sent {
+    pub(crate) destination: String,
+    pub(crate) headers: Headers,
+    pub(crate) body: Bytes,
+}
+
+#[derive(Debug)]
+enum Output {
+    Frame(Frame),
+    Message(Encoded),
+    HeartBeat,
+}
+
+impl Session {
+    pub(crate) fn new(config: SessionConfig, now: Instant) -> Session {
+        let frame_bytes = match config.limits.frame_bytes {
+            0 => usize::MAX,
+            limit => limit,
+        };
+        Session {
+            state: State::ExpectConnect {
+                until: now + CONNECT_TIMEOUT,
+            },
+            decoder: Decoder::new(Limits {
+                frame_bytes,
+                ..Limits::default()
+            }),
+            rate: Rate::new(config.limits.messages_per_second, now),
+            subscriptions: Subscriptions::default(),
+            pending: Pending::default(),
+            transactions: Transactions::default(),
+            actions: VecDeque::new(),
+            output: VecDeque::new(),
+            counts: Counts::default(),
+            config,
+        }
+    }
+
+    /// Takes bytes from the client.
+    pub(crate) fn handle_bytes(&mut self, now: Instant, bytes: &[u8]) {
+        if !self.reads() {
+            return;
+        }
+        if let State::Open { heart_beats, .. } = &mut self.state {
+            heart_beats.handle_received(now);
+        }
+        if let Err(error) = self.decoder.push(bytes) {
+            return self.fail("malformed frame", &error.to_string(), None);
+        }
+        while self.reads() {
+            match self.decoder.next_frame() {
+                Ok(None) => return,
+                Ok(Some(Decoded::HeartBeat)) => {}
+                Ok(Some(Decoded::Frame(frame))) => self.handle_frame(now, frame),
+                Err(error) => return self.fail("malformed frame", &error.to_string(), None),
+            }
+        }
+    }
+
+    /// Takes what others have for this session.
+    pub(crate) fn handle_parcel(&mut self, parcel: Parcel) {
+        match parcel {
+            Parcel::Subscribed(id, message) => self.deliver_live(id, &message),
+            Parcel::Private(message) => {
+                for id in self.subscriptions.private(&message.destination) {
+                    self.deliver(id, &message);
+                }
+            }
+            Parcel::Receipt(id) => self.push_receipt(id),
+            Parcel::End(reason) => self.fail(reason, reason, None),
+        }
+    }
+
+    /// Takes stored chat messages that a replay asked for, in ascending order.
+    pub(crate) fn handle_replay(
+        &mut self,
+        id: SubscriptionId,
+        room: RoomName,
+        what: Replay,
+        page: &[Arc<Message>],
+    ) {
+        for message in page {
+            self.deliver(id, message);
+        }
+        let Some(subscription) = self.subscriptions.get_mut(id) else {
+            return;
+        };
+        let last = page.last().and_then(|message| message.seq);
+        let is_full = matches!(what, Replay::Since(_)) && page.len() >= REPLAY_PAGE as usize;
+        if let Some(what) = subscription.gate.replayed(last, is_full) {
+            self.actions.push_back(Action::Replay { id, room, what });
+        }
+    }
+
+    /// A replay failed: the client is told, and gets the live messages.
+    pub(crate) fn handle_replay_failed(&mut self, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get_mut(id) else {
+            return;
+        };
+        subscription.gate.open();
+        let message = "stored messages can't be read at the moment".to_owned();
+        let code = ErrorCode::Internal;
+        self.actions.push_back(Action::Refuse {
+            code,
+            message,
+            correlation_id: None,
+        });
+    }
+
+    /// Everything before the DISCONNECT is done.
+    pub(crate) fn handle_drained(&mut self, receipt: Option<String>) {
+        let State::Draining { version } = self.state else {
+            return;
+        };
+        if let Some(receipt) = receipt {
+            self.push_receipt(receipt);
+        }
+        self.state = State::Over { version };
+    }
+
+    /// The client does not read fast enough.
+    pub(crate) fn handle_overflow(&mut self) {
+        self.output.clear();
+        let detail = "The client reads more slowly than messages come for it; connect again.";
+        self.fail("slow consumer", detail, None);
+    }
+
+    /// Acts on a deadline.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.state {
+            State::ExpectConnect { until } if *until <= now => {
+                self.fail("timeout", "No CONNECT frame came within 10 seconds.", None);
+            }
+            State::Open { heart_beats, .. } => match heart_beats.next() {
+                Some((at, Due::Send)) if at <= now => {
+                    heart_beats.handle_sent(now);
+                    self.output.push_back(Output::HeartBeat);
+                }
+                Some((at, Due::Receive)) if at <= now => {
+                    self.fail(
+                        "timeout",
+                        "No heart-beat came for twice the agreed interval.",
+                        None,
+                    );
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    /// When to call `handle_timeout`.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::ExpectConnect { until } => Some(*until),
+            State::Open { heart_beats, .. } => heart_beats.next().map(|(at, _)| at),
+            State::Draining { .. } | State::Over { .. } => None,
+        }
+    }
+
+    /// The next thing to carry out.
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The next bytes to write, and whether they are UTF-8 as a whole.
+    pub(crate) fn poll_output(&mut self, now: Instant) -> Option<(Bytes, bool)> {
+        let output = self.output.pop_front()?;
+        let version = self.version();
+        if let State::Open { heart_beats, .. } = &mut self.state {
+            heart_beats.handle_sent(now);
+        }
+        let (bytes, is_text) = match output {
+            Output::HeartBeat => return Some((Bytes::from_static(b"\n"), true)),
+            Output::Frame(frame) => (encode(&frame, version), true),
+            Output::Message(message) => (message.to_bytes(), message.is_text()),
+        };
+        self.counts.sent += 1;
+        Some((bytes, is_text))
+    }
+
+    /// Whether something is to be written.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    /// Whether so much is to be written that nothing more should be handled first.
+    pub(crate) fn has_enough_output(&self) -> bool {
+        self.output.len() >= ENOUGH_OUTPUT
+    }
+
+    /// Whether frames are read from the client. What it sends afterwards is of no interest.
+    fn reads(&self) -> bool {
+        matches!(self.state, State::ExpectConnect { .. } | State::Open { .. })
+    }
+
+    /// Whether the connection is to be closed once the output is written.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state, State::Over { .. })
+    }
+
+    /// Frames since the last call.
+    pub(crate) fn take_counts(&mut self) -> Counts {
+        std::mem::take(&mut self.counts)
+    }
+
+    /// What the client never acknowledged, to be given to others when the session ends.
+    pub(crate) fn take_unacknowledged(&mut self) -> Vec<Arc<Message>> {
+        let mut messages = self.pending.take(|_| true);
+        messages.retain(|message| is_queue(message));
+        messages
+    }
+
+    fn version(&self) -> Version {
+        match self.state {
+            State::ExpectConnect { .. } => Version::V1_2,
+            State::Open { version, .. } | State::Draining { version } | State::Over { version } => {
+                version
+            }
+        }
+    }
+}
+
+fn is_queue(message: &Message) -> bool {
+    message.destination.starts_with("/queue/")
+}

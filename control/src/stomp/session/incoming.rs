@@ -1,0 +1,351 @@
+//! Frames from the client.
+
+use std::time::Instant;
+
+use madang_wire::{Command, Destination, ErrorCode, Frame, HeartBeat, Pattern, Version, header};
+
+use super::{Action, Output, Sent, Session, State};
+use crate::stomp::heart_beats::{HeartBeats, OFFER};
+use crate::stomp::subscriptions::{AckMode, Gate, Replay, Subscription};
+
+/// Why the session can't go on, for an ERROR frame.
+struct Violation {
+    message: &'static str,
+    detail: String,
+}
+
+type Handled = Result<(), Violation>;
+
+impl Session {
+    pub(super) fn handle_frame(&mut self, now: Instant, frame: Frame) {
+        self.counts.received += 1;
+        let receipt = frame.header(header::RECEIPT).map(str::to_owned);
+        let handled = match &self.state {
+            State::ExpectConnect { .. } => self.handle_connect(now, &frame),
+            _ => self.handle_open(now, frame),
+        };
+        if let Err(Violation { message, detail }) = handled {
+            self.fail(message, &detail, receipt);
+        }
+    }
+
+    fn handle_connect(&mut self, now: Instant, frame: &Frame) -> Handled {
+        if !matches!(frame.command, Command::Connect | Command::Stomp) {
+            let detail = format!("The first frame must be CONNECT, not {}.", frame.command);
+            return violation("not connected", detail);
+        }
+        let Some(version) = Version::negotiate(frame.header(header::ACCEPT_VERSION)) else {
+            return violation("unsupported version", "Supported are 1.0, 1.1 and 1.2.");
+        };
+        let client = match frame.header(header::HEART_BEAT) {
+            None => HeartBeat::default(),
+            Some(text) => match HeartBeat::parse(text) {
+                Some(client) => client,
+                None => return violation("bad header", "heart-beat must be two numbers."),
+            },
+        };
+        self.decoder.set_version(version);
+        self.state = State::Open {
+            version,
+            heart_beats: HeartBeats::agree(client, now),
+        };
+        let server = concat!("madang/", env!("CARGO_PKG_VERSION"));
+        let connected = Frame::new(Command::Connected)
+            .with_header(header::VERSION, version.as_str())
+            .with_header(header::SERVER, server)
+            .with_header(header::SESSION, self.config.id.as_str())
+            .with_header(header::HEART_BEAT, OFFER.to_string())
+            .with_header(header::USER_NAME, self.config.user.as_str());
+        self.output.push_back(Output::Frame(connected));
+        self.actions.push_back(Action::Attach);
+        self.receipt(frame);
+        Ok(())
+    }
+
+    fn handle_open(&mut self, now: Instant, frame: Frame) -> Handled {
+        match frame.command {
+            Command::Send => self.handle_send(now, frame),
+            Command::Subscribe => self.handle_subscribe(now, &frame),
+            Command::Unsubscribe => self.handle_unsubscribe(&frame),
+            Command::Ack | Command::Nack => self.handle_ack(frame),
+            Command::Begin => self.handle_begin(&frame),
+            Command::Commit => self.handle_commit(&frame),
+            Command::Abort => self.handle_abort(&frame),
+            Command::Disconnect => self.handle_disconnect(&frame),
+            Command::Connect | Command::Stomp => {
+                violation("already connected", "A session has one CONNECT frame.")
+            }
+            Command::Connected | Command::Message | Command::Receipt | Command::Error => violation(
+                "not a client's frame",
+                format!("{} is for servers.", frame.command),
+            ),
+        }
+    }
+
+    fn handle_send(&mut self, now: Instant, frame: Frame) -> Handled {
+        required(&frame, header::DESTINATION)?;
+        if !self.rate.take(now) {
+            self.refuse_for_rate(&frame);
+            return Ok(());
+        }
+        if let Some(transaction) = frame.header(header::TRANSACTION).map(str::to_owned) {
+            self.receipt(&frame);
+            return self.postpone(&transaction, frame);
+        }
+        let receipt = frame.header(header::RECEIPT).map(str::to_owned);
+        self.actions.push_back(Action::Send {
+            messages: vec![sent(frame)],
+            receipt,
+        });
+        Ok(())
+    }
+
+    fn handle_subscribe(&mut self, now: Instant, frame: &Frame) -> Handled {
+        let text = required(frame, header::DESTINATION)?;
+        let name = frame.header(header::ID).map(str::to_owned);
+        if name.is_none() && self.version() != Version::V1_0 {
+            return violation("missing header", "SUBSCRIBE needs the header id.");
+        }
+        if self
+            .subscriptions
+            .find(name.as_deref(), Some(text))
+            .is_some()
+        {
+            return violation("duplicate subscription", "The subscription's id is in use.");
+        }
+        let Some(ack) = AckMode::parse(frame.header(header::ACK)) else {
+            return violation("bad header", "ack is auto, client or client-individual.");
+        };
+        if !self.rate.take(now) {
+            self.refuse_for_rate(frame);
+            return Ok(());
+        }
+        match self.feed(text, frame) {
+            Ok(feed) => self.subscribe(name, ack, feed),
+            Err((code, message)) => self.refuse(frame, code, message),
+        }
+        self.receipt(frame);
+        Ok(())
+    }
+
+    /// What a SUBSCRIBE means.
+    fn feed(&self, text: &str, frame: &Frame) -> Result<Feed, (ErrorCode, String)> {
+        if self.subscriptions.len() >= self.config.limits.subscriptions {
+            let most = self.config.limits.subscriptions;
+            return Err((
+                ErrorCode::NotAllowed,
+                format!("a session has at most {most} subscriptions"),
+            ));
+        }
+        let bad = |error: &dyn std::fmt::Display| (ErrorCode::BadRequest, error.to_string());
+        let destination =
+            Destination::parse(text, &self.config.prefixes).map_err(|error| bad(&error))?;
+        let pattern = Pattern::parse(text).map_err(|error| bad(&error))?;
+        let replay = match &destination {
+            Destination::Request { .. } | Destination::App(_) => {
+                return Err(bad(
+                    &"requests are sent, not subscribed to; replies come to /user/queue/signal",
+                ));
+            }
+            Destination::OtherUserQueue { .. } => {
+                return Err((
+                    ErrorCode::NotAllowed,
+                    "this queue is another user's".to_owned(),
+                ));
+            }
+            Destination::Chat(_) => Replay::of(&frame.headers).map_err(|error| bad(&error))?,
+            _ => None,
+        };
+        Ok(Feed {
+            destination,
+            pattern,
+            replay,
+        })
+    }
+
+    fn subscribe(&mut self, name: Option<String>, ack: AckMode, feed: Feed) {
+        let Feed {
+            destination,
+            pattern,
+            replay,
+        } = feed;
+        let is_private = matches!(destination, Destination::UserQueue(_));
+        let gate = Gate::of(replay);
+        let subscription = Subscription {
+            name,
+            pattern: pattern.clone(),
+            is_private,
+            ack,
+            gate,
+        };
+        let id = self.subscriptions.add(subscription);
+        if is_private {
+            return;
+        }
+        let room = match &destination {
+            Destination::Chat(room) => Some(room.clone()),
+            _ => None,
+        };
+        self.actions.push_back(Action::Subscribe {
+            id,
+            destination,
+            pattern,
+        });
+        // Only after the broker knows: then nothing can fall between the replay and the live messages.
+        if let (Some(room), Some(what)) = (room, replay) {
+            self.actions.push_back(Action::Replay { id, room, what });
+        }
+    }
+
+    fn handle_unsubscribe(&mut self, frame: &Frame) -> Handled {
+        let name = frame.header(header::ID);
+        let destination = frame.header(header::DESTINATION);
+        if name.is_none() && (destination.is_none() || self.version() != Version::V1_0) {
+            return violation("missing header", "UNSUBSCRIBE needs the header id.");
+        }
+        // One that is not there may have been refused; the client then need not know.
+        if let Some(id) = self.subscriptions.find(name, destination) {
+            let subscription = self.subscriptions.remove(id);
+            if subscription.is_some_and(|subscription| !subscription.is_private) {
+                self.actions.push_back(Action::Unsubscribe { id });
+            }
+            let unacknowledged = self.pending.take(|one| one.subscription == id);
+            self.give_back(unacknowledged);
+        }
+        self.receipt(frame);
+        Ok(())
+    }
+
+    fn handle_ack(&mut self, frame: Frame) -> Handled {
+        required(&frame, self.ack_header())?;
+        self.receipt(&frame);
+        if let Some(transaction) = frame.header(header::TRANSACTION).map(str::to_owned) {
+            return self.postpone(&transaction, frame);
+        }
+        self.acknowledge(&frame);
+        Ok(())
+    }
+
+    /// Which header names the message (STOMP 1.2 `id`; 1.1 and 1.0 `message-id`).
+    fn ack_header(&self) -> &'static str {
+        match self.version() {
+            Version::V1_2 => header::ID,
+            Version::V1_1 | Version::V1_0 => header::MESSAGE_ID,
+        }
+    }
+
+    fn acknowledge(&mut self, frame: &Frame) {
+        let by = frame.header(self.ack_header()).unwrap_or_default();
+        let found = if self.version() == Version::V1_2 {
+            let number = by.parse::<u64>().ok();
+            self.pending.find(|one| Some(one.number) == number)
+        } else {
+            let name = frame.header(header::SUBSCRIPTION);
+            let within = name.and_then(|name| self.subscriptions.find(Some(name), None));
+            let fits = |id| name.is_none() || within == Some(id);
+            self.pending
+                .find(|one| one.message.id == by && fits(one.subscription))
+        };
+        // An ACK that comes twice, or after UNSUBSCRIBE, finds nothing and changes nothing.
+        let Some((number, id)) = found else { return };
+        let ack = self
+            .subscriptions
+            .get_mut(id)
+            .map(|subscription| subscription.ack);
+        let taken = match ack {
+            Some(AckMode::Client) => self
+                .pending
+                .take(|one| one.subscription == id && one.number <= number),
+            _ => self.pending.take(|one| one.number == number),
+        };
+        if frame.command == Command::Nack {
+            self.give_back(taken);
+        }
+    }
+
+    fn handle_begin(&mut self, frame: &Frame) -> Handled {
+        let name = required(frame, header::TRANSACTION)?;
+        self.transactions
+            .begin(name)
+            .map_err(transaction_violation)?;
+        self.receipt(frame);
+        Ok(())
+    }
+
+    fn postpone(&mut self, transaction: &str, frame: Frame) -> Handled {
+        self.transactions
+            .add(transaction, frame)
+            .map_err(transaction_violation)
+    }
+
+    fn handle_commit(&mut self, frame: &Frame) -> Handled {
+        let name = required(frame, header::TRANSACTION)?;
+        let frames = self.transactions.end(name).map_err(transaction_violation)?;
+        let mut messages = Vec::new();
+        for frame in frames {
+            match frame.command {
+                Command::Send => messages.push(sent(frame)),
+                _ => self.acknowledge(&frame),
+            }
+        }
+        let receipt = frame.header(header::RECEIPT).map(str::to_owned);
+        self.actions.push_back(Action::Send { messages, receipt });
+        Ok(())
+    }
+
+    fn handle_abort(&mut self, frame: &Frame) -> Handled {
+        let name = required(frame, header::TRANSACTION)?;
+        self.transactions.end(name).map_err(transaction_violation)?;
+        self.receipt(frame);
+        Ok(())
+    }
+
+    fn handle_disconnect(&mut self, frame: &Frame) -> Handled {
+        let receipt = frame.header(header::RECEIPT).map(str::to_owned);
+        self.state = State::Draining {
+            version: self.version(),
+        };
+        self.actions.push_back(Action::Disconnect { receipt });
+        Ok(())
+    }
+}
+
+/// What a valid SUBSCRIBE asks for.
+struct Feed {
+    destination: Destination,
+    pattern: Pattern,
+    replay: Option<Replay>,
+}
+
+fn sent(frame: Frame) -> Sent {
+    let destination = frame
+        .header(header::DESTINATION)
+        .unwrap_or_default()
+        .to_owned();
+    Sent {
+        destination,
+        headers: frame.headers,
+        body: frame.body,
+    }
+}
+
+fn required<'a>(frame: &'a Frame, name: &'static str) -> Result<&'a str, Violation> {
+    frame.header(name).ok_or_else(|| Violation {
+        message: "missing header",
+        detail: format!("{} needs the header {name}.", frame.command),
+    })
+}
+
+fn violation<T>(message: &'static str, detail: impl Into<String>) -> Result<T, Violation> {
+    Err(Violation {
+        message,
+        detail: detail.into(),
+    })
+}
+
+fn transaction_violation(detail: String) -> Violation {
+    Violation {
+        message: "bad transaction",
+        detail,
+    }
+}

@@ -1,0 +1,69 @@
+//! Frames that wait for COMMIT.
+
+use std::collections::HashMap;
+
+use madang_wire::Frame;
+
+/// Open transactions of a session; one more is a protocol violation.
+const MAX_OPEN: usize = 16;
+/// Frames that wait in all transactions of a session; one more is a protocol violation.
+const MAX_FRAMES: usize = 1_000;
+/// Bytes of their bodies and headers; more are a protocol violation.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// The open transactions of a session. An `Err` is a text for an ERROR frame.
+#[derive(Debug, Default)]
+pub(super) struct Transactions {
+    open: HashMap<String, Vec<Frame>>,
+}
+
+impl Transactions {
+    pub(super) fn begin(&mut self, name: &str) -> Result<(), String> {
+        if self.open.contains_key(name) {
+            return Err(format!("transaction {name:?} is open already"));
+        }
+        if self.open.len() == MAX_OPEN {
+            return Err(format!(
+                "a session has at most {MAX_OPEN} open transactions"
+            ));
+        }
+        self.open.insert(name.to_owned(), Vec::new());
+        Ok(())
+    }
+
+    pub(super) fn add(&mut self, name: &str, frame: Frame) -> Result<(), String> {
+        let waiting = self.open.values().flatten();
+        let (frames, bytes) = waiting.fold((1, weight(&frame)), |(frames, bytes), frame| {
+            (frames + 1, bytes + weight(frame))
+        });
+        if frames > MAX_FRAMES {
+            return Err(format!("at most {MAX_FRAMES} frames wait in transactions"));
+        }
+        if bytes > MAX_BYTES {
+            return Err(format!("at most {MAX_BYTES} bytes wait in transactions"));
+        }
+        self.open
+            .get_mut(name)
+            .ok_or_else(|| unknown(name))?
+            .push(frame);
+        Ok(())
+    }
+
+    /// Ends a transaction and returns its frames in order, to be carried out or dropped.
+    pub(super) fn end(&mut self, name: &str) -> Result<Vec<Frame>, String> {
+        self.open.remove(name).ok_or_else(|| unknown(name))
+    }
+}
+
+fn unknown(name: &str) -> String {
+    format!("no transaction {name:?} is open")
+}
+
+fn weight(frame: &Frame) -> usize {
+    let headers: usize = frame
+        .headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    headers + frame.body.len()
+}
