@@ -1,0 +1,260 @@
+//! What happens to a client's SEND.
+//!
+//! Requests to `/app/**` become letters to rooms; messages to `/topic/**` and `/queue/**` go to the broker. Whatever
+//! can't be done is answered with an `error` message on `/user/queue/signal`; the connection goes on.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use madang_wire::{
+    Destination, ErrorCode, Headers, Pattern, Prefixes, Request, RoomName, Signal, header,
+};
+use serde_json::Value;
+
+use crate::broker::{Broker, Message, SessionId};
+use crate::hub::Signals;
+use crate::room::Requester;
+use crate::room::task::Letter;
+use crate::rooms::{Refusal, Rooms};
+use crate::stomp::{Receipt, Sent};
+
+/// Rooms that a session may have asked to join and not left.
+const MAX_ROOMS: usize = 256;
+
+/// Headers of a SEND that its MESSAGEs do not carry: they are between the sender and the server.
+const PRIVATE_HEADERS: &[&str] = &[
+    header::ACK,
+    header::AUTHORIZATION,
+    header::CONTENT_LENGTH,
+    header::DESTINATION,
+    header::LOGIN,
+    header::MESSAGE_ID,
+    header::PASSCODE,
+    header::RECEIPT,
+    header::SEQ,
+    header::SUBSCRIPTION,
+    header::TRANSACTION,
+];
+
+/// Carries out what sessions send.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) broker: Broker,
+    pub(crate) rooms: Rooms,
+    pub(crate) signals: Signals,
+    pub(crate) prefixes: Arc<Prefixes>,
+}
+
+/// Who sends, and which rooms have heard of them.
+pub(crate) struct Sender {
+    pub(crate) session: SessionId,
+    /// Rooms to be told when the session is over; at most [`MAX_ROOMS`].
+    pub(crate) rooms: HashSet<RoomName>,
+}
+
+impl App {
+    /// Carries out one SEND. The receipt is sent when all who hold it are done; a chat message that is not stored
+    /// withholds it.
+    pub(crate) fn handle_send(&self, sender: &mut Sender, sent: Sent, receipt: Option<&Receipt>) {
+        let correlation_id = sent.headers.get(header::CORRELATION_ID).map(str::to_owned);
+        let from = Requester {
+            session: sender.session,
+            correlation_id,
+        };
+        if let Err((code, message)) = self.route(sender, &from, sent, receipt) {
+            self.signals.send(&from, &Signal::Error { code, message });
+        }
+    }
+
+    fn route(
+        &self,
+        sender: &mut Sender,
+        from: &Requester,
+        sent: Sent,
+        receipt: Option<&Receipt>,
+    ) -> Result<(), Refusal> {
+        let destination =
+            Destination::parse(&sent.destination, &self.prefixes).map_err(|error| {
+                let code = match error {
+                    madang_wire::DestinationError::BadRoom(_) => ErrorCode::NoSuchRoom,
+                    _ => ErrorCode::BadRequest,
+                };
+                (code, error.to_string())
+            })?;
+        match destination {
+            Destination::Request { room, action } => {
+                self.request(sender, from, &room, &action, sent, receipt)
+            }
+            Destination::App(name) if name == "/chat" => self.tutorial_chat(sent),
+            Destination::App(name) => {
+                let message =
+                    format!("there is no request {name:?}; there are /rooms/{{room}}/… and /chat");
+                Err((ErrorCode::BadRequest, message))
+            }
+            Destination::Topic(to) => {
+                self.forward(&to, sent, |message| self.broker.publish(&message))
+            }
+            Destination::Queue(to) => {
+                self.forward(&to, sent, |message| self.broker.enqueue(&message, None))
+            }
+            Destination::OtherUserQueue { user, queue } => {
+                let to = format!("/user{queue}");
+                if to == Destination::SIGNAL {
+                    return Err((
+                        ErrorCode::NotAllowed,
+                        "only the server sends signals".to_owned(),
+                    ));
+                }
+                self.forward(&to, sent, |message| self.broker.tell_user(&user, &message))
+            }
+            Destination::UserQueue(queue) => {
+                let message = format!("name the user that it is for: /user/{{name}}{queue}");
+                Err((ErrorCode::BadRequest, message))
+            }
+            Destination::Rooms
+            | Destination::Chat(_)
+            | Destination::Events(_)
+            | Destination::ServerTopic(_) => {
+                let message = "only the server publishes under /topic/rooms; send requests to /app/rooms/{room}/…";
+                Err((ErrorCode::NotAllowed, message.to_owned()))
+            }
+        }
+    }
+
+    fn request(
+        &self,
+        sender: &mut Sender,
+        from: &Requester,
+        room: &RoomName,
+        action: &str,
+        sent: Sent,
+        receipt: Option<&Receipt>,
+    ) -> Result<(), Refusal> {
+        let posted = self.post(sender, from, room, action, &sent, receipt);
+        if let Some(receipt) = receipt.filter(|_| posted.is_err() && action == "chat") {
+            receipt.withhold();
+        }
+        posted
+    }
+
+    fn post(
+        &self,
+        sender: &mut Sender,
+        from: &Requester,
+        room: &RoomName,
+        action: &str,
+        sent: &Sent,
+        receipt: Option<&Receipt>,
+    ) -> Result<(), Refusal> {
+        let request = Request::parse(action, &sent.body)
+            .map_err(|error| (ErrorCode::BadRequest, error.to_string()))?;
+        let (is_join, is_leave) = (
+            matches!(request, Request::Join(_)),
+            matches!(request, Request::Leave(_)),
+        );
+        let letter = Letter::Request {
+            from: from.clone(),
+            resume: sent.headers.get(header::RESUME).map(str::to_owned),
+            request,
+            receipt: receipt.cloned(),
+        };
+        if !is_join {
+            self.rooms.post(room, letter)?;
+            if is_leave {
+                sender.rooms.remove(room);
+            }
+            return Ok(());
+        }
+        if sender.rooms.len() >= MAX_ROOMS && !sender.rooms.contains(room) {
+            let message = format!("a session is in at most {MAX_ROOMS} rooms; leave one first");
+            return Err((ErrorCode::NotAllowed, message));
+        }
+        self.rooms.post_opening(room, letter)?;
+        sender.rooms.insert(room.clone());
+        Ok(())
+    }
+
+    /// Passes a client's message on.
+    fn forward(
+        &self,
+        destination: &str,
+        sent: Sent,
+        pass_on: impl FnOnce(Arc<Message>),
+    ) -> Result<(), Refusal> {
+        if !Pattern::parse(destination).is_ok_and(|pattern| pattern.is_literal()) {
+            let message = "a message goes to one destination: `*` and `**` are for subscriptions";
+            return Err((ErrorCode::BadRequest, message.to_owned()));
+        }
+        let headers: Headers = sent
+            .headers
+            .iter()
+            .filter(|(name, _)| !PRIVATE_HEADERS.contains(name))
+            .collect();
+        pass_on(Arc::new(Message::new(destination, headers, sent.body)));
+        Ok(())
+    }
+
+    /// The chat of the usual Spring tutorials: a message sent to `/pub/chat` comes out at `/topic/chat/room/{id}`, and
+    /// below every other publish/subscribe prefix, with the body as it is.
+    fn tutorial_chat(&self, sent: Sent) -> Result<(), Refusal> {
+        let room = chat_room_id(&sent.body)?;
+        let headers: Headers = [(header::CONTENT_TYPE, "application/json")]
+            .into_iter()
+            .collect();
+        for prefix in self
+            .prefixes
+            .broker
+            .iter()
+            .filter(|prefix| *prefix != "/queue")
+        {
+            let destination = format!("{prefix}/chat/room/{room}");
+            let message = Message::new(&destination, headers.clone(), sent.body.clone());
+            self.broker.publish(&Arc::new(message));
+        }
+        Ok(())
+    }
+}
+
+/// The `chatRoomId` of a tutorial's message: a number, or a text that could be a room's name.
+fn chat_room_id(body: &[u8]) -> Result<String, Refusal> {
+    let bad = |message: String| (ErrorCode::BadRequest, message);
+    let body: Value = serde_json::from_slice(body)
+        .map_err(|error| bad(format!("the body of /chat can't be read: {error}")))?;
+    match body.get("chatRoomId") {
+        Some(Value::Number(number)) => Ok(number.to_string()),
+        Some(Value::String(text)) => match RoomName::parse(text) {
+            Ok(name) => Ok(name.to_string()),
+            Err(error) => Err(bad(format!("chatRoomId: {error}"))),
+        },
+        Some(_) => Err(bad("chatRoomId must be a number or a text".to_owned())),
+        None => Err(bad("the body of /chat needs a chatRoomId".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tutorials_room_is_a_number_or_a_name() {
+        assert_eq!(chat_room_id(br#"{"chatRoomId":5}"#).unwrap(), "5");
+        assert_eq!(
+            chat_room_id(r#"{"chatRoomId":"회의"}"#.as_bytes()).unwrap(),
+            "회의"
+        );
+        for bad in [
+            "",
+            "[]",
+            "{}",
+            r#"{"chatRoomId":"a/b"}"#,
+            r#"{"chatRoomId":null}"#,
+            "\u{0}",
+        ] {
+            assert_eq!(
+                chat_room_id(bad.as_bytes()).unwrap_err().0,
+                ErrorCode::BadRequest,
+                "{bad}"
+            );
+        }
+    }
+}

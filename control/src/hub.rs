@@ -1,0 +1,269 @@
+//! What all connections share: the broker, the rooms, and how many connections there may be.
+
+mod limits;
+mod signals;
+mod stats;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::ws::WebSocket;
+use madang_sfu::Event as EngineEvent;
+use madang_sfu::io::Handle;
+use madang_wire::{IceServer, Prefixes};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, debug_span};
+
+pub use limits::Limits;
+pub(crate) use limits::is_reached;
+pub(crate) use signals::Signals;
+pub use stats::ControlStats;
+pub(crate) use stats::{Counters, down, up};
+
+use crate::app::App;
+use crate::broker::{Broker, SessionId};
+use crate::room::task::Tools;
+use crate::rooms::{Rooms, RoomsConfig};
+use crate::stomp::SessionConfig;
+use crate::stomp::connection::{self, Connection};
+use crate::store::Store;
+
+/// How long [`Hub::drain`] waits for sessions, and then for rooms.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How the control plane runs.
+#[derive(Clone, Debug)]
+pub struct HubConfig {
+    /// Bounds for clients, rooms and the whole.
+    pub limits: Limits,
+    /// How long a participant stays after its connection dropped.
+    pub resume_grace: Duration,
+    /// What destinations begin with that the server handles, such as `/app`. Each begins with a slash and does not
+    /// end with one.
+    pub app_prefixes: Vec<String>,
+    /// What destinations begin with that the broker serves. `/queue` is point to point, all others are
+    /// publish/subscribe.
+    pub broker_prefixes: Vec<String>,
+}
+
+impl Default for HubConfig {
+    fn default() -> HubConfig {
+        let Prefixes { app, broker } = Prefixes::default();
+        HubConfig {
+            limits: Limits::default(),
+            resume_grace: Duration::from_secs(20),
+            app_prefixes: app,
+            broker_prefixes: broker,
+        }
+    }
+}
+
+/// The ICE servers for a participant, by its id.
+pub type IceServers = Arc<dyn Fn(&str) -> Vec<IceServer> + Send + Sync>;
+
+/// The control plane: sessions, broker and rooms. Clones are the same one.
+#[derive(Clone)]
+pub struct Hub(Arc<Shared>);
+
+struct Shared {
+    limits: Arc<Limits>,
+    app: App,
+    store: Store,
+    counters: Arc<Counters>,
+    admitted: Mutex<Admitted>,
+    last_session: AtomicU64,
+    /// Owns the connections' tasks.
+    connections: TaskTracker,
+    /// Owns the rooms' tasks.
+    rooms: TaskTracker,
+    /// Asks sessions to end politely.
+    drain: CancellationToken,
+    /// Ends rooms once what they were sent is done.
+    stop: CancellationToken,
+    /// Ends everything at once.
+    shutdown: CancellationToken,
+}
+
+/// Present connections; bounded by `Limits::connections`.
+#[derive(Default)]
+struct Admitted {
+    count: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+impl Hub {
+    /// Starts the control plane. Must be called inside a tokio runtime. `shutdown` ends all of it at once;
+    /// [`Hub::drain`] does so politely.
+    pub fn start(
+        config: HubConfig,
+        store: Store,
+        sfu: Handle,
+        sfu_events: mpsc::Receiver<EngineEvent>,
+        ice_servers: IceServers,
+        shutdown: CancellationToken,
+    ) -> Hub {
+        let HubConfig {
+            limits,
+            resume_grace,
+            app_prefixes,
+            broker_prefixes,
+        } = config;
+        let limits = Arc::new(limits);
+        let counters = Arc::new(Counters::default());
+        let broker = Broker::default();
+        let signals = Signals::new(broker.clone(), Arc::clone(&counters));
+        let stop = shutdown.child_token();
+        let tools = Tools {
+            broker: broker.clone(),
+            signals: signals.clone(),
+            store: store.clone(),
+            sfu,
+            counters: Arc::clone(&counters),
+            stop: stop.clone(),
+        };
+        let tasks = TaskTracker::new();
+        let rooms_config = RoomsConfig {
+            limits: Arc::clone(&limits),
+            resume_grace,
+            ice_servers,
+        };
+        let rooms = Rooms::new(rooms_config, tools, tasks.clone());
+        tasks.spawn(pass_on(sfu_events, rooms.clone(), stop.clone()));
+        let prefixes = Arc::new(Prefixes {
+            app: app_prefixes,
+            broker: broker_prefixes,
+        });
+        Hub(Arc::new(Shared {
+            limits,
+            app: App {
+                broker,
+                rooms,
+                signals,
+                prefixes,
+            },
+            store,
+            counters,
+            admitted: Mutex::default(),
+            last_session: AtomicU64::new(0),
+            connections: TaskTracker::new(),
+            rooms: tasks,
+            drain: shutdown.child_token(),
+            stop,
+            shutdown,
+        }))
+    }
+
+    /// Speaks STOMP on a WebSocket until either side ends it. `from` is the client's address. The message size of the
+    /// WebSocket should be limited to [`Limits::frame_bytes`].
+    pub async fn serve_websocket(&self, socket: WebSocket, from: IpAddr) {
+        let hub = &self.0;
+        let admission = match Admission::to(hub, from) {
+            Ok(admission) => admission,
+            Err(reason) => {
+                connection::refuse(socket, reason).await;
+                return;
+            }
+        };
+        let id = SessionId(hub.last_session.fetch_add(1, Relaxed));
+        let config = SessionConfig {
+            id: format!("{:016x}", rand::random::<u64>()),
+            user: format!("guest-{:08x}", rand::random::<u32>()),
+            prefixes: Arc::clone(&hub.app.prefixes),
+            limits: Arc::clone(&hub.limits),
+        };
+        let connection = Connection {
+            id,
+            app: hub.app.clone(),
+            store: hub.store.clone(),
+            counters: Arc::clone(&hub.counters),
+            drain: hub.drain.clone(),
+            shutdown: hub.shutdown.clone(),
+        };
+        let span = debug_span!("session", id = %config.id);
+        let run = connection.run(socket, config).instrument(span);
+        hub.connections.track_future(run).await;
+        drop(admission);
+    }
+
+    /// A snapshot of the counters.
+    pub fn stats(&self) -> ControlStats {
+        self.0.counters.snapshot()
+    }
+
+    /// Ends all sessions with a word of farewell, and waits until what they sent is stored: for 5 seconds at most, and
+    /// for the rooms as long again.
+    pub async fn drain(&self) {
+        let hub = &self.0;
+        hub.app.rooms.close();
+        hub.drain.cancel();
+        hub.connections.close();
+        // Who does not end in time is cut off when the process ends.
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, hub.connections.wait()).await;
+        hub.stop.cancel();
+        hub.rooms.close();
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, hub.rooms.wait()).await;
+    }
+}
+
+/// Hands the engine's events to the rooms. It never waits for one, so that the engine never waits for it.
+async fn pass_on(mut events: mpsc::Receiver<EngineEvent>, rooms: Rooms, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(event) => rooms.deliver(event),
+                None => break,
+            },
+            () = stop.cancelled() => break,
+        }
+    }
+}
+
+/// A connection's place among those that there may be, given back when it is dropped.
+struct Admission<'a> {
+    hub: &'a Shared,
+    from: IpAddr,
+}
+
+impl Admission<'_> {
+    /// Takes a place, or says why there is none.
+    fn to(hub: &Shared, from: IpAddr) -> Result<Admission<'_>, &'static str> {
+        if hub.drain.is_cancelled() {
+            return Err(connection::DRAINING);
+        }
+        let mut admitted = hub.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_address = admitted.by_address.get(&from).copied().unwrap_or(0);
+        if is_reached(hub.limits.connections, admitted.count)
+            || is_reached(hub.limits.connections_per_address, of_address)
+        {
+            up(&hub.counters.connections_refused);
+            return Err("too many connections");
+        }
+        admitted.count += 1;
+        admitted.by_address.insert(from, of_address + 1);
+        up(&hub.counters.sessions);
+        Ok(Admission { hub, from })
+    }
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        let mut admitted = self
+            .hub
+            .admitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        admitted.count -= 1;
+        if let Some(count) = admitted.by_address.get_mut(&self.from) {
+            *count -= 1;
+            if *count == 0 {
+                admitted.by_address.remove(&self.from);
+            }
+        }
+        down(&self.hub.counters.sessions);
+    }
+}

@@ -1,0 +1,54 @@
+//! How much one client, one room and the whole server may take.
+
+use serde::{Deserialize, Serialize};
+
+/// The bounds of the control plane. Where a field says so, 0 means no limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Bytes of one STOMP frame, header and body together. A longer one ends its connection with an ERROR.
+    /// 0: no limit.
+    pub frame_bytes: usize,
+    /// SEND and SUBSCRIBE frames a second and session, with twice as many at once; more are refused with
+    /// `rate_limited`. 0: no limit.
+    pub messages_per_second: u32,
+    /// WebSocket connections in all; one more is refused with an ERROR. 0: no limit.
+    pub connections: usize,
+    /// WebSocket connections from one IP address; one more is refused with an ERROR. 0: no limit.
+    pub connections_per_address: usize,
+    /// Participants of a room, those whose connection dropped a moment ago included; one more gets `room_full`.
+    /// 0: no limit.
+    pub participants_per_room: usize,
+    /// Open rooms; a join that would open one more gets `overloaded`. 0: no limit.
+    pub rooms: usize,
+    /// Subscriptions of a session; one more is refused with `not_allowed`.
+    pub subscriptions: usize,
+    /// Messages that wait for one slow client; one more ends its connection.
+    pub outbox_messages: usize,
+    /// Bytes that wait for one slow client; more end its connection.
+    pub outbox_bytes: usize,
+    /// Bytes of a chat line; a longer one gets `too_large`.
+    pub chat_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            frame_bytes: 2 * 1024 * 1024,
+            messages_per_second: 50,
+            connections: 10_000,
+            connections_per_address: 1_000,
+            participants_per_room: 500,
+            rooms: 10_000,
+            subscriptions: 200,
+            outbox_messages: 4_096,
+            outbox_bytes: 8 * 1024 * 1024,
+            chat_bytes: 8 * 1024,
+        }
+    }
+}
+
+/// Whether one more than `present` would break a limit for which 0 means none.
+pub(crate) fn is_reached(limit: usize, present: usize) -> bool {
+    limit != 0 && present >= limit
+}

@@ -1,0 +1,37 @@
+//! Messages to one session.
+
+use std::sync::Arc;
+
+use madang_wire::{Destination, Headers, Signal, header};
+
+use super::stats::Counters;
+use crate::broker::{Broker, Message};
+use crate::room::Requester;
+
+/// Puts signals on `/user/queue/signal` of a session. A session that did not subscribe to it hears none.
+#[derive(Clone)]
+pub(crate) struct Signals {
+    broker: Broker,
+    counters: Arc<Counters>,
+}
+
+impl Signals {
+    pub(crate) fn new(broker: Broker, counters: Arc<Counters>) -> Signals {
+        Signals { broker, counters }
+    }
+
+    /// Sends a signal, with the `correlation-id` of the request that it answers.
+    pub(crate) fn send(&self, to: &Requester, signal: &Signal) {
+        if let Signal::Error { code, .. } = signal {
+            self.counters.count_error(*code);
+        }
+        let mut headers: Headers = [(header::CONTENT_TYPE, "application/json")]
+            .into_iter()
+            .collect();
+        if let Some(id) = &to.correlation_id {
+            headers.push(header::CORRELATION_ID, id.as_str());
+        }
+        let message = Message::new(Destination::SIGNAL, headers, signal.to_json());
+        self.broker.tell(to.session, Arc::new(message));
+    }
+}

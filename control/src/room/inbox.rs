@@ -1,0 +1,109 @@
+//! What the media engine has to tell a room.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use madang_sfu::Event;
+use tokio::sync::Notify;
+
+/// Events of the engine for one room.
+///
+/// Whoever puts one in never waits, so that a busy room can't hold up the engine. It stays bounded because what is
+/// out of date gives way: there is one list of speakers, one state per audio slot, and one end per peer.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    events: Mutex<VecDeque<Event>>,
+    arrived: Notify,
+}
+
+impl Inbox {
+    /// Adds an event in the place of those that it makes obsolete.
+    pub(crate) fn push(&self, event: Event) {
+        let mut events = self.lock();
+        events.retain(|earlier| !replaces(&event, earlier));
+        events.push_back(event);
+        drop(events);
+        self.arrived.notify_one();
+    }
+
+    /// Waits for the next event. Only one task may wait; nothing is lost when it stops waiting.
+    pub(crate) async fn next(&self) -> Event {
+        loop {
+            if let Some(event) = self.lock().pop_front() {
+                return event;
+            }
+            self.arrived.notified().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn replaces(event: &Event, earlier: &Event) -> bool {
+    match (event, earlier) {
+        (Event::Speakers { .. }, Event::Speakers { .. }) => true,
+        (
+            Event::AudioSlot { peer, slot, .. },
+            Event::AudioSlot {
+                peer: p, slot: s, ..
+            },
+        ) => (peer, slot) == (p, s),
+        (
+            Event::Disconnected { peer, .. },
+            Event::Connected { peer: p } | Event::AudioSlot { peer: p, .. },
+        ) => peer == p,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use madang_sfu::{Mid, PeerId, RoomId};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_out_of_date_gives_way() {
+        let inbox = Inbox::default();
+        let (peer, room) = (PeerId(1), RoomId(1));
+        let slot = |n: &str| Event::AudioSlot {
+            peer,
+            slot: Mid::new(n),
+            source: None,
+        };
+        let speakers = |level| Event::Speakers {
+            room,
+            levels: vec![(peer, level)],
+        };
+
+        for event in [speakers(1), slot("a"), slot("b"), speakers(2), slot("a")] {
+            inbox.push(event);
+        }
+
+        assert_eq!(inbox.next().await, slot("b"));
+        assert_eq!(inbox.next().await, speakers(2));
+        assert_eq!(inbox.next().await, slot("a"));
+    }
+
+    #[tokio::test]
+    async fn a_peers_end_makes_its_slots_obsolete() {
+        let inbox = Inbox::default();
+        let peer = PeerId(1);
+        let end = Event::Disconnected {
+            peer,
+            reason: "gone",
+        };
+
+        inbox.push(Event::Connected { peer });
+        inbox.push(Event::AudioSlot {
+            peer,
+            slot: Mid::new("a"),
+            source: None,
+        });
+        inbox.push(end.clone());
+
+        assert_eq!(inbox.next().await, end);
+    }
+}

@@ -1,0 +1,156 @@
+//! A participant as the room knows them, with what nobody else sees.
+
+use std::time::Instant;
+
+use madang_sfu::{Answer, MediaKind, MediaLine, PeerId, Source};
+use madang_wire::request::{Mids, View};
+use madang_wire::{Participant, Slot, SourceKind};
+
+use super::slots::{Shown, SlotState};
+use crate::broker::SessionId;
+
+/// A participant.
+#[derive(Debug)]
+pub(super) struct Member {
+    /// What everybody sees.
+    pub(super) public: Participant,
+    pub(super) resume_token: String,
+    pub(super) presence: Presence,
+    /// Their peer connection, while there is one.
+    pub(super) media: Option<Media>,
+    /// What they say that their published m-lines are.
+    pub(super) mids: Mids,
+    pub(super) view: View,
+    /// When they last spoke, as a number that rises with every speaker; 0 when never.
+    pub(super) spoke: u64,
+    /// Whether their slots changed since they were told.
+    pub(super) has_news: bool,
+}
+
+/// Where their session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    Here(SessionId),
+    /// The connection dropped; they may come back until then.
+    Away {
+        until: Instant,
+    },
+}
+
+/// A peer connection.
+#[derive(Debug)]
+pub(super) struct Media {
+    pub(super) peer: PeerId,
+    /// Which `RTCPeerConnection` of the client it is.
+    pub(super) origin: Origin,
+    pub(super) published: Vec<MediaLine>,
+    pub(super) slots: Vec<SlotState>,
+}
+
+impl Member {
+    pub(super) fn session(&self) -> Option<SessionId> {
+        match self.presence {
+            Presence::Here(session) => Some(session),
+            Presence::Away { .. } => None,
+        }
+    }
+
+    /// Takes the engine's answer in: the m-lines as they are from here on.
+    pub(super) fn set_media(&mut self, peer: PeerId, origin: Origin, answer: &Answer) {
+        let before = match self.media.take() {
+            Some(media) if media.peer == peer => media.slots,
+            _ => Vec::new(),
+        };
+        let keep = |line: &MediaLine| {
+            let same = before
+                .iter()
+                .find(|slot| slot.mid == line.mid && slot.kind == line.kind);
+            same.cloned().unwrap_or_else(|| SlotState::empty(line))
+        };
+        let slots: Vec<SlotState> = answer.slots.iter().map(keep).collect();
+        self.has_news |= slots != before;
+        self.media = Some(Media {
+            peer,
+            origin,
+            published: answer.published.clone(),
+            slots,
+        });
+    }
+
+    /// What they publish and have named, in the order of [`SourceKind`].
+    pub(super) fn sources(&self) -> Vec<SourceKind> {
+        let mut kinds: Vec<_> = self.named().map(|shown| shown.kind).collect();
+        kinds.sort();
+        kinds
+    }
+
+    /// Their sources as slots show them.
+    pub(super) fn named(&self) -> impl Iterator<Item = Shown> {
+        let media = self.media.iter();
+        media
+            .flat_map(|media| media.published.iter().map(move |line| (media.peer, line)))
+            .filter_map(|(peer, line)| {
+                let kind = *self.mids.get(line.mid.as_str())?;
+                let fits = kind.is_audio() == (line.kind == MediaKind::Audio);
+                let source = Source {
+                    peer,
+                    mid: line.mid.clone(),
+                };
+                fits.then(|| Shown {
+                    participant: self.public.id.clone(),
+                    kind,
+                    source,
+                })
+            })
+    }
+
+    /// What is heard when the engine forwards this m-line of theirs.
+    pub(super) fn heard(&self, source: &Source) -> Shown {
+        let kind = self.mids.get(source.mid.as_str()).copied();
+        Shown {
+            participant: self.public.id.clone(),
+            kind: kind
+                .filter(|kind| kind.is_audio())
+                .unwrap_or(SourceKind::Microphone),
+            source: source.clone(),
+        }
+    }
+
+    pub(super) fn slots(&self) -> Option<Vec<Slot>> {
+        let media = self.media.as_ref()?;
+        Some(media.slots.iter().map(SlotState::to_wire).collect())
+    }
+}
+
+/// What tells one `RTCPeerConnection` from another: the session id in the SDP's origin, which stays the same through
+/// all renegotiations of one and differs between two (RFC 8829 §5.2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin(Option<String>);
+
+impl Origin {
+    /// Finds it in an offer; the engine says what is wrong with one that has none.
+    pub(super) fn of(sdp: &str) -> Origin {
+        let line = sdp
+            .lines()
+            .take(16)
+            .find_map(|line| line.strip_prefix("o="));
+        let id = line.and_then(|line| line.split(' ').nth(1));
+        Origin(id.map(|id| id.chars().take(64).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_origin_survives_renegotiation_alone() {
+        let first = Origin::of("v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\n");
+        let again = Origin::of("v=0\r\no=- 4611731400430051336 3 IN IP4 127.0.0.1\r\ns=-\r\n");
+        let other = Origin::of("v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\n");
+
+        assert_eq!(first, again);
+        assert_ne!(first, other);
+        assert_eq!(Origin::of("nonsense"), Origin(None));
+    }
+}

@@ -1,0 +1,159 @@
+//! Who is shown and heard where.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+use madang_sfu::{MediaKind, Mid, PeerId, Source};
+use madang_wire::{Event, Signal, SlotReason, SourceKind, Speaker};
+
+use super::slots::{self, Shown, SlotState};
+use super::{Effect, Room};
+
+impl Room {
+    /// Decides anew what everybody's video slots show, and has the engine do it where that is different.
+    pub(super) fn show(&mut self) {
+        let sources = self.video_sources();
+        let peers: HashSet<PeerId> = self
+            .members
+            .iter()
+            .filter_map(|m| m.media.as_ref())
+            .map(|media| media.peer)
+            .collect();
+        for member in &mut self.members {
+            let Some(media) = &mut member.media else {
+                continue;
+            };
+            member.has_news |= hush(&mut media.slots, &peers);
+            let before: Vec<_> = media
+                .slots
+                .iter()
+                .map(|slot| slot.source().cloned())
+                .collect();
+            let viewer = member.public.id.as_str();
+            if !slots::fill(&mut media.slots, &member.view, viewer, &sources) {
+                continue;
+            }
+            member.has_news = true;
+            for (slot, before) in media.slots.iter().zip(before) {
+                if slot.kind == MediaKind::Video && slot.source() != before.as_ref() {
+                    let (peer, source) = (media.peer, slot.source().cloned());
+                    self.effects.push_back(Effect::Assign {
+                        peer,
+                        slot: slot.mid.clone(),
+                        source,
+                    });
+                }
+            }
+        }
+    }
+
+    /// All that can be shown, the most wanted first: screens, then cameras of recent speakers, then in join order. A
+    /// camera that is said to be off would show its last picture for ever, so it is not among them.
+    fn video_sources(&self) -> Vec<Shown> {
+        let mut members: Vec<_> = self.members.iter().collect();
+        members.sort_by_key(|member| Reverse(member.spoke));
+        let (mut screens, mut cameras) = (Vec::new(), Vec::new());
+        for member in members {
+            for shown in member.named() {
+                match shown.kind {
+                    SourceKind::Screen => screens.push(shown),
+                    SourceKind::Camera if !member.public.camera_off => cameras.push(shown),
+                    SourceKind::Camera | SourceKind::Microphone | SourceKind::ScreenAudio => {}
+                }
+            }
+        }
+        screens.append(&mut cameras);
+        screens
+    }
+
+    /// Tells those whose slots changed what they carry.
+    pub(super) fn tell_news(&mut self) {
+        for member in &mut self.members {
+            let Some(session) = member.session() else {
+                continue;
+            };
+            if !std::mem::take(&mut member.has_news) {
+                continue;
+            }
+            let signal = Signal::Slots {
+                slots: member.slots().unwrap_or_default(),
+            };
+            self.effects.push_back(Effect::Signal {
+                to: session.into(),
+                signal,
+            });
+        }
+    }
+
+    /// The engine has forgotten a peer: that participant has no media until another offer.
+    pub(super) fn handle_disconnected(&mut self, peer: PeerId) {
+        let Some(index) = self.index_of_peer(peer) else {
+            return;
+        };
+        self.members[index].media = None;
+        self.members[index].has_news = true;
+        self.update_sources(index);
+        self.show();
+    }
+
+    /// The engine chose whom somebody hears.
+    pub(super) fn handle_audio_slot(&mut self, peer: PeerId, slot: &Mid, source: Option<&Source>) {
+        let heard = source.and_then(|source| {
+            let index = self.index_of_peer(source.peer)?;
+            Some(self.members[index].heard(source))
+        });
+        let Some(index) = self.index_of_peer(peer) else {
+            return;
+        };
+        let member = &mut self.members[index];
+        let slots = member.media.iter_mut().flat_map(|media| &mut media.slots);
+        for slot in slots.filter(|s| s.mid == *slot && s.kind == MediaKind::Audio) {
+            slot.reason = if heard.is_some() {
+                SlotReason::Speaker
+            } else {
+                SlotReason::Idle
+            };
+            member.has_news |= slot.shown != heard;
+            slot.shown.clone_from(&heard);
+        }
+    }
+
+    /// The engine says who speaks, loudest first.
+    pub(super) fn handle_speakers(&mut self, levels: &[(PeerId, u8)]) {
+        let mut speakers = Vec::new();
+        // The loudest gets the highest number, as the most recent one.
+        for (peer, level) in levels.iter().rev() {
+            let Some(index) = self.index_of_peer(*peer) else {
+                continue;
+            };
+            self.last_spoke += 1;
+            self.members[index].spoke = self.last_spoke;
+            let participant = self.members[index].public.id.clone();
+            speakers.push(Speaker {
+                participant,
+                level: *level,
+            });
+        }
+        speakers.reverse();
+        self.publish(Event::Speakers { speakers });
+        self.show();
+    }
+}
+
+/// Empties audio slots whose speaker has no media any more; says whether there was one.
+fn hush(slots: &mut [SlotState], peers: &HashSet<PeerId>) -> bool {
+    let mut is_different = false;
+    for slot in slots
+        .iter_mut()
+        .filter(|slot| slot.kind == MediaKind::Audio)
+    {
+        if slot
+            .source()
+            .is_some_and(|source| !peers.contains(&source.peer))
+        {
+            (slot.shown, slot.reason) = (None, SlotReason::Idle);
+            is_different = true;
+        }
+    }
+    is_different
+}

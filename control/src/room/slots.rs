@@ -1,0 +1,280 @@
+//! What a participant's receiving slots show. Pure decisions; `Room` carries them out.
+
+use madang_sfu::{MediaKind, MediaLine, Mid, Source};
+use madang_wire::request::{View, WantedSlot};
+use madang_wire::{Slot, SlotReason, SourceKind};
+
+/// A source that somebody publishes and has named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub(super) participant: String,
+    pub(super) kind: SourceKind,
+    /// Where the media engine finds it.
+    pub(super) source: Source,
+}
+
+/// A receiving m-line and what it carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SlotState {
+    pub(super) mid: Mid,
+    pub(super) kind: MediaKind,
+    pub(super) shown: Option<Shown>,
+    pub(super) reason: SlotReason,
+}
+
+impl SlotState {
+    pub(super) fn empty(line: &MediaLine) -> SlotState {
+        let MediaLine { mid, kind } = line.clone();
+        SlotState {
+            mid,
+            kind,
+            shown: None,
+            reason: SlotReason::Idle,
+        }
+    }
+
+    pub(super) fn source(&self) -> Option<&Source> {
+        self.shown.as_ref().map(|shown| &shown.source)
+    }
+
+    pub(super) fn to_wire(&self) -> Slot {
+        Slot {
+            mid: self.mid.as_str().to_owned(),
+            participant: self.shown.as_ref().map(|shown| shown.participant.clone()),
+            source: self.shown.as_ref().map(|shown| shown.kind),
+            layer: None,
+            reason: Some(self.reason),
+        }
+    }
+}
+
+/// Fills the video slots of one participant; says whether any is different afterwards. `sources` are all video sources
+/// of the room, the most wanted first; `viewer`'s own are left out.
+///
+/// What `view` names comes first. If it allows, the other slots get the first of `sources` that are not on show yet,
+/// and a source that is among them stays in the slot where it is.
+pub(super) fn fill(slots: &mut [SlotState], view: &View, viewer: &str, sources: &[Shown]) -> bool {
+    let others = || sources.iter().filter(|shown| shown.participant != viewer);
+    let wanted_for = |slot: &SlotState| view.slots.iter().find(|w| w.mid == slot.mid.as_str());
+
+    let mut next: Vec<(Option<Shown>, SlotReason)> = slots
+        .iter()
+        .map(|slot| match wanted_for(slot) {
+            Some(wanted) => requested(wanted, others()),
+            None => (None, SlotReason::Idle),
+        })
+        .collect();
+    if view.auto {
+        let free = |slot: &SlotState| is_video(slot) && wanted_for(slot).is_none();
+        let count = slots.iter().filter(|slot| free(slot)).count();
+        let on_show = |shown: &Shown| next.iter().any(|(there, _)| there.as_ref() == Some(shown));
+        let mut chosen: Vec<&Shown> = others().filter(|s| !on_show(s)).take(count).collect();
+        let stays: Vec<bool> = slots
+            .iter()
+            .map(|slot| free(slot) && take(&mut chosen, slot.shown.as_ref()))
+            .collect();
+        let mut rest = chosen.into_iter();
+        for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| free(slot)) {
+            let shown = if stays[index] {
+                slot.shown.clone()
+            } else {
+                rest.next().cloned()
+            };
+            let reason = if shown.is_some() {
+                SlotReason::Auto
+            } else {
+                SlotReason::Idle
+            };
+            next[index] = (shown, reason);
+        }
+    }
+
+    let mut is_different = false;
+    for (slot, (shown, reason)) in slots
+        .iter_mut()
+        .zip(next)
+        .filter(|(slot, _)| is_video(slot))
+    {
+        is_different |= slot.shown != shown || slot.reason != reason;
+        (slot.shown, slot.reason) = (shown, reason);
+    }
+    is_different
+}
+
+fn is_video(slot: &SlotState) -> bool {
+    slot.kind == MediaKind::Video
+}
+
+fn requested<'a>(
+    wanted: &WantedSlot,
+    mut sources: impl Iterator<Item = &'a Shown>,
+) -> (Option<Shown>, SlotReason) {
+    let Some(participant) = &wanted.participant else {
+        return (None, SlotReason::View);
+    };
+    let kind = wanted.source.unwrap_or(SourceKind::Camera);
+    match sources.find(|shown| shown.participant == *participant && shown.kind == kind) {
+        Some(shown) => (Some(shown.clone()), SlotReason::View),
+        None => (None, SlotReason::NotAvailable),
+    }
+}
+
+/// Takes `one` out of `from`, if it is there.
+fn take(from: &mut Vec<&Shown>, one: Option<&Shown>) -> bool {
+    let Some(index) = from.iter().position(|shown| Some(*shown) == one) else {
+        return false;
+    };
+    from.remove(index);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use madang_sfu::PeerId;
+
+    use super::*;
+
+    #[test]
+    fn free_slots_are_filled_in_order() {
+        let mut slots = slots(3);
+        assert!(fill(
+            &mut slots,
+            &View::default(),
+            "me",
+            &cameras(&["a", "me", "b"])
+        ));
+
+        assert_eq!(on_show(&slots), ["a", "b", "-"]);
+        assert_eq!(slots[2].reason, SlotReason::Idle);
+    }
+
+    #[test]
+    fn nobody_moves_when_others_come_and_go() {
+        let mut slots = slots(3);
+        let view = View::default();
+        fill(&mut slots, &view, "me", &cameras(&["a", "b", "c"]));
+
+        fill(&mut slots, &view, "me", &cameras(&["b", "c"]));
+        assert_eq!(on_show(&slots), ["-", "b", "c"]);
+        fill(&mut slots, &view, "me", &cameras(&["d", "c", "b"]));
+        assert_eq!(on_show(&slots), ["d", "b", "c"]);
+        assert!(!fill(&mut slots, &view, "me", &cameras(&["c", "b", "d"])));
+    }
+
+    #[test]
+    fn with_too_few_slots_the_first_sources_win_and_stay_where_they_are() {
+        let mut slots = slots(2);
+        let view = View::default();
+        fill(&mut slots, &view, "me", &cameras(&["a", "b", "c"]));
+
+        fill(&mut slots, &view, "me", &cameras(&["c", "a", "b"]));
+
+        assert_eq!(on_show(&slots), ["a", "c"]);
+    }
+
+    #[test]
+    fn what_is_asked_for_comes_first_and_is_not_shown_twice() {
+        let mut slots = slots(3);
+        let view = View {
+            slots: vec![wanted("v1", Some("a"))],
+            auto: true,
+        };
+
+        fill(&mut slots, &view, "me", &cameras(&["a", "b"]));
+
+        assert_eq!(on_show(&slots), ["b", "a", "-"]);
+        assert_eq!(slots[1].reason, SlotReason::View);
+    }
+
+    #[test]
+    fn a_slot_waits_for_whom_it_is_asked_to_show() {
+        let mut slots = slots(2);
+        let view = View {
+            slots: vec![wanted("v0", Some("z"))],
+            auto: true,
+        };
+
+        fill(&mut slots, &view, "me", &cameras(&["a", "b"]));
+        assert_eq!(on_show(&slots), ["-", "a"]);
+        assert_eq!(slots[0].reason, SlotReason::NotAvailable);
+
+        fill(&mut slots, &view, "me", &cameras(&["a", "b", "z"]));
+        assert_eq!(on_show(&slots), ["z", "a"]);
+    }
+
+    #[test]
+    fn a_slot_can_be_kept_empty_and_auto_turned_off() {
+        let mut slots = slots(2);
+        let sources = cameras(&["a", "b"]);
+
+        fill(
+            &mut slots,
+            &View {
+                slots: vec![wanted("v0", None)],
+                auto: true,
+            },
+            "me",
+            &sources,
+        );
+        assert_eq!(on_show(&slots), ["-", "a"]);
+        fill(
+            &mut slots,
+            &View {
+                slots: vec![],
+                auto: false,
+            },
+            "me",
+            &sources,
+        );
+        assert_eq!(on_show(&slots), ["-", "-"]);
+    }
+
+    #[test]
+    fn audio_slots_are_left_alone() {
+        let audio = MediaLine {
+            mid: Mid::new("a0"),
+            kind: MediaKind::Audio,
+        };
+        let mut slots = vec![SlotState::empty(&audio)];
+
+        assert!(!fill(&mut slots, &View::default(), "me", &cameras(&["a"])));
+    }
+
+    fn slots(count: usize) -> Vec<SlotState> {
+        (0..count)
+            .map(|n| MediaLine {
+                mid: Mid::new(&format!("v{n}")),
+                kind: MediaKind::Video,
+            })
+            .map(|line| SlotState::empty(&line))
+            .collect()
+    }
+
+    fn cameras(names: &[&str]) -> Vec<Shown> {
+        let camera = |name: &&str| Shown {
+            participant: (*name).to_owned(),
+            kind: SourceKind::Camera,
+            source: Source {
+                peer: PeerId(name.as_bytes()[0].into()),
+                mid: Mid::new("1"),
+            },
+        };
+        names.iter().map(camera).collect()
+    }
+
+    fn wanted(mid: &str, participant: Option<&str>) -> WantedSlot {
+        let participant = participant.map(str::to_owned);
+        WantedSlot {
+            mid: mid.to_owned(),
+            participant,
+            ..WantedSlot::default()
+        }
+    }
+
+    fn on_show(slots: &[SlotState]) -> Vec<&str> {
+        slots
+            .iter()
+            .map(|s| s.shown.as_ref().map_or("-", |shown| &shown.participant))
+            .collect()
+    }
+}

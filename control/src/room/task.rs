@@ -1,0 +1,296 @@
+//! The task that owns a room.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the room's clock is read here and nowhere else"
+)]
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use jiff::Timestamp;
+use madang_sfu::io::Handle;
+use madang_wire::{ChatMessage, Destination, ErrorCode, Headers, Request, Signal, header};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::{Effect, Inbox, Moment, Requester, Room, RoomConfig, room_of};
+use crate::broker::{Broker, Message, SessionId};
+use crate::hub::{Counters, Signals, down, up};
+use crate::rooms::Rooms;
+use crate::stomp::Receipt;
+use crate::store::{NewChatMessage, Store, StoreError};
+
+/// Chat messages of one room on their way into the store. While there are more, the mailbox waits.
+const MAX_STORING: usize = 256;
+
+/// What a room's mailbox takes.
+#[derive(Debug)]
+pub(crate) enum Letter {
+    /// A participant, or somebody who wants to become one, asks for something.
+    Request {
+        from: Requester,
+        /// The header `resume`.
+        resume: Option<String>,
+        request: Request,
+        /// Sent when the request is done, for chat when it is stored.
+        receipt: Option<Receipt>,
+    },
+    /// A session is over.
+    Gone {
+        session: SessionId,
+        said_goodbye: bool,
+        receipt: Option<Receipt>,
+    },
+    /// Who is this session in this room?
+    Who {
+        session: SessionId,
+        reply: oneshot::Sender<Option<String>>,
+    },
+}
+
+/// What a room's task works with.
+#[derive(Clone)]
+pub(crate) struct Tools {
+    pub(crate) broker: Broker,
+    pub(crate) signals: Signals,
+    pub(crate) store: Store,
+    pub(crate) sfu: Handle,
+    pub(crate) counters: Arc<Counters>,
+    /// Ends the room once its mailbox is empty and its chat stored.
+    pub(crate) stop: CancellationToken,
+}
+
+struct Task {
+    room: Room,
+    tools: Tools,
+    rooms: Rooms,
+    /// Destinations of the room's events and chat.
+    events: String,
+    chat: String,
+    /// What this room adds to the number of participants of the whole.
+    counted: u32,
+    /// At most `MAX_STORING`.
+    storing: FuturesOrdered<BoxFuture<'static, Stored>>,
+}
+
+/// A chat message that the store has answered for.
+struct Stored {
+    from: Requester,
+    result: Result<ChatMessage, StoreError>,
+    receipt: Option<Receipt>,
+}
+
+/// Runs a room until nobody is in it.
+pub(crate) async fn run(
+    config: RoomConfig,
+    mut mailbox: mpsc::Receiver<Letter>,
+    inbox: Arc<Inbox>,
+    tools: Tools,
+    rooms: Rooms,
+) {
+    let (name, id) = (config.name.clone(), config.id);
+    let chat_seq = tools.store.last_seq(&name).await.unwrap_or_else(|error| {
+        warn!(%error, "the room's last chat message is not known");
+        0
+    });
+    let mut task = Task {
+        room: Room::new(config, chat_seq, now(), rand::make_rng()),
+        events: Destination::events_of(&name),
+        chat: Destination::chat_of(&name),
+        counted: 0,
+        storing: FuturesOrdered::new(),
+        tools,
+        rooms,
+    };
+    up(&task.tools.counters.rooms);
+    debug!(room = %name, "room opened");
+    task.run(&mut mailbox, &inbox).await;
+    task.count(0);
+    task.rooms.forget(&name, id);
+    down(&task.tools.counters.rooms);
+    debug!(room = %name, "room closed");
+}
+
+impl Task {
+    async fn run(&mut self, mailbox: &mut mpsc::Receiver<Letter>, inbox: &Inbox) {
+        let stop = self.tools.stop.clone();
+        loop {
+            let timeout = self.room.poll_timeout();
+            tokio::select! {
+                letter = mailbox.recv(), if self.storing.len() < MAX_STORING => match letter {
+                    Some(letter) => self.handle_letter(letter).await,
+                    // Stopped, and the mailbox is empty.
+                    None => break,
+                },
+                event = inbox.next() => {
+                    self.room.handle_engine(event);
+                    self.carry_out(&mut None).await;
+                }
+                Some(stored) = self.storing.next() => self.handle_stored(stored),
+                () = until(timeout) => {
+                    self.room.handle_timeout(Instant::now());
+                    self.carry_out(&mut None).await;
+                }
+                () = stop.cancelled(), if !mailbox.is_closed() => mailbox.close(),
+            }
+            let is_idle = self.room.is_empty() && self.storing.is_empty();
+            if is_idle && self.rooms.retire(self.room.name(), mailbox) {
+                return;
+            }
+        }
+        while let Some(stored) = self.storing.next().await {
+            self.handle_stored(stored);
+        }
+    }
+
+    async fn handle_letter(&mut self, letter: Letter) {
+        match letter {
+            Letter::Request {
+                from,
+                resume,
+                request,
+                mut receipt,
+            } => {
+                let is_chat = matches!(request, Request::Chat(_));
+                self.room
+                    .handle_request(now(), from, resume.as_deref(), request);
+                self.carry_out(&mut receipt).await;
+                // A chat message's receipt says that it is stored; one that is left here was refused.
+                if let Some(receipt) = receipt.filter(|_| is_chat) {
+                    receipt.withhold();
+                }
+            }
+            Letter::Gone {
+                session,
+                said_goodbye,
+                receipt,
+            } => {
+                self.room.handle_gone(now(), session, said_goodbye);
+                self.carry_out(&mut None).await;
+                drop(receipt);
+            }
+            Letter::Who { session, reply } => {
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(self.room.participant_of(session).map(str::to_owned));
+            }
+        }
+    }
+
+    /// Carries out what the room decided. `receipt` belongs to the request behind it, and goes with its chat message.
+    async fn carry_out(&mut self, receipt: &mut Option<Receipt>) {
+        while let Some(effect) = self.room.poll_effect() {
+            match effect {
+                Effect::Offer { peer, sdp } => {
+                    let answer = self.tools.sfu.offer(room_of(peer), peer, sdp).await;
+                    self.room.handle_answer(now(), peer, answer);
+                }
+                Effect::Assign { peer, slot, source } => {
+                    self.tools.sfu.assign(peer, slot, source).await;
+                }
+                Effect::RemovePeer { peer } => self.tools.sfu.remove(peer).await,
+                Effect::Signal { to, signal } => self.tools.signals.send(&to, &signal),
+                Effect::Publish(event) => {
+                    let message = Message::json(&self.events, event.to_json());
+                    self.tools.broker.publish(&Arc::new(message));
+                }
+                Effect::StoreChat { from, message } => {
+                    self.store(from, message, receipt.take()).await
+                }
+                Effect::Count(participants) => {
+                    self.count(participants);
+                    self.rooms.update(&self.room.summary());
+                }
+            }
+        }
+    }
+
+    /// Gives a message to the store. It gets its place in the store's queue here: the next one comes after it.
+    async fn store(&mut self, from: Requester, message: NewChatMessage, receipt: Option<Receipt>) {
+        let (store, room) = (self.tools.store.clone(), self.room.name().clone());
+        // Unconstrained, because a future that has used up its share of the task's time would queue later than its
+        // successors.
+        let mut storing = Box::pin(tokio::task::unconstrained(async move {
+            let result = store.append_chat(&room, message).await;
+            Stored {
+                from,
+                result,
+                receipt,
+            }
+        }));
+        let first = std::future::poll_fn(|cx| Poll::Ready(storing.as_mut().poll(cx))).await;
+        self.storing.push_back(match first {
+            Poll::Ready(stored) => Box::pin(std::future::ready(stored)),
+            Poll::Pending => storing,
+        });
+    }
+
+    /// Delivers a stored message, then acknowledges it.
+    fn handle_stored(
+        &mut self,
+        Stored {
+            from,
+            result,
+            receipt,
+        }: Stored,
+    ) {
+        match result {
+            Ok(message) => {
+                up(&self.tools.counters.chat_stored);
+                self.room.handle_stored(&message);
+                let shared = Arc::new(chat_message(&self.chat, &message));
+                let may_read = |session| self.room.may_read(session, &message);
+                self.tools.broker.publish_to(&shared, may_read);
+            }
+            Err(error) => {
+                warn!(%error, "a chat message was not stored");
+                if let Some(receipt) = receipt {
+                    receipt.withhold();
+                }
+                let message = "the message could not be stored".to_owned();
+                let code = ErrorCode::Internal;
+                self.tools
+                    .signals
+                    .send(&from, &Signal::Error { code, message });
+            }
+        }
+    }
+
+    fn count(&mut self, participants: u32) {
+        let gauge = &self.tools.counters.participants;
+        gauge.fetch_add(participants.into(), Relaxed);
+        gauge.fetch_sub(self.counted.into(), Relaxed);
+        self.counted = participants;
+    }
+}
+
+/// A stored chat message as subscribers get it.
+pub(crate) fn chat_message(destination: &str, message: &ChatMessage) -> Message {
+    let headers: Headers = [
+        (header::CONTENT_TYPE, "application/json".to_owned()),
+        (header::SEQ, message.seq.to_string()),
+    ]
+    .into_iter()
+    .collect();
+    Message::with_id(message.id.clone(), destination, headers, message.to_json())
+}
+
+fn now() -> Moment {
+    Moment {
+        instant: Instant::now(),
+        utc: Timestamp::now(),
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
