@@ -136,7 +136,8 @@ export class RoomView {
     const media = this.#media;
     const name = roster.self?.name;
     this.#own.show({
-      name: name === undefined ? texts.you : texts.youNamed(name),
+      name: name ?? "",
+      label: name === undefined ? texts.you : texts.youNamed(name),
       stream: media.preview,
       muted: media.muted,
       cameraOff: media.cameraOff,

@@ -4,6 +4,8 @@ import { texts } from "./texts.ts";
 
 export interface TileContent {
   name: string;
+  /** The name as it is shown, where that is more than the name. */
+  label?: string;
   stream: MediaStream | undefined;
   muted: boolean;
   /** Initials are shown instead of the picture. */
@@ -30,11 +32,12 @@ export class Tile {
   }
 
   show(content: TileContent): void {
-    if (this.#name.textContent !== content.name) {
-      this.#name.textContent = content.name;
+    const label = content.label ?? content.name;
+    if (this.#name.textContent !== label) {
+      this.#name.textContent = label;
       this.#initials.textContent = initials(content.name);
       this.#initials.style.setProperty("--hue", String(hue(content.name)));
-      this.video.setAttribute("aria-label", content.name);
+      this.video.setAttribute("aria-label", label);
     }
     const stream = content.stream ?? null;
     if (this.video.srcObject !== stream) this.video.srcObject = stream;
