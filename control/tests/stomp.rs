@@ -287,6 +287,19 @@ async fn a_frame_beyond_the_limit_ends_its_connection() {
 }
 
 #[tokio::test]
+async fn a_websocket_message_beyond_the_limit_is_answered_too() {
+    let (server, _dir) = start().await;
+    let mut client = Client::connect(&server).await;
+
+    client.send_text(&"x".repeat(3 * 1024 * 1024)).await;
+
+    let error = client.next().await;
+    assert_eq!(error.command, Command::Error);
+    assert!(String::from_utf8_lossy(&error.body).contains("too long"));
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn connections_are_limited_per_address() {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = settings(&dir);

@@ -11,7 +11,7 @@ use madang_wire::ErrorCode;
 pub struct ControlStats {
     /// WebSocket connections, at the moment.
     pub sessions: u64,
-    /// Subscriptions, at the moment.
+    /// Subscriptions, at the moment; those below `/user` are not counted.
     pub subscriptions: u64,
     /// Open rooms, at the moment.
     pub rooms: u64,

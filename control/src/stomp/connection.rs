@@ -13,19 +13,19 @@ use axum::extract::ws::{
     CloseFrame, Message as WebSocketMessage, Utf8Bytes, WebSocket, close_code,
 };
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
-use futures_util::{FutureExt, SinkExt, StreamExt};
-use madang_wire::{Command, Destination, Frame, RoomName, Signal, Version, encode, header};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use madang_wire::{Command, Destination, Frame, Pattern, Signal, Version, encode, header};
+use tokio_tungstenite::tungstenite;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Action, Outbox, Parcel, REPLAY_PAGE, Receipt, Replay, Session, SessionConfig};
+use super::replays::{Page, Replays};
+use super::{Action, Outbox, Parcel, Receipt, Session, SessionConfig};
 use crate::app::{App, Sender};
-use crate::broker::{Message, SessionId, SubscriptionId};
+use crate::broker::{SessionId, SubscriptionId};
 use crate::hub::{Counters, down, up};
 use crate::room::Requester;
-use crate::room::task::chat_message;
 use crate::store::Store;
 
 /// What clients are told when the server stops.
@@ -61,21 +61,12 @@ struct Running {
     sender: Sender,
     /// A DISCONNECT that waits for what came before it, with its receipt.
     goodbye: Option<Option<String>>,
-    /// At most one per subscription.
-    replays: FuturesUnordered<BoxFuture<'static, Replayed>>,
+    replays: Replays,
     /// Something was written that may still be buffered.
     needs_flush: bool,
     /// Pings since the last sign of life.
     silent_pings: u32,
     needs_ping: bool,
-}
-
-/// A page of stored messages that was read.
-struct Replayed {
-    id: SubscriptionId,
-    room: RoomName,
-    what: Replay,
-    page: Option<Vec<Arc<Message>>>,
 }
 
 /// The other end is gone.
@@ -97,7 +88,7 @@ impl Connection {
             session: Session::new(config, Instant::now()),
             outbox,
             goodbye: None,
-            replays: FuturesUnordered::new(),
+            replays: Replays::new(self.id, self.store.clone(), self.app.rooms.clone()),
             needs_flush: false,
             silent_pings: 0,
             needs_ping: false,
@@ -138,7 +129,7 @@ impl Running {
                     self.write(writer)?;
                 }
                 message = reader.next(), if has_room => self.handle_message(message)?,
-                Some(replayed) = self.replays.next(), if has_room => self.handle_replayed(replayed),
+                page = self.replays.next(), if has_room => self.handle_page(page),
                 () = outbox.changed() => {}
                 () = until(self.session.poll_timeout()) => self.session.handle_timeout(Instant::now()),
                 _ = pings.tick() => {
@@ -160,8 +151,10 @@ impl Running {
         &mut self,
         message: Option<Result<WebSocketMessage, axum::Error>>,
     ) -> Result<(), Lost> {
-        let Some(Ok(message)) = message else {
-            return Err(Lost);
+        let message = match message {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return self.handle_unreadable(error),
+            None => return Err(Lost),
         };
         self.silent_pings = 0;
         let bytes: &[u8] = match &message {
@@ -177,6 +170,18 @@ impl Running {
             .fetch_add(bytes.len() as u64, Relaxed);
         self.session.handle_bytes(Instant::now(), bytes);
         Ok(())
+    }
+
+    /// A message that is too long or not UTF-8 is a violation that the client is told about; any other error means that
+    /// the other end is gone.
+    fn handle_unreadable(&mut self, error: axum::Error) -> Result<(), Lost> {
+        match error.into_inner().downcast_ref::<tungstenite::Error>() {
+            Some(error @ (tungstenite::Error::Capacity(_) | tungstenite::Error::Utf8(_))) => {
+                self.session.handle_unreadable(&error.to_string());
+                Ok(())
+            }
+            _ => Err(Lost),
+        }
     }
 
     /// Writes one message, if there is one. The writer is ready for it, or else flushed.
@@ -245,7 +250,7 @@ impl Running {
                         .broker
                         .unsubscribe(self.connection.id, id);
                 }
-                Action::Replay { id, room, what } => self.replay(id, room, what),
+                Action::Replay { id, room, what } => self.replays.start(id, room, what),
                 Action::Send { messages, receipt } => {
                     let receipt = receipt.map(|id| Receipt::new(id, &self.outbox));
                     for sent in messages {
@@ -282,7 +287,7 @@ impl Running {
         }
     }
 
-    fn subscribe(&mut self, id: SubscriptionId, to: &Destination, pattern: madang_wire::Pattern) {
+    fn subscribe(&mut self, id: SubscriptionId, to: &Destination, pattern: Pattern) {
         let App { broker, rooms, .. } = &self.connection.app;
         if *to != Destination::Rooms {
             return broker.subscribe(self.connection.id, id, pattern);
@@ -292,52 +297,17 @@ impl Running {
         }
     }
 
-    /// Starts to read stored messages.
-    fn replay(&mut self, id: SubscriptionId, room: RoomName, what: Replay) {
-        let (store, rooms) = (
-            self.connection.store.clone(),
-            self.connection.app.rooms.clone(),
-        );
-        let session = self.connection.id;
-        let read = async move {
-            let viewer = rooms.who(&room, session).await;
-            let viewer = viewer.as_deref();
-            let read = match what {
-                Replay::Last(count) => store.last_chat(&room, count, viewer).await,
-                Replay::Since(seq) => store.chat_since(&room, seq, REPLAY_PAGE, viewer).await,
-            };
-            let destination = Destination::chat_of(&room);
-            let page = match read {
-                Ok(messages) => {
-                    let message = |message| Arc::new(chat_message(&destination, message));
-                    Some(messages.iter().map(message).collect())
-                }
-                Err(error) => {
-                    warn!(%error, "stored chat can't be read");
-                    None
-                }
-            };
-            Replayed {
-                id,
-                room,
-                what,
-                page,
-            }
-        };
-        self.replays.push(read.boxed());
-    }
-
-    fn handle_replayed(
+    fn handle_page(
         &mut self,
-        Replayed {
+        Page {
             id,
             room,
             what,
-            page,
-        }: Replayed,
+            messages,
+        }: Page,
     ) {
-        match page {
-            Some(page) => self.session.handle_replay(id, room, what, &page),
+        match messages {
+            Some(messages) => self.session.handle_replay(id, room, what, &messages),
             None => self.session.handle_replay_failed(id),
         }
     }

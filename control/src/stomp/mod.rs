@@ -14,6 +14,7 @@ pub(crate) mod connection;
 mod heart_beats;
 mod outbox;
 mod rate;
+mod replays;
 mod session;
 mod subscriptions;
 mod transactions;

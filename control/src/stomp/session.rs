@@ -183,6 +183,11 @@ impl Session {
         }
     }
 
+    /// The client sent something that is not even a WebSocket message.
+    pub(crate) fn handle_unreadable(&mut self, why: &str) {
+        self.fail("unreadable message", why, None);
+    }
+
     /// Takes what others have for this session.
     pub(crate) fn handle_parcel(&mut self, parcel: Parcel) {
         match parcel {
