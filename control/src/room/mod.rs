@@ -1,6 +1,6 @@
 //! Rooms: who is in one, what they publish, what each of them is shown.
 //!
-//! [`Room`] is pure: requests, engine events and time go in, [`Effect`]s come out. [`task`] owns one, feeds it from a
+//! `Room` is pure: requests, engine events and time go in, `Effect`s come out. `task` owns one, feeds it from a
 //! bounded mailbox and carries the effects out. How a request goes:
 //!
 //! ```text
@@ -21,6 +21,8 @@ mod slots;
 pub(crate) mod task;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod walk;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;

@@ -7,8 +7,8 @@
 //!                                 └── Outbox ◀─ parcels
 //! ```
 //!
-//! [`Session`] decides and does no I/O; [`connection`] is its task: the WebSocket, the timers, and whoever carries out
-//! what the session asks for. Everybody else reaches a session through its [`Outbox`].
+//! `Session` decides and does no I/O; `connection` is its task: the WebSocket, the timers, and whoever carries out
+//! what the session asks for. Everybody else reaches a session through its `Outbox`.
 
 pub(crate) mod connection;
 mod heart_beats;

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use madang_wire::{Command, Decoded, Decoder, Frame, Headers, Limits, Prefixes, Version, header};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::broker::Message;
@@ -474,6 +476,75 @@ fn frames_may_come_in_pieces() {
     }
 
     assert!(matches!(&client.actions()[..], [Action::Send { .. }]));
+}
+
+#[test]
+fn nothing_that_a_client_sends_makes_it_panic() {
+    const PIECES: &[&str] = &[
+        "CONNECT\n",
+        "STOMP\n",
+        "SEND\n",
+        "SUBSCRIBE\n",
+        "UNSUBSCRIBE\n",
+        "ACK\n",
+        "NACK\n",
+        "BEGIN\n",
+        "COMMIT\n",
+        "ABORT\n",
+        "DISCONNECT\n",
+        "accept-version:1.0,1.1,1.2\n",
+        "accept-version:1.1\n",
+        "heart-beat:0,0\n",
+        "heart-beat:4294967295,1\n",
+        "id:1\n",
+        "id:2\n",
+        "destination:/topic/rooms/a/chat\n",
+        "destination:/queue/a\n",
+        "destination:/user/queue/a\n",
+        "destination:/topic/**\n",
+        "ack:client\n",
+        "ack:client-individual\n",
+        "history:5\n",
+        "since:18446744073709551615\n",
+        "transaction:t\n",
+        "receipt:r\n",
+        "message-id:1\n",
+        "content-length:3\n",
+        "\n",
+        "\n\0",
+        "\0",
+        "\r\n",
+        "body",
+        "\u{d55c}",
+    ];
+    let mut random = StdRng::seed_from_u64(1);
+    for _ in 0..2_000 {
+        let mut client = Client::new();
+        if random.random() {
+            client.send("CONNECT\naccept-version:1.2,1.1\n\n\0");
+        }
+        for _ in 0..random.random_range(1..60) {
+            match random.random_range(0..12) {
+                0 => client.later(Duration::from_millis(random.random_range(0..30_000))),
+                1 => {
+                    let id = SubscriptionId(random.random_range(0..4));
+                    let seq = random.random_range(1..9);
+                    client
+                        .session
+                        .handle_parcel(Parcel::Subscribed(id, chat(seq)));
+                }
+                2 => {
+                    let id = SubscriptionId(random.random_range(0..4));
+                    let room = RoomName::parse("a").unwrap();
+                    let what = Replay::Since(random.random_range(0..9));
+                    client.session.handle_replay(id, room, what, &[chat(3)]);
+                }
+                _ => client.send(PIECES[random.random_range(0..PIECES.len())]),
+            }
+            client.actions();
+        }
+        while client.session.poll_output(client.now).is_some() {}
+    }
 }
 
 /// The other end of a session.

@@ -1,0 +1,295 @@
+//! A long random walk of a room beside a naive model of the engine.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test needs some instant to start from"
+)]
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use madang_sfu::{Answer, MediaKind, MediaLine, Mid, OfferError, RoomId, Source};
+use madang_wire::RoomName;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+use crate::hub::Limits;
+
+#[test]
+fn what_the_engine_was_told_is_always_what_the_slots_say() {
+    for seed in 0..40 {
+        let mut walk = Walk::new(seed);
+        for _ in 0..400 {
+            walk.step();
+            walk.check();
+        }
+    }
+}
+
+struct Walk {
+    room: Room,
+    now: Moment,
+    random: StdRng,
+    /// What the engine shows, by peer and slot.
+    shows: HashMap<(PeerId, Mid), Source>,
+    peers: HashSet<PeerId>,
+    joined: i64,
+    left: i64,
+    count: u32,
+}
+
+impl Walk {
+    fn new(seed: u64) -> Walk {
+        let now = Moment {
+            instant: Instant::now(),
+            utc: Timestamp::UNIX_EPOCH,
+        };
+        let config = RoomConfig {
+            name: RoomName::parse("room").unwrap(),
+            id: RoomId(1),
+            limits: Arc::new(Limits {
+                participants_per_room: 5,
+                ..Limits::default()
+            }),
+            resume_grace: Duration::from_secs(20),
+            ice_servers: Arc::new(|_| Vec::new()),
+        };
+        Walk {
+            room: Room::new(config, 0, now, StdRng::seed_from_u64(seed)),
+            now,
+            random: StdRng::seed_from_u64(seed + 1_000),
+            shows: HashMap::new(),
+            peers: HashSet::new(),
+            joined: 0,
+            left: 0,
+            count: 0,
+        }
+    }
+
+    fn step(&mut self) {
+        let session = SessionId(self.random.random_range(0..8));
+        let names = ["microphone", "camera", "screen", "screen_audio"];
+        let name = |random: &mut StdRng| names[random.random_range(0..4)];
+        let mids = format!(
+            r#"{{"p0":"{}","p1":"{}"}}"#,
+            name(&mut self.random),
+            name(&mut self.random)
+        );
+        let sdp = format!("o=- {} 1", self.random.random_range(0..3));
+        let someone = self.someone();
+        let (action, body) = match self.random.random_range(0..14) {
+            0..=2 => (
+                "join",
+                format!(r#"{{"name":"a","sdp":"{sdp}","mids":{mids}}}"#),
+            ),
+            3 => ("join", r#"{"name":"a"}"#.to_owned()),
+            4 | 5 => ("offer", format!(r#"{{"sdp":"{sdp}"}}"#)),
+            6 => ("sources", format!(r#"{{"mids":{mids}}}"#)),
+            7 => {
+                let auto: bool = self.random.random();
+                let slot = self.random.random_range(0..4);
+                let wanted = format!(r#"{{"mid":"s{slot}","participant":"{someone}"}}"#);
+                ("view", format!(r#"{{"auto":{auto},"slots":[{wanted}]}}"#))
+            }
+            8 => (
+                "state",
+                format!(r#"{{"camera_off":{}}}"#, self.random.random::<bool>()),
+            ),
+            9 => ("leave", String::new()),
+            10 => {
+                let said_goodbye = self.random.random();
+                self.room.handle_gone(self.now, session, said_goodbye);
+                return self.carry_out();
+            }
+            11 => return self.engine_event(),
+            12 => return self.resume(session),
+            _ => {
+                self.now.instant += Duration::from_secs(self.random.random_range(0..15));
+                self.room.handle_timeout(self.now.instant);
+                return self.carry_out();
+            }
+        };
+        let request = Request::parse(action, body.as_bytes()).unwrap();
+        self.room
+            .handle_request(self.now, session.into(), None, request);
+        self.carry_out();
+    }
+
+    fn resume(&mut self, session: SessionId) {
+        let Some(member) = self.room.members.first() else {
+            return;
+        };
+        let token = member.resume_token.clone();
+        let request = Request::parse("join", br#"{"name":"a"}"#).unwrap();
+        self.room
+            .handle_request(self.now, session.into(), Some(&token), request);
+        self.carry_out();
+    }
+
+    fn engine_event(&mut self) {
+        let peers: Vec<PeerId> = self
+            .room
+            .members
+            .iter()
+            .filter_map(|m| Some(m.media.as_ref()?.peer))
+            .collect();
+        let Some(peer) = peers.first().copied() else {
+            return;
+        };
+        let event = match self.random.random_range(0..3) {
+            0 => {
+                self.forget(peer);
+                EngineEvent::Disconnected {
+                    peer,
+                    reason: "gone",
+                }
+            }
+            1 => EngineEvent::Speakers {
+                room: RoomId(1),
+                levels: peers.iter().rev().map(|peer| (*peer, 10)).collect(),
+            },
+            _ => EngineEvent::AudioSlot {
+                peer,
+                slot: Mid::new("s0"),
+                source: peers.last().map(|peer| Source {
+                    peer: *peer,
+                    mid: Mid::new("p0"),
+                }),
+            },
+        };
+        self.room.handle_engine(event);
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.room.poll_effect() {
+            match effect {
+                Effect::Offer { peer, .. } => {
+                    let answer = self.answer(peer);
+                    self.room.handle_answer(self.now, peer, answer);
+                }
+                Effect::Assign {
+                    peer,
+                    slot,
+                    source: Some(source),
+                } => {
+                    self.shows.insert((peer, slot), source);
+                }
+                Effect::Assign {
+                    peer,
+                    slot,
+                    source: None,
+                } => {
+                    self.shows.remove(&(peer, slot));
+                }
+                Effect::RemovePeer { peer } => self.forget(peer),
+                Effect::Publish(Event::ParticipantJoined { .. }) => self.joined += 1,
+                Effect::Publish(Event::ParticipantLeft { .. }) => self.left += 1,
+                Effect::Count(count) => self.count = count,
+                Effect::Publish(_) | Effect::Signal { .. } | Effect::StoreChat { .. } => {}
+            }
+        }
+    }
+
+    /// What an engine could answer: it refuses some, and forgets slots that an offer leaves out.
+    fn answer(&mut self, peer: PeerId) -> Result<Answer, OfferError> {
+        if self.random.random_range(0..5) == 0 {
+            return Err(OfferError::BadSdp("no".to_owned()));
+        }
+        let mut line = |mid: String| MediaLine {
+            mid: Mid::new(&mid),
+            kind: if self.random.random_range(0..4) == 0 {
+                MediaKind::Audio
+            } else {
+                MediaKind::Video
+            },
+        };
+        let published = (0..2).map(|n| line(format!("p{n}"))).collect();
+        let mut slots: Vec<_> = (0..4).map(|n| line(format!("s{n}"))).collect();
+        slots.truncate(self.random.random_range(0..5));
+        self.peers.insert(peer);
+        let stays = |slot: &Mid| {
+            slots
+                .iter()
+                .any(|line| line.mid == *slot && line.kind == MediaKind::Video)
+        };
+        self.shows
+            .retain(|(of, slot), _| *of != peer || stays(slot));
+        Ok(Answer {
+            sdp: String::new(),
+            published,
+            slots,
+        })
+    }
+
+    fn forget(&mut self, peer: PeerId) {
+        self.peers.remove(&peer);
+        self.shows.retain(|(of, _), _| *of != peer);
+    }
+
+    fn check(&self) {
+        let present: HashSet<PeerId> = self
+            .room
+            .members
+            .iter()
+            .filter_map(|m| Some(m.media.as_ref()?.peer))
+            .collect();
+        assert_eq!(
+            present, self.peers,
+            "the engine has the peers of those present, and no others"
+        );
+        assert_eq!(self.joined - self.left, self.room.members.len() as i64);
+        assert_eq!(self.count as usize, self.room.members.len());
+        let mut slots = 0;
+        for member in &self.room.members {
+            let Some(media) = &member.media else { continue };
+            for slot in media
+                .slots
+                .iter()
+                .filter(|slot| slot.kind == MediaKind::Video)
+            {
+                let told = self.shows.get(&(media.peer, slot.mid.clone()));
+                assert_eq!(slot.source(), told);
+                slots += usize::from(told.is_some());
+                if let Some(shown) = &slot.shown {
+                    self.check_shown(member, shown);
+                }
+            }
+            let wire: Vec<_> = member.public.sources.clone();
+            assert_eq!(wire, member.sources());
+        }
+        assert_eq!(
+            slots,
+            self.shows.len(),
+            "nothing is shown where there is no slot"
+        );
+    }
+
+    fn check_shown(&self, viewer: &Member, shown: &slots::Shown) {
+        assert_ne!(viewer.public.id, shown.participant, "nobody sees themself");
+        let index = self
+            .room
+            .index_of_participant(&shown.participant)
+            .expect("they are here");
+        let publisher = &self.room.members[index];
+        assert!(publisher.public.sources.contains(&shown.kind));
+        assert!(
+            publisher
+                .media
+                .as_ref()
+                .is_some_and(|media| media.peer == shown.source.peer)
+        );
+    }
+
+    fn someone(&mut self) -> String {
+        let count = self.room.members.len();
+        if count == 0 {
+            return "nobody".to_owned();
+        }
+        self.room.members[self.random.random_range(0..count)]
+            .public
+            .id
+            .clone()
+    }
+}
