@@ -25,7 +25,11 @@
 //! transcoding; offers by the server.
 
 mod batch;
+mod budget;
 mod dtls;
+mod feedback;
+mod gaps;
+mod history;
 mod ice;
 pub mod io;
 mod media;

@@ -1,8 +1,12 @@
 //! One peer connection: its transport, what it publishes, and the slots in which it receives.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::budget::Budget;
 use crate::dtls::{Fingerprint, Keys, Transport};
+use crate::feedback::Arrivals;
+use crate::gaps::Gaps;
+use crate::history::History;
 use crate::ice::Agent;
 use crate::slot::Slot;
 use crate::srtp::RtpStream;
@@ -30,6 +34,12 @@ pub(crate) struct Peer {
     pub(crate) session_id: u64,
     pub(crate) session_version: u64,
     pub(crate) reports_at: Instant,
+    /// Smoothed, from the peer's reports; `None` before the first.
+    pub(crate) round_trip: Option<Duration>,
+    /// For retransmissions to it.
+    pub(crate) budget: Budget,
+    /// When its packets came, for its bandwidth estimation.
+    pub(crate) arrivals: Arrivals,
 }
 
 impl Peer {
@@ -58,7 +68,7 @@ impl Peer {
         if let Some((place, _)) = open().find(|(_, track)| mid_in(track) == Some(true)) {
             return Some(place);
         }
-        let mut candidates = open().filter(|(_, track)| track.codec(payload_type).is_some());
+        let mut candidates = open().filter(|(_, track)| track.carries(payload_type).is_some());
         let (place, _) = candidates.next()?;
         candidates.next().is_none().then_some(place)
     }
@@ -71,6 +81,9 @@ impl Peer {
             id,
             rtp,
             reception: Reception::default(),
+            gaps: Gaps::default(),
+            history: History::new(self.tracks[track].kind),
+            key_frame_at: None,
         };
         if self.streams.len() < MAX_STREAMS {
             self.streams.push(stream);
@@ -83,9 +96,35 @@ impl Peer {
         silent
     }
 
+    /// Counts a measured round trip; RFC 6298 §2 smooths so.
+    pub(crate) fn measured(&mut self, round_trip: Duration) {
+        self.round_trip = Some(
+            self.round_trip
+                .map_or(round_trip, |so_far| (so_far * 7 + round_trip) / 8),
+        );
+    }
+
+    /// The place of the stream that a retransmission's SSRC repeats: by announcement, else the only one of the track
+    /// that carries media.
+    pub(crate) fn repeated_by(&self, rtx_ssrc: u32, track: usize) -> Option<usize> {
+        let announced = self.tracks[track]
+            .retransmissions
+            .iter()
+            .find(|(_, rtx)| *rtx == rtx_ssrc);
+        if let Some((ssrc, _)) = announced {
+            return self.stream(*ssrc);
+        }
+        let is_other = |stream: &Stream| stream.track == track && stream.ssrc != rtx_ssrc;
+        let mut others = (0..self.streams.len()).filter(|&at| is_other(&self.streams[at]));
+        let only = others.next()?;
+        others.next().is_none().then_some(only)
+    }
+
     /// The SSRC that carries a track at the moment, before its first packet the announced one.
     pub(crate) fn ssrc_of(&self, track: usize) -> Option<u32> {
-        let streams = self.streams.iter().filter(|stream| stream.track == track);
+        let is_media =
+            |stream: &&Stream| stream.track == track && stream.reception.last_packet_at.is_some();
+        let streams = self.streams.iter().filter(is_media);
         let latest = streams.max_by_key(|stream| stream.reception.last_packet_at);
         let announced = || self.tracks.get(track)?.announced.first().copied();
         latest.map(|stream| stream.ssrc).or_else(announced)

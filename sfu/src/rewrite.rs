@@ -6,8 +6,10 @@
 //! ```
 //!
 //! Within one source the distance between packets is kept, so that loss and reordering before the server look the
-//! same behind it. At a switch the stream goes on right behind the highest packet sent.
+//! same behind it. At a switch the stream goes on right behind the highest packet sent. What was sent is remembered by
+//! segments, so that a packet can be found again when a receiver asks for it.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::track::ticks;
@@ -22,12 +24,17 @@ pub(crate) struct Rewriter {
     last_sent_at: Option<Instant>,
     last_picture_id: u16,
     last_tl0_pic_idx: u8,
-    mapping: Option<Mapping>,
+    /// The last one is in use, unless `is_stopped`.
+    segments: VecDeque<Segment>,
+    is_stopped: bool,
 }
 
-/// How the current source's numbers become the slot's; all offsets wrap.
+/// Segments remembered. Each is a switch or a packet left out; what is further back is too old to be asked for.
+const MAX_SEGMENTS: usize = 8;
+
+/// A stretch of one stream whose numbers become the slot's by the same offsets; all of them wrap.
 #[derive(Clone, Copy, Debug)]
-struct Mapping {
+struct Segment {
     stream: u64,
     first_index: u64,
     highest_index: u64,
@@ -35,6 +42,34 @@ struct Mapping {
     timestamp: u32,
     picture_id: u16,
     tl0_pic_idx: u8,
+}
+
+impl Segment {
+    fn apply(&self, position: Position) -> Position {
+        Position {
+            index: position.index.wrapping_add(self.index),
+            timestamp: position.timestamp.wrapping_add(self.timestamp),
+            picture_id: position.picture_id.wrapping_add(self.picture_id),
+            tl0_pic_idx: position.tl0_pic_idx.wrapping_add(self.tl0_pic_idx),
+        }
+    }
+}
+
+/// A packet that was sent, as it came in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    /// The incoming stream.
+    pub(crate) stream: u64,
+    /// Its extended sequence number there.
+    pub(crate) index: u64,
+    segment: Segment,
+}
+
+impl Sent {
+    /// Where it went out.
+    pub(crate) fn position(&self, incoming: Position) -> Position {
+        self.segment.apply(incoming)
+    }
 }
 
 /// The counters of a packet, as they came in or as they go out.
@@ -59,13 +94,18 @@ impl Rewriter {
             last_sent_at: None,
             last_picture_id: 0,
             last_tl0_pic_idx: 0,
-            mapping: None,
+            segments: VecDeque::with_capacity(MAX_SEGMENTS),
+            is_stopped: true,
         }
     }
 
     /// Whether packets of this incoming stream can follow what was sent; otherwise a switch is needed first.
     pub(crate) fn follows(&self, stream: u64) -> bool {
-        self.mapping.is_some_and(|mapping| mapping.stream == stream)
+        !self.is_stopped
+            && self
+                .segments
+                .back()
+                .is_some_and(|segment| segment.stream == stream)
     }
 
     /// Goes on with another stream, whose first packet is at `first`.
@@ -79,7 +119,8 @@ impl Rewriter {
                     .wrapping_add(gap.max(self.clock_rate / 1000))
             }
         };
-        self.mapping = Some(Mapping {
+        self.is_stopped = false;
+        self.begin(Segment {
             stream,
             first_index: first.index,
             highest_index: first.index.saturating_sub(1),
@@ -96,19 +137,24 @@ impl Rewriter {
         });
     }
 
-    /// Where a packet goes out. `None`: it is older than the switch to its stream, and must not be sent.
+    fn begin(&mut self, segment: Segment) {
+        if self.segments.len() == MAX_SEGMENTS {
+            self.segments.pop_front();
+        }
+        self.segments.push_back(segment);
+    }
+
+    /// Where a packet of the stream that is followed goes out. `None`: it is older than the switch to its stream, and
+    /// must not be sent.
     pub(crate) fn rewrite(&mut self, now: Instant, position: Position) -> Option<Position> {
-        let mapping = self.mapping.as_mut()?;
-        if position.index < mapping.first_index {
+        let stream = self.segments.back()?.stream;
+        let mut segments = self.segments.iter_mut().rev();
+        let segment = segments.find(|segment| position.index >= segment.first_index)?;
+        if segment.stream != stream {
             return None;
         }
-        let out = Position {
-            index: position.index.wrapping_add(mapping.index),
-            timestamp: position.timestamp.wrapping_add(mapping.timestamp),
-            picture_id: position.picture_id.wrapping_add(mapping.picture_id),
-            tl0_pic_idx: position.tl0_pic_idx.wrapping_add(mapping.tl0_pic_idx),
-        };
-        mapping.highest_index = mapping.highest_index.max(position.index);
+        segment.highest_index = segment.highest_index.max(position.index);
+        let out = segment.apply(position);
         if out.index >= self.next_index {
             self.next_index = out.index + 1;
             self.last_timestamp = out.timestamp;
@@ -122,19 +168,41 @@ impl Rewriter {
     /// Leaves a packet out without a gap in what is sent, when it is the next in order; one that comes late leaves
     /// its gap, since its neighbours are gone already.
     pub(crate) fn leave_out(&mut self, index: u64) {
-        if let Some(mapping) = &mut self.mapping
-            && index == mapping.highest_index + 1
+        if let Some(&segment) = self.segments.back()
+            && index == segment.highest_index + 1
         {
-            mapping.highest_index = index;
-            // Packets before this one keep their place if they come late: they would collide otherwise.
-            mapping.first_index = index + 1;
-            mapping.index = mapping.index.wrapping_sub(1);
+            self.begin(Segment {
+                first_index: index + 1,
+                highest_index: index,
+                index: segment.index.wrapping_sub(1),
+                ..segment
+            });
         }
+    }
+
+    /// What was sent under a sequence number, if that isn't too long ago.
+    pub(crate) fn sent(&self, sequence_number: u16) -> Option<Sent> {
+        let behind = (self.next_index as u16).wrapping_sub(sequence_number);
+        let index = self
+            .next_index
+            .checked_sub(u64::from(behind))
+            .filter(|_| behind > 0)?;
+        let first = |segment: &Segment| segment.first_index.wrapping_add(segment.index);
+        let segment = *self
+            .segments
+            .iter()
+            .rev()
+            .find(|segment| index >= first(segment))?;
+        Some(Sent {
+            stream: segment.stream,
+            index: index.wrapping_sub(segment.index),
+            segment,
+        })
     }
 
     /// Forgets the source; what comes next needs a switch.
     pub(crate) fn stop(&mut self) {
-        self.mapping = None;
+        self.is_stopped = true;
     }
 
     /// The RTP timestamp of this moment: what a sender report pairs with the wall clock. `None` before the first packet.
@@ -209,6 +277,43 @@ mod tests {
         assert_eq!(rewriter.rewrite(now, at(7, 0)).unwrap().index, 1);
         rewriter.leave_out(9);
         assert_eq!(rewriter.rewrite(now, at(10, 0)).unwrap().index, 4);
+    }
+
+    #[test]
+    fn what_was_sent_is_found_again_across_switches_and_gaps() {
+        let now = start();
+        let mut rewriter = Rewriter::new(90_000, 0x7ffe, 0);
+        rewriter.switch(now, 1, at(70_000, 5));
+        let mut sent = Vec::new();
+        for index in [70_000, 70_001, 70_003, 70_004] {
+            sent.push((1, index, rewriter.rewrite(now, at(index, 5)).unwrap()));
+        }
+        rewriter.leave_out(70_005);
+        sent.push((1, 70_006, rewriter.rewrite(now, at(70_006, 6)).unwrap()));
+        rewriter.switch(now, 2, at(9, 50));
+        sent.push((2, 9, rewriter.rewrite(now, at(9, 50)).unwrap()));
+
+        for (stream, index, out) in sent {
+            let found = rewriter.sent(out.index as u16).unwrap();
+            assert_eq!((found.stream, found.index), (stream, index));
+        }
+        assert!(
+            rewriter.sent(0x7ffe_u16.wrapping_add(10)).is_none(),
+            "not sent yet"
+        );
+        assert!(rewriter.sent(0x7ffd).is_none(), "before the first");
+    }
+
+    #[test]
+    fn a_late_packet_keeps_its_place_beside_one_left_out() {
+        let now = start();
+        let mut rewriter = Rewriter::new(90_000, 0, 0);
+        rewriter.switch(now, 1, at(5, 0));
+        let mut out = |index| rewriter.rewrite(now, at(index, 0)).map(|out| out.index);
+        assert_eq!((out(5), out(7)), (Some(0), Some(2)));
+        rewriter.leave_out(8);
+        let mut out = |index| rewriter.rewrite(now, at(index, 0)).map(|out| out.index);
+        assert_eq!((out(9), out(6)), (Some(3), Some(1)));
     }
 
     proptest! {

@@ -1,11 +1,14 @@
-//! The RTCP that the media plane reads and writes: RFC 3550 §6, RFC 4585 §6.3.1 (PLI), RFC 5104 §4.3.1 (FIR).
+//! The RTCP that the media plane reads and writes: RFC 3550 §6, RFC 4585 §6.2.1 (NACK) and §6.3.1 (PLI), RFC 5104 §4.3.1 (FIR).
 
 use std::time::Duration;
 
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
+const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
+const FMT_NACK: u8 = 1;
+const FMT_TRANSPORT_CC: u8 = 15;
 const FMT_PLI: u8 = 1;
 const FMT_FIR: u8 = 4;
 const SDES_CNAME: u8 = 1;
@@ -20,6 +23,25 @@ pub(crate) enum Message {
     SenderReport { ssrc: u32, ntp: NtpTime },
     /// A receiver needs a key frame of this stream (PLI or FIR).
     KeyFrameRequest { ssrc: u32 },
+    /// A receiver misses these packets: the first one, and a bit for each of the 16 behind it.
+    Nack {
+        ssrc: u32,
+        first: u16,
+        following: u16,
+    },
+    /// What a receiver says of one of our streams.
+    Report {
+        last_sender_report: u32,
+        delay_since_last_sender_report: u32,
+    },
+}
+
+impl Message {
+    /// The sequence numbers that a generic NACK names.
+    pub(crate) fn missing(first: u16, following: u16) -> impl Iterator<Item = u16> {
+        let behind = (0..16).filter(move |bit| following >> bit & 1 == 1);
+        std::iter::once(first).chain(behind.map(move |bit| first.wrapping_add(bit + 1)))
+    }
 }
 
 /// A 64-bit NTP timestamp: seconds since 1900 and their fraction. RFC 3550 §4.
@@ -46,7 +68,11 @@ impl NtpTime {
 pub(crate) fn messages(compound: &[u8]) -> impl Iterator<Item = Message> + '_ {
     packets(compound).flat_map(|packet| {
         let key_frames = key_frame_requests(packet).map(|ssrc| Message::KeyFrameRequest { ssrc });
-        sender_report(packet).into_iter().chain(key_frames)
+        sender_report(packet)
+            .into_iter()
+            .chain(reports(packet))
+            .chain(key_frames)
+            .chain(nacks(packet))
     })
 }
 
@@ -79,6 +105,46 @@ fn sender_report(packet: &[u8]) -> Option<Message> {
     Some(Message::SenderReport {
         ssrc: word(packet, 4)?,
         ntp: NtpTime(ntp),
+    })
+}
+
+/// The report blocks of sender and receiver reports.
+fn reports(packet: &[u8]) -> impl Iterator<Item = Message> + '_ {
+    let start = match packet[1] {
+        SENDER_REPORT => 28,
+        RECEIVER_REPORT => 8,
+        _ => packet.len(),
+    };
+    let count = usize::from(packet[0] & 0x1f);
+    let blocks = packet
+        .get(start..)
+        .unwrap_or_default()
+        .chunks_exact(24)
+        .take(count);
+    blocks.filter_map(|block| {
+        Some(Message::Report {
+            last_sender_report: word(block, 16)?,
+            delay_since_last_sender_report: word(block, 20)?,
+        })
+    })
+}
+
+fn nacks(packet: &[u8]) -> impl Iterator<Item = Message> + '_ {
+    let is_nack = packet[1] == TRANSPORT_FEEDBACK && packet[0] & 0x1f == FMT_NACK;
+    let entries = if is_nack {
+        packet.get(12..).unwrap_or_default()
+    } else {
+        &[]
+    };
+    entries.chunks_exact(4).filter_map(|entry| {
+        let ssrc = word(packet, 8)?;
+        let first = u16::from_be_bytes([entry[0], entry[1]]);
+        let following = u16::from_be_bytes([entry[2], entry[3]]);
+        Some(Message::Nack {
+            ssrc,
+            first,
+            following,
+        })
     })
 }
 
@@ -177,6 +243,48 @@ pub(crate) fn write_pli(out: &mut Vec<u8>, sender: u32, media: u32) {
     out.extend(media.to_be_bytes());
 }
 
+/// Appends a generic NACK for these packets, in the order of their sequence numbers.
+pub(crate) fn write_nack(out: &mut Vec<u8>, sender: u32, media: u32, missing: &[u16]) {
+    let start = out.len();
+    header(out, FMT_NACK, TRANSPORT_FEEDBACK, 2);
+    out.extend(sender.to_be_bytes());
+    out.extend(media.to_be_bytes());
+    let mut entry: Option<(u16, u16)> = None;
+    for &number in missing {
+        entry = match entry {
+            Some((first, following)) if (1..=16).contains(&number.wrapping_sub(first)) => {
+                Some((first, following | 1 << (number.wrapping_sub(first) - 1)))
+            }
+            full => {
+                out.extend(full.into_iter().flat_map(nack_entry));
+                Some((number, 0))
+            }
+        };
+    }
+    out.extend(entry.into_iter().flat_map(nack_entry));
+    let words = (out.len() - start) / 4 - 1;
+    out[start + 2..start + 4].copy_from_slice(&(words as u16).to_be_bytes());
+}
+
+/// Appends transport-wide congestion control feedback; `payload` is what stands behind the SSRCs, whole words.
+pub(crate) fn write_transport_feedback(out: &mut Vec<u8>, sender: u32, media: u32, payload: &[u8]) {
+    header(
+        out,
+        FMT_TRANSPORT_CC,
+        TRANSPORT_FEEDBACK,
+        2 + payload.len() / 4,
+    );
+    out.extend(sender.to_be_bytes());
+    out.extend(media.to_be_bytes());
+    out.extend(payload);
+}
+
+fn nack_entry((first, following): (u16, u16)) -> [u8; 4] {
+    let [a, b] = first.to_be_bytes();
+    let [c, d] = following.to_be_bytes();
+    [a, b, c, d]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,7 +302,12 @@ mod tests {
         };
         write_sender_report(&mut compound, &info);
         write_cname(&mut compound, 7, "마당");
-        write_receiver_report(&mut compound, 7, &[ReportBlock::default(); 40]);
+        let block = ReportBlock {
+            last_sender_report: 3,
+            delay_since_last_sender_report: 4,
+            ..ReportBlock::default()
+        };
+        write_receiver_report(&mut compound, 7, &[block]);
         write_pli(&mut compound, 7, 8);
         // FIR with two entries.
         compound.extend([0x84, 206, 0, 6, 0, 0, 0, 7, 0, 0, 0, 0]);
@@ -209,11 +322,38 @@ mod tests {
                     ssrc: 7,
                     ntp: info.ntp
                 },
+                Message::Report {
+                    last_sender_report: 3,
+                    delay_since_last_sender_report: 4
+                },
                 Message::KeyFrameRequest { ssrc: 8 },
                 Message::KeyFrameRequest { ssrc: 10 },
                 Message::KeyFrameRequest { ssrc: 11 },
             ]
         );
+    }
+
+    #[test]
+    fn a_nack_names_each_packet_once() {
+        let missing = [65_530u16, 65_535, 3, 10, 11, 12, 500];
+        let mut compound = Vec::new();
+        write_nack(&mut compound, 1, 9, &missing);
+        assert_eq!(
+            compound.len(),
+            12 + 3 * 4,
+            "packets close to each other share an entry"
+        );
+        let read: Vec<u16> = messages(&compound)
+            .flat_map(|message| match message {
+                Message::Nack {
+                    ssrc: 9,
+                    first,
+                    following,
+                } => Message::missing(first, following),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(read, missing);
     }
 
     #[test]

@@ -21,6 +21,16 @@ pub struct Stats {
     pub rtcp_received: u64,
     /// RTCP packets sent.
     pub rtcp_sent: u64,
+    /// NACKs sent to publishers; each may name several packets.
+    pub nack_sent: u64,
+    /// Lost packets that publishers sent again, and that were still missing.
+    pub rtx_received: u64,
+    /// Packets sent again to receivers.
+    pub rtx_sent: u64,
+    /// Packets not sent again because the receiver's budget was used up.
+    pub rtx_refused: u64,
+    /// Slots that started on a key frame from the cache.
+    pub key_frames_cached: u64,
     /// Picture Loss Indications sent to publishers.
     pub pli_sent: u64,
     /// Picture Loss Indications and Full Intra Requests received from subscribers.

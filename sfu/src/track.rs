@@ -1,9 +1,12 @@
 //! What a peer publishes: tracks, the streams (SSRCs) that carry them, and what has been received of each.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
+use crate::gaps::Gaps;
+use crate::history::History;
 use crate::rtcp::{NtpTime, ReportBlock};
-use crate::sdp::{Codec, ExtensionMap, Payload};
+use crate::sdp::{ExtensionMap, Payload};
 use crate::srtp::RtpStream;
 use crate::{MediaKind, Mid};
 
@@ -36,6 +39,8 @@ pub(crate) struct Track {
     pub(crate) extensions: ExtensionMap,
     /// SSRCs that the offer announces for it.
     pub(crate) announced: Vec<u32>,
+    /// SSRC and that of its retransmissions, as far as the offer announces them.
+    pub(crate) retransmissions: Vec<(u32, u32)>,
     /// False once an offer closed the m-line; the place stays, because m-lines keep theirs.
     pub(crate) is_open: bool,
     /// The slots that carry it.
@@ -44,13 +49,29 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    /// The codec that travels under a payload type.
-    pub(crate) fn codec(&self, payload_type: u8) -> Option<Codec> {
-        let mut payloads = self.payloads.iter();
-        payloads
-            .find(|payload| payload.payload_type == payload_type)
-            .map(|payload| payload.codec)
+    /// Whether its lost packets may be asked for.
+    pub(crate) fn has_nack(&self) -> bool {
+        self.payloads.iter().any(Payload::has_nack)
     }
+
+    /// What travels under a payload type.
+    pub(crate) fn carries(&self, payload_type: u8) -> Option<Carried<'_>> {
+        self.payloads.iter().find_map(|payload| {
+            if payload.payload_type == payload_type {
+                Some(Carried::Media(payload))
+            } else {
+                (payload.rtx == Some(payload_type)).then_some(Carried::Retransmission(payload))
+            }
+        })
+    }
+}
+
+/// What a packet of a track carries.
+pub(crate) enum Carried<'a> {
+    /// Media for the first time.
+    Media(&'a Payload),
+    /// A packet that was lost, under RFC 4588.
+    Retransmission(&'a Payload),
 }
 
 /// Requests for key frames of one track, gathered so that many receivers cost the publisher one.
@@ -93,6 +114,24 @@ pub(crate) struct Stream {
     pub(crate) id: u64,
     pub(crate) rtp: RtpStream,
     pub(crate) reception: Reception,
+    pub(crate) gaps: Gaps,
+    pub(crate) history: History,
+    /// Where the last key frame starts.
+    pub(crate) key_frame_at: Option<u64>,
+}
+
+impl Stream {
+    /// The packets from the last key frame to the present one, when all of them are there and they are at most `most`.
+    pub(crate) fn since_key_frame(&self, most: u64) -> Option<RangeInclusive<u64>> {
+        let packets = self.key_frame_at?..=self.reception.highest_index();
+        let is_short = packets.end() - packets.start() < most;
+        let is_whole = || {
+            packets
+                .clone()
+                .all(|index| self.history.packet(index).is_some())
+        };
+        (is_short && is_whole()).then_some(packets)
+    }
 }
 
 /// What receiver reports say of a stream: RFC 3550 §6.4.1, appendices A.3 and A.8.
@@ -128,6 +167,16 @@ impl Reception {
             self.jitter = self.jitter + difference - (self.jitter + 8) / 16;
         }
         self.last_transit = Some((now, timestamp));
+    }
+
+    /// Counts a packet that came by retransmission.
+    pub(crate) fn repaired(&mut self) {
+        self.received += 1;
+    }
+
+    /// The extended sequence number of the latest packet.
+    pub(crate) fn highest_index(&self) -> u64 {
+        self.highest_index
     }
 
     /// Remembers the sender's clock.

@@ -28,6 +28,8 @@ pub(crate) struct Answerer<'a> {
 pub(crate) struct Slot {
     /// The SSRC on which the slot's stream is sent.
     pub(crate) ssrc: u32,
+    /// The SSRC of its retransmissions, when the client takes any.
+    pub(crate) rtx_ssrc: Option<u32>,
 }
 
 /// Writes the answer; `slots` has the slot of each m-line of the offer that receives.
@@ -112,10 +114,13 @@ fn answer_media(
             .map(|line| value("extmap", line)),
     );
     attributes.extend(negotiable.payloads.iter().flat_map(payload_attributes));
-    if let Some(Slot { ssrc }) = slot {
+    if let Some(Slot { ssrc, rtx_ssrc }) = slot {
         let name = format!("slot-{}", media.mid);
         attributes.push(value("msid", format!("{name} {name}")));
-        attributes.push(value("ssrc", format!("{ssrc} cname:{}", answerer.cname)));
+        attributes.extend(rtx_ssrc.map(|rtx| value("ssrc-group", format!("FID {ssrc} {rtx}"))));
+        let ssrcs = [Some(ssrc), rtx_ssrc].into_iter().flatten();
+        attributes
+            .extend(ssrcs.map(|ssrc| value("ssrc", format!("{ssrc} cname:{}", answerer.cname))));
     }
     MediaDescription {
         media_name: media_name(media, 9, formats(negotiable)),
@@ -160,10 +165,11 @@ fn unspecified() -> ConnectionInformation {
 }
 
 fn formats(negotiable: &Negotiable) -> Vec<String> {
-    negotiable
-        .payloads
-        .iter()
-        .map(|payload| payload.payload_type.to_string())
+    let payloads = negotiable.payloads.iter();
+    let types = payloads.flat_map(|payload| [Some(payload.payload_type), payload.rtx]);
+    types
+        .flatten()
+        .map(|payload_type| payload_type.to_string())
         .collect()
 }
 
@@ -191,5 +197,9 @@ fn payload_attributes(payload: &Payload) -> Vec<Attribute> {
     attributes.extend(fmtp.map(|fmtp| value("fmtp", format!("{payload_type} {fmtp}"))));
     let feedback = payload.feedback.iter();
     attributes.extend(feedback.map(|kind| value("rtcp-fb", format!("{payload_type} {kind}"))));
+    if let Some(rtx) = payload.rtx {
+        attributes.push(value("rtpmap", format!("{rtx} rtx/90000")));
+        attributes.push(value("fmtp", format!("{rtx} apt={payload_type}")));
+    }
     attributes
 }

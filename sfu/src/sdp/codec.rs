@@ -28,10 +28,22 @@ pub(crate) struct Payload {
     pub(crate) fmtp: Option<String>,
     /// The offered `a=rtcp-fb` values that this server acts on.
     pub(crate) feedback: Vec<&'static str>,
+    /// The payload type under which lost packets of this one are sent again (RFC 4588 §8.6).
+    pub(crate) rtx: Option<u8>,
 }
 
-/// The feedback that the media plane acts on: RFC 4585 §4.2 and RFC 5104 §7.1.
-const FEEDBACK: [&str; 2] = ["nack pli", "ccm fir"];
+impl Payload {
+    /// Whether lost packets may be asked for.
+    pub(crate) fn has_nack(&self) -> bool {
+        self.feedback.contains(&NACK)
+    }
+}
+
+const NACK: &str = "nack";
+const TRANSPORT_CC: &str = "transport-cc";
+/// The feedback that the media plane acts on: RFC 4585 §4.2, RFC 5104 §7.1, and transport-wide congestion control.
+const AUDIO_FEEDBACK: &[&str] = &[NACK, TRANSPORT_CC];
+const VIDEO_FEEDBACK: &[&str] = &[NACK, "nack pli", "ccm fir", TRANSPORT_CC];
 
 /// The default of RFC 6184 §8.1 when `profile-level-id` is absent: Baseline, level 1.
 const H264_BASELINE: [u8; 2] = [0x42, 0x00];
@@ -69,17 +81,34 @@ fn payload(media: &MediaDescription, kind: MediaKind, payload_type: u8) -> Optio
                 })
             })
     };
-    let feedback = match kind {
-        MediaKind::Audio => Vec::new(),
-        MediaKind::Video => FEEDBACK.iter().filter(offered).copied().collect(),
+    let known = match kind {
+        MediaKind::Audio => AUDIO_FEEDBACK,
+        MediaKind::Video => VIDEO_FEEDBACK,
     };
     Some(Payload {
         payload_type,
         codec,
         rtpmap: rtpmap.to_owned(),
         fmtp: fmtp.map(str::to_owned),
-        feedback,
+        feedback: known.iter().filter(offered).copied().collect(),
+        rtx: rtx_of(media, payload_type),
     })
+}
+
+/// The payload type whose `a=fmtp` says `apt=` this one.
+fn rtx_of(media: &MediaDescription, payload_type: u8) -> Option<u8> {
+    let formats = media.media_name.formats.iter();
+    formats
+        .filter_map(|format| format.parse().ok())
+        .find(|&rtx| {
+            let is_rtx = parameter(media, "rtpmap", rtx)
+                .is_some_and(|rtpmap| rtpmap.to_ascii_lowercase().starts_with("rtx/"));
+            let apt = parameter(media, "fmtp", rtx).and_then(|fmtp| {
+                fmtp.split(';')
+                    .find_map(|part| part.trim().strip_prefix("apt=")?.parse().ok())
+            });
+            is_rtx && apt == Some(payload_type)
+        })
 }
 
 /// The value of `a=key:<payload type> <value>`.
@@ -125,6 +154,8 @@ pub(crate) fn same_stream_format(published: Codec, received: Codec) -> bool {
 /// A header extension that is read here or passed on (RFC 8285).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extension {
+    /// Transport-wide sequence numbers (draft-holmer-rmcat-transport-wide-cc-extensions-01). Read, not passed on.
+    TransportSequence,
     /// RFC 9143 §15: tells which m-line an unknown SSRC belongs to. Read, not passed on.
     Mid,
     /// RFC 6464. Read and passed on.
@@ -137,7 +168,11 @@ pub(crate) enum Extension {
     AbsoluteCaptureTime,
 }
 
-const EXTENSIONS: [(Extension, &str); 5] = [
+const EXTENSIONS: [(Extension, &str); 6] = [
+    (
+        Extension::TransportSequence,
+        "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+    ),
     (Extension::Mid, "urn:ietf:params:rtp-hdrext:sdes:mid"),
     (
         Extension::AudioLevel,
@@ -153,6 +188,19 @@ const EXTENSIONS: [(Extension, &str); 5] = [
         "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
     ),
 ];
+
+impl Extension {
+    /// Whether receivers get it too: it says something of the media, not of the publisher's connection.
+    pub(crate) fn is_passed_on(self) -> bool {
+        match self {
+            Extension::Mid | Extension::TransportSequence => false,
+            Extension::AudioLevel
+            | Extension::VideoOrientation
+            | Extension::PlayoutDelay
+            | Extension::AbsoluteCaptureTime => true,
+        }
+    }
+}
 
 /// The negotiated ids of an m-line's header extensions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

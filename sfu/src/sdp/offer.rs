@@ -50,6 +50,8 @@ pub(crate) struct Negotiable {
     pub(crate) payloads: Vec<Payload>,
     pub(crate) extensions: ExtensionMap,
     pub(crate) ssrcs: Vec<u32>,
+    /// SSRC and that of its retransmissions: `a=ssrc-group:FID` (RFC 5576 §4.2, RFC 4588 §8.8).
+    pub(crate) retransmissions: Vec<(u32, u32)>,
 }
 
 impl Offer {
@@ -148,6 +150,7 @@ fn purpose(media: &MediaDescription) -> Result<Use, OfferError> {
         payloads,
         extensions: ExtensionMap::offered(media),
         ssrcs: ssrcs(media)?,
+        retransmissions: retransmissions(media),
     };
     Ok(if media.has_attribute("recvonly") {
         Use::Receive(negotiable)
@@ -181,6 +184,21 @@ fn ssrcs(media: &MediaDescription) -> Result<Vec<u32>, OfferError> {
         }
     }
     Ok(ssrcs)
+}
+
+fn retransmissions(media: &MediaDescription) -> Vec<(u32, u32)> {
+    let groups = media
+        .attributes
+        .iter()
+        .filter(|attribute| attribute.key == "ssrc-group");
+    let pair = |group: &str| {
+        let mut ssrcs = group.strip_prefix("FID ")?.split_ascii_whitespace();
+        Some((ssrcs.next()?.parse().ok()?, ssrcs.next()?.parse().ok()?))
+    };
+    groups
+        .filter_map(|group| pair(group.value.as_deref()?))
+        .take(MAX_SSRCS)
+        .collect()
 }
 
 /// The values of an attribute at session level and in every m-line.

@@ -23,7 +23,10 @@ fn answer(offer: &Offer) -> String {
         cname: "cname",
     };
     write_answer(&answerer, offer, |line| {
-        matches!(line.purpose, Use::Receive(_)).then_some(Slot { ssrc: 42 })
+        matches!(line.purpose, Use::Receive(_)).then_some(Slot {
+            ssrc: 42,
+            rtx_ssrc: Some(43),
+        })
     })
 }
 
@@ -67,7 +70,11 @@ fn only_known_codecs_are_taken_in_the_offerers_order() {
         [Codec::Vp8],
         "of VP8, VP9, AV1 and their retransmissions"
     );
-    assert_eq!(video.payloads[0].feedback, ["nack pli", "ccm fir"]);
+    assert_eq!(
+        video.payloads[0].feedback,
+        ["nack", "nack pli", "ccm fir", "transport-cc"]
+    );
+    assert_eq!(video.payloads[0].rtx, Some(124));
     assert!(video.extensions.id_of(Extension::Mid).is_some());
 }
 
@@ -86,11 +93,11 @@ fn the_answer_mirrors_the_offer() {
             has("a=candidate:1 1 udp 2130706431 192.0.2.1 5004 typ host"),
             5
         );
+        assert_eq!(has("a=ssrc-group:FID 42 43"), 3);
         assert!(
-            !answer.contains("rtx"),
+            !answer.contains("goog-remb"),
             "nothing is promised that isn't done"
         );
-        assert!(!answer.contains("transport-cc"));
     }
 }
 

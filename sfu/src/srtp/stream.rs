@@ -22,7 +22,7 @@ impl RtpStream {
 
     /// RFC 3711 §3.3.1: the index that is meant by `sequence_number`, judged from the highest opened
     /// one. `None` when it would lie ahead of the stream's beginning or behind its last index.
-    pub(super) fn index_of(&self, sequence_number: u16) -> Option<u64> {
+    pub(crate) fn index_of(&self, sequence_number: u16) -> Option<u64> {
         const HALF: u16 = 0x8000;
         let Some(highest) = self.window.highest() else {
             return Some(sequence_number.into());
@@ -39,12 +39,12 @@ impl RtpStream {
     }
 
     /// Neither opened before, nor too old to tell.
-    pub(super) fn is_new(&self, index: u64) -> bool {
+    pub(crate) fn is_new(&self, index: u64) -> bool {
         self.window.is_new(index)
     }
 
-    /// The packet with this index proved authentic.
-    pub(super) fn mark_opened(&mut self, index: u64) {
+    /// The packet with this index proved authentic, itself or within a retransmission.
+    pub(crate) fn mark_opened(&mut self, index: u64) {
         self.window.mark(index);
         self.last_opened = index;
     }

@@ -1,91 +1,51 @@
 //! The packet path: from an encrypted datagram to a copy in every slot that carries its track.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use super::Worker;
 use crate::MediaKind;
 use crate::batch::{MAX_PACKET, SendBatch};
-use crate::rewrite::Position;
-use crate::rtp::{self, Header};
+use crate::gaps::Continuity;
+use crate::rtp::Header;
 use crate::sdp::{Codec, Extension};
 use crate::slot::Forwarded;
 use crate::srtp::RtpStream;
-use crate::track::{SlotKey, TrackKey, clock_rate};
+use crate::track::{Carried, SlotKey, TrackKey, clock_rate};
 
 /// Packets that are forwarded together at most. A batch holds them for one receiver at least.
 const BURST: usize = 64;
-/// Extensions that one packet can pass on.
-const MAX_EXTENSIONS: usize = 4;
 
-/// Decrypted packets that wait to be forwarded.
+/// Packets that wait in their streams' histories to be forwarded.
 pub(super) struct Burst {
-    bytes: Vec<u8>,
     packets: Vec<Arrived>,
     /// How far forwarding has come: the first packet of the current track's, and the next subscriber.
     cursor: (usize, usize),
     is_sorted: bool,
 }
 
-/// One packet of the burst; places are in its bytes.
+/// One packet of the burst.
 #[derive(Clone, Copy)]
 struct Arrived {
     track: TrackKey,
     order: usize,
-    stream: u64,
-    position: Position,
-    marker: bool,
-    codec: Codec,
-    starts_key_frame: bool,
-    payload: (usize, usize),
-    extensions: [Option<(Extension, usize, usize)>; MAX_EXTENSIONS],
-}
-
-/// A decrypted packet as a slot sees it.
-pub(crate) struct Packet<'a> {
-    /// The incoming stream, unique in the worker.
-    pub(crate) stream: u64,
-    pub(crate) position: Position,
-    pub(crate) marker: bool,
-    pub(crate) codec: Codec,
-    pub(crate) starts_key_frame: bool,
-    /// Without padding.
-    pub(crate) payload: &'a [u8],
-    bytes: &'a [u8],
-    extensions: [Option<(Extension, usize, usize)>; MAX_EXTENSIONS],
-}
-
-impl Packet<'_> {
-    /// The header extensions that may be passed on.
-    pub(crate) fn extensions(&self) -> impl Iterator<Item = (Extension, &[u8])> + Clone {
-        self.extensions
-            .iter()
-            .flatten()
-            .map(|&(kind, start, end)| (kind, &self.bytes[start..end]))
-    }
+    /// The place of its stream, and what the stream is called, in case the place has gone to another.
+    stream: (usize, u64),
+    index: u64,
 }
 
 impl Burst {
     pub(super) fn new() -> Burst {
         Burst {
-            bytes: Vec::with_capacity(BURST * MAX_PACKET),
             packets: Vec::with_capacity(BURST),
             cursor: (0, 0),
             is_sorted: false,
         }
     }
 
-    fn packet(&self, at: usize) -> Packet<'_> {
-        let arrived = &self.packets[at];
-        Packet {
-            stream: arrived.stream,
-            position: arrived.position,
-            marker: arrived.marker,
-            codec: arrived.codec,
-            starts_key_frame: arrived.starts_key_frame,
-            payload: &self.bytes[arrived.payload.0..arrived.payload.1],
-            bytes: &self.bytes,
-            extensions: arrived.extensions,
-        }
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
     }
 
     /// Brings each track's packets together, in the order of arrival.
@@ -117,7 +77,6 @@ impl Burst {
     }
 
     fn clear(&mut self) {
-        self.bytes.clear();
         self.packets.clear();
         self.cursor = (0, 0);
         self.is_sorted = false;
@@ -141,31 +100,35 @@ impl Worker {
         self.stats.rtp_received += 1;
         self.stats.rtp_received_bytes += datagram.len() as u64;
 
-        let peer = &mut self.peers[key];
-        let stream = &mut peer.streams[place];
-        let track = &peer.tracks[stream.track];
-        let index = stream.rtp.last_opened();
-        stream
-            .reception
-            .packet(now, index, header.timestamp, clock_rate(track.kind));
-        let Some(codec) = track.codec(header.payload_type) else {
-            self.stats.dropped_unnegotiated += 1;
-            return;
-        };
-        let (track, stream) = (
-            TrackKey {
-                peer: key,
-                track: stream.track,
-            },
-            stream.id,
-        );
         let opened = &datagram[..length];
-        self.note_level(now, track, &header, opened);
         let Some(payload) = header.payload_range(opened) else {
             self.stats.dropped_srtp += 1;
             return;
         };
-        self.keep(track, stream, index, codec, &header, opened, payload);
+        self.note_transport_sequence(now, key, place, &header, opened);
+        let peer = &mut self.peers[key];
+        let stream = &mut peer.streams[place];
+        let track = &peer.tracks[stream.track];
+        match track.carries(header.payload_type) {
+            Some(Carried::Media(format)) => {
+                let index = stream.rtp.last_opened();
+                stream
+                    .reception
+                    .packet(now, index, header.timestamp, clock_rate(track.kind));
+                let codec = format.codec;
+                let track = TrackKey {
+                    peer: key,
+                    track: stream.track,
+                };
+                self.note_level(now, track, &header, opened);
+                self.arrived(now, track, place, index, codec, &header, opened, payload);
+            }
+            Some(Carried::Retransmission(format)) => {
+                let codec = format.codec;
+                self.retransmitted(now, key, place, codec, &header, opened, payload);
+            }
+            None => self.stats.dropped_unnegotiated += 1,
+        }
     }
 
     /// Decrypts a packet in place: the place of its stream, and the length of the plaintext. An SSRC without history
@@ -208,6 +171,23 @@ impl Worker {
         Some((peer.admit(header.ssrc, track, id, fresh), length))
     }
 
+    fn note_transport_sequence(
+        &mut self,
+        now: Instant,
+        key: usize,
+        place: usize,
+        header: &Header,
+        opened: &[u8],
+    ) {
+        let peer = &mut self.peers[key];
+        let extensions = &peer.tracks[peer.streams[place].track].extensions;
+        let id = extensions.id_of(Extension::TransportSequence);
+        let value = id.and_then(|id| header.extension(opened, id)?.first_chunk().copied());
+        if let Some(sequence) = value {
+            peer.arrivals.packet(now, u16::from_be_bytes(sequence));
+        }
+    }
+
     /// RFC 6464: the level is in the lower seven bits, in −dBov.
     fn note_level(&mut self, now: Instant, key: TrackKey, header: &Header, opened: &[u8]) {
         let peer = &self.peers[key.peer];
@@ -226,79 +206,102 @@ impl Worker {
         }
     }
 
-    /// Puts a packet into the burst, if anybody wants it.
+    /// A lost packet comes again, in another stream. RFC 4588 §4: its own sequence number stands before the payload.
     #[expect(
         clippy::too_many_arguments,
         reason = "the parts of one packet, each computed once"
     )]
-    fn keep(
+    fn retransmitted(
         &mut self,
+        now: Instant,
+        key: usize,
+        rtx: usize,
+        codec: Codec,
+        header: &Header,
+        opened: &[u8],
+        payload: Range<usize>,
+    ) {
+        let peer = &mut self.peers[key];
+        let track = peer.streams[rtx].track;
+        let number = opened[payload.clone()]
+            .first_chunk()
+            .copied()
+            .map(u16::from_be_bytes);
+        // Without a number it is padding, sent to probe the bandwidth.
+        let (Some(number), Some(place)) = (number, peer.repeated_by(header.ssrc, track)) else {
+            return;
+        };
+        let stream = &mut peer.streams[place];
+        let Some(index) = stream
+            .rtp
+            .index_of(number)
+            .filter(|index| stream.rtp.is_new(*index))
+        else {
+            return;
+        };
+        stream.rtp.mark_opened(index);
+        stream.reception.repaired();
+        self.stats.rtx_received += 1;
+        let payload = payload.start + 2..payload.end;
+        let track = TrackKey { peer: key, track };
+        self.arrived(now, track, place, index, codec, header, opened, payload);
+    }
+
+    /// Keeps a packet, and puts it into the burst if anybody wants it.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one packet, each computed once"
+    )]
+    fn arrived(
+        &mut self,
+        now: Instant,
         key: TrackKey,
-        stream: u64,
+        place: usize,
         index: u64,
         codec: Codec,
         header: &Header,
         opened: &[u8],
-        payload: std::ops::Range<usize>,
+        payload: Range<usize>,
     ) {
-        let track = &mut self.peers[key.peer].tracks[key.track];
-        let bytes = &opened[payload.clone()];
-        let starts_key_frame = rtp::key_frame::is_key_frame(codec, bytes);
+        let peer = &mut self.peers[key.peer];
+        let track = &mut peer.tracks[key.track];
+        let stream = &mut peer.streams[place];
+        let starts_key_frame =
+            stream
+                .history
+                .keep(index, codec, header, &track.extensions, opened, payload);
         if starts_key_frame {
             track.key_frames.satisfied();
+            stream.key_frame_at = Some(index);
         }
-        if track.subscribers.is_empty() || self.burst.packets.len() == BURST {
-            return;
-        }
-        let start = self.burst.bytes.len();
-        self.burst.bytes.extend_from_slice(opened);
-        let mut extensions = [None; MAX_EXTENSIONS];
-        let known = header.extensions(opened).filter_map(|(id, value)| {
-            let extension = track
-                .extensions
-                .extension(id)
-                .filter(|kind| *kind != Extension::Mid)?;
-            let at = start + (value.as_ptr().addr() - opened.as_ptr().addr());
-            Some((extension, at, at + value.len()))
-        });
-        extensions
-            .iter_mut()
-            .zip(known)
-            .for_each(|(place, found)| *place = Some(found));
-        let vp8 = (codec == Codec::Vp8)
-            .then(|| rtp::vp8::Descriptor::parse(bytes))
-            .flatten();
-        self.burst.packets.push(Arrived {
-            track: key,
-            order: self.burst.packets.len(),
-            stream,
-            position: Position {
+        let id = stream.id;
+        if !track.subscribers.is_empty() && self.burst.packets.len() < BURST {
+            let order = self.burst.packets.len();
+            self.burst.packets.push(Arrived {
+                track: key,
+                order,
+                stream: (place, id),
                 index,
-                timestamp: header.timestamp,
-                picture_id: vp8
-                    .and_then(|vp8| vp8.picture_id)
-                    .map_or(0, |picture| picture.value),
-                tl0_pic_idx: vp8.and_then(|vp8| vp8.tl0_pic_idx).unwrap_or_default(),
-            },
-            marker: header.marker,
-            codec,
-            starts_key_frame,
-            payload: (start + payload.start, start + payload.end),
-            extensions,
-        });
+            });
+        }
+        if track.has_nack() {
+            match stream.gaps.arrived(now, index) {
+                Continuity::Whole => {}
+                Continuity::Gap => self.missing_from(now, key.peer),
+                Continuity::Broken => self.want_key_frame(now, key),
+            }
+        }
     }
 
     /// Fills the batch with what is to be sent. `false` when there is nothing left; the batch must be empty before.
     pub(crate) fn poll_batch(&mut self, now: Instant, batch: &mut SendBatch) -> bool {
         while let Some((path, datagram)) = self.outbox.front() {
             if !batch.push_copy(*path, datagram) {
-                if batch.is_empty() {
-                    // Longer than any packet may be; nothing else could be sent either while it waits.
-                    self.outbox.pop_front();
-                    self.stats.send_refused += 1;
-                    continue;
+                if !batch.is_empty() {
+                    return true;
                 }
-                return true;
+                // Longer than any packet may be; nothing else could be sent either while it waits.
+                self.stats.send_refused += 1;
             }
             self.outbox.pop_front();
         }
@@ -307,12 +310,9 @@ impl Worker {
             let (first, subscriber) = self.burst.cursor;
             let end = self.burst.end_of_track(first);
             let track = self.burst.packets[first].track;
-            let subscribers = self
-                .peers
-                .get(track.peer)
-                .map(|peer| &peer.tracks[track.track].subscribers);
-            let Some(&slot) = subscribers.and_then(|subscribers| subscribers.get(subscriber))
-            else {
+            let publisher = self.peers.get(track.peer);
+            let subscribers = publisher.map(|peer| &peer.tracks[track.track].subscribers);
+            let Some(&slot) = subscribers.and_then(|slots| slots.get(subscriber)) else {
                 self.burst.cursor = (end, 0);
                 continue;
             };
@@ -332,10 +332,10 @@ impl Worker {
         now: Instant,
         track: TrackKey,
         to: SlotKey,
-        packets: std::ops::Range<usize>,
+        packets: Range<usize>,
         batch: &mut SendBatch,
     ) {
-        let Some(peer) = self.peers.get_mut(to.peer) else {
+        let Some((publisher, peer)) = self.peers.get2_mut(track.peer, to.peer) else {
             return;
         };
         let (Some(keys), Some(path)) = (&peer.keys, peer.ice.selected()) else {
@@ -343,12 +343,21 @@ impl Worker {
         };
         let slot = &mut peer.slots[to.slot];
         let mut awaits_key_frame = false;
-        for at in packets {
-            let packet = self.burst.packet(at);
+        for arrived in &self.burst.packets[packets] {
+            let (place, id) = arrived.stream;
+            let stream = publisher
+                .streams
+                .get(place)
+                .filter(|stream| stream.id == id);
+            let Some(packet) = stream.and_then(|stream| stream.history.packet(arrived.index))
+            else {
+                continue;
+            };
             let out = &mut batch.spare()[..MAX_PACKET];
-            match slot.forward(now, &packet, (keys.profile, &keys.outbound), out) {
+            match slot.forward(now, id, &packet, (keys.profile, &keys.outbound), out) {
                 Forwarded::Sent(length) => {
                     batch.push(path, length);
+                    peer.budget.earn(length);
                     self.stats.rtp_sent += 1;
                     self.stats.rtp_sent_bytes += length as u64;
                     awaits_key_frame = false;
@@ -358,7 +367,7 @@ impl Worker {
             }
         }
         if awaits_key_frame {
-            self.peers[track.peer].tracks[track.track].key_frames.want();
+            publisher.tracks[track.track].key_frames.want();
         }
     }
 }

@@ -15,6 +15,7 @@
 
 mod forward;
 mod negotiate;
+mod repair;
 mod reports;
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,6 @@ use crate::peer::Peer;
 use crate::room::Room;
 use crate::{Event, PeerId, RoomId, Stats};
 use forward::Burst;
-pub(crate) use forward::Packet;
 
 /// Between two rounds of everything that is done by time.
 const TICK: Duration = Duration::from_millis(50);
@@ -72,6 +72,9 @@ pub(crate) struct Worker {
     rooms: HashMap<RoomId, Room>,
     next_stream: u64,
     burst: Burst,
+    /// Publishers of whom something is missing, and when to look at them.
+    incomplete: Vec<usize>,
+    repair_at: Option<Instant>,
     outbox: VecDeque<(Path, Vec<u8>)>,
     events: VecDeque<Event>,
     next_tick: Option<Instant>,
@@ -92,6 +95,8 @@ impl Worker {
             rooms: HashMap::new(),
             next_stream: 1,
             burst: Burst::new(),
+            incomplete: Vec::new(),
+            repair_at: None,
             outbox: VecDeque::new(),
             events: VecDeque::new(),
             next_tick: None,
@@ -171,13 +176,14 @@ impl Worker {
                 let peer = &mut self.peers[key];
                 peer.keys = Some(keys);
                 self.events.push_back(Event::Connected { peer: peer.id });
-                self.want_key_frames_for(now, key);
+                self.start_slots(now, key);
             }
         }
     }
 
     /// Does what is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.request_missing(now);
         if self.next_tick.is_none_or(|at| now < at) {
             return;
         }
@@ -197,6 +203,7 @@ impl Worker {
             if self.peers.contains(key) {
                 self.request_key_frames(now, key);
                 self.report(now, key);
+                self.report_arrivals(key);
             }
         }
         self.announce_speakers(now);
@@ -235,7 +242,7 @@ impl Worker {
 
     /// When [`Self::handle_timeout`] has something to do; `None` while there are no peers.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.next_tick
+        [self.next_tick, self.repair_at].into_iter().flatten().min()
     }
 
     /// The next thing to tell.

@@ -5,6 +5,8 @@ use std::time::Instant;
 use rand::RngExt;
 
 use super::{TICK, Worker};
+use crate::budget::Budget;
+use crate::feedback::Arrivals;
 use crate::ice::{Agent, Credentials};
 use crate::peer::Peer;
 use crate::room::Room;
@@ -71,6 +73,9 @@ impl Worker {
             session_id: self.rng.random::<u64>() >> 1,
             session_version: 0,
             reports_at: now,
+            round_trip: None,
+            budget: Budget::new(now),
+            arrivals: Arrivals::default(),
         });
         self.by_id.insert(id, key);
         self.by_ufrag.insert(ufrag, key);
@@ -139,6 +144,7 @@ impl Worker {
                     payloads: Vec::new(),
                     extensions: common.extensions.clone(),
                     announced: Vec::new(),
+                    retransmissions: Vec::new(),
                     is_open: false,
                     subscribers: Vec::new(),
                     key_frames: KeyFrameRequests::default(),
@@ -151,6 +157,7 @@ impl Worker {
         track.payloads = common.payloads.clone();
         track.extensions = common.extensions.clone();
         track.announced = common.ssrcs.clone();
+        track.retransmissions = common.retransmissions.clone();
         track.is_open = true;
         let (kind, id) = (track.kind, peer.id);
         if let (MediaKind::Audio, Some(room)) = (kind, self.rooms.get_mut(&room)) {
@@ -232,7 +239,10 @@ impl Worker {
             let mut slots = peer.slots.iter().filter(|slot| slot.is_open);
             slots
                 .find(|slot| slot.mid == line.mid)
-                .map(|slot| sdp::Slot { ssrc: slot.ssrc })
+                .map(|slot| sdp::Slot {
+                    ssrc: slot.ssrc,
+                    rtx_ssrc: slot.offered_rtx_ssrc(),
+                })
         });
         let lines = |wanted: fn(&Use) -> Option<&Negotiable>| {
             let media = offer.media.iter();
@@ -275,8 +285,14 @@ impl Worker {
             return;
         };
         let source = source.and_then(|source| self.video_track(self.peers[key].room, source));
-        self.put(SlotKey { peer: key, slot }, source);
-        if let Some(track) = source {
+        let to = SlotKey { peer: key, slot };
+        if self.peers[key].slots[slot].source() == source {
+            return;
+        }
+        self.put(to, source);
+        if let Some(track) = source
+            && !self.catch_up(now, to, track)
+        {
             self.want_key_frame(now, track);
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Worker;
 use crate::rtcp::{self, Message, NtpTime};
-use crate::track::TrackKey;
+use crate::track::{SlotKey, TrackKey};
 
 /// Between two reports to a peer. RFC 3550 §6.2 asks for 5 s at least, RFC 4585 §3.4 lifts that for AVPF; browsers
 /// send every second for video.
@@ -34,6 +34,20 @@ impl Worker {
                         peer.streams[place].reception.sender_report(now, ntp);
                     }
                 }
+                Message::Nack {
+                    ssrc,
+                    first,
+                    following,
+                } => {
+                    self.resend(now, key, ssrc, Message::missing(first, following));
+                }
+                Message::Report {
+                    last_sender_report,
+                    delay_since_last_sender_report,
+                } => {
+                    let delay = delay_since_last_sender_report;
+                    self.measure_round_trip(now, key, last_sender_report, delay);
+                }
                 Message::KeyFrameRequest { ssrc } => {
                     self.stats.pli_received += 1;
                     let mut slots = self.peers[key].slots.iter();
@@ -54,15 +68,14 @@ impl Worker {
         }
     }
 
-    /// Everything that this peer is to see starts with a key frame.
-    pub(super) fn want_key_frames_for(&mut self, now: Instant, key: usize) {
-        let sources: Vec<TrackKey> = self.peers[key]
-            .slots
-            .iter()
-            .filter_map(|slot| slot.source())
-            .collect();
-        for source in sources {
-            self.want_key_frame(now, source);
+    /// Starts everything that a peer, which is connected from now on, is to see.
+    pub(super) fn start_slots(&mut self, now: Instant, key: usize) {
+        for slot in 0..self.peers[key].slots.len() {
+            if let Some(source) = self.peers[key].slots[slot].source()
+                && !self.catch_up(now, SlotKey { peer: key, slot }, source)
+            {
+                self.want_key_frame(now, source);
+            }
         }
     }
 
@@ -127,12 +140,46 @@ impl Worker {
         }
     }
 
+    /// RFC 3550 §6.4.1: what has passed since the report that the peer repeats, less what it kept it for.
+    fn measure_round_trip(&mut self, now: Instant, key: usize, last: u32, delay: u32) {
+        let passed = self
+            .ntp_time(now)
+            .middle()
+            .wrapping_sub(last)
+            .wrapping_sub(delay);
+        // In 1/65536 s; what is above ten seconds is a clock that ran backwards, or nonsense.
+        if last != 0 && passed < 10 << 16 {
+            let round_trip = Duration::from_micros((u64::from(passed) * 1_000_000) >> 16);
+            self.peers[key].measured(round_trip);
+        }
+    }
+
+    /// Tells a publisher when its packets came.
+    pub(super) fn report_arrivals(&mut self, key: usize) {
+        loop {
+            let (started, _) = self.started;
+            let Some(peer) = self.peers.get_mut(key) else {
+                return;
+            };
+            let mut payload = Vec::new();
+            if !peer.arrivals.write(started, &mut payload) {
+                return;
+            }
+            let Some(ssrc) = peer.streams.first().map(|stream| stream.ssrc) else {
+                return;
+            };
+            let mut compound = Vec::new();
+            rtcp::write_transport_feedback(&mut compound, peer.reporter_ssrc, ssrc, &payload);
+            self.send_rtcp(key, compound);
+        }
+    }
+
     fn ntp_time(&self, now: Instant) -> NtpTime {
         let (started, unix_time) = self.started;
         NtpTime::from_unix(unix_time + now.saturating_duration_since(started))
     }
 
-    fn send_rtcp(&mut self, key: usize, mut compound: Vec<u8>) {
+    pub(super) fn send_rtcp(&mut self, key: usize, mut compound: Vec<u8>) {
         let peer = &mut self.peers[key];
         let (Some(keys), Some(path)) = (&mut peer.keys, peer.ice.selected()) else {
             return;

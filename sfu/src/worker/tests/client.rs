@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use dimpl::{Dtls, DtlsCertificate, Output};
 use stun_types::attribute::{AttributeType, RawAttribute, Username};
 use stun_types::message::{
-    BINDING, IntegrityAlgorithm, Message, MessageWrite, MessageWriteExt, MessageWriteVec,
-    ShortTermCredentials,
+    BINDING, IntegrityAlgorithm, Message as StunMessage, MessageWrite, MessageWriteExt,
+    MessageWriteVec, ShortTermCredentials,
 };
 
 use crate::batch::SendBatch;
 use crate::dtls::Identity;
 use crate::path::{Path, Protocol, demux};
+use crate::rtcp::Message;
 use crate::rtp::{Header, write_header};
 use crate::srtp::{self, Profile, RtpStream};
 use crate::worker::{Config, Worker};
@@ -141,6 +142,10 @@ pub(super) struct Client {
     slots: HashMap<String, u32>,
     pub(super) received: Vec<Received>,
     pub(super) plis: usize,
+    /// Sequence numbers that the server asks for again.
+    pub(super) nacked: Vec<u16>,
+    /// Transport-wide feedback packets.
+    pub(super) arrival_reports: usize,
     pub(super) receiver_reports: usize,
     pub(super) sender_reports: usize,
 }
@@ -159,6 +164,8 @@ impl Client {
             slots: HashMap::new(),
             received: Vec::new(),
             plis: 0,
+            nacked: Vec::new(),
+            arrival_reports: 0,
             receiver_reports: 0,
             sender_reports: 0,
         }
@@ -220,16 +227,46 @@ impl Client {
             // Receiving and sending numbers differ, so that the mapping is seen.
             _ => (if direction == "sendonly" { 100 } else { 96 }, "VP8/90000"),
         };
-        let ssrc = match direction {
-            "sendonly" => format!("a=ssrc:{} cname:x\r\n", self.ssrc(mid)),
+        let ssrc = match (direction, kind) {
+            ("sendonly", "audio") => format!(
+                "a=ssrc:{} cname:x
+",
+                self.ssrc(mid)
+            ),
+            ("sendonly", _) => format!(
+                "a=ssrc-group:FID {0} {1}
+a=ssrc:{0} cname:x
+a=ssrc:{1} cname:x
+",
+                self.ssrc(mid),
+                self.ssrc(mid) + RTX
+            ),
             _ => String::new(),
         };
+        let rtx = match kind {
+            "video" => format!(
+                "a=rtcp-fb:{payload_type} nack
+a=rtpmap:{0} rtx/90000
+a=fmtp:{0} apt={payload_type}
+",
+                payload_type + 1
+            ),
+            _ => format!(
+                "a=rtcp-fb:{payload_type} nack
+"
+            ),
+        };
+        let formats = match kind {
+            "video" => format!("{payload_type} {}", payload_type + 1),
+            _ => payload_type.to_string(),
+        };
         format!(
-            "m={kind} 9 UDP/TLS/RTP/SAVPF {payload_type}\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\n\
+            "m={kind} 9 UDP/TLS/RTP/SAVPF {formats}\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\n\
              a={direction}\r\na=rtcp-mux\r\na=ice-ufrag:{}\r\na=ice-pwd:0123456789012345678901\r\n\
              a=fingerprint:sha-256 {}\r\na=setup:actpass\r\n\
              a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n\
-             a=rtpmap:{payload_type} {codec}\r\na=rtcp-fb:{payload_type} nack pli\r\n{ssrc}",
+             a=rtpmap:{payload_type} {codec}\r\na=extmap:5 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
+             a=rtcp-fb:{payload_type} nack pli\r\n{rtx}{ssrc}",
             self.ufrag,
             self.fingerprint()
         )
@@ -249,7 +286,8 @@ impl Client {
                 Some(("a=ice-pwd", value)) => self.server.1 = value.into(),
                 Some(("a=ssrc", value)) => {
                     let ssrc = value.split(' ').next().and_then(|word| word.parse().ok());
-                    self.slots.insert(mid.into(), ssrc.unwrap());
+                    // The first one is the slot's, the second that of its retransmissions.
+                    self.slots.entry(mid.into()).or_insert(ssrc.unwrap());
                 }
                 _ => {}
             }
@@ -258,7 +296,7 @@ impl Client {
 
     /// Sends a nominating connectivity check.
     pub(super) fn check(&mut self, world: &mut World) {
-        let mut request = Message::builder_request(BINDING, MessageWriteVec::new());
+        let mut request = StunMessage::builder_request(BINDING, MessageWriteVec::new());
         let username = format!("{}:{}", self.server.0, self.ufrag);
         request
             .add_attribute(&Username::new(&username).unwrap())
@@ -343,6 +381,10 @@ impl Client {
                 (200, _) => self.sender_reports += 1,
                 (201, _) => self.receiver_reports += 1,
                 (206, 1) => self.plis += 1,
+                (205, 15) => self.arrival_reports += 1,
+                (205, 1) => self
+                    .nacked
+                    .extend(crate::rtcp::messages(rest).flat_map(named)),
                 _ => {}
             }
             rest = &rest[4 * (usize::from(u16::from_be_bytes([*high, *low])) + 1)..];
@@ -354,9 +396,43 @@ impl Client {
         world.hand_in(self.path, &datagram);
     }
 
+    /// Asks for packets of a slot again.
+    pub(super) fn send_nack(&mut self, world: &mut World, mid: &str, numbers: &[u16]) {
+        let mut compound = Vec::new();
+        crate::rtcp::write_nack(&mut compound, self.id as u32, self.slot_ssrc(mid), numbers);
+        let (profile, _, outbound) = self.keys.as_mut().unwrap();
+        compound.resize(compound.len() + profile.rtcp_overhead(), 0);
+        outbound.protect_rtcp(&mut compound).unwrap();
+        world.hand_in(self.path, &compound);
+    }
+
+    /// Sends a video packet once more, as RFC 4588 has it.
+    pub(super) fn send_video_again(&mut self, world: &mut World, sequence: u16, key_frame: bool) {
+        let mut payload = sequence.to_be_bytes().to_vec();
+        payload.extend(Self::vp8(sequence, key_frame));
+        let timestamp = u32::from(sequence) * 3000;
+        let rtx = self.ssrc(1) + RTX;
+        let datagram = self.protect(101, rtx, (sequence % 100, timestamp), &[], &payload);
+        world.hand_in(self.path, &datagram);
+    }
+
     /// An SRTP packet with a VP8 frame.
     pub(super) fn video(&self, sequence: u16, key_frame: bool) -> Vec<u8> {
-        // Descriptor with S, X and a 15-bit picture id; then the frame header with the inverse key frame flag.
+        let timestamp = u32::from(sequence) * 3000;
+        let transport_sequence = sequence.to_be_bytes();
+        let extensions: [(u8, &[u8]); 1] = [(5, &transport_sequence)];
+        let payload = Self::vp8(sequence, key_frame);
+        self.protect(
+            100,
+            self.ssrc(1),
+            (sequence, timestamp),
+            &extensions,
+            &payload,
+        )
+    }
+
+    /// Descriptor with S, X and a 15-bit picture id; then the frame header with the inverse key frame flag.
+    fn vp8(sequence: u16, key_frame: bool) -> Vec<u8> {
         let picture = sequence.to_be_bytes();
         let mut payload = vec![
             0x90,
@@ -366,12 +442,14 @@ impl Client {
             u8::from(!key_frame),
         ];
         payload.extend(b"hello");
-        self.protect(100, self.ssrc(1), sequence, &[], &payload)
+        payload
     }
 
     pub(super) fn send_audio(&mut self, world: &mut World, sequence: u16) {
         // Voice at −20 dBov.
-        let datagram = self.protect(111, self.ssrc(0), sequence, &[(1, &[0x80 | 20])], b"opus");
+        let timestamp = u32::from(sequence) * 960;
+        let level: [(u8, &[u8]); 1] = [(1, &[0x80 | 20])];
+        let datagram = self.protect(111, self.ssrc(0), (sequence, timestamp), &level, b"opus");
         world.hand_in(self.path, &datagram);
     }
 
@@ -379,13 +457,12 @@ impl Client {
         &self,
         payload_type: u8,
         ssrc: u32,
-        sequence: u16,
+        (sequence, timestamp): (u16, u32),
         extensions: &[(u8, &[u8])],
         payload: &[u8],
     ) -> Vec<u8> {
         let (profile, _, outbound) = self.keys.as_ref().unwrap();
         let mut packet = vec![0; 1500];
-        let timestamp = u32::from(sequence) * 3000;
         let extensions = extensions.iter().copied();
         let header_len = write_header(
             &mut packet,
@@ -401,5 +478,17 @@ impl Client {
         packet.resize(packet.len() + profile.rtp_overhead(), 0);
         outbound.protect_rtp(&mut packet, header_len, 0);
         packet
+    }
+}
+
+/// What is added to an SSRC for that of its retransmissions.
+const RTX: u32 = 50;
+
+fn named(message: Message) -> Vec<u16> {
+    match message {
+        Message::Nack {
+            first, following, ..
+        } => Message::missing(first, following).collect(),
+        _ => Vec::new(),
     }
 }

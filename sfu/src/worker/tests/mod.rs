@@ -2,6 +2,7 @@
 
 mod allocation;
 mod client;
+mod repair;
 
 use std::time::Duration;
 

@@ -1,0 +1,83 @@
+//! How much may be sent again to one receiver, so that retransmission never makes congestion worse.
+
+use std::time::{Duration, Instant};
+
+/// Of what is sent, so much may be sent again: a quarter repairs 20 % of loss.
+const SHARE: u64 = 4;
+/// What may be sent again even when little else is, in bytes per second.
+const FLOOR: u64 = 8_000;
+/// Saved up at most, in bytes: one burst of loss.
+const CAP: u64 = 96_000;
+
+/// Bytes that may be sent again.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    bytes: u64,
+    refilled_at: Instant,
+}
+
+impl Budget {
+    /// Starts with enough for a burst of loss in the first key frame.
+    pub(crate) fn new(now: Instant) -> Budget {
+        Budget {
+            bytes: CAP / 2,
+            refilled_at: now,
+        }
+    }
+
+    /// Counts bytes that were sent for the first time.
+    pub(crate) fn earn(&mut self, bytes: usize) {
+        self.bytes = (self.bytes + bytes as u64 / SHARE).min(CAP);
+    }
+
+    /// Takes the bytes of a packet that is to be sent again; `false` when that is too much.
+    pub(crate) fn spend(&mut self, now: Instant, bytes: usize) -> bool {
+        let since = now
+            .saturating_duration_since(self.refilled_at)
+            .min(Duration::from_secs(10));
+        let refill = since.as_millis() as u64 * FLOOR / 1000;
+        if refill > 0 {
+            self.bytes = (self.bytes + refill).min(CAP);
+            self.refilled_at = now;
+        }
+        match self.bytes.checked_sub(bytes as u64) {
+            Some(left) => {
+                self.bytes = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn a_quarter_of_what_is_sent_may_be_sent_again() {
+        let now = start();
+        let mut budget = Budget::new(now);
+        while budget.spend(now, 1200) {}
+        let resent = (0..1000).filter(|_| {
+            budget.earn(1200);
+            budget.spend(now, 1200)
+        });
+        assert_eq!(resent.count(), 250);
+    }
+
+    #[test]
+    fn a_quiet_connection_keeps_a_little() {
+        let now = start();
+        let mut budget = Budget::new(now);
+        while budget.spend(now, 1000) {}
+        let later = now + Duration::from_secs(1);
+        let resent = (0..100).filter(|_| budget.spend(later, 1000)).count();
+        assert_eq!(resent, 8);
+    }
+}

@@ -1,0 +1,192 @@
+//! Packets that a publisher sent and that did not come: what to ask for again, and when (RFC 4585 §6.2.1).
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Packets waited for at a time. More are missing only when the network was gone for a while; then a key frame helps
+/// sooner than so many retransmissions.
+const MAX_MISSING: usize = 256;
+/// Requests for one packet.
+const MAX_REQUESTS: u8 = 10;
+/// A packet that is older would come too late for every receiver's jitter buffer.
+const GIVE_UP: Duration = Duration::from_millis(1000);
+/// Between two requests for the same packet at least, however short the round trip is.
+const MIN_RETRY: Duration = Duration::from_millis(20);
+
+/// The gaps in one incoming stream.
+#[derive(Debug, Default)]
+pub(crate) struct Gaps {
+    highest: Option<u64>,
+    /// In the order of their indexes.
+    missing: VecDeque<Missing>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Missing {
+    index: u64,
+    noticed_at: Instant,
+    asked_at: Option<Instant>,
+    requests: u8,
+}
+
+/// What a packet says about those around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Continuity {
+    /// Nothing new is missing.
+    Whole,
+    /// Packets before it are missing.
+    Gap,
+    /// So many are missing that waiting for them is hopeless.
+    Broken,
+}
+
+impl Gaps {
+    /// Counts a packet, be it new, late or retransmitted.
+    pub(crate) fn arrived(&mut self, now: Instant, index: u64) -> Continuity {
+        let Some(highest) = self.highest else {
+            self.highest = Some(index);
+            return Continuity::Whole;
+        };
+        if index <= highest {
+            if let Ok(place) = self
+                .missing
+                .binary_search_by_key(&index, |missing| missing.index)
+            {
+                self.missing.remove(place);
+            }
+            return Continuity::Whole;
+        }
+        self.highest = Some(index);
+        let gap = index - highest - 1;
+        if gap as usize + self.missing.len() > MAX_MISSING {
+            self.missing.clear();
+            return Continuity::Broken;
+        }
+        self.missing
+            .extend((highest + 1..index).map(|index| Missing {
+                index,
+                noticed_at: now,
+                asked_at: None,
+                requests: 0,
+            }));
+        if gap == 0 {
+            Continuity::Whole
+        } else {
+            Continuity::Gap
+        }
+    }
+
+    /// Whether anything is waited for.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// The packets to ask for now, counted as asked; forgets those that are past help. A packet is asked for at once,
+    /// then again after each round trip.
+    pub(crate) fn due(&mut self, now: Instant, round_trip: Duration) -> impl Iterator<Item = u64> {
+        let since = |at: Instant| now.saturating_duration_since(at);
+        self.missing.retain(|missing| {
+            missing.requests < MAX_REQUESTS && since(missing.noticed_at) < GIVE_UP
+        });
+        let retry = round_trip.max(MIN_RETRY);
+        self.missing.iter_mut().filter_map(move |missing| {
+            if missing
+                .asked_at
+                .is_some_and(|at| now.saturating_duration_since(at) < retry)
+            {
+                return None;
+            }
+            missing.asked_at = Some(now);
+            missing.requests += 1;
+            Some(missing.index)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RTT: Duration = Duration::from_millis(50);
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn due(gaps: &mut Gaps, now: Instant) -> Vec<u64> {
+        gaps.due(now, RTT).collect()
+    }
+
+    #[test]
+    fn a_gap_is_asked_for_at_once_and_after_each_round_trip() {
+        let now = start();
+        let mut gaps = Gaps::default();
+        assert_eq!(gaps.arrived(now, 10), Continuity::Whole);
+        assert_eq!(gaps.arrived(now, 13), Continuity::Gap);
+        assert_eq!(due(&mut gaps, now), [11, 12]);
+        assert!(due(&mut gaps, now + RTT / 2).is_empty());
+        assert_eq!(due(&mut gaps, now + RTT), [11, 12]);
+    }
+
+    #[test]
+    fn what_comes_late_is_not_asked_for_again() {
+        let now = start();
+        let mut gaps = Gaps::default();
+        for index in [10, 13, 11] {
+            gaps.arrived(now, index);
+        }
+        assert_eq!(due(&mut gaps, now), [12]);
+        gaps.arrived(now, 12);
+        assert!(gaps.is_whole());
+    }
+
+    #[test]
+    fn what_is_too_old_is_given_up() {
+        let now = start();
+        let mut gaps = Gaps::default();
+        gaps.arrived(now, 1);
+        gaps.arrived(now, 3);
+        assert!(due(&mut gaps, now + GIVE_UP).is_empty());
+        assert!(gaps.is_whole());
+    }
+
+    #[test]
+    fn a_packet_is_asked_for_only_so_often() {
+        let now = start();
+        let mut gaps = Gaps::default();
+        gaps.arrived(now, 1);
+        gaps.arrived(now, 3);
+        let asked =
+            (0..100).filter(|n| !due(&mut gaps, now + MIN_RETRY.max(RTT) * *n / 10).is_empty());
+        assert_eq!(asked.count(), usize::from(MAX_REQUESTS));
+    }
+
+    #[test]
+    fn a_long_outage_is_not_waited_for() {
+        let now = start();
+        let mut gaps = Gaps::default();
+        gaps.arrived(now, 1);
+        assert_eq!(gaps.arrived(now, 1 + 300), Continuity::Broken);
+        assert!(gaps.is_whole());
+    }
+
+    proptest! {
+        /// In whatever order packets come, those that are waited for are exactly those that did not.
+        #[test]
+        fn what_is_missing_is_what_did_not_come(indexes in proptest::collection::vec(0u64..200, 1..200)) {
+            let now = start();
+            let mut gaps = Gaps::default();
+            let first = indexes[0];
+            for &index in &indexes {
+                gaps.arrived(now, index);
+            }
+            let highest = *indexes.iter().max().unwrap();
+            let expected: Vec<u64> =
+                (first..highest).filter(|index| !indexes.contains(index)).collect();
+            prop_assert_eq!(due(&mut gaps, now), expected);
+        }
+    }
+}

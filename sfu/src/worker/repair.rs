@@ -1,0 +1,161 @@
+//! Lost packets: asked for at publishers, sent again to receivers; and key frames that need not be asked for.
+
+use std::time::{Duration, Instant};
+
+use super::Worker;
+use crate::batch::MAX_PACKET;
+use crate::rtcp;
+use crate::slot::Forwarded;
+use crate::track::{SlotKey, TrackKey};
+
+/// Between two looks at what is missing.
+pub(super) const REPAIR_INTERVAL: Duration = Duration::from_millis(10);
+/// The round trip until one was measured.
+const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(50);
+/// A cached key frame with at most so many packets up to the present one is sent to a slot at once. More would take
+/// longer to arrive than a fresh one: a third of a second of 1.5 Mbit/s.
+const MAX_CATCH_UP: u64 = 60;
+
+impl Worker {
+    /// Something that a publisher sent did not come; it is asked for in this round.
+    pub(super) fn missing_from(&mut self, now: Instant, publisher: usize) {
+        if !self.incomplete.contains(&publisher) {
+            self.incomplete.push(publisher);
+        }
+        self.repair_at.get_or_insert(now);
+    }
+
+    /// Asks publishers for what is missing and due.
+    pub(super) fn request_missing(&mut self, now: Instant) {
+        if self.repair_at.is_none_or(|at| now < at) {
+            return;
+        }
+        let publishers = std::mem::take(&mut self.incomplete);
+        for key in publishers {
+            if self.peers.contains(key) && self.request_missing_from(now, key) {
+                self.incomplete.push(key);
+            }
+        }
+        self.repair_at = (!self.incomplete.is_empty()).then(|| now + REPAIR_INTERVAL);
+    }
+
+    /// `true` while something is still waited for.
+    fn request_missing_from(&mut self, now: Instant, key: usize) -> bool {
+        let peer = &mut self.peers[key];
+        let round_trip = peer.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP);
+        let mut compound = Vec::new();
+        let mut is_waiting = false;
+        for stream in &mut peer.streams {
+            let due: Vec<u16> = stream
+                .gaps
+                .due(now, round_trip)
+                .map(|index| index as u16)
+                .collect();
+            if !due.is_empty() {
+                rtcp::write_nack(&mut compound, peer.reporter_ssrc, stream.ssrc, &due);
+                self.stats.nack_sent += 1;
+            }
+            is_waiting |= !stream.gaps.is_whole();
+        }
+        if !compound.is_empty() {
+            self.send_rtcp(key, compound);
+        }
+        is_waiting
+    }
+
+    /// Sends again what a receiver asks for, within its budget.
+    pub(super) fn resend(
+        &mut self,
+        now: Instant,
+        key: usize,
+        ssrc: u32,
+        sequence_numbers: impl Iterator<Item = u16>,
+    ) {
+        let slots = &self.peers[key].slots;
+        let slot = slots
+            .iter()
+            .position(|slot| slot.is_open && slot.ssrc == ssrc);
+        let Some((slot, source)) = slot.and_then(|at| Some((at, slots[at].source()?))) else {
+            return;
+        };
+        for number in sequence_numbers {
+            self.resend_one(now, SlotKey { peer: key, slot }, source, number);
+        }
+    }
+
+    fn resend_one(&mut self, now: Instant, to: SlotKey, source: TrackKey, number: u16) {
+        let Some((publisher, peer)) = self.peers.get2_mut(source.peer, to.peer) else {
+            return;
+        };
+        let (Some(keys), Some(path)) = (&peer.keys, peer.ice.selected()) else {
+            return;
+        };
+        let round_trip = peer.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP);
+        let slot = &mut peer.slots[to.slot];
+        let Some(sent) = slot.requested(now, number, round_trip) else {
+            return;
+        };
+        let stream = publisher
+            .streams
+            .iter()
+            .find(|stream| stream.id == sent.stream);
+        let Some(packet) = stream.and_then(|stream| stream.history.packet(sent.index)) else {
+            return;
+        };
+        if !peer.budget.spend(now, packet.payload.len()) {
+            self.stats.rtx_refused += 1;
+            return;
+        }
+        let mut out = [0; MAX_PACKET];
+        let keys = (keys.profile, &keys.outbound);
+        if let Some(length) = slot.retransmit(&sent, &packet, keys, &mut out) {
+            self.stats.rtx_sent += 1;
+            self.send(path, out[..length].to_vec());
+        }
+    }
+
+    /// Starts a slot from the key frame that came last and what followed it, if that is all there and short enough.
+    /// `false` when the publisher must be asked.
+    pub(super) fn catch_up(&mut self, now: Instant, to: SlotKey, source: TrackKey) -> bool {
+        // What waits to be forwarded would go out a second time.
+        if !self.burst.is_empty() {
+            return false;
+        }
+        let Some((publisher, peer)) = self.peers.get2_mut(source.peer, to.peer) else {
+            return false;
+        };
+        let (Some(keys), Some(path)) = (&peer.keys, peer.ice.selected()) else {
+            return false;
+        };
+        let streams = publisher
+            .streams
+            .iter()
+            .filter(|stream| stream.track == source.track);
+        let Some((stream, packets)) = streams
+            .filter_map(|stream| Some((stream, stream.since_key_frame(MAX_CATCH_UP)?)))
+            .max_by_key(|(stream, _)| stream.reception.last_packet_at)
+        else {
+            return false;
+        };
+        let slot = &mut peer.slots[to.slot];
+        for index in packets {
+            let Some(packet) = stream.history.packet(index) else {
+                continue;
+            };
+            let mut out = [0; MAX_PACKET];
+            let keys = (keys.profile, &keys.outbound);
+            if let Forwarded::Sent(length) = slot.forward(now, stream.id, &packet, keys, &mut out) {
+                self.stats.rtp_sent += 1;
+                self.stats.rtp_sent_bytes += length as u64;
+                super::enqueue(
+                    &mut self.outbox,
+                    &mut self.stats,
+                    path,
+                    out[..length].to_vec(),
+                );
+            }
+        }
+        self.stats.key_frames_cached += 1;
+        true
+    }
+}
