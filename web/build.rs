@@ -8,14 +8,8 @@ use std::{fs, time};
 const NODE: (u32, u32) = (20, 19);
 
 /// What the build reads, besides `node_modules`, which follows from the lock file.
-const SOURCES: [&str; 6] = [
-    "build.rs",
-    "client",
-    "package.json",
-    "package-lock.json",
-    "tsconfig.json",
-    "vite.config.ts",
-];
+const SOURCES: [&str; 6] =
+    ["build.rs", "client", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts"];
 
 /// The page, among what the build makes.
 const PAGE: &str = "dist/index.html";
@@ -25,9 +19,7 @@ fn main() -> ExitCode {
         println!("cargo::rerun-if-changed={source}");
     }
     println!("cargo::rerun-if-changed={PAGE}");
-    let built = check_node()
-        .and_then(|()| install_packages())
-        .and_then(|()| build_client());
+    let built = check_node().and_then(|()| install_packages()).and_then(|()| build_client());
     match built {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -47,10 +39,7 @@ fn check_node() -> Result<(), String> {
         .map_err(|error| format!("`node` can't be started: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let text = text.trim();
-    let mut numbers = text
-        .trim_start_matches('v')
-        .split('.')
-        .map(|part| part.parse().unwrap_or(0));
+    let mut numbers = text.trim_start_matches('v').split('.').map(|part| part.parse().unwrap_or(0));
     let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if version < NODE {
         return Err(format!("the `node` found is {text}"));

@@ -57,10 +57,7 @@ impl App {
     /// withholds it.
     pub(crate) fn handle_send(&self, sender: &mut Sender, sent: Sent, receipt: Option<&Receipt>) {
         let correlation_id = sent.headers.get(header::CORRELATION_ID).map(str::to_owned);
-        let from = Requester {
-            session: sender.session,
-            correlation_id,
-        };
+        let from = Requester { session: sender.session, correlation_id };
         if let Err((code, message)) = self.route(sender, &from, sent, receipt) {
             self.signals.send(&from, &Signal::Error { code, message });
         }
@@ -148,10 +145,8 @@ impl App {
     ) -> Result<(), Refusal> {
         let request = Request::parse(action, &sent.body)
             .map_err(|error| (ErrorCode::BadRequest, error.to_string()))?;
-        let (is_join, is_leave) = (
-            matches!(request, Request::Join(_)),
-            matches!(request, Request::Leave(_)),
-        );
+        let (is_join, is_leave) =
+            (matches!(request, Request::Join(_)), matches!(request, Request::Leave(_)));
         let letter = Letter::Request {
             from: from.clone(),
             resume: sent.headers.get(header::RESUME).map(str::to_owned),
@@ -185,11 +180,8 @@ impl App {
             let message = "a message goes to one destination: `*` and `**` are for subscriptions";
             return Err((ErrorCode::BadRequest, message.to_owned()));
         }
-        let headers: Headers = sent
-            .headers
-            .iter()
-            .filter(|(name, _)| !PRIVATE_HEADERS.contains(name))
-            .collect();
+        let headers: Headers =
+            sent.headers.iter().filter(|(name, _)| !PRIVATE_HEADERS.contains(name)).collect();
         pass_on(Arc::new(Message::new(destination, headers, sent.body)));
         Ok(())
     }
@@ -198,15 +190,8 @@ impl App {
     /// below every other publish/subscribe prefix, with the body as it is.
     fn tutorial_chat(&self, sent: Sent) -> Result<(), Refusal> {
         let room = chat_room_id(&sent.body)?;
-        let headers: Headers = [(header::CONTENT_TYPE, "application/json")]
-            .into_iter()
-            .collect();
-        for prefix in self
-            .prefixes
-            .broker
-            .iter()
-            .filter(|prefix| *prefix != "/queue")
-        {
+        let headers: Headers = [(header::CONTENT_TYPE, "application/json")].into_iter().collect();
+        for prefix in self.prefixes.broker.iter().filter(|prefix| *prefix != "/queue") {
             let destination = format!("{prefix}/chat/room/{room}");
             let message = Message::new(&destination, headers.clone(), sent.body.clone());
             self.broker.publish(&Arc::new(message));
@@ -238,23 +223,9 @@ mod tests {
     #[test]
     fn a_tutorials_room_is_a_number_or_a_name() {
         assert_eq!(chat_room_id(br#"{"chatRoomId":5}"#).unwrap(), "5");
-        assert_eq!(
-            chat_room_id(r#"{"chatRoomId":"회의"}"#.as_bytes()).unwrap(),
-            "회의"
-        );
-        for bad in [
-            "",
-            "[]",
-            "{}",
-            r#"{"chatRoomId":"a/b"}"#,
-            r#"{"chatRoomId":null}"#,
-            "\u{0}",
-        ] {
-            assert_eq!(
-                chat_room_id(bad.as_bytes()).unwrap_err().0,
-                ErrorCode::BadRequest,
-                "{bad}"
-            );
+        assert_eq!(chat_room_id(r#"{"chatRoomId":"회의"}"#.as_bytes()).unwrap(), "회의");
+        for bad in ["", "[]", "{}", r#"{"chatRoomId":"a/b"}"#, r#"{"chatRoomId":null}"#, "\u{0}"] {
+            assert_eq!(chat_room_id(bad.as_bytes()).unwrap_err().0, ErrorCode::BadRequest, "{bad}");
         }
     }
 }

@@ -41,12 +41,7 @@ impl Message {
     /// A message with an id of its own. Headers that the server sets are set over those given here.
     pub(crate) fn new(destination: &str, headers: Headers, body: Bytes) -> Message {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Message::with_id(
-            format!("m-{}", NEXT.fetch_add(1, Relaxed)),
-            destination,
-            headers,
-            body,
-        )
+        Message::with_id(format!("m-{}", NEXT.fetch_add(1, Relaxed)), destination, headers, body)
     }
 
     /// A message with an id that somebody else gave it.
@@ -60,20 +55,12 @@ impl Message {
         headers.set(header::MESSAGE_ID, id.as_str());
         let seq = headers.get(header::SEQ).and_then(|seq| seq.parse().ok());
         let encoded = Broadcast::new(&headers, body.clone());
-        Message {
-            destination: destination.to_owned(),
-            id,
-            seq,
-            body,
-            encoded,
-        }
+        Message { destination: destination.to_owned(), id, seq, body, encoded }
     }
 
     /// A message whose body is JSON.
     pub(crate) fn json(destination: &str, body: Bytes) -> Message {
-        let headers = [(header::CONTENT_TYPE, "application/json")]
-            .into_iter()
-            .collect();
+        let headers = [(header::CONTENT_TYPE, "application/json")].into_iter().collect();
         Message::new(destination, headers, body)
     }
 
@@ -120,20 +107,9 @@ impl Broker {
     /// Makes a session known, under the name of its user.
     pub(crate) fn attach(&self, session: SessionId, user: &str, outbox: &Outbox) {
         let mut table = self.write();
-        table
-            .users
-            .entry(user.to_owned())
-            .or_default()
-            .push(session);
+        table.users.entry(user.to_owned()).or_default().push(session);
         let (user, outbox) = (user.to_owned(), outbox.clone());
-        table.sessions.insert(
-            session,
-            Attached {
-                user,
-                outbox,
-                subscriptions: HashMap::new(),
-            },
-        );
+        table.sessions.insert(session, Attached { user, outbox, subscriptions: HashMap::new() });
     }
 
     /// Forgets a session and its subscriptions; says how many there were.
@@ -241,11 +217,7 @@ impl Table {
         let subscribers = if pattern.is_literal() {
             self.literal.entry(text).or_default()
         } else {
-            &mut self
-                .patterns
-                .entry(text)
-                .or_insert_with(|| (pattern, BTreeMap::new()))
-                .1
+            &mut self.patterns.entry(text).or_insert_with(|| (pattern, BTreeMap::new())).1
         };
         subscribers.insert((session, id), outbox);
     }
@@ -270,15 +242,8 @@ impl Table {
         &'a self,
         destination: &'a str,
     ) -> impl Iterator<Item = (&'a (SessionId, SubscriptionId), &'a Outbox)> {
-        let by_pattern = self
-            .patterns
-            .values()
-            .filter(|(pattern, _)| pattern.matches(destination));
-        self.literal
-            .get(destination)
-            .into_iter()
-            .chain(by_pattern.map(|(_, them)| them))
-            .flatten()
+        let by_pattern = self.patterns.values().filter(|(pattern, _)| pattern.matches(destination));
+        self.literal.get(destination).into_iter().chain(by_pattern.map(|(_, them)| them)).flatten()
     }
 }
 

@@ -51,10 +51,8 @@ pub enum Command {
 impl Cli {
     /// Reads the process's arguments. Prints help or a usage error and exits when they ask for it.
     pub fn from_arguments() -> Cli {
-        let keys = format!(
-            "Keys (file, --set), their environment variables and defaults:\n{}",
-            help()
-        );
+        let keys =
+            format!("Keys (file, --set), their environment variables and defaults:\n{}", help());
         let matches = Cli::command().after_long_help(keys).get_matches();
         Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
@@ -68,17 +66,9 @@ impl SettingsArgs {
             ("data_dir", self.data_dir),
             ("insecure", self.insecure.then(|| "true".to_owned())),
         ];
-        let named = named
-            .into_iter()
-            .filter_map(|(key, value)| Some((key.to_owned(), value?)));
-        let file = self
-            .config
-            .or_else(|| environment.get(CONFIG_VARIABLE).map(PathBuf::from));
-        Sources {
-            file,
-            flags: named.chain(self.set).collect(),
-            environment,
-        }
+        let named = named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+        let file = self.config.or_else(|| environment.get(CONFIG_VARIABLE).map(PathBuf::from));
+        Sources { file, flags: named.chain(self.set).collect(), environment }
     }
 }
 
@@ -109,16 +99,9 @@ mod tests {
 
         let sources = cli.settings.into_sources(HashMap::new());
 
-        let flags: Vec<_> = sources
-            .flags
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
-            .collect();
-        let expected = [
-            ("http.listen", "[::1]:0"),
-            ("insecure", "true"),
-            ("turn.enabled", "false"),
-        ];
+        let flags: Vec<_> = sources.flags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let expected =
+            [("http.listen", "[::1]:0"), ("insecure", "true"), ("turn.enabled", "false")];
         assert_eq!(flags, expected);
         assert!(matches!(cli.command, Some(Command::Check)));
     }
@@ -127,13 +110,8 @@ mod tests {
     fn the_file_may_come_from_the_environment() {
         let environment = HashMap::from([(CONFIG_VARIABLE.to_owned(), "a.toml".to_owned())]);
 
-        let from_environment = SettingsArgs::default()
-            .into_sources(environment.clone())
-            .file;
-        let flag = SettingsArgs {
-            config: Some("b.toml".into()),
-            ..SettingsArgs::default()
-        };
+        let from_environment = SettingsArgs::default().into_sources(environment.clone()).file;
+        let flag = SettingsArgs { config: Some("b.toml".into()), ..SettingsArgs::default() };
 
         assert_eq!(from_environment, Some("a.toml".into()));
         assert_eq!(flag.into_sources(environment).file, Some("b.toml".into()));

@@ -20,23 +20,14 @@ const ANSWER: u64 = 1024;
 /// # Errors
 /// When there is no answer within 3 seconds, or one that is not 200.
 pub async fn ask(listen: SocketAddr) -> anyhow::Result<()> {
-    ensure!(
-        listen.port() != 0,
-        "`http.listen` has port 0, so the server's port is not known"
-    );
+    ensure!(listen.port() != 0, "`http.listen` has port 0, so the server's port is not known");
     let addr = SocketAddr::new(reachable(listen.ip()), listen.port());
     let Ok(answer) = timeout(PATIENCE, request(addr)).await else {
-        bail!(
-            "the server at {addr} did not answer within {} seconds",
-            PATIENCE.as_secs()
-        );
+        bail!("the server at {addr} did not answer within {} seconds", PATIENCE.as_secs());
     };
     let answer = answer.with_context(|| format!("the server at {addr} can't be asked"))?;
     let status = answer.lines().next().unwrap_or_default();
-    ensure!(
-        status.split(' ').nth(1) == Some("200"),
-        "the server at {addr} is not well: {status}"
-    );
+    ensure!(status.split(' ').nth(1) == Some("200"), "the server at {addr} is not well: {status}");
     Ok(())
 }
 

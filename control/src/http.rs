@@ -101,11 +101,7 @@ async fn websocket(
 }
 
 async fn readiness(State(app): State<Arc<App>>) -> Response {
-    if app.draining.is_cancelled() {
-        draining()
-    } else {
-        "ready\n".into_response()
-    }
+    if app.draining.is_cancelled() { draining() } else { "ready\n".into_response() }
 }
 
 fn draining() -> Response {

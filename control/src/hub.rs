@@ -107,12 +107,7 @@ impl Hub {
         ice_servers: IceServers,
         shutdown: CancellationToken,
     ) -> Hub {
-        let HubConfig {
-            limits,
-            resume_grace,
-            app_prefixes,
-            broker_prefixes,
-        } = config;
+        let HubConfig { limits, resume_grace, app_prefixes, broker_prefixes } = config;
         let limits = Arc::new(limits);
         let counters = Arc::new(Counters::default());
         let broker = Broker::default();
@@ -127,25 +122,13 @@ impl Hub {
             stop: stop.clone(),
         };
         let tasks = TaskTracker::new();
-        let rooms_config = RoomsConfig {
-            limits: Arc::clone(&limits),
-            resume_grace,
-            ice_servers,
-        };
+        let rooms_config = RoomsConfig { limits: Arc::clone(&limits), resume_grace, ice_servers };
         let rooms = Rooms::new(rooms_config, tools, tasks.clone());
         tasks.spawn(pass_on(sfu_events, rooms.clone(), stop.clone()));
-        let prefixes = Arc::new(Prefixes {
-            app: app_prefixes,
-            broker: broker_prefixes,
-        });
+        let prefixes = Arc::new(Prefixes { app: app_prefixes, broker: broker_prefixes });
         Hub(Arc::new(Shared {
             limits,
-            app: App {
-                broker,
-                rooms,
-                signals,
-                prefixes,
-            },
+            app: App { broker, rooms, signals, prefixes },
             store,
             counters,
             admitted: Mutex::default(),
@@ -252,11 +235,7 @@ impl Admission<'_> {
 
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
-        let mut admitted = self
-            .hub
-            .admitted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut admitted = self.hub.admitted.lock().unwrap_or_else(PoisonError::into_inner);
         admitted.count -= 1;
         if let Some(count) = admitted.by_address.get_mut(&self.from) {
             *count -= 1;

@@ -38,51 +38,30 @@ pub struct Snapshot {
 pub fn render(snapshot: &Snapshot) -> prometheus::Result<String> {
     let registry = Registry::new();
     build_info(&registry)?;
-    let workers: Vec<(String, SfuStats)> = snapshot
-        .sfu
-        .iter()
-        .enumerate()
-        .map(|(n, stats)| (n.to_string(), *stats))
-        .collect();
+    let workers: Vec<(String, SfuStats)> =
+        snapshot.sfu.iter().enumerate().map(|(n, stats)| (n.to_string(), *stats)).collect();
     for family in SFU {
-        let samples = workers
-            .iter()
-            .map(|(worker, stats)| (worker.as_str(), (family.value)(stats)));
+        let samples =
+            workers.iter().map(|(worker, stats)| (worker.as_str(), (family.value)(stats)));
         register(&registry, family, "worker", samples)?;
     }
     if let Some(turn) = &snapshot.turn {
         for family in TURN {
             register_one(&registry, family, (family.value)(turn))?;
         }
-        let refused = REFUSED
-            .iter()
-            .map(|(code, value)| (*code, value(&turn.refused)));
+        let refused = REFUSED.iter().map(|(code, value)| (*code, value(&turn.refused)));
         register(&registry, &TURN_REFUSED, "code", refused)?;
     }
     for family in CONTROL {
         register_one(&registry, family, (family.value)(&snapshot.control))?;
     }
-    register(
-        &registry,
-        &CONTROL_ERRORS,
-        "code",
-        snapshot.control.errors.iter().copied(),
-    )?;
+    register(&registry, &CONTROL_ERRORS, "code", snapshot.control.errors.iter().copied())?;
     TextEncoder::new().encode_to_string(&registry.gather())
 }
 
 fn build_info(registry: &Registry) -> prometheus::Result<()> {
-    let family = gauge::<()>(
-        "madang_build_info",
-        "Always 1; says which version runs.",
-        |()| 1,
-    );
-    register(
-        registry,
-        &family,
-        "version",
-        [(env!("CARGO_PKG_VERSION"), 1)].into_iter(),
-    )
+    let family = gauge::<()>("madang_build_info", "Always 1; says which version runs.", |()| 1);
+    register(registry, &family, "version", [(env!("CARGO_PKG_VERSION"), 1)].into_iter())
 }
 
 /// A family without labels.
@@ -112,9 +91,7 @@ fn register_all<'a, S>(
         Kind::Counter => {
             let counters = IntCounterVec::new(opts, labels)?;
             for (labels, value) in samples {
-                counters
-                    .get_metric_with_label_values(&labels)?
-                    .inc_by(value);
+                counters.get_metric_with_label_values(&labels)?.inc_by(value);
             }
             registry.register(Box::new(counters))
         }
@@ -139,20 +116,11 @@ mod tests {
     fn every_family_is_on_the_page_with_help_and_type() {
         let page = render(&snapshot()).unwrap();
 
-        let names = SFU
-            .iter()
-            .map(|f| f.name)
-            .chain(TURN.iter().map(|f| f.name));
+        let names = SFU.iter().map(|f| f.name).chain(TURN.iter().map(|f| f.name));
         let names = names.chain(CONTROL.iter().map(|f| f.name));
         for name in names.chain([TURN_REFUSED.name, CONTROL_ERRORS.name, "madang_build_info"]) {
-            assert!(
-                page.contains(&format!("# HELP {name} ")),
-                "{name} has no help"
-            );
-            assert!(
-                page.contains(&format!("# TYPE {name} ")),
-                "{name} has no type"
-            );
+            assert!(page.contains(&format!("# HELP {name} ")), "{name} has no help");
+            assert!(page.contains(&format!("# TYPE {name} ")), "{name} has no type");
         }
     }
 
@@ -165,10 +133,7 @@ mod tests {
             let name = series.split('{').next().unwrap();
             assert!(value.parse::<f64>().is_ok(), "{line}");
             assert!(name.starts_with("madang_"), "{line}");
-            assert!(
-                name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
-                "{line}"
-            );
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{line}");
         }
     }
 
@@ -183,10 +148,7 @@ mod tests {
             "madang_control_errors_total{code=\"room_full\"} 2",
             "madang_control_chat_messages_total 9",
         ] {
-            assert!(
-                page.lines().any(|line| line == sample),
-                "{sample} is missing in\n{page}"
-            );
+            assert!(page.lines().any(|line| line == sample), "{sample} is missing in\n{page}");
         }
     }
 
@@ -195,12 +157,7 @@ mod tests {
         fn check<S>(families: &[Family<S>]) {
             for family in families {
                 let is_counter = matches!(family.kind, Kind::Counter);
-                assert_eq!(
-                    family.name.ends_with("_total"),
-                    is_counter,
-                    "{}",
-                    family.name
-                );
+                assert_eq!(family.name.ends_with("_total"), is_counter, "{}", family.name);
             }
         }
 
@@ -211,32 +168,16 @@ mod tests {
 
     #[test]
     fn a_turn_server_that_is_off_has_no_families() {
-        let page = render(&Snapshot {
-            turn: None,
-            ..snapshot()
-        })
-        .unwrap();
+        let page = render(&Snapshot { turn: None, ..snapshot() }).unwrap();
 
         assert!(!page.contains("madang_turn_"), "{page}");
     }
 
     fn snapshot() -> Snapshot {
-        let refused = Refused {
-            unauthorized: 7,
-            ..Refused::default()
-        };
+        let refused = Refused { unauthorized: 7, ..Refused::default() };
         Snapshot {
-            sfu: vec![
-                SfuStats {
-                    peers: 3,
-                    ..SfuStats::default()
-                },
-                SfuStats::default(),
-            ],
-            turn: Some(TurnStats {
-                refused,
-                ..TurnStats::default()
-            }),
+            sfu: vec![SfuStats { peers: 3, ..SfuStats::default() }, SfuStats::default()],
+            turn: Some(TurnStats { refused, ..TurnStats::default() }),
             control: ControlStats {
                 chat_stored: 9,
                 errors: vec![("room_full", 2)],

@@ -64,12 +64,7 @@ pub(crate) type Refusal = (ErrorCode, String);
 impl Rooms {
     pub(crate) fn new(config: RoomsConfig, tools: Tools, tasks: TaskTracker) -> Rooms {
         let directory = Mutex::default();
-        Rooms(Arc::new(Shared {
-            config,
-            tools,
-            tasks,
-            directory,
-        }))
+        Rooms(Arc::new(Shared { config, tools, tasks, directory }))
     }
 
     /// Posts a letter to an open room.
@@ -91,17 +86,11 @@ impl Rooms {
             return post(entry, letter);
         }
         if directory.is_closed {
-            return Err((
-                ErrorCode::Draining,
-                "the server is shutting down".to_owned(),
-            ));
+            return Err((ErrorCode::Draining, "the server is shutting down".to_owned()));
         }
         let most = self.0.config.limits.rooms;
         if is_reached(most, directory.rooms.len()) {
-            return Err((
-                ErrorCode::Overloaded,
-                format!("the server has its {most} open rooms"),
-            ));
+            return Err((ErrorCode::Overloaded, format!("the server has its {most} open rooms")));
         }
         post(self.open(&mut directory, name), letter)
     }
@@ -114,29 +103,15 @@ impl Rooms {
         said_goodbye: bool,
         receipt: Option<Receipt>,
     ) {
-        let mailbox = self
-            .lock()
-            .rooms
-            .get(name)
-            .map(|entry| entry.mailbox.clone());
+        let mailbox = self.lock().rooms.get(name).map(|entry| entry.mailbox.clone());
         let Some(mailbox) = mailbox else { return };
         // A room that has closed meanwhile had nobody in it.
-        let _ = mailbox
-            .send(Letter::Gone {
-                session,
-                said_goodbye,
-                receipt,
-            })
-            .await;
+        let _ = mailbox.send(Letter::Gone { session, said_goodbye, receipt }).await;
     }
 
     /// The participant that a session is in a room.
     pub(crate) async fn who(&self, name: &RoomName, session: SessionId) -> Option<String> {
-        let mailbox = self
-            .lock()
-            .rooms
-            .get(name)
-            .map(|entry| entry.mailbox.clone())?;
+        let mailbox = self.lock().rooms.get(name).map(|entry| entry.mailbox.clone())?;
         let (reply, answer) = oneshot::channel();
         mailbox.send(Letter::Who { session, reply }).await.ok()?;
         answer.await.ok()?
@@ -164,10 +139,7 @@ impl Rooms {
     ) -> Vec<Arc<Message>> {
         let directory = self.lock();
         self.0.tools.broker.subscribe(session, id, pattern);
-        let open = directory
-            .rooms
-            .values()
-            .filter_map(|entry| entry.summary.as_ref());
+        let open = directory.rooms.values().filter_map(|entry| entry.summary.as_ref());
         open.map(listed).collect()
     }
 
@@ -202,11 +174,7 @@ impl Rooms {
     pub(crate) fn forget(&self, name: &RoomName, id: RoomId) {
         let mut directory = self.lock();
         directory.inboxes.remove(&id);
-        if directory
-            .rooms
-            .get(name)
-            .is_some_and(|entry| entry.id == id)
-        {
+        if directory.rooms.get(name).is_some_and(|entry| entry.id == id) {
             directory.rooms.remove(name);
         }
     }
@@ -222,11 +190,7 @@ impl Rooms {
         let (mailbox, letters) = mpsc::channel(MAILBOX);
         let inbox = Arc::new(Inbox::default());
         directory.inboxes.insert(id, Arc::clone(&inbox));
-        let RoomsConfig {
-            limits,
-            resume_grace,
-            ice_servers,
-        } = &self.0.config;
+        let RoomsConfig { limits, resume_grace, ice_servers } = &self.0.config;
         let config = RoomConfig {
             name: name.clone(),
             id,
@@ -235,14 +199,8 @@ impl Rooms {
             ice_servers: Arc::clone(ice_servers),
         };
         let tools = self.0.tools.clone();
-        self.0
-            .tasks
-            .spawn(task::run(config, letters, inbox, tools, self.clone()));
-        directory.rooms.entry(name.clone()).or_insert(Entry {
-            id,
-            mailbox,
-            summary: None,
-        })
+        self.0.tasks.spawn(task::run(config, letters, inbox, tools, self.clone()));
+        directory.rooms.entry(name.clone()).or_insert(Entry { id, mailbox, summary: None })
     }
 
     fn unlist(&self, entry: &mut Entry) {
@@ -253,23 +211,18 @@ impl Rooms {
     }
 
     fn lock(&self) -> MutexGuard<'_, Directory> {
-        self.0
-            .directory
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.directory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn post(entry: &Entry, letter: Letter) -> Result<(), Refusal> {
     entry.mailbox.try_send(letter).map_err(|error| match error {
-        mpsc::error::TrySendError::Full(_) => (
-            ErrorCode::Overloaded,
-            "the room has too much to do at the moment".to_owned(),
-        ),
-        mpsc::error::TrySendError::Closed(_) => (
-            ErrorCode::Draining,
-            "the server is shutting down".to_owned(),
-        ),
+        mpsc::error::TrySendError::Full(_) => {
+            (ErrorCode::Overloaded, "the room has too much to do at the moment".to_owned())
+        }
+        mpsc::error::TrySendError::Closed(_) => {
+            (ErrorCode::Draining, "the server is shutting down".to_owned())
+        }
     })
 }
 

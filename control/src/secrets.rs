@@ -31,10 +31,7 @@ pub struct SecretError {
 /// # Errors
 /// When it can't be created.
 pub fn create_data_dir(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// The secret in the file `name` of the data directory. It is made when the file is missing.
@@ -82,11 +79,7 @@ fn make(path: &Path) -> io::Result<String> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     writeln!(file, "{secret}")?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
@@ -125,10 +118,7 @@ mod tests {
         let secret = load_or_make(dir.path(), "turn.secret").unwrap();
 
         assert_eq!(secret, "operator's own choice");
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
@@ -136,13 +126,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("turn.secret"), "\n").unwrap();
 
-        let error = load_or_make(dir.path(), "turn.secret")
-            .unwrap_err()
-            .to_string();
+        let error = load_or_make(dir.path(), "turn.secret").unwrap_err().to_string();
 
-        assert!(
-            error.contains("turn.secret") && error.contains("remove the file"),
-            "{error}"
-        );
+        assert!(error.contains("turn.secret") && error.contains("remove the file"), "{error}");
     }
 }

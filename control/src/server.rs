@@ -69,10 +69,7 @@ impl Server {
         )?;
 
         secrets::create_data_dir(&settings.data_dir).with_context(|| {
-            format!(
-                "the data directory {} can't be created",
-                settings.data_dir.display()
-            )
+            format!("the data directory {} can't be created", settings.data_dir.display())
         })?;
         let store = Store::open(&settings.store_url()).await?;
 
@@ -84,11 +81,7 @@ impl Server {
         let (turn_handle, mailbox) = madang_turn::mailbox();
         let (engine, sfu, events) = start_media(&settings, &addresses, turn_handle.clone())?;
         let turn = bound_turn.map(|bound| {
-            bound.start(
-                engine.media_addresses(),
-                sfu.clone(),
-                (turn_handle, mailbox),
-            )
+            bound.start(engine.media_addresses(), sfu.clone(), (turn_handle, mailbox))
         });
         let turn = match turn.transpose() {
             Ok(turn) => turn,
@@ -151,14 +144,9 @@ impl Server {
 
     /// What an operator wants to know after the start, a few lines of text.
     pub fn summary(&self) -> String {
-        let media: Vec<String> = self
-            .media_addresses()
-            .iter()
-            .map(|addr| format!("{addr}/udp"))
-            .collect();
-        let turn = self
-            .turn_addr()
-            .map_or("off".to_owned(), |addr| format!("{addr}/udp"));
+        let media: Vec<String> =
+            self.media_addresses().iter().map(|addr| format!("{addr}/udp")).collect();
+        let turn = self.turn_addr().map_or("off".to_owned(), |addr| format!("{addr}/udp"));
         let lines = [
             ("data", self.settings.data_dir.display().to_string()),
             ("http", format!("{}/tcp", self.http_addr)),
@@ -221,16 +209,8 @@ fn start_media(
         workers: settings.media.workers,
     };
     let relay = move |datagram: RelayedDatagram| {
-        let RelayedDatagram {
-            relayed,
-            media,
-            payload,
-        } = datagram;
-        turn.deliver(madang_turn::Datagram {
-            relayed,
-            media,
-            payload,
-        });
+        let RelayedDatagram { relayed, media, payload } = datagram;
+        turn.deliver(madang_turn::Datagram { relayed, media, payload });
     };
     let (workers, first) = (settings.media.workers, addresses.media);
     Engine::start(config, Box::new(relay)).map_err(|error| {
@@ -239,10 +219,7 @@ fn start_media(
         io::explain(
             error,
             what,
-            &format!(
-                "--set {key}=…, {} or the key `{key}`",
-                config::variable(key)
-            ),
+            &format!("--set {key}=…, {} or the key `{key}`", config::variable(key)),
         )
     })
 }
@@ -261,18 +238,9 @@ fn start_hub(
         app_prefixes: settings.app_prefixes.clone(),
         broker_prefixes: settings.broker_prefixes.clone(),
     };
-    let ice_servers = turn.map_or_else(
-        || Arc::new(|_: &str| Vec::new()) as IceServers,
-        Turn::ice_servers,
-    );
-    Hub::start(
-        config,
-        store.clone(),
-        sfu.clone(),
-        events,
-        ice_servers,
-        stop.clone(),
-    )
+    let ice_servers =
+        turn.map_or_else(|| Arc::new(|_: &str| Vec::new()) as IceServers, Turn::ice_servers);
+    Hub::start(config, store.clone(), sfu.clone(), events, ice_servers, stop.clone())
 }
 
 fn snapshots(

@@ -1,8 +1,5 @@
 //! The HTTP side of a whole server.
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests may unwrap, as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,10 +20,7 @@ async fn a_fresh_server_is_well_and_ready() {
     let readiness = get(&server, "/readyz", &[]).await;
 
     assert_eq!((health.status, health.body.as_str()), (200, "ok\n"));
-    assert_eq!(
-        (readiness.status, readiness.body.as_str()),
-        (200, "ready\n")
-    );
+    assert_eq!((readiness.status, readiness.body.as_str()), (200, "ready\n"));
     healthcheck::ask(server.http_addr()).await.unwrap();
     server.shutdown().await;
 }
@@ -41,10 +35,7 @@ async fn a_draining_server_is_well_but_takes_no_more_work() {
     let websocket = handshake(&server, None, None).await;
 
     assert_eq!(health.status, 200);
-    assert_eq!(
-        (readiness.status, readiness.body.as_str()),
-        (503, "draining\n")
-    );
+    assert_eq!((readiness.status, readiness.body.as_str()), (503, "draining\n"));
     assert_eq!(websocket, Err((503, "draining\n".to_owned())));
     server.shutdown().await;
 }
@@ -67,17 +58,10 @@ async fn the_metrics_page_has_all_parts() {
     let page = get(&server, "/metrics", &[]).await;
 
     assert_eq!(page.status, 200);
-    assert!(
-        page.header("content-type")
-            .starts_with("text/plain; version=0.0.4"),
-        "{page:?}"
-    );
-    for family in [
-        "madang_build_info",
-        "madang_sfu_peers",
-        "madang_turn_allocations",
-        "madang_control_rooms",
-    ] {
+    assert!(page.header("content-type").starts_with("text/plain; version=0.0.4"), "{page:?}");
+    for family in
+        ["madang_build_info", "madang_sfu_peers", "madang_turn_allocations", "madang_control_rooms"]
+    {
         assert!(
             page.body.contains(&format!("# HELP {family} ")),
             "{family} is missing in\n{}",
@@ -104,25 +88,14 @@ async fn the_client_is_at_the_start_and_at_every_room() {
 async fn the_page_loads_what_it_names_and_may_cache_it() {
     let (server, _dir) = start().await;
     let page = get(&server, "/", &[]).await;
-    let script = page
-        .body
-        .split('"')
-        .find(|text| text.ends_with(".js"))
-        .unwrap()
-        .to_owned();
+    let script = page.body.split('"').find(|text| text.ends_with(".js")).unwrap().to_owned();
 
     let script = get(&server, &script, &[]).await;
     let again = get(&server, "/", &[("If-None-Match", page.header("etag"))]).await;
 
     assert_eq!(script.status, 200);
-    assert!(
-        script.header("content-type").starts_with("text/javascript"),
-        "{script:?}"
-    );
-    assert!(
-        script.header("cache-control").contains("immutable"),
-        "{script:?}"
-    );
+    assert!(script.header("content-type").starts_with("text/javascript"), "{script:?}");
+    assert!(script.header("cache-control").contains("immutable"), "{script:?}");
     assert_eq!(page.header("cache-control"), "no-cache");
     assert_eq!((again.status, again.body.as_str()), (304, ""));
     server.shutdown().await;
@@ -134,12 +107,7 @@ async fn every_answer_carries_security_headers() {
 
     for path in ["/", "/healthz", "/nothing"] {
         let answer = get(&server, path, &[]).await;
-        assert!(
-            answer
-                .header("content-security-policy")
-                .contains("script-src 'self'"),
-            "{path}"
-        );
+        assert!(answer.header("content-security-policy").contains("script-src 'self'"), "{path}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
     }
@@ -180,10 +148,7 @@ async fn without_an_upgrade_the_websocket_path_greets() {
 
     let greeting = get(&server, "/ws", &[]).await;
 
-    assert_eq!(
-        (greeting.status, greeting.body.as_str()),
-        (200, "Welcome to SockJS!\n")
-    );
+    assert_eq!((greeting.status, greeting.body.as_str()), (200, "Welcome to SockJS!\n"));
     server.shutdown().await;
 }
 
@@ -208,9 +173,7 @@ async fn foreign_pages_may_not_open_a_websocket() {
     let (server, _dir) = start().await;
     let own = format!("http://{}", server.http_addr());
 
-    let foreign = handshake(&server, None, Some("https://evil.example"))
-        .await
-        .unwrap_err();
+    let foreign = handshake(&server, None, Some("https://evil.example")).await.unwrap_err();
     let own = handshake(&server, None, Some(&own)).await;
 
     assert_eq!(foreign.0, 403);
@@ -240,10 +203,7 @@ async fn a_port_in_use_is_named_with_the_ways_to_change_it() {
     let other = tempfile::tempdir().unwrap();
 
     let http = Settings {
-        http: madang::config::Http {
-            listen: server.http_addr(),
-            allowed_origins: vec![],
-        },
+        http: madang::config::Http { listen: server.http_addr(), allowed_origins: vec![] },
         ..settings(&other)
     };
     let mut turn = settings(&other);
@@ -252,36 +212,13 @@ async fn a_port_in_use_is_named_with_the_ways_to_change_it() {
     media.media.udp_port = server.media_addresses()[0].port();
 
     for (settings, addr, key, variable) in [
-        (
-            http,
-            server.http_addr(),
-            "http.listen",
-            "MADANG_HTTP__LISTEN",
-        ),
-        (
-            turn,
-            server.turn_addr().unwrap(),
-            "turn.listen",
-            "MADANG_TURN__LISTEN",
-        ),
-        (
-            media,
-            server.media_addresses()[0],
-            "media.udp_port",
-            "MADANG_MEDIA__UDP_PORT",
-        ),
+        (http, server.http_addr(), "http.listen", "MADANG_HTTP__LISTEN"),
+        (turn, server.turn_addr().unwrap(), "turn.listen", "MADANG_TURN__LISTEN"),
+        (media, server.media_addresses()[0], "media.udp_port", "MADANG_MEDIA__UDP_PORT"),
     ] {
         let error = refusal(settings).await;
-        for expected in [
-            &addr.to_string(),
-            key,
-            variable,
-            "another program uses that port",
-        ] {
-            assert!(
-                error.contains(expected),
-                "{expected} is missing in: {error}"
-            );
+        for expected in [&addr.to_string(), key, variable, "another program uses that port"] {
+            assert!(error.contains(expected), "{expected} is missing in: {error}");
         }
     }
     server.shutdown().await;
@@ -294,23 +231,13 @@ async fn an_address_that_others_can_reach_needs_consent() {
     settings.http.listen = "0.0.0.0:0".parse().unwrap();
 
     let error = refusal(settings.clone()).await;
-    assert!(
-        error.contains("--insecure") && error.contains("authentication is off"),
-        "{error}"
-    );
+    assert!(error.contains("--insecure") && error.contains("authentication is off"), "{error}");
 
     settings.insecure = true;
     settings.media.public_ip = "127.0.0.1".parse().ok();
     let server = Server::start(settings).await.unwrap();
-    assert!(
-        server.summary().contains("Authentication is off"),
-        "{}",
-        server.summary()
-    );
-    assert_eq!(
-        server.url(),
-        format!("http://127.0.0.1:{}/", server.http_addr().port())
-    );
+    assert!(server.summary().contains("Authentication is off"), "{}", server.summary());
+    assert_eq!(server.url(), format!("http://127.0.0.1:{}/", server.http_addr().port()));
     server.shutdown().await;
 }
 
@@ -327,10 +254,7 @@ async fn the_summary_names_all_that_is_open() {
         server.turn_addr().unwrap().to_string(),
         server.media_addresses()[0].to_string(),
     ] {
-        assert!(
-            summary.contains(&expected),
-            "{expected} is missing in\n{summary}"
-        );
+        assert!(summary.contains(&expected), "{expected} is missing in\n{summary}");
     }
     server.shutdown().await;
 }
@@ -344,12 +268,7 @@ async fn a_server_without_turn_starts() {
     let server = Server::start(settings).await.unwrap();
 
     assert_eq!(server.turn_addr(), None);
-    assert!(
-        !get(&server, "/metrics", &[])
-            .await
-            .body
-            .contains("madang_turn_")
-    );
+    assert!(!get(&server, "/metrics", &[]).await.body.contains("madang_turn_"));
     server.shutdown().await;
 }
 
@@ -435,10 +354,8 @@ async fn get(server: &Server, path: &str, headers: &[(&str, &str)]) -> Answer {
 async fn request(server: &Server, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let addr: SocketAddr = server.http_addr();
     let mut stream = TcpStream::connect(addr).await.unwrap();
-    let headers: String = headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .collect();
+    let headers: String =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let request =
         format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -447,11 +364,7 @@ async fn request(server: &Server, method: &str, path: &str, headers: &[(&str, &s
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer {
-        status,
-        head: head.to_owned(),
-        body: body.to_owned(),
-    }
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
 }
 
 /// The subprotocol that the server chose, or its status and text when it refused.
@@ -460,14 +373,10 @@ async fn handshake(
     subprotocols: Option<&str>,
     origin: Option<&str>,
 ) -> Result<Option<String>, (u16, String)> {
-    let mut request = format!("ws://{}/ws", server.http_addr())
-        .into_client_request()
-        .unwrap();
+    let mut request = format!("ws://{}/ws", server.http_addr()).into_client_request().unwrap();
     for (name, value) in [("Sec-WebSocket-Protocol", subprotocols), ("Origin", origin)] {
         if let Some(value) = value {
-            request
-                .headers_mut()
-                .insert(name, HeaderValue::from_str(value).unwrap());
+            request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
         }
     }
     match tokio_tungstenite::connect_async(request).await {
@@ -476,10 +385,7 @@ async fn handshake(
         Err(Error::Protocol(error)) if error.to_string().contains("SubProtocol") => Ok(None),
         Err(Error::Http(response)) => {
             let text = response.body().as_deref().unwrap_or_default();
-            Err((
-                response.status().as_u16(),
-                String::from_utf8_lossy(text).into_owned(),
-            ))
+            Err((response.status().as_u16(), String::from_utf8_lossy(text).into_owned()))
         }
         Err(error) => panic!("{error}"),
     }

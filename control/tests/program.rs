@@ -1,8 +1,5 @@
 //! The program as an operator meets it: flags, output, exit codes, signals.
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests may unwrap, as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -17,12 +14,7 @@ fn the_last_line_is_the_page_to_open_and_the_healthcheck_finds_the_server() {
 
     assert!(health.status.success(), "{health:?}");
     assert!(server.lines[0].starts_with("Madang "), "{:?}", server.lines);
-    assert!(
-        server
-            .lines
-            .iter()
-            .any(|line| line.contains("Authentication is off"))
-    );
+    assert!(server.lines.iter().any(|line| line.contains("Authentication is off")));
     assert_eq!(server.end().code(), Some(0), "SIGTERM is an ordinary end");
 }
 
@@ -32,26 +24,13 @@ fn a_second_server_on_the_same_port_says_what_to_do() {
     let other = tempfile::tempdir().unwrap();
     let server = Running::start(dir.path());
 
-    let second = run(&[
-        "--listen",
-        &server.address,
-        "--data-dir",
-        other.path().to_str().unwrap(),
-    ]);
+    let second = run(&["--listen", &server.address, "--data-dir", other.path().to_str().unwrap()]);
 
     let error = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!(second.status.code(), Some(1));
     assert_eq!(second.stdout, b"");
-    for expected in [
-        server.address.as_str(),
-        "http.listen",
-        "MADANG_HTTP__LISTEN",
-        "--listen",
-    ] {
-        assert!(
-            error.contains(expected),
-            "{expected} is missing in: {error}"
-        );
+    for expected in [server.address.as_str(), "http.listen", "MADANG_HTTP__LISTEN", "--listen"] {
+        assert!(error.contains(expected), "{expected} is missing in: {error}");
     }
     server.end();
 }
@@ -61,10 +40,7 @@ fn without_a_server_the_healthcheck_fails() {
     let health = run(&["healthcheck", "--listen", "127.0.0.1:1"]);
 
     assert_eq!(health.status.code(), Some(1));
-    assert!(
-        String::from_utf8_lossy(&health.stderr).contains("127.0.0.1:1"),
-        "{health:?}"
-    );
+    assert!(String::from_utf8_lossy(&health.stderr).contains("127.0.0.1:1"), "{health:?}");
 }
 
 #[test]
@@ -76,16 +52,8 @@ fn check_prints_the_merged_configuration() {
 
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
-    for line in [
-        "[media]",
-        "workers = 3",
-        "realm = \"마당\"",
-        "resume_grace = \"20s\"",
-    ] {
-        assert!(
-            text.lines().any(|printed| printed == line),
-            "{line} is missing in\n{text}"
-        );
+    for line in ["[media]", "workers = 3", "realm = \"마당\"", "resume_grace = \"20s\""] {
+        assert!(text.lines().any(|printed| printed == line), "{line} is missing in\n{text}");
     }
 }
 
@@ -99,10 +67,7 @@ fn check_prints_all_mistakes() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(error.contains("2 mistakes"), "{error}");
-    assert!(
-        error.contains("did you mean MADANG_HTTP__LISTEN?"),
-        "{error}"
-    );
+    assert!(error.contains("did you mean MADANG_HTTP__LISTEN?"), "{error}");
 }
 
 #[test]
@@ -110,10 +75,7 @@ fn help_lists_the_keys() {
     let output = run(&["--help"]);
 
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        text.contains("healthcheck") && text.contains("MADANG_LIMITS__ROOMS"),
-        "{text}"
-    );
+    assert!(text.contains("healthcheck") && text.contains("MADANG_LIMITS__ROOMS"), "{text}");
 }
 
 /// A server in a process of its own, killed when a test fails.
@@ -141,16 +103,8 @@ impl Running {
             }
         }
         let url = lines.last().unwrap();
-        let address = url
-            .strip_prefix("http://")
-            .unwrap()
-            .trim_end_matches('/')
-            .to_owned();
-        Running {
-            process,
-            lines,
-            address,
-        }
+        let address = url.strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
+        Running { process, lines, address }
     }
 
     fn end(mut self) -> std::process::ExitStatus {

@@ -21,12 +21,8 @@ async fn who_joins_learns_who_is_there() {
     assert_eq!(first["participant"]["name"], "가람");
     assert_eq!(first["chat_seq"], 0);
     assert_eq!(first["participant"]["role"], "speaker");
-    let names: Vec<_> = second["participants"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|p| &p["name"])
-        .collect();
+    let names: Vec<_> =
+        second["participants"].as_array().unwrap().iter().map(|p| &p["name"]).collect();
     assert_eq!(names, ["가람", "나래"]);
     server.shutdown().await;
 }
@@ -35,43 +31,23 @@ async fn who_joins_learns_who_is_there() {
 async fn presence_is_told() {
     let (server, _dir) = start().await;
     let (mut a, _) = Client::join(&server, ROOM, "a").await;
-    a.subscribe("events", &format!("/topic/rooms/{ROOM}/events"), &[])
-        .await;
+    a.subscribe("events", &format!("/topic/rooms/{ROOM}/events"), &[]).await;
 
     let (mut b, joined) = Client::join(&server, ROOM, "b").await;
     let id = &joined["participant"]["id"];
-    b.send(
-        &format!("/app/rooms/{ROOM}/state"),
-        &[],
-        r#"{"muted":true,"hand_raised":true}"#,
-    )
-    .await;
-    b.send(
-        &format!("/app/rooms/{ROOM}/react"),
-        &[],
-        r#"{"emoji":"👏"}"#,
-    )
-    .await;
+    b.send(&format!("/app/rooms/{ROOM}/state"), &[], r#"{"muted":true,"hand_raised":true}"#).await;
+    b.send(&format!("/app/rooms/{ROOM}/react"), &[], r#"{"emoji":"👏"}"#).await;
     let left = b.request(ROOM, "leave", "{}").await;
 
     let event = a.message("events").await;
-    assert_eq!(
-        (&event["type"], &event["participant"]["id"]),
-        (&json!("participant_joined"), id)
-    );
+    assert_eq!((&event["type"], &event["participant"]["id"]), (&json!("participant_joined"), id));
     let event = a.message("events").await;
     assert_eq!(event["type"], "participant_changed");
     assert_eq!(event["participant"]["muted"], true);
     let event = a.message("events").await;
-    assert_eq!(
-        event,
-        json!({"type": "reaction", "participant": id, "emoji": "👏"})
-    );
+    assert_eq!(event, json!({"type": "reaction", "participant": id, "emoji": "👏"}));
     let event = a.message("events").await;
-    assert_eq!(
-        (&event["type"], &event["reason"]),
-        (&json!("participant_left"), &json!("left"))
-    );
+    assert_eq!((&event["type"], &event["reason"]), (&json!("participant_left"), &json!("left")));
     assert_eq!(left, json!({"type": "left"}));
     server.shutdown().await;
 }
@@ -87,15 +63,11 @@ async fn chat_is_delivered_in_order_and_numbered_without_gaps() {
     for n in 0..20 {
         let sender = if n % 2 == 0 { &mut a } else { &mut b };
         let body = json!({ "text": format!("안녕 {n}") }).to_string();
-        sender
-            .send(&format!("/app/rooms/{ROOM}/chat"), &[], &body)
-            .await;
+        sender.send(&format!("/app/rooms/{ROOM}/chat"), &[], &body).await;
     }
 
     for seq in 1..=20 {
-        let frame = a
-            .wait_for(|frame| frame.header(header::SUBSCRIPTION) == Some("chat"))
-            .await;
+        let frame = a.wait_for(|frame| frame.header(header::SUBSCRIPTION) == Some("chat")).await;
         let message = stomp_client::json(&frame);
         assert_eq!(message["seq"], seq);
         assert_eq!(frame.header(header::SEQ), Some(&*seq.to_string()));
@@ -114,12 +86,7 @@ async fn chat_with_a_receipt_survives_a_restart() {
 
     let server = Server::start(settings(&dir)).await.unwrap();
     let (mut b, joined) = Client::join(&server, ROOM, "b").await;
-    b.subscribe(
-        "chat",
-        &format!("/topic/rooms/{ROOM}/chat"),
-        &[("history", "10")],
-    )
-    .await;
+    b.subscribe("chat", &format!("/topic/rooms/{ROOM}/chat"), &[("history", "10")]).await;
 
     assert_eq!(joined["chat_seq"], 2);
     assert_eq!(texts(&mut b, 2).await, ["첫째", "둘째"]);
@@ -207,29 +174,11 @@ async fn what_cannot_be_is_refused_and_the_connection_goes_on() {
         (ROOM, "dance", "{}", "bad_request", "join, offer"),
         (ROOM, "chat", "{", "bad_request", "EOF"),
         (ROOM, "chat", "{}", "bad_request", "missing field `text`"),
-        (
-            ROOM,
-            "chat",
-            r#"{"text":"a","to":"x"}"#,
-            "no_such_participant",
-            "",
-        ),
-        (
-            ROOM,
-            "moderate",
-            r#"{"action":"lock"}"#,
-            "not_allowed",
-            "host",
-        ),
+        (ROOM, "chat", r#"{"text":"a","to":"x"}"#, "no_such_participant", ""),
+        (ROOM, "moderate", r#"{"action":"lock"}"#, "not_allowed", "host"),
         (ROOM, "offer", garbage.as_str(), "bad_sdp", ""),
         (ROOM, "offer", huge.as_str(), "too_large", "1000000"),
-        (
-            ROOM,
-            "join",
-            r#"{"name":"again"}"#,
-            "bad_request",
-            "already",
-        ),
+        (ROOM, "join", r#"{"name":"again"}"#, "bad_request", "already"),
         ("nobody-here", "leave", "{}", "no_such_room", "nobody-here"),
         ("no room", "leave", "{}", "no_such_room", "room name"),
         ("other", "join", "{}", "bad_request", "missing field `name`"),
@@ -238,10 +187,7 @@ async fn what_cannot_be_is_refused_and_the_connection_goes_on() {
         let error = client.request(room, action, body).await;
         assert_eq!(error["type"], "error", "{action}: {error}");
         assert_eq!(error["code"], code, "{action}: {error}");
-        assert!(
-            error["message"].as_str().unwrap().contains(says),
-            "{action}: {error}"
-        );
+        assert!(error["message"].as_str().unwrap().contains(says), "{action}: {error}");
     }
     client.chat(ROOM, "still here").await;
     server.shutdown().await;
@@ -252,9 +198,7 @@ async fn a_join_with_a_bad_offer_leaves_nobody_behind() {
     let (server, _dir) = start().await;
     let mut client = Client::connect(&server).await;
 
-    let error = client
-        .request(ROOM, "join", r#"{"name":"a","sdp":"garbage"}"#)
-        .await;
+    let error = client.request(ROOM, "join", r#"{"name":"a","sdp":"garbage"}"#).await;
     assert_eq!(error["code"], "bad_sdp");
 
     let joined = client.request(ROOM, "join", r#"{"name":"a"}"#).await;
@@ -266,30 +210,20 @@ async fn a_join_with_a_bad_offer_leaves_nobody_behind() {
 async fn a_dropped_connection_is_resumed_unnoticed() {
     let (server, _dir) = start().await;
     let (mut watcher, _) = Client::join(&server, ROOM, "watcher").await;
-    watcher
-        .subscribe("events", &format!("/topic/rooms/{ROOM}/events"), &[])
-        .await;
+    watcher.subscribe("events", &format!("/topic/rooms/{ROOM}/events"), &[]).await;
     let (client, joined) = Client::join(&server, ROOM, "가람").await;
     client.drop_connection();
 
     let mut client = Client::connect(&server).await;
     let token = joined["resume_token"].as_str().unwrap();
-    let resumed = client
-        .request_with(ROOM, "join", &[("resume", token)], r#"{"name":"가람"}"#)
-        .await;
+    let resumed =
+        client.request_with(ROOM, "join", &[("resume", token)], r#"{"name":"가람"}"#).await;
 
     assert_eq!(resumed["participant"], joined["participant"]);
     let left = client.request(ROOM, "leave", "").await;
     assert_eq!(left["type"], "left");
-    assert_eq!(
-        watcher.message("events").await["type"],
-        "participant_joined"
-    );
-    assert_eq!(
-        watcher.message("events").await["reason"],
-        "left",
-        "and nothing in between"
-    );
+    assert_eq!(watcher.message("events").await["type"], "participant_joined");
+    assert_eq!(watcher.message("events").await["reason"], "left", "and nothing in between");
     server.shutdown().await;
 }
 
@@ -300,9 +234,7 @@ async fn who_does_not_come_back_is_gone() {
     settings.resume_grace = Duration::from_millis(50);
     let server = Server::start(settings).await.unwrap();
     let (mut watcher, _) = Client::join(&server, ROOM, "watcher").await;
-    watcher
-        .subscribe("events", &format!("/topic/rooms/{ROOM}/events"), &[])
-        .await;
+    watcher.subscribe("events", &format!("/topic/rooms/{ROOM}/events"), &[]).await;
     let (client, joined) = Client::join(&server, ROOM, "a").await;
 
     client.drop_connection();
@@ -311,9 +243,7 @@ async fn who_does_not_come_back_is_gone() {
     assert_eq!(left["reason"], "connection_lost");
     let token = joined["resume_token"].as_str().unwrap();
     let mut late = Client::connect(&server).await;
-    let error = late
-        .request_with(ROOM, "join", &[("resume", token)], r#"{"name":"a"}"#)
-        .await;
+    let error = late.request_with(ROOM, "join", &[("resume", token)], r#"{"name":"a"}"#).await;
     assert_eq!(error["code"], "no_such_participant");
     server.shutdown().await;
 }
@@ -332,16 +262,10 @@ async fn the_list_has_open_rooms_first_and_then_changes() {
     let mut seen = Vec::new();
     for _ in 0..4 {
         let room = watcher.message("rooms").await;
-        seen.push((
-            room["name"].as_str().unwrap().to_owned(),
-            room["participants"].clone(),
-        ));
+        seen.push((room["name"].as_str().unwrap().to_owned(), room["participants"].clone()));
     }
     let expected = [(ROOM, 1), ("second", 1), ("second", 0), (ROOM, 0)];
-    assert_eq!(
-        seen,
-        expected.map(|(name, count)| (name.to_owned(), json!(count)))
-    );
+    assert_eq!(seen, expected.map(|(name, count)| (name.to_owned(), json!(count))));
     server.shutdown().await;
 }
 
@@ -355,14 +279,8 @@ async fn rooms_and_participants_are_limited() {
     let (_a, _) = Client::join(&server, ROOM, "a").await;
     let mut b = Client::connect(&server).await;
 
-    assert_eq!(
-        b.request(ROOM, "join", r#"{"name":"b"}"#).await["code"],
-        "room_full"
-    );
-    assert_eq!(
-        b.request("other", "join", r#"{"name":"b"}"#).await["code"],
-        "overloaded"
-    );
+    assert_eq!(b.request(ROOM, "join", r#"{"name":"b"}"#).await["code"], "room_full");
+    assert_eq!(b.request("other", "join", r#"{"name":"b"}"#).await["code"], "overloaded");
     server.shutdown().await;
 }
 

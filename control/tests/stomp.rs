@@ -1,8 +1,5 @@
 //! STOMP over WebSocket against a whole server.
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests may unwrap, as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod stomp_client;
 
@@ -17,25 +14,13 @@ async fn connect_opens_a_guests_session() {
     let (server, _dir) = start().await;
     let mut client = Client::open(&server).await;
 
-    client
-        .send_text("CONNECT\naccept-version:1.1,1.2\nhost:x\nheart-beat:0,0\n\n\0")
-        .await;
+    client.send_text("CONNECT\naccept-version:1.1,1.2\nhost:x\nheart-beat:0,0\n\n\0").await;
 
     let connected = client.next().await;
     assert_eq!(connected.command, Command::Connected);
     assert_eq!(connected.header(header::VERSION), Some("1.2"));
-    assert!(
-        connected
-            .header(header::SERVER)
-            .unwrap()
-            .starts_with("madang/")
-    );
-    assert!(
-        connected
-            .header(header::USER_NAME)
-            .unwrap()
-            .starts_with("guest")
-    );
+    assert!(connected.header(header::SERVER).unwrap().starts_with("madang/"));
+    assert!(connected.header(header::USER_NAME).unwrap().starts_with("guest"));
     server.shutdown().await;
 }
 
@@ -45,9 +30,7 @@ async fn a_malformed_frame_ends_its_connection_alone() {
     let (mut other, _) = Client::join(&server, "a", "other").await;
     let mut client = Client::connect(&server).await;
 
-    client
-        .send_text("SEND\ndestination:/topic/a\nbad\\t:1\n\n\0")
-        .await;
+    client.send_text("SEND\ndestination:/topic/a\nbad\\t:1\n\n\0").await;
 
     let error = client.next().await;
     assert_eq!(error.command, Command::Error);
@@ -67,22 +50,11 @@ async fn a_topic_reaches_all_and_patterns_match() {
     alice.subscribe("t", "/topic/소식/*", &[]).await;
     bob.subscribe("t", "/topic/**", &[]).await;
 
-    alice
-        .send(
-            "/topic/소식/오늘",
-            &[("x-note", "a:b\nc")],
-            "{\"말\":\"안녕\"}",
-        )
-        .await;
+    alice.send("/topic/소식/오늘", &[("x-note", "a:b\nc")], "{\"말\":\"안녕\"}").await;
 
     for client in [&mut alice, &mut bob] {
-        let message = client
-            .wait_for(|frame| frame.command == Command::Message)
-            .await;
-        assert_eq!(
-            message.header(header::DESTINATION),
-            Some("/topic/소식/오늘")
-        );
+        let message = client.wait_for(|frame| frame.command == Command::Message).await;
+        assert_eq!(message.header(header::DESTINATION), Some("/topic/소식/오늘"));
         assert_eq!(message.header("x-note"), Some("a:b\nc"));
         assert_eq!(message.body, "{\"말\":\"안녕\"}".as_bytes());
         assert!(client.was_text);
@@ -100,9 +72,7 @@ async fn a_body_that_is_not_text_travels_in_a_binary_message() {
     let send = Frame::new(Command::Send).with_header(header::DESTINATION, "/topic/bytes");
     client.send_frame(&send.with_body(body.clone())).await;
 
-    let message = client
-        .wait_for(|frame| frame.command == Command::Message)
-        .await;
+    let message = client.wait_for(|frame| frame.command == Command::Message).await;
     assert_eq!(message.body, body);
     assert!(!client.was_text);
     server.shutdown().await;
@@ -112,9 +82,7 @@ async fn a_body_that_is_not_text_travels_in_a_binary_message() {
 async fn a_queue_message_goes_to_one_and_comes_back_when_its_reader_goes() {
     let (server, _dir) = start().await;
     let mut first = Client::connect(&server).await;
-    first
-        .subscribe("q", "/queue/work", &[(header::ACK, "client-individual")])
-        .await;
+    first.subscribe("q", "/queue/work", &[(header::ACK, "client-individual")]).await;
     first.send("/queue/work", &[], "\"job\"").await;
     assert_eq!(first.message("q").await, "job");
 
@@ -131,27 +99,13 @@ async fn users_can_be_written_to_but_only_the_server_signals() {
     let (server, _dir) = start().await;
     let mut alice = Client::connect(&server).await;
     let mut bob = Client::open(&server).await;
-    bob.send_text("CONNECT\naccept-version:1.2\nhost:x\n\n\0")
-        .await;
-    let name = bob
-        .next()
-        .await
-        .header(header::USER_NAME)
-        .unwrap()
-        .to_owned();
+    bob.send_text("CONNECT\naccept-version:1.2\nhost:x\n\n\0").await;
+    let name = bob.next().await.header(header::USER_NAME).unwrap().to_owned();
     bob.subscribe("mine", "/user/queue/**", &[]).await;
 
-    alice
-        .send(
-            &format!("/user/{name}/queue/signal"),
-            &[],
-            "{\"type\":\"left\"}",
-        )
-        .await;
+    alice.send(&format!("/user/{name}/queue/signal"), &[], "{\"type\":\"left\"}").await;
     let refused = alice.message("signal").await;
-    alice
-        .send(&format!("/user/{name}/queue/hello"), &[], "\"hello\"")
-        .await;
+    alice.send(&format!("/user/{name}/queue/hello"), &[], "\"hello\"").await;
 
     assert_eq!(refused["code"], "not_allowed");
     assert_eq!(bob.message("mine").await, "hello");
@@ -165,22 +119,12 @@ async fn a_transaction_is_heard_at_its_commit() {
     client.subscribe("t", "/topic/a", &[]).await;
 
     client.send_text("BEGIN\ntransaction:x\n\n\0").await;
-    client
-        .send("/topic/a", &[(header::TRANSACTION, "x")], "1")
-        .await;
+    client.send("/topic/a", &[(header::TRANSACTION, "x")], "1").await;
     client.send("/topic/a", &[], "2").await;
-    client
-        .send("/topic/a", &[(header::TRANSACTION, "x")], "3")
-        .await;
-    client
-        .send_text("COMMIT\ntransaction:x\nreceipt:done\n\n\0")
-        .await;
+    client.send("/topic/a", &[(header::TRANSACTION, "x")], "3").await;
+    client.send_text("COMMIT\ntransaction:x\nreceipt:done\n\n\0").await;
 
-    let heard = [
-        client.message("t").await,
-        client.message("t").await,
-        client.message("t").await,
-    ];
+    let heard = [client.message("t").await, client.message("t").await, client.message("t").await];
     assert_eq!(heard, [json!(2), json!(1), json!(3)]);
     client.receipt("done").await;
     server.shutdown().await;
@@ -191,13 +135,7 @@ async fn disconnect_is_acknowledged_then_the_connection_closes() {
     let (server, _dir) = start().await;
     let (mut client, _) = Client::join(&server, "a", "a").await;
 
-    client
-        .send(
-            "/app/rooms/a/chat",
-            &[(header::RECEIPT, "chat")],
-            "{\"text\":\"bye\"}",
-        )
-        .await;
+    client.send("/app/rooms/a/chat", &[(header::RECEIPT, "chat")], "{\"text\":\"bye\"}").await;
     client.send_text("DISCONNECT\nreceipt:bye\n\n\0").await;
 
     client.receipt("chat").await;
@@ -228,17 +166,10 @@ async fn the_spring_tutorials_chat_works() {
 async fn what_only_the_server_publishes_is_refused() {
     let (server, _dir) = start().await;
     let mut client = Client::connect(&server).await;
-    for destination in [
-        "/topic/rooms",
-        "/topic/rooms/a/chat",
-        "/topic/rooms/회의/events",
-    ] {
+    for destination in ["/topic/rooms", "/topic/rooms/a/chat", "/topic/rooms/회의/events"] {
         client.send(destination, &[], "{}").await;
         let error = client.message("signal").await;
-        assert_eq!(
-            (&error["type"], &error["code"]),
-            (&json!("error"), &json!("not_allowed"))
-        );
+        assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("not_allowed")));
     }
     server.shutdown().await;
 }
@@ -247,18 +178,10 @@ async fn what_only_the_server_publishes_is_refused() {
 async fn unknown_destinations_name_the_known_ones() {
     let (server, _dir) = start().await;
     let mut client = Client::connect(&server).await;
-    for destination in [
-        "/nowhere",
-        "/app/nothing",
-        "/topic/*",
-        "/app/rooms/a b/join",
-    ] {
-        client
-            .send(destination, &[(header::CORRELATION_ID, "c-1")], "{}")
-            .await;
-        let error = client
-            .wait_for(|frame| frame.header(header::CORRELATION_ID) == Some("c-1"))
-            .await;
+    for destination in ["/nowhere", "/app/nothing", "/topic/*", "/app/rooms/a b/join"] {
+        client.send(destination, &[(header::CORRELATION_ID, "c-1")], "{}").await;
+        let error =
+            client.wait_for(|frame| frame.header(header::CORRELATION_ID) == Some("c-1")).await;
         assert_eq!(stomp_client::json(&error)["type"], "error", "{destination}");
     }
     server.shutdown().await;
@@ -274,9 +197,7 @@ async fn a_frame_beyond_the_limit_ends_its_connection() {
 
     // In two messages, each of which is short enough for the WebSocket.
     let half = "x".repeat(40_000);
-    client
-        .send_text(&format!("SEND\ndestination:/topic/a\n\n{half}"))
-        .await;
+    client.send_text(&format!("SEND\ndestination:/topic/a\n\n{half}")).await;
     client.send_text(&format!("{half}\0")).await;
 
     let error = client.next().await;
@@ -309,10 +230,7 @@ async fn connections_are_limited_per_address() {
 
     let mut second = Client::open(&server).await;
 
-    assert_eq!(
-        second.next().await.header(header::MESSAGE),
-        Some("too many connections")
-    );
+    assert_eq!(second.next().await.header(header::MESSAGE), Some("too many connections"));
     assert!(second.is_closed().await);
     server.shutdown().await;
 }
@@ -349,10 +267,7 @@ async fn shutdown_says_goodbye() {
     server.shutdown().await;
 
     let error = client.next().await;
-    assert_eq!(
-        error.header(header::MESSAGE),
-        Some("the server is shutting down")
-    );
+    assert_eq!(error.header(header::MESSAGE), Some("the server is shutting down"));
     assert!(client.is_closed().await);
 }
 
@@ -365,19 +280,11 @@ async fn server_stats(server: &Server) -> String {
 async fn metric(server: &Server, name: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    let mut stream = tokio::net::TcpStream::connect(server.http_addr())
-        .await
-        .unwrap();
+    let mut stream = tokio::net::TcpStream::connect(server.http_addr()).await.unwrap();
     let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).await.unwrap();
-    let line = page
-        .lines()
-        .find(|line| !line.starts_with('#') && line.contains(name));
-    line.unwrap_or_else(|| panic!("{name} in {page}"))
-        .rsplit(' ')
-        .next()
-        .unwrap()
-        .to_owned()
+    let line = page.lines().find(|line| !line.starts_with('#') && line.contains(name));
+    line.unwrap_or_else(|| panic!("{name} in {page}")).rsplit(' ').next().unwrap().to_owned()
 }

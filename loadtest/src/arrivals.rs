@@ -146,14 +146,7 @@ mod tests {
     fn reordering_is_not_loss() {
         let arrivals = arrivals([0, 2, 1, 3]);
 
-        assert_eq!(
-            (
-                arrivals.received(),
-                arrivals.reordered(),
-                arrivals.duplicated()
-            ),
-            (4, 1, 0)
-        );
+        assert_eq!((arrivals.received(), arrivals.reordered(), arrivals.duplicated()), (4, 1, 0));
         assert_eq!(arrivals.expected_between(), 4);
     }
 

@@ -1,9 +1,6 @@
 //! The run's clock.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the one place that reads a clock"
-)]
+#![expect(clippy::disallowed_methods, reason = "the one place that reads a clock")]
 
 use std::time::Instant;
 
@@ -16,9 +13,7 @@ pub struct Clock {
 impl Clock {
     /// Begins here.
     pub fn start() -> Clock {
-        Clock {
-            began: Instant::now(),
-        }
+        Clock { began: Instant::now() }
     }
 
     /// The time in microseconds.

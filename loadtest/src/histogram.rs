@@ -119,10 +119,7 @@ mod tests {
 
         a.add(&b);
 
-        assert_eq!(
-            (a.count(), a.max_us(), a.percentile_us(33.0)),
-            (3, 1001, 10)
-        );
+        assert_eq!((a.count(), a.max_us(), a.percentile_us(33.0)), (3, 1001, 10));
     }
 
     #[test]

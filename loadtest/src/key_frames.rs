@@ -23,11 +23,7 @@ impl KeyFrameRequest {
 
     /// The interceptor that sets it; it changes no packet.
     pub(crate) fn watcher(&self) -> Watcher {
-        Watcher {
-            request: self.clone(),
-            read: VecDeque::new(),
-            write: VecDeque::new(),
-        }
+        Watcher { request: self.clone(), read: VecDeque::new(), write: VecDeque::new() }
     }
 }
 

@@ -12,16 +12,11 @@ use tracing_subscriber::EnvFilter;
 async fn main() -> ExitCode {
     let options = Options::parse();
     if let Err(reason) = options.check() {
-        Options::command()
-            .error(clap::error::ErrorKind::ValueValidation, reason)
-            .exit();
+        Options::command().error(clap::error::ErrorKind::ValueValidation, reason).exit();
     }
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("loadtest=warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(&options, |line| eprintln!("{line}")).await {
         Ok(report) => show(&report, options.json),
         Err(error) => {
@@ -34,10 +29,7 @@ async fn main() -> ExitCode {
 fn show(report: &Report, as_json: bool) -> ExitCode {
     if as_json {
         eprint!("{report}");
-        println!(
-            "{}",
-            serde_json::to_string_pretty(report).expect("a report has no map")
-        );
+        println!("{}", serde_json::to_string_pretty(report).expect("a report has no map"));
     } else {
         print!("{report}");
     }

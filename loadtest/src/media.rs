@@ -1,9 +1,6 @@
 //! One peer connection, as a browser would make it: it sends a voice and a face, and offers slots to receive.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "asks the system which address leads to the server"
-)]
+#![expect(clippy::disallowed_methods, reason = "asks the system which address leads to the server")]
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -95,29 +92,19 @@ impl Media {
         let (tracks_in, tracks) = mpsc::channel(slots.max(1));
         let (state_in, state) = watch::channel(RTCPeerConnectionState::New);
         let key_frame_request = KeyFrameRequest::default();
-        let handler = Arc::new(Handler {
-            tracks: tracks_in,
-            state: state_in,
-        });
+        let handler = Arc::new(Handler { tracks: tracks_in, state: state_in });
         let connection = build(wanted, handler, &key_frame_request).await?;
         let audio = LocalTrack::new(wanted.sender, Kind::Audio);
         let video = LocalTrack::new(wanted.sender, Kind::Video);
         let mut published = Vec::new();
-        for (local, source) in [
-            (&audio, SourceKind::Microphone),
-            (&video, SourceKind::Camera),
-        ] {
+        for (local, source) in [(&audio, SourceKind::Microphone), (&video, SourceKind::Camera)] {
             let track = Arc::clone(&local.track) as Arc<dyn TrackLocal>;
             let init = direction(RTCRtpTransceiverDirection::Sendonly);
-            published.push((
-                connection.add_transceiver_from_track(track, init).await?,
-                source,
-            ));
+            published.push((connection.add_transceiver_from_track(track, init).await?, source));
         }
-        for (kind, count) in [
-            (RtpCodecKind::Audio, wanted.audio_slots),
-            (RtpCodecKind::Video, wanted.video_slots),
-        ] {
+        for (kind, count) in
+            [(RtpCodecKind::Audio, wanted.audio_slots), (RtpCodecKind::Video, wanted.video_slots)]
+        {
             for _ in 0..count {
                 let init = direction(RTCRtpTransceiverDirection::Recvonly);
                 connection.add_transceiver_from_kind(kind, init).await?;
@@ -128,13 +115,7 @@ impl Media {
         connection.set_local_description(offer).await?;
         let mut mids = Mids::new();
         for (transceiver, source) in published {
-            mids.insert(
-                transceiver
-                    .mid()
-                    .await?
-                    .context("an offered m-line has no mid")?,
-                source,
-            );
+            mids.insert(transceiver.mid().await?.context("an offered m-line has no mid")?, source);
         }
         let connection: Arc<dyn PeerConnection> = connection;
         Ok(Media {
@@ -175,9 +156,7 @@ async fn build(
     for (kind, codec) in codecs() {
         engine.register_codec(codec, kind)?;
     }
-    let level = RTCRtpHeaderExtensionCapability {
-        uri: AUDIO_LEVEL_URI.to_owned(),
-    };
+    let level = RTCRtpHeaderExtensionCapability { uri: AUDIO_LEVEL_URI.to_owned() };
     engine.register_header_extension(level, RtpCodecKind::Audio, None)?;
     let registry = register_default_interceptors(Registry::new(), &mut engine)?
         .with(Slot::Custom(20_000), key_frame_request.watcher());
@@ -203,24 +182,12 @@ fn configuration(wanted: &Wanted) -> webrtc::peer_connection::RTCConfiguration {
         return RTCConfigurationBuilder::new().build();
     };
     let relay = |server: &IceServer| RTCIceServer {
-        urls: server
-            .urls
-            .iter()
-            .filter(|url| url.starts_with("turn"))
-            .cloned()
-            .collect(),
+        urls: server.urls.iter().filter(|url| url.starts_with("turn")).cloned().collect(),
         username: server.username.clone().unwrap_or_default(),
-        credential: server
-            .credential
-            .as_ref()
-            .map_or("", |secret| secret.expose())
-            .to_owned(),
+        credential: server.credential.as_ref().map_or("", |secret| secret.expose()).to_owned(),
     };
-    let relays: Vec<RTCIceServer> = relays
-        .iter()
-        .map(relay)
-        .filter(|server| !server.urls.is_empty())
-        .collect();
+    let relays: Vec<RTCIceServer> =
+        relays.iter().map(relay).filter(|server| !server.urls.is_empty()).collect();
     RTCConfigurationBuilder::new()
         .with_ice_servers(relays)
         .with_ice_transport_policy(RTCIceTransportPolicy::Relay)
@@ -229,44 +196,24 @@ fn configuration(wanted: &Wanted) -> webrtc::peer_connection::RTCConfiguration {
 
 fn codecs() -> [(RtpCodecKind, RTCRtpCodecParameters); 3] {
     let video = |mime_type: &str, payload_type, fmtp: String| RTCRtpCodecParameters {
-        rtp_codec: RTCRtpCodec {
-            sdp_fmtp_line: fmtp,
-            ..codec(mime_type, 90_000, 0)
-        },
+        rtp_codec: RTCRtpCodec { sdp_fmtp_line: fmtp, ..codec(mime_type, 90_000, 0) },
         payload_type,
     };
-    let opus = RTCRtpCodecParameters {
-        rtp_codec: codec(MIME_TYPE_OPUS, 48_000, 2),
-        payload_type: OPUS,
-    };
+    let opus =
+        RTCRtpCodecParameters { rtp_codec: codec(MIME_TYPE_OPUS, 48_000, 2), payload_type: OPUS };
     [
         (RtpCodecKind::Audio, opus),
-        (
-            RtpCodecKind::Video,
-            video(MIME_TYPE_VP8, VP8, String::new()),
-        ),
-        (
-            RtpCodecKind::Video,
-            video(MIME_TYPE_RTX, VP8_RTX, format!("apt={VP8}")),
-        ),
+        (RtpCodecKind::Video, video(MIME_TYPE_VP8, VP8, String::new())),
+        (RtpCodecKind::Video, video(MIME_TYPE_RTX, VP8_RTX, format!("apt={VP8}"))),
     ]
 }
 
 fn codec(mime_type: &str, clock_rate: u32, channels: u16) -> RTCRtpCodec {
-    RTCRtpCodec {
-        mime_type: mime_type.to_owned(),
-        clock_rate,
-        channels,
-        ..RTCRtpCodec::default()
-    }
+    RTCRtpCodec { mime_type: mime_type.to_owned(), clock_rate, channels, ..RTCRtpCodec::default() }
 }
 
 fn direction(direction: RTCRtpTransceiverDirection) -> Option<RTCRtpTransceiverInit> {
-    Some(RTCRtpTransceiverInit {
-        direction,
-        streams: Vec::new(),
-        send_encodings: Vec::new(),
-    })
+    Some(RTCRtpTransceiverInit { direction, streams: Vec::new(), send_encodings: Vec::new() })
 }
 
 impl LocalTrack {
@@ -287,10 +234,7 @@ impl LocalTrack {
         let stream = format!("peer-{}", sender.0);
         let id = format!("{stream}-{kind}");
         let track = MediaStreamTrack::new(stream, id.clone(), id, codec_kind, vec![encoding]);
-        LocalTrack {
-            track: Arc::new(TrackLocalStaticRTP::new(track)),
-            ssrc,
-        }
+        LocalTrack { track: Arc::new(TrackLocalStaticRTP::new(track)), ssrc }
     }
 }
 

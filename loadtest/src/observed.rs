@@ -37,10 +37,7 @@ impl Observed {
     pub fn handle_signal(&mut self, signal: Signal, correlation: Option<&str>) {
         match &signal {
             Signal::Joined(joined) => {
-                let by_id = joined
-                    .participants
-                    .iter()
-                    .map(|p| (p.id.clone(), p.clone()));
+                let by_id = joined.participants.iter().map(|p| (p.id.clone(), p.clone()));
                 self.participants.extend(by_id);
                 self.take_slots(joined.slots.as_deref().unwrap_or_default());
             }
@@ -55,10 +52,7 @@ impl Observed {
     }
 
     fn take_slots(&mut self, slots: &[Slot]) {
-        self.slots = slots
-            .iter()
-            .map(|slot| (slot.mid.clone(), slot.clone()))
-            .collect();
+        self.slots = slots.iter().map(|slot| (slot.mid.clone(), slot.clone())).collect();
     }
 
     /// Takes an event of the room.
@@ -66,26 +60,19 @@ impl Observed {
         match &event {
             Event::ParticipantJoined { participant }
             | Event::ParticipantChanged { participant } => {
-                self.participants
-                    .insert(participant.id.clone(), participant.clone());
+                self.participants.insert(participant.id.clone(), participant.clone());
             }
             Event::ParticipantLeft { participant, .. } => {
                 self.participants.remove(&participant.id);
             }
-            Event::SourceAdded {
-                participant,
-                source,
-            } => {
+            Event::SourceAdded { participant, source } => {
                 if let Some(participant) = self.participants.get_mut(participant)
                     && !participant.sources.contains(source)
                 {
                     participant.sources.push(*source);
                 }
             }
-            Event::SourceRemoved {
-                participant,
-                source,
-            } => {
+            Event::SourceRemoved { participant, source } => {
                 if let Some(participant) = self.participants.get_mut(participant) {
                     participant.sources.retain(|s| s != source);
                 }
@@ -116,11 +103,8 @@ impl Observed {
 
     /// Whether all these streams are heard and seen.
     pub fn receives(&self, senders: &[SenderId]) -> bool {
-        let has_both = |sender: &SenderId| {
-            Kind::ALL
-                .iter()
-                .all(|kind| self.media.contains(&(*sender, *kind)))
-        };
+        let has_both =
+            |sender: &SenderId| Kind::ALL.iter().all(|kind| self.media.contains(&(*sender, *kind)));
         senders.iter().all(has_both)
     }
 }

@@ -82,9 +82,7 @@ impl Options {
         match self.rooms {
             1 => vec![self.room.clone()],
             // `check` has looked at the longest of them.
-            rooms => (1..=rooms)
-                .filter_map(|number| self.numbered(number).ok())
-                .collect(),
+            rooms => (1..=rooms).filter_map(|number| self.numbered(number).ok()).collect(),
         }
     }
 
@@ -114,10 +112,7 @@ mod tests {
         let options = parse("loadtest").unwrap();
 
         assert_eq!(options.url, "http://127.0.0.1:8080/");
-        assert_eq!(
-            (options.rooms, options.participants, options.video_slots()),
-            (1, 3, 2)
-        );
+        assert_eq!((options.rooms, options.participants, options.video_slots()), (1, 3, 2));
         assert_eq!(options.room_names(), [RoomName::parse("loadtest").unwrap()]);
     }
 
@@ -125,11 +120,7 @@ mod tests {
     fn several_rooms_are_numbered() {
         let options = parse("loadtest --rooms 2 --room 회의").unwrap();
 
-        let names: Vec<String> = options
-            .room_names()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let names: Vec<String> = options.room_names().iter().map(ToString::to_string).collect();
         assert_eq!(names, ["회의-1", "회의-2"]);
     }
 
@@ -147,12 +138,7 @@ mod tests {
         ] {
             assert!(parse(arguments).is_err(), "{arguments}");
         }
-        assert!(
-            parse("loadtest --rooms 100 --participants 100")
-                .unwrap()
-                .check()
-                .is_err()
-        );
+        assert!(parse("loadtest --rooms 100 --participants 100").unwrap().check().is_err());
         let long = format!("loadtest --rooms 2 --room {}", "a".repeat(64));
         assert!(parse(&long).unwrap().check().is_err());
     }

@@ -74,23 +74,15 @@ impl Peer {
         let sender = sent.sender;
         let reception = Arc::new(Mutex::new(Reception::new(sender)));
         let stomp = Stomp::connect(&options.url).await?;
-        let session = Session::start(
-            stomp,
-            &options.room,
-            Arc::clone(&reception),
-            Arc::clone(world),
-        );
+        let session =
+            Session::start(stomp, &options.room, Arc::clone(&reception), Arc::clone(world));
         session.subscribe_all(options.history).await?;
         let asked_us = world.clock.now_us();
         let entry = match options.ice {
             Ice::All => enter_with_media(&session, options, sender).await?,
             Ice::Relay => enter_through_relay(&session, options, sender).await?,
         };
-        let Entry {
-            joined,
-            mut media,
-            answer,
-        } = entry;
+        let Entry { joined, mut media, answer } = entry;
         let join_took_us = world.clock.now_us().saturating_sub(asked_us);
         world.name(&joined.participant.id, sender);
         let receiver = Receiver {
@@ -100,10 +92,7 @@ impl Peer {
         };
         let receiving = receiving::start(&mut media, &answer, &receiver);
         let sending = sending::start(&media, options.level, options.video_kbps, &sent, world);
-        media
-            .accept(&answer)
-            .await
-            .context("the server's SDP answer")?;
+        media.accept(&answer).await.context("the server's SDP answer")?;
         let name = options.name.clone();
         Ok(Peer {
             sender,
@@ -124,10 +113,7 @@ impl Peer {
     /// # Errors
     /// When the server refuses or does not acknowledge.
     pub async fn say(&self, text: &str) -> Result<()> {
-        let chat = Chat {
-            text: text.to_owned(),
-            ..Chat::default()
-        };
+        let chat = Chat { text: text.to_owned(), ..Chat::default() };
         self.session.tell(&Request::Chat(chat)).await
     }
 
@@ -192,24 +178,9 @@ async fn enter_with_media(
 ) -> Result<Entry> {
     let media = Media::offer(&wanted(options, sender, None)?).await?;
     let (sdp, mids) = (Some(media.offer.clone()), Some(media.mids.clone()));
-    let mut joined = join(
-        session,
-        Join {
-            sdp,
-            mids,
-            ..named(options)
-        },
-    )
-    .await?;
-    let answer = joined
-        .answer
-        .take()
-        .context("`joined` has no answer to the offer")?;
-    Ok(Entry {
-        joined,
-        media,
-        answer,
-    })
+    let mut joined = join(session, Join { sdp, mids, ..named(options) }).await?;
+    let answer = joined.answer.take().context("`joined` has no answer to the offer")?;
+    Ok(Entry { joined, media, answer })
 }
 
 /// Joins without media to learn the relays, then offers.
@@ -220,30 +191,18 @@ async fn enter_through_relay(
 ) -> Result<Entry> {
     let joined = join(session, named(options)).await?;
     let relays = joined.ice_servers.clone();
-    if !relays
-        .iter()
-        .flat_map(|server| &server.urls)
-        .any(|url| url.starts_with("turn"))
-    {
+    if !relays.iter().flat_map(|server| &server.urls).any(|url| url.starts_with("turn")) {
         bail!("`ice_servers` of `joined` has no relay");
     }
     let media = Media::offer(&wanted(options, sender, Some(relays))?).await?;
-    let sources = Sources {
-        mids: media.mids.clone(),
-    };
-    let offer = Offer {
-        sdp: media.offer.clone(),
-    };
+    let sources = Sources { mids: media.mids.clone() };
+    let offer = Offer { sdp: media.offer.clone() };
     let answer = match session.ask(&Request::Offer(offer)).await? {
         Signal::Answer { sdp } => sdp,
         other => bail!("offer was answered with {}", text_of(&other)),
     };
     session.tell(&Request::Sources(sources)).await?;
-    Ok(Entry {
-        joined,
-        media,
-        answer,
-    })
+    Ok(Entry { joined, media, answer })
 }
 
 async fn join(session: &Session, join: Join) -> Result<Joined> {
@@ -254,10 +213,7 @@ async fn join(session: &Session, join: Join) -> Result<Joined> {
 }
 
 fn named(options: &PeerOptions) -> Join {
-    Join {
-        name: options.name.clone(),
-        ..Join::default()
-    }
+    Join { name: options.name.clone(), ..Join::default() }
 }
 
 fn wanted(
@@ -268,13 +224,7 @@ fn wanted(
     let host = options.url.host().context("the URL has no host")?;
     let local = local_address_towards(host, options.url.port_u16().unwrap_or(80))?;
     let (audio_slots, video_slots) = (options.audio_slots, options.video_slots);
-    Ok(Wanted {
-        sender,
-        audio_slots,
-        video_slots,
-        local,
-        relays,
-    })
+    Ok(Wanted { sender, audio_slots, video_slots, local, relays })
 }
 
 fn text_of(signal: &Signal) -> String {

@@ -68,12 +68,7 @@ impl Receiver {
             };
             let now_us = self.world.clock.now_us();
             let (rtp_seq, payload) = (packet.header.sequence_number, &packet.payload);
-            let received = Received {
-                mid: &mid,
-                kind,
-                rtp_seq,
-                payload,
-            };
+            let received = Received { mid: &mid, kind, rtp_seq, payload };
             let outcome = lock(&self.reception).handle_packet(now_us, received);
             if let Some(stream) = outcome.begins {
                 self.observed.send_modify(|seen| {
@@ -90,8 +85,7 @@ impl Receiver {
     async fn watch(self, mut state: watch::Receiver<RTCPeerConnectionState>) {
         loop {
             let is_connected = *state.borrow_and_update() == RTCPeerConnectionState::Connected;
-            self.observed
-                .send_modify(|seen| seen.is_media_connected = is_connected);
+            self.observed.send_modify(|seen| seen.is_media_connected = is_connected);
             if state.changed().await.is_err() {
                 return;
             }
@@ -101,10 +95,7 @@ impl Receiver {
 
 /// RFC 4585 §6.3.1.
 async fn ask_for_key_frame(track: &dyn TrackRemote, media_ssrc: u32) {
-    let request = PictureLossIndication {
-        sender_ssrc: 0,
-        media_ssrc,
-    };
+    let request = PictureLossIndication { sender_ssrc: 0, media_ssrc };
     if let Err(error) = track.write_rtcp(vec![Box::new(request)]).await {
         tracing::debug!(%error, "asking for a key frame");
     }

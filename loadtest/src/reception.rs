@@ -93,12 +93,7 @@ impl Reception {
 
     /// A packet came.
     pub fn handle_packet(&mut self, now_us: u64, packet: Received<'_>) -> Outcome {
-        let Received {
-            mid,
-            kind,
-            rtp_seq,
-            payload,
-        } = packet;
+        let Received { mid, kind, rtp_seq, payload } = packet;
         // Padding alone: a probe for bandwidth.
         if payload.is_empty() {
             return Outcome::default();
@@ -126,10 +121,7 @@ impl Reception {
         slot.needs_key_frame &= !is_start;
         let latency = now_us.saturating_sub(stamp.sent_us);
         self.latency.entry(kind).or_default().record(latency);
-        let mut outcome = Outcome {
-            begins: None,
-            needs_key_frame: slot.needs_key_frame,
-        };
+        let mut outcome = Outcome { begins: None, needs_key_frame: slot.needs_key_frame };
         if is_start && stream.first_us.is_none() {
             stream.first_us = Some(now_us);
             outcome.begins = Some((stamp.sender, kind));
@@ -165,10 +157,7 @@ impl Reception {
             }
         };
         lie(self.own, "received its own media".to_owned());
-        lie(
-            self.wrong_kind,
-            "received audio as video or video as audio".to_owned(),
-        );
+        lie(self.wrong_kind, "received audio as video or video as audio".to_owned());
         lie(
             self.switches_without_key_frame,
             "had video slots switched without a key frame".to_owned(),
@@ -178,10 +167,7 @@ impl Reception {
             if has_strangers {
                 continue;
             }
-            lie(
-                slot.unstamped,
-                format!("received damaged packets in slot {mid}"),
-            );
+            lie(slot.unstamped, format!("received damaged packets in slot {mid}"));
             let text = format!("received in slot {mid} someone else than `slots` said");
             lie(slot.log.contradictions(sender_of), text);
         }
@@ -222,23 +208,12 @@ mod tests {
 
     fn voice(sender: SenderId, seq: u32) -> Bytes {
         let mut payload = Vec::new();
-        Stamp {
-            sender,
-            kind: Kind::Audio,
-            seq,
-            sent_us: 1000,
-        }
-        .write(30, &mut payload);
+        Stamp { sender, kind: Kind::Audio, seq, sent_us: 1000 }.write(30, &mut payload);
         payload.into()
     }
 
     fn picture(sender: SenderId, is_key: bool, seq: u32) -> Bytes {
-        let stamp = Stamp {
-            sender,
-            kind: Kind::Video,
-            seq,
-            sent_us: 1000,
-        };
+        let stamp = Stamp { sender, kind: Kind::Video, seq, sent_us: 1000 };
         vp8::packetize(1, is_key, 200, || stamp).remove(0)
     }
 
@@ -256,12 +231,7 @@ mod tests {
     }
 
     fn came(reception: &mut Reception, kind: Kind, rtp_seq: u16, payload: &Bytes) -> Outcome {
-        let packet = Received {
-            mid: "2",
-            kind,
-            rtp_seq,
-            payload,
-        };
+        let packet = Received { mid: "2", kind, rtp_seq, payload };
         reception.handle_packet(1000 + u64::from(rtp_seq), packet)
     }
 
@@ -272,15 +242,9 @@ mod tests {
         let first = came(&mut reception, Kind::Audio, 1, &voice(OTHER, 5));
         let second = came(&mut reception, Kind::Audio, 2, &voice(OTHER, 6));
 
-        assert_eq!(
-            (first.begins, second.begins),
-            (Some((OTHER, Kind::Audio)), None)
-        );
+        assert_eq!((first.begins, second.begins), (Some((OTHER, Kind::Audio)), None));
         let stream = reception.stream(OTHER, Kind::Audio).unwrap();
-        assert_eq!(
-            (stream.arrivals.received(), stream.first_us),
-            (2, Some(1001))
-        );
+        assert_eq!((stream.arrivals.received(), stream.first_us), (2, Some(1001)));
         assert_eq!(reception.latency(Kind::Audio).max_us(), 2);
         assert!(reception.lies(sender_of).is_empty());
     }
@@ -293,21 +257,9 @@ mod tests {
         let key = came(&mut reception, Kind::Video, 2, &picture(OTHER, true, 2));
         let later = came(&mut reception, Kind::Video, 3, &picture(OTHER, false, 3));
 
-        assert_eq!(
-            inter,
-            Outcome {
-                begins: None,
-                needs_key_frame: true
-            }
-        );
+        assert_eq!(inter, Outcome { begins: None, needs_key_frame: true });
         let begins = Some((OTHER, Kind::Video));
-        assert_eq!(
-            key,
-            Outcome {
-                begins,
-                needs_key_frame: false
-            }
-        );
+        assert_eq!(key, Outcome { begins, needs_key_frame: false });
         assert_eq!(later, Outcome::default());
         assert!(reception.lies(sender_of).is_empty());
     }
@@ -318,12 +270,7 @@ mod tests {
             let mut reception = Reception::new(ME);
             came(&mut reception, Kind::Video, 1, &picture(OTHER, true, 1));
 
-            came(
-                &mut reception,
-                Kind::Video,
-                rtp_seq,
-                &picture(SenderId(2), is_key, 1),
-            );
+            came(&mut reception, Kind::Video, rtp_seq, &picture(SenderId(2), is_key, 1));
 
             assert_eq!(reception.switches_without_key_frame, expected);
         }
@@ -338,10 +285,7 @@ mod tests {
         ] {
             let mut reception = announced("other");
             came(&mut reception, Kind::Audio, 1, &payload);
-            assert!(
-                reception.lies(sender_of)[0].contains(expected),
-                "{expected}"
-            );
+            assert!(reception.lies(sender_of)[0].contains(expected), "{expected}");
         }
     }
 
@@ -349,12 +293,7 @@ mod tests {
     fn a_stranger_in_the_room_is_no_lie() {
         let mut reception = announced("a browser");
 
-        came(
-            &mut reception,
-            Kind::Audio,
-            1,
-            &Bytes::from_static(b"real sound"),
-        );
+        came(&mut reception, Kind::Audio, 1, &Bytes::from_static(b"real sound"));
 
         assert!(reception.lies(sender_of).is_empty());
     }

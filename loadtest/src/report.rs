@@ -153,8 +153,7 @@ impl Report {
                     let missing = media.add_receiver(world, kind, slots, receiver, members);
                     self.problems.extend(missing);
                     if members.len() <= slots + 1 {
-                        self.problems
-                            .extend(broken_off(kind, receiver, members, longest_silence));
+                        self.problems.extend(broken_off(kind, receiver, members, longest_silence));
                     }
                 }
             }
@@ -171,11 +170,8 @@ impl Report {
         if !peer.is_connected {
             self.problems.push(format!("{who} has no media connection"));
         }
-        let lies = peer
-            .reception
-            .lies(|participant| world.sender_of(participant));
-        self.problems
-            .extend(lies.into_iter().map(|lie| format!("{who} {lie}")));
+        let lies = peer.reception.lies(|participant| world.sender_of(participant));
+        self.problems.extend(lies.into_iter().map(|lie| format!("{who} {lie}")));
     }
 }
 
@@ -189,16 +185,10 @@ impl Media {
         receiver: &Measured,
         members: &[&Measured],
     ) -> Vec<String> {
-        let others: Vec<_> = members
-            .iter()
-            .filter(|m| m.sender != receiver.sender)
-            .collect();
+        let others: Vec<_> = members.iter().filter(|m| m.sender != receiver.sender).collect();
         let who = format!("{} in {}", receiver.name, receiver.room);
         let came = |sender: SenderId| {
-            receiver
-                .reception
-                .stream(sender, kind)
-                .is_some_and(|s| s.first_us.is_some())
+            receiver.reception.stream(sender, kind).is_some_and(|s| s.first_us.is_some())
         };
         let has_all_slots = others.len() <= slots;
         for (sender, stream) in receiver.reception.streams(kind) {
@@ -220,9 +210,7 @@ impl Media {
             return if enough { Vec::new() } else { vec![text] };
         }
         let missing = others.iter().filter(|other| !came(other.sender));
-        missing
-            .map(|other| format!("{who} received no {kind} of {}", other.name))
-            .collect()
+        missing.map(|other| format!("{who} received no {kind} of {}", other.name)).collect()
     }
 
     fn finish(&mut self, latency: &Histogram) {
@@ -246,19 +234,13 @@ fn broken_off(
         stream.is_some_and(|stream| stream.first_us.is_some() && stream.last_us < since_us)
     };
     let Measured { name, room, .. } = receiver;
-    let sentence = |sender: &&Measured| {
-        format!(
-            "{name} in {room} received no more {kind} of {}",
-            sender.name
-        )
-    };
+    let sentence =
+        |sender: &&Measured| format!("{name} in {room} received no more {kind} of {}", sender.name);
     members.iter().filter(has_stopped).map(sentence).collect()
 }
 
 fn sent(world: &World, sender: SenderId, kind: Kind) -> u64 {
-    world
-        .sent(sender)
-        .map_or(0, |sent| u64::from(sent.count(kind)))
+    world.sent(sender).map_or(0, |sent| u64::from(sent.count(kind)))
 }
 
 /// From when the receiver had asked and the sender had begun, for each stream that came.
@@ -315,10 +297,7 @@ mod tests {
         let audio = &report.audio;
         assert_eq!((audio.streams_expected, audio.streams_received), (2, 2));
         assert_eq!((audio.sent, audio.expected, audio.received), (10, 10, 9));
-        assert_eq!(
-            (audio.lost, audio.lost_percent, audio.duplicated),
-            (1, 10.0, 1)
-        );
+        assert_eq!((audio.lost, audio.lost_percent, audio.duplicated), (1, 10.0, 1));
     }
 
     #[test]
@@ -406,20 +385,9 @@ mod tests {
         for (rtp_seq, seq) in (0..).zip(numbers) {
             let sender = SenderId(other);
             let mut payload = Vec::new();
-            Stamp {
-                sender,
-                kind: Kind::Audio,
-                seq: *seq,
-                sent_us: 0,
-            }
-            .write(0, &mut payload);
+            Stamp { sender, kind: Kind::Audio, seq: *seq, sent_us: 0 }.write(0, &mut payload);
             let payload = &Bytes::from(payload);
-            let packet = Received {
-                mid: "2",
-                kind: Kind::Audio,
-                rtp_seq,
-                payload,
-            };
+            let packet = Received { mid: "2", kind: Kind::Audio, rtp_seq, payload };
             reception.handle_packet(now_us, packet);
         }
     }

@@ -31,10 +31,7 @@ pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report> {
         format!(
             "can't connect to {}. Start the server with `cargo run --release`, \
              or name another one with --url",
-            options
-                .url
-                .authority()
-                .map_or("", |authority| authority.as_str())
+            options.url.authority().map_or("", |authority| authority.as_str())
         )
     })?;
     let world = World::new();
@@ -48,19 +45,11 @@ pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report> {
         member.peer.stop_sending().await;
     }
     sleep(DRAIN).await;
-    report.add_media(
-        &world,
-        stopped_us,
-        members.iter().map(Member::measured).collect(),
-    );
+    report.add_media(&world, stopped_us, members.iter().map(Member::measured).collect());
     progress("leaving");
-    let leaving = stream::iter(members)
-        .map(Member::leave)
-        .buffer_unordered(JOINING_AT_ONCE);
+    let leaving = stream::iter(members).map(Member::leave).buffer_unordered(JOINING_AT_ONCE);
     let left: Vec<Result<(), String>> = leaving.collect().await;
-    report
-        .problems
-        .extend(left.into_iter().filter_map(Result::err));
+    report.problems.extend(left.into_iter().filter_map(Result::err));
     Ok(report)
 }
 
@@ -89,10 +78,7 @@ impl Member {
 
     /// What it writes to the room; different for everyone.
     fn hello(&self) -> String {
-        format!(
-            "안녕하세요, {} ({}) here",
-            self.peer.name, self.peer.joined.participant.id
-        )
+        format!("안녕하세요, {} ({}) here", self.peer.name, self.peer.joined.participant.id)
     }
 
     async fn say_hello(&self) -> Result<(), String> {
@@ -102,10 +88,7 @@ impl Member {
 
     async fn leave(self) -> Result<(), String> {
         let who = self.full_name();
-        self.peer
-            .leave()
-            .await
-            .map_err(|error| format!("{who} could not leave: {error:#}"))
+        self.peer.leave().await.map_err(|error| format!("{who} could not leave: {error:#}"))
     }
 }
 
@@ -130,16 +113,11 @@ async fn join_all(
     while let Some((room, name, joined)) = joins.next().await {
         match joined {
             Ok(peer) => members.push(Member { room, peer }),
-            Err(error) => report
-                .problems
-                .push(format!("{name} could not join {room}: {error:#}")),
+            Err(error) => report.problems.push(format!("{name} could not join {room}: {error:#}")),
         }
         let all = options.participants * options.rooms;
         if members.len() as u32 == all || members.len() % 20 == 0 {
-            progress(&format!(
-                "{} of {all} participants have joined",
-                members.len()
-            ));
+            progress(&format!("{} of {all} participants have joined", members.len()));
         }
     }
     members
@@ -166,36 +144,23 @@ fn peer_options(options: &Options, number: u32, room: &RoomName) -> PeerOptions 
 }
 
 async fn chat(members: &[Member], report: &mut Report) {
-    let said: Vec<Result<(), String>> = stream::iter(members)
-        .map(Member::say_hello)
-        .buffered(JOINING_AT_ONCE)
-        .collect()
-        .await;
+    let said: Vec<Result<(), String>> =
+        stream::iter(members).map(Member::say_hello).buffered(JOINING_AT_ONCE).collect().await;
     report.chat.sent = members.len() as u64;
     report.chat.acknowledged = said.iter().filter(|result| result.is_ok()).count() as u64;
-    report
-        .problems
-        .extend(said.into_iter().filter_map(Result::err));
+    report.problems.extend(said.into_iter().filter_map(Result::err));
     for reader in members {
-        let hellos: Vec<String> = members
-            .iter()
-            .filter(|writer| writer.room == reader.room)
-            .map(Member::hello)
-            .collect();
+        let hellos: Vec<String> =
+            members.iter().filter(|writer| writer.room == reader.room).map(Member::hello).collect();
         let count = |seen: &Observed| hellos.iter().filter(|text| seen.has_read(text)).count();
         // When it takes too long, the count below says so.
-        let _ = reader
-            .peer
-            .wait("chat", CHAT_PATIENCE, |seen| count(seen) == hellos.len())
-            .await;
+        let _ = reader.peer.wait("chat", CHAT_PATIENCE, |seen| count(seen) == hellos.len()).await;
         let read = count(&reader.peer.observed().borrow());
         report.chat.expected += hellos.len() as u64;
         report.chat.received += read as u64;
         if read < hellos.len() {
             let (who, all) = (reader.full_name(), hellos.len());
-            report
-                .problems
-                .push(format!("{who} saw {read} of {all} chat messages"));
+            report.problems.push(format!("{who} saw {read} of {all} chat messages"));
         }
     }
 }
@@ -204,15 +169,9 @@ async fn measure(options: &Options, members: &[Member], progress: &impl Fn(&str)
     for second in 0..options.seconds {
         sleep(Duration::from_secs(1)).await;
         if (second + 1) % 5 == 0 || second + 1 == options.seconds {
-            let streams: usize = members
-                .iter()
-                .map(|m| m.peer.observed().borrow().media.len())
-                .sum();
-            progress(&format!(
-                "{} of {} s, {streams} streams arrive",
-                second + 1,
-                options.seconds
-            ));
+            let streams: usize =
+                members.iter().map(|m| m.peer.observed().borrow().media.len()).sum();
+            progress(&format!("{} of {} s, {streams} streams arrive", second + 1, options.seconds));
         }
     }
 }

@@ -37,31 +37,13 @@ pub(crate) fn start(
     sent: &Arc<Sent>,
     world: &Arc<World>,
 ) -> JoinSet<()> {
-    let speaker = Stamper {
-        kind: Kind::Audio,
-        sent: Arc::clone(sent),
-        world: Arc::clone(world),
-    };
-    let camera = Stamper {
-        kind: Kind::Video,
-        ..speaker.clone()
-    };
+    let speaker = Stamper { kind: Kind::Audio, sent: Arc::clone(sent), world: Arc::clone(world) };
+    let camera = Stamper { kind: Kind::Video, ..speaker.clone() };
     let mut tasks = JoinSet::new();
-    tasks.spawn(speak(
-        media.audio.clone(),
-        level,
-        speaker,
-        media.state.clone(),
-    ));
+    tasks.spawn(speak(media.audio.clone(), level, speaker, media.state.clone()));
     let frame_bytes = (video_kbps * 1000 / 8 / FRAMES_PER_SECOND) as usize;
     let request = media.key_frame_request.clone();
-    tasks.spawn(show(
-        media.video.clone(),
-        frame_bytes,
-        request,
-        camera,
-        media.state.clone(),
-    ));
+    tasks.spawn(show(media.video.clone(), frame_bytes, request, camera, media.state.clone()));
     tasks
 }
 
@@ -77,12 +59,7 @@ impl Stamper {
     fn next(&self) -> Stamp {
         let seq = self.sent.next(self.kind);
         let sent_us = self.world.clock.now_us();
-        Stamp {
-            sender: self.sent.sender,
-            kind: self.kind,
-            seq,
-            sent_us,
-        }
+        Stamp { sender: self.sent.sender, kind: self.kind, seq, sent_us }
     }
 }
 
@@ -97,20 +74,14 @@ async fn speak(
     }
     stamper.sent.begin(stamper.world.clock.now_us());
     let voice = level < SILENCE;
-    let level = [HeaderExtension::AudioLevel(AudioLevelExtension {
-        level,
-        voice,
-    })];
+    let level = [HeaderExtension::AudioLevel(AudioLevelExtension { level, voice })];
     let mut ticks = every(AUDIO_PERIOD);
     let mut header = header(&local, OPUS);
     loop {
         ticks.tick().await;
         let mut payload = Vec::with_capacity(Stamp::BYTES + AUDIO_FILLING);
         stamper.next().write(AUDIO_FILLING, &mut payload);
-        let packet = Packet {
-            header: header.clone(),
-            payload: payload.into(),
-        };
+        let packet = Packet { header: header.clone(), payload: payload.into() };
         if let Err(error) = local.track.write_rtp_with_extensions(packet, &level).await {
             tracing::debug!(%error, "sending audio ended");
             return;
@@ -139,22 +110,13 @@ async fn show(
         ticks.tick().await;
         let is_key = since_key_frame >= FRAMES_PER_KEY_FRAME || request.take();
         since_key_frame = if is_key { 1 } else { since_key_frame + 1 };
-        let bytes = if is_key {
-            frame_bytes * KEY_FRAME_FACTOR
-        } else {
-            frame_bytes
-        };
+        let bytes = if is_key { frame_bytes * KEY_FRAME_FACTOR } else { frame_bytes };
         let payloads = vp8::packetize(picture_id, is_key, bytes, || stamper.next());
         let last = payloads.len() - 1;
         for (index, payload) in payloads.into_iter().enumerate() {
             header.marker = index == last;
-            if let Err(error) = local
-                .track
-                .write_rtp(Packet {
-                    header: header.clone(),
-                    payload,
-                })
-                .await
+            if let Err(error) =
+                local.track.write_rtp(Packet { header: header.clone(), payload }).await
             {
                 tracing::debug!(%error, "sending video ended");
                 return;
@@ -172,18 +134,11 @@ async fn is_connected(mut state: watch::Receiver<RTCPeerConnectionState>) -> boo
         use RTCPeerConnectionState::{Closed, Connected, Failed};
         matches!(state, Connected | Failed | Closed)
     });
-    settled
-        .await
-        .is_ok_and(|state| *state == RTCPeerConnectionState::Connected)
+    settled.await.is_ok_and(|state| *state == RTCPeerConnectionState::Connected)
 }
 
 fn header(local: &LocalTrack, payload_type: u8) -> Header {
-    Header {
-        version: 2,
-        payload_type,
-        ssrc: local.ssrc,
-        ..Header::default()
-    }
+    Header { version: 2, payload_type, ssrc: local.ssrc, ..Header::default() }
 }
 
 /// When this process can't keep up, less is sent, rather than everything late and at once.

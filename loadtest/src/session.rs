@@ -37,19 +37,9 @@ impl Session {
         let (observed, _) = watch::channel(Observed::default());
         let (frames, to_send) = mpsc::channel(64);
         let mut task = JoinSet::new();
-        let listener = Listener {
-            observed: observed.clone(),
-            reception,
-            world,
-        };
+        let listener = Listener { observed: observed.clone(), reception, world };
         task.spawn(listener.run(stomp, to_send));
-        Session {
-            room: room.clone(),
-            observed,
-            frames,
-            next_id: AtomicU32::new(0),
-            task,
-        }
+        Session { room: room.clone(), observed, frames, next_id: AtomicU32::new(0), task }
     }
 
     /// Subscribes to replies, events and chat, and waits until the server has taken note.
@@ -59,10 +49,8 @@ impl Session {
     pub async fn subscribe_all(&self, history: u32) -> Result<()> {
         let chat = subscribe("chat", &Destination::chat_of(&self.room))
             .with_header(header::HISTORY, history.to_string());
-        self.send_with_receipt(subscribe("signal", Destination::SIGNAL))
-            .await?;
-        self.send_with_receipt(subscribe("events", &Destination::events_of(&self.room)))
-            .await?;
+        self.send_with_receipt(subscribe("signal", Destination::SIGNAL)).await?;
+        self.send_with_receipt(subscribe("events", &Destination::events_of(&self.room))).await?;
         self.send_with_receipt(chat).await
     }
 
@@ -72,15 +60,10 @@ impl Session {
     /// When the server refuses, says nothing, or is gone.
     pub async fn ask(&self, request: &Request) -> Result<Signal> {
         let id = self.new_id();
-        let frame = self
-            .frame_of(request)
-            .with_header(header::CORRELATION_ID, &id);
+        let frame = self.frame_of(request).with_header(header::CORRELATION_ID, &id);
         self.send(frame).await?;
         let what = format!("the reply to {}", request.action());
-        self.wait(&what, PATIENCE, |observed| {
-            observed.replies.contains_key(&id)
-        })
-        .await?;
+        self.wait(&what, PATIENCE, |observed| observed.replies.contains_key(&id)).await?;
         match self.observed.borrow().replies.get(&id) {
             Some(Signal::Error { code, message }) => {
                 bail!("{} was refused: {code}: {message}", request.action())
@@ -96,9 +79,7 @@ impl Session {
     /// When the server refuses, says nothing, or is gone.
     pub async fn tell(&self, request: &Request) -> Result<()> {
         let id = self.new_id();
-        let frame = self
-            .frame_of(request)
-            .with_header(header::CORRELATION_ID, &id);
+        let frame = self.frame_of(request).with_header(header::CORRELATION_ID, &id);
         self.send_with_receipt(frame).await.with_context(|| {
             match self.observed.borrow().replies.get(&id) {
                 Some(Signal::Error { code, message }) => {
@@ -114,8 +95,7 @@ impl Session {
     /// # Errors
     /// When the server does not acknowledge.
     pub async fn disconnect(mut self) -> Result<()> {
-        self.send_with_receipt(Frame::new(Command::Disconnect))
-            .await?;
+        self.send_with_receipt(Frame::new(Command::Disconnect)).await?;
         self.task.shutdown().await;
         Ok(())
     }
@@ -156,10 +136,7 @@ impl Session {
 
     fn frame_of(&self, request: &Request) -> Frame {
         Frame::new(Command::Send)
-            .with_header(
-                header::DESTINATION,
-                Destination::request_to(&self.room, request.action()),
-            )
+            .with_header(header::DESTINATION, Destination::request_to(&self.room, request.action()))
             .with_header(header::CONTENT_TYPE, header::JSON)
             .with_body(request.to_json())
     }
@@ -168,16 +145,12 @@ impl Session {
         let id = self.new_id();
         let what = format!("the receipt of {}", frame.command);
         self.send(frame.with_header(header::RECEIPT, &id)).await?;
-        self.wait(&what, PATIENCE, |observed| observed.receipts.contains(&id))
-            .await
+        self.wait(&what, PATIENCE, |observed| observed.receipts.contains(&id)).await
     }
 
     async fn send(&self, frame: Frame) -> Result<()> {
         let ended = || self.observed.borrow().ended.clone().unwrap_or_default();
-        self.frames
-            .send(frame)
-            .await
-            .map_err(|_| anyhow!("the session is over: {}", ended()))
+        self.frames.send(frame).await.map_err(|_| anyhow!("the session is over: {}", ended()))
     }
 
     fn new_id(&self) -> String {
@@ -216,16 +189,14 @@ impl Listener {
                 break format!("{error:#}");
             }
         };
-        self.observed
-            .send_modify(|observed| observed.ended = Some(reason));
+        self.observed.send_modify(|observed| observed.ended = Some(reason));
     }
 
     fn handle(&self, frame: &Frame) -> Result<()> {
         match frame.command {
             Command::Receipt => {
-                let id = frame
-                    .header(header::RECEIPT_ID)
-                    .context("a RECEIPT without receipt-id")?;
+                let id =
+                    frame.header(header::RECEIPT_ID).context("a RECEIPT without receipt-id")?;
                 self.observed.send_modify(|seen| {
                     seen.receipts.insert(id.to_owned());
                 });
@@ -241,9 +212,7 @@ impl Listener {
     }
 
     fn handle_message(&self, frame: &Frame) -> Result<()> {
-        let destination = frame
-            .header(header::DESTINATION)
-            .context("a MESSAGE to nowhere")?;
+        let destination = frame.header(header::DESTINATION).context("a MESSAGE to nowhere")?;
         let body = &frame.body;
         let unreadable = || format!("a message to {destination} can't be read: {}", text(body));
         match Destination::parse(destination, &Prefixes::default())? {
@@ -251,8 +220,7 @@ impl Listener {
                 let signal = serde_json::from_slice(body).with_context(unreadable)?;
                 self.note_slots(&signal);
                 let correlation = frame.header(header::CORRELATION_ID);
-                self.observed
-                    .send_modify(|seen| seen.handle_signal(signal, correlation));
+                self.observed.send_modify(|seen| seen.handle_signal(signal, correlation));
             }
             Destination::Events(_) => {
                 let event = serde_json::from_slice(body).with_context(unreadable)?;

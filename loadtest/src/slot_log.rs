@@ -40,13 +40,10 @@ struct Run {
 impl SlotLog {
     /// The server said which participant is in the slot from here on.
     pub fn announce(&mut self, now_us: u64, participant: Option<&str>) {
-        let is_known = self
-            .announced
-            .last()
-            .is_some_and(|(_, known)| known.as_deref() == participant);
+        let is_known =
+            self.announced.last().is_some_and(|(_, known)| known.as_deref() == participant);
         if !is_known && self.announced.len() < MAX_ENTRIES {
-            self.announced
-                .push((now_us, participant.map(str::to_owned)));
+            self.announced.push((now_us, participant.map(str::to_owned)));
         }
     }
 
@@ -63,12 +60,7 @@ impl SlotLog {
             None => Flow::Switches,
         };
         if self.runs.len() < MAX_ENTRIES {
-            self.runs.push(Run {
-                sender,
-                first_us: now_us,
-                last_us: now_us,
-                packets: 1,
-            });
+            self.runs.push(Run { sender, first_us: now_us, last_us: now_us, packets: 1 });
         }
         flow
     }
@@ -82,18 +74,12 @@ impl SlotLog {
             .map(|(from, participant)| (*from, participant.as_deref().and_then(&sender_of)))
             .collect();
         let contradicts = |run: &&Run| !is_announced(run, &announced);
-        self.runs
-            .iter()
-            .filter(contradicts)
-            .map(|run| run.packets)
-            .sum()
+        self.runs.iter().filter(contradicts).map(|run| run.packets).sum()
     }
 
     /// Everybody who was ever announced.
     pub fn participants(&self) -> impl Iterator<Item = &str> {
-        self.announced
-            .iter()
-            .filter_map(|(_, participant)| participant.as_deref())
+        self.announced.iter().filter_map(|(_, participant)| participant.as_deref())
     }
 }
 

@@ -80,33 +80,22 @@ impl Stamp {
         }
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == stamp[4])?;
         let sent_us = u64::from(number(16)) << 32 | u64::from(number(20));
-        Some(Stamp {
-            sender: SenderId(number(8)),
-            kind,
-            seq: number(12),
-            sent_us,
-        })
+        Some(Stamp { sender: SenderId(number(8)), kind, seq: number(12), sent_us })
     }
 }
 
 const MAGIC: &[u8; 4] = b"MDNG";
 
 fn fnv1a(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811C_9DC5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
+    bytes.iter().fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const STAMP: Stamp = Stamp {
-        sender: SenderId(7),
-        kind: Kind::Video,
-        seq: 70_000,
-        sent_us: 1 << 40,
-    };
+    const STAMP: Stamp =
+        Stamp { sender: SenderId(7), kind: Kind::Video, seq: 70_000, sent_us: 1 << 40 };
 
     #[test]
     fn a_stamp_survives() {

@@ -15,10 +15,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 pub const PATIENCE: Duration = Duration::from_secs(15);
 /// As browsers do: a small frame must not wait for the acknowledgement of the one before.
 const DISABLE_NAGLE: bool = true;
-const HEART_BEAT: HeartBeat = HeartBeat {
-    can_send_ms: 10_000,
-    wants_ms: 10_000,
-};
+const HEART_BEAT: HeartBeat = HeartBeat { can_send_ms: 10_000, wants_ms: 10_000 };
 
 /// An open session. Call [`Stomp::next`] all the time: it sends the heart-beats as well.
 #[derive(Debug)]
@@ -38,21 +35,14 @@ impl Stomp {
         let authority = url.authority().context("the URL has no host")?;
         let uri: Uri = format!("ws://{authority}/ws").parse()?;
         let request = ClientRequestBuilder::new(uri).with_sub_protocol(Version::V1_2.subprotocol());
-        let (socket, _) = timeout(
-            PATIENCE,
-            connect_async_with_config(request, None, DISABLE_NAGLE),
-        )
-        .await
-        .context("the server does not answer")?
-        // Without its source, whose text it repeats.
-        .map_err(|error| anyhow!("{error}"))?;
+        let (socket, _) =
+            timeout(PATIENCE, connect_async_with_config(request, None, DISABLE_NAGLE))
+                .await
+                .context("the server does not answer")?
+                // Without its source, whose text it repeats.
+                .map_err(|error| anyhow!("{error}"))?;
         let decoder = Decoder::new(Limits::default());
-        let mut stomp = Stomp {
-            socket,
-            decoder,
-            version: Version::V1_2,
-            heart_beats: None,
-        };
+        let mut stomp = Stomp { socket, decoder, version: Version::V1_2, heart_beats: None };
         timeout(PATIENCE, stomp.open(authority.as_str()))
             .await
             .context("no CONNECTED frame came")??;
@@ -69,11 +59,7 @@ impl Stomp {
             bail!("the server closed the WebSocket after CONNECT");
         };
         if frame.command != Command::Connected {
-            bail!(
-                "CONNECT was answered with {}: {}",
-                frame.command,
-                text(&frame.body)
-            );
+            bail!("CONNECT was answered with {}: {}", frame.command, text(&frame.body));
         }
         let theirs = frame.header(header::HEART_BEAT).and_then(HeartBeat::parse);
         if let Some(ms) = HEART_BEAT.interval_to(theirs.unwrap_or_default()) {

@@ -6,17 +6,8 @@ use crate::report::{ChatCounts, Report, Times};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report {
-            rooms,
-            participants,
-            seconds,
-            chat,
-            ..
-        } = self;
-        writeln!(
-            f,
-            "{rooms} rooms × {participants} participants, {seconds} s"
-        )?;
+        let Report { rooms, participants, seconds, chat, .. } = self;
+        writeln!(f, "{rooms} rooms × {participants} participants, {seconds} s")?;
         writeln!(f)?;
         writeln!(
             f,
@@ -39,17 +30,8 @@ impl fmt::Display for Report {
         }
         writeln!(f)?;
         writeln!(f, "join, ms p50/p99/max             {}", self.join_ms)?;
-        writeln!(
-            f,
-            "first video, ms p50/p99/max      {}",
-            self.first_video_ms
-        )?;
-        let ChatCounts {
-            sent,
-            acknowledged,
-            expected,
-            received,
-        } = chat;
+        writeln!(f, "first video, ms p50/p99/max      {}", self.first_video_ms)?;
+        let ChatCounts { sent, acknowledged, expected, received } = chat;
         writeln!(
             f,
             "chat: {sent} sent, {acknowledged} acknowledged, {received} of {expected} seen"

@@ -100,12 +100,7 @@ mod tests {
         let mut seq = 0;
         packetize(300, is_key, bytes, || {
             seq += 1;
-            Stamp {
-                sender: SenderId(1),
-                kind: Kind::Video,
-                seq,
-                sent_us: 5,
-            }
+            Stamp { sender: SenderId(1), kind: Kind::Video, seq, sent_us: 5 }
         })
     }
 

@@ -34,10 +34,7 @@ pub struct Sent {
 impl World {
     /// A world without peers.
     pub fn new() -> Arc<World> {
-        Arc::new(World {
-            clock: Clock::start(),
-            peers: Mutex::default(),
-        })
+        Arc::new(World { clock: Clock::start(), peers: Mutex::default() })
     }
 
     /// A number for one more peer.
@@ -57,9 +54,7 @@ impl World {
 
     /// From here on the server's participant is known to be this peer.
     pub fn name(&self, participant: &str, sender: SenderId) {
-        self.peers()
-            .by_participant
-            .insert(participant.to_owned(), sender);
+        self.peers().by_participant.insert(participant.to_owned(), sender);
     }
 
     /// Which peer a participant is; none when it is somebody else's.

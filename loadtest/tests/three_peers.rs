@@ -26,13 +26,7 @@ async fn everyone_sees_and_hears_everyone() {
 
     for peer in &peers {
         assert_eq!(room.lies_to(peer), Vec::<String>::new(), "{}", peer.name);
-        assert!(
-            !peer
-                .observed()
-                .borrow()
-                .media
-                .contains(&(peer.sender, Kind::Audio))
-        );
+        assert!(!peer.observed().borrow().media.contains(&(peer.sender, Kind::Audio)));
     }
     room.close(peers).await;
 }
@@ -43,34 +37,19 @@ async fn chat_reaches_everyone_and_waits_for_those_who_come_later() {
     let peers = room.three_peers().await;
 
     for peer in &peers {
-        peer.say(&format!("안녕하세요, {}", peer.name))
-            .await
-            .unwrap();
+        peer.say(&format!("안녕하세요, {}", peer.name)).await.unwrap();
     }
 
-    let texts: Vec<String> = peers
-        .iter()
-        .map(|p| format!("안녕하세요, {}", p.name))
-        .collect();
+    let texts: Vec<String> = peers.iter().map(|p| format!("안녕하세요, {}", p.name)).collect();
     for peer in &peers {
-        peer.wait("the chat of all", LIMIT, |seen| seen.chat.len() == 3)
-            .await
-            .unwrap();
+        peer.wait("the chat of all", LIMIT, |seen| seen.chat.len() == 3).await.unwrap();
         assert_eq!(texts_of(peer), texts);
     }
     let late = room.join("late").await;
-    late.wait("the history", LIMIT, |seen| seen.chat.len() == 3)
-        .await
-        .unwrap();
+    late.wait("the history", LIMIT, |seen| seen.chat.len() == 3).await.unwrap();
     assert_eq!(texts_of(&late), texts);
     assert_eq!(late.joined.chat_seq, 3);
-    let seqs: Vec<u64> = late
-        .observed()
-        .borrow()
-        .chat
-        .iter()
-        .map(|m| m.seq)
-        .collect();
+    let seqs: Vec<u64> = late.observed().borrow().chat.iter().map(|m| m.seq).collect();
     assert_eq!(seqs, [1, 2, 3]);
     room.close(peers.into_iter().chain([late]).collect()).await;
 }
@@ -111,15 +90,10 @@ async fn coming_publishing_and_leaving_are_events() {
     let leaves = room.join("leaves").await;
     let id = leaves.joined.participant.id.clone();
     let streams = [leaves.sender];
-    stays
-        .wait("media", LIMIT, |seen| seen.receives(&streams))
-        .await
-        .unwrap();
+    stays.wait("media", LIMIT, |seen| seen.receives(&streams)).await.unwrap();
     stays
         .wait("both sources", LIMIT, |seen| {
-            seen.participants
-                .get(&id)
-                .is_some_and(|leaves| leaves.sources.len() == 2)
+            seen.participants.get(&id).is_some_and(|leaves| leaves.sources.len() == 2)
         })
         .await
         .unwrap();
@@ -127,16 +101,10 @@ async fn coming_publishing_and_leaving_are_events() {
 
     let is_goodbye = |event: &Event| matches!(event, Event::ParticipantLeft { participant, reason: LeaveReason::Left } if participant.id == id);
     let has_left = |events: &[Event]| events.iter().any(is_goodbye);
-    stays
-        .wait("the goodbye", LIMIT, |seen| has_left(&seen.events))
-        .await
-        .unwrap();
+    stays.wait("the goodbye", LIMIT, |seen| has_left(&seen.events)).await.unwrap();
     let has_empty_slots =
         |seen: &Observed| seen.slots.values().all(|slot| slot.participant.is_none());
-    stays
-        .wait("empty slots", LIMIT, has_empty_slots)
-        .await
-        .unwrap();
+    stays.wait("empty slots", LIMIT, has_empty_slots).await.unwrap();
     let seen = stays.observed().borrow().clone();
     let came = |event: &Event| matches!(event, Event::ParticipantJoined { participant } if participant.id == id);
     assert_eq!(seen.events.iter().filter(|event| came(event)).count(), 1);
@@ -153,16 +121,11 @@ async fn slots_name_whom_they_carry() {
     for peer in &peers {
         let mut shown: Vec<String> = Vec::new();
         let slots = peer.observed().borrow().slots.clone();
-        for slot in slots
-            .values()
-            .filter(|slot| slot.source == Some(SourceKind::Camera))
-        {
+        for slot in slots.values().filter(|slot| slot.source == Some(SourceKind::Camera)) {
             shown.extend(slot.participant.clone());
         }
-        let mut others: Vec<String> = peers
-            .iter()
-            .map(|p| p.joined.participant.id.clone())
-            .collect();
+        let mut others: Vec<String> =
+            peers.iter().map(|p| p.joined.participant.id.clone()).collect();
         others.retain(|id| *id != peer.joined.participant.id);
         shown.sort();
         others.sort();
@@ -189,12 +152,7 @@ impl Room {
         settings.media.workers = 1;
         settings.turn.listen = Some("127.0.0.1:0".parse().unwrap());
         let server = Server::start(settings).await.unwrap();
-        Room {
-            server,
-            world: World::new(),
-            name: RoomName::parse(name).unwrap(),
-            _data: data,
-        }
+        Room { server, world: World::new(), name: RoomName::parse(name).unwrap(), _data: data }
     }
 
     async fn join(&self, name: &str) -> Peer {
@@ -226,21 +184,15 @@ impl Room {
 
     async fn all_receive_all(&self, peers: &[Peer]) {
         for peer in peers {
-            let others: Vec<SenderId> = peers
-                .iter()
-                .map(|p| p.sender)
-                .filter(|sender| *sender != peer.sender)
-                .collect();
+            let others: Vec<SenderId> =
+                peers.iter().map(|p| p.sender).filter(|sender| *sender != peer.sender).collect();
             let what = "everyone's audio and video";
-            peer.wait(what, LIMIT, |seen| seen.receives(&others))
-                .await
-                .unwrap();
+            peer.wait(what, LIMIT, |seen| seen.receives(&others)).await.unwrap();
         }
     }
 
     fn lies_to(&self, peer: &Peer) -> Vec<String> {
-        peer.reception()
-            .lies(|participant| self.world.sender_of(participant))
+        peer.reception().lies(|participant| self.world.sender_of(participant))
     }
 
     async fn close(self, peers: Vec<Peer>) {
@@ -252,10 +204,5 @@ impl Room {
 }
 
 fn texts_of(peer: &Peer) -> Vec<String> {
-    peer.observed()
-        .borrow()
-        .chat
-        .iter()
-        .map(|message| message.text.clone())
-        .collect()
+    peer.observed().borrow().chat.iter().map(|message| message.text.clone()).collect()
 }

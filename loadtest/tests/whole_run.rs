@@ -18,9 +18,7 @@ async fn two_small_rooms_are_well() {
     let server = Server::start(settings).await.unwrap();
 
     let arguments = "--rooms 2 --participants 2 --seconds 1 --video-kbps 100 --room 시험";
-    let report = run(&options(&server.url(), arguments), |_| {})
-        .await
-        .unwrap();
+    let report = run(&options(&server.url(), arguments), |_| {}).await.unwrap();
 
     assert_eq!(report.problems, Vec::<String>::new());
     for media in [&report.audio, &report.video] {
@@ -38,15 +36,10 @@ async fn without_a_server_the_address_is_named() {
 
     let error = format!("{:#}", run(&options, |_| {}).await.unwrap_err());
 
-    assert!(
-        error.contains("127.0.0.1:9") && error.contains("--url"),
-        "{error}"
-    );
+    assert!(error.contains("127.0.0.1:9") && error.contains("--url"), "{error}");
 }
 
 fn options(url: &str, arguments: &str) -> Options {
-    let arguments = ["loadtest", "--url", url]
-        .into_iter()
-        .chain(arguments.split(' '));
+    let arguments = ["loadtest", "--url", url].into_iter().chain(arguments.split(' '));
     Options::parse_from(arguments)
 }

@@ -31,11 +31,7 @@ pub(crate) struct Run {
 impl SendBatch {
     pub(crate) fn new() -> SendBatch {
         // A run needs at least one datagram; the shortest that is sent has 20 bytes, but runs of that kind are rare.
-        SendBatch {
-            bytes: vec![0; CAPACITY].into(),
-            used: 0,
-            runs: Vec::with_capacity(1024),
-        }
+        SendBatch { bytes: vec![0; CAPACITY].into(), used: 0, runs: Vec::with_capacity(1024) }
     }
 
     /// Whether this many datagrams of [`MAX_PACKET`] bytes still fit without an allocation.
@@ -55,12 +51,7 @@ impl SendBatch {
         self.used = end;
         match self.runs.last_mut() {
             Some(run) if run.path == path && run.takes(length) => run.end = end,
-            _ => self.runs.push(Run {
-                path,
-                start,
-                end,
-                segment: length,
-            }),
+            _ => self.runs.push(Run { path, start, end, segment: length }),
         }
     }
 
@@ -76,9 +67,7 @@ impl SendBatch {
 
     /// The runs with their bytes, in the order in which they must be sent.
     pub(crate) fn runs(&self) -> impl Iterator<Item = (&Run, &[u8])> {
-        self.runs
-            .iter()
-            .map(|run| (run, &self.bytes[run.start..run.end]))
+        self.runs.iter().map(|run| (run, &self.bytes[run.start..run.end]))
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -19,10 +19,7 @@ pub(crate) struct Budget {
 impl Budget {
     /// Starts with enough for a burst of loss in the first key frame.
     pub(crate) fn new(now: Instant) -> Budget {
-        Budget {
-            bytes: CAP / 2,
-            refilled_at: now,
-        }
+        Budget { bytes: CAP / 2, refilled_at: now }
     }
 
     /// Counts bytes that were sent for the first time.
@@ -32,9 +29,7 @@ impl Budget {
 
     /// Takes the bytes of a packet that is to be sent again; `false` when that is too much.
     pub(crate) fn spend(&mut self, now: Instant, bytes: usize) -> bool {
-        let since = now
-            .saturating_duration_since(self.refilled_at)
-            .min(Duration::from_secs(10));
+        let since = now.saturating_duration_since(self.refilled_at).min(Duration::from_secs(10));
         let refill = since.as_millis() as u64 * FLOOR / 1000;
         if refill > 0 {
             self.bytes = (self.bytes + refill).min(CAP);

@@ -32,10 +32,7 @@ impl Identity {
             .use_server_cookie(false)
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Identity {
-            certificate,
-            config: Arc::new(config),
-        })
+        Ok(Identity { certificate, config: Arc::new(config) })
     }
 
     /// `a=fingerprint`'s value without the hash name: upper-case hexadecimal pairs with colons.
@@ -74,19 +71,10 @@ impl Transport {
     /// Version 1.2, because as a 1.3 server the library takes the client's first SRTP profile, which in Chromium is
     /// AES_CM; in 1.2 it takes AEAD_AES_256_GCM, AEAD_AES_128_GCM, AES128_CM_HMAC_SHA1_80 in this order.
     pub(crate) fn new(now: Instant, identity: &Identity, remote: Vec<Fingerprint>) -> Transport {
-        let mut dtls = Dtls::new_12(
-            Arc::clone(&identity.config),
-            identity.certificate.clone(),
-            now,
-        );
+        let mut dtls =
+            Dtls::new_12(Arc::clone(&identity.config), identity.certificate.clone(), now);
         dtls.set_active(false);
-        Transport {
-            dtls,
-            remote,
-            verified: false,
-            keyed: false,
-            wake_at: None,
-        }
+        Transport { dtls, remote, verified: false, keyed: false, wake_at: None }
     }
 
     /// Takes one datagram and hands what is to be sent to `send`.
@@ -168,11 +156,7 @@ fn keys(material: &[u8], profile: dimpl::SrtpProfile) -> DtlsEvent {
         _ => return DtlsEvent::Closed("an SRTP profile that was not offered"),
     };
     match srtp::contexts(profile, material, false) {
-        Some((inbound, outbound)) => DtlsEvent::Keys(Box::new(Keys {
-            profile,
-            inbound,
-            outbound,
-        })),
+        Some((inbound, outbound)) => DtlsEvent::Keys(Box::new(Keys { profile, inbound, outbound })),
         None => DtlsEvent::Closed("too little SRTP keying material"),
     }
 }

@@ -37,14 +37,8 @@ impl Arrivals {
         if unwrapped < self.reported {
             return;
         }
-        let place = self
-            .packets
-            .partition_point(|(known, _)| *known < unwrapped);
-        if self
-            .packets
-            .get(place)
-            .is_some_and(|(known, _)| *known == unwrapped)
-        {
+        let place = self.packets.partition_point(|(known, _)| *known < unwrapped);
+        if self.packets.get(place).is_some_and(|(known, _)| *known == unwrapped) {
             return;
         }
         let place = if self.packets.len() == MAX_ARRIVALS {
@@ -63,10 +57,7 @@ impl Arrivals {
             return false;
         };
         // A long outage is not spelled out packet by packet.
-        let base = self
-            .reported
-            .max(first - MAX_STATUSES as i64 / 2)
-            .min(first);
+        let base = self.reported.max(first - MAX_STATUSES as i64 / 2).min(first);
         let reference = first_at.saturating_duration_since(started).as_millis() / REFERENCE_MS;
         let mut previous = started + Duration::from_millis((reference * REFERENCE_MS) as u64);
         let mut statuses = Vec::new();
@@ -103,9 +94,7 @@ impl Arrivals {
         out.extend(&(reference as u32).to_be_bytes()[1..]);
         out.push(self.feedback_count);
         self.feedback_count = self.feedback_count.wrapping_add(1);
-        statuses
-            .chunks(7)
-            .for_each(|chunk| out.extend(status_vector(chunk)));
+        statuses.chunks(7).for_each(|chunk| out.extend(status_vector(chunk)));
         out.extend(deltas);
         while !out.len().is_multiple_of(4) {
             out.push(0);
@@ -125,29 +114,19 @@ fn delta(previous: Instant, at: Instant) -> Option<(u16, i16)> {
         Some(later) => ticks(later)?,
         None => -ticks(previous.saturating_duration_since(at))?,
     };
-    let status = if (0..256).contains(&ticks) {
-        SMALL
-    } else {
-        LARGE
-    };
+    let status = if (0..256).contains(&ticks) { SMALL } else { LARGE };
     Some((status, i16::try_from(ticks).ok()?))
 }
 
 fn advance(from: Instant, ticks: i16) -> Instant {
     let by = TICK * u32::from(ticks.unsigned_abs());
-    if ticks < 0 {
-        from.checked_sub(by).unwrap_or(from)
-    } else {
-        from + by
-    }
+    if ticks < 0 { from.checked_sub(by).unwrap_or(from) } else { from + by }
 }
 
 /// §3.1.4: seven statuses of two bits.
 fn status_vector(statuses: &[u16]) -> [u8; 2] {
     let symbols = statuses.iter().enumerate();
-    let bits = symbols.fold(0b11 << 14, |bits, (at, status)| {
-        bits | status << (12 - 2 * at)
-    });
+    let bits = symbols.fold(0b11 << 14, |bits, (at, status)| bits | status << (12 - 2 * at));
     u16::to_be_bytes(bits)
 }
 
@@ -173,10 +152,7 @@ mod tests {
             let status = word(8 + n / 7 * 2) >> (12 - 2 * (n % 7)) & 3;
             let (delta, rest) = match status {
                 SMALL => (i64::from(deltas[0]), &deltas[1..]),
-                LARGE => (
-                    i64::from(i16::from_be_bytes([deltas[0], deltas[1]])),
-                    &deltas[2..],
-                ),
+                LARGE => (i64::from(i16::from_be_bytes([deltas[0], deltas[1]])), &deltas[2..]),
                 _ => continue,
             };
             deltas = rest;
@@ -196,13 +172,7 @@ mod tests {
         }
         let mut payload = Vec::new();
         assert!(arrivals.write(started, &mut payload));
-        let expected = [
-            (65_534, 4000),
-            (65_535, 4004),
-            (0, 4320),
-            (1, 4360),
-            (3, 4324),
-        ];
+        let expected = [(65_534, 4000), (65_535, 4004), (0, 4320), (1, 4360), (3, 4324)];
         assert_eq!(read(&payload), expected);
         assert!(payload.len().is_multiple_of(4));
         assert!(!arrivals.write(started, &mut Vec::new()), "once is enough");
@@ -218,11 +188,7 @@ mod tests {
         arrivals.packet(started, 9);
         let mut payload = Vec::new();
         arrivals.write(started, &mut payload);
-        assert_eq!(
-            payload[..4],
-            [0, 11, 0, 3],
-            "11 and 12 are told as lost; 9 is past"
-        );
+        assert_eq!(payload[..4], [0, 11, 0, 3], "11 and 12 are told as lost; 9 is past");
         assert_eq!(payload[7], 1, "the second feedback");
         assert_eq!(read(&payload), [(13, 0)]);
     }

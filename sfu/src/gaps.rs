@@ -48,10 +48,7 @@ impl Gaps {
             return Continuity::Whole;
         };
         if index <= highest {
-            if let Ok(place) = self
-                .missing
-                .binary_search_by_key(&index, |missing| missing.index)
-            {
+            if let Ok(place) = self.missing.binary_search_by_key(&index, |missing| missing.index) {
                 self.missing.remove(place);
             }
             return Continuity::Whole;
@@ -62,18 +59,13 @@ impl Gaps {
             self.missing.clear();
             return Continuity::Broken;
         }
-        self.missing
-            .extend((highest + 1..index).map(|index| Missing {
-                index,
-                noticed_at: now,
-                asked_at: None,
-                requests: 0,
-            }));
-        if gap == 0 {
-            Continuity::Whole
-        } else {
-            Continuity::Gap
-        }
+        self.missing.extend((highest + 1..index).map(|index| Missing {
+            index,
+            noticed_at: now,
+            asked_at: None,
+            requests: 0,
+        }));
+        if gap == 0 { Continuity::Whole } else { Continuity::Gap }
     }
 
     /// Whether anything is waited for.
@@ -90,10 +82,7 @@ impl Gaps {
         });
         let retry = round_trip.max(MIN_RETRY);
         self.missing.iter_mut().filter_map(move |missing| {
-            if missing
-                .asked_at
-                .is_some_and(|at| now.saturating_duration_since(at) < retry)
-            {
+            if missing.asked_at.is_some_and(|at| now.saturating_duration_since(at) < retry) {
                 return None;
             }
             missing.asked_at = Some(now);

@@ -61,22 +61,14 @@ pub(crate) struct Packet<'a> {
 impl Packet<'_> {
     /// The header extensions that may be passed on.
     pub(crate) fn extensions(&self) -> impl Iterator<Item = (Extension, &[u8])> + Clone {
-        self.extensions
-            .iter()
-            .flatten()
-            .map(|&(kind, start, end)| (kind, &self.bytes[start..end]))
+        self.extensions.iter().flatten().map(|&(kind, start, end)| (kind, &self.bytes[start..end]))
     }
 }
 
 impl History {
     /// An empty one; takes its memory with the first packet.
     pub(crate) fn new(kind: MediaKind) -> History {
-        History {
-            bytes: Vec::new(),
-            written: 0,
-            entries: Vec::new(),
-            kind,
-        }
+        History { bytes: Vec::new(), written: 0, entries: Vec::new(), kind }
     }
 
     /// Keeps a packet; `payload` is its place in `opened`. Says whether it starts a key frame.
@@ -94,17 +86,13 @@ impl History {
         let Some(at) = self.write(opened) else {
             return starts_key_frame;
         };
-        let vp8 = (codec == Codec::Vp8)
-            .then(|| rtp::vp8::Descriptor::parse(bytes))
-            .flatten();
+        let vp8 = (codec == Codec::Vp8).then(|| rtp::vp8::Descriptor::parse(bytes)).flatten();
         let place = index as usize % self.entries.len();
         self.entries[place] = Some(Entry {
             position: Position {
                 index,
                 timestamp: header.timestamp,
-                picture_id: vp8
-                    .and_then(|vp8| vp8.picture_id)
-                    .map_or(0, |picture| picture.value),
+                picture_id: vp8.and_then(|vp8| vp8.picture_id).map_or(0, |picture| picture.value),
                 tl0_pic_idx: vp8.and_then(|vp8| vp8.tl0_pic_idx).unwrap_or_default(),
             },
             at,
@@ -132,9 +120,7 @@ impl History {
         }
         let at = self.written;
         let start = (at % capacity as u64) as usize;
-        self.bytes
-            .get_mut(start..start + opened.len())?
-            .copy_from_slice(opened);
+        self.bytes.get_mut(start..start + opened.len())?.copy_from_slice(opened);
         self.written += opened.len() as u64;
         Some(at)
     }
@@ -142,9 +128,7 @@ impl History {
     /// A packet, if it is still there.
     pub(crate) fn packet(&self, index: u64) -> Option<Packet<'_>> {
         let place = (index as usize).checked_rem(self.entries.len())?;
-        let entry = self.entries[place]
-            .as_ref()
-            .filter(|entry| entry.position.index == index)?;
+        let entry = self.entries[place].as_ref().filter(|entry| entry.position.index == index)?;
         let capacity = self.bytes.len() as u64;
         if self.written - entry.at > capacity {
             return None;
@@ -175,10 +159,7 @@ fn passed_on(
         let at = value.as_ptr().addr() - opened.as_ptr().addr();
         Some((extension, at, at + value.len()))
     });
-    extensions
-        .iter_mut()
-        .zip(known)
-        .for_each(|(place, found)| *place = Some(found));
+    extensions.iter_mut().zip(known).for_each(|(place, found)| *place = Some(found));
     extensions
 }
 
@@ -194,14 +175,7 @@ mod tests {
         packet.extend(payload);
         let header = Header::parse(&packet).unwrap();
         let range = header.payload_range(&packet).unwrap();
-        history.keep(
-            index,
-            Codec::Opus,
-            &header,
-            &ExtensionMap::default(),
-            &packet,
-            range,
-        );
+        history.keep(index, Codec::Opus, &header, &ExtensionMap::default(), &packet, range);
     }
 
     #[test]
@@ -223,9 +197,7 @@ mod tests {
         for index in 0..20 {
             keep(&mut history, index, &[index as u8; 1200]);
         }
-        let kept: Vec<u64> = (0..20)
-            .filter(|&index| history.packet(index).is_some())
-            .collect();
+        let kept: Vec<u64> = (0..20).filter(|&index| history.packet(index).is_some()).collect();
         assert_eq!(kept, (7..20).collect::<Vec<_>>());
     }
 

@@ -33,14 +33,9 @@ impl Credentials {
         const ICE_CHARS: &[u8; 64] =
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let mut text = |length: usize| {
-            (0..length)
-                .map(|_| char::from(ICE_CHARS[rng.random_range(0..64)]))
-                .collect()
+            (0..length).map(|_| char::from(ICE_CHARS[rng.random_range(0..64)])).collect()
         };
-        Credentials {
-            ufrag: text(8),
-            password: text(24),
-        }
+        Credentials { ufrag: text(8), password: text(24) }
     }
 }
 
@@ -72,14 +67,7 @@ impl Agent {
     /// An agent that waits for the first check.
     pub(crate) fn new(now: Instant, local: Credentials, remote_ufrag: String) -> Agent {
         let integrity = ShortTermCredentials::new(local.password.clone()).into();
-        Agent {
-            local,
-            remote_ufrag,
-            integrity,
-            paths: Vec::new(),
-            selected: None,
-            last_check: now,
-        }
+        Agent { local, remote_ufrag, integrity, paths: Vec::new(), selected: None, last_check: now }
     }
 
     /// Answers a Binding request that was addressed to this agent's ufrag. `None`: the message is to be dropped.
@@ -101,10 +89,7 @@ impl Agent {
             self.selected = Some(path);
         }
         let response = self.response(path, request)?;
-        Some(Checked {
-            response,
-            forgotten,
-        })
+        Some(Checked { response, forgotten })
     }
 
     /// Takes new credentials (RFC 8445 §9). Media goes on over the paths of the old ones until a check with the new
@@ -137,10 +122,7 @@ impl Agent {
                 .min_by_key(|&at| self.paths[at].checked_at)?;
             forgotten = Some(self.paths.swap_remove(oldest).path);
         }
-        self.paths.push(CheckedPath {
-            path,
-            checked_at: now,
-        });
+        self.paths.push(CheckedPath { path, checked_at: now });
         forgotten
     }
 
@@ -148,9 +130,7 @@ impl Agent {
         let mut response = Message::builder_success(request, MessageWriteVec::new());
         let mapped = XorMappedAddress::new(path.addr(), request.transaction_id());
         response.add_attribute(&mapped).ok()?;
-        response
-            .add_message_integrity(&self.integrity, IntegrityAlgorithm::Sha1)
-            .ok()?;
+        response.add_message_integrity(&self.integrity, IntegrityAlgorithm::Sha1).ok()?;
         response.add_fingerprint().ok()?;
         Some(response.finish())
     }
@@ -187,10 +167,7 @@ pub(crate) fn addressee(message: &Message<'_>) -> Option<String> {
         return None;
     }
     let username = message.attribute::<Username>().ok()?;
-    username
-        .username()
-        .split_once(':')
-        .map(|(local, _)| local.to_owned())
+    username.username().split_once(':').map(|(local, _)| local.to_owned())
 }
 
 #[cfg(test)]
@@ -202,26 +179,19 @@ mod tests {
     }
 
     fn agent(now: Instant) -> Agent {
-        let local = Credentials {
-            ufrag: "server".into(),
-            password: "p".repeat(24),
-        };
+        let local = Credentials { ufrag: "server".into(), password: "p".repeat(24) };
         Agent::new(now, local, "client".into())
     }
 
     fn check(username: &str, password: &str, nominate: bool) -> Vec<u8> {
         let mut request = Message::builder_request(BINDING, MessageWriteVec::new());
-        request
-            .add_attribute(&Username::new(username).unwrap())
-            .unwrap();
+        request.add_attribute(&Username::new(username).unwrap()).unwrap();
         if nominate {
             let flag = stun_types::attribute::RawAttribute::new(USE_CANDIDATE, &[]);
             request.add_attribute(&flag).unwrap();
         }
         let credentials = ShortTermCredentials::new(password.into()).into();
-        request
-            .add_message_integrity(&credentials, IntegrityAlgorithm::Sha1)
-            .unwrap();
+        request.add_message_integrity(&credentials, IntegrityAlgorithm::Sha1).unwrap();
         request.add_fingerprint().unwrap();
         request.finish()
     }
@@ -251,10 +221,9 @@ mod tests {
     fn a_check_with_a_wrong_password_or_user_leaves_no_state() {
         let now = start();
         let mut agent = agent(now);
-        for request in [
-            check("server:client", "wrong", true),
-            check("server:stranger", &"p".repeat(24), true),
-        ] {
+        for request in
+            [check("server:client", "wrong", true), check("server:stranger", &"p".repeat(24), true)]
+        {
             let request = Message::from_bytes(&request).unwrap();
             assert!(agent.handle_check(now, path(9), &request).is_none());
         }
@@ -283,11 +252,7 @@ mod tests {
             let request = Message::from_bytes(&request).unwrap();
             let at = now + Duration::from_millis(u64::from(port));
             forgotten += usize::from(
-                agent
-                    .handle_check(at, path(port), &request)
-                    .unwrap()
-                    .forgotten
-                    .is_some(),
+                agent.handle_check(at, path(port), &request).unwrap().forgotten.is_some(),
             );
         }
         assert_eq!(agent.paths().count(), MAX_PATHS);

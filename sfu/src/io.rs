@@ -124,26 +124,11 @@ impl Engine {
                 stats: Arc::clone(&stats),
             };
             threads.push(thread.spawn(number)?);
-            workers.push(WorkerHandle {
-                commands,
-                relayed,
-                media_address,
-                stats,
-            });
+            workers.push(WorkerHandle { commands, relayed, media_address, stats });
         }
         let media_addresses = workers.iter().map(|worker| worker.media_address).collect();
-        let handle = Handle {
-            workers: workers.into(),
-        };
-        Ok((
-            Engine {
-                handle: handle.clone(),
-                threads,
-                media_addresses,
-            },
-            handle,
-            event_receiver,
-        ))
+        let handle = Handle { workers: workers.into() };
+        Ok((Engine { handle: handle.clone(), threads, media_addresses }, handle, event_receiver))
     }
 
     /// The addresses in the host candidates, one per worker, in the workers' order.
@@ -158,12 +143,7 @@ impl Engine {
             let _ = worker.commands.send(Command::Shutdown).await;
         }
         let threads = self.threads;
-        let join = move || {
-            threads
-                .into_iter()
-                .map(JoinHandle::join)
-                .all(|ended| ended.is_ok())
-        };
+        let join = move || threads.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok());
         if !tokio::task::spawn_blocking(join).await.unwrap_or(false) {
             tracing::error!("a media worker did not end in order");
         }
@@ -207,17 +187,8 @@ impl Handle {
     ) -> Result<Answer, OfferError> {
         let worker = &self.workers[room.0 as usize % self.workers.len()];
         let (reply, answer) = oneshot::channel();
-        let command = Command::Offer {
-            room,
-            peer,
-            sdp,
-            reply,
-        };
-        worker
-            .commands
-            .send(command)
-            .await
-            .map_err(|_| OfferError::Overloaded)?;
+        let command = Command::Offer { room, peer, sdp, reply };
+        worker.commands.send(command).await.map_err(|_| OfferError::Overloaded)?;
         answer.await.unwrap_or(Err(OfferError::Overloaded))
     }
 
@@ -225,11 +196,7 @@ impl Handle {
     /// Unknown peers and slots are ignored: they may have gone in the meantime.
     pub async fn assign(&self, peer: PeerId, slot: Mid, source: Option<Source>) {
         for worker in self.workers.iter() {
-            let command = Command::Assign {
-                peer,
-                slot: slot.clone(),
-                source: source.clone(),
-            };
+            let command = Command::Assign { peer, slot: slot.clone(), source: source.clone() };
             // A closed queue means that the engine has ended, and the slot with it.
             let _ = worker.commands.send(command).await;
         }
@@ -262,8 +229,6 @@ impl Handle {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle")
-            .field("workers", &self.workers.len())
-            .finish()
+        f.debug_struct("Handle").field("workers", &self.workers.len()).finish()
     }
 }

@@ -56,12 +56,7 @@ impl Peer {
         payload_type: u8,
         mid_in: impl Fn(&Track) -> Option<bool>,
     ) -> Option<usize> {
-        let open = || {
-            self.tracks
-                .iter()
-                .enumerate()
-                .filter(|(_, track)| track.is_open)
-        };
+        let open = || self.tracks.iter().enumerate().filter(|(_, track)| track.is_open);
         if let Some((place, _)) = open().find(|(_, track)| track.announced.contains(&ssrc)) {
             return Some(place);
         }
@@ -98,19 +93,14 @@ impl Peer {
 
     /// Counts a measured round trip; RFC 6298 §2 smooths so.
     pub(crate) fn measured(&mut self, round_trip: Duration) {
-        self.round_trip = Some(
-            self.round_trip
-                .map_or(round_trip, |so_far| (so_far * 7 + round_trip) / 8),
-        );
+        self.round_trip =
+            Some(self.round_trip.map_or(round_trip, |so_far| (so_far * 7 + round_trip) / 8));
     }
 
     /// The place of the stream that a retransmission's SSRC repeats: by announcement, else the only one of the track
     /// that carries media.
     pub(crate) fn repeated_by(&self, rtx_ssrc: u32, track: usize) -> Option<usize> {
-        let announced = self.tracks[track]
-            .retransmissions
-            .iter()
-            .find(|(_, rtx)| *rtx == rtx_ssrc);
+        let announced = self.tracks[track].retransmissions.iter().find(|(_, rtx)| *rtx == rtx_ssrc);
         if let Some((ssrc, _)) = announced {
             return self.stream(*ssrc);
         }
@@ -132,9 +122,6 @@ impl Peer {
 
     /// How many audio sources it can hear at a time.
     pub(crate) fn audio_slots(&self) -> usize {
-        self.slots
-            .iter()
-            .filter(|slot| slot.is_open && slot.kind == MediaKind::Audio)
-            .count()
+        self.slots.iter().filter(|slot| slot.is_open && slot.kind == MediaKind::Audio).count()
     }
 }

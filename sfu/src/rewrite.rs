@@ -101,11 +101,7 @@ impl Rewriter {
 
     /// Whether packets of this incoming stream can follow what was sent; otherwise a switch is needed first.
     pub(crate) fn follows(&self, stream: u64) -> bool {
-        !self.is_stopped
-            && self
-                .segments
-                .back()
-                .is_some_and(|segment| segment.stream == stream)
+        !self.is_stopped && self.segments.back().is_some_and(|segment| segment.stream == stream)
     }
 
     /// Goes on with another stream, whose first packet is at `first`.
@@ -115,8 +111,7 @@ impl Rewriter {
             Some(at) => {
                 let gap = ticks(now.saturating_duration_since(at), self.clock_rate) as u32;
                 // At least a millisecond, so that two frames never share a timestamp.
-                self.last_timestamp
-                    .wrapping_add(gap.max(self.clock_rate / 1000))
+                self.last_timestamp.wrapping_add(gap.max(self.clock_rate / 1000))
             }
         };
         self.is_stopped = false;
@@ -126,14 +121,8 @@ impl Rewriter {
             highest_index: first.index.saturating_sub(1),
             index: self.next_index.wrapping_sub(first.index),
             timestamp: timestamp.wrapping_sub(first.timestamp),
-            picture_id: self
-                .last_picture_id
-                .wrapping_add(1)
-                .wrapping_sub(first.picture_id),
-            tl0_pic_idx: self
-                .last_tl0_pic_idx
-                .wrapping_add(1)
-                .wrapping_sub(first.tl0_pic_idx),
+            picture_id: self.last_picture_id.wrapping_add(1).wrapping_sub(first.picture_id),
+            tl0_pic_idx: self.last_tl0_pic_idx.wrapping_add(1).wrapping_sub(first.tl0_pic_idx),
         });
     }
 
@@ -183,21 +172,10 @@ impl Rewriter {
     /// What was sent under a sequence number, if that isn't too long ago.
     pub(crate) fn sent(&self, sequence_number: u16) -> Option<Sent> {
         let behind = (self.next_index as u16).wrapping_sub(sequence_number);
-        let index = self
-            .next_index
-            .checked_sub(u64::from(behind))
-            .filter(|_| behind > 0)?;
+        let index = self.next_index.checked_sub(u64::from(behind)).filter(|_| behind > 0)?;
         let first = |segment: &Segment| segment.first_index.wrapping_add(segment.index);
-        let segment = *self
-            .segments
-            .iter()
-            .rev()
-            .find(|segment| index >= first(segment))?;
-        Some(Sent {
-            stream: segment.stream,
-            index: index.wrapping_sub(segment.index),
-            segment,
-        })
+        let segment = *self.segments.iter().rev().find(|segment| index >= first(segment))?;
+        Some(Sent { stream: segment.stream, index: index.wrapping_sub(segment.index), segment })
     }
 
     /// Forgets the source; what comes next needs a switch.
@@ -208,10 +186,7 @@ impl Rewriter {
     /// The RTP timestamp of this moment: what a sender report pairs with the wall clock. `None` before the first packet.
     pub(crate) fn timestamp_at(&self, now: Instant) -> Option<u32> {
         let since = now.saturating_duration_since(self.last_sent_at?);
-        Some(
-            self.last_timestamp
-                .wrapping_add(ticks(since, self.clock_rate) as u32),
-        )
+        Some(self.last_timestamp.wrapping_add(ticks(since, self.clock_rate) as u32))
     }
 }
 
@@ -229,12 +204,7 @@ mod tests {
     }
 
     fn at(index: u64, timestamp: u32) -> Position {
-        Position {
-            index,
-            timestamp,
-            picture_id: index as u16,
-            tl0_pic_idx: index as u8,
-        }
+        Position { index, timestamp, picture_id: index as u16, tl0_pic_idx: index as u8 }
     }
 
     #[test]
@@ -242,9 +212,8 @@ mod tests {
         let now = start();
         let mut rewriter = Rewriter::new(90_000, 10, 1000);
         rewriter.switch(now, 1, at(70_000, 5));
-        let out: Vec<_> = [70_000, 70_002, 70_001]
-            .map(|n| rewriter.rewrite(now, at(n, 5)).unwrap().index)
-            .into();
+        let out: Vec<_> =
+            [70_000, 70_002, 70_001].map(|n| rewriter.rewrite(now, at(n, 5)).unwrap().index).into();
         assert_eq!(out, [10, 12, 11]);
 
         let later = now + Duration::from_secs(1);
@@ -297,10 +266,7 @@ mod tests {
             let found = rewriter.sent(out.index as u16).unwrap();
             assert_eq!((found.stream, found.index), (stream, index));
         }
-        assert!(
-            rewriter.sent(0x7ffe_u16.wrapping_add(10)).is_none(),
-            "not sent yet"
-        );
+        assert!(rewriter.sent(0x7ffe_u16.wrapping_add(10)).is_none(), "not sent yet");
         assert!(rewriter.sent(0x7ffd).is_none(), "before the first");
     }
 

@@ -15,11 +15,6 @@ pub(crate) struct Room {
 
 impl Room {
     pub(crate) fn new(id: RoomId) -> Room {
-        Room {
-            id,
-            peers: Vec::new(),
-            speakers: Speakers::default(),
-            front: 0,
-        }
+        Room { id, peers: Vec::new(), speakers: Speakers::default(), front: 0 }
     }
 }

@@ -24,16 +24,9 @@ pub(crate) enum Message {
     /// A receiver needs a key frame of this stream (PLI or FIR).
     KeyFrameRequest { ssrc: u32 },
     /// A receiver misses these packets: the first one, and a bit for each of the 16 behind it.
-    Nack {
-        ssrc: u32,
-        first: u16,
-        following: u16,
-    },
+    Nack { ssrc: u32, first: u16, following: u16 },
     /// What a receiver says of one of our streams.
-    Report {
-        last_sender_report: u32,
-        delay_since_last_sender_report: u32,
-    },
+    Report { last_sender_report: u32, delay_since_last_sender_report: u32 },
 }
 
 impl Message {
@@ -91,10 +84,7 @@ fn packets(compound: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn word(packet: &[u8], at: usize) -> Option<u32> {
-    packet
-        .get(at..)?
-        .first_chunk()
-        .map(|bytes| u32::from_be_bytes(*bytes))
+    packet.get(at..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
 }
 
 fn sender_report(packet: &[u8]) -> Option<Message> {
@@ -102,10 +92,7 @@ fn sender_report(packet: &[u8]) -> Option<Message> {
         return None;
     }
     let ntp = (u64::from(word(packet, 8)?) << 32) | u64::from(word(packet, 12)?);
-    Some(Message::SenderReport {
-        ssrc: word(packet, 4)?,
-        ntp: NtpTime(ntp),
-    })
+    Some(Message::SenderReport { ssrc: word(packet, 4)?, ntp: NtpTime(ntp) })
 }
 
 /// The report blocks of sender and receiver reports.
@@ -116,11 +103,7 @@ fn reports(packet: &[u8]) -> impl Iterator<Item = Message> + '_ {
         _ => packet.len(),
     };
     let count = usize::from(packet[0] & 0x1f);
-    let blocks = packet
-        .get(start..)
-        .unwrap_or_default()
-        .chunks_exact(24)
-        .take(count);
+    let blocks = packet.get(start..).unwrap_or_default().chunks_exact(24).take(count);
     blocks.filter_map(|block| {
         Some(Message::Report {
             last_sender_report: word(block, 16)?,
@@ -131,33 +114,20 @@ fn reports(packet: &[u8]) -> impl Iterator<Item = Message> + '_ {
 
 fn nacks(packet: &[u8]) -> impl Iterator<Item = Message> + '_ {
     let is_nack = packet[1] == TRANSPORT_FEEDBACK && packet[0] & 0x1f == FMT_NACK;
-    let entries = if is_nack {
-        packet.get(12..).unwrap_or_default()
-    } else {
-        &[]
-    };
+    let entries = if is_nack { packet.get(12..).unwrap_or_default() } else { &[] };
     entries.chunks_exact(4).filter_map(|entry| {
         let ssrc = word(packet, 8)?;
         let first = u16::from_be_bytes([entry[0], entry[1]]);
         let following = u16::from_be_bytes([entry[2], entry[3]]);
-        Some(Message::Nack {
-            ssrc,
-            first,
-            following,
-        })
+        Some(Message::Nack { ssrc, first, following })
     })
 }
 
 fn key_frame_requests(packet: &[u8]) -> impl Iterator<Item = u32> + '_ {
     let format = (packet[1] == PAYLOAD_FEEDBACK).then_some(packet[0] & 0x1f);
     let pli = (format == Some(FMT_PLI)).then(|| word(packet, 8)).flatten();
-    let entries = if format == Some(FMT_FIR) {
-        packet.get(12..).unwrap_or_default()
-    } else {
-        &[]
-    };
-    pli.into_iter()
-        .chain(entries.chunks_exact(8).filter_map(|entry| word(entry, 0)))
+    let entries = if format == Some(FMT_FIR) { packet.get(12..).unwrap_or_default() } else { &[] };
+    pli.into_iter().chain(entries.chunks_exact(8).filter_map(|entry| word(entry, 0)))
 }
 
 /// One report block of a receiver report.
@@ -205,12 +175,7 @@ pub(crate) fn write_sender_report(out: &mut Vec<u8>, info: &SenderInfo) {
 /// Appends a receiver report; blocks past the 31st are left out.
 pub(crate) fn write_receiver_report(out: &mut Vec<u8>, sender: u32, blocks: &[ReportBlock]) {
     let blocks = &blocks[..blocks.len().min(MAX_BLOCKS)];
-    header(
-        out,
-        blocks.len() as u8,
-        RECEIVER_REPORT,
-        1 + 6 * blocks.len(),
-    );
+    header(out, blocks.len() as u8, RECEIVER_REPORT, 1 + 6 * blocks.len());
     out.extend(sender.to_be_bytes());
     for block in blocks {
         out.extend(block.ssrc.to_be_bytes());
@@ -268,12 +233,7 @@ pub(crate) fn write_nack(out: &mut Vec<u8>, sender: u32, media: u32, missing: &[
 
 /// Appends transport-wide congestion control feedback; `payload` is what stands behind the SSRCs, whole words.
 pub(crate) fn write_transport_feedback(out: &mut Vec<u8>, sender: u32, media: u32, payload: &[u8]) {
-    header(
-        out,
-        FMT_TRANSPORT_CC,
-        TRANSPORT_FEEDBACK,
-        2 + payload.len() / 4,
-    );
+    header(out, FMT_TRANSPORT_CC, TRANSPORT_FEEDBACK, 2 + payload.len() / 4);
     out.extend(sender.to_be_bytes());
     out.extend(media.to_be_bytes());
     out.extend(payload);
@@ -318,14 +278,8 @@ mod tests {
         assert_eq!(
             read,
             [
-                Message::SenderReport {
-                    ssrc: 7,
-                    ntp: info.ntp
-                },
-                Message::Report {
-                    last_sender_report: 3,
-                    delay_since_last_sender_report: 4
-                },
+                Message::SenderReport { ssrc: 7, ntp: info.ntp },
+                Message::Report { last_sender_report: 3, delay_since_last_sender_report: 4 },
                 Message::KeyFrameRequest { ssrc: 8 },
                 Message::KeyFrameRequest { ssrc: 10 },
                 Message::KeyFrameRequest { ssrc: 11 },
@@ -338,18 +292,10 @@ mod tests {
         let missing = [65_530u16, 65_535, 3, 10, 11, 12, 500];
         let mut compound = Vec::new();
         write_nack(&mut compound, 1, 9, &missing);
-        assert_eq!(
-            compound.len(),
-            12 + 3 * 4,
-            "packets close to each other share an entry"
-        );
+        assert_eq!(compound.len(), 12 + 3 * 4, "packets close to each other share an entry");
         let read: Vec<u16> = messages(&compound)
             .flat_map(|message| match message {
-                Message::Nack {
-                    ssrc: 9,
-                    first,
-                    following,
-                } => Message::missing(first, following),
+                Message::Nack { ssrc: 9, first, following } => Message::missing(first, following),
                 other => panic!("{other:?}"),
             })
             .collect();

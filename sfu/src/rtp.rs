@@ -57,9 +57,7 @@ impl Header {
             0 => None,
             _ => Some(parse_extension(packet, csrc_end)?),
         };
-        let header_len = extension
-            .as_ref()
-            .map_or(csrc_end, |(_, elements)| elements.end);
+        let header_len = extension.as_ref().map_or(csrc_end, |(_, elements)| elements.end);
         if packet.len() < header_len {
             return None;
         }
@@ -88,9 +86,7 @@ impl Header {
 
     /// The data of the first extension element with this id.
     pub(crate) fn extension<'a>(&self, packet: &'a [u8], id: u8) -> Option<&'a [u8]> {
-        self.extensions(packet)
-            .find(|(found, _)| *found == id)
-            .map(|(_, data)| data)
+        self.extensions(packet).find(|(found, _)| *found == id).map(|(_, data)| data)
     }
 
     /// Where the payload without padding is in an opened packet. It may be empty: congestion control

@@ -114,11 +114,7 @@ impl Slot {
         let Some(position) = self.rewriter.rewrite(now, packet.position) else {
             return Forwarded::Dropped;
         };
-        let header = Outgoing {
-            payload_type,
-            ssrc: self.ssrc,
-            index: position.index,
-        };
+        let header = Outgoing { payload_type, ssrc: self.ssrc, index: position.index };
         let Some(length) = self.write(packet, header, position, false, keys, out) else {
             return Forwarded::Dropped;
         };
@@ -159,11 +155,9 @@ impl Slot {
         let payload = self.payload(packet.codec)?;
         let position = sent.position(packet.position);
         let header = match payload.rtx {
-            Some(payload_type) => Outgoing {
-                payload_type,
-                ssrc: self.rtx_ssrc,
-                index: self.next_rtx_index,
-            },
+            Some(payload_type) => {
+                Outgoing { payload_type, ssrc: self.rtx_ssrc, index: self.next_rtx_index }
+            }
             None => Outgoing {
                 payload_type: payload.payload_type,
                 ssrc: self.ssrc,
@@ -178,17 +172,12 @@ impl Slot {
 
     /// How a codec was negotiated here.
     fn payload(&self, codec: Codec) -> Option<&Payload> {
-        self.payloads
-            .iter()
-            .find(|payload| same_stream_format(codec, payload.codec))
+        self.payloads.iter().find(|payload| same_stream_format(codec, payload.codec))
     }
 
     /// The SSRC of retransmissions, when the client takes any.
     pub(crate) fn offered_rtx_ssrc(&self) -> Option<u32> {
-        self.payloads
-            .iter()
-            .any(|payload| payload.rtx.is_some())
-            .then_some(self.rtx_ssrc)
+        self.payloads.iter().any(|payload| payload.rtx.is_some()).then_some(self.rtx_ssrc)
     }
 
     /// Header, payload and tag; returns the whole length. `None` when that is longer than any packet may be.
@@ -215,8 +204,7 @@ impl Slot {
         );
         let start = if is_rtx {
             let end = header_len + ORIGINAL_SEQUENCE_NUMBER;
-            out.get_mut(header_len..end)?
-                .copy_from_slice(&(position.index as u16).to_be_bytes());
+            out.get_mut(header_len..end)?.copy_from_slice(&(position.index as u16).to_be_bytes());
             end
         } else {
             header_len

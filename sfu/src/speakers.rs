@@ -36,8 +36,7 @@ impl Voice {
     }
 
     fn speaks(&self, now: Instant) -> bool {
-        self.spoke_at
-            .is_some_and(|at| now.saturating_duration_since(at) < HANGOVER)
+        self.spoke_at.is_some_and(|at| now.saturating_duration_since(at) < HANGOVER)
     }
 }
 
@@ -45,12 +44,7 @@ impl Speakers {
     /// A track joins at the end: who came first is heard first, until somebody speaks.
     pub(crate) fn add(&mut self, track: TrackKey, peer: PeerId) {
         if !self.ranking.iter().any(|voice| voice.track == track) {
-            self.ranking.push(Voice {
-                track,
-                peer,
-                level: 127 * 16,
-                spoke_at: None,
-            });
+            self.ranking.push(Voice { track, peer, level: 127 * 16, spoke_at: None });
         }
     }
 
@@ -84,10 +78,7 @@ impl Speakers {
 
     /// The tracks that somebody who is `listener` hears first.
     pub(crate) fn loudest(&self, listener: usize) -> impl Iterator<Item = TrackKey> + '_ {
-        let others = self
-            .ranking
-            .iter()
-            .filter(move |voice| voice.track.peer != listener);
+        let others = self.ranking.iter().filter(move |voice| voice.track.peer != listener);
         others.map(|voice| voice.track)
     }
 
@@ -110,9 +101,7 @@ impl Speakers {
         speaking.sort_by_key(|&(peer, level)| (level, peer));
         // Two who speak at once would change places with every word; the set of speakers is what changes.
         let unchanged = speaking.len() == self.announced.len()
-            && speaking
-                .iter()
-                .all(|(peer, _)| self.announced.contains(peer));
+            && speaking.iter().all(|(peer, _)| self.announced.contains(peer));
         if unchanged {
             return None;
         }
@@ -148,11 +137,8 @@ mod tests {
     }
 
     fn hears(speakers: &Speakers, listener: usize) -> Vec<usize> {
-        let mut peers: Vec<_> = speakers
-            .loudest(listener)
-            .take(3)
-            .map(|track| track.peer)
-            .collect();
+        let mut peers: Vec<_> =
+            speakers.loudest(listener).take(3).map(|track| track.peer).collect();
         peers.sort_unstable();
         peers
     }
@@ -190,20 +176,12 @@ mod tests {
         let mut speakers = room_of(3);
         speak(&mut speakers, now, 2);
         let said = speakers.announce(now).unwrap();
-        assert_eq!(
-            said.iter().map(|&(peer, _)| peer).collect::<Vec<_>>(),
-            [PeerId(2)]
-        );
+        assert_eq!(said.iter().map(|&(peer, _)| peer).collect::<Vec<_>>(), [PeerId(2)]);
         assert!(said[0].1 < SPEECH);
 
         speak(&mut speakers, now, 1);
         assert_eq!(speakers.announce(now + ANNOUNCE_INTERVAL / 2), None);
-        assert_eq!(
-            speakers
-                .announce(now + ANNOUNCE_INTERVAL)
-                .map(|said| said.len()),
-            Some(2)
-        );
+        assert_eq!(speakers.announce(now + ANNOUNCE_INTERVAL).map(|said| said.len()), Some(2));
         assert_eq!(speakers.announce(now + 2 * ANNOUNCE_INTERVAL), None);
         assert_eq!(speakers.announce(now + 2 * HANGOVER), Some(vec![]));
     }

@@ -125,11 +125,7 @@ pub(crate) fn contexts(
 
     let client = DirectionKeys::derive(profile, client_key, client_salt).ok()?;
     let server = DirectionKeys::derive(profile, server_key, server_salt).ok()?;
-    let (local, remote) = if is_client {
-        (client, server)
-    } else {
-        (server, client)
-    };
+    let (local, remote) = if is_client { (client, server) } else { (server, client) };
     Some((Inbound::new(remote), Outbound::new(local)))
 }
 
@@ -158,10 +154,7 @@ pub(crate) struct Outbound {
 
 impl Outbound {
     fn new(keys: DirectionKeys) -> Outbound {
-        Outbound {
-            keys,
-            next_rtcp_index: 0,
-        }
+        Outbound { keys, next_rtcp_index: 0 }
     }
 
     /// Seals `packet` in place: the RTP header of `header_len` bytes (with CSRCs and extension), the
@@ -174,10 +167,7 @@ impl Outbound {
     /// # Panics
     /// When `header_len` is below 12, or `packet` is shorter than header and tag.
     pub(crate) fn protect_rtp(&self, packet: &mut [u8], header_len: usize, roc: u32) {
-        assert!(
-            header_len >= RTP_HEADER,
-            "the caller wrote a whole RTP header"
-        );
+        assert!(header_len >= RTP_HEADER, "the caller wrote a whole RTP header");
         let index = u64::from(roc) << 16 | u64::from(sequence_number(packet));
         self.keys.rtp.seal_rtp(packet, header_len, index);
     }
@@ -205,10 +195,7 @@ pub(crate) struct Inbound {
 
 impl Inbound {
     fn new(keys: DirectionKeys) -> Inbound {
-        Inbound {
-            keys,
-            rtcp_senders: RtcpSenders::default(),
-        }
+        Inbound { keys, rtcp_senders: RtcpSenders::default() }
     }
 
     /// Opens an SRTP packet in place and returns the length of header and payload together.
@@ -223,9 +210,7 @@ impl Inbound {
         if header_len < RTP_HEADER || packet.len() < header_len {
             return Err(SrtpError::Malformed);
         }
-        let index = stream
-            .index_of(sequence_number(packet))
-            .ok_or(SrtpError::Replayed)?;
+        let index = stream.index_of(sequence_number(packet)).ok_or(SrtpError::Replayed)?;
         if !stream.is_new(index) {
             return Err(SrtpError::Replayed);
         }
@@ -236,11 +221,7 @@ impl Inbound {
 
     /// Opens an SRTCP packet in place and returns the length of the compound RTCP packet.
     pub(crate) fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
-        let index = self
-            .keys
-            .rtcp
-            .rtcp_index(packet)
-            .ok_or(SrtpError::Malformed)?;
+        let index = self.keys.rtcp.rtcp_index(packet).ok_or(SrtpError::Malformed)?;
         let ssrc = u32::from_be_bytes(array(packet, 4));
         if !self.rtcp_senders.is_new(ssrc, index) {
             return Err(SrtpError::Replayed);
@@ -257,9 +238,7 @@ fn sequence_number(packet: &[u8]) -> u16 {
 
 /// `N` bytes at `at`, from a packet that was checked to have them.
 fn array<const N: usize>(packet: &[u8], at: usize) -> [u8; N] {
-    *packet[at..]
-        .first_chunk()
-        .expect("the fixed header was checked to be there")
+    *packet[at..].first_chunk().expect("the fixed header was checked to be there")
 }
 
 #[cfg(test)]

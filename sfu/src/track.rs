@@ -94,9 +94,8 @@ impl KeyFrameRequests {
 
     /// Whether to ask the publisher now; `true` counts as asked. Until a key frame comes it is asked again and again.
     pub(crate) fn is_due(&mut self, now: Instant) -> bool {
-        let recently = self
-            .asked_at
-            .is_some_and(|at| now.saturating_duration_since(at) < KEY_FRAME_INTERVAL);
+        let recently =
+            self.asked_at.is_some_and(|at| now.saturating_duration_since(at) < KEY_FRAME_INTERVAL);
         if !self.wanted || recently {
             return false;
         }
@@ -125,11 +124,7 @@ impl Stream {
     pub(crate) fn since_key_frame(&self, most: u64) -> Option<RangeInclusive<u64>> {
         let packets = self.key_frame_at?..=self.reception.highest_index();
         let is_short = packets.end() - packets.start() < most;
-        let is_whole = || {
-            packets
-                .clone()
-                .all(|index| self.history.packet(index).is_some())
-        };
+        let is_whole = || packets.clone().all(|index| self.history.packet(index).is_some());
         (is_short && is_whole()).then_some(packets)
     }
 }
@@ -195,17 +190,12 @@ impl Reception {
         (self.reported_expected, self.reported_received) = (expected, self.received);
         let lost_since = expected_since.saturating_sub(received_since);
         let (last, delay) = self.sender_report.map_or((0, 0), |(at, ntp)| {
-            (
-                ntp.middle(),
-                ticks(now.saturating_duration_since(at), 65_536) as u32,
-            )
+            (ntp.middle(), ticks(now.saturating_duration_since(at), 65_536) as u32)
         });
         Some(ReportBlock {
             ssrc,
-            fraction_lost: (lost_since * 256)
-                .checked_div(expected_since)
-                .unwrap_or(0)
-                .min(255) as u8,
+            fraction_lost: (lost_since * 256).checked_div(expected_since).unwrap_or(0).min(255)
+                as u8,
             cumulative_lost: (expected as i64 - self.received as i64).clamp(-0x80_0000, 0x7f_ffff)
                 as i32,
             highest_sequence: self.highest_index as u32,
@@ -273,9 +263,7 @@ mod tests {
         let mut reception = Reception::default();
         reception.packet(now, 1, 0, 90_000);
         reception.sender_report(now, NtpTime(0x0001_0002_0003_0004));
-        let report = reception
-            .report(now + Duration::from_millis(500), 1)
-            .unwrap();
+        let report = reception.report(now + Duration::from_millis(500), 1).unwrap();
         assert_eq!(report.last_sender_report, 0x0002_0003);
         assert_eq!(report.delay_since_last_sender_report, 32_768);
     }

@@ -1,8 +1,5 @@
 //! The engine with its real threads and sockets, on loopback.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "real sockets are what is tested here"
-)]
+#![expect(clippy::disallowed_methods, reason = "real sockets are what is tested here")]
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -11,11 +8,7 @@ use madang_sfu::io::{Config, Engine, Handle};
 use madang_sfu::{OfferError, PeerId, RoomId, Stats};
 
 fn config(listen: SocketAddr, workers: usize) -> Config {
-    Config {
-        listen,
-        public_ip: None,
-        workers,
-    }
+    Config { listen, public_ip: None, workers }
 }
 
 fn loopback(port: u16) -> SocketAddr {
@@ -59,11 +52,7 @@ async fn noise_on_the_port_is_counted_and_the_engine_goes_on() {
 async fn each_worker_has_a_port_of_its_own() {
     let (engine, _handle, _events) =
         Engine::start(config(loopback(0), 3), Box::new(|_| {})).unwrap();
-    let mut ports: Vec<u16> = engine
-        .media_addresses()
-        .iter()
-        .map(SocketAddr::port)
-        .collect();
+    let mut ports: Vec<u16> = engine.media_addresses().iter().map(SocketAddr::port).collect();
     ports.sort_unstable();
     ports.dedup();
     assert_eq!(ports.len(), 3);

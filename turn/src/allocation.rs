@@ -55,9 +55,7 @@ pub(crate) struct ChannelNumber(u16);
 
 impl ChannelNumber {
     pub(crate) fn parse(number: u16) -> Option<ChannelNumber> {
-        (0x4000..=0x4fff)
-            .contains(&number)
-            .then_some(ChannelNumber(number))
+        (0x4000..=0x4fff).contains(&number).then_some(ChannelNumber(number))
     }
 
     pub(crate) fn get(self) -> u16 {
@@ -88,12 +86,8 @@ impl Allocation {
 
     /// Installs or refreshes a permission.
     pub(crate) fn permit(&mut self, now: Instant, ip: IpAddr) {
-        self.permissions
-            .retain(|permission| permission.ip != ip && permission.expires > now);
-        self.permissions.push(Permission {
-            ip,
-            expires: now + PERMISSION_LIFETIME,
-        });
+        self.permissions.retain(|permission| permission.ip != ip && permission.expires > now);
+        self.permissions.push(Permission { ip, expires: now + PERMISSION_LIFETIME });
     }
 
     /// Binds a channel or refreshes its binding, and permits its peer. RFC 8656 §12.2
@@ -115,19 +109,13 @@ impl Allocation {
             return Err(Refusal::BadRequest);
         }
         self.channels.retain(|channel| channel.number != number);
-        self.channels.push(Channel {
-            number,
-            peer,
-            expires: now + CHANNEL_LIFETIME,
-        });
+        self.channels.push(Channel { number, peer, expires: now + CHANNEL_LIFETIME });
         self.permit(now, peer.ip());
         Ok(())
     }
 
     pub(crate) fn permits(&self, now: Instant, ip: IpAddr) -> bool {
-        self.permissions
-            .iter()
-            .any(|permission| permission.ip == ip && permission.expires > now)
+        self.permissions.iter().any(|permission| permission.ip == ip && permission.expires > now)
     }
 
     pub(crate) fn peer_of(&self, now: Instant, number: ChannelNumber) -> Option<SocketAddr> {

@@ -70,10 +70,7 @@ impl Authenticator {
         if request.validate_integrity_with_key(&key).is_err() {
             return Err(Refusal::Unauthorized);
         }
-        Ok(Caller {
-            user: user.to_owned(),
-            key,
-        })
+        Ok(Caller { user: user.to_owned(), key })
     }
 
     pub(crate) fn realm(&self) -> &str {

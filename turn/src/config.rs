@@ -67,25 +67,16 @@ impl Config {
                 self.realm.is_empty() || self.realm.len() > Config::MAX_REALM_BYTES,
                 Mistake::RealmLength,
             ),
-            (
-                self.relay_ports.is_empty() || *self.relay_ports.start() == 0,
-                Mistake::RelayPorts,
-            ),
+            (self.relay_ports.is_empty() || *self.relay_ports.start() == 0, Mistake::RelayPorts),
             (self.relay_ip.is_unspecified(), Mistake::UnspecifiedRelayIp),
             (
                 self.default_lifetime.is_zero() || self.default_lifetime > self.max_lifetime,
                 Mistake::Lifetimes,
             ),
         ];
-        let mistakes: Vec<Mistake> = rules
-            .into_iter()
-            .filter_map(|(broken, mistake)| broken.then_some(mistake))
-            .collect();
-        if mistakes.is_empty() {
-            Ok(())
-        } else {
-            Err(mistakes)
-        }
+        let mistakes: Vec<Mistake> =
+            rules.into_iter().filter_map(|(broken, mistake)| broken.then_some(mistake)).collect();
+        if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
     }
 }
 
@@ -151,10 +142,7 @@ mod tests {
 
     #[test]
     fn secrets_do_not_print() {
-        let config = Config {
-            secret: Secret::new("hunter2"),
-            ..Config::default()
-        };
+        let config = Config { secret: Secret::new("hunter2"), ..Config::default() };
 
         assert!(!format!("{config:?}").contains("hunter2"));
     }

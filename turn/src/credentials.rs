@@ -20,9 +20,7 @@ pub struct Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("username", &self.username)
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
     }
 }
 
@@ -81,16 +79,7 @@ mod tests {
     #[test]
     fn usernames_come_apart_or_are_refused() {
         assert_eq!(parse_username("12:방:a"), Some((12, "방:a")));
-        for bad in [
-            "",
-            ":",
-            "12",
-            "12:",
-            ":a",
-            "+12:a",
-            " 12:a",
-            "99999999999999999999:a",
-        ] {
+        for bad in ["", ":", "12", "12:", ":a", "+12:a", " 12:a", "99999999999999999999:a"] {
             assert_eq!(parse_username(bad), None, "{bad:?}");
         }
     }

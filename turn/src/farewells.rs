@@ -30,8 +30,7 @@ impl Farewells {
         if self.recent.len() >= CAPACITY {
             self.recent.pop_front();
         }
-        self.recent
-            .push_back((now + RETRANSMISSION_TIME, client, transaction));
+        self.recent.push_back((now + RETRANSMISSION_TIME, client, transaction));
     }
 
     pub(crate) fn contains(
@@ -43,8 +42,6 @@ impl Farewells {
         while self.recent.front().is_some_and(|&(until, ..)| until <= now) {
             self.recent.pop_front();
         }
-        self.recent
-            .iter()
-            .any(|&(_, sender, id)| sender == client && id == transaction)
+        self.recent.iter().any(|&(_, sender, id)| sender == client && id == transaction)
     }
 }

@@ -1,8 +1,5 @@
 //! The shell: one UDP socket, the clocks, and the mailbox through which the media engine's datagrams come.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this module is where the clocks are read"
-)]
+#![expect(clippy::disallowed_methods, reason = "this module is where the clocks are read")]
 
 use std::future;
 use std::io;
@@ -63,15 +60,8 @@ pub struct Mailbox {
 pub fn mailbox() -> (Handle, Mailbox) {
     let (sender, receiver) = mpsc::channel(MAILBOX_DATAGRAMS);
     let (publisher, stats) = watch::channel(Stats::default());
-    let handle = Handle {
-        sender,
-        dropped: Arc::default(),
-        stats,
-    };
-    let mailbox = Mailbox {
-        receiver,
-        stats: publisher,
-    };
+    let handle = Handle { sender, dropped: Arc::default(), stats };
+    let mailbox = Mailbox { receiver, stats: publisher };
     (handle, mailbox)
 }
 
@@ -86,10 +76,7 @@ impl Handle {
 
     /// The counters as of the server's last wake-up.
     pub fn stats(&self) -> Stats {
-        Stats {
-            dropped_mailbox_full: self.dropped.load(Ordering::Relaxed),
-            ..*self.stats.borrow()
-        }
+        Stats { dropped_mailbox_full: self.dropped.load(Ordering::Relaxed), ..*self.stats.borrow() }
     }
 }
 
@@ -105,10 +92,7 @@ pub async fn run(
     deliver: impl Fn(Datagram),
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let Mailbox {
-        mut receiver,
-        stats,
-    } = mailbox;
+    let Mailbox { mut receiver, stats } = mailbox;
     let mut shell = Shell {
         socket,
         server,
@@ -134,10 +118,7 @@ pub async fn run(
             1.. = receiver.recv_many(&mut waiting, BATCH) => shell.serve_media(&mut waiting),
             () = sleep_until(deadline) => shell.server.handle_timeout(Instant::now()),
         }
-        stats.send_replace(Stats {
-            send_refused: shell.send_refused,
-            ..shell.server.stats()
-        });
+        stats.send_replace(Stats { send_refused: shell.send_refused, ..shell.server.stats() });
     }
 }
 
@@ -163,9 +144,8 @@ struct Shell<F> {
 impl<F: Fn(Datagram)> Shell<F> {
     fn serve_clients(&mut self, incoming: &mut [u8]) {
         let now = Instant::now();
-        let unix_now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
+        let unix_now =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         for _ in 0..BATCH {
             let (length, client) = match self.socket.try_recv_from(incoming) {
                 Ok(received) => received,
@@ -176,9 +156,7 @@ impl<F: Fn(Datagram)> Shell<F> {
                 }
             };
             let client = ClientAddr(client);
-            let relay = self
-                .server
-                .handle_datagram(now, unix_now, client, &incoming[..length]);
+            let relay = self.server.handle_datagram(now, unix_now, client, &incoming[..length]);
             if let Some(relay) = relay {
                 (self.deliver)(own(&mut self.block, relay));
             }
@@ -220,9 +198,5 @@ fn own(block: &mut BytesMut, relay: ToMedia<'_>) -> Datagram {
         block.reserve(BLOCK_BYTES);
     }
     block.extend_from_slice(relay.payload);
-    Datagram {
-        relayed: relay.relayed,
-        media: relay.media,
-        payload: block.split().freeze(),
-    }
+    Datagram { relayed: relay.relayed, media: relay.media, payload: block.split().freeze() }
 }

@@ -27,9 +27,7 @@ impl Nonces {
     pub(crate) fn new(secret: &Secret) -> Nonces {
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         let derived = hmac::sign(&root, b"madang turn nonce");
-        Nonces {
-            key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
-        }
+        Nonces { key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()) }
     }
 
     pub(crate) fn issue(&self, unix_now: Duration, client: ClientAddr) -> String {

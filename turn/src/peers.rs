@@ -13,9 +13,7 @@ pub(crate) struct Peers {
 
 impl Peers {
     pub(crate) fn new(media: &[SocketAddr]) -> Peers {
-        Peers {
-            media: media.iter().copied().map(canonical).collect(),
-        }
+        Peers { media: media.iter().copied().map(canonical).collect() }
     }
 
     /// Whether a permission may be installed; permissions know no ports (RFC 8656 §9).

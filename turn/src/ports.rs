@@ -18,9 +18,7 @@ impl FreePorts {
     pub(crate) fn new(range: RangeInclusive<u16>, seed: u64) -> FreePorts {
         let mut ports: Vec<u16> = range.collect();
         ports.shuffle(&mut StdRng::seed_from_u64(seed));
-        FreePorts {
-            queue: ports.into(),
-        }
+        FreePorts { queue: ports.into() }
     }
 
     /// Takes a port; with `even`, an even one (RFC 8656 §18.6).

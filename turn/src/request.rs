@@ -58,11 +58,7 @@ pub(crate) fn refuse_unknown_attributes(message: &Message<'_>) -> Result<(), Ref
         .map(|(_offset, attribute)| attribute.get_type())
         .filter(|kind| kind.comprehension_required() && !UNDERSTOOD.contains(kind))
         .collect();
-    if unknown.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal::UnknownAttributes(unknown))
-    }
+    if unknown.is_empty() { Ok(()) } else { Err(Refusal::UnknownAttributes(unknown)) }
 }
 
 /// RFC 8656 §7.1

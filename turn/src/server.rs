@@ -129,10 +129,7 @@ impl Server {
 
     /// A snapshot of the counters.
     pub fn stats(&self) -> Stats {
-        Stats {
-            allocations: self.table.len() as u64,
-            ..self.stats
-        }
+        Stats { allocations: self.table.len() as u64, ..self.stats }
     }
 
     fn handle_stun<'a>(

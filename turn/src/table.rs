@@ -64,23 +64,13 @@ impl AllocationTable {
             return Err(Refusal::InsufficientCapacity);
         };
         let relayed = SocketAddr::new(self.relay_ip, port);
-        let allocation = Allocation::new(
-            wish.client,
-            wish.user,
-            relayed,
-            wish.transaction,
-            now,
-            wish.lifetime,
-        );
+        let allocation =
+            Allocation::new(wish.client, wish.user, relayed, wish.transaction, now, wish.lifetime);
         self.per_user.take(allocation.user.clone());
         self.per_network.take(wish.client.network());
         self.by_relayed.insert(relayed, wish.client);
         self.deadlines.insert((allocation.expires, wish.client));
-        Ok(self
-            .by_client
-            .entry(wish.client)
-            .insert_entry(allocation)
-            .into_mut())
+        Ok(self.by_client.entry(wish.client).insert_entry(allocation).into_mut())
     }
 
     /// Sets when the client's allocation ends.
@@ -148,10 +138,7 @@ struct Shares<K> {
 
 impl<K: Eq + Hash> Shares<K> {
     fn new(limit: usize) -> Shares<K> {
-        Shares {
-            limit,
-            taken: HashMap::new(),
-        }
+        Shares { limit, taken: HashMap::new() }
     }
 
     fn is_used_up<Q: Eq + Hash + ?Sized>(&self, holder: &Q) -> bool
@@ -228,9 +215,7 @@ mod tests {
         assert!(table.per_network.taken.values().all(|&count| count <= 5));
         for (client, allocation) in &table.by_client {
             assert_eq!(
-                table
-                    .of_relayed(allocation.relayed)
-                    .map(|found| found.client),
+                table.of_relayed(allocation.relayed).map(|found| found.client),
                 Some(*client)
             );
         }
@@ -246,10 +231,7 @@ mod tests {
         }
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "an Instant has no other constructor"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]
     fn far_from_zero() -> Instant {
         Instant::now()
     }

@@ -134,15 +134,9 @@ mod tests {
 
     #[test]
     fn other_paths_are_not_served() {
-        for path in [
-            "",
-            "/index.html",
-            "../Cargo.toml",
-            "/etc/passwd",
-            "assets",
-            "assets/",
-            "nothing.js",
-        ] {
+        for path in
+            ["", "/index.html", "../Cargo.toml", "/etc/passwd", "assets", "assets/", "nothing.js"]
+        {
             assert!(asset(path).is_none(), "{path}");
         }
     }

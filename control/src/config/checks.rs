@@ -8,17 +8,9 @@ use super::{Mistake, Mistakes, Settings, variable};
 const MOST_WORKERS: usize = 256;
 
 pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
-    let found = [
-        insecure(settings),
-        workers(settings),
-        realm(settings),
-        frames_fit_outbox(settings),
-    ];
-    let origins = settings
-        .http
-        .allowed_origins
-        .iter()
-        .filter_map(|text| origin(text));
+    let found =
+        [insecure(settings), workers(settings), realm(settings), frames_fit_outbox(settings)];
+    let origins = settings.http.allowed_origins.iter().filter_map(|text| origin(text));
     let found = found
         .into_iter()
         .flatten()
@@ -44,9 +36,7 @@ fn insecure(settings: &Settings) -> Option<String> {
 fn workers(settings: &Settings) -> Option<String> {
     let (workers, port) = (settings.media.workers, settings.media.udp_port);
     if !(1..=MOST_WORKERS).contains(&workers) {
-        return Some(format!(
-            "`media.workers` must be from 1 to {MOST_WORKERS}, not {workers}"
-        ));
+        return Some(format!("`media.workers` must be from 1 to {MOST_WORKERS}, not {workers}"));
     }
     let last = usize::from(port) + workers - 1;
     (port != 0 && last > usize::from(u16::MAX)).then(|| {
@@ -55,10 +45,7 @@ fn workers(settings: &Settings) -> Option<String> {
 }
 
 fn realm(settings: &Settings) -> Option<String> {
-    let (bytes, most) = (
-        settings.turn.realm.len(),
-        madang_turn::Config::MAX_REALM_BYTES,
-    );
+    let (bytes, most) = (settings.turn.realm.len(), madang_turn::Config::MAX_REALM_BYTES);
     (bytes > most).then(|| format!("`turn.realm` must have at most {most} bytes, not {bytes}"))
 }
 
@@ -97,23 +84,15 @@ fn origin(text: &str) -> Option<String> {
 }
 
 fn prefixes(settings: &Settings) -> Vec<String> {
-    let app = settings
-        .app_prefixes
-        .iter()
-        .map(|prefix| ("app_prefixes", prefix));
-    let broker = settings
-        .broker_prefixes
-        .iter()
-        .map(|prefix| ("broker_prefixes", prefix));
+    let app = settings.app_prefixes.iter().map(|prefix| ("app_prefixes", prefix));
+    let broker = settings.broker_prefixes.iter().map(|prefix| ("broker_prefixes", prefix));
     let mut mistakes: Vec<String> = app
         .chain(broker)
         .filter(|(_, prefix)| !is_prefix(prefix))
         .map(|(key, prefix)| format!("`{key}` has `{prefix}`; a prefix is one segment, as /app"))
         .collect();
-    let both = settings
-        .app_prefixes
-        .iter()
-        .filter(|prefix| settings.broker_prefixes.contains(prefix));
+    let both =
+        settings.app_prefixes.iter().filter(|prefix| settings.broker_prefixes.contains(prefix));
     mistakes.extend(both.map(|prefix| {
         format!(
             "`{prefix}` is in `app_prefixes` and in `broker_prefixes`; it can be in one of them"

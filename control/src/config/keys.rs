@@ -71,13 +71,8 @@ pub(super) fn find(name: &str) -> Option<&'static Key> {
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     // More than a third of the letters wrong is not a slip of the finger.
     let tolerable = name.chars().count().div_ceil(3);
-    let distances = KEYS
-        .iter()
-        .map(|key| (edit_distance(key.name, name), key.name));
-    distances
-        .min()
-        .filter(|(distance, _)| *distance <= tolerable)
-        .map(|(_, name)| name)
+    let distances = KEYS.iter().map(|key| (edit_distance(key.name, name), key.name));
+    distances.min().filter(|(distance, _)| *distance <= tolerable).map(|(_, name)| name)
 }
 
 /// A TOML file with every key.

@@ -23,11 +23,7 @@ impl Mistakes {
     }
 
     pub(super) fn into_result<T>(self, value: T) -> Result<T, Mistakes> {
-        if self.0.is_empty() {
-            Ok(value)
-        } else {
-            Err(self)
-        }
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
     }
 }
 
@@ -38,20 +34,12 @@ impl Mistake {
             Some(nearest) => format!("; did you mean {}?", written(nearest, value)),
             None => "; `madang --help` lists all keys".to_owned(),
         };
-        Mistake(format!(
-            "there is no key {}{}{hint}",
-            written(name, value),
-            place(value)
-        ))
+        Mistake(format!("there is no key {}{}{hint}", written(name, value), place(value)))
     }
 
     /// The key's value is not one.
     pub(super) fn wrong(name: &str, value: &Value, reason: String) -> Mistake {
-        Mistake(format!(
-            "{}{} {reason}, not `{value}`",
-            written(name, value),
-            place(value)
-        ))
+        Mistake(format!("{}{} {reason}, not `{value}`", written(name, value), place(value)))
     }
 
     /// The key's value can't work.
@@ -88,9 +76,7 @@ impl fmt::Display for Mistakes {
             [Mistake(text)] => write!(f, "the configuration has a mistake: {text}"),
             mistakes => {
                 write!(f, "the configuration has {} mistakes:", mistakes.len())?;
-                mistakes
-                    .iter()
-                    .try_for_each(|Mistake(text)| write!(f, "\n  - {text}"))
+                mistakes.iter().try_for_each(|Mistake(text)| write!(f, "\n  - {text}"))
             }
         }
     }

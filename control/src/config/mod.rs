@@ -96,10 +96,7 @@ impl Default for Settings {
         let hub = HubConfig::default();
         let turn = madang_turn::Config::default();
         Settings {
-            http: Http {
-                listen: SocketAddr::new(loopback, 8080),
-                allowed_origins: Vec::new(),
-            },
+            http: Http { listen: SocketAddr::new(loopback, 8080), allowed_origins: Vec::new() },
             insecure: false,
             data_dir: PathBuf::from("./madang-data"),
             store: Store::default(),
@@ -177,10 +174,7 @@ impl Settings {
 
     /// The database to open.
     pub fn store_url(&self) -> String {
-        self.store
-            .url
-            .clone()
-            .unwrap_or_else(|| sqlite_url(&self.data_dir.join("madang.db")))
+        self.store.url.clone().unwrap_or_else(|| sqlite_url(&self.data_dir.join("madang.db")))
     }
 }
 
@@ -199,11 +193,7 @@ fn merge(sources: Sources) -> Result<Value, config::ConfigError> {
     if let Some(path) = &sources.file {
         builder = builder.add_source(File::from(path.as_path()).format(FileFormat::Toml));
     }
-    let environment = sources
-        .environment
-        .into_iter()
-        .filter(|(name, _)| is_ours(name))
-        .collect();
+    let environment = sources.environment.into_iter().filter(|(name, _)| is_ours(name)).collect();
     builder = builder.add_source(
         Environment::with_prefix("MADANG")
             .prefix_separator("_")
@@ -233,11 +223,7 @@ fn flatten(root: Value) -> Vec<(String, Value)> {
         match value.kind {
             ValueKind::Table(table) => {
                 for (name, value) in table {
-                    let name = if prefix.is_empty() {
-                        name
-                    } else {
-                        format!("{prefix}.{name}")
-                    };
+                    let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
                     tables.push((name, value));
                 }
             }
@@ -252,10 +238,7 @@ fn flatten(root: Value) -> Vec<(String, Value)> {
 /// The URL of an SQLite file. What would end the path in a URL is percent-encoded.
 fn sqlite_url(path: &Path) -> String {
     let path = path.to_string_lossy();
-    let path = path
-        .replace('%', "%25")
-        .replace('?', "%3F")
-        .replace('#', "%23");
+    let path = path.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
     format!("sqlite://{path}")
 }
 

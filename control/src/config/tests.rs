@@ -38,10 +38,7 @@ fn each_source_overrides_those_before_it() {
 fn every_kind_of_value_can_come_as_text() {
     let settings = with_flags(&[
         ("http.listen", "localhost:0"),
-        (
-            "http.allowed_origins",
-            "https://a.example, https://b.example:8443,*",
-        ),
+        ("http.allowed_origins", "https://a.example, https://b.example:8443,*"),
         ("data_dir", "/tmp/마당 자료"),
         ("media.public_ip", "203.0.113.7"),
         ("turn.enabled", "no"),
@@ -54,10 +51,7 @@ fn every_kind_of_value_can_come_as_text() {
     .unwrap();
 
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:0");
-    assert_eq!(
-        settings.http.allowed_origins,
-        ["https://a.example", "https://b.example:8443", "*"]
-    );
+    assert_eq!(settings.http.allowed_origins, ["https://a.example", "https://b.example:8443", "*"]);
     assert_eq!(settings.data_dir, PathBuf::from("/tmp/마당 자료"));
     assert_eq!(settings.media.public_ip, "203.0.113.7".parse().ok());
     assert!(!settings.turn.enabled);
@@ -96,10 +90,7 @@ fn all_mistakes_are_reported_at_once_and_where_they_are() {
         "there is no key `zzz` (flag); `madang --help` lists all keys",
         "`media.workers` must be from 1 to 256, not 0",
     ] {
-        assert!(
-            mistakes.contains(expected),
-            "{expected:?} is missing in\n{mistakes}"
-        );
+        assert!(mistakes.contains(expected), "{expected:?} is missing in\n{mistakes}");
     }
 }
 
@@ -110,10 +101,7 @@ fn a_file_that_is_missing_or_no_toml_is_a_mistake() {
     std::fs::write(&broken, "[http\nlisten = 1\n").unwrap();
 
     let of = |path: PathBuf| {
-        let sources = Sources {
-            file: Some(path),
-            ..Sources::default()
-        };
+        let sources = Sources { file: Some(path), ..Sources::default() };
         Settings::load(sources).unwrap_err().to_string()
     };
 
@@ -126,28 +114,13 @@ fn what_cannot_work_together_is_refused() {
     for (flags, expected) in [
         (&[("http.listen", "0.0.0.0:80")][..], "--insecure"),
         (&[("http.listen", "192.168.1.9:80")], "MADANG_INSECURE=true"),
-        (
-            &[("media.udp_port", "65535"), ("media.workers", "2")],
-            "leaves no ports",
-        ),
-        (
-            &[("turn.realm", "a realm of more than thirty-two bytes")],
-            "at most 32 bytes",
-        ),
-        (
-            &[("http.allowed_origins", "example.com")],
-            "https://example.com",
-        ),
-        (
-            &[("http.allowed_origins", "https://example.com/")],
-            "https://example.com",
-        ),
+        (&[("media.udp_port", "65535"), ("media.workers", "2")], "leaves no ports"),
+        (&[("turn.realm", "a realm of more than thirty-two bytes")], "at most 32 bytes"),
+        (&[("http.allowed_origins", "example.com")], "https://example.com"),
+        (&[("http.allowed_origins", "https://example.com/")], "https://example.com"),
         (&[("app_prefixes", "app")], "one segment"),
         (&[("app_prefixes", "/user")], "one segment"),
-        (
-            &[("broker_prefixes", "/app,/topic")],
-            "it can be in one of them",
-        ),
+        (&[("broker_prefixes", "/app,/topic")], "it can be in one of them"),
         (&[("limits.outbox_bytes", "1000")], "must hold a frame"),
         (&[("limits.chat_bytes", "0")], "at least 1"),
         (&[("turn.relay_ports", "0-10")], "range of ports"),
@@ -156,10 +129,7 @@ fn what_cannot_work_together_is_refused() {
     ] {
         let mistakes = with_flags(flags).unwrap_err().to_string();
 
-        assert!(
-            mistakes.contains(expected),
-            "{flags:?}: {expected:?} is missing in {mistakes}"
-        );
+        assert!(mistakes.contains(expected), "{flags:?}: {expected:?} is missing in {mistakes}");
     }
 }
 
@@ -180,10 +150,7 @@ fn variables_that_are_no_settings_are_left_alone() {
         ("HOME", "/root"),
     ]);
 
-    let settings = Settings::load(Sources {
-        environment,
-        ..Sources::default()
-    });
+    let settings = Settings::load(Sources { environment, ..Sources::default() });
 
     assert_eq!(settings, Ok(Settings::default()));
 }
@@ -201,10 +168,7 @@ fn what_check_prints_gives_the_same_settings() {
     .unwrap();
 
     std::fs::write(&file, settings.to_toml()).unwrap();
-    let again = Settings::load(Sources {
-        file: Some(file),
-        ..Sources::default()
-    });
+    let again = Settings::load(Sources { file: Some(file), ..Sources::default() });
 
     assert_eq!(again, Ok(settings));
 }
@@ -220,10 +184,7 @@ fn help_names_every_key_and_its_variable() {
         "[default: 20s]",
         "[default: /topic,/queue,/sub]",
     ] {
-        assert!(
-            help.contains(expected),
-            "{expected:?} is missing in\n{help}"
-        );
+        assert!(help.contains(expected), "{expected:?} is missing in\n{help}");
     }
 }
 
@@ -235,17 +196,11 @@ fn odd_letters_in_a_path_do_not_end_it() {
 }
 
 fn with_flags(pairs: &[(&str, &str)]) -> Result<Settings, Mistakes> {
-    Settings::load(Sources {
-        flags: flags(pairs),
-        ..Sources::default()
-    })
+    Settings::load(Sources { flags: flags(pairs), ..Sources::default() })
 }
 
 fn flags(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(key, value)| (key.to_string(), value.to_string()))
-        .collect()
+    pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 
 fn environment(pairs: &[(&str, &str)]) -> HashMap<String, String> {

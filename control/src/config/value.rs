@@ -70,9 +70,7 @@ impl Setting for String {
 
 impl Setting for PathBuf {
     fn read(value: &Value) -> Result<PathBuf, String> {
-        String::read(value)
-            .map(PathBuf::from)
-            .map_err(|_| "must be a path".to_owned())
+        String::read(value).map(PathBuf::from).map_err(|_| "must be a path".to_owned())
     }
 
     fn show(&self) -> Option<toml::Value> {
@@ -84,10 +82,7 @@ impl Setting for SocketAddr {
     fn read(value: &Value) -> Result<SocketAddr, String> {
         let text = String::read(value).unwrap_or_default();
         let address = match text.strip_prefix("localhost:") {
-            Some(port) => port
-                .parse()
-                .ok()
-                .map(|port| (Ipv4Addr::LOCALHOST, port).into()),
+            Some(port) => port.parse().ok().map(|port| (Ipv4Addr::LOCALHOST, port).into()),
             None => text.parse().ok(),
         };
         address.ok_or_else(|| {
@@ -131,9 +126,7 @@ impl Setting for Duration {
 }
 
 fn duration(text: &str) -> Option<Duration> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().ok()?;
     match unit.trim() {
@@ -170,19 +163,16 @@ impl Setting for Vec<String> {
                     .filter(|s| !s.is_empty())
                     .collect(),
             ),
-            ValueKind::Array(items) => items
-                .iter()
-                .map(|item| String::read(item).ok())
-                .collect::<Option<Vec<String>>>(),
+            ValueKind::Array(items) => {
+                items.iter().map(|item| String::read(item).ok()).collect::<Option<Vec<String>>>()
+            }
             _ => None,
         };
         list.ok_or_else(|| "must be a list of texts".to_owned())
     }
 
     fn show(&self) -> Option<toml::Value> {
-        Some(toml::Value::Array(
-            self.iter().filter_map(String::show).collect(),
-        ))
+        Some(toml::Value::Array(self.iter().filter_map(String::show).collect()))
     }
 }
 

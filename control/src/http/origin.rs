@@ -20,12 +20,7 @@ pub struct Origins {
 impl Origins {
     /// `allowed` besides the server's own.
     pub fn new(allowed: &[String]) -> Origins {
-        Origins {
-            allowed: allowed
-                .iter()
-                .map(|origin| origin.to_ascii_lowercase())
-                .collect(),
-        }
+        Origins { allowed: allowed.iter().map(|origin| origin.to_ascii_lowercase()).collect() }
     }
 
     /// Whether a request with these headers may open a WebSocket.
@@ -44,9 +39,7 @@ impl Origins {
 /// The page came from the host that the request went to. The scheme is not compared: behind a proxy that ends TLS the
 /// page is `https`, the request is not.
 fn is_own(origin: &str, headers: &HeaderMap) -> bool {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let (Some(host), Ok(origin)) = (host, origin.parse::<Uri>()) else {
         return false;
     };
@@ -76,61 +69,21 @@ mod tests {
             (Some("http://localhost:8080"), "localhost:8080", &[], true),
             (Some("http://LocalHost:8080"), "localhost:8080", &[], true),
             (Some("http://[::1]:8080"), "[::1]:8080", &[], true),
-            (
-                Some("https://meet.example.com"),
-                "meet.example.com",
-                &[],
-                true,
-            ),
-            (
-                Some("https://meet.example.com"),
-                "meet.example.com:443",
-                &[],
-                true,
-            ),
-            (
-                Some("http://meet.example.com:80"),
-                "meet.example.com",
-                &[],
-                true,
-            ),
+            (Some("https://meet.example.com"), "meet.example.com", &[], true),
+            (Some("https://meet.example.com"), "meet.example.com:443", &[], true),
+            (Some("http://meet.example.com:80"), "meet.example.com", &[], true),
             (Some("http://localhost:8081"), "localhost:8080", &[], false),
             (Some("http://127.0.0.1:8080"), "localhost:8080", &[], false),
             (Some("https://evil.example"), "meet.example.com", &[], false),
-            (
-                Some("https://meet.example.com.evil.example"),
-                "meet.example.com",
-                &[],
-                false,
-            ),
+            (Some("https://meet.example.com.evil.example"), "meet.example.com", &[], false),
             (Some("null"), "localhost:8080", &[], false),
             (Some("file://"), "localhost:8080", &[], false),
-            (
-                Some("chrome-extension://localhost:8080"),
-                "localhost:8080",
-                &[],
-                false,
-            ),
+            (Some("chrome-extension://localhost:8080"), "localhost:8080", &[], false),
             (Some(""), "localhost:8080", &[], false),
             (Some("null"), "localhost:8080", &["*"], true),
-            (
-                Some("https://app.example"),
-                "localhost:8080",
-                &["https://App.example"],
-                true,
-            ),
-            (
-                Some("https://app.example:444"),
-                "localhost:8080",
-                &["https://app.example"],
-                false,
-            ),
-            (
-                Some("http://app.example"),
-                "localhost:8080",
-                &["https://app.example"],
-                false,
-            ),
+            (Some("https://app.example"), "localhost:8080", &["https://App.example"], true),
+            (Some("https://app.example:444"), "localhost:8080", &["https://app.example"], false),
+            (Some("http://app.example"), "localhost:8080", &["https://app.example"], false),
         ];
         for (origin, host, allowed, expected) in rules {
             let mut headers = HeaderMap::new();
@@ -142,10 +95,7 @@ mod tests {
 
             let may_connect = Origins::new(&allowed).allow(&headers);
 
-            assert_eq!(
-                may_connect, *expected,
-                "{origin:?} at {host}, allowed {allowed:?}"
-            );
+            assert_eq!(may_connect, *expected, "{origin:?} at {host}, allowed {allowed:?}");
         }
     }
 
@@ -153,10 +103,7 @@ mod tests {
     fn an_origin_that_is_not_text_is_refused() {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_static("localhost"));
-        headers.insert(
-            header::ORIGIN,
-            HeaderValue::from_bytes(b"http://localhost\xff").unwrap(),
-        );
+        headers.insert(header::ORIGIN, HeaderValue::from_bytes(b"http://localhost\xff").unwrap());
 
         assert!(!Origins::new(&[]).allow(&headers));
     }

@@ -23,10 +23,7 @@ const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
         HeaderName::from_static("permissions-policy"),
         "camera=(self), microphone=(self), display-capture=(self), geolocation=()",
     ),
-    (
-        HeaderName::from_static("cross-origin-opener-policy"),
-        "same-origin",
-    ),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
 pub(super) async fn client(headers: HeaderMap) -> Response {
@@ -57,19 +54,12 @@ pub(super) async fn asset(method: Method, uri: Uri, headers: HeaderMap) -> Respo
 
 pub(super) async fn wrong_method() -> Response {
     let allow = [(header::ALLOW, "GET, HEAD")];
-    (
-        StatusCode::METHOD_NOT_ALLOWED,
-        allow,
-        "Only GET and HEAD work here.\n",
-    )
-        .into_response()
+    (StatusCode::METHOD_NOT_ALLOWED, allow, "Only GET and HEAD work here.\n").into_response()
 }
 
 pub(super) async fn with_security_headers(mut response: Response) -> Response {
     for (name, value) in SECURITY_HEADERS {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -81,43 +71,24 @@ fn found(path: &str, headers: &HeaderMap) -> Response {
             "There is nothing at this address. Rooms are at /rooms/ and their name.",
         );
     };
-    let caching = if asset.immutable {
-        "public, max-age=31536000, immutable"
-    } else {
-        "no-cache"
-    };
-    let caching = [
-        (header::CACHE_CONTROL, caching),
-        (header::ETAG, asset.etag.as_str()),
-    ];
+    let caching = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let caching = [(header::CACHE_CONTROL, caching), (header::ETAG, asset.etag.as_str())];
     if has_already(headers, &asset.etag) {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
-    (
-        caching,
-        [(header::CONTENT_TYPE, asset.content_type)],
-        asset.bytes,
-    )
-        .into_response()
+    (caching, [(header::CONTENT_TYPE, asset.content_type)], asset.bytes).into_response()
 }
 
 /// RFC 9110 §13.1.2, with weak comparison.
 fn has_already(headers: &HeaderMap, etag: &str) -> bool {
-    let sent = headers
-        .get(header::IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok());
-    let tags = sent
-        .unwrap_or("")
-        .split(',')
-        .map(|tag| tag.trim().trim_start_matches("W/"));
+    let sent = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let tags = sent.unwrap_or("").split(',').map(|tag| tag.trim().trim_start_matches("W/"));
     tags.into_iter().any(|tag| tag == etag || tag == "*")
 }
 
 /// A page for people, a line for programs.
 fn not_found(headers: &HeaderMap, why: &str) -> Response {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok());
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if !accept.unwrap_or("").contains("text/html") {
         return (StatusCode::NOT_FOUND, format!("{why}\n")).into_response();
     }

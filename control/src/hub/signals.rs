@@ -25,9 +25,8 @@ impl Signals {
         if let Signal::Error { code, .. } = signal {
             self.counters.count_error(*code);
         }
-        let mut headers: Headers = [(header::CONTENT_TYPE, "application/json")]
-            .into_iter()
-            .collect();
+        let mut headers: Headers =
+            [(header::CONTENT_TYPE, "application/json")].into_iter().collect();
         if let Some(id) = &to.correlation_id {
             headers.push(header::CORRELATION_ID, id.as_str());
         }

@@ -59,19 +59,13 @@ pub(crate) struct Counters {
 impl Counters {
     /// Counts an `error` message.
     pub(crate) fn count_error(&self, code: ErrorCode) {
-        let mut errors = self
-            .errors
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut errors = self.errors.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         *errors.entry(code.as_str()).or_default() += 1;
     }
 
     /// What the counters read at the moment.
     pub(crate) fn snapshot(&self) -> ControlStats {
-        let errors = self
-            .errors
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let errors = self.errors.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         ControlStats {
             sessions: self.sessions.load(Relaxed),
             subscriptions: self.subscriptions.load(Relaxed),

@@ -22,12 +22,7 @@ pub(super) enum Kind {
 }
 
 const fn counter<S>(name: &'static str, help: &'static str, value: fn(&S) -> u64) -> Family<S> {
-    Family {
-        name,
-        help,
-        kind: Kind::Counter,
-        value,
-    }
+    Family { name, help, kind: Kind::Counter, value }
 }
 
 pub(super) const fn gauge<S>(
@@ -35,24 +30,13 @@ pub(super) const fn gauge<S>(
     help: &'static str,
     value: fn(&S) -> u64,
 ) -> Family<S> {
-    Family {
-        name,
-        help,
-        kind: Kind::Gauge,
-        value,
-    }
+    Family { name, help, kind: Kind::Gauge, value }
 }
 
 pub(super) const SFU: &[Family<SfuStats>] = &[
-    gauge("madang_sfu_rooms", "Rooms with at least one peer.", |s| {
-        s.rooms
-    }),
+    gauge("madang_sfu_rooms", "Rooms with at least one peer.", |s| s.rooms),
     gauge("madang_sfu_peers", "Peers.", |s| s.peers),
-    gauge(
-        "madang_sfu_connected_peers",
-        "Peers whose ICE and DTLS are up.",
-        |s| s.connected_peers,
-    ),
+    gauge("madang_sfu_connected_peers", "Peers whose ICE and DTLS are up.", |s| s.connected_peers),
     counter(
         "madang_sfu_rtp_received_packets_total",
         "RTP packets received and authenticated.",
@@ -63,11 +47,7 @@ pub(super) const SFU: &[Family<SfuStats>] = &[
         "Bytes of received RTP packets, with headers, before decryption.",
         |s| s.rtp_received_bytes,
     ),
-    counter(
-        "madang_sfu_rtp_sent_packets_total",
-        "RTP packets sent.",
-        |s| s.rtp_sent,
-    ),
+    counter("madang_sfu_rtp_sent_packets_total", "RTP packets sent.", |s| s.rtp_sent),
     counter(
         "madang_sfu_rtp_sent_bytes_total",
         "Bytes of sent RTP packets, with headers, after encryption.",
@@ -78,16 +58,10 @@ pub(super) const SFU: &[Family<SfuStats>] = &[
         "RTCP packets received and authenticated.",
         |s| s.rtcp_received,
     ),
-    counter(
-        "madang_sfu_rtcp_sent_packets_total",
-        "RTCP packets sent.",
-        |s| s.rtcp_sent,
-    ),
-    counter(
-        "madang_sfu_pli_sent_total",
-        "Picture Loss Indications sent to publishers.",
-        |s| s.pli_sent,
-    ),
+    counter("madang_sfu_rtcp_sent_packets_total", "RTCP packets sent.", |s| s.rtcp_sent),
+    counter("madang_sfu_pli_sent_total", "Picture Loss Indications sent to publishers.", |s| {
+        s.pli_sent
+    }),
     counter(
         "madang_sfu_pli_received_total",
         "Picture Loss Indications and Full Intra Requests received from subscribers.",
@@ -127,31 +101,23 @@ pub(super) const SFU: &[Family<SfuStats>] = &[
 
 pub(super) const TURN: &[Family<TurnStats>] = &[
     gauge("madang_turn_allocations", "Allocations.", |s| s.allocations),
-    counter(
-        "madang_turn_allocations_created_total",
-        "Allocations made.",
-        |s| s.allocations_created,
-    ),
+    counter("madang_turn_allocations_created_total", "Allocations made.", |s| {
+        s.allocations_created
+    }),
     counter(
         "madang_turn_allocations_expired_total",
         "Allocations that ended because nobody refreshed them.",
         |s| s.allocations_expired,
     ),
-    counter(
-        "madang_turn_allocations_deleted_total",
-        "Allocations that their client ended.",
-        |s| s.allocations_deleted,
-    ),
-    counter(
-        "madang_turn_bindings_total",
-        "Binding requests answered with success.",
-        |s| s.bindings,
-    ),
-    counter(
-        "madang_turn_to_media_packets_total",
-        "Datagrams handed to the media engine.",
-        |s| s.to_media_packets,
-    ),
+    counter("madang_turn_allocations_deleted_total", "Allocations that their client ended.", |s| {
+        s.allocations_deleted
+    }),
+    counter("madang_turn_bindings_total", "Binding requests answered with success.", |s| {
+        s.bindings
+    }),
+    counter("madang_turn_to_media_packets_total", "Datagrams handed to the media engine.", |s| {
+        s.to_media_packets
+    }),
     counter(
         "madang_turn_to_media_bytes_total",
         "Bytes of datagrams handed to the media engine, without TURN framing.",
@@ -243,38 +209,24 @@ pub(super) const REFUSED: &[RefusedCode] = &[
 ];
 
 pub(super) const CONTROL: &[Family<ControlStats>] = &[
-    gauge("madang_control_sessions", "WebSocket connections.", |s| {
-        s.sessions
-    }),
-    gauge("madang_control_subscriptions", "Subscriptions.", |s| {
-        s.subscriptions
-    }),
+    gauge("madang_control_sessions", "WebSocket connections.", |s| s.sessions),
+    gauge("madang_control_subscriptions", "Subscriptions.", |s| s.subscriptions),
     gauge("madang_control_rooms", "Open rooms.", |s| s.rooms),
-    gauge(
-        "madang_control_participants",
-        "Participants in all rooms.",
-        |s| s.participants,
-    ),
+    gauge("madang_control_participants", "Participants in all rooms.", |s| s.participants),
     counter(
         "madang_control_received_frames_total",
         "STOMP frames received, without heart-beats.",
         |s| s.frames_received,
     ),
-    counter(
-        "madang_control_received_bytes_total",
-        "Bytes received in WebSocket messages.",
-        |s| s.bytes_received,
-    ),
-    counter(
-        "madang_control_sent_frames_total",
-        "STOMP frames sent, without heart-beats.",
-        |s| s.frames_sent,
-    ),
-    counter(
-        "madang_control_sent_bytes_total",
-        "Bytes sent in WebSocket messages.",
-        |s| s.bytes_sent,
-    ),
+    counter("madang_control_received_bytes_total", "Bytes received in WebSocket messages.", |s| {
+        s.bytes_received
+    }),
+    counter("madang_control_sent_frames_total", "STOMP frames sent, without heart-beats.", |s| {
+        s.frames_sent
+    }),
+    counter("madang_control_sent_bytes_total", "Bytes sent in WebSocket messages.", |s| {
+        s.bytes_sent
+    }),
     counter(
         "madang_control_refused_connections_total",
         "Connections refused because a limit was reached.",
@@ -290,15 +242,8 @@ pub(super) const CONTROL: &[Family<ControlStats>] = &[
         "Connections ended because their client did not read fast enough.",
         |s| s.slow_consumers,
     ),
-    counter(
-        "madang_control_chat_messages_total",
-        "Chat lines stored.",
-        |s| s.chat_stored,
-    ),
+    counter("madang_control_chat_messages_total", "Chat lines stored.", |s| s.chat_stored),
 ];
 
-pub(super) const CONTROL_ERRORS: Family<ControlStats> = counter(
-    "madang_control_errors_total",
-    "Error messages sent, by code.",
-    |_| 0,
-);
+pub(super) const CONTROL_ERRORS: Family<ControlStats> =
+    counter("madang_control_errors_total", "Error messages sent, by code.", |_| 0);

@@ -17,11 +17,7 @@ pub(crate) enum Effect {
     /// Ask the media engine for an answer, and call `handle_answer` with it before anything else.
     Offer { peer: PeerId, sdp: String },
     /// Show a source in a peer's slot, or nothing.
-    Assign {
-        peer: PeerId,
-        slot: Mid,
-        source: Option<Source>,
-    },
+    Assign { peer: PeerId, slot: Mid, source: Option<Source> },
     /// End a peer's media.
     RemovePeer { peer: PeerId },
     /// Tell one session something.
@@ -29,10 +25,7 @@ pub(crate) enum Effect {
     /// Tell everybody who listens to the room's events.
     Publish(Event),
     /// Store a chat message, then deliver it and acknowledge it, in the order in which they were given.
-    StoreChat {
-        from: Requester,
-        message: NewChatMessage,
-    },
+    StoreChat { from: Requester, message: NewChatMessage },
     /// There are so many participants from here on.
     Count(u32),
 }
@@ -47,10 +40,7 @@ pub(crate) struct Requester {
 
 impl From<SessionId> for Requester {
     fn from(session: SessionId) -> Requester {
-        Requester {
-            session,
-            correlation_id: None,
-        }
+        Requester { session, correlation_id: None }
     }
 }
 

@@ -44,12 +44,9 @@ impl Inbox {
 fn replaces(event: &Event, earlier: &Event) -> bool {
     match (event, earlier) {
         (Event::Speakers { .. }, Event::Speakers { .. }) => true,
-        (
-            Event::AudioSlot { peer, slot, .. },
-            Event::AudioSlot {
-                peer: p, slot: s, ..
-            },
-        ) => (peer, slot) == (p, s),
+        (Event::AudioSlot { peer, slot, .. }, Event::AudioSlot { peer: p, slot: s, .. }) => {
+            (peer, slot) == (p, s)
+        }
         (
             Event::Disconnected { peer, .. },
             Event::Connected { peer: p } | Event::AudioSlot { peer: p, .. },
@@ -68,15 +65,8 @@ mod tests {
     async fn what_is_out_of_date_gives_way() {
         let inbox = Inbox::default();
         let (peer, room) = (PeerId(1), RoomId(1));
-        let slot = |n: &str| Event::AudioSlot {
-            peer,
-            slot: Mid::new(n),
-            source: None,
-        };
-        let speakers = |level| Event::Speakers {
-            room,
-            levels: vec![(peer, level)],
-        };
+        let slot = |n: &str| Event::AudioSlot { peer, slot: Mid::new(n), source: None };
+        let speakers = |level| Event::Speakers { room, levels: vec![(peer, level)] };
 
         for event in [speakers(1), slot("a"), slot("b"), speakers(2), slot("a")] {
             inbox.push(event);
@@ -91,17 +81,10 @@ mod tests {
     async fn a_peers_end_makes_its_slots_obsolete() {
         let inbox = Inbox::default();
         let peer = PeerId(1);
-        let end = Event::Disconnected {
-            peer,
-            reason: "gone",
-        };
+        let end = Event::Disconnected { peer, reason: "gone" };
 
         inbox.push(Event::Connected { peer });
-        inbox.push(Event::AudioSlot {
-            peer,
-            slot: Mid::new("a"),
-            source: None,
-        });
+        inbox.push(Event::AudioSlot { peer, slot: Mid::new("a"), source: None });
         inbox.push(end.clone());
 
         assert_eq!(inbox.next().await, end);

@@ -30,10 +30,7 @@ enum Purpose {
     /// Who will come in if the offer is good. Nobody sees them before.
     Join(Box<Member>),
     /// A participant who comes back with an offer, and what it publishes.
-    Resume {
-        participant: String,
-        mids: Option<Mids>,
-    },
+    Resume { participant: String, mids: Option<Mids> },
     /// A participant's offer.
     Offer { participant: String },
 }
@@ -65,24 +62,15 @@ impl Room {
         let name = checked_name(&join.name)?;
         let mids = join.mids.unwrap_or_default();
         check_mids(&mids)?;
-        let is_on_the_way = self
-            .pending
-            .values()
-            .any(|pending| !pending.survives(from.session));
+        let is_on_the_way = self.pending.values().any(|pending| !pending.survives(from.session));
         if is_on_the_way || self.index_of_session(from.session).is_some() {
             return refuse(ErrorCode::BadRequest, "this session is in the room already");
         }
-        let joining = self
-            .pending
-            .values()
-            .filter(|pending| pending.participant().is_none())
-            .count();
+        let joining =
+            self.pending.values().filter(|pending| pending.participant().is_none()).count();
         let most = self.config.limits.participants_per_room;
         if is_reached(most, self.members.len() + joining) {
-            return refuse(
-                ErrorCode::RoomFull,
-                format!("this room has its {most} participants"),
-            );
+            return refuse(ErrorCode::RoomFull, format!("this room has its {most} participants"));
         }
         let member = self.new_member(now, from.session, name, join.role, mids);
         match join.sdp {
@@ -100,18 +88,12 @@ impl Room {
         token: &str,
         join: Join,
     ) -> Result<(), Refusal> {
-        let Some(index) = self
-            .members
-            .iter()
-            .position(|member| member.resume_token == token)
+        let Some(index) = self.members.iter().position(|member| member.resume_token == token)
         else {
             let message = "nobody can be resumed by this token: it is wrong, or its time ran out; join without it";
             return refuse(ErrorCode::NoSuchParticipant, message);
         };
-        if self
-            .index_of_session(from.session)
-            .is_some_and(|present| present != index)
-        {
+        if self.index_of_session(from.session).is_some_and(|present| present != index) {
             return refuse(ErrorCode::BadRequest, "this session is in the room already");
         }
         if let Some(mids) = &join.mids {
@@ -123,10 +105,7 @@ impl Room {
         };
         let participant = self.members[index].public.id.clone();
         self.check_no_offer_of(&participant)?;
-        let purpose = Purpose::Resume {
-            participant,
-            mids: join.mids,
-        };
+        let purpose = Purpose::Resume { participant, mids: join.mids };
         self.offer(from, Some(index), sdp, purpose);
         Ok(())
     }
@@ -145,15 +124,11 @@ impl Room {
 
     pub(super) fn set_mids(&mut self, index: usize, mids: Mids) -> Result<(), Refusal> {
         check_mids(&mids)?;
-        let published = self.members[index]
-            .media
-            .iter()
-            .flat_map(|media| &media.published);
+        let published = self.members[index].media.iter().flat_map(|media| &media.published);
         for line in published {
             let is_audio = line.kind == MediaKind::Audio;
-            if let Some(kind) = mids
-                .get(line.mid.as_str())
-                .filter(|kind| kind.is_audio() != is_audio)
+            if let Some(kind) =
+                mids.get(line.mid.as_str()).filter(|kind| kind.is_audio() != is_audio)
             {
                 let message = format!("the m-line {:?} can't carry {kind}", line.mid.as_str());
                 return refuse(ErrorCode::BadRequest, message);
@@ -172,12 +147,7 @@ impl Room {
         peer: PeerId,
         answer: Result<Answer, OfferError>,
     ) {
-        let Some(Pending {
-            from,
-            origin,
-            purpose,
-        }) = self.pending.remove(&peer)
-        else {
+        let Some(Pending { from, origin, purpose }) = self.pending.remove(&peer) else {
             // Whoever asked has left in the meantime.
             if answer.is_ok() && self.index_of_peer(peer).is_none() {
                 self.effects.push_back(Effect::RemovePeer { peer });
@@ -223,27 +193,13 @@ impl Room {
                 peer_of(self.config.id, self.last_peer)
             }
         };
-        self.pending.insert(
-            peer,
-            Pending {
-                from: from.clone(),
-                origin,
-                purpose,
-            },
-        );
+        self.pending.insert(peer, Pending { from: from.clone(), origin, purpose });
         self.effects.push_back(Effect::Offer { peer, sdp });
     }
 
     fn check_no_offer_of(&self, participant: &str) -> Result<(), Refusal> {
-        if self
-            .pending
-            .values()
-            .any(|pending| pending.participant() == Some(participant))
-        {
-            return refuse(
-                ErrorCode::BadRequest,
-                "the offer before this one is not answered yet",
-            );
+        if self.pending.values().any(|pending| pending.participant() == Some(participant)) {
+            return refuse(ErrorCode::BadRequest, "the offer before this one is not answered yet");
         }
         Ok(())
     }
@@ -311,9 +267,7 @@ impl Room {
         mids: Option<Mids>,
         answer: Option<String>,
     ) {
-        let before = self.members[index]
-            .session()
-            .filter(|session| *session != from.session);
+        let before = self.members[index].session().filter(|session| *session != from.session);
         if let Some(before) = before {
             let reason = "this participant was taken over by another connection".to_owned();
             self.reply(&before.into(), Signal::Kicked { reason });
@@ -336,11 +290,7 @@ impl Room {
             ice_servers: (self.config.ice_servers)(&participant.id),
             participant,
             resume_token: Secret::new(token),
-            participants: self
-                .members
-                .iter()
-                .map(|member| member.public.clone())
-                .collect(),
+            participants: self.members.iter().map(|member| member.public.clone()).collect(),
             answer,
             slots,
             chat_seq: self.chat_seq,
@@ -356,10 +306,7 @@ fn refused(error: &OfferError) -> Signal {
         OfferError::TooLarge { .. } => ErrorCode::TooLarge,
         OfferError::Overloaded => ErrorCode::Overloaded,
     };
-    Signal::Error {
-        code,
-        message: error.to_string(),
-    }
+    Signal::Error { code, message: error.to_string() }
 }
 
 /// A participant's name without white space around it.
@@ -387,10 +334,7 @@ fn check_mids(mids: &Mids) -> Result<(), Refusal> {
     }
     let count = |kind: SourceKind| mids.values().filter(|other| **other == kind).count();
     if let Some(kind) = mids.values().find(|kind| count(**kind) > 1) {
-        return refuse(
-            ErrorCode::BadRequest,
-            format!("two m-lines are named {kind}"),
-        );
+        return refuse(ErrorCode::BadRequest, format!("two m-lines are named {kind}"));
     }
     Ok(())
 }

@@ -62,19 +62,12 @@ impl Member {
             _ => Vec::new(),
         };
         let keep = |line: &MediaLine| {
-            let same = before
-                .iter()
-                .find(|slot| slot.mid == line.mid && slot.kind == line.kind);
+            let same = before.iter().find(|slot| slot.mid == line.mid && slot.kind == line.kind);
             same.cloned().unwrap_or_else(|| SlotState::empty(line))
         };
         let slots: Vec<SlotState> = answer.slots.iter().map(keep).collect();
         self.has_news |= slots != before;
-        self.media = Some(Media {
-            peer,
-            origin,
-            published: answer.published.clone(),
-            slots,
-        });
+        self.media = Some(Media { peer, origin, published: answer.published.clone(), slots });
     }
 
     /// What they publish and have named, in the order of [`SourceKind`].
@@ -92,15 +85,8 @@ impl Member {
             .filter_map(|(peer, line)| {
                 let kind = *self.mids.get(line.mid.as_str())?;
                 let fits = kind.is_audio() == (line.kind == MediaKind::Audio);
-                let source = Source {
-                    peer,
-                    mid: line.mid.clone(),
-                };
-                fits.then(|| Shown {
-                    participant: self.public.id.clone(),
-                    kind,
-                    source,
-                })
+                let source = Source { peer, mid: line.mid.clone() };
+                fits.then(|| Shown { participant: self.public.id.clone(), kind, source })
             })
     }
 
@@ -109,9 +95,7 @@ impl Member {
         let kind = self.mids.get(source.mid.as_str()).copied();
         Shown {
             participant: self.public.id.clone(),
-            kind: kind
-                .filter(|kind| kind.is_audio())
-                .unwrap_or(SourceKind::Microphone),
+            kind: kind.filter(|kind| kind.is_audio()).unwrap_or(SourceKind::Microphone),
             source: source.clone(),
         }
     }
@@ -130,10 +114,7 @@ pub(super) struct Origin(Option<String>);
 impl Origin {
     /// Finds it in an offer; the engine says what is wrong with one that has none.
     pub(super) fn of(sdp: &str) -> Origin {
-        let line = sdp
-            .lines()
-            .take(16)
-            .find_map(|line| line.strip_prefix("o="));
+        let line = sdp.lines().take(16).find_map(|line| line.strip_prefix("o="));
         let id = line.and_then(|line| line.split(' ').nth(1));
         Origin(id.map(|id| id.chars().take(64).collect()))
     }

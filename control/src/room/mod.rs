@@ -98,10 +98,8 @@ impl Room {
             (request, _) => self.handle_members_request(now, &from, request),
         };
         if let Err(Refusal { code, message }) = handled {
-            self.effects.push_back(Effect::Signal {
-                to: from,
-                signal: Signal::Error { code, message },
-            });
+            self.effects
+                .push_back(Effect::Signal { to: from, signal: Signal::Error { code, message } });
         }
         self.tell_news();
     }
@@ -151,13 +149,10 @@ impl Room {
 
     /// When to call `handle_timeout`.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let away = self
-            .members
-            .iter()
-            .filter_map(|member| match member.presence {
-                Presence::Here(_) => None,
-                Presence::Away { until } => Some(until),
-            });
+        let away = self.members.iter().filter_map(|member| match member.presence {
+            Presence::Here(_) => None,
+            Presence::Away { until } => Some(until),
+        });
         away.min()
     }
 
@@ -173,8 +168,7 @@ impl Room {
 
     /// The participant of a session.
     pub(crate) fn participant_of(&self, session: SessionId) -> Option<&str> {
-        self.index_of_session(session)
-            .map(|index| self.members[index].public.id.as_str())
+        self.index_of_session(session).map(|index| self.members[index].public.id.as_str())
     }
 
     /// Whether a session belongs to the author or the addressee of a private message; of a public one, always.
@@ -182,8 +176,7 @@ impl Room {
         let Some(to) = message.to.as_deref() else {
             return true;
         };
-        self.participant_of(session)
-            .is_some_and(|id| id == to || id == message.from.id)
+        self.participant_of(session).is_some_and(|id| id == to || id == message.from.id)
     }
 
     /// The room as the list of rooms shows it.
@@ -203,24 +196,18 @@ impl Room {
 
     fn remove_member(&mut self, index: usize, reason: LeaveReason) {
         let mut member = self.members.remove(index);
-        self.pending
-            .retain(|_, pending| pending.participant() != Some(member.public.id.as_str()));
+        self.pending.retain(|_, pending| pending.participant() != Some(member.public.id.as_str()));
         if let Some(media) = member.media.take() {
-            self.effects
-                .push_back(Effect::RemovePeer { peer: media.peer });
+            self.effects.push_back(Effect::RemovePeer { peer: media.peer });
         }
         let participant = member.public;
-        self.publish(Event::ParticipantLeft {
-            participant,
-            reason,
-        });
+        self.publish(Event::ParticipantLeft { participant, reason });
         self.count();
         self.show();
     }
 
     fn count(&mut self) {
-        self.effects
-            .push_back(Effect::Count(self.summary().participants));
+        self.effects.push_back(Effect::Count(self.summary().participants));
     }
 
     /// Brings a member's `sources` up to date and tells everybody what is more or less.
@@ -232,16 +219,10 @@ impl Room {
         let added = |kind: &&SourceKind| !before.contains(kind);
         let removed = |kind: &&SourceKind| !after.contains(kind);
         for source in before.iter().filter(removed).copied() {
-            self.publish(Event::SourceRemoved {
-                participant: participant.clone(),
-                source,
-            });
+            self.publish(Event::SourceRemoved { participant: participant.clone(), source });
         }
         for source in after.iter().filter(added).copied() {
-            self.publish(Event::SourceAdded {
-                participant: participant.clone(),
-                source,
-            });
+            self.publish(Event::SourceAdded { participant: participant.clone(), source });
         }
     }
 
@@ -250,31 +231,19 @@ impl Room {
     }
 
     fn reply(&mut self, to: &Requester, signal: Signal) {
-        self.effects.push_back(Effect::Signal {
-            to: to.clone(),
-            signal,
-        });
+        self.effects.push_back(Effect::Signal { to: to.clone(), signal });
     }
 
     fn index_of_session(&self, session: SessionId) -> Option<usize> {
-        self.members
-            .iter()
-            .position(|member| member.presence == Presence::Here(session))
+        self.members.iter().position(|member| member.presence == Presence::Here(session))
     }
 
     fn index_of_participant(&self, id: &str) -> Option<usize> {
-        self.members
-            .iter()
-            .position(|member| member.public.id == id)
+        self.members.iter().position(|member| member.public.id == id)
     }
 
     fn index_of_peer(&self, peer: PeerId) -> Option<usize> {
-        let is_it = |member: &Member| {
-            member
-                .media
-                .as_ref()
-                .is_some_and(|media| media.peer == peer)
-        };
+        let is_it = |member: &Member| member.media.as_ref().is_some_and(|media| media.peer == peer);
         self.members.iter().position(is_it)
     }
 }
@@ -291,8 +260,5 @@ pub(crate) fn room_of(peer: PeerId) -> madang_sfu::RoomId {
 }
 
 fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal {
-        code,
-        message: message.into(),
-    })
+    Err(Refusal { code, message: message.into() })
 }

@@ -25,10 +25,7 @@ impl Room {
         request: Request,
     ) -> Result<(), Refusal> {
         let Some(index) = self.index_of_session(from.session) else {
-            let message = format!(
-                "you are not in the room {}; join it first",
-                self.config.name
-            );
+            let message = format!("you are not in the room {}; join it first", self.config.name);
             return refuse(ErrorCode::NoSuchRoom, message);
         };
         match request {
@@ -71,13 +68,7 @@ impl Room {
     }
 
     fn handle_state(&mut self, index: usize, state: State) -> Result<(), Refusal> {
-        let State {
-            muted,
-            camera_off,
-            hand_raised,
-            name,
-            metadata,
-        } = state;
+        let State { muted, camera_off, hand_raised, name, metadata } = state;
         let name = name.as_deref().map(checked_name).transpose()?;
         if let Some(metadata) = &metadata {
             let bytes = serde_json::to_vec(metadata).map_or(usize::MAX, |json| json.len());
@@ -114,10 +105,7 @@ impl Room {
             return refuse(ErrorCode::BadRequest, "a chat message needs a text");
         }
         if text.len() > most {
-            return refuse(
-                ErrorCode::TooLarge,
-                format!("a chat message has at most {most} bytes"),
-            );
+            return refuse(ErrorCode::TooLarge, format!("a chat message has at most {most} bytes"));
         }
         if reply_to.as_ref().is_some_and(|id| id.len() > MAX_ID_BYTES) {
             return refuse(
@@ -125,10 +113,7 @@ impl Room {
                 format!("reply_to has at most {MAX_ID_BYTES} bytes"),
             );
         }
-        if to
-            .as_ref()
-            .is_some_and(|to| self.index_of_participant(to).is_none())
-        {
+        if to.as_ref().is_some_and(|to| self.index_of_participant(to).is_none()) {
             return refuse(
                 ErrorCode::NoSuchParticipant,
                 "whom this message is for is not in the room",
@@ -144,10 +129,7 @@ impl Room {
             reply_to,
             sent_at: now.utc,
         };
-        self.effects.push_back(Effect::StoreChat {
-            from: from.clone(),
-            message,
-        });
+        self.effects.push_back(Effect::StoreChat { from: from.clone(), message });
         Ok(())
     }
 

@@ -13,22 +13,14 @@ impl Room {
     /// Decides anew what everybody's video slots show, and has the engine do it where that is different.
     pub(super) fn show(&mut self) {
         let sources = self.video_sources();
-        let peers: HashSet<PeerId> = self
-            .members
-            .iter()
-            .filter_map(|m| m.media.as_ref())
-            .map(|media| media.peer)
-            .collect();
+        let peers: HashSet<PeerId> =
+            self.members.iter().filter_map(|m| m.media.as_ref()).map(|media| media.peer).collect();
         for member in &mut self.members {
             let Some(media) = &mut member.media else {
                 continue;
             };
             member.has_news |= hush(&mut media.slots, &peers);
-            let before: Vec<_> = media
-                .slots
-                .iter()
-                .map(|slot| slot.source().cloned())
-                .collect();
+            let before: Vec<_> = media.slots.iter().map(|slot| slot.source().cloned()).collect();
             let viewer = member.public.id.as_str();
             if !slots::fill(&mut media.slots, &member.view, viewer, &sources) {
                 continue;
@@ -37,11 +29,7 @@ impl Room {
             for (slot, before) in media.slots.iter().zip(before) {
                 if slot.kind == MediaKind::Video && slot.source() != before.as_ref() {
                     let (peer, source) = (media.peer, slot.source().cloned());
-                    self.effects.push_back(Effect::Assign {
-                        peer,
-                        slot: slot.mid.clone(),
-                        source,
-                    });
+                    self.effects.push_back(Effect::Assign { peer, slot: slot.mid.clone(), source });
                 }
             }
         }
@@ -75,13 +63,8 @@ impl Room {
             if !std::mem::take(&mut member.has_news) {
                 continue;
             }
-            let signal = Signal::Slots {
-                slots: member.slots().unwrap_or_default(),
-            };
-            self.effects.push_back(Effect::Signal {
-                to: session.into(),
-                signal,
-            });
+            let signal = Signal::Slots { slots: member.slots().unwrap_or_default() };
+            self.effects.push_back(Effect::Signal { to: session.into(), signal });
         }
     }
 
@@ -108,11 +91,7 @@ impl Room {
         let member = &mut self.members[index];
         let slots = member.media.iter_mut().flat_map(|media| &mut media.slots);
         for slot in slots.filter(|s| s.mid == *slot && s.kind == MediaKind::Audio) {
-            slot.reason = if heard.is_some() {
-                SlotReason::Speaker
-            } else {
-                SlotReason::Idle
-            };
+            slot.reason = if heard.is_some() { SlotReason::Speaker } else { SlotReason::Idle };
             member.has_news |= slot.shown != heard;
             slot.shown.clone_from(&heard);
         }
@@ -129,10 +108,7 @@ impl Room {
             self.last_spoke += 1;
             self.members[index].spoke = self.last_spoke;
             let participant = self.members[index].public.id.clone();
-            speakers.push(Speaker {
-                participant,
-                level: *level,
-            });
+            speakers.push(Speaker { participant, level: *level });
         }
         speakers.reverse();
         self.publish(Event::Speakers { speakers });
@@ -143,14 +119,8 @@ impl Room {
 /// Empties audio slots whose speaker has no media any more; says whether there was one.
 fn hush(slots: &mut [SlotState], peers: &HashSet<PeerId>) -> bool {
     let mut is_different = false;
-    for slot in slots
-        .iter_mut()
-        .filter(|slot| slot.kind == MediaKind::Audio)
-    {
-        if slot
-            .source()
-            .is_some_and(|source| !peers.contains(&source.peer))
-        {
+    for slot in slots.iter_mut().filter(|slot| slot.kind == MediaKind::Audio) {
+        if slot.source().is_some_and(|source| !peers.contains(&source.peer)) {
             (slot.shown, slot.reason) = (None, SlotReason::Idle);
             is_different = true;
         }

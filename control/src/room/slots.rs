@@ -25,12 +25,7 @@ pub(super) struct SlotState {
 impl SlotState {
     pub(super) fn empty(line: &MediaLine) -> SlotState {
         let MediaLine { mid, kind } = line.clone();
-        SlotState {
-            mid,
-            kind,
-            shown: None,
-            reason: SlotReason::Idle,
-        }
+        SlotState { mid, kind, shown: None, reason: SlotReason::Idle }
     }
 
     pub(super) fn source(&self) -> Option<&Source> {
@@ -69,32 +64,18 @@ pub(super) fn fill(slots: &mut [SlotState], view: &View, viewer: &str, sources: 
         let count = slots.iter().filter(|slot| free(slot)).count();
         let on_show = |shown: &Shown| next.iter().any(|(there, _)| there.as_ref() == Some(shown));
         let mut chosen: Vec<&Shown> = others().filter(|s| !on_show(s)).take(count).collect();
-        let stays: Vec<bool> = slots
-            .iter()
-            .map(|slot| free(slot) && take(&mut chosen, slot.shown.as_ref()))
-            .collect();
+        let stays: Vec<bool> =
+            slots.iter().map(|slot| free(slot) && take(&mut chosen, slot.shown.as_ref())).collect();
         let mut rest = chosen.into_iter();
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| free(slot)) {
-            let shown = if stays[index] {
-                slot.shown.clone()
-            } else {
-                rest.next().cloned()
-            };
-            let reason = if shown.is_some() {
-                SlotReason::Auto
-            } else {
-                SlotReason::Idle
-            };
+            let shown = if stays[index] { slot.shown.clone() } else { rest.next().cloned() };
+            let reason = if shown.is_some() { SlotReason::Auto } else { SlotReason::Idle };
             next[index] = (shown, reason);
         }
     }
 
     let mut is_different = false;
-    for (slot, (shown, reason)) in slots
-        .iter_mut()
-        .zip(next)
-        .filter(|(slot, _)| is_video(slot))
-    {
+    for (slot, (shown, reason)) in slots.iter_mut().zip(next).filter(|(slot, _)| is_video(slot)) {
         is_different |= slot.shown != shown || slot.reason != reason;
         (slot.shown, slot.reason) = (shown, reason);
     }
@@ -137,12 +118,7 @@ mod tests {
     #[test]
     fn free_slots_are_filled_in_order() {
         let mut slots = slots(3);
-        assert!(fill(
-            &mut slots,
-            &View::default(),
-            "me",
-            &cameras(&["a", "me", "b"])
-        ));
+        assert!(fill(&mut slots, &View::default(), "me", &cameras(&["a", "me", "b"])));
 
         assert_eq!(on_show(&slots), ["a", "b", "-"]);
         assert_eq!(slots[2].reason, SlotReason::Idle);
@@ -175,10 +151,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_comes_first_and_is_not_shown_twice() {
         let mut slots = slots(3);
-        let view = View {
-            slots: vec![wanted("v1", Some("a"))],
-            auto: true,
-        };
+        let view = View { slots: vec![wanted("v1", Some("a"))], auto: true };
 
         fill(&mut slots, &view, "me", &cameras(&["a", "b"]));
 
@@ -189,10 +162,7 @@ mod tests {
     #[test]
     fn a_slot_waits_for_whom_it_is_asked_to_show() {
         let mut slots = slots(2);
-        let view = View {
-            slots: vec![wanted("v0", Some("z"))],
-            auto: true,
-        };
+        let view = View { slots: vec![wanted("v0", Some("z"))], auto: true };
 
         fill(&mut slots, &view, "me", &cameras(&["a", "b"]));
         assert_eq!(on_show(&slots), ["-", "a"]);
@@ -207,34 +177,15 @@ mod tests {
         let mut slots = slots(2);
         let sources = cameras(&["a", "b"]);
 
-        fill(
-            &mut slots,
-            &View {
-                slots: vec![wanted("v0", None)],
-                auto: true,
-            },
-            "me",
-            &sources,
-        );
+        fill(&mut slots, &View { slots: vec![wanted("v0", None)], auto: true }, "me", &sources);
         assert_eq!(on_show(&slots), ["-", "a"]);
-        fill(
-            &mut slots,
-            &View {
-                slots: vec![],
-                auto: false,
-            },
-            "me",
-            &sources,
-        );
+        fill(&mut slots, &View { slots: vec![], auto: false }, "me", &sources);
         assert_eq!(on_show(&slots), ["-", "-"]);
     }
 
     #[test]
     fn audio_slots_are_left_alone() {
-        let audio = MediaLine {
-            mid: Mid::new("a0"),
-            kind: MediaKind::Audio,
-        };
+        let audio = MediaLine { mid: Mid::new("a0"), kind: MediaKind::Audio };
         let mut slots = vec![SlotState::empty(&audio)];
 
         assert!(!fill(&mut slots, &View::default(), "me", &cameras(&["a"])));
@@ -242,10 +193,7 @@ mod tests {
 
     fn slots(count: usize) -> Vec<SlotState> {
         (0..count)
-            .map(|n| MediaLine {
-                mid: Mid::new(&format!("v{n}")),
-                kind: MediaKind::Video,
-            })
+            .map(|n| MediaLine { mid: Mid::new(&format!("v{n}")), kind: MediaKind::Video })
             .map(|line| SlotState::empty(&line))
             .collect()
     }
@@ -254,27 +202,17 @@ mod tests {
         let camera = |name: &&str| Shown {
             participant: (*name).to_owned(),
             kind: SourceKind::Camera,
-            source: Source {
-                peer: PeerId(name.as_bytes()[0].into()),
-                mid: Mid::new("1"),
-            },
+            source: Source { peer: PeerId(name.as_bytes()[0].into()), mid: Mid::new("1") },
         };
         names.iter().map(camera).collect()
     }
 
     fn wanted(mid: &str, participant: Option<&str>) -> WantedSlot {
         let participant = participant.map(str::to_owned);
-        WantedSlot {
-            mid: mid.to_owned(),
-            participant,
-            ..WantedSlot::default()
-        }
+        WantedSlot { mid: mid.to_owned(), participant, ..WantedSlot::default() }
     }
 
     fn on_show(slots: &[SlotState]) -> Vec<&str> {
-        slots
-            .iter()
-            .map(|s| s.shown.as_ref().map_or("-", |shown| &shown.participant))
-            .collect()
+        slots.iter().map(|s| s.shown.as_ref().map_or("-", |shown| &shown.participant)).collect()
     }
 }

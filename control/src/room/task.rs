@@ -1,8 +1,5 @@
 //! The task that owns a room.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the room's clock is read here and nowhere else"
-)]
+#![expect(clippy::disallowed_methods, reason = "the room's clock is read here and nowhere else")]
 
 use std::future::Future;
 use std::sync::Arc;
@@ -43,16 +40,9 @@ pub(crate) enum Letter {
         receipt: Option<Receipt>,
     },
     /// A session is over.
-    Gone {
-        session: SessionId,
-        said_goodbye: bool,
-        receipt: Option<Receipt>,
-    },
+    Gone { session: SessionId, said_goodbye: bool, receipt: Option<Receipt> },
     /// Who is this session in this room?
-    Who {
-        session: SessionId,
-        reply: oneshot::Sender<Option<String>>,
-    },
+    Who { session: SessionId, reply: oneshot::Sender<Option<String>> },
 }
 
 /// What a room's task works with.
@@ -152,26 +142,16 @@ impl Task {
 
     async fn handle_letter(&mut self, letter: Letter) {
         match letter {
-            Letter::Request {
-                from,
-                resume,
-                request,
-                mut receipt,
-            } => {
+            Letter::Request { from, resume, request, mut receipt } => {
                 let is_chat = matches!(request, Request::Chat(_));
-                self.room
-                    .handle_request(now(), from, resume.as_deref(), request);
+                self.room.handle_request(now(), from, resume.as_deref(), request);
                 self.carry_out(&mut receipt).await;
                 // A chat message's receipt says that it is stored; one that is left here was refused.
                 if let Some(receipt) = receipt.filter(|_| is_chat) {
                     receipt.withhold();
                 }
             }
-            Letter::Gone {
-                session,
-                said_goodbye,
-                receipt,
-            } => {
+            Letter::Gone { session, said_goodbye, receipt } => {
                 self.room.handle_gone(now(), session, said_goodbye);
                 self.carry_out(&mut None).await;
                 drop(receipt);
@@ -218,11 +198,7 @@ impl Task {
         // successors.
         let mut storing = Box::pin(tokio::task::unconstrained(async move {
             let result = store.append_chat(&room, message).await;
-            Stored {
-                from,
-                result,
-                receipt,
-            }
+            Stored { from, result, receipt }
         }));
         let first = std::future::poll_fn(|cx| Poll::Ready(storing.as_mut().poll(cx))).await;
         self.storing.push_back(match first {
@@ -232,14 +208,7 @@ impl Task {
     }
 
     /// Delivers a stored message, then acknowledges it.
-    fn handle_stored(
-        &mut self,
-        Stored {
-            from,
-            result,
-            receipt,
-        }: Stored,
-    ) {
+    fn handle_stored(&mut self, Stored { from, result, receipt }: Stored) {
         match result {
             Ok(message) => {
                 up(&self.tools.counters.chat_stored);
@@ -255,9 +224,7 @@ impl Task {
                 }
                 let message = "the message could not be stored".to_owned();
                 let code = ErrorCode::Internal;
-                self.tools
-                    .signals
-                    .send(&from, &Signal::Error { code, message });
+                self.tools.signals.send(&from, &Signal::Error { code, message });
             }
         }
     }
@@ -282,10 +249,7 @@ pub(crate) fn chat_message(destination: &str, message: &ChatMessage) -> Message 
 }
 
 fn now() -> Moment {
-    Moment {
-        instant: Instant::now(),
-        utc: Timestamp::now(),
-    }
+    Moment { instant: Instant::now(), utc: Timestamp::now() }
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -1,7 +1,4 @@
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a test needs some instant to start from"
-)]
+#![expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,10 +50,7 @@ fn a_full_room_takes_nobody() {
     for session in 0..3 {
         world.join(session, "a");
     }
-    assert_eq!(
-        world.refused(9, "join", r#"{"name":"b"}"#),
-        ErrorCode::RoomFull
-    );
+    assert_eq!(world.refused(9, "join", r#"{"name":"b"}"#), ErrorCode::RoomFull);
 }
 
 #[test]
@@ -66,20 +60,14 @@ fn those_on_the_way_in_count() {
         world.request(session, "join", r#"{"name":"a","sdp":"o=- 1 1"}"#);
     }
     world.effects();
-    assert_eq!(
-        world.refused(9, "join", r#"{"name":"b"}"#),
-        ErrorCode::RoomFull
-    );
+    assert_eq!(world.refused(9, "join", r#"{"name":"b"}"#), ErrorCode::RoomFull);
 }
 
 #[test]
 fn one_session_joins_once() {
     let mut world = World::new();
     world.join(1, "a");
-    assert_eq!(
-        world.refused(1, "join", r#"{"name":"b"}"#),
-        ErrorCode::BadRequest
-    );
+    assert_eq!(world.refused(1, "join", r#"{"name":"b"}"#), ErrorCode::BadRequest);
 }
 
 #[test]
@@ -120,25 +108,16 @@ fn joining_with_media_shows_it_to_the_others() {
 
     let joined = joined_in(&effects);
     assert_eq!(joined.answer.as_deref(), Some("answer"));
-    assert_eq!(
-        shown(joined.slots.as_deref().unwrap()),
-        ["-", a.as_str(), "-"]
-    );
+    assert_eq!(shown(joined.slots.as_deref().unwrap()), ["-", a.as_str(), "-"]);
     let assigned = |peer, source_peer| Effect::Assign {
         peer,
         slot: Mid::new("v0"),
-        source: Some(Source {
-            peer: source_peer,
-            mid: Mid::new("cam"),
-        }),
+        source: Some(Source { peer: source_peer, mid: Mid::new("cam") }),
     };
     assert!(effects.contains(&assigned(a_peer, b_peer)));
     assert!(effects.contains(&assigned(b_peer, a_peer)));
     assert_eq!(shown(&slots_for(&effects, 1)), ["-", b.as_str(), "-"]);
-    let added = |source| Event::SourceAdded {
-        participant: b.clone(),
-        source,
-    };
+    let added = |source| Event::SourceAdded { participant: b.clone(), source };
     assert!(events(&effects).contains(&&added(SourceKind::Camera)));
     assert!(events(&effects).contains(&&added(SourceKind::Microphone)));
 }
@@ -152,10 +131,7 @@ fn nothing_is_shown_that_is_not_named() {
     world.request(1, "sources", r#"{"mids":{"mic":"microphone"}}"#);
     let effects = world.effects();
 
-    let removed = Event::SourceRemoved {
-        participant: a,
-        source: SourceKind::Camera,
-    };
+    let removed = Event::SourceRemoved { participant: a, source: SourceKind::Camera };
     assert_eq!(events(&effects), [&removed]);
     assert_eq!(shown(&slots_for(&effects, 2)), ["-", "-", "-"]);
     assert!(!effects.contains(&Effect::RemovePeer { peer }));
@@ -165,15 +141,9 @@ fn nothing_is_shown_that_is_not_named() {
 fn names_of_m_lines_must_make_sense() {
     let mut world = World::new();
     world.join_with_media(1, "a");
-    for body in [
-        r#"{"mids":{"cam":"microphone"}}"#,
-        r#"{"mids":{"cam":"camera","mic":"camera"}}"#,
-    ] {
-        assert_eq!(
-            world.refused(1, "sources", body),
-            ErrorCode::BadRequest,
-            "{body}"
-        );
+    for body in [r#"{"mids":{"cam":"microphone"}}"#, r#"{"mids":{"cam":"camera","mic":"camera"}}"#]
+    {
+        assert_eq!(world.refused(1, "sources", body), ErrorCode::BadRequest, "{body}");
     }
 }
 
@@ -189,10 +159,7 @@ fn leaving_ends_media_and_empties_slots() {
     assert!(effects.contains(&Effect::RemovePeer { peer }));
     assert!(matches!(
         &events(&effects)[..],
-        [Event::ParticipantLeft {
-            reason: LeaveReason::Left,
-            ..
-        }]
+        [Event::ParticipantLeft { reason: LeaveReason::Left, .. }]
     ));
     assert_eq!(shown(&slots_for(&effects, 2)), ["-", "-", "-"]);
     assert!(signals(&effects).contains(&(1, &Signal::Left {})));
@@ -205,10 +172,7 @@ fn a_dropped_connection_leaves_after_the_grace_only() {
     world.join(1, "a");
     world.room.handle_gone(world.now, SessionId(1), false);
     assert_eq!(world.effects(), []);
-    assert_eq!(
-        world.room.poll_timeout(),
-        Some(world.now.instant + Duration::from_secs(20))
-    );
+    assert_eq!(world.room.poll_timeout(), Some(world.now.instant + Duration::from_secs(20)));
 
     world.later(Duration::from_secs(20));
 
@@ -216,10 +180,7 @@ fn a_dropped_connection_leaves_after_the_grace_only() {
     let left = events(&effects);
     assert!(matches!(
         &left[..],
-        [Event::ParticipantLeft {
-            reason: LeaveReason::ConnectionLost,
-            ..
-        }]
+        [Event::ParticipantLeft { reason: LeaveReason::ConnectionLost, .. }]
     ));
     assert!(world.room.is_empty());
 }
@@ -244,23 +205,10 @@ fn a_token_takes_participant_and_media_over() {
     let effects = world.effects();
 
     let joined = joined_in(&effects);
-    assert_eq!(
-        (
-            joined.participant.id.as_str(),
-            joined.participant.name.as_str()
-        ),
-        (&*id, "a")
-    );
-    assert_eq!(
-        joined.participant.sources,
-        [SourceKind::Microphone, SourceKind::Camera]
-    );
+    assert_eq!((joined.participant.id.as_str(), joined.participant.name.as_str()), (&*id, "a"));
+    assert_eq!(joined.participant.sources, [SourceKind::Microphone, SourceKind::Camera]);
     assert_eq!(joined.slots.as_ref().unwrap().len(), 3);
-    assert_eq!(
-        effects.len(),
-        1,
-        "media and the others notice nothing: {effects:?}"
-    );
+    assert_eq!(effects.len(), 1, "media and the others notice nothing: {effects:?}");
     assert_eq!(world.room.poll_timeout(), None);
 }
 
@@ -272,19 +220,11 @@ fn a_token_works_while_the_old_session_seems_alive() {
     world.resume(2, token.expose(), r#"{"name":"a"}"#);
 
     let effects = world.effects();
-    assert!(
-        signals(&effects)
-            .iter()
-            .any(|(to, s)| *to == 1 && matches!(s, Signal::Kicked { .. }))
-    );
+    assert!(signals(&effects).iter().any(|(to, s)| *to == 1 && matches!(s, Signal::Kicked { .. })));
     assert_eq!(world.room.participant_of(SessionId(1)), None);
     assert!(world.room.participant_of(SessionId(2)).is_some());
     world.room.handle_gone(world.now, SessionId(1), false);
-    assert_eq!(
-        world.room.poll_timeout(),
-        None,
-        "the old session has no say any more"
-    );
+    assert_eq!(world.room.poll_timeout(), None, "the old session has no say any more");
 }
 
 #[test]
@@ -306,12 +246,7 @@ fn an_offer_of_the_same_connection_renegotiates() {
     world.answer(peer, Ok(answer(&["mic", "cam"], &["v0", "v1", "v2"])));
 
     let effects = world.effects();
-    assert!(signals(&effects).contains(&(
-        1,
-        &Signal::Answer {
-            sdp: "answer".into()
-        }
-    )));
+    assert!(signals(&effects).contains(&(1, &Signal::Answer { sdp: "answer".into() })));
     assert_eq!(slots_for(&effects, 1).len(), 4);
     assert!(!effects.contains(&Effect::RemovePeer { peer }));
 }
@@ -321,11 +256,7 @@ fn an_offer_of_another_connection_replaces_the_first() {
     let mut world = World::new();
     let (_, first, _) = world.join_with_media(1, "a");
     let (_, viewer, _) = world.join_with_media(2, "b");
-    world.request(
-        1,
-        "offer",
-        r#"{"sdp":"v=0\r\no=- 77 2 IN IP4 0.0.0.0\r\n"}"#,
-    );
+    world.request(1, "offer", r#"{"sdp":"v=0\r\no=- 77 2 IN IP4 0.0.0.0\r\n"}"#);
     let second = world.offered();
     assert_ne!(first, second);
 
@@ -333,19 +264,9 @@ fn an_offer_of_another_connection_replaces_the_first() {
 
     let effects = world.effects();
     assert!(effects.contains(&Effect::RemovePeer { peer: first }));
-    let source = Some(Source {
-        peer: second,
-        mid: Mid::new("cam"),
-    });
-    assert!(effects.contains(&Effect::Assign {
-        peer: viewer,
-        slot: Mid::new("v0"),
-        source
-    }));
-    assert!(
-        events(&effects).is_empty(),
-        "what is published stays the same"
-    );
+    let source = Some(Source { peer: second, mid: Mid::new("cam") });
+    assert!(effects.contains(&Effect::Assign { peer: viewer, slot: Mid::new("v0"), source }));
+    assert!(events(&effects).is_empty(), "what is published stays the same");
 }
 
 #[test]
@@ -368,10 +289,7 @@ fn one_offer_at_a_time() {
     world.request(1, "offer", r#"{"sdp":"o=- 1 1"}"#);
     world.effects();
 
-    assert_eq!(
-        world.refused(1, "offer", r#"{"sdp":"o=- 1 1"}"#),
-        ErrorCode::BadRequest
-    );
+    assert_eq!(world.refused(1, "offer", r#"{"sdp":"o=- 1 1"}"#), ErrorCode::BadRequest);
 }
 
 #[test]
@@ -380,10 +298,7 @@ fn a_lost_peer_takes_its_sources_but_not_its_participant() {
     let (_, peer, _) = world.join_with_media(1, "a");
     world.join_with_media(2, "b");
 
-    world.room.handle_engine(EngineEvent::Disconnected {
-        peer,
-        reason: "consent ran out",
-    });
+    world.room.handle_engine(EngineEvent::Disconnected { peer, reason: "consent ran out" });
 
     let effects = world.effects();
     assert_eq!(events(&effects).len(), 2);
@@ -420,19 +335,11 @@ fn a_speaker_is_shown_before_others_and_a_screen_before_all() {
     let (c, c_peer, _) = world.join_with_media(3, "c");
 
     let levels = vec![(c_peer, 20)];
-    world.room.handle_engine(EngineEvent::Speakers {
-        room: RoomId(7),
-        levels,
-    });
+    world.room.handle_engine(EngineEvent::Speakers { room: RoomId(7), levels });
     let effects = world.effects();
     assert_eq!(shown(&slots_for(&effects, 1)), ["-", c.as_str()]);
-    let [Event::Speakers { speakers }] = &events(&effects)[..] else {
-        panic!()
-    };
-    assert_eq!(
-        (speakers[0].participant.as_str(), speakers[0].level),
-        (&*c, 20)
-    );
+    let [Event::Speakers { speakers }] = &events(&effects)[..] else { panic!() };
+    assert_eq!((speakers[0].participant.as_str(), speakers[0].level), (&*c, 20));
 
     let b = world.room.participant_of(SessionId(2)).unwrap().to_owned();
     world.request(2, "sources", r#"{"mids":{"cam":"screen"}}"#);
@@ -450,10 +357,7 @@ fn a_camera_that_is_off_is_not_shown() {
     world.request(1, "state", r#"{"camera_off":true}"#);
 
     let effects = world.effects();
-    assert!(matches!(
-        &events(&effects)[..],
-        [Event::ParticipantChanged { .. }]
-    ));
+    assert!(matches!(&events(&effects)[..], [Event::ParticipantChanged { .. }]));
     assert_eq!(shown(&slots_for(&effects, 2)), ["-", "-", "-"]);
 }
 
@@ -462,17 +366,10 @@ fn audio_slots_follow_the_engine() {
     let mut world = World::new();
     let (a, a_peer, _) = world.join_with_media(1, "a");
     let (_, b_peer, _) = world.join_with_media(2, "b");
-    let source = Some(Source {
-        peer: a_peer,
-        mid: Mid::new("mic"),
-    });
+    let source = Some(Source { peer: a_peer, mid: Mid::new("mic") });
 
     let slot = Mid::new("a0");
-    world.room.handle_engine(EngineEvent::AudioSlot {
-        peer: b_peer,
-        slot,
-        source,
-    });
+    world.room.handle_engine(EngineEvent::AudioSlot { peer: b_peer, slot, source });
     let slots = slots_for(&world.effects(), 2);
     assert_eq!(shown(&slots), [a.as_str(), a.as_str(), "-"]);
     assert_eq!(slots[0].reason, Some(SlotReason::Speaker));
@@ -488,15 +385,9 @@ fn a_state_that_changes_nothing_is_no_event() {
     world.request(1, "state", r#"{"muted":false,"name":"a"}"#);
     assert_eq!(world.effects(), []);
 
-    world.request(
-        1,
-        "state",
-        r#"{"muted":true,"hand_raised":true,"metadata":{"자리":3}}"#,
-    );
+    world.request(1, "state", r#"{"muted":true,"hand_raised":true,"metadata":{"자리":3}}"#);
     let effects = world.effects();
-    let [Event::ParticipantChanged { participant }] = &events(&effects)[..] else {
-        panic!()
-    };
+    let [Event::ParticipantChanged { participant }] = &events(&effects)[..] else { panic!() };
     assert!(participant.muted && participant.hand_raised);
     assert_eq!(participant.metadata["자리"], 3);
 }
@@ -508,13 +399,8 @@ fn chat_is_stored_with_its_author() {
     world.request(1, "chat", r#"{"text":"안녕하세요"}"#);
 
     let effects = world.effects();
-    let [Effect::StoreChat { message, .. }] = &effects[..] else {
-        panic!("{effects:?}")
-    };
-    assert_eq!(
-        (message.from_id.as_str(), message.from_name.as_str()),
-        (&*id, "가람")
-    );
+    let [Effect::StoreChat { message, .. }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((message.from_id.as_str(), message.from_name.as_str()), (&*id, "가람"));
     assert_eq!(message.text, "안녕하세요");
 }
 
@@ -526,10 +412,7 @@ fn chat_that_cannot_be_is_refused() {
     for (body, code) in [
         (r#"{"text":" "}"#, ErrorCode::BadRequest),
         (long.as_str(), ErrorCode::TooLarge),
-        (
-            r#"{"text":"a","to":"nobody"}"#,
-            ErrorCode::NoSuchParticipant,
-        ),
+        (r#"{"text":"a","to":"nobody"}"#, ErrorCode::NoSuchParticipant),
     ] {
         assert_eq!(world.refused(1, "chat", body), code);
     }
@@ -540,11 +423,7 @@ fn only_those_in_the_room_ask_it_for_anything() {
     let mut world = World::new();
     world.join(1, "a");
     for (action, body) in [("chat", r#"{"text":"a"}"#), ("leave", ""), ("view", "")] {
-        assert_eq!(
-            world.refused(2, action, body),
-            ErrorCode::NoSuchRoom,
-            "{action}"
-        );
+        assert_eq!(world.refused(2, action, body), ErrorCode::NoSuchRoom, "{action}");
     }
 }
 
@@ -552,10 +431,7 @@ fn only_those_in_the_room_ask_it_for_anything() {
 fn nobody_moderates_without_a_role() {
     let mut world = World::new();
     world.join(1, "a");
-    assert_eq!(
-        world.refused(1, "moderate", r#"{"action":"lock"}"#),
-        ErrorCode::NotAllowed
-    );
+    assert_eq!(world.refused(1, "moderate", r#"{"action":"lock"}"#), ErrorCode::NotAllowed);
 }
 
 #[test]
@@ -563,10 +439,7 @@ fn reactions_are_short() {
     let mut world = World::new();
     world.join(1, "a");
     world.request(1, "react", r#"{"emoji":"👏🏽"}"#);
-    assert!(matches!(
-        &events(&world.effects())[..],
-        [Event::Reaction { .. }]
-    ));
+    assert!(matches!(&events(&world.effects())[..], [Event::Reaction { .. }]));
 
     let long = format!(r#"{{"emoji":"{}"}}"#, "x".repeat(65));
     assert_eq!(world.refused(1, "react", &long), ErrorCode::TooLarge);
@@ -580,36 +453,25 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let now = Moment {
-            instant: Instant::now(),
-            utc: Timestamp::UNIX_EPOCH,
-        };
+        let now = Moment { instant: Instant::now(), utc: Timestamp::UNIX_EPOCH };
         let config = RoomConfig {
             name: RoomName::parse("회의실").unwrap(),
             id: RoomId(7),
-            limits: Arc::new(Limits {
-                participants_per_room: 3,
-                ..Limits::default()
-            }),
+            limits: Arc::new(Limits { participants_per_room: 3, ..Limits::default() }),
             resume_grace: Duration::from_secs(20),
             ice_servers: Arc::new(|_| Vec::new()),
         };
-        World {
-            room: Room::new(config, 0, now, StdRng::seed_from_u64(1)),
-            now,
-        }
+        World { room: Room::new(config, 0, now, StdRng::seed_from_u64(1)), now }
     }
 
     fn request(&mut self, session: u64, action: &str, body: &str) {
         let request = Request::parse(action, body.as_bytes()).unwrap();
-        self.room
-            .handle_request(self.now, SessionId(session).into(), None, request);
+        self.room.handle_request(self.now, SessionId(session).into(), None, request);
     }
 
     fn resume(&mut self, session: u64, token: &str, body: &str) {
         let request = Request::parse("join", body.as_bytes()).unwrap();
-        self.room
-            .handle_request(self.now, SessionId(session).into(), Some(token), request);
+        self.room.handle_request(self.now, SessionId(session).into(), Some(token), request);
     }
 
     fn refused(&mut self, session: u64, action: &str, body: &str) -> ErrorCode {
@@ -662,11 +524,7 @@ impl World {
 fn answer(published: &[&str], slots: &[&str]) -> Answer {
     let line = |mid: &&str| MediaLine {
         mid: Mid::new(mid),
-        kind: if ["mic", "a0"].contains(mid) {
-            MediaKind::Audio
-        } else {
-            MediaKind::Video
-        },
+        kind: if ["mic", "a0"].contains(mid) { MediaKind::Audio } else { MediaKind::Video },
     };
     Answer {
         sdp: "answer".to_owned(),
@@ -696,22 +554,18 @@ fn signals(effects: &[Effect]) -> Vec<(u64, &Signal)> {
 }
 
 fn joined_in(effects: &[Effect]) -> &Joined {
-    let joined = signals(effects)
-        .into_iter()
-        .find_map(|(_, signal)| match signal {
-            Signal::Joined(joined) => Some(joined),
-            _ => None,
-        });
+    let joined = signals(effects).into_iter().find_map(|(_, signal)| match signal {
+        Signal::Joined(joined) => Some(joined),
+        _ => None,
+    });
     joined.unwrap_or_else(|| panic!("{effects:?}"))
 }
 
 fn error_in(effects: &[Effect]) -> (ErrorCode, &str) {
-    let error = signals(effects)
-        .into_iter()
-        .find_map(|(_, signal)| match signal {
-            Signal::Error { code, message } => Some((*code, message.as_str())),
-            _ => None,
-        });
+    let error = signals(effects).into_iter().find_map(|(_, signal)| match signal {
+        Signal::Error { code, message } => Some((*code, message.as_str())),
+        _ => None,
+    });
     error.unwrap_or_else(|| panic!("{effects:?}"))
 }
 
@@ -729,15 +583,9 @@ fn slots_for(effects: &[Effect], session: u64) -> Vec<Slot> {
 }
 
 fn shown(slots: &[Slot]) -> Vec<&str> {
-    slots
-        .iter()
-        .map(|slot| slot.participant.as_deref().unwrap_or("-"))
-        .collect()
+    slots.iter().map(|slot| slot.participant.as_deref().unwrap_or("-")).collect()
 }
 
 fn names(participants: &[madang_wire::Participant]) -> Vec<&str> {
-    participants
-        .iter()
-        .map(|participant| participant.name.as_str())
-        .collect()
+    participants.iter().map(|participant| participant.name.as_str()).collect()
 }

@@ -1,8 +1,5 @@
 //! A long random walk of a room beside a naive model of the engine.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a test needs some instant to start from"
-)]
+#![expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -41,17 +38,11 @@ struct Walk {
 
 impl Walk {
     fn new(seed: u64) -> Walk {
-        let now = Moment {
-            instant: Instant::now(),
-            utc: Timestamp::UNIX_EPOCH,
-        };
+        let now = Moment { instant: Instant::now(), utc: Timestamp::UNIX_EPOCH };
         let config = RoomConfig {
             name: RoomName::parse("room").unwrap(),
             id: RoomId(1),
-            limits: Arc::new(Limits {
-                participants_per_room: 5,
-                ..Limits::default()
-            }),
+            limits: Arc::new(Limits { participants_per_room: 5, ..Limits::default() }),
             resume_grace: Duration::from_secs(20),
             ice_servers: Arc::new(|_| Vec::new()),
         };
@@ -71,18 +62,12 @@ impl Walk {
         let session = SessionId(self.random.random_range(0..8));
         let names = ["microphone", "camera", "screen", "screen_audio"];
         let name = |random: &mut StdRng| names[random.random_range(0..4)];
-        let mids = format!(
-            r#"{{"p0":"{}","p1":"{}"}}"#,
-            name(&mut self.random),
-            name(&mut self.random)
-        );
+        let mids =
+            format!(r#"{{"p0":"{}","p1":"{}"}}"#, name(&mut self.random), name(&mut self.random));
         let sdp = format!("o=- {} 1", self.random.random_range(0..3));
         let someone = self.someone();
         let (action, body) = match self.random.random_range(0..14) {
-            0..=2 => (
-                "join",
-                format!(r#"{{"name":"a","sdp":"{sdp}","mids":{mids}}}"#),
-            ),
+            0..=2 => ("join", format!(r#"{{"name":"a","sdp":"{sdp}","mids":{mids}}}"#)),
             3 => ("join", r#"{"name":"a"}"#.to_owned()),
             4 | 5 => ("offer", format!(r#"{{"sdp":"{sdp}"}}"#)),
             6 => ("sources", format!(r#"{{"mids":{mids}}}"#)),
@@ -92,10 +77,7 @@ impl Walk {
                 let wanted = format!(r#"{{"mid":"s{slot}","participant":"{someone}"}}"#);
                 ("view", format!(r#"{{"auto":{auto},"slots":[{wanted}]}}"#))
             }
-            8 => (
-                "state",
-                format!(r#"{{"camera_off":{}}}"#, self.random.random::<bool>()),
-            ),
+            8 => ("state", format!(r#"{{"camera_off":{}}}"#, self.random.random::<bool>())),
             9 => ("leave", String::new()),
             10 => {
                 let said_goodbye = self.random.random();
@@ -111,8 +93,7 @@ impl Walk {
             }
         };
         let request = Request::parse(action, body.as_bytes()).unwrap();
-        self.room
-            .handle_request(self.now, session.into(), None, request);
+        self.room.handle_request(self.now, session.into(), None, request);
         self.carry_out();
     }
 
@@ -122,28 +103,20 @@ impl Walk {
         };
         let token = member.resume_token.clone();
         let request = Request::parse("join", br#"{"name":"a"}"#).unwrap();
-        self.room
-            .handle_request(self.now, session.into(), Some(&token), request);
+        self.room.handle_request(self.now, session.into(), Some(&token), request);
         self.carry_out();
     }
 
     fn engine_event(&mut self) {
-        let peers: Vec<PeerId> = self
-            .room
-            .members
-            .iter()
-            .filter_map(|m| Some(m.media.as_ref()?.peer))
-            .collect();
+        let peers: Vec<PeerId> =
+            self.room.members.iter().filter_map(|m| Some(m.media.as_ref()?.peer)).collect();
         let Some(peer) = peers.first().copied() else {
             return;
         };
         let event = match self.random.random_range(0..3) {
             0 => {
                 self.forget(peer);
-                EngineEvent::Disconnected {
-                    peer,
-                    reason: "gone",
-                }
+                EngineEvent::Disconnected { peer, reason: "gone" }
             }
             1 => EngineEvent::Speakers {
                 room: RoomId(1),
@@ -152,10 +125,7 @@ impl Walk {
             _ => EngineEvent::AudioSlot {
                 peer,
                 slot: Mid::new("s0"),
-                source: peers.last().map(|peer| Source {
-                    peer: *peer,
-                    mid: Mid::new("p0"),
-                }),
+                source: peers.last().map(|peer| Source { peer: *peer, mid: Mid::new("p0") }),
             },
         };
         self.room.handle_engine(event);
@@ -169,18 +139,10 @@ impl Walk {
                     let answer = self.answer(peer);
                     self.room.handle_answer(self.now, peer, answer);
                 }
-                Effect::Assign {
-                    peer,
-                    slot,
-                    source: Some(source),
-                } => {
+                Effect::Assign { peer, slot, source: Some(source) } => {
                     self.shows.insert((peer, slot), source);
                 }
-                Effect::Assign {
-                    peer,
-                    slot,
-                    source: None,
-                } => {
+                Effect::Assign { peer, slot, source: None } => {
                     self.shows.remove(&(peer, slot));
                 }
                 Effect::RemovePeer { peer } => self.forget(peer),
@@ -210,17 +172,10 @@ impl Walk {
         slots.truncate(self.random.random_range(0..5));
         self.peers.insert(peer);
         let stays = |slot: &Mid| {
-            slots
-                .iter()
-                .any(|line| line.mid == *slot && line.kind == MediaKind::Video)
+            slots.iter().any(|line| line.mid == *slot && line.kind == MediaKind::Video)
         };
-        self.shows
-            .retain(|(of, slot), _| *of != peer || stays(slot));
-        Ok(Answer {
-            sdp: String::new(),
-            published,
-            slots,
-        })
+        self.shows.retain(|(of, slot), _| *of != peer || stays(slot));
+        Ok(Answer { sdp: String::new(), published, slots })
     }
 
     fn forget(&mut self, peer: PeerId) {
@@ -229,26 +184,15 @@ impl Walk {
     }
 
     fn check(&self) {
-        let present: HashSet<PeerId> = self
-            .room
-            .members
-            .iter()
-            .filter_map(|m| Some(m.media.as_ref()?.peer))
-            .collect();
-        assert_eq!(
-            present, self.peers,
-            "the engine has the peers of those present, and no others"
-        );
+        let present: HashSet<PeerId> =
+            self.room.members.iter().filter_map(|m| Some(m.media.as_ref()?.peer)).collect();
+        assert_eq!(present, self.peers, "the engine has the peers of those present, and no others");
         assert_eq!(self.joined - self.left, self.room.members.len() as i64);
         assert_eq!(self.count as usize, self.room.members.len());
         let mut slots = 0;
         for member in &self.room.members {
             let Some(media) = &member.media else { continue };
-            for slot in media
-                .slots
-                .iter()
-                .filter(|slot| slot.kind == MediaKind::Video)
-            {
+            for slot in media.slots.iter().filter(|slot| slot.kind == MediaKind::Video) {
                 let told = self.shows.get(&(media.peer, slot.mid.clone()));
                 assert_eq!(slot.source(), told);
                 slots += usize::from(told.is_some());
@@ -259,27 +203,15 @@ impl Walk {
             let wire: Vec<_> = member.public.sources.clone();
             assert_eq!(wire, member.sources());
         }
-        assert_eq!(
-            slots,
-            self.shows.len(),
-            "nothing is shown where there is no slot"
-        );
+        assert_eq!(slots, self.shows.len(), "nothing is shown where there is no slot");
     }
 
     fn check_shown(&self, viewer: &Member, shown: &slots::Shown) {
         assert_ne!(viewer.public.id, shown.participant, "nobody sees themself");
-        let index = self
-            .room
-            .index_of_participant(&shown.participant)
-            .expect("they are here");
+        let index = self.room.index_of_participant(&shown.participant).expect("they are here");
         let publisher = &self.room.members[index];
         assert!(publisher.public.sources.contains(&shown.kind));
-        assert!(
-            publisher
-                .media
-                .as_ref()
-                .is_some_and(|media| media.peer == shown.source.peer)
-        );
+        assert!(publisher.media.as_ref().is_some_and(|media| media.peer == shown.source.peer));
     }
 
     fn someone(&mut self) -> String {
@@ -287,9 +219,6 @@ impl Walk {
         if count == 0 {
             return "nobody".to_owned();
         }
-        self.room.members[self.random.random_range(0..count)]
-            .public
-            .id
-            .clone()
+        self.room.members[self.random.random_range(0..count)].public.id.clone()
     }
 }

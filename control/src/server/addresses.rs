@@ -39,21 +39,13 @@ impl Addresses {
             true => advertised,
             false => unspecified(advertised),
         };
-        let turn = settings
-            .turn
-            .listen
-            .unwrap_or(SocketAddr::new(bind, TURN_PORT));
+        let turn = settings.turn.listen.unwrap_or(SocketAddr::new(bind, TURN_PORT));
         let turn_host = match settings.media.public_ip.is_none() && !turn.ip().is_unspecified() {
             true => turn.ip(),
             false => advertised,
         };
         let media = SocketAddr::new(bind, settings.media.udp_port);
-        Ok(Addresses {
-            advertised,
-            media,
-            turn,
-            turn_host,
-        })
+        Ok(Addresses { advertised, media, turn, turn_host })
     }
 }
 
@@ -81,24 +73,8 @@ mod tests {
                 "127.0.0.1:3478",
                 "127.0.0.1",
             ),
-            (
-                "[::1]:8080",
-                "",
-                "",
-                "::1",
-                "[::1]:5004",
-                "[::1]:3478",
-                "::1",
-            ),
-            (
-                "0.0.0.0:8080",
-                "",
-                "",
-                "192.168.1.9",
-                "0.0.0.0:5004",
-                "0.0.0.0:3478",
-                "192.168.1.9",
-            ),
+            ("[::1]:8080", "", "", "::1", "[::1]:5004", "[::1]:3478", "::1"),
+            ("0.0.0.0:8080", "", "", "192.168.1.9", "0.0.0.0:5004", "0.0.0.0:3478", "192.168.1.9"),
             (
                 "192.168.1.5:80",
                 "",
@@ -117,15 +93,7 @@ mod tests {
                 "0.0.0.0:3478",
                 "203.0.113.7",
             ),
-            (
-                "[::]:80",
-                "2001:db8::7",
-                "",
-                "2001:db8::7",
-                "[::]:5004",
-                "[::]:3478",
-                "2001:db8::7",
-            ),
+            ("[::]:80", "2001:db8::7", "", "2001:db8::7", "[::]:5004", "[::]:3478", "2001:db8::7"),
             // A proxy on the same machine ends TLS.
             (
                 "127.0.0.1:80",

@@ -19,10 +19,7 @@ pub(super) async fn listen_tcp(address: SocketAddr) -> anyhow::Result<TcpListene
         explain(
             error,
             format!("web page and STOMP can't listen on {address}"),
-            &format!(
-                "--listen, {} or the key `http.listen`",
-                variable("http.listen")
-            ),
+            &format!("--listen, {} or the key `http.listen`", variable("http.listen")),
         )
     })
 }
@@ -75,7 +72,5 @@ fn route_to(destination: SocketAddr, from: IpAddr) -> io::Result<IpAddr> {
 /// Seconds since 1970.
 pub(super) fn unix_now() -> u64 {
     // A clock before 1970 makes credentials that expired long ago; nothing worse.
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -54,13 +54,7 @@ impl BoundTurn {
         config.check().map_err(refused)?;
         let socket = io::listen_turn(addresses.turn).await?;
         let addr = socket.local_addr()?;
-        Ok(BoundTurn {
-            socket,
-            addr,
-            host: addresses.turn_host,
-            secret,
-            config,
-        })
+        Ok(BoundTurn { socket, addr, host: addresses.turn_host, secret, config })
     }
 
     /// Serves clients, who reach the `media` addresses of the engine behind `sfu` and no others.
@@ -70,22 +64,11 @@ impl BoundTurn {
         sfu: SfuHandle,
         (handle, mailbox): (madang_turn::Handle, madang_turn::Mailbox),
     ) -> anyhow::Result<Turn> {
-        let config = madang_turn::Config {
-            media: media.to_vec(),
-            ..self.config
-        };
+        let config = madang_turn::Config { media: media.to_vec(), ..self.config };
         let server = madang_turn::Server::new(&config, rand::random()).map_err(refused)?;
         let deliver = move |datagram: madang_turn::Datagram| {
-            let madang_turn::Datagram {
-                relayed,
-                media,
-                payload,
-            } = datagram;
-            sfu.deliver_relayed(RelayedDatagram {
-                relayed,
-                media,
-                payload,
-            });
+            let madang_turn::Datagram { relayed, media, payload } = datagram;
+            sfu.deliver_relayed(RelayedDatagram { relayed, media, payload });
         };
         let stop = CancellationToken::new();
         let serve = madang_turn::run(self.socket, server, mailbox, deliver, stop.clone());
@@ -94,14 +77,7 @@ impl BoundTurn {
                 error!(%error, "TURN is not served any more");
             }
         });
-        Ok(Turn {
-            handle,
-            addr: self.addr,
-            host: self.host,
-            secret: self.secret,
-            task,
-            stop,
-        })
+        Ok(Turn { handle, addr: self.addr, host: self.host, secret: self.secret, task, stop })
     }
 }
 
@@ -122,11 +98,7 @@ impl Turn {
             let now = io::unix_now();
             let made = madang_turn::credentials(&secret, participant, now, CREDENTIALS_SECS);
             vec![
-                IceServer {
-                    urls: vec![format!("stun:{addr}")],
-                    username: None,
-                    credential: None,
-                },
+                IceServer { urls: vec![format!("stun:{addr}")], username: None, credential: None },
                 IceServer {
                     urls: vec![format!("turn:{addr}?transport=udp")],
                     username: Some(made.username),
@@ -156,50 +128,31 @@ mod tests {
     #[tokio::test]
     async fn a_participant_gets_credentials_for_the_address_that_clients_reach() {
         let dir = tempfile::tempdir().unwrap();
-        let mut settings = Settings {
-            data_dir: dir.path().to_owned(),
-            ..Settings::default()
-        };
+        let mut settings = Settings { data_dir: dir.path().to_owned(), ..Settings::default() };
         settings.turn.listen = "127.0.0.1:0".parse().ok();
         settings.media.public_ip = "2001:db8::7".parse().ok();
         let addresses = Addresses::choose(&settings, || panic!("not needed")).unwrap();
         let bound = BoundTurn::bind(&settings, &addresses).await.unwrap();
         let port = bound.addr.port();
         let (engine, sfu, _events) = engine();
-        let turn = bound
-            .start(engine.media_addresses(), sfu, madang_turn::mailbox())
-            .unwrap();
+        let turn = bound.start(engine.media_addresses(), sfu, madang_turn::mailbox()).unwrap();
 
         let servers = turn.ice_servers()("김하늘");
 
         assert_eq!(servers[0].urls, [format!("stun:[2001:db8::7]:{port}")]);
         assert_eq!(servers[0].username, None);
-        assert_eq!(
-            servers[1].urls,
-            [format!("turn:[2001:db8::7]:{port}?transport=udp")]
-        );
-        let (expiry, user) = servers[1]
-            .username
-            .as_ref()
-            .unwrap()
-            .split_once(':')
-            .unwrap();
+        assert_eq!(servers[1].urls, [format!("turn:[2001:db8::7]:{port}?transport=udp")]);
+        let (expiry, user) = servers[1].username.as_ref().unwrap().split_once(':').unwrap();
         let left = expiry.parse::<u64>().unwrap() - io::unix_now();
         assert_eq!(user, "김하늘");
-        assert!(
-            (CREDENTIALS_SECS - 60..=CREDENTIALS_SECS).contains(&left),
-            "{left}"
-        );
+        assert!((CREDENTIALS_SECS - 60..=CREDENTIALS_SECS).contains(&left), "{left}");
         assert!(servers[1].credential.is_some());
         turn.shutdown().await;
         engine.shutdown().await;
     }
 
-    type Running = (
-        madang_sfu::io::Engine,
-        SfuHandle,
-        tokio::sync::mpsc::Receiver<madang_sfu::Event>,
-    );
+    type Running =
+        (madang_sfu::io::Engine, SfuHandle, tokio::sync::mpsc::Receiver<madang_sfu::Event>);
 
     fn engine() -> Running {
         let config = madang_sfu::io::Config {

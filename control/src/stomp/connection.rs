@@ -1,8 +1,5 @@
 //! The task of one WebSocket.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the session's clock is read here and nowhere else"
-)]
+#![expect(clippy::disallowed_methods, reason = "the session's clock is read here and nowhere else")]
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -80,10 +77,7 @@ impl Connection {
     pub(crate) async fn run(self, socket: WebSocket, config: SessionConfig) {
         let outbox = Outbox::new(config.limits.outbox_messages, config.limits.outbox_bytes);
         let mut running = Running {
-            sender: Sender {
-                session: self.id,
-                rooms: HashSet::new(),
-            },
+            sender: Sender { session: self.id, rooms: HashSet::new() },
             user: config.user.clone(),
             session: Session::new(config, Instant::now()),
             outbox,
@@ -107,10 +101,7 @@ impl Connection {
 impl Running {
     /// Runs until the session is over (`Ok`) or the other end is gone.
     async fn run(&mut self, writer: &mut Writer, reader: &mut Reader) -> Result<(), Lost> {
-        let (drain, shutdown) = (
-            self.connection.drain.clone(),
-            self.connection.shutdown.clone(),
-        );
+        let (drain, shutdown) = (self.connection.drain.clone(), self.connection.shutdown.clone());
         let mut pings = tokio::time::interval(PING_INTERVAL);
         pings.reset();
         loop {
@@ -164,10 +155,7 @@ impl Running {
             WebSocketMessage::Ping(_) | WebSocketMessage::Pong(_) => return Ok(()),
             WebSocketMessage::Close(_) => return Err(Lost),
         };
-        self.connection
-            .counters
-            .bytes_received
-            .fetch_add(bytes.len() as u64, Relaxed);
+        self.connection.counters.bytes_received.fetch_add(bytes.len() as u64, Relaxed);
         self.session.handle_bytes(Instant::now(), bytes);
         Ok(())
     }
@@ -193,10 +181,7 @@ impl Running {
                 self.needs_flush = false;
                 return Ok(());
             };
-            self.connection
-                .counters
-                .bytes_sent
-                .fetch_add(bytes.len() as u64, Relaxed);
+            self.connection.counters.bytes_sent.fetch_add(bytes.len() as u64, Relaxed);
             web_socket_message(bytes, is_text)
         };
         self.needs_flush = true;
@@ -230,54 +215,29 @@ impl Running {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Attach => {
-                    self.connection
-                        .app
-                        .broker
-                        .attach(self.connection.id, &self.user, &self.outbox);
+                    self.connection.app.broker.attach(self.connection.id, &self.user, &self.outbox);
                 }
-                Action::Subscribe {
-                    id,
-                    destination,
-                    pattern,
-                } => {
+                Action::Subscribe { id, destination, pattern } => {
                     up(&self.connection.counters.subscriptions);
                     self.subscribe(id, &destination, pattern);
                 }
                 Action::Unsubscribe { id } => {
                     down(&self.connection.counters.subscriptions);
-                    self.connection
-                        .app
-                        .broker
-                        .unsubscribe(self.connection.id, id);
+                    self.connection.app.broker.unsubscribe(self.connection.id, id);
                 }
                 Action::Replay { id, room, what } => self.replays.start(id, room, what),
                 Action::Send { messages, receipt } => {
                     let receipt = receipt.map(|id| Receipt::new(id, &self.outbox));
                     for sent in messages {
-                        self.connection
-                            .app
-                            .handle_send(&mut self.sender, sent, receipt.as_ref());
+                        self.connection.app.handle_send(&mut self.sender, sent, receipt.as_ref());
                     }
                 }
                 Action::GiveBack(message) => {
-                    self.connection
-                        .app
-                        .broker
-                        .enqueue(&message, Some(self.connection.id));
+                    self.connection.app.broker.enqueue(&message, Some(self.connection.id));
                 }
-                Action::Refuse {
-                    code,
-                    message,
-                    correlation_id,
-                } => {
-                    let to = Requester {
-                        session: self.connection.id,
-                        correlation_id,
-                    };
-                    self.connection
-                        .app
-                        .signals
-                        .send(&to, &Signal::Error { code, message });
+                Action::Refuse { code, message, correlation_id } => {
+                    let to = Requester { session: self.connection.id, correlation_id };
+                    self.connection.app.signals.send(&to, &Signal::Error { code, message });
                 }
                 Action::Disconnect { receipt } => {
                     self.tell_rooms(true).await;
@@ -297,15 +257,7 @@ impl Running {
         }
     }
 
-    fn handle_page(
-        &mut self,
-        Page {
-            id,
-            room,
-            what,
-            messages,
-        }: Page,
-    ) {
+    fn handle_page(&mut self, Page { id, room, what, messages }: Page) {
         match messages {
             Some(messages) => self.session.handle_replay(id, room, what, &messages),
             None => self.session.handle_replay_failed(id),
@@ -317,10 +269,7 @@ impl Running {
         self.outbox.close();
         let App { broker, .. } = &self.connection.app;
         let count = broker.detach(self.connection.id) as u64;
-        self.connection
-            .counters
-            .subscriptions
-            .fetch_sub(count, Relaxed);
+        self.connection.counters.subscriptions.fetch_sub(count, Relaxed);
         for message in self.session.take_unacknowledged() {
             broker.enqueue(&message, Some(self.connection.id));
         }
@@ -341,10 +290,7 @@ impl Running {
     async fn close(&mut self, mut writer: Writer, mut reader: Reader) {
         let last_words = async {
             while let Some((bytes, is_text)) = self.session.poll_output(Instant::now()) {
-                self.connection
-                    .counters
-                    .bytes_sent
-                    .fetch_add(bytes.len() as u64, Relaxed);
+                self.connection.counters.bytes_sent.fetch_add(bytes.len() as u64, Relaxed);
                 writer.feed(web_socket_message(bytes, is_text)).await?;
             }
             writer.send(closing()).await
@@ -383,9 +329,7 @@ pub(crate) async fn refuse(mut socket: WebSocket, reason: &str) {
         .with_header(header::CONTENT_TYPE, "text/plain")
         .with_body(reason.to_owned());
     let last_words = async {
-        socket
-            .send(web_socket_message(encode(&error, Version::V1_2), true))
-            .await?;
+        socket.send(web_socket_message(encode(&error, Version::V1_2), true)).await?;
         socket.send(closing()).await
     };
     // Who does not listen is cut off.

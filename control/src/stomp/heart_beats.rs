@@ -5,10 +5,7 @@ use std::time::{Duration, Instant};
 use madang_wire::HeartBeat;
 
 /// What the server offers: a sign of life every ten seconds, either way.
-pub(super) const OFFER: HeartBeat = HeartBeat {
-    can_send_ms: 10_000,
-    wants_ms: 10_000,
-};
+pub(super) const OFFER: HeartBeat = HeartBeat { can_send_ms: 10_000, wants_ms: 10_000 };
 
 /// The heart-beats of an open session (STOMP 1.2, "Heart-beating").
 #[derive(Debug)]
@@ -51,12 +48,8 @@ impl HeartBeats {
 
     /// The next deadline.
     pub(super) fn next(&self) -> Option<(Instant, Due)> {
-        let send = self
-            .send_every
-            .map(|interval| (self.sent_at + interval, Due::Send));
-        let receive = self
-            .receive_within
-            .map(|limit| (self.received_at + limit, Due::Receive));
+        let send = self.send_every.map(|interval| (self.sent_at + interval, Due::Send));
+        let receive = self.receive_within.map(|limit| (self.received_at + limit, Due::Receive));
         send.into_iter().chain(receive).min_by_key(|(at, _)| *at)
     }
 }

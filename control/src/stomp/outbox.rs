@@ -118,10 +118,7 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // A panic between two fields' updates leaves at worst a wrong byte count.
-        self.0
-            .queue
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -159,11 +156,7 @@ impl Receipt {
     /// A receipt that goes into `outbox`.
     pub(crate) fn new(id: String, outbox: &Outbox) -> Receipt {
         outbox.lock().owed += 1;
-        Receipt(Arc::new(Owed {
-            id,
-            outbox: outbox.clone(),
-            withheld: AtomicBool::new(false),
-        }))
+        Receipt(Arc::new(Owed { id, outbox: outbox.clone(), withheld: AtomicBool::new(false) }))
     }
 
     /// A receipt that is never sent, but owed until it is dropped.
@@ -183,8 +176,7 @@ impl Drop for Owed {
     fn drop(&mut self) {
         self.outbox.lock().owed -= 1;
         if !self.withheld.load(Relaxed) {
-            self.outbox
-                .push(Parcel::Receipt(std::mem::take(&mut self.id)));
+            self.outbox.push(Parcel::Receipt(std::mem::take(&mut self.id)));
         }
         // Whoever waits for the last receipt looks again, also when there is nothing to send.
         self.outbox.0.changed.notify_one();

@@ -15,11 +15,7 @@ impl Rate {
     /// A full bucket.
     pub(crate) fn new(per_second: u32, now: Instant) -> Rate {
         let per_second = f64::from(per_second);
-        Rate {
-            per_second,
-            tokens: 2.0 * per_second,
-            filled_at: now,
-        }
+        Rate { per_second, tokens: 2.0 * per_second, filled_at: now }
     }
 
     /// Takes a token, if there is one.
@@ -39,10 +35,7 @@ impl Rate {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test needs some instant to start from"
-)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 mod tests {
     use std::time::Duration;
 

@@ -36,13 +36,7 @@ pub(super) struct Page {
 
 impl Replays {
     pub(super) fn new(session: SessionId, store: Store, rooms: Rooms) -> Replays {
-        Replays {
-            session,
-            store,
-            rooms,
-            waiting: VecDeque::new(),
-            reading: None,
-        }
+        Replays { session, store, rooms, waiting: VecDeque::new(), reading: None }
     }
 
     /// Has stored messages read for a subscription.
@@ -59,15 +53,9 @@ impl Replays {
             let (session, store, rooms) = (self.session, self.store.clone(), self.rooms.clone());
             let read = async move {
                 let read = read(&store, &rooms, session, &room, what).await;
-                let messages = read
-                    .inspect_err(|error| warn!(%error, "stored chat can't be read"))
-                    .ok();
-                Page {
-                    id,
-                    room,
-                    what,
-                    messages,
-                }
+                let messages =
+                    read.inspect_err(|error| warn!(%error, "stored chat can't be read")).ok();
+                Page { id, room, what, messages }
             };
             self.reading = Some(read.boxed());
         }
@@ -94,8 +82,5 @@ async fn read(
         Replay::Since(seq) => store.chat_since(room, seq, REPLAY_PAGE, viewer).await?,
     };
     let destination = Destination::chat_of(room);
-    Ok(messages
-        .iter()
-        .map(|message| Arc::new(chat_message(&destination, message)))
-        .collect())
+    Ok(messages.iter().map(|message| Arc::new(chat_message(&destination, message))).collect())
 }

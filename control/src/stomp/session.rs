@@ -92,32 +92,17 @@ pub(crate) enum Action {
     /// The client is connected: make the session reachable.
     Attach,
     /// Let the broker send what matches.
-    Subscribe {
-        id: SubscriptionId,
-        destination: Destination,
-        pattern: Pattern,
-    },
+    Subscribe { id: SubscriptionId, destination: Destination, pattern: Pattern },
     /// The broker need not any more.
     Unsubscribe { id: SubscriptionId },
     /// Read stored chat messages, and call `handle_replay` with them.
-    Replay {
-        id: SubscriptionId,
-        room: RoomName,
-        what: Replay,
-    },
+    Replay { id: SubscriptionId, room: RoomName, what: Replay },
     /// Carry out SENDs in their order, then send the receipt.
-    Send {
-        messages: Vec<Sent>,
-        receipt: Option<String>,
-    },
+    Send { messages: Vec<Sent>, receipt: Option<String> },
     /// Give a queue's message to somebody else.
     GiveBack(Arc<Message>),
     /// Tell the client that a frame was refused.
-    Refuse {
-        code: ErrorCode,
-        message: String,
-        correlation_id: Option<String>,
-    },
+    Refuse { code: ErrorCode, message: String, correlation_id: Option<String> },
     /// The client says goodbye: once everything before is done, call `handle_drained`.
     Disconnect { receipt: Option<String> },
 }
@@ -144,13 +129,8 @@ impl Session {
             limit => limit,
         };
         Session {
-            state: State::ExpectConnect {
-                until: now + CONNECT_TIMEOUT,
-            },
-            decoder: Decoder::new(Limits {
-                frame_bytes,
-                ..Limits::default()
-            }),
+            state: State::ExpectConnect { until: now + CONNECT_TIMEOUT },
+            decoder: Decoder::new(Limits { frame_bytes, ..Limits::default() }),
             rate: Rate::new(config.limits.messages_per_second, now),
             subscriptions: Subscriptions::default(),
             pending: Pending::default(),
@@ -231,11 +211,7 @@ impl Session {
         subscription.gate.open();
         let message = "stored messages can't be read at the moment".to_owned();
         let code = ErrorCode::Internal;
-        self.actions.push_back(Action::Refuse {
-            code,
-            message,
-            correlation_id: None,
-        });
+        self.actions.push_back(Action::Refuse { code, message, correlation_id: None });
     }
 
     /// Everything before the DISCONNECT is done.
@@ -268,11 +244,7 @@ impl Session {
                     self.output.push_back(Output::HeartBeat);
                 }
                 Some((at, Due::Receive)) if at <= now => {
-                    self.fail(
-                        "timeout",
-                        "No heart-beat came for twice the agreed interval.",
-                        None,
-                    );
+                    self.fail("timeout", "No heart-beat came for twice the agreed interval.", None);
                 }
                 _ => {}
             },

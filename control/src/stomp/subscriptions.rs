@@ -25,17 +25,14 @@ impl Replay {
     /// What the headers of a SUBSCRIBE ask for; `since` counts when both are there. An `Err` is a text for the client.
     pub(super) fn of(headers: &Headers) -> Result<Option<Replay>, String> {
         if let Some(since) = headers.get(header::SINCE) {
-            let seq = since
-                .parse()
-                .map_err(|_| format!("since: {since:?} is not a number"))?;
+            let seq = since.parse().map_err(|_| format!("since: {since:?} is not a number"))?;
             return Ok(Some(Replay::Since(seq)));
         }
         let Some(history) = headers.get(header::HISTORY) else {
             return Ok(None);
         };
-        let count: u32 = history
-            .parse()
-            .map_err(|_| format!("history: {history:?} is no number"))?;
+        let count: u32 =
+            history.parse().map_err(|_| format!("history: {history:?} is no number"))?;
         Ok((count > 0).then_some(Replay::Last(count.min(MAX_HISTORY))))
     }
 }
@@ -106,11 +103,7 @@ impl Gate {
     }
 
     fn replaying(sent: u64) -> Gate {
-        Gate::Replaying {
-            sent,
-            announced: 0,
-            announced_before: 0,
-        }
+        Gate::Replaying { sent, announced: 0, announced_before: 0 }
     }
 
     /// Whether a live message passes.
@@ -128,12 +121,7 @@ impl Gate {
     /// Takes note that stored messages up to `last` were sent; says what to read next, if anything. `is_full`: the read
     /// returned as many as it was allowed to.
     pub(super) fn replayed(&mut self, last: Option<u64>, is_full: bool) -> Option<Replay> {
-        let Gate::Replaying {
-            sent,
-            announced,
-            announced_before,
-        } = self
-        else {
+        let Gate::Replaying { sent, announced, announced_before } = self else {
             return None;
         };
         *sent = last.unwrap_or(0).max(*sent);
@@ -242,11 +230,7 @@ impl Pending {
         self.last_number += 1;
         self.bytes += message.body.len();
         let (number, message) = (self.last_number, Arc::clone(message));
-        self.waiting.push_back(Unacknowledged {
-            number,
-            subscription,
-            message,
-        });
+        self.waiting.push_back(Unacknowledged { number, subscription, message });
         self.last_number
     }
 
@@ -255,23 +239,16 @@ impl Pending {
         &self,
         is_it: impl Fn(&Unacknowledged) -> bool,
     ) -> Option<(u64, SubscriptionId)> {
-        self.waiting
-            .iter()
-            .find(|one| is_it(one))
-            .map(|one| (one.number, one.subscription))
+        self.waiting.iter().find(|one| is_it(one)).map(|one| (one.number, one.subscription))
     }
 
     /// Takes out what `is_meant`.
     pub(super) fn take(&mut self, is_meant: impl Fn(&Unacknowledged) -> bool) -> Vec<Arc<Message>> {
-        let (taken, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(is_meant);
+        let (taken, kept): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(is_meant);
         self.waiting = kept;
         let taken: Vec<_> = taken.into_iter().map(|one| one.message).collect();
-        self.bytes -= taken
-            .iter()
-            .map(|message| message.body.len())
-            .sum::<usize>();
+        self.bytes -= taken.iter().map(|message| message.body.len()).sum::<usize>();
         taken
     }
 }
@@ -318,10 +295,7 @@ mod tests {
         let of = |name: &str, value: &str| Replay::of(&[(name, value)].into_iter().collect());
 
         assert_eq!(of("history", "20"), Ok(Some(Replay::Last(20))));
-        assert_eq!(
-            of("history", "4000000000"),
-            Ok(Some(Replay::Last(MAX_HISTORY)))
-        );
+        assert_eq!(of("history", "4000000000"), Ok(Some(Replay::Last(MAX_HISTORY))));
         assert_eq!(of("history", "0"), Ok(None));
         assert_eq!(of("since", "17"), Ok(Some(Replay::Since(17))));
         assert!(of("since", "-1").is_err());

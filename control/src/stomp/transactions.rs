@@ -23,9 +23,7 @@ impl Transactions {
             return Err(format!("transaction {name:?} is open already"));
         }
         if self.open.len() == MAX_OPEN {
-            return Err(format!(
-                "a session has at most {MAX_OPEN} open transactions"
-            ));
+            return Err(format!("a session has at most {MAX_OPEN} open transactions"));
         }
         self.open.insert(name.to_owned(), Vec::new());
         Ok(())
@@ -42,10 +40,7 @@ impl Transactions {
         if bytes > MAX_BYTES {
             return Err(format!("at most {MAX_BYTES} bytes wait in transactions"));
         }
-        self.open
-            .get_mut(name)
-            .ok_or_else(|| unknown(name))?
-            .push(frame);
+        self.open.get_mut(name).ok_or_else(|| unknown(name))?.push(frame);
         Ok(())
     }
 
@@ -60,10 +55,6 @@ fn unknown(name: &str) -> String {
 }
 
 fn weight(frame: &Frame) -> usize {
-    let headers: usize = frame
-        .headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
+    let headers: usize = frame.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     headers + frame.body.len()
 }

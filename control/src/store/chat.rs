@@ -52,10 +52,7 @@ pub(super) async fn last(
     n: u32,
     viewer: Option<&str>,
 ) -> Result<Vec<ChatMessage>, sqlx::Error> {
-    let rows = sqlx::query_as(LAST)
-        .bind(room.as_str())
-        .bind(n)
-        .bind(viewer);
+    let rows = sqlx::query_as(LAST).bind(room.as_str()).bind(n).bind(viewer);
     Ok(unwrap_rows(rows.fetch_all(readers).await?))
 }
 
@@ -68,19 +65,12 @@ pub(super) async fn since(
 ) -> Result<Vec<ChatMessage>, sqlx::Error> {
     // SQLite's integers end at 2^63 - 1; no message has a higher number.
     let seq = i64::try_from(seq).unwrap_or(i64::MAX);
-    let rows = sqlx::query_as(SINCE)
-        .bind(room.as_str())
-        .bind(limit)
-        .bind(viewer)
-        .bind(seq);
+    let rows = sqlx::query_as(SINCE).bind(room.as_str()).bind(limit).bind(viewer).bind(seq);
     Ok(unwrap_rows(rows.fetch_all(readers).await?))
 }
 
 pub(super) async fn last_seq(readers: &SqlitePool, room: &RoomName) -> Result<u64, sqlx::Error> {
-    let seq: i64 = sqlx::query_scalar(LAST_SEQ)
-        .bind(room.as_str())
-        .fetch_one(readers)
-        .await?;
+    let seq: i64 = sqlx::query_scalar(LAST_SEQ).bind(room.as_str()).fetch_one(readers).await?;
     Ok(seq.unsigned_abs())
 }
 
@@ -99,10 +89,7 @@ impl FromRow<'_, SqliteRow> for Stored {
         Ok(Stored(ChatMessage {
             seq: seq.unsigned_abs(),
             id: row.try_get("id")?,
-            from: Author {
-                id: row.try_get("from_id")?,
-                name: row.try_get("from_name")?,
-            },
+            from: Author { id: row.try_get("from_id")?, name: row.try_get("from_name")? },
             text: row.try_get("text")?,
             to: row.try_get("to_id")?,
             reply_to: row.try_get("reply_to")?,

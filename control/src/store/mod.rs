@@ -107,10 +107,7 @@ impl Store {
     /// When the URL names something else than an SQLite file, or when that file can't be opened.
     pub async fn open(url: &str) -> Result<Store, StoreError> {
         let options = connect_options(url)?;
-        let failed = |source| StoreError::Open {
-            url: url.to_owned(),
-            source,
-        };
+        let failed = |source| StoreError::Open { url: url.to_owned(), source };
 
         create_for_owner(options.get_filename()).map_err(|error| failed(error.into()))?;
         let mut connection = options.connect().await.map_err(failed)?;
@@ -120,10 +117,7 @@ impl Store {
             .connect_with(options.read_only(true))
             .await
             .map_err(failed)?;
-        Ok(Store {
-            writer: Writer::start(connection),
-            readers,
-        })
+        Ok(Store { writer: Writer::start(connection), readers })
     }
 
     /// Stores a message and gives it the next number of its room. It is on the disk when this returns.
@@ -194,19 +188,12 @@ impl From<sqlx::Error> for StoreError {
 }
 
 fn connect_options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
-    let refused = |reason: &str| StoreError::Url {
-        url: url.to_owned(),
-        reason: reason.to_owned(),
-    };
+    let refused = |reason: &str| StoreError::Url { url: url.to_owned(), reason: reason.to_owned() };
     if !url.starts_with("sqlite:") {
-        return Err(refused(
-            "it must start with `sqlite://`, followed by the path of a file",
-        ));
+        return Err(refused("it must start with `sqlite://`, followed by the path of a file"));
     }
     if url.contains(":memory:") || url.contains("mode=memory") {
-        return Err(refused(
-            "a database in memory can't be shared; give the path of a file",
-        ));
+        return Err(refused("a database in memory can't be shared; give the path of a file"));
     }
     let options =
         SqliteConnectOptions::from_str(url).map_err(|error| refused(&error.to_string()))?;
@@ -219,12 +206,7 @@ fn connect_options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
 
 /// Chat is nobody else's business: the file is its owner's alone, and SQLite gives its log the same mode.
 fn create_for_owner(path: &Path) -> io::Result<()> {
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }

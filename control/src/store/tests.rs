@@ -11,36 +11,16 @@ async fn messages_are_numbered_per_room_in_order() {
     let store = open(dir.path()).await;
 
     for n in 1..=3 {
-        let stored = store
-            .append_chat(&room("마당"), line(&format!("m{n}")))
-            .await
-            .unwrap();
+        let stored = store.append_chat(&room("마당"), line(&format!("m{n}"))).await.unwrap();
         assert_eq!(stored.seq, n);
     }
     let elsewhere = store.append_chat(&room("other"), line("m1")).await.unwrap();
 
     assert_eq!(elsewhere.seq, 1);
-    assert_eq!(
-        seqs(&store.last_chat(&room("마당"), 2, None).await.unwrap()),
-        [2, 3]
-    );
-    assert_eq!(
-        seqs(&store.chat_since(&room("마당"), 1, 100, None).await.unwrap()),
-        [2, 3]
-    );
-    assert_eq!(
-        seqs(&store.chat_since(&room("마당"), 0, 2, None).await.unwrap()),
-        [1, 2]
-    );
-    assert_eq!(
-        seqs(
-            &store
-                .chat_since(&room("마당"), u64::MAX, 2, None)
-                .await
-                .unwrap()
-        ),
-        [0; 0]
-    );
+    assert_eq!(seqs(&store.last_chat(&room("마당"), 2, None).await.unwrap()), [2, 3]);
+    assert_eq!(seqs(&store.chat_since(&room("마당"), 1, 100, None).await.unwrap()), [2, 3]);
+    assert_eq!(seqs(&store.chat_since(&room("마당"), 0, 2, None).await.unwrap()), [1, 2]);
+    assert_eq!(seqs(&store.chat_since(&room("마당"), u64::MAX, 2, None).await.unwrap()), [0; 0]);
     assert_eq!(store.last_seq(&room("마당")).await.unwrap(), 3);
     assert_eq!(store.last_seq(&room("empty")).await.unwrap(), 0);
     assert_eq!(store.last_chat(&room("empty"), 10, None).await.unwrap(), []);
@@ -58,19 +38,13 @@ async fn what_is_read_is_what_was_stored() {
         ..line("m1")
     };
 
-    let stored = store
-        .append_chat(&room("마당"), message.clone())
-        .await
-        .unwrap();
+    let stored = store.append_chat(&room("마당"), message.clone()).await.unwrap();
 
     assert_eq!(stored.text, message.text);
     assert_eq!(stored.from.name, message.from_name);
     assert_eq!(stored.reply_to, message.reply_to);
     assert_eq!(stored.sent_at.to_string(), "2026-01-02T03:04:05.678Z");
-    assert_eq!(
-        store.last_chat(&room("마당"), 1, None).await.unwrap(),
-        [stored]
-    );
+    assert_eq!(store.last_chat(&room("마당"), 1, None).await.unwrap(), [stored]);
 }
 
 #[tokio::test]
@@ -82,15 +56,8 @@ async fn concurrent_callers_leave_no_gap_and_get_different_numbers() {
     let callers = (0..1500).map(|n| {
         let store = store.clone();
         tokio::spawn(async move {
-            let stored = store
-                .append_chat(&room("마당"), line(&format!("m{n}")))
-                .await
-                .unwrap();
-            assert_eq!(
-                stored.id,
-                format!("m{n}"),
-                "each caller gets its own message"
-            );
+            let stored = store.append_chat(&room("마당"), line(&format!("m{n}"))).await.unwrap();
+            assert_eq!(stored.id, format!("m{n}"), "each caller gets its own message");
             stored.seq
         })
     });
@@ -102,15 +69,7 @@ async fn concurrent_callers_leave_no_gap_and_get_different_numbers() {
     given.sort_unstable();
     let all: Vec<u64> = (1..=1500).collect();
     assert_eq!(given, all);
-    assert_eq!(
-        seqs(
-            &store
-                .chat_since(&room("마당"), 0, 2000, None)
-                .await
-                .unwrap()
-        ),
-        all
-    );
+    assert_eq!(seqs(&store.chat_since(&room("마당"), 0, 2000, None).await.unwrap()), all);
 }
 
 #[tokio::test]
@@ -129,20 +88,14 @@ async fn numbers_go_on_after_a_restart() {
     let third = store.append_chat(&room("마당"), line("m3")).await.unwrap();
     assert_eq!(third.seq, 3);
     let ids = store.last_chat(&room("마당"), 10, None).await.unwrap();
-    assert_eq!(
-        ids.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(),
-        ["m1", "m2", "m3"]
-    );
+    assert_eq!(ids.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(), ["m1", "m2", "m3"]);
 }
 
 #[tokio::test]
 async fn private_messages_are_for_their_two_ends() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
-    let from_a_to_b = NewChatMessage {
-        to: Some("b".to_owned()),
-        ..line("m2")
-    };
+    let from_a_to_b = NewChatMessage { to: Some("b".to_owned()), ..line("m2") };
     for message in [line("m1"), from_a_to_b, line("m3")] {
         store.append_chat(&room("마당"), message).await.unwrap();
     }
@@ -154,10 +107,7 @@ async fn private_messages_are_for_their_two_ends() {
         (None, vec![1, 3]),
     ] {
         let last = store.last_chat(&room("마당"), 10, viewer).await.unwrap();
-        let since = store
-            .chat_since(&room("마당"), 0, 10, viewer)
-            .await
-            .unwrap();
+        let since = store.chat_since(&room("마당"), 0, 10, viewer).await.unwrap();
         assert_eq!(seqs(&last), visible, "{viewer:?}");
         assert_eq!(since, last, "{viewer:?}");
     }
@@ -172,10 +122,8 @@ async fn a_refused_message_takes_no_number_and_no_other_message_with_it() {
     store.append_chat(&room("마당"), line("m1")).await.unwrap();
 
     let lobby = room("마당");
-    let (again, next) = tokio::join!(
-        store.append_chat(&lobby, line("m1")),
-        store.append_chat(&lobby, line("m2")),
-    );
+    let (again, next) =
+        tokio::join!(store.append_chat(&lobby, line("m1")), store.append_chat(&lobby, line("m2")),);
 
     assert!(matches!(again, Err(StoreError::Refused(_))), "{again:?}");
     assert_eq!(next.unwrap().seq, 2);
@@ -199,14 +147,7 @@ async fn a_closed_store_says_so_and_keeps_what_was_queued() {
     assert!(stored.is_ok());
     assert!(matches!(late, Err(StoreError::Closed)), "{late:?}");
     assert!(matches!(question, Err(StoreError::Closed)), "{question:?}");
-    assert_eq!(
-        open(dir.path())
-            .await
-            .last_seq(&room("마당"))
-            .await
-            .unwrap(),
-        1
-    );
+    assert_eq!(open(dir.path()).await.last_seq(&room("마당")).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -214,9 +155,7 @@ async fn files_are_for_their_owner_alone_and_closing_folds_them_into_one() {
     let dir = tempfile::tempdir().unwrap();
     let modes = || {
         let entries = std::fs::read_dir(dir.path()).unwrap().map(Result::unwrap);
-        entries
-            .map(|entry| entry.metadata().unwrap().mode() & 0o777)
-            .collect::<Vec<_>>()
+        entries.map(|entry| entry.metadata().unwrap().mode() & 0o777).collect::<Vec<_>>()
     };
     let store = open(dir.path()).await;
     store.append_chat(&room("마당"), line("m1")).await.unwrap();
@@ -233,10 +172,7 @@ async fn urls_that_cannot_work_are_explained() {
     for (url, expected) in [
         ("postgres://localhost/madang", "must start with `sqlite://`"),
         ("sqlite::memory:", "in memory"),
-        (
-            "sqlite:///nowhere/to/be/found.db",
-            "/nowhere/to/be/found.db",
-        ),
+        ("sqlite:///nowhere/to/be/found.db", "/nowhere/to/be/found.db"),
     ] {
         let error = Store::open(url).await.unwrap_err().to_string();
 
@@ -268,15 +204,9 @@ async fn dies_after_storing() {
     };
     let store = open(Path::new(&dir)).await;
     for n in 1..=20 {
-        store
-            .append_chat(&room("마당"), line(&format!("m{n}")))
-            .await
-            .unwrap();
+        store.append_chat(&room("마당"), line(&format!("m{n}"))).await.unwrap();
     }
-    Command::new("kill")
-        .args(["-9", &std::process::id().to_string()])
-        .status()
-        .unwrap();
+    Command::new("kill").args(["-9", &std::process::id().to_string()]).status().unwrap();
     // The signal is on its way; nothing may be tidied up before it arrives.
     std::future::pending::<()>().await;
 }
@@ -284,9 +214,7 @@ async fn dies_after_storing() {
 const DIE_IN: &str = "MADANG_TEST_DIE_IN";
 
 async fn open(dir: &Path) -> Store {
-    Store::open(&format!("sqlite://{}", dir.join("madang.db").display()))
-        .await
-        .unwrap()
+    Store::open(&format!("sqlite://{}", dir.join("madang.db").display())).await.unwrap()
 }
 
 fn room(name: &str) -> RoomName {

@@ -49,15 +49,8 @@ impl Writer {
         message: NewChatMessage,
     ) -> Result<ChatMessage, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let append = Command::Append(Append {
-            room,
-            message,
-            reply,
-        });
-        self.commands
-            .send(append)
-            .await
-            .map_err(|_| StoreError::Closed)?;
+        let append = Command::Append(Append { room, message, reply });
+        self.commands.send(append).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -100,10 +93,7 @@ async fn run(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Command
 
 /// Stores the messages in one transaction and answers each caller after the commit.
 async fn store(connection: &mut SqliteConnection, appends: Vec<Append>) {
-    let messages: Vec<_> = appends
-        .iter()
-        .map(|append| (&append.room, &append.message))
-        .collect();
+    let messages: Vec<_> = appends.iter().map(|append| (&append.room, &append.message)).collect();
     let outcome = commit(connection, &messages).await;
     match outcome {
         Ok(results) => {
@@ -115,9 +105,7 @@ async fn store(connection: &mut SqliteConnection, appends: Vec<Append>) {
         Err(error) => {
             error!(%error, messages = appends.len(), "chat could not be stored");
             for append in appends {
-                let _ = append
-                    .reply
-                    .send(Err(StoreError::Failed(error.to_string())));
+                let _ = append.reply.send(Err(StoreError::Failed(error.to_string())));
             }
         }
     }

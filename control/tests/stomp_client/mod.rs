@@ -53,25 +53,16 @@ impl Client {
     pub(crate) async fn open(server: &Server) -> Client {
         let url = format!("ws://{}/ws", server.http_addr());
         let mut request = url.into_client_request().unwrap();
-        request
-            .headers_mut()
-            .insert("sec-websocket-protocol", "v12.stomp".parse().unwrap());
+        request.headers_mut().insert("sec-websocket-protocol", "v12.stomp".parse().unwrap());
         let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
         let decoder = Decoder::new(Limits::default());
-        Client {
-            socket,
-            decoder,
-            waiting: Vec::new(),
-            was_text: false,
-        }
+        Client { socket, decoder, waiting: Vec::new(), was_text: false }
     }
 
     /// Connects, and listens to `/user/queue/signal`.
     pub(crate) async fn connect(server: &Server) -> Client {
         let mut client = Client::open(server).await;
-        client
-            .send_text("CONNECT\naccept-version:1.2\nhost:test\n\n\0")
-            .await;
+        client.send_text("CONNECT\naccept-version:1.2\nhost:test\n\n\0").await;
         assert_eq!(client.next().await.command, Command::Connected);
         client.subscribe("signal", "/user/queue/signal", &[]).await;
         client
@@ -143,15 +134,10 @@ impl Client {
     ) -> Value {
         let mut all = vec![(header::CORRELATION_ID, "this-one")];
         all.extend(headers);
-        self.send(&format!("/app/rooms/{room}/{action}"), &all, body)
-            .await;
-        let reply = self
-            .wait_for(|frame| frame.header(header::CORRELATION_ID) == Some("this-one"))
-            .await;
-        assert_eq!(
-            reply.header(header::DESTINATION),
-            Some("/user/queue/signal")
-        );
+        self.send(&format!("/app/rooms/{room}/{action}"), &all, body).await;
+        let reply =
+            self.wait_for(|frame| frame.header(header::CORRELATION_ID) == Some("this-one")).await;
+        assert_eq!(reply.header(header::DESTINATION), Some("/user/queue/signal"));
         json(&reply)
     }
 
@@ -159,8 +145,7 @@ impl Client {
     pub(crate) async fn chat(&mut self, room: &str, text: &str) {
         let body = serde_json::json!({ "text": text }).to_string();
         let destination = format!("/app/rooms/{room}/chat");
-        self.send(&destination, &[(header::RECEIPT, text)], &body)
-            .await;
+        self.send(&destination, &[(header::RECEIPT, text)], &body).await;
         self.receipt(text).await;
     }
 

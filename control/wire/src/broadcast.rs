@@ -39,17 +39,9 @@ impl Broadcast {
             out.push(b'\n');
             Bytes::from(out)
         };
-        let tails = [
-            tail(Version::V1_0),
-            tail(Version::V1_1),
-            tail(Version::V1_2),
-        ];
+        let tails = [tail(Version::V1_0), tail(Version::V1_1), tail(Version::V1_2)];
         let is_text = std::str::from_utf8(&body).is_ok();
-        Broadcast {
-            tails,
-            body,
-            is_text,
-        }
+        Broadcast { tails, body, is_text }
     }
 
     /// The frame for one subscriber, with its own headers first: they count before common ones of the same name.
@@ -113,9 +105,8 @@ mod tests {
 
     #[test]
     fn every_subscriber_gets_the_frame_that_encode_would_write() {
-        let headers: Headers = [("destination", "/topic/회의"), ("x", "a:b\r\n\\")]
-            .into_iter()
-            .collect();
+        let headers: Headers =
+            [("destination", "/topic/회의"), ("x", "a:b\r\n\\")].into_iter().collect();
         let body = Bytes::from_static("안녕하세요".as_bytes());
         let broadcast = Broadcast::new(&headers, body.clone());
 

@@ -18,11 +18,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            frame_bytes: 2 * 1024 * 1024,
-            headers: 128,
-            header_bytes: 16 * 1024,
-        }
+        Limits { frame_bytes: 2 * 1024 * 1024, headers: 128, header_bytes: 16 * 1024 }
     }
 }
 
@@ -113,24 +109,11 @@ enum Expects {
     /// Line ends, or a command.
     Frame,
     /// Header lines and the empty line. `used` bytes of this frame have left the buffer.
-    Headers {
-        command: Command,
-        headers: Headers,
-        used: usize,
-    },
+    Headers { command: Command, headers: Headers, used: usize },
     /// A body that has its end at the first NUL, of which the first `searched` bytes have none.
-    BodyToNul {
-        command: Command,
-        headers: Headers,
-        used: usize,
-        searched: usize,
-    },
+    BodyToNul { command: Command, headers: Headers, used: usize, searched: usize },
     /// A body of `length` bytes, and a NUL.
-    BodyOf {
-        command: Command,
-        headers: Headers,
-        length: usize,
-    },
+    BodyOf { command: Command, headers: Headers, length: usize },
     /// Nothing any more.
     Nothing(DecodeError),
 }
@@ -148,12 +131,7 @@ impl Decoder {
     /// version before the next frame is taken out.
     pub fn new(limits: Limits) -> Decoder {
         let buffer = BytesMut::new();
-        Decoder {
-            limits,
-            version: Version::V1_2,
-            buffer,
-            expects: Expects::Frame,
-        }
+        Decoder { limits, version: Version::V1_2, buffer, expects: Expects::Frame }
     }
 
     /// From the next frame on, headers are those of this version.
@@ -171,9 +149,7 @@ impl Decoder {
             return Err(error.clone());
         }
         if self.buffer.len() > self.limits.frame_bytes {
-            return self.fail(DecodeError::FrameTooLong {
-                limit: self.limits.frame_bytes,
-            });
+            return self.fail(DecodeError::FrameTooLong { limit: self.limits.frame_bytes });
         }
         self.buffer.extend_from_slice(chunk);
         Ok(())
@@ -187,22 +163,13 @@ impl Decoder {
         loop {
             let step = match std::mem::replace(&mut self.expects, Expects::Frame) {
                 Expects::Frame => self.frame(),
-                Expects::Headers {
-                    command,
-                    headers,
-                    used,
-                } => self.headers(command, headers, used),
-                Expects::BodyToNul {
-                    command,
-                    headers,
-                    used,
-                    searched,
-                } => self.body_to_nul(command, headers, used, searched),
-                Expects::BodyOf {
-                    command,
-                    headers,
-                    length,
-                } => self.body_of(command, headers, length),
+                Expects::Headers { command, headers, used } => self.headers(command, headers, used),
+                Expects::BodyToNul { command, headers, used, searched } => {
+                    self.body_to_nul(command, headers, used, searched)
+                }
+                Expects::BodyOf { command, headers, length } => {
+                    self.body_of(command, headers, length)
+                }
                 Expects::Nothing(error) => Err(error),
             };
             match step {
@@ -236,11 +203,7 @@ impl Decoder {
         let line = without_return(&self.buffer[..end]);
         let command = Command::parse(line).ok_or_else(|| unknown_command(line))?;
         self.buffer.advance(end + 1);
-        Ok(Step::Continue(Expects::Headers {
-            command,
-            headers: Headers::new(),
-            used: end + 1,
-        }))
+        Ok(Step::Continue(Expects::Headers { command, headers: Headers::new(), used: end + 1 }))
     }
 
     /// Whether there were any. A return that is the last octet so far may belong to a line end.
@@ -269,16 +232,10 @@ impl Decoder {
                 return Err(DecodeError::NulInHeaders);
             }
             if self.buffer.len() >= longest {
-                return Err(DecodeError::HeaderTooLong {
-                    limit: self.limits.header_bytes,
-                });
+                return Err(DecodeError::HeaderTooLong { limit: self.limits.header_bytes });
             }
             self.check_length(used + self.buffer.len())?;
-            return Ok(Step::NeedsMore(Expects::Headers {
-                command,
-                headers,
-                used,
-            }));
+            return Ok(Step::NeedsMore(Expects::Headers { command, headers, used }));
         };
         let line = without_return(&self.buffer[..end]);
         let is_last = line.is_empty();
@@ -287,9 +244,7 @@ impl Decoder {
             headers.push(name, value);
         }
         if headers.len() > self.limits.headers {
-            return Err(DecodeError::TooManyHeaders {
-                limit: self.limits.headers,
-            });
+            return Err(DecodeError::TooManyHeaders { limit: self.limits.headers });
         }
         self.buffer.advance(end + 1);
         let used = used + end + 1;
@@ -297,27 +252,19 @@ impl Decoder {
         if is_last {
             return self.body(command, headers, used).map(Step::Continue);
         }
-        Ok(Step::Continue(Expects::Headers {
-            command,
-            headers,
-            used,
-        }))
+        Ok(Step::Continue(Expects::Headers { command, headers, used }))
     }
 
     fn header(&self, command: Command, line: &[u8]) -> Result<(String, String), DecodeError> {
         if line.len() > self.limits.header_bytes {
-            return Err(DecodeError::HeaderTooLong {
-                limit: self.limits.header_bytes,
-            });
+            return Err(DecodeError::HeaderTooLong { limit: self.limits.header_bytes });
         }
         if line.contains(&0) {
             return Err(DecodeError::NulInHeaders);
         }
         let line = std::str::from_utf8(line).map_err(|_| DecodeError::HeaderNotUtf8)?;
         // A value may have colons that were not escaped: 1.0 peers, and CONNECT in all versions, can't.
-        let (name, value) = line
-            .split_once(':')
-            .ok_or(DecodeError::HeaderWithoutColon)?;
+        let (name, value) = line.split_once(':').ok_or(DecodeError::HeaderWithoutColon)?;
         let escaping = Escaping::of(command, self.version);
         let read = |text| escaping.read(text).ok_or(DecodeError::UndefinedEscape);
         Ok((read(name)?, read(value)?))
@@ -334,26 +281,14 @@ impl Decoder {
             headers.trim();
         }
         let Some(length) = headers.get(header::CONTENT_LENGTH) else {
-            return Ok(Expects::BodyToNul {
-                command,
-                headers,
-                used,
-                searched: 0,
-            });
+            return Ok(Expects::BodyToNul { command, headers, used, searched: 0 });
         };
-        let length: usize = length
-            .trim()
-            .parse()
-            .map_err(|_| DecodeError::BadContentLength)?;
+        let length: usize = length.trim().parse().map_err(|_| DecodeError::BadContentLength)?;
         if length > 0 && !command.may_have_body() {
             return Err(DecodeError::UnexpectedBody(command));
         }
         self.check_length(used.saturating_add(length).saturating_add(1))?;
-        Ok(Expects::BodyOf {
-            command,
-            headers,
-            length,
-        })
+        Ok(Expects::BodyOf { command, headers, length })
     }
 
     /// STOMP 1.0 writes `name: value`; 1.1 and 1.2 forbid to trim. A CONNECT without `accept-version` is a 1.0 one.
@@ -376,19 +311,10 @@ impl Decoder {
         }
         self.check_length(used + searched + usize::from(found.is_some()))?;
         if found.is_none() {
-            return Ok(Step::NeedsMore(Expects::BodyToNul {
-                command,
-                headers,
-                used,
-                searched,
-            }));
+            return Ok(Step::NeedsMore(Expects::BodyToNul { command, headers, used, searched }));
         }
         let body = self.take_body(searched);
-        Ok(Step::Done(Decoded::Frame(Frame {
-            command,
-            headers,
-            body,
-        })))
+        Ok(Step::Done(Decoded::Frame(Frame { command, headers, body })))
     }
 
     fn body_of(
@@ -398,18 +324,10 @@ impl Decoder {
         length: usize,
     ) -> Result<Step, DecodeError> {
         match self.buffer.get(length) {
-            None => Ok(Step::NeedsMore(Expects::BodyOf {
-                command,
-                headers,
-                length,
-            })),
+            None => Ok(Step::NeedsMore(Expects::BodyOf { command, headers, length })),
             Some(0) => {
                 let body = self.take_body(length);
-                Ok(Step::Done(Decoded::Frame(Frame {
-                    command,
-                    headers,
-                    body,
-                })))
+                Ok(Step::Done(Decoded::Frame(Frame { command, headers, body })))
             }
             Some(_) => Err(DecodeError::MissingNul),
         }
@@ -424,9 +342,7 @@ impl Decoder {
 
     fn check_length(&self, length: usize) -> Result<(), DecodeError> {
         if length > self.limits.frame_bytes {
-            return Err(DecodeError::FrameTooLong {
-                limit: self.limits.frame_bytes,
-            });
+            return Err(DecodeError::FrameTooLong { limit: self.limits.frame_bytes });
         }
         Ok(())
     }
@@ -448,10 +364,7 @@ fn without_return(line: &[u8]) -> &[u8] {
 /// Names what stood in place of a command: up to the line's end or a NUL, however the stream was cut.
 fn unknown_command(bytes: &[u8]) -> DecodeError {
     let start = &bytes[..bytes.len().min(MAX_COMMAND_LINE)];
-    let end = start
-        .iter()
-        .position(|byte| matches!(byte, 0 | b'\n'))
-        .unwrap_or(start.len());
+    let end = start.iter().position(|byte| matches!(byte, 0 | b'\n')).unwrap_or(start.len());
     let line = without_return(&start[..end]);
     DecodeError::UnknownCommand(String::from_utf8_lossy(line).into_owned())
 }

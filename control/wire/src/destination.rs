@@ -66,10 +66,7 @@ pub struct Prefixes {
 impl Default for Prefixes {
     fn default() -> Prefixes {
         let own = |prefixes: &[&str]| prefixes.iter().map(|p| (*p).to_owned()).collect();
-        Prefixes {
-            app: own(&["/app", "/pub"]),
-            broker: own(&["/topic", "/queue", "/sub"]),
-        }
+        Prefixes { app: own(&["/app", "/pub"]), broker: own(&["/topic", "/queue", "/sub"]) }
     }
 }
 
@@ -93,11 +90,7 @@ impl Destination {
                 room_topic(rest).unwrap_or_else(|| Destination::ServerTopic(text.to_owned()))
             );
         }
-        if !prefixes
-            .broker
-            .iter()
-            .any(|prefix| below(text, prefix).is_some())
-        {
+        if !prefixes.broker.iter().any(|prefix| below(text, prefix).is_some()) {
             return Err(unknown_prefix(prefixes));
         }
         Ok(match below(text, "/queue") {
@@ -140,10 +133,7 @@ fn request(rest: &str) -> Result<Destination, DestinationError> {
     let Some((room, action)) = room_and_action else {
         return Ok(Destination::App(rest.to_owned()));
     };
-    Ok(Destination::Request {
-        room: RoomName::parse(room)?,
-        action: action.to_owned(),
-    })
+    Ok(Destination::Request { room: RoomName::parse(room)?, action: action.to_owned() })
 }
 
 fn room_topic(rest: &str) -> Option<Destination> {
@@ -163,19 +153,14 @@ fn user_queue(rest: &str) -> Option<Destination> {
     let (user, queue) = rest[1..].split_once('/')?;
     let queue = format!("/{queue}");
     below(&queue, "/queue")?;
-    Some(Destination::OtherUserQueue {
-        user: user.to_owned(),
-        queue,
-    })
+    Some(Destination::OtherUserQueue { user: user.to_owned(), queue })
 }
 
 fn unknown_prefix(prefixes: &Prefixes) -> DestinationError {
     let mut known: Vec<&str> = prefixes.app.iter().map(String::as_str).collect();
     known.extend(prefixes.broker.iter().map(String::as_str));
     known.push("/user/queue");
-    DestinationError::UnknownPrefix {
-        known: known.join(", "),
-    }
+    DestinationError::UnknownPrefix { known: known.join(", ") }
 }
 
 /// A subscribed destination: `*` stands for one segment, `**` at the end for the rest, however long.
@@ -196,10 +181,7 @@ impl Pattern {
             return Err(DestinationError::AfterRest);
         }
         let is_literal = !text.split('/').any(|segment| matches!(segment, "*" | "**"));
-        Ok(Pattern {
-            text: text.to_owned(),
-            is_literal,
-        })
+        Ok(Pattern { text: text.to_owned(), is_literal })
     }
 
     /// Whether it has no stars.
@@ -245,51 +227,24 @@ mod tests {
     #[test]
     fn each_kind_of_destination_is_told_apart() {
         let action = "join".to_owned();
-        let request = Destination::Request {
-            room: room("회의실"),
-            action,
-        };
+        let request = Destination::Request { room: room("회의실"), action };
         let queue = "/queue/a".to_owned();
         for (text, expected) in [
             ("/topic/rooms", Destination::Rooms),
-            (
-                "/topic/rooms/회의실/chat",
-                Destination::Chat(room("회의실")),
-            ),
+            ("/topic/rooms/회의실/chat", Destination::Chat(room("회의실"))),
             ("/topic/rooms/a/events", Destination::Events(room("a"))),
-            (
-                "/topic/rooms/a/other",
-                Destination::ServerTopic("/topic/rooms/a/other".into()),
-            ),
-            (
-                "/topic/rooms/*/events",
-                Destination::ServerTopic("/topic/rooms/*/events".into()),
-            ),
+            ("/topic/rooms/a/other", Destination::ServerTopic("/topic/rooms/a/other".into())),
+            ("/topic/rooms/*/events", Destination::ServerTopic("/topic/rooms/*/events".into())),
             ("/app/rooms/회의실/join", request.clone()),
             ("/pub/rooms/회의실/join", request),
             ("/pub/chat", Destination::App("/chat".into())),
             ("/app/rooms", Destination::App("/rooms".into())),
-            (
-                "/topic/chat/room/5",
-                Destination::Topic("/topic/chat/room/5".into()),
-            ),
-            (
-                "/topic/roomservice",
-                Destination::Topic("/topic/roomservice".into()),
-            ),
-            (
-                "/sub/chat/room/5",
-                Destination::Topic("/sub/chat/room/5".into()),
-            ),
+            ("/topic/chat/room/5", Destination::Topic("/topic/chat/room/5".into())),
+            ("/topic/roomservice", Destination::Topic("/topic/roomservice".into())),
+            ("/sub/chat/room/5", Destination::Topic("/sub/chat/room/5".into())),
             ("/queue/a", Destination::Queue(queue.clone())),
             ("/user/queue/a", Destination::UserQueue(queue.clone())),
-            (
-                "/user/bob/queue/a",
-                Destination::OtherUserQueue {
-                    user: "bob".into(),
-                    queue,
-                },
-            ),
+            ("/user/bob/queue/a", Destination::OtherUserQueue { user: "bob".into(), queue }),
         ] {
             assert_eq!(parse(text), Ok(expected), "{text}");
         }
@@ -305,16 +260,8 @@ mod tests {
 
     #[test]
     fn an_unknown_prefix_names_the_known_ones() {
-        for text in [
-            "",
-            "/",
-            "topic/a",
-            "/nowhere/a",
-            "/topic",
-            "/topic/",
-            "/user/a",
-            "/topical/a",
-        ] {
+        for text in ["", "/", "topic/a", "/nowhere/a", "/topic", "/topic/", "/user/a", "/topical/a"]
+        {
             let error = parse(text).unwrap_err().to_string();
             assert!(
                 error.contains("/app, /pub, /topic, /queue, /sub, /user/queue"),
@@ -347,9 +294,6 @@ mod tests {
 
     #[test]
     fn nothing_follows_the_rest() {
-        assert_eq!(
-            Pattern::parse("/topic/**/a"),
-            Err(DestinationError::AfterRest)
-        );
+        assert_eq!(Pattern::parse("/topic/**/a"), Err(DestinationError::AfterRest));
     }
 }

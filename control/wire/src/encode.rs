@@ -12,11 +12,7 @@ use crate::{Command, Frame, Version, header};
 /// smuggle in another header or frame. A body on a command that has none is left out.
 pub fn encode(frame: &Frame, version: Version) -> Bytes {
     let escaping = Escaping::of(frame.command, version);
-    let body: &[u8] = if frame.command.may_have_body() {
-        &frame.body
-    } else {
-        &[]
-    };
+    let body: &[u8] = if frame.command.may_have_body() { &frame.body } else { &[] };
     let mut out = Vec::with_capacity(128 + body.len());
     write_command(frame.command, &mut out);
     let mut wrote_length = body.is_empty();
@@ -50,10 +46,5 @@ pub(crate) fn write_header(name: &str, value: &str, escaping: Escaping, out: &mu
 }
 
 pub(crate) fn write_content_length(length: usize, out: &mut Vec<u8>) {
-    write_header(
-        header::CONTENT_LENGTH,
-        &length.to_string(),
-        Escaping::None,
-        out,
-    );
+    write_header(header::CONTENT_LENGTH, &length.to_string(), Escaping::None, out);
 }

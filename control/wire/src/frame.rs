@@ -33,9 +33,7 @@ impl Version {
 
     /// The version of a WebSocket subprotocol's name, as `v12.stomp`.
     pub fn from_subprotocol(name: &str) -> Option<Version> {
-        Version::ALL
-            .into_iter()
-            .find(|version| version.subprotocol() == name)
+        Version::ALL.into_iter().find(|version| version.subprotocol() == name)
     }
 
     /// The WebSocket subprotocol's name, as `v12.stomp`.
@@ -156,11 +154,7 @@ pub struct Frame {
 impl Frame {
     /// A frame without headers and body.
     pub fn new(command: Command) -> Frame {
-        Frame {
-            command,
-            headers: Headers::new(),
-            body: Bytes::new(),
-        }
+        Frame { command, headers: Headers::new(), body: Bytes::new() }
     }
 
     /// The frame with one more header.

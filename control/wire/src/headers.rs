@@ -40,16 +40,12 @@ impl Headers {
 
     /// The value that counts, if the header is there.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, value)| value)
+        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 
     /// All entries in their order, repeated ones included.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.entries.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// How many entries there are, repeated ones included.
@@ -72,12 +68,7 @@ impl Headers {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(entries: I) -> Headers {
-        Headers {
-            entries: entries
-                .into_iter()
-                .map(|(n, v)| (n.into(), v.into()))
-                .collect(),
-        }
+        Headers { entries: entries.into_iter().map(|(n, v)| (n.into(), v.into())).collect() }
     }
 }
 
@@ -95,9 +86,8 @@ mod tests {
 
     #[test]
     fn set_replaces_in_place_and_removes_repetitions() {
-        let mut headers: Headers = [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4")]
-            .into_iter()
-            .collect();
+        let mut headers: Headers =
+            [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4")].into_iter().collect();
 
         headers.set("a", "5");
         headers.set("d", "6");

@@ -16,10 +16,7 @@ impl HeartBeat {
     pub fn parse(value: &str) -> Option<HeartBeat> {
         let (can_send, wants) = value.split_once(',')?;
         let number = |text: &str| text.trim().parse::<u32>().ok();
-        Some(HeartBeat {
-            can_send_ms: number(can_send)?,
-            wants_ms: number(wants)?,
-        })
+        Some(HeartBeat { can_send_ms: number(can_send)?, wants_ms: number(wants)? })
     }
 
     /// The interval in milliseconds at which this side sends to `other`; `None` when no heart-beats are sent.
@@ -44,10 +41,7 @@ mod tests {
     #[test]
     fn intervals_are_the_slower_of_both() {
         let client = HeartBeat::parse("4000,10000").unwrap();
-        let server = HeartBeat {
-            can_send_ms: 15000,
-            wants_ms: 0,
-        };
+        let server = HeartBeat { can_send_ms: 15000, wants_ms: 0 };
 
         assert_eq!(server.interval_to(client), Some(15000));
         assert_eq!(client.interval_to(server), None);

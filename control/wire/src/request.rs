@@ -150,10 +150,7 @@ pub struct View {
 
 impl Default for View {
     fn default() -> View {
-        View {
-            slots: Vec::new(),
-            auto: yes(),
-        }
+        View { slots: Vec::new(), auto: yes() }
     }
 }
 
@@ -274,15 +271,9 @@ pub enum ModerateAction {
 pub struct Leave {}
 
 fn read<T: DeserializeOwned>(action: &'static str, body: &[u8]) -> Result<T, RequestError> {
-    let body = if body.is_empty() {
-        b"{}".as_slice()
-    } else {
-        body
-    };
-    serde_json::from_slice(body).map_err(|error| RequestError::BadBody {
-        action,
-        reason: error.to_string(),
-    })
+    let body = if body.is_empty() { b"{}".as_slice() } else { body };
+    serde_json::from_slice(body)
+        .map_err(|error| RequestError::BadBody { action, reason: error.to_string() })
 }
 
 /// Error texts go back to whoever sent the destination, so they must not repeat all of it.

@@ -103,42 +103,25 @@ mod tests {
 
     #[test]
     fn latin_and_hangul_names_are_valid() {
-        for name in [
-            "a",
-            "Team-1_B",
-            "회의실",
-            "주간회의-2",
-            "가",
-            "힣",
-            &"마".repeat(64),
-        ] {
+        for name in ["a", "Team-1_B", "회의실", "주간회의-2", "가", "힣", &"마".repeat(64)]
+        {
             assert_eq!(RoomName::parse(name).unwrap().as_str(), name);
         }
     }
 
     #[test]
     fn names_are_counted_in_characters() {
-        assert_eq!(
-            RoomName::parse(&"마".repeat(65)),
-            Err(RoomNameError::TooLong)
-        );
-        assert_eq!(
-            RoomName::parse(&"a".repeat(65)),
-            Err(RoomNameError::TooLong)
-        );
+        assert_eq!(RoomName::parse(&"마".repeat(65)), Err(RoomNameError::TooLong));
+        assert_eq!(RoomName::parse(&"a".repeat(65)), Err(RoomNameError::TooLong));
         assert_eq!(RoomName::parse(""), Err(RoomNameError::Empty));
     }
 
     #[test]
     fn other_characters_are_refused() {
         // U+1100 is a conjoining jamo, U+3131 a compatibility jamo: neither is a syllable.
-        for c in [
-            ' ', '/', '.', '*', '?', '%', 'é', '\u{1100}', '\u{3131}', '\u{D7A4}', '会', '\0',
-        ] {
-            assert_eq!(
-                RoomName::parse(&format!("a{c}")),
-                Err(RoomNameError::Character(c))
-            );
+        for c in [' ', '/', '.', '*', '?', '%', 'é', '\u{1100}', '\u{3131}', '\u{D7A4}', '会', '\0']
+        {
+            assert_eq!(RoomName::parse(&format!("a{c}")), Err(RoomNameError::Character(c)));
         }
     }
 }

@@ -31,9 +31,7 @@ fn lines_may_end_in_cr_lf() {
 #[test]
 fn line_ends_between_frames_are_heart_beats() {
     let mut decoder = Decoder::new(Limits::default());
-    decoder
-        .push(b"\n\r\n\nBEGIN\ntransaction:t\n\n\0\n")
-        .unwrap();
+    decoder.push(b"\n\r\n\nBEGIN\ntransaction:t\n\n\0\n").unwrap();
 
     let mut seen = Vec::new();
     while let Some(decoded) = decoder.next_frame().unwrap() {
@@ -101,26 +99,18 @@ a\cb:1\n2\\3
 
 #[test]
 fn an_undefined_escape_is_fatal() {
-    for (text, version) in [
-        (r"a\t", Version::V1_2),
-        (r"a\", Version::V1_2),
-        (r"a\r", Version::V1_1),
-    ] {
+    for (text, version) in
+        [(r"a\t", Version::V1_2), (r"a\", Version::V1_2), (r"a\r", Version::V1_1)]
+    {
         let bytes = format!("SEND\nx:{text}\n\n\0");
-        assert_eq!(
-            decode_all(bytes.as_bytes(), version),
-            Err(DecodeError::UndefinedEscape)
-        );
+        assert_eq!(decode_all(bytes.as_bytes(), version), Err(DecodeError::UndefinedEscape));
     }
 }
 
 #[test]
 fn connect_frames_are_never_escaped() {
-    for (command, text) in [
-        ("CONNECT", r"a\cb:c"),
-        ("STOMP", r"a\cb:c"),
-        ("CONNECTED", r"a\cb:c"),
-    ] {
+    for (command, text) in [("CONNECT", r"a\cb:c"), ("STOMP", r"a\cb:c"), ("CONNECTED", r"a\cb:c")]
+    {
         let bytes = format!("{command}\naccept-version:1.2\nlogin:{text}\n\n\0");
         let frame = decode_one(bytes.as_bytes());
 
@@ -150,10 +140,7 @@ fn a_connect_of_1_0_may_have_spaces_too() {
 #[test]
 fn what_is_not_a_frame_is_refused() {
     for (bytes, expected) in [
-        (
-            &b"GET / HTTP/1.1\r\n"[..],
-            DecodeError::UnknownCommand("GET / HTTP/1.1".into()),
-        ),
+        (&b"GET / HTTP/1.1\r\n"[..], DecodeError::UnknownCommand("GET / HTTP/1.1".into())),
         (b"send\n\n\0", DecodeError::UnknownCommand("send".into())),
         (b"\0", DecodeError::UnknownCommand(String::new())),
         (&[b'A'; 64], DecodeError::UnknownCommand("A".repeat(32))),
@@ -161,23 +148,11 @@ fn what_is_not_a_frame_is_refused() {
         (b"SEND\nfoo:\xFF\n\n\0", DecodeError::HeaderNotUtf8),
         (b"SEND\nfoo:bar\0", DecodeError::NulInHeaders),
         (b"SEND\nfoo:b\0ar\n\n\0", DecodeError::NulInHeaders),
-        (
-            b"SEND\ncontent-length:-1\n\n\0",
-            DecodeError::BadContentLength,
-        ),
-        (
-            b"SEND\ncontent-length:two\n\nab\0",
-            DecodeError::BadContentLength,
-        ),
+        (b"SEND\ncontent-length:-1\n\n\0", DecodeError::BadContentLength),
+        (b"SEND\ncontent-length:two\n\nab\0", DecodeError::BadContentLength),
         (b"SEND\ncontent-length:1\n\nab\0", DecodeError::MissingNul),
-        (
-            b"SUBSCRIBE\nid:1\n\nx\0",
-            DecodeError::UnexpectedBody(Command::Subscribe),
-        ),
-        (
-            b"ACK\ncontent-length:1\n\nx\0",
-            DecodeError::UnexpectedBody(Command::Ack),
-        ),
+        (b"SUBSCRIBE\nid:1\n\nx\0", DecodeError::UnexpectedBody(Command::Subscribe)),
+        (b"ACK\ncontent-length:1\n\nx\0", DecodeError::UnexpectedBody(Command::Ack)),
     ] {
         let text = String::from_utf8_lossy(bytes);
         assert_eq!(decode_all(bytes, Version::V1_2), Err(expected), "{text}");
@@ -186,11 +161,7 @@ fn what_is_not_a_frame_is_refused() {
 
 #[test]
 fn each_limit_is_named_when_it_is_exceeded() {
-    let limits = Limits {
-        frame_bytes: 200,
-        headers: 3,
-        header_bytes: 100,
-    };
+    let limits = Limits { frame_bytes: 200, headers: 3, header_bytes: 100 };
     let long_body = format!("SEND\n\n{}", "x".repeat(300));
     let announced = "SEND\ncontent-length:18446744073709551615\n\n";
     let long_header = format!("SEND\nfoo:{}", "x".repeat(300));
@@ -213,11 +184,7 @@ fn each_limit_is_named_when_it_is_exceeded() {
 #[test]
 fn a_frame_of_exactly_the_limits_is_accepted() {
     let bytes = b"SEND\na:1\nb:2\n\nabc\0";
-    let limits = Limits {
-        frame_bytes: bytes.len(),
-        headers: 2,
-        header_bytes: 3,
-    };
+    let limits = Limits { frame_bytes: bytes.len(), headers: 2, header_bytes: 3 };
     let mut decoder = Decoder::new(limits);
 
     decoder.push(bytes).unwrap();
@@ -227,10 +194,7 @@ fn a_frame_of_exactly_the_limits_is_accepted() {
 
 #[test]
 fn pushing_without_taking_does_not_fill_memory() {
-    let limits = Limits {
-        frame_bytes: 1000,
-        ..Limits::default()
-    };
+    let limits = Limits { frame_bytes: 1000, ..Limits::default() };
     let mut decoder = Decoder::new(limits);
     let mut pushed = 0;
 

@@ -30,20 +30,13 @@ fn the_files_are_what_the_types_write() {
     for (name, frame) in &frames {
         let file = fs::read(folder().join(format!("{name}.frame"))).unwrap();
         let written = encode(frame, Version::V1_2);
-        assert_eq!(
-            String::from_utf8_lossy(&file),
-            String::from_utf8_lossy(&written),
-            "{name}"
-        );
+        assert_eq!(String::from_utf8_lossy(&file), String::from_utf8_lossy(&written), "{name}");
     }
 }
 
 #[test]
 fn there_are_no_other_files() {
-    let names: Vec<String> = frames()
-        .into_keys()
-        .map(|name| format!("{name}.frame"))
-        .collect();
+    let names: Vec<String> = frames().into_keys().map(|name| format!("{name}.frame")).collect();
     for entry in fs::read_dir(folder()).unwrap() {
         let file = entry.unwrap().file_name().into_string().unwrap();
         assert!(file == ".gitattributes" || names.contains(&file), "{file}");
@@ -72,10 +65,7 @@ fn bodies_survive_their_types() {
 fn every_request_signal_and_event_has_an_example() {
     let frames = frames();
     for action in Request::ACTIONS {
-        assert!(
-            frames.contains_key(&format!("request_{action}")),
-            "{action}"
-        );
+        assert!(frames.contains_key(&format!("request_{action}")), "{action}");
     }
     let tagged = |prefix: &str, tags: &[&str]| {
         for tag in tags {
@@ -84,9 +74,7 @@ fn every_request_signal_and_event_has_an_example() {
             assert_eq!(body["type"], *tag);
         }
     };
-    let signals = [
-        "joined", "answer", "slots", "done", "left", "error", "kicked", "moved",
-    ];
+    let signals = ["joined", "answer", "slots", "done", "left", "error", "kicked", "moved"];
     tagged("signal", &signals);
     let events = [
         "participant_joined",
@@ -112,12 +100,8 @@ fn through_its_type(frame: &Frame) -> Bytes {
         Destination::Request { action, .. } => Request::parse(&action, body).unwrap().to_json(),
         Destination::UserQueue(_) => serde_json::from_slice::<Signal>(body).unwrap().to_json(),
         Destination::Events(_) => serde_json::from_slice::<Event>(body).unwrap().to_json(),
-        Destination::Chat(_) => serde_json::from_slice::<ChatMessage>(body)
-            .unwrap()
-            .to_json(),
-        Destination::Rooms => serde_json::from_slice::<RoomSummary>(body)
-            .unwrap()
-            .to_json(),
+        Destination::Chat(_) => serde_json::from_slice::<ChatMessage>(body).unwrap().to_json(),
+        Destination::Rooms => serde_json::from_slice::<RoomSummary>(body).unwrap().to_json(),
         other => panic!("{other:?} has no type"),
     }
 }
@@ -128,11 +112,7 @@ fn decode(file: &[u8]) -> Frame {
     let Some(Decoded::Frame(frame)) = decoder.next_frame().unwrap() else {
         panic!("not a whole frame");
     };
-    assert_eq!(
-        decoder.next_frame(),
-        Ok(None),
-        "something follows the frame"
-    );
+    assert_eq!(decoder.next_frame(), Ok(None), "something follows the frame");
     frame
 }
 
@@ -168,17 +148,10 @@ fn frames() -> BTreeMap<String, Frame> {
         frames.insert(format!("signal_{name}"), frame);
     }
     for (name, event) in events() {
-        let frame = message(
-            "events-0",
-            &Destination::events_of(&room()),
-            event.to_json(),
-        );
+        let frame = message("events-0", &Destination::events_of(&room()), event.to_json());
         frames.insert(format!("event_{name}"), frame);
     }
-    for (name, chat) in [
-        ("chat_message", chat_message()),
-        ("chat_private", private_message()),
-    ] {
+    for (name, chat) in [("chat_message", chat_message()), ("chat_private", private_message())] {
         let frame = message("chat-0", &Destination::chat_of(&room()), chat.to_json())
             .with_header(header::SEQ, chat.seq.to_string());
         frames.insert(name.to_owned(), frame);
@@ -214,10 +187,7 @@ fn session_frames(frames: &mut BTreeMap<String, Frame>) {
             .with_header(header::HISTORY, "50")
             .with_header(header::RECEIPT, "r:1"),
     );
-    add(
-        "receipt",
-        Frame::new(Command::Receipt).with_header(header::RECEIPT_ID, "r:1"),
-    );
+    add("receipt", Frame::new(Command::Receipt).with_header(header::RECEIPT_ID, "r:1"));
     add(
         "error",
         Frame::new(Command::Error)
@@ -225,17 +195,11 @@ fn session_frames(frames: &mut BTreeMap<String, Frame>) {
             .with_header(header::CONTENT_TYPE, "text/plain")
             .with_body("The frame can't be read: a header line has no colon.\n"),
     );
-    add(
-        "disconnect",
-        Frame::new(Command::Disconnect).with_header(header::RECEIPT, "bye"),
-    );
+    add("disconnect", Frame::new(Command::Disconnect).with_header(header::RECEIPT, "bye"));
 }
 
 fn requests() -> Vec<(&'static str, Request)> {
-    let join = Join {
-        name: "김하나".into(),
-        ..Join::default()
-    };
+    let join = Join { name: "김하나".into(), ..Join::default() };
     let join_with_media = Join {
         role: Some(Role::Speaker),
         password: Some(Secret::new("참깨")),
@@ -264,15 +228,9 @@ fn requests() -> Vec<(&'static str, Request)> {
         name: Some("하나".into()),
         metadata: json!({"color": "초록"}).as_object().cloned(),
     };
-    let chat = Chat {
-        text: "안녕하세요".into(),
-        ..Chat::default()
-    };
-    let reply = Chat {
-        text: "반가워요".into(),
-        to: Some("p-2".into()),
-        reply_to: Some("m-1".into()),
-    };
+    let chat = Chat { text: "안녕하세요".into(), ..Chat::default() };
+    let reply =
+        Chat { text: "반가워요".into(), to: Some("p-2".into()), reply_to: Some("m-1".into()) };
     let moderate = Moderate {
         action: ModerateAction::SetRole,
         participant: Some("p-2".into()),
@@ -281,30 +239,14 @@ fn requests() -> Vec<(&'static str, Request)> {
     vec![
         ("join", Request::Join(join)),
         ("join_with_media", Request::Join(join_with_media)),
-        (
-            "offer",
-            Request::Offer(Offer {
-                sdp: "v=0\r\n".into(),
-            }),
-        ),
+        ("offer", Request::Offer(Offer { sdp: "v=0\r\n".into() })),
         ("candidate", Request::Candidate(candidate)),
         ("sources", Request::Sources(Sources { mids: mids() })),
-        (
-            "view",
-            Request::View(View {
-                slots: vec![wanted],
-                auto: true,
-            }),
-        ),
+        ("view", Request::View(View { slots: vec![wanted], auto: true })),
         ("state", Request::State(state)),
         ("chat", Request::Chat(chat)),
         ("chat_private", Request::Chat(reply)),
-        (
-            "react",
-            Request::React(React {
-                emoji: "👏".into()
-            }),
-        ),
+        ("react", Request::React(React { emoji: "👏".into() })),
         ("moderate", Request::Moderate(moderate)),
         ("leave", Request::Leave(Leave {})),
     ]
@@ -335,103 +277,37 @@ fn signals() -> Vec<(&'static str, Signal)> {
     };
     vec![
         ("joined", Signal::Joined(Box::new(joined))),
-        (
-            "joined_with_media",
-            Signal::Joined(Box::new(joined_with_media)),
-        ),
-        (
-            "answer",
-            Signal::Answer {
-                sdp: "v=0\r\n".into(),
-            },
-        ),
+        ("joined_with_media", Signal::Joined(Box::new(joined_with_media))),
+        ("answer", Signal::Answer { sdp: "v=0\r\n".into() }),
         ("slots", Signal::Slots { slots: slots() }),
         ("done", Signal::Done {}),
         ("left", Signal::Left {}),
         ("error", error),
-        (
-            "kicked",
-            Signal::Kicked {
-                reason: "removed by the host".into(),
-            },
-        ),
-        (
-            "moved",
-            Signal::Moved {
-                url: "https://b.example/rooms/회의실".into(),
-            },
-        ),
+        ("kicked", Signal::Kicked { reason: "removed by the host".into() }),
+        ("moved", Signal::Moved { url: "https://b.example/rooms/회의실".into() }),
     ]
 }
 
 fn events() -> Vec<(&'static str, Event)> {
     let duri_id = || "p-2".to_owned();
-    let muted = Participant {
-        muted: true,
-        hand_raised: true,
-        ..duri()
-    };
+    let muted = Participant { muted: true, hand_raised: true, ..duri() };
     let camera = SourceKind::Camera;
     let speakers = vec![
-        Speaker {
-            participant: duri_id(),
-            level: 21,
-        },
-        Speaker {
-            participant: "p-1".into(),
-            level: 40,
-        },
+        Speaker { participant: duri_id(), level: 21 },
+        Speaker { participant: "p-1".into(), level: 40 },
     ];
     let reason = LeaveReason::Left;
     let ended = "the host closed the room".to_owned();
     vec![
-        (
-            "participant_joined",
-            Event::ParticipantJoined {
-                participant: duri(),
-            },
-        ),
-        (
-            "participant_left",
-            Event::ParticipantLeft {
-                participant: duri(),
-                reason,
-            },
-        ),
-        (
-            "participant_changed",
-            Event::ParticipantChanged { participant: muted },
-        ),
-        (
-            "source_added",
-            Event::SourceAdded {
-                participant: duri_id(),
-                source: camera,
-            },
-        ),
-        (
-            "source_removed",
-            Event::SourceRemoved {
-                participant: duri_id(),
-                source: camera,
-            },
-        ),
+        ("participant_joined", Event::ParticipantJoined { participant: duri() }),
+        ("participant_left", Event::ParticipantLeft { participant: duri(), reason }),
+        ("participant_changed", Event::ParticipantChanged { participant: muted }),
+        ("source_added", Event::SourceAdded { participant: duri_id(), source: camera }),
+        ("source_removed", Event::SourceRemoved { participant: duri_id(), source: camera }),
         ("speakers", Event::Speakers { speakers }),
-        (
-            "reaction",
-            Event::Reaction {
-                participant: duri_id(),
-                emoji: "👏".into(),
-            },
-        ),
+        ("reaction", Event::Reaction { participant: duri_id(), emoji: "👏".into() }),
         ("room_changed", Event::RoomChanged { room: summary() }),
-        (
-            "message_deleted",
-            Event::MessageDeleted {
-                seq: 7,
-                id: "m-7".into(),
-            },
-        ),
+        ("message_deleted", Event::MessageDeleted { seq: 7, id: "m-7".into() }),
         ("recording", Event::Recording { active: true }),
         ("room_ended", Event::RoomEnded { reason: ended }),
     ]
@@ -454,11 +330,7 @@ fn slots() -> Vec<Slot> {
     let face = Slot {
         participant: Some("p-2".into()),
         source: Some(SourceKind::Camera),
-        layer: Some(Layer {
-            width: 640,
-            height: 360,
-            fps: 30,
-        }),
+        layer: Some(Layer { width: 640, height: 360, fps: 30 }),
         reason: Some(SlotReason::Auto),
         ..empty("5")
     };
@@ -466,11 +338,8 @@ fn slots() -> Vec<Slot> {
 }
 
 fn ice_servers() -> Vec<IceServer> {
-    let stun = IceServer {
-        urls: vec!["stun:192.0.2.1:3478".into()],
-        username: None,
-        credential: None,
-    };
+    let stun =
+        IceServer { urls: vec!["stun:192.0.2.1:3478".into()], username: None, credential: None };
     let turn = IceServer {
         urls: vec!["turn:192.0.2.1:3478?transport=udp".into()],
         username: Some("1767268800:p-1".into()),
@@ -480,11 +349,7 @@ fn ice_servers() -> Vec<IceServer> {
 }
 
 fn mids() -> BTreeMap<String, SourceKind> {
-    [
-        ("0".to_owned(), SourceKind::Microphone),
-        ("1".to_owned(), SourceKind::Camera),
-    ]
-    .into()
+    [("0".to_owned(), SourceKind::Microphone), ("1".to_owned(), SourceKind::Camera)].into()
 }
 
 fn hana() -> Participant {
@@ -503,22 +368,14 @@ fn hana() -> Participant {
 
 fn duri() -> Participant {
     let metadata = json!({"color": "초록"}).as_object().cloned().unwrap();
-    Participant {
-        id: "p-2".into(),
-        name: "이두리".into(),
-        metadata,
-        ..hana()
-    }
+    Participant { id: "p-2".into(), name: "이두리".into(), metadata, ..hana() }
 }
 
 fn chat_message() -> ChatMessage {
     ChatMessage {
         seq: 7,
         id: "m-7".into(),
-        from: Author {
-            id: "p-2".into(),
-            name: "이두리".into(),
-        },
+        from: Author { id: "p-2".into(), name: "이두리".into() },
         text: "안녕하세요! <b>굵게</b>\n다음 줄".into(),
         to: None,
         reply_to: None,
@@ -528,22 +385,11 @@ fn chat_message() -> ChatMessage {
 
 fn private_message() -> ChatMessage {
     let to = Some("p-1".into());
-    ChatMessage {
-        seq: 8,
-        id: "m-8".into(),
-        to,
-        reply_to: Some("m-7".into()),
-        ..chat_message()
-    }
+    ChatMessage { seq: 8, id: "m-8".into(), to, reply_to: Some("m-7".into()), ..chat_message() }
 }
 
 fn summary() -> RoomSummary {
-    RoomSummary {
-        name: room(),
-        participants: 2,
-        created_at: noon(),
-        locked: false,
-    }
+    RoomSummary { name: room(), participants: 2, created_at: noon(), locked: false }
 }
 
 fn room() -> RoomName {
@@ -556,10 +402,7 @@ fn noon() -> Timestamp {
 
 fn send(request: &Request) -> Frame {
     Frame::new(Command::Send)
-        .with_header(
-            header::DESTINATION,
-            Destination::request_to(&room(), request.action()),
-        )
+        .with_header(header::DESTINATION, Destination::request_to(&room(), request.action()))
         .with_header(header::CONTENT_TYPE, header::JSON)
         .with_header(header::CORRELATION_ID, "c-1")
         .with_body(request.to_json())

@@ -115,17 +115,10 @@ fn any_frame() -> impl Strategy<Value = Frame> {
     let body = vec(any::<u8>(), 0..200);
     (select(Command::ALL), headers, body).prop_map(|(command, headers, body)| {
         let mut frame = Frame::new(command);
-        for (name, value) in headers
-            .into_iter()
-            .filter(|(n, _)| n.trim() != "content-length")
-        {
+        for (name, value) in headers.into_iter().filter(|(n, _)| n.trim() != "content-length") {
             frame.headers.push(name, value);
         }
-        if command.may_have_body() {
-            frame.with_body(body)
-        } else {
-            frame
-        }
+        if command.may_have_body() { frame.with_body(body) } else { frame }
     })
 }
 
@@ -142,16 +135,11 @@ fn as_expressible(frame: &Frame, version: Version) -> Frame {
     let is_connect = matches!(frame.command, Command::Connect | Command::Stomp);
     let trims = version == Version::V1_0 || is_connect && frame.header("accept-version").is_none();
     let trim = |text: String| if trims { text.trim().to_owned() } else { text };
-    let mut expected = Frame {
-        headers: Default::default(),
-        ..frame.clone()
-    };
+    let mut expected = Frame { headers: Default::default(), ..frame.clone() };
     for (name, value) in frame.headers.iter() {
         let name = name.replace(lost, " ");
         let name = if plain { name.replace(':', " ") } else { name };
-        expected
-            .headers
-            .push(trim(name), trim(value.replace(lost, " ")));
+        expected.headers.push(trim(name), trim(value.replace(lost, " ")));
     }
     expected
 }

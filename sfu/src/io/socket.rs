@@ -1,9 +1,6 @@
 //! The UDP socket of a worker: many datagrams per call in both directions, by GRO, GSO and recvmmsg where the kernel
 //! has them.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this is where the media plane's sockets are made"
-)]
+#![expect(clippy::disallowed_methods, reason = "this is where the media plane's sockets are made")]
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -25,10 +22,7 @@ impl MediaSocket {
     /// Binds an address; the error names it.
     pub(super) fn bind(address: SocketAddr) -> io::Result<MediaSocket> {
         let failed = |error: io::Error| {
-            io::Error::new(
-                error.kind(),
-                format!("can't bind UDP {address} for media: {error}"),
-            )
+            io::Error::new(error.kind(), format!("can't bind UDP {address} for media: {error}"))
         };
         let socket = UdpSocket::bind(address).map_err(failed)?;
         let local_addr = socket.local_addr().map_err(failed)?;
@@ -40,11 +34,7 @@ impl MediaSocket {
         for refused in sizes.into_iter().filter_map(Result::err) {
             tracing::warn!(%refused, "the media socket keeps the system's buffer size");
         }
-        Ok(MediaSocket {
-            socket,
-            state,
-            local_addr,
-        })
+        Ok(MediaSocket { socket, state, local_addr })
     }
 
     pub(super) fn local_addr(&self) -> SocketAddr {
@@ -81,17 +71,10 @@ impl BatchSocket {
 
     /// Receives what is there; returns how many runs, to be read with [`Self::datagram`]. 0 when there is nothing.
     pub(super) fn receive(&mut self) -> io::Result<usize> {
-        let BatchSocket {
-            socket,
-            state,
-            buffers,
-            metas,
-            ..
-        } = self;
+        let BatchSocket { socket, state, buffers, metas, .. } = self;
         let mut slices = buffers.each_mut().map(|buffer| IoSliceMut::new(buffer));
-        let received = socket.try_io(Interest::READABLE, || {
-            state.recv((&*socket).into(), &mut slices, metas)
-        });
+        let received =
+            socket.try_io(Interest::READABLE, || state.recv((&*socket).into(), &mut slices, metas));
         match received {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             other => other,
@@ -104,10 +87,7 @@ impl BatchSocket {
         let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
         let stride = meta.stride.max(1);
         let received = self.buffers[run].get_mut(..meta.len)?;
-        received
-            .chunks_mut(stride)
-            .nth(at)
-            .map(|datagram| (from, datagram))
+        received.chunks_mut(stride).nth(at).map(|datagram| (from, datagram))
     }
 
     /// Sends a run of datagrams, all `segment` bytes long but the last. Waits while the kernel's buffer is full.

@@ -1,8 +1,5 @@
 //! The thread of one worker: waits, hands in what came, sends what is to be sent.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this is where the media plane reads the clock"
-)]
+#![expect(clippy::disallowed_methods, reason = "this is where the media plane reads the clock")]
 
 use std::io;
 use std::net::SocketAddr;
@@ -43,19 +40,15 @@ pub(super) struct Thread {
 impl Thread {
     /// Starts it.
     pub(super) fn spawn(self, number: usize) -> io::Result<JoinHandle<()>> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        std::thread::Builder::new()
-            .name(format!("media-{number}"))
-            .spawn(move || {
-                let span = tracing::info_span!("media", worker = number);
-                let _entered = span.enter();
-                let ended = runtime.block_on(async { Shell::new(self)?.run().await });
-                if let Err(error) = ended {
-                    tracing::error!(%error, "the media worker has ended");
-                }
-            })
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
+            let span = tracing::info_span!("media", worker = number);
+            let _entered = span.enter();
+            let ended = runtime.block_on(async { Shell::new(self)?.run().await });
+            if let Err(error) = ended {
+                tracing::error!(%error, "the media worker has ended");
+            }
+        })
     }
 }
 
@@ -80,9 +73,7 @@ impl Shell {
             candidates: vec![thread.media_address],
             identity: thread.identity,
             seed: rand::random(),
-            unix_time: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default(),
+            unix_time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
         };
         Ok(Shell {
             worker: Worker::new(now, config),
@@ -124,21 +115,13 @@ impl Shell {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        [self.worker.poll_timeout(), self.publish_at]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.worker.poll_timeout(), self.publish_at].into_iter().flatten().min()
     }
 
     fn handle_command(&mut self, command: Command) {
         let now = Instant::now();
         match command {
-            Command::Offer {
-                room,
-                peer,
-                sdp,
-                reply,
-            } => {
+            Command::Offer { room, peer, sdp, reply } => {
                 // Nobody waits any more for the answer: then the peer is removed by whoever gave up.
                 let _ = reply.send(self.worker.offer(now, room, peer, &sdp));
             }
@@ -188,8 +171,7 @@ impl Shell {
 
     fn handle_relayed(&mut self, now: Instant, datagram: RelayedDatagram) {
         let mut payload = Vec::from(datagram.payload);
-        self.worker
-            .handle_datagram(now, Path::Relay(datagram.relayed), &mut payload);
+        self.worker.handle_datagram(now, Path::Relay(datagram.relayed), &mut payload);
     }
 
     /// Sends everything that is to be sent, and hands on what happened.
@@ -201,19 +183,14 @@ impl Shell {
                     Path::Udp(to) => {
                         if let Err(error) = self.socket.send(to, bytes, run.segment).await {
                             tracing::trace!(%error, "a run of datagrams was refused");
-                            self.worker
-                                .count_refused(bytes.len().div_ceil(run.segment) as u64);
+                            self.worker.count_refused(bytes.len().div_ceil(run.segment) as u64);
                         }
                     }
                     Path::Relay(relayed) => {
                         for datagram in bytes.chunks(run.segment) {
                             let payload = Bytes::copy_from_slice(datagram);
                             let media = self.media_address;
-                            (self.relay)(RelayedDatagram {
-                                relayed,
-                                media,
-                                payload,
-                            });
+                            (self.relay)(RelayedDatagram { relayed, media, payload });
                         }
                     }
                 }

@@ -20,14 +20,10 @@ impl<'a> Extensions<'a> {
     /// Elements of a profile that is not RFC 8285's can't be told apart, so there are none.
     pub(super) fn new(profile: u16, elements: &'a [u8]) -> Extensions<'a> {
         match profile {
-            ONE_BYTE => Extensions {
-                two_byte: false,
-                rest: elements,
-            },
-            _ if profile & !APPLICATION_BITS == TWO_BYTE => Extensions {
-                two_byte: true,
-                rest: elements,
-            },
+            ONE_BYTE => Extensions { two_byte: false, rest: elements },
+            _ if profile & !APPLICATION_BITS == TWO_BYTE => {
+                Extensions { two_byte: true, rest: elements }
+            }
             _ => Extensions::default(),
         }
     }
@@ -70,11 +66,7 @@ impl<'a> Iterator for Extensions<'a> {
     type Item = (u8, &'a [u8]);
 
     fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let element = if self.two_byte {
-            self.next_two_byte()
-        } else {
-            self.next_one_byte()
-        };
+        let element = if self.two_byte { self.next_two_byte() } else { self.next_one_byte() };
         if element.is_none() {
             self.rest = &[];
         }
@@ -89,10 +81,7 @@ mod tests {
     #[test]
     fn one_byte_elements_are_read() {
         let bytes = [0x10, 0xaa, 0x00, 0x00, 0x22, 1, 2, 3];
-        assert_eq!(
-            elements(ONE_BYTE, &bytes),
-            [(1, vec![0xaa]), (2, vec![1, 2, 3])]
-        );
+        assert_eq!(elements(ONE_BYTE, &bytes), [(1, vec![0xaa]), (2, vec![1, 2, 3])]);
     }
 
     #[test]
@@ -105,18 +94,12 @@ mod tests {
 
     #[test]
     fn id_15_ends_the_one_byte_list() {
-        assert_eq!(
-            elements(ONE_BYTE, &[0x10, 1, 0xf0, 2, 0x20, 3]),
-            [(1, vec![1])]
-        );
+        assert_eq!(elements(ONE_BYTE, &[0x10, 1, 0xf0, 2, 0x20, 3]), [(1, vec![1])]);
     }
 
     #[test]
     fn id_0_with_a_length_ends_the_one_byte_list() {
-        assert_eq!(
-            elements(ONE_BYTE, &[0x10, 1, 0x01, 0, 0, 0x20, 3]),
-            [(1, vec![1])]
-        );
+        assert_eq!(elements(ONE_BYTE, &[0x10, 1, 0x01, 0, 0, 0x20, 3]), [(1, vec![1])]);
     }
 
     #[test]
@@ -133,8 +116,6 @@ mod tests {
     }
 
     fn elements(profile: u16, bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
-        Extensions::new(profile, bytes)
-            .map(|(id, data)| (id, data.to_vec()))
-            .collect()
+        Extensions::new(profile, bytes).map(|(id, data)| (id, data.to_vec())).collect()
     }
 }

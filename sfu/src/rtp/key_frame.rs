@@ -18,10 +18,7 @@ fn is_vp8_key_frame(payload: &[u8]) -> bool {
     let Some(descriptor) = vp8::Descriptor::parse(payload) else {
         return false;
     };
-    descriptor.starts_frame()
-        && payload
-            .get(descriptor.len)
-            .is_some_and(|head| head & 1 == 0)
+    descriptor.starts_frame() && payload.get(descriptor.len).is_some_and(|head| head & 1 == 0)
 }
 
 /// RFC 6184 §5.2: an IDR picture or the sequence parameter set that goes ahead of it, alone, in an
@@ -36,9 +33,7 @@ fn is_h264_key_frame(payload: &[u8]) -> bool {
     };
     match indicator & 0x1f {
         STAP_A => aggregated(rest).any(is_key_nal),
-        FU_A => rest
-            .first()
-            .is_some_and(|head| head & START != 0 && is_key_nal(*head)),
+        FU_A => rest.first().is_some_and(|head| head & START != 0 && is_key_nal(*head)),
         _ => is_key_nal(*indicator),
     }
 }
@@ -66,10 +61,7 @@ mod tests {
 
     use super::*;
 
-    const H264: Codec = Codec::H264 {
-        packetization_mode: 1,
-        profile: [0x42, 0xe0],
-    };
+    const H264: Codec = Codec::H264 { packetization_mode: 1, profile: [0x42, 0xe0] };
 
     #[test]
     fn a_vp8_key_frame_has_p_clear_in_its_first_partition() {
@@ -102,10 +94,7 @@ mod tests {
         assert!(is_key(&[24, 0, 2, 0x68, 1, 0, 1, 0x65]), "PPS, IDR");
         assert!(!is_key(&[24, 0, 2, 0x68, 1, 0, 1, 0x61]), "PPS, slice");
         assert!(!is_key(&[24, 0, 2, 0x68, 1, 0, 9, 0x65]), "cut off");
-        assert!(
-            !is_key(&[24, 0, 0, 0, 1, 0x65]),
-            "an empty unit ends the list"
-        );
+        assert!(!is_key(&[24, 0, 0, 0, 1, 0x65]), "an empty unit ends the list");
         assert!(!is_key(&[24]));
     }
 

@@ -59,11 +59,7 @@ impl Descriptor {
         };
 
         let first = next()?;
-        let fields = if first & 0x80 != 0 {
-            Fields(next()?)
-        } else {
-            Fields(0)
-        };
+        let fields = if first & 0x80 != 0 { Fields(next()?) } else { Fields(0) };
         let picture_id = match fields.has_picture_id() {
             true => Some(parse_picture_id(&mut next)?),
             false => None,
@@ -82,10 +78,9 @@ impl Descriptor {
             partition: first & 0x07,
             picture_id,
             tl0_pic_idx,
-            temporal_layer: fields.has_temporal_layer().then_some(TemporalLayer {
-                id: layers >> 6,
-                is_sync: layers & 0x20 != 0,
-            }),
+            temporal_layer: fields
+                .has_temporal_layer()
+                .then_some(TemporalLayer { id: layers >> 6, is_sync: layers & 0x20 != 0 }),
             key_idx: fields.has_key_idx().then_some(layers & 0x1f),
             len: payload.len() - rest.len(),
         })
@@ -122,16 +117,10 @@ pub(crate) fn rewrite(payload: &mut [u8], picture_id: u16, tl0_pic_idx: u8) {
 fn parse_picture_id(mut next: impl FnMut() -> Option<u8>) -> Option<PictureId> {
     let head = next()?;
     if head & 0x80 == 0 {
-        return Some(PictureId {
-            value: head.into(),
-            is_fifteen_bit: false,
-        });
+        return Some(PictureId { value: head.into(), is_fifteen_bit: false });
     }
     let value = u16::from_be_bytes([head & 0x7f, next()?]);
-    Some(PictureId {
-        value,
-        is_fifteen_bit: true,
-    })
+    Some(PictureId { value, is_fifteen_bit: true })
 }
 
 /// The descriptor's second byte.
@@ -170,15 +159,9 @@ mod tests {
             is_non_reference: true,
             starts_partition: true,
             partition: 2,
-            picture_id: Some(PictureId {
-                value: 0x1234,
-                is_fifteen_bit: true,
-            }),
+            picture_id: Some(PictureId { value: 0x1234, is_fifteen_bit: true }),
             tl0_pic_idx: Some(0x56),
-            temporal_layer: Some(TemporalLayer {
-                id: 2,
-                is_sync: true,
-            }),
+            temporal_layer: Some(TemporalLayer { id: 2, is_sync: true }),
             key_idx: Some(9),
             len: 6,
         };
@@ -201,10 +184,7 @@ mod tests {
     fn a_picture_id_may_have_seven_bits() {
         let descriptor = Descriptor::parse(&[0x90, 0x80, 0x7f, 0x9c]).unwrap();
 
-        let expected = PictureId {
-            value: 0x7f,
-            is_fifteen_bit: false,
-        };
+        let expected = PictureId { value: 0x7f, is_fifteen_bit: false };
         assert_eq!(descriptor.picture_id, Some(expected));
         assert_eq!(descriptor.len, 3);
     }
@@ -214,13 +194,7 @@ mod tests {
         let layer = Descriptor::parse(&[0x90, 0x20, 0x7f]).unwrap();
         let key = Descriptor::parse(&[0x90, 0x10, 0x7f]).unwrap();
 
-        assert_eq!(
-            layer.temporal_layer,
-            Some(TemporalLayer {
-                id: 1,
-                is_sync: true
-            })
-        );
+        assert_eq!(layer.temporal_layer, Some(TemporalLayer { id: 1, is_sync: true }));
         assert_eq!((layer.key_idx, layer.len), (None, 3));
         assert_eq!(key.temporal_layer, None);
         assert_eq!((key.key_idx, key.len), (Some(31), 3));

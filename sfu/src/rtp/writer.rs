@@ -27,9 +27,8 @@ pub(crate) fn write_header<'a>(
     ssrc: u32,
     extensions: impl Iterator<Item = (u8, &'a [u8])> + Clone,
 ) -> usize {
-    let buf: &mut [u8; MAX_HEADER_LEN] = buf
-        .first_chunk_mut()
-        .expect("the caller left room for the longest header");
+    let buf: &mut [u8; MAX_HEADER_LEN] =
+        buf.first_chunk_mut().expect("the caller left room for the longest header");
 
     let header_len = write_extensions(buf, extensions);
     buf[0] = if header_len > FIXED_LEN { 0x90 } else { 0x80 };
@@ -46,9 +45,7 @@ fn write_extensions<'a>(
     extensions: impl Iterator<Item = (u8, &'a [u8])> + Clone,
 ) -> usize {
     let writable = extensions.filter(|(id, data)| *id != 0 && data.len() <= 255);
-    let one_byte = writable
-        .clone()
-        .all(|(id, data)| id < 15 && (1..=16).contains(&data.len()));
+    let one_byte = writable.clone().all(|(id, data)| id < 15 && (1..=16).contains(&data.len()));
 
     let mut at = ELEMENTS;
     for (id, data) in writable {
@@ -93,10 +90,7 @@ mod tests {
 
         let len = write_header(&mut buf, true, 96, 0x1234, 5, 0xcafe_babe, [].into_iter());
 
-        assert_eq!(
-            buf[..len],
-            [0x80, 0xe0, 0x12, 0x34, 0, 0, 0, 5, 0xca, 0xfe, 0xba, 0xbe]
-        );
+        assert_eq!(buf[..len], [0x80, 0xe0, 0x12, 0x34, 0, 0, 0, 5, 0xca, 0xfe, 0xba, 0xbe]);
     }
 
     #[test]

@@ -38,10 +38,7 @@ pub(crate) fn write(
     offer: &Offer,
     slots: impl Fn(&OfferedMedia) -> Option<Slot>,
 ) -> String {
-    let accepted = offer
-        .media
-        .iter()
-        .filter(|media| !matches!(media.purpose, Use::Refuse));
+    let accepted = offer.media.iter().filter(|media| !matches!(media.purpose, Use::Refuse));
     let mids: Vec<&str> = accepted.map(|media| media.mid.as_str()).collect();
     let session = SessionDescription {
         origin: Origin {
@@ -54,10 +51,7 @@ pub(crate) fn write(
         },
         session_name: "-".into(),
         time_descriptions: vec![TimeDescription {
-            timing: Timing {
-                start_time: 0,
-                stop_time: 0,
-            },
+            timing: Timing { start_time: 0, stop_time: 0 },
             repeat_times: Vec::new(),
         }],
         attributes: vec![
@@ -107,12 +101,7 @@ fn answer_media(
     ];
     attributes.extend(answerer.candidates.iter().enumerate().map(candidate));
     attributes.push(flag("end-of-candidates"));
-    attributes.extend(
-        negotiable
-            .extensions
-            .lines()
-            .map(|line| value("extmap", line)),
-    );
+    attributes.extend(negotiable.extensions.lines().map(|line| value("extmap", line)));
     attributes.extend(negotiable.payloads.iter().flat_map(payload_attributes));
     if let Some(Slot { ssrc, rtx_ssrc }) = slot {
         let name = format!("slot-{}", media.mid);
@@ -143,10 +132,7 @@ fn refusal(media: &OfferedMedia) -> MediaDescription {
 fn media_name(media: &OfferedMedia, port: isize, formats: Vec<String>) -> MediaName {
     MediaName {
         media: media.name.0.clone(),
-        port: RangedPort {
-            value: port,
-            range: None,
-        },
+        port: RangedPort { value: port, range: None },
         protos: media.name.1.split('/').map(str::to_owned).collect(),
         formats,
     }
@@ -156,39 +142,26 @@ fn unspecified() -> ConnectionInformation {
     ConnectionInformation {
         network_type: "IN".into(),
         address_type: "IP4".into(),
-        address: Some(Address {
-            address: "0.0.0.0".into(),
-            ttl: None,
-            range: None,
-        }),
+        address: Some(Address { address: "0.0.0.0".into(), ttl: None, range: None }),
     }
 }
 
 fn formats(negotiable: &Negotiable) -> Vec<String> {
     let payloads = negotiable.payloads.iter();
     let types = payloads.flat_map(|payload| [Some(payload.payload_type), payload.rtx]);
-    types
-        .flatten()
-        .map(|payload_type| payload_type.to_string())
-        .collect()
+    types.flatten().map(|payload_type| payload_type.to_string()).collect()
 }
 
 /// RFC 8839 §5.1. Priorities as RFC 8445 §5.1.2.1 has them for host candidates, first address first.
 fn candidate((at, address): (usize, &SocketAddr)) -> Attribute {
     let priority = (126u32 << 24) + ((65_535 - at as u32) << 8) + 255;
     let (ip, port) = (address.ip(), address.port());
-    value(
-        "candidate",
-        format!("{} 1 udp {priority} {ip} {port} typ host", at + 1),
-    )
+    value("candidate", format!("{} 1 udp {priority} {ip} {port} typ host", at + 1))
 }
 
 fn payload_attributes(payload: &Payload) -> Vec<Attribute> {
     let payload_type = payload.payload_type;
-    let mut attributes = vec![value(
-        "rtpmap",
-        format!("{payload_type} {}", payload.rtpmap),
-    )];
+    let mut attributes = vec![value("rtpmap", format!("{payload_type} {}", payload.rtpmap))];
     let fmtp = match payload.codec {
         // In-band FEC is what a receiver behind this server wants, whatever the offer says of itself.
         Codec::Opus => Some("minptime=10;useinbandfec=1"),

@@ -51,9 +51,7 @@ const H264_BASELINE: [u8; 2] = [0x42, 0x00];
 /// The payload types of an offered m-line that this server can forward, in the offerer's order of preference.
 pub(crate) fn payloads(media: &MediaDescription, kind: MediaKind) -> Vec<Payload> {
     let formats = media.media_name.formats.iter();
-    formats
-        .filter_map(|format| payload(media, kind, format.parse().ok()?))
-        .collect()
+    formats.filter_map(|format| payload(media, kind, format.parse().ok()?)).collect()
 }
 
 fn payload(media: &MediaDescription, kind: MediaKind, payload_type: u8) -> Option<Payload> {
@@ -70,16 +68,12 @@ fn payload(media: &MediaDescription, kind: MediaKind, payload_type: u8) -> Optio
         _ => return None,
     };
     let offered = |value: &&&str| {
-        media
-            .attributes
-            .iter()
-            .filter(|attribute| attribute.key == "rtcp-fb")
-            .any(|attribute| {
-                let text = attribute.value.as_deref().unwrap_or_default();
-                text.split_once(' ').is_some_and(|(to, feedback)| {
-                    (to == "*" || to.parse() == Ok(payload_type)) && feedback.trim() == **value
-                })
+        media.attributes.iter().filter(|attribute| attribute.key == "rtcp-fb").any(|attribute| {
+            let text = attribute.value.as_deref().unwrap_or_default();
+            text.split_once(' ').is_some_and(|(to, feedback)| {
+                (to == "*" || to.parse() == Ok(payload_type)) && feedback.trim() == **value
             })
+        })
     };
     let known = match kind {
         MediaKind::Audio => AUDIO_FEEDBACK,
@@ -98,29 +92,22 @@ fn payload(media: &MediaDescription, kind: MediaKind, payload_type: u8) -> Optio
 /// The payload type whose `a=fmtp` says `apt=` this one.
 fn rtx_of(media: &MediaDescription, payload_type: u8) -> Option<u8> {
     let formats = media.media_name.formats.iter();
-    formats
-        .filter_map(|format| format.parse().ok())
-        .find(|&rtx| {
-            let is_rtx = parameter(media, "rtpmap", rtx)
-                .is_some_and(|rtpmap| rtpmap.to_ascii_lowercase().starts_with("rtx/"));
-            let apt = parameter(media, "fmtp", rtx).and_then(|fmtp| {
-                fmtp.split(';')
-                    .find_map(|part| part.trim().strip_prefix("apt=")?.parse().ok())
-            });
-            is_rtx && apt == Some(payload_type)
-        })
+    formats.filter_map(|format| format.parse().ok()).find(|&rtx| {
+        let is_rtx = parameter(media, "rtpmap", rtx)
+            .is_some_and(|rtpmap| rtpmap.to_ascii_lowercase().starts_with("rtx/"));
+        let apt = parameter(media, "fmtp", rtx).and_then(|fmtp| {
+            fmtp.split(';').find_map(|part| part.trim().strip_prefix("apt=")?.parse().ok())
+        });
+        is_rtx && apt == Some(payload_type)
+    })
 }
 
 /// The value of `a=key:<payload type> <value>`.
 fn parameter<'a>(media: &'a MediaDescription, key: &str, payload_type: u8) -> Option<&'a str> {
-    media
-        .attributes
-        .iter()
-        .filter(|attribute| attribute.key == key)
-        .find_map(|attribute| {
-            let (of, value) = attribute.value.as_deref()?.split_once(' ')?;
-            (of.parse() == Ok(payload_type)).then(|| value.trim())
-        })
+    media.attributes.iter().filter(|attribute| attribute.key == key).find_map(|attribute| {
+        let (of, value) = attribute.value.as_deref()?.split_once(' ')?;
+        (of.parse() == Ok(payload_type)).then(|| value.trim())
+    })
 }
 
 fn h264(fmtp: &str) -> Option<Codec> {
@@ -134,16 +121,11 @@ fn h264(fmtp: &str) -> Option<Codec> {
     let profile = match value("profile-level-id") {
         None => H264_BASELINE,
         Some(hex) => {
-            let level_id = u32::from_str_radix(hex, 16)
-                .ok()
-                .filter(|_| hex.len() == 6)?;
+            let level_id = u32::from_str_radix(hex, 16).ok().filter(|_| hex.len() == 6)?;
             [(level_id >> 16) as u8, (level_id >> 8) as u8]
         }
     };
-    Some(Codec::H264 {
-        packetization_mode,
-        profile,
-    })
+    Some(Codec::H264 { packetization_mode, profile })
 }
 
 /// Whether a stream of the published codec can be put, unchanged, where the other one was negotiated.
@@ -174,15 +156,9 @@ const EXTENSIONS: [(Extension, &str); 6] = [
         "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
     ),
     (Extension::Mid, "urn:ietf:params:rtp-hdrext:sdes:mid"),
-    (
-        Extension::AudioLevel,
-        "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
-    ),
+    (Extension::AudioLevel, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
     (Extension::VideoOrientation, "urn:3gpp:video-orientation"),
-    (
-        Extension::PlayoutDelay,
-        "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
-    ),
+    (Extension::PlayoutDelay, "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"),
     (
         Extension::AbsoluteCaptureTime,
         "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
@@ -209,10 +185,7 @@ pub(crate) struct ExtensionMap(Vec<(u8, Extension)>);
 impl ExtensionMap {
     /// The offered extensions that this server knows.
     pub(crate) fn offered(media: &MediaDescription) -> ExtensionMap {
-        let extmaps = media
-            .attributes
-            .iter()
-            .filter(|attribute| attribute.key == "extmap");
+        let extmaps = media.attributes.iter().filter(|attribute| attribute.key == "extmap");
         let known = extmaps.filter_map(|attribute| {
             let mut words = attribute.value.as_deref()?.split_ascii_whitespace();
             // An id may carry a direction: `3/sendonly`. RFC 8285 §8.
@@ -226,18 +199,12 @@ impl ExtensionMap {
 
     /// The id under which an extension travels on this m-line.
     pub(crate) fn id_of(&self, extension: Extension) -> Option<u8> {
-        self.0
-            .iter()
-            .find(|(_, known)| *known == extension)
-            .map(|(id, _)| *id)
+        self.0.iter().find(|(_, known)| *known == extension).map(|(id, _)| *id)
     }
 
     /// The extension that travels under an id.
     pub(crate) fn extension(&self, id: u8) -> Option<Extension> {
-        self.0
-            .iter()
-            .find(|(known, _)| *known == id)
-            .map(|(_, extension)| *extension)
+        self.0.iter().find(|(known, _)| *known == id).map(|(_, extension)| *extension)
     }
 
     /// `a=extmap` values, in the order of the offer.

@@ -79,11 +79,7 @@ impl Offer {
                 return Err(bad(format!("two m-lines have the mid {}", line.mid)));
             }
         }
-        Ok(Offer {
-            ufrag: ufrag(&session)?,
-            fingerprints: fingerprints(&session)?,
-            media,
-        })
+        Ok(Offer { ufrag: ufrag(&session)?, fingerprints: fingerprints(&session)?, media })
     }
 }
 
@@ -92,10 +88,7 @@ fn bad(reason: impl Into<String>) -> OfferError {
 }
 
 fn bundled_mids(session: &SessionDescription) -> Vec<&str> {
-    let groups = session
-        .attributes
-        .iter()
-        .filter(|attribute| attribute.key == "group");
+    let groups = session.attributes.iter().filter(|attribute| attribute.key == "group");
     groups
         .filter_map(|group| group.value.as_deref()?.strip_prefix("BUNDLE "))
         .next()
@@ -124,11 +117,7 @@ fn offered_media(media: &MediaDescription, bundled: &[&str]) -> Result<OfferedMe
     }
     Ok(OfferedMedia {
         mid: Mid::new(mid),
-        name: (
-            name.media.clone(),
-            name.protos.join("/"),
-            name.formats.clone(),
-        ),
+        name: (name.media.clone(), name.protos.join("/"), name.formats.clone()),
         purpose,
     })
 }
@@ -163,16 +152,9 @@ fn purpose(media: &MediaDescription) -> Result<Use, OfferError> {
 
 fn ssrcs(media: &MediaDescription) -> Result<Vec<u32>, OfferError> {
     let mut ssrcs = Vec::new();
-    for attribute in media
-        .attributes
-        .iter()
-        .filter(|attribute| attribute.key == "ssrc")
-    {
+    for attribute in media.attributes.iter().filter(|attribute| attribute.key == "ssrc") {
         let text = attribute.value.as_deref().unwrap_or_default();
-        let ssrc = text
-            .split_ascii_whitespace()
-            .next()
-            .and_then(|word| word.parse().ok());
+        let ssrc = text.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
         let Some(ssrc) = ssrc else {
             return Err(bad("an a=ssrc has no number"));
         };
@@ -187,26 +169,17 @@ fn ssrcs(media: &MediaDescription) -> Result<Vec<u32>, OfferError> {
 }
 
 fn retransmissions(media: &MediaDescription) -> Vec<(u32, u32)> {
-    let groups = media
-        .attributes
-        .iter()
-        .filter(|attribute| attribute.key == "ssrc-group");
+    let groups = media.attributes.iter().filter(|attribute| attribute.key == "ssrc-group");
     let pair = |group: &str| {
         let mut ssrcs = group.strip_prefix("FID ")?.split_ascii_whitespace();
         Some((ssrcs.next()?.parse().ok()?, ssrcs.next()?.parse().ok()?))
     };
-    groups
-        .filter_map(|group| pair(group.value.as_deref()?))
-        .take(MAX_SSRCS)
-        .collect()
+    groups.filter_map(|group| pair(group.value.as_deref()?)).take(MAX_SSRCS).collect()
 }
 
 /// The values of an attribute at session level and in every m-line.
 fn everywhere<'a>(session: &'a SessionDescription, key: &'a str) -> impl Iterator<Item = &'a str> {
-    let in_media = session
-        .media_descriptions
-        .iter()
-        .flat_map(|media| &media.attributes);
+    let in_media = session.media_descriptions.iter().flat_map(|media| &media.attributes);
     let all = session.attributes.iter().chain(in_media);
     all.filter(move |attribute| attribute.key == key)
         .filter_map(|attribute| attribute.value.as_deref())
@@ -217,9 +190,7 @@ fn ufrag(session: &SessionDescription) -> Result<String, OfferError> {
         return Err(bad("it has no a=ice-ufrag"));
     };
     if !(4..=256).contains(&ufrag.len()) {
-        return Err(bad(
-            "its a=ice-ufrag isn't 4 to 256 characters long (RFC 8839, section 5.4)",
-        ));
+        return Err(bad("its a=ice-ufrag isn't 4 to 256 characters long (RFC 8839, section 5.4)"));
     }
     if everywhere(session, "setup").any(|setup| setup == "passive") {
         return Err(bad(
@@ -239,9 +210,7 @@ fn fingerprints(session: &SessionDescription) -> Result<Vec<Fingerprint>, OfferE
             continue;
         }
         let Some(fingerprint) = parse_fingerprint(hex.trim()) else {
-            return Err(bad(
-                "an a=fingerprint isn't 32 hexadecimal pairs with colons",
-            ));
+            return Err(bad("an a=fingerprint isn't 32 hexadecimal pairs with colons"));
         };
         if !fingerprints.contains(&fingerprint) {
             fingerprints.push(fingerprint);

@@ -10,10 +10,7 @@ const CHROMIUM: &str = include_str!("fixtures/chromium_156.sdp");
 const FIREFOX: &str = include_str!("fixtures/firefox_153.sdp");
 
 fn answer(offer: &Offer) -> String {
-    let credentials = Credentials {
-        ufrag: "ufrag".into(),
-        password: "password".into(),
-    };
+    let credentials = Credentials { ufrag: "ufrag".into(), password: "password".into() };
     let answerer = Answerer {
         session_id: 7,
         version: 1,
@@ -23,10 +20,7 @@ fn answer(offer: &Offer) -> String {
         cname: "cname",
     };
     write_answer(&answerer, offer, |line| {
-        matches!(line.purpose, Use::Receive(_)).then_some(Slot {
-            ssrc: 42,
-            rtx_ssrc: Some(43),
-        })
+        matches!(line.purpose, Use::Receive(_)).then_some(Slot { ssrc: 42, rtx_ssrc: Some(43) })
     })
 }
 
@@ -61,19 +55,10 @@ fn browsers_offers_are_understood() {
 #[test]
 fn only_known_codecs_are_taken_in_the_offerers_order() {
     let offer = Offer::parse(FIREFOX).unwrap();
-    let Use::Publish(video) = &offer.media[1].purpose else {
-        panic!("mid 1 publishes")
-    };
+    let Use::Publish(video) = &offer.media[1].purpose else { panic!("mid 1 publishes") };
     let codecs: Vec<_> = video.payloads.iter().map(|payload| payload.codec).collect();
-    assert_eq!(
-        codecs,
-        [Codec::Vp8],
-        "of VP8, VP9, AV1 and their retransmissions"
-    );
-    assert_eq!(
-        video.payloads[0].feedback,
-        ["nack", "nack pli", "ccm fir", "transport-cc"]
-    );
+    assert_eq!(codecs, [Codec::Vp8], "of VP8, VP9, AV1 and their retransmissions");
+    assert_eq!(video.payloads[0].feedback, ["nack", "nack pli", "ccm fir", "transport-cc"]);
     assert_eq!(video.payloads[0].rtx, Some(124));
     assert!(video.extensions.id_of(Extension::Mid).is_some());
 }
@@ -89,15 +74,9 @@ fn the_answer_mirrors_the_offer() {
         assert_eq!((has("a=recvonly"), has("a=sendonly")), (2, 3));
         assert_eq!(has("a=ssrc:42 cname:cname"), 3);
         assert_eq!(has("a=msid:slot-4 slot-4"), 1);
-        assert_eq!(
-            has("a=candidate:1 1 udp 2130706431 192.0.2.1 5004 typ host"),
-            5
-        );
+        assert_eq!(has("a=candidate:1 1 udp 2130706431 192.0.2.1 5004 typ host"), 5);
         assert_eq!(has("a=ssrc-group:FID 42 43"), 3);
-        assert!(
-            !answer.contains("goog-remb"),
-            "nothing is promised that isn't done"
-        );
+        assert!(!answer.contains("goog-remb"), "nothing is promised that isn't done");
     }
 }
 
@@ -108,10 +87,7 @@ fn an_unknown_medium_keeps_its_place_with_port_0() {
     let offer = Offer::parse(&format!("{FIREFOX}{data}")).unwrap();
     let answer = answer(&offer);
     assert!(answer.contains("m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n"));
-    assert!(
-        answer.contains("a=group:BUNDLE 0 1 2 3 4\r\n"),
-        "it isn't in the bundle"
-    );
+    assert!(answer.contains("a=group:BUNDLE 0 1 2 3 4\r\n"), "it isn't in the bundle");
 }
 
 /// Each change makes the offer unanswerable; the reason has to say what is wrong.
@@ -122,11 +98,7 @@ fn what_is_missing_is_named() {
         ("a=group:BUNDLE", "a=group:LS", "BUNDLE"),
         ("a=ice-ufrag:", "a=ice-nothing:", "a=ice-ufrag"),
         ("a=fingerprint:sha-256", "a=fingerprint:sha-1", "sha-256"),
-        (
-            "a=fingerprint:sha-256 ",
-            "a=fingerprint:sha-256 ZZ",
-            "hexadecimal",
-        ),
+        ("a=fingerprint:sha-256 ", "a=fingerprint:sha-256 ZZ", "hexadecimal"),
         ("a=setup:actpass", "a=setup:passive", "a=setup:passive"),
         ("a=mid:1", "a=mid:0", "two m-lines"),
         ("a=mid:", "a=middle:", "no a=mid"),
@@ -154,19 +126,9 @@ fn an_offer_with_too_many_lines_is_refused() {
 #[test]
 fn h264_streams_are_told_apart_by_mode_and_profile() {
     let offer = Offer::parse(CHROMIUM).unwrap();
-    let Use::Publish(video) = &offer.media[1].purpose else {
-        panic!("mid 1 publishes")
-    };
-    let constrained = Codec::H264 {
-        packetization_mode: 1,
-        profile: [0x42, 0xe0],
-    };
-    assert!(
-        video
-            .payloads
-            .iter()
-            .any(|payload| payload.codec == constrained)
-    );
+    let Use::Publish(video) = &offer.media[1].purpose else { panic!("mid 1 publishes") };
+    let constrained = Codec::H264 { packetization_mode: 1, profile: [0x42, 0xe0] };
+    assert!(video.payloads.iter().any(|payload| payload.codec == constrained));
     assert!(!same_stream_format(constrained, Codec::Vp8));
 }
 

@@ -68,9 +68,8 @@ impl CmSha1 {
     pub(super) fn seal_rtcp(&self, packet: &mut [u8], word: [u8; WORD], index: u64) {
         let iv = self.iv(array(packet, 4), index);
         let (body, tag) = split_tag(packet).expect("the caller left room for the overhead");
-        let (plaintext, trailer) = body
-            .split_last_chunk_mut::<WORD>()
-            .expect("the caller left room for the overhead");
+        let (plaintext, trailer) =
+            body.split_last_chunk_mut::<WORD>().expect("the caller left room for the overhead");
         *trailer = word;
         self.encrypt(iv, &mut plaintext[RTCP_HEADER..]);
         *tag = self.tag(body, &[]);
@@ -120,10 +119,7 @@ impl CmSha1 {
         let mut mac = hmac::Context::with_key(&self.auth);
         mac.update(body);
         mac.update(suffix);
-        *mac.sign()
-            .as_ref()
-            .first_chunk()
-            .expect("HMAC-SHA1 gives 20 bytes")
+        *mac.sign().as_ref().first_chunk().expect("HMAC-SHA1 gives 20 bytes")
     }
 }
 

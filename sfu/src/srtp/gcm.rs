@@ -23,11 +23,7 @@ pub(super) struct Gcm {
 impl Gcm {
     /// `key` has 16 or 32 bytes.
     pub(super) fn new(key: &[u8], salt: [u8; SALT]) -> Result<Gcm, Unspecified> {
-        let algorithm = if key.len() == 16 {
-            &AES_128_GCM
-        } else {
-            &AES_256_GCM
-        };
+        let algorithm = if key.len() == 16 { &AES_128_GCM } else { &AES_256_GCM };
         let key = LessSafeKey::new(UnboundKey::new(algorithm, key)?);
         Ok(Gcm { key, salt })
     }
@@ -52,9 +48,8 @@ impl Gcm {
     /// `word` is the E flag and index as they travel.
     pub(super) fn seal_rtcp(&self, packet: &mut [u8], word: [u8; WORD], index: u64) {
         let nonce = self.nonce(array(packet, 4), index);
-        let (rest, trailer) = packet
-            .split_last_chunk_mut::<WORD>()
-            .expect("the caller left room for the overhead");
+        let (rest, trailer) =
+            packet.split_last_chunk_mut::<WORD>().expect("the caller left room for the overhead");
         *trailer = word;
         let (header, rest) = rest.split_at_mut(RTCP_HEADER);
         self.seal(nonce, &rtcp_aad(header, word), rest);
@@ -86,9 +81,8 @@ impl Gcm {
 
     /// `rest` is the plaintext and room for the tag.
     fn seal(&self, nonce: Nonce, aad: &[u8], rest: &mut [u8]) {
-        let (plaintext, tag) = rest
-            .split_last_chunk_mut::<TAG>()
-            .expect("the caller left room for the tag");
+        let (plaintext, tag) =
+            rest.split_last_chunk_mut::<TAG>().expect("the caller left room for the tag");
         self.key
             .seal_in_place_scatter(nonce, Aad::from(aad), plaintext, &[], tag)
             .expect("GCM seals up to 64 GiB, a datagram is shorter");

@@ -33,13 +33,8 @@ pub(super) struct Prf {
 impl Prf {
     pub(super) fn new(master_key: &[u8], master_salt: &[u8]) -> Result<Prf, Unspecified> {
         let mut salt = [0; 16];
-        salt.get_mut(..master_salt.len())
-            .ok_or(Unspecified)?
-            .copy_from_slice(master_salt);
-        Ok(Prf {
-            key: counter_mode(master_key)?,
-            salt,
-        })
+        salt.get_mut(..master_salt.len()).ok_or(Unspecified)?.copy_from_slice(master_salt);
+        Ok(Prf { key: counter_mode(master_key)?, salt })
     }
 
     /// Fills `out` with the session key for `purpose`.
@@ -62,11 +57,7 @@ impl Prf {
 
 /// AES in counter mode, for a key of 16 or 32 bytes.
 pub(super) fn counter_mode(key: &[u8]) -> Result<EncryptingKey, Unspecified> {
-    let algorithm = if key.len() == AES_128_KEY_LEN {
-        &AES_128
-    } else {
-        &AES_256
-    };
+    let algorithm = if key.len() == AES_128_KEY_LEN { &AES_128 } else { &AES_256 };
     EncryptingKey::ctr(UnboundCipherKey::new(algorithm, key)?)
 }
 
@@ -76,8 +67,7 @@ pub(super) fn apply_key_stream(
     iv: [u8; 16],
     bytes: &mut [u8],
 ) -> Result<(), Unspecified> {
-    key.less_safe_encrypt(bytes, EncryptionContext::Iv128(FixedLength::from(iv)))
-        .map(|_| ())
+    key.less_safe_encrypt(bytes, EncryptionContext::Iv128(FixedLength::from(iv))).map(|_| ())
 }
 
 #[cfg(test)]
@@ -93,11 +83,7 @@ mod tests {
         )
         .unwrap();
 
-        assert_derives(
-            &prf,
-            Purpose::Encryption,
-            "C61E7A93744F39EE10734AFE3FF7A087",
-        );
+        assert_derives(&prf, Purpose::Encryption, "C61E7A93744F39EE10734AFE3FF7A087");
         assert_derives(&prf, Purpose::Salt, "30CBBC08863D8C85D49DB34A9AE1");
         assert_derives(
             &prf,
@@ -122,11 +108,7 @@ mod tests {
             "5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4",
         );
         assert_derives(&prf, Purpose::Salt, "fa31791685ca444a9e07c6c64e93");
-        assert_derives(
-            &prf,
-            Purpose::Authentication,
-            "fd9c32d39ed5fbb5a9dc96b30818454d1313dc05",
-        );
+        assert_derives(&prf, Purpose::Authentication, "fd9c32d39ed5fbb5a9dc96b30818454d1313dc05");
     }
 
     #[test]

@@ -67,9 +67,7 @@ impl RtcpSenders {
     const MAX: usize = 64;
 
     pub(super) fn is_new(&self, ssrc: u32, index: u32) -> bool {
-        self.0
-            .iter()
-            .all(|(known, window)| *known != ssrc || window.is_new(index.into()))
+        self.0.iter().all(|(known, window)| *known != ssrc || window.is_new(index.into()))
     }
 
     /// Remembers `index`, which must be [new](RtcpSenders::is_new).

@@ -2,11 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const PROFILES: [Profile; 3] = [
-    Profile::AeadAes128Gcm,
-    Profile::AeadAes256Gcm,
-    Profile::Aes128CmSha1_80,
-];
+const PROFILES: [Profile; 3] =
+    [Profile::AeadAes128Gcm, Profile::AeadAes256Gcm, Profile::Aes128CmSha1_80];
 
 const HEADER: usize = 12;
 const SSRC: u32 = 0x5501_a0b2;
@@ -18,16 +15,11 @@ fn client_and_server_understand_each_other() {
         let (mut client_in, mut client_out) = contexts(profile, &material, true).unwrap();
         let (mut server_in, mut server_out) = contexts(profile, &material, false).unwrap();
 
-        for (from, to) in [
-            (&mut client_out, &mut server_in),
-            (&mut server_out, &mut client_in),
-        ] {
+        for (from, to) in [(&mut client_out, &mut server_in), (&mut server_out, &mut client_in)] {
             let mut rtp = seal(from, profile, 7);
             let mut rtcp = seal_rtcp(from, profile, SSRC);
 
-            let rtp_len = to
-                .unprotect_rtp(&mut rtp, HEADER, &mut RtpStream::default())
-                .unwrap();
+            let rtp_len = to.unprotect_rtp(&mut rtp, HEADER, &mut RtpStream::default()).unwrap();
             let rtcp_len = to.unprotect_rtcp(&mut rtcp).unwrap();
 
             assert_eq!(rtp[..rtp_len], plain(7));
@@ -46,10 +38,7 @@ fn a_peer_can_not_open_its_own_packets() {
         let opened = inbound.unprotect_rtp(&mut rtp, HEADER, &mut RtpStream::default());
 
         assert_eq!(opened, Err(SrtpError::NotAuthentic));
-        assert_eq!(
-            inbound.unprotect_rtcp(&mut rtcp),
-            Err(SrtpError::NotAuthentic)
-        );
+        assert_eq!(inbound.unprotect_rtcp(&mut rtcp), Err(SrtpError::NotAuthentic));
     }
 }
 
@@ -88,14 +77,8 @@ fn libsrtp_makes_the_same_packets() {
         Profile::Aes128CmSha1_80,
         "e1f97a0d3e018be0d64fa32c06de4139",
         "0ec675ad498afeebb6960b3aabe6",
-        (
-            rtp,
-            "800f1234decafbadcafebabe4e55dc4ce79978d88ca4d215949d2402b78d6acc99ea179b8dbb",
-        ),
-        (
-            rtcp,
-            "81c8000bcafebabe7128035be487b9bdbef89041f977a5a880000001993e08cd54d6c1230798",
-        ),
+        (rtp, "800f1234decafbadcafebabe4e55dc4ce79978d88ca4d215949d2402b78d6acc99ea179b8dbb"),
+        (rtcp, "81c8000bcafebabe7128035be487b9bdbef89041f977a5a880000001993e08cd54d6c1230798"),
     );
 }
 
@@ -141,13 +124,8 @@ fn a_packet_opens_once() {
 fn a_packet_older_than_the_window_is_refused() {
     let (inbound, outbound) = pair(Profile::AeadAes128Gcm);
     let mut stream = RtpStream::default();
-    let mut try_open = |index| {
-        open(
-            &inbound,
-            &mut stream,
-            &mut seal(&outbound, Profile::AeadAes128Gcm, index),
-        )
-    };
+    let mut try_open =
+        |index| open(&inbound, &mut stream, &mut seal(&outbound, Profile::AeadAes128Gcm, index));
     try_open(2000).unwrap();
 
     assert!(try_open(2000 - 1023).is_ok());
@@ -166,10 +144,7 @@ fn a_changed_packet_is_refused_and_changes_nothing() {
         for at in 0..packet.len() {
             let mut changed = packet.clone();
             changed[at] ^= 0x10;
-            assert!(
-                open(&inbound, &mut stream, &mut changed).is_err(),
-                "{profile:?}, byte {at}"
-            );
+            assert!(open(&inbound, &mut stream, &mut changed).is_err(), "{profile:?}, byte {at}");
             assert_eq!(stream, before);
         }
 
@@ -186,10 +161,7 @@ fn changed_rtcp_is_refused_and_changes_nothing() {
         for at in 0..packet.len() {
             let mut changed = packet.clone();
             changed[at] ^= 0x10;
-            assert!(
-                inbound.unprotect_rtcp(&mut changed).is_err(),
-                "{profile:?}, byte {at}"
-            );
+            assert!(inbound.unprotect_rtcp(&mut changed).is_err(), "{profile:?}, byte {at}");
         }
 
         assert!(inbound.unprotect_rtcp(&mut packet.clone()).is_ok());
@@ -205,14 +177,8 @@ fn rtcp_opens_once_per_sender() {
 
         assert!(inbound.unprotect_rtcp(&mut second.clone()).is_ok());
         assert!(inbound.unprotect_rtcp(&mut first.clone()).is_ok());
-        assert_eq!(
-            inbound.unprotect_rtcp(&mut first.clone()),
-            Err(SrtpError::Replayed)
-        );
-        assert_eq!(
-            inbound.unprotect_rtcp(&mut second.clone()),
-            Err(SrtpError::Replayed)
-        );
+        assert_eq!(inbound.unprotect_rtcp(&mut first.clone()), Err(SrtpError::Replayed));
+        assert_eq!(inbound.unprotect_rtcp(&mut second.clone()), Err(SrtpError::Replayed));
     }
 }
 
@@ -225,10 +191,7 @@ fn unencrypted_rtcp_is_refused() {
                           deadbeefdeadbeefdeadbeefdeadbeef841dd9683dd78ec92ae58790125f62b3000005d4",
     );
 
-    assert_eq!(
-        inbound.unprotect_rtcp(&mut packet),
-        Err(SrtpError::Malformed)
-    );
+    assert_eq!(inbound.unprotect_rtcp(&mut packet), Err(SrtpError::Malformed));
 }
 
 #[test]
@@ -364,12 +327,6 @@ fn report(ssrc: u32) -> Vec<u8> {
 }
 
 pub(super) fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .chars()
-        .map(|c| c.to_digit(16).unwrap() as u8)
-        .collect();
-    digits
-        .chunks_exact(2)
-        .map(|pair| pair[0] << 4 | pair[1])
-        .collect()
+    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).unwrap() as u8).collect();
+    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }

@@ -36,11 +36,7 @@ struct Arrived {
 
 impl Burst {
     pub(super) fn new() -> Burst {
-        Burst {
-            packets: Vec::with_capacity(BURST),
-            cursor: (0, 0),
-            is_sorted: false,
-        }
+        Burst { packets: Vec::with_capacity(BURST), cursor: (0, 0), is_sorted: false }
     }
 
     /// Whether nothing waits.
@@ -60,11 +56,7 @@ impl Burst {
     /// Where the packets of the track at `first` end.
     fn end_of_track(&self, first: usize) -> usize {
         let track = self.packets[first].track;
-        first
-            + self.packets[first..]
-                .iter()
-                .take_while(|packet| packet.track == track)
-                .count()
+        first + self.packets[first..].iter().take_while(|packet| packet.track == track).count()
     }
 
     /// Drops what a peer published; in the middle of forwarding everything, since a packet must not go out twice.
@@ -112,14 +104,9 @@ impl Worker {
         match track.carries(header.payload_type) {
             Some(Carried::Media(format)) => {
                 let index = stream.rtp.last_opened();
-                stream
-                    .reception
-                    .packet(now, index, header.timestamp, clock_rate(track.kind));
+                stream.reception.packet(now, index, header.timestamp, clock_rate(track.kind));
                 let codec = format.codec;
-                let track = TrackKey {
-                    peer: key,
-                    track: stream.track,
-                };
+                let track = TrackKey { peer: key, track: stream.track };
                 self.note_level(now, track, &header, opened);
                 self.arrived(now, track, place, index, codec, &header, opened, payload);
             }
@@ -139,19 +126,13 @@ impl Worker {
             self.stats.dropped_srtp += 1;
             return None;
         };
-        let known = peer
-            .streams
-            .iter()
-            .position(|stream| stream.ssrc == header.ssrc);
+        let known = peer.streams.iter().position(|stream| stream.ssrc == header.ssrc);
         let mut fresh = RtpStream::default();
         let stream = match known {
             Some(place) => &mut peer.streams[place].rtp,
             None => &mut fresh,
         };
-        let Ok(length) = keys
-            .inbound
-            .unprotect_rtp(datagram, header.header_len, stream)
-        else {
+        let Ok(length) = keys.inbound.unprotect_rtp(datagram, header.header_len, stream) else {
             self.stats.dropped_srtp += 1;
             return None;
         };
@@ -207,10 +188,7 @@ impl Worker {
     }
 
     /// A lost packet comes again, in another stream. RFC 4588 §4: its own sequence number stands before the payload.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one packet, each computed once"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "the parts of one packet, each computed once")]
     fn retransmitted(
         &mut self,
         now: Instant,
@@ -223,19 +201,13 @@ impl Worker {
     ) {
         let peer = &mut self.peers[key];
         let track = peer.streams[rtx].track;
-        let number = opened[payload.clone()]
-            .first_chunk()
-            .copied()
-            .map(u16::from_be_bytes);
+        let number = opened[payload.clone()].first_chunk().copied().map(u16::from_be_bytes);
         // Without a number it is padding, sent to probe the bandwidth.
         let (Some(number), Some(place)) = (number, peer.repeated_by(header.ssrc, track)) else {
             return;
         };
         let stream = &mut peer.streams[place];
-        let Some(index) = stream
-            .rtp
-            .index_of(number)
-            .filter(|index| stream.rtp.is_new(*index))
+        let Some(index) = stream.rtp.index_of(number).filter(|index| stream.rtp.is_new(*index))
         else {
             return;
         };
@@ -248,10 +220,7 @@ impl Worker {
     }
 
     /// Keeps a packet, and puts it into the burst if anybody wants it.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one packet, each computed once"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "the parts of one packet, each computed once")]
     fn arrived(
         &mut self,
         now: Instant,
@@ -267,9 +236,7 @@ impl Worker {
         let track = &mut peer.tracks[key.track];
         let stream = &mut peer.streams[place];
         let starts_key_frame =
-            stream
-                .history
-                .keep(index, codec, header, &track.extensions, opened, payload);
+            stream.history.keep(index, codec, header, &track.extensions, opened, payload);
         if starts_key_frame {
             track.key_frames.satisfied();
             stream.key_frame_at = Some(index);
@@ -277,12 +244,7 @@ impl Worker {
         let id = stream.id;
         if !track.subscribers.is_empty() && self.burst.packets.len() < BURST {
             let order = self.burst.packets.len();
-            self.burst.packets.push(Arrived {
-                track: key,
-                order,
-                stream: (place, id),
-                index,
-            });
+            self.burst.packets.push(Arrived { track: key, order, stream: (place, id), index });
         }
         if track.has_nack() {
             match stream.gaps.arrived(now, index) {
@@ -345,10 +307,7 @@ impl Worker {
         let mut awaits_key_frame = false;
         for arrived in &self.burst.packets[packets] {
             let (place, id) = arrived.stream;
-            let stream = publisher
-                .streams
-                .get(place)
-                .filter(|stream| stream.id == id);
+            let stream = publisher.streams.get(place).filter(|stream| stream.id == id);
             let Some(packet) = stream.and_then(|stream| stream.history.packet(arrived.index))
             else {
                 continue;

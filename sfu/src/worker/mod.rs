@@ -126,11 +126,7 @@ impl Worker {
     fn handle_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) {
         let checked = Message::from_bytes(datagram).ok().and_then(|message| {
             let peer = *self.by_ufrag.get(&ice::addressee(&message)?)?;
-            let checked = self
-                .peers
-                .get_mut(peer)?
-                .ice
-                .handle_check(now, path, &message)?;
+            let checked = self.peers.get_mut(peer)?.ice.handle_check(now, path, &message)?;
             Some((peer, checked))
         });
         let Some((peer, checked)) = checked else {
@@ -150,18 +146,11 @@ impl Worker {
     }
 
     fn handle_dtls(&mut self, now: Instant, path: Path, key: usize, datagram: &[u8]) {
-        let Worker {
-            peers,
-            identity,
-            outbox,
-            stats,
-            ..
-        } = self;
+        let Worker { peers, identity, outbox, stats, .. } = self;
         let peer = &mut peers[key];
         let fingerprints = &peer.fingerprints;
-        let dtls = peer
-            .dtls
-            .get_or_insert_with(|| Transport::new(now, identity, fingerprints.clone()));
+        let dtls =
+            peer.dtls.get_or_insert_with(|| Transport::new(now, identity, fingerprints.clone()));
         let event = dtls.handle_datagram(now, datagram, |record| {
             enqueue(outbox, stats, path, record.to_vec());
         });
@@ -193,11 +182,7 @@ impl Worker {
                 continue;
             }
             self.retransmit_dtls(now, key);
-            if self
-                .peers
-                .get(key)
-                .is_some_and(|peer| peer.ice.is_expired(now))
-            {
+            if self.peers.get(key).is_some_and(|peer| peer.ice.is_expired(now)) {
                 self.disconnect(key, "no valid ICE check for 30 seconds");
             }
             if self.peers.contains(key) {
@@ -210,12 +195,7 @@ impl Worker {
     }
 
     fn retransmit_dtls(&mut self, now: Instant, key: usize) {
-        let Worker {
-            peers,
-            outbox,
-            stats,
-            ..
-        } = self;
+        let Worker { peers, outbox, stats, .. } = self;
         let peer = &mut peers[key];
         let (Some(dtls), Some(path)) = (&mut peer.dtls, peer.ice.selected()) else {
             return;
@@ -232,10 +212,7 @@ impl Worker {
                 return;
             }
             if let Some(levels) = room.speakers.announce(now) {
-                self.events.push_back(Event::Speakers {
-                    room: room.id,
-                    levels,
-                });
+                self.events.push_back(Event::Speakers { room: room.id, levels });
             }
         }
     }

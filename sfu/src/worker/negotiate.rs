@@ -79,11 +79,7 @@ impl Worker {
         });
         self.by_id.insert(id, key);
         self.by_ufrag.insert(ufrag, key);
-        self.rooms
-            .entry(room)
-            .or_insert_with(|| Room::new(room))
-            .peers
-            .push(key);
+        self.rooms.entry(room).or_insert_with(|| Room::new(room)).peers.push(key);
         self.next_tick.get_or_insert(now + TICK);
         Ok(key)
     }
@@ -99,11 +95,7 @@ impl Worker {
 
     fn renegotiate(&mut self, now: Instant, key: usize, offer: &Offer) -> Result<(), OfferError> {
         let peer = &self.peers[key];
-        if !offer
-            .fingerprints
-            .iter()
-            .any(|fingerprint| peer.fingerprints.contains(fingerprint))
-        {
+        if !offer.fingerprints.iter().any(|fingerprint| peer.fingerprints.contains(fingerprint)) {
             let reason = "its a=fingerprint isn't that of the peer's earlier offers; a new certificate needs a new peer";
             return Err(OfferError::BadSdp(reason.into()));
         }
@@ -119,10 +111,7 @@ impl Worker {
     /// Brings tracks and slots into line with the offer; those of m-lines that stay keep their streams.
     fn apply_media(&mut self, room: RoomId, key: usize, offer: &Offer) {
         self.close_media(key, |is_for, mid| {
-            !offer
-                .media
-                .iter()
-                .any(|line| line.mid == *mid && is_for(&line.purpose))
+            !offer.media.iter().any(|line| line.mid == *mid && is_for(&line.purpose))
         });
         for line in &offer.media {
             match &line.purpose {
@@ -161,24 +150,14 @@ impl Worker {
         track.is_open = true;
         let (kind, id) = (track.kind, peer.id);
         if let (MediaKind::Audio, Some(room)) = (kind, self.rooms.get_mut(&room)) {
-            room.speakers.add(
-                TrackKey {
-                    peer: key,
-                    track: place,
-                },
-                id,
-            );
+            room.speakers.add(TrackKey { peer: key, track: place }, id);
         }
     }
 
     fn open_slot(&mut self, key: usize, line: &OfferedMedia, common: &Negotiable) {
         let peer = &mut self.peers[key];
         let (payloads, extensions) = (common.payloads.clone(), common.extensions.clone());
-        match peer
-            .slots
-            .iter_mut()
-            .find(|slot| slot.mid == line.mid && slot.kind == common.kind)
-        {
+        match peer.slots.iter_mut().find(|slot| slot.mid == line.mid && slot.kind == common.kind) {
             Some(slot) => {
                 (slot.payloads, slot.extensions, slot.is_open) = (payloads, extensions, true);
             }
@@ -195,12 +174,10 @@ impl Worker {
         let publishes: fn(&Use) -> bool = |purpose| matches!(purpose, Use::Publish(_));
         let receives: fn(&Use) -> bool = |purpose| matches!(purpose, Use::Receive(_));
         let peer = &self.peers[key];
-        let tracks: Vec<usize> = (0..peer.tracks.len())
-            .filter(|&at| is_over(publishes, &peer.tracks[at].mid))
-            .collect();
-        let slots: Vec<usize> = (0..peer.slots.len())
-            .filter(|&at| is_over(receives, &peer.slots[at].mid))
-            .collect();
+        let tracks: Vec<usize> =
+            (0..peer.tracks.len()).filter(|&at| is_over(publishes, &peer.tracks[at].mid)).collect();
+        let slots: Vec<usize> =
+            (0..peer.slots.len()).filter(|&at| is_over(receives, &peer.slots[at].mid)).collect();
         for track in tracks {
             self.close_track(TrackKey { peer: key, track });
         }
@@ -239,18 +216,13 @@ impl Worker {
             let mut slots = peer.slots.iter().filter(|slot| slot.is_open);
             slots
                 .find(|slot| slot.mid == line.mid)
-                .map(|slot| sdp::Slot {
-                    ssrc: slot.ssrc,
-                    rtx_ssrc: slot.offered_rtx_ssrc(),
-                })
+                .map(|slot| sdp::Slot { ssrc: slot.ssrc, rtx_ssrc: slot.offered_rtx_ssrc() })
         });
         let lines = |wanted: fn(&Use) -> Option<&Negotiable>| {
             let media = offer.media.iter();
             let line = |line: &OfferedMedia| {
-                wanted(&line.purpose).map(|negotiable| MediaLine {
-                    mid: line.mid.clone(),
-                    kind: negotiable.kind,
-                })
+                wanted(&line.purpose)
+                    .map(|negotiable| MediaLine { mid: line.mid.clone(), kind: negotiable.kind })
             };
             media.filter_map(line).collect()
         };
@@ -300,11 +272,7 @@ impl Worker {
     /// The open video track of a source in the same room.
     fn video_track(&self, room: RoomId, source: &Source) -> Option<TrackKey> {
         let peer = *self.by_id.get(&source.peer)?;
-        let tracks = &self
-            .peers
-            .get(peer)
-            .filter(|found| found.room == room)?
-            .tracks;
+        let tracks = &self.peers.get(peer).filter(|found| found.room == room)?.tracks;
         let track = tracks.iter().position(|track| {
             track.is_open && track.kind == MediaKind::Video && track.mid == source.mid
         })?;
@@ -318,14 +286,10 @@ impl Worker {
             return;
         }
         if let Some(track) = before {
-            self.peers[track.peer].tracks[track.track]
-                .subscribers
-                .retain(|slot| *slot != key);
+            self.peers[track.peer].tracks[track.track].subscribers.retain(|slot| *slot != key);
         }
         if let Some(track) = source {
-            self.peers[track.peer].tracks[track.track]
-                .subscribers
-                .push(key);
+            self.peers[track.peer].tracks[track.track].subscribers.push(key);
         }
         let slot = &mut self.peers[key.peer].slots[key.slot];
         slot.set_source(source);
@@ -339,10 +303,7 @@ impl Worker {
         let Some(members) = self.rooms.get(&room).map(|room| room.peers.clone()) else {
             return;
         };
-        let front = members
-            .iter()
-            .map(|&peer| self.peers[peer].audio_slots())
-            .max();
+        let front = members.iter().map(|&peer| self.peers[peer].audio_slots()).max();
         if let Some(room) = self.rooms.get_mut(&room) {
             room.front = front.unwrap_or_default();
         }
@@ -366,13 +327,7 @@ impl Worker {
         let is_new = |track: &TrackKey| !kept.iter().any(|&slot| carried(slot) == Some(*track));
         let mut coming: Vec<TrackKey> = wanted.iter().copied().filter(is_new).rev().collect();
         for slot in free {
-            self.put(
-                SlotKey {
-                    peer: listener,
-                    slot,
-                },
-                coming.pop(),
-            );
+            self.put(SlotKey { peer: listener, slot }, coming.pop());
         }
     }
 
@@ -380,18 +335,11 @@ impl Worker {
     fn announce_audio(&mut self, key: SlotKey, source: Option<TrackKey>) {
         let named = source.map(|track| {
             let publisher = &self.peers[track.peer];
-            Source {
-                peer: publisher.id,
-                mid: publisher.tracks[track.track].mid.clone(),
-            }
+            Source { peer: publisher.id, mid: publisher.tracks[track.track].mid.clone() }
         });
         let peer = &self.peers[key.peer];
         let slot = peer.slots[key.slot].mid.clone();
-        self.events.push_back(Event::AudioSlot {
-            peer: peer.id,
-            slot,
-            source: named,
-        });
+        self.events.push_back(Event::AudioSlot { peer: peer.id, slot, source: named });
     }
 
     /// Forgets a peer that said goodbye or was told to go; see [`crate::io::Handle::remove`].
@@ -399,12 +347,7 @@ impl Worker {
         let Some(&key) = self.by_id.get(&id) else {
             return;
         };
-        let Worker {
-            peers,
-            outbox,
-            stats,
-            ..
-        } = self;
+        let Worker { peers, outbox, stats, .. } = self;
         let peer = &mut peers[key];
         if let (Some(dtls), Some(path)) = (&mut peer.dtls, peer.ice.selected()) {
             dtls.close(|record| super::enqueue(outbox, stats, path, record.to_vec()));

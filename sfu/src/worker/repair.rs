@@ -46,11 +46,8 @@ impl Worker {
         let mut compound = Vec::new();
         let mut is_waiting = false;
         for stream in &mut peer.streams {
-            let due: Vec<u16> = stream
-                .gaps
-                .due(now, round_trip)
-                .map(|index| index as u16)
-                .collect();
+            let due: Vec<u16> =
+                stream.gaps.due(now, round_trip).map(|index| index as u16).collect();
             if !due.is_empty() {
                 rtcp::write_nack(&mut compound, peer.reporter_ssrc, stream.ssrc, &due);
                 self.stats.nack_sent += 1;
@@ -72,9 +69,7 @@ impl Worker {
         sequence_numbers: impl Iterator<Item = u16>,
     ) {
         let slots = &self.peers[key].slots;
-        let slot = slots
-            .iter()
-            .position(|slot| slot.is_open && slot.ssrc == ssrc);
+        let slot = slots.iter().position(|slot| slot.is_open && slot.ssrc == ssrc);
         let Some((slot, source)) = slot.and_then(|at| Some((at, slots[at].source()?))) else {
             return;
         };
@@ -95,10 +90,7 @@ impl Worker {
         let Some(sent) = slot.requested(now, number, round_trip) else {
             return;
         };
-        let stream = publisher
-            .streams
-            .iter()
-            .find(|stream| stream.id == sent.stream);
+        let stream = publisher.streams.iter().find(|stream| stream.id == sent.stream);
         let Some(packet) = stream.and_then(|stream| stream.history.packet(sent.index)) else {
             return;
         };
@@ -127,10 +119,7 @@ impl Worker {
         let (Some(keys), Some(path)) = (&peer.keys, peer.ice.selected()) else {
             return false;
         };
-        let streams = publisher
-            .streams
-            .iter()
-            .filter(|stream| stream.track == source.track);
+        let streams = publisher.streams.iter().filter(|stream| stream.track == source.track);
         let Some((stream, packets)) = streams
             .filter_map(|stream| Some((stream, stream.since_key_frame(MAX_CATCH_UP)?)))
             .max_by_key(|(stream, _)| stream.reception.last_packet_at)
@@ -147,12 +136,7 @@ impl Worker {
             if let Forwarded::Sent(length) = slot.forward(now, stream.id, &packet, keys, &mut out) {
                 self.stats.rtp_sent += 1;
                 self.stats.rtp_sent_bytes += length as u64;
-                super::enqueue(
-                    &mut self.outbox,
-                    &mut self.stats,
-                    path,
-                    out[..length].to_vec(),
-                );
+                super::enqueue(&mut self.outbox, &mut self.stats, path, out[..length].to_vec());
             }
         }
         self.stats.key_frames_cached += 1;

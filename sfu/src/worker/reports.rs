@@ -17,10 +17,7 @@ const REPORT_BLOCKS_PER_DATAGRAM: usize = 16;
 impl Worker {
     pub(super) fn handle_rtcp(&mut self, now: Instant, key: usize, datagram: &mut [u8]) {
         let peer = &mut self.peers[key];
-        let opened = peer
-            .keys
-            .as_mut()
-            .map(|keys| keys.inbound.unprotect_rtcp(datagram));
+        let opened = peer.keys.as_mut().map(|keys| keys.inbound.unprotect_rtcp(datagram));
         let Some(Ok(length)) = opened else {
             self.stats.dropped_srtp += 1;
             return;
@@ -34,17 +31,10 @@ impl Worker {
                         peer.streams[place].reception.sender_report(now, ntp);
                     }
                 }
-                Message::Nack {
-                    ssrc,
-                    first,
-                    following,
-                } => {
+                Message::Nack { ssrc, first, following } => {
                     self.resend(now, key, ssrc, Message::missing(first, following));
                 }
-                Message::Report {
-                    last_sender_report,
-                    delay_since_last_sender_report,
-                } => {
+                Message::Report { last_sender_report, delay_since_last_sender_report } => {
                     let delay = delay_since_last_sender_report;
                     self.measure_round_trip(now, key, last_sender_report, delay);
                 }
@@ -113,11 +103,8 @@ impl Worker {
         }
         peer.reports_at = now + REPORT_INTERVAL;
         let cname = super::negotiate::cname(peer);
-        let infos: Vec<_> = peer
-            .slots
-            .iter()
-            .filter_map(|slot| slot.sender_info(now, ntp))
-            .collect();
+        let infos: Vec<_> =
+            peer.slots.iter().filter_map(|slot| slot.sender_info(now, ntp)).collect();
         let blocks: Vec<_> = peer
             .streams
             .iter_mut()
@@ -142,11 +129,7 @@ impl Worker {
 
     /// RFC 3550 §6.4.1: what has passed since the report that the peer repeats, less what it kept it for.
     fn measure_round_trip(&mut self, now: Instant, key: usize, last: u32, delay: u32) {
-        let passed = self
-            .ntp_time(now)
-            .middle()
-            .wrapping_sub(last)
-            .wrapping_sub(delay);
+        let passed = self.ntp_time(now).middle().wrapping_sub(last).wrapping_sub(delay);
         // In 1/65536 s; what is above ten seconds is a clock that ran backwards, or nonsense.
         if last != 0 && passed < 10 << 16 {
             let round_trip = Duration::from_micros((u64::from(passed) * 1_000_000) >> 16);

@@ -80,12 +80,7 @@ impl Server {
         let (Ok(Some(media)), Some(payload)) = (peer(message), data(message, datagram)) else {
             return self.drop_malformed(client);
         };
-        let relayed = permitted(
-            allocation,
-            now,
-            media,
-            &mut self.stats.dropped_no_permission,
-        )?;
+        let relayed = permitted(allocation, now, media, &mut self.stats.dropped_no_permission)?;
         self.pass_on(relayed, media, payload)
     }
 
@@ -107,12 +102,7 @@ impl Server {
             self.stats.dropped_no_channel += 1;
             return None;
         };
-        let relayed = permitted(
-            allocation,
-            now,
-            media,
-            &mut self.stats.dropped_no_permission,
-        )?;
+        let relayed = permitted(allocation, now, media, &mut self.stats.dropped_no_permission)?;
         self.pass_on(relayed, media, payload)
     }
 
@@ -128,11 +118,7 @@ impl Server {
         }
         self.stats.to_media_packets += 1;
         self.stats.to_media_bytes += payload.len() as u64;
-        Some(ToMedia {
-            relayed,
-            media,
-            payload,
-        })
+        Some(ToMedia { relayed, media, payload })
     }
 }
 
@@ -181,9 +167,7 @@ fn write_data_indication(id: u128, media: SocketAddr, payload: &[u8], out: &mut 
         MessageWriteMutSlice::new(out),
     );
     let fits = "the buffer has room for the framing, and the payload's length was checked";
-    message
-        .add_attribute(&XorPeerAddress::new(media, transaction))
-        .expect(fits);
+    message.add_attribute(&XorPeerAddress::new(media, transaction)).expect(fits);
     message.add_attribute(&Data::new(payload)).expect(fits);
     let written = message.finish();
     out.truncate(written);

@@ -71,9 +71,7 @@ impl Server {
         let response = Response::refusal(request, refusal);
         if matches!(refusal, Refusal::Unauthorized | Refusal::StaleNonce) {
             let nonce = self.authenticator.issue_nonce(unix_now, client);
-            return response
-                .with_challenge(self.authenticator.realm(), &nonce)
-                .unsigned();
+            return response.with_challenge(self.authenticator.realm(), &nonce).unsigned();
         }
         response.unsigned()
     }
@@ -145,10 +143,7 @@ impl Server {
         let allocation = self.allocation_of(client, caller)?;
         let relayed = allocation.relayed;
         let wanted = Refresh::parse(request)?;
-        if wanted
-            .family
-            .is_some_and(|wanted| wanted != family(relayed.ip()))
-        {
+        if wanted.family.is_some_and(|wanted| wanted != family(relayed.ip())) {
             return Err(Refusal::PeerAddressFamilyMismatch);
         }
         let lifetime = match wanted.lifetime {
@@ -205,8 +200,7 @@ impl Server {
         if !self.peers.can_relay_to(wanted.peer) {
             return Err(Refusal::Forbidden);
         }
-        self.allocation_of(client, caller)?
-            .bind(now, wanted.number, wanted.peer)?;
+        self.allocation_of(client, caller)?.bind(now, wanted.number, wanted.peer)?;
         Ok(Response::success(request))
     }
 
@@ -216,10 +210,7 @@ impl Server {
         client: ClientAddr,
         caller: &Caller,
     ) -> Result<&mut Allocation, Refusal> {
-        let allocation = self
-            .table
-            .of_client_mut(client)
-            .ok_or(Refusal::AllocationMismatch)?;
+        let allocation = self.table.of_client_mut(client).ok_or(Refusal::AllocationMismatch)?;
         if *allocation.user != *caller.user {
             return Err(Refusal::WrongCredentials);
         }
@@ -242,10 +233,7 @@ fn allocated(request: &Message<'_>, allocation: &Allocation, wanted: &Allocate) 
     let response = Response::success(request)
         .with(&XorRelayedAddress::new(allocation.relayed, transaction))
         .with(&lifetime_attribute(allocation.granted))
-        .with(&XorMappedAddress::new(
-            allocation.client.mapped(),
-            transaction,
-        ));
+        .with(&XorMappedAddress::new(allocation.client.mapped(), transaction));
     if !wanted.additional_ipv6 {
         return response;
     }

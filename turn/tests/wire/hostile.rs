@@ -21,9 +21,7 @@ fn a_flood_without_credentials_leaves_no_state() {
         let [_, b, c, d] = n.to_be_bytes();
         let client = SocketAddr::from(([10, b, c, d], 1024 + (n % 60_000) as u16));
         let relay =
-            world
-                .server
-                .handle_datagram(world.now, world.unix_now, ClientAddr(client), &request);
+            world.server.handle_datagram(world.now, world.unix_now, ClientAddr(client), &request);
         assert_eq!(relay, None);
         world.server.poll_transmit().unwrap();
     }
@@ -43,9 +41,7 @@ fn answers_that_nobody_fetches_do_not_pile_up() {
 
     for _ in 0..5000 {
         let _ =
-            world
-                .server
-                .handle_datagram(world.now, world.unix_now, client_addr(ALICE), &request);
+            world.server.handle_datagram(world.now, world.unix_now, client_addr(ALICE), &request);
     }
 
     let waiting = std::iter::from_fn(|| world.server.poll_transmit()).count();

@@ -13,14 +13,9 @@ use crate::world::{
 
 #[test]
 fn lifetimes_are_kept_between_default_and_maximum() {
-    for (wished, granted) in [
-        (0, 600),
-        (1, 600),
-        (600, 600),
-        (601, 601),
-        (3600, 3600),
-        (u32::MAX, 3600),
-    ] {
+    for (wished, granted) in
+        [(0, 600), (1, 600), (600, 600), (601, 601), (3600, 3600), (u32::MAX, 3600)]
+    {
         let mut world = World::new();
         let answer = world.ask_as(ALICE, "alice", allocate().with(&Lifetime::new(wished)));
         assert_eq!(lifetime(&answer), granted, "Allocate wished {wished}");
@@ -39,9 +34,7 @@ fn an_allocation_ends_at_its_deadline_and_not_before() {
     let deadline = world.now + Duration::from_secs(600);
 
     assert_eq!(world.server.poll_timeout(), Some(deadline));
-    world
-        .server
-        .handle_timeout(deadline - Duration::from_nanos(1));
+    world.server.handle_timeout(deadline - Duration::from_nanos(1));
     assert_eq!(world.server.stats().allocations, 1);
     world.server.handle_timeout(deadline);
 
@@ -147,10 +140,7 @@ fn an_expired_number_can_be_bound_to_another_peer() {
     let other = "198.51.100.8:5004";
 
     world.advance(599);
-    assert_eq!(
-        code(&world.ask_as(ALICE, "alice", bind(0x4000, other))),
-        400
-    );
+    assert_eq!(code(&world.ask_as(ALICE, "alice", bind(0x4000, other))), 400);
     world.advance(1);
 
     assert_eq!(code(&world.ask_as(ALICE, "alice", bind(0x4000, other))), 0);
@@ -161,10 +151,7 @@ fn repeated_requests_get_the_same_answer() {
     let mut world = World::new();
     let login = world.login(ALICE, "alice");
     let requests = [
-        allocate()
-            .with(&Lifetime::new(900))
-            .fingerprint()
-            .signed(&login),
+        allocate().with(&Lifetime::new(900)).fingerprint().signed(&login),
         permission(MEDIA).signed(&login),
         bind(0x4000, MEDIA).signed(&login),
         refresh(700).signed(&login),

@@ -22,10 +22,7 @@ fn a_send_indication_reaches_media_with_the_relayed_address_as_sender() {
     for payload in [&b""[..], b"a", b"four", &[7; 1200]] {
         let passed = world.send(ALICE, &indication(MEDIA, payload));
 
-        assert_eq!(
-            passed,
-            Some((relayed, MEDIA.parse().unwrap(), payload.to_vec()))
-        );
+        assert_eq!(passed, Some((relayed, MEDIA.parse().unwrap(), payload.to_vec())));
     }
     assert_eq!(world.server.stats().to_media_packets, 4);
     assert_eq!(world.server.stats().to_media_bytes, 1205);
@@ -35,9 +32,7 @@ fn a_send_indication_reaches_media_with_the_relayed_address_as_sender() {
 fn a_send_indication_to_media_in_disguise_arrives() {
     let (mut world, _) = permitted();
 
-    let (_, media, _) = world
-        .send(ALICE, &indication("[::ffff:198.51.100.7]:5004", b"x"))
-        .unwrap();
+    let (_, media, _) = world.send(ALICE, &indication("[::ffff:198.51.100.7]:5004", b"x")).unwrap();
 
     assert_eq!(media, MEDIA.parse().unwrap());
 }
@@ -156,16 +151,9 @@ fn incomplete_send_indications_are_dropped() {
     let incomplete = [
         send().peer(MEDIA).unsigned(),
         send().with(&Data::new(b"x")).unsigned(),
-        send()
-            .raw(0x0012, &[0, 1])
-            .with(&Data::new(b"x"))
-            .unsigned(),
+        send().raw(0x0012, &[0, 1]).with(&Data::new(b"x")).unsigned(),
     ];
-    let unknown = send()
-        .peer(MEDIA)
-        .with(&Data::new(b"x"))
-        .raw(0x7777, &[])
-        .unsigned();
+    let unknown = send().peer(MEDIA).with(&Data::new(b"x")).raw(0x7777, &[]).unsigned();
 
     for datagram in &incomplete {
         assert_eq!(world.send(ALICE, datagram), None);
@@ -192,14 +180,9 @@ fn media_that_fits_into_no_datagram_is_dropped() {
     let (mut world, relayed) = permitted();
     let longest = 65_507 - 51;
 
-    let (_, datagram) = world
-        .media_sends(relayed, MEDIA, &vec![1; longest])
-        .unwrap();
+    let (_, datagram) = world.media_sends(relayed, MEDIA, &vec![1; longest]).unwrap();
     assert!(datagram.len() <= 65_507);
-    assert_eq!(
-        world.media_sends(relayed, MEDIA, &vec![1; longest + 1]),
-        None
-    );
+    assert_eq!(world.media_sends(relayed, MEDIA, &vec![1; longest + 1]), None);
 
     assert_eq!(world.server.stats().dropped_too_large, 1);
 }

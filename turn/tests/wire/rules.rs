@@ -205,11 +205,8 @@ fn check(rules: &[Rule]) {
         .iter()
         .filter_map(|(name, act, expect)| {
             let answer = act(&mut World::new());
-            let found = if answer.is_empty() {
-                None
-            } else {
-                Some((code(&answer), kinds(&answer)))
-            };
+            let found =
+                if answer.is_empty() { None } else { Some((code(&answer), kinds(&answer))) };
             let kept = match (expect, &found) {
                 (Silence, None) => true,
                 (Success(wanted), Some((0, kinds))) => wanted.iter().all(|k| kinds.contains(k)),
@@ -248,10 +245,7 @@ fn limit(world: &mut World, per_user: usize, per_address: usize, total: usize) {
 }
 
 fn ipv6(world: &mut World) {
-    *world = World::with(Config {
-        relay_ip: "2001:db8::7".parse().unwrap(),
-        ..config()
-    });
+    *world = World::with(Config { relay_ip: "2001:db8::7".parse().unwrap(), ..config() });
 }
 
 fn with_login(world: &mut World, change: impl Fn(&mut Login)) -> Vec<u8> {

@@ -1,8 +1,5 @@
 //! The shell with real sockets on loopback: from a client to an echoing media engine and back.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "these tests are about real sockets and real time"
-)]
+#![expect(clippy::disallowed_methods, reason = "these tests are about real sockets and real time")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -34,16 +31,10 @@ async fn a_datagram_goes_to_media_and_back() {
     ));
     let client = Client::new(server_addr).await;
 
-    let login = Login::new(
-        client.credentials(),
-        &client.ask(&allocate().unsigned()).await,
-    );
+    let login = Login::new(client.credentials(), &client.ask(&allocate().unsigned()).await);
     let answer = client.ask(&allocate().signed(&login)).await;
     let relayed = relayed(&answer);
-    assert_eq!(
-        code(&client.ask(&bind(0x4000, MEDIA).signed(&login)).await),
-        0
-    );
+    assert_eq!(code(&client.ask(&bind(0x4000, MEDIA).signed(&login)).await), 0);
     let by_indication = client.ask(&indication(MEDIA, b"one")).await;
     let by_channel = client.ask(&channel_data(0x4000, &[2; 1200])).await;
     handle.deliver(Datagram {

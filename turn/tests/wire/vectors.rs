@@ -25,10 +25,7 @@ fn a_connectivity_check_is_understood_and_refused() {
 fn an_ipv4_address_is_mapped_as_published() {
     let published = bytes(include_str!("../vectors/rfc5769_2_2.hex"));
 
-    assert_eq!(
-        mapped_for("192.0.2.1:32853", &published),
-        mapped(&published)
-    );
+    assert_eq!(mapped_for("192.0.2.1:32853", &published), mapped(&published));
 }
 
 /// §2.3
@@ -45,10 +42,7 @@ fn an_ipv6_address_is_mapped_as_published() {
 fn an_ipv4_client_of_a_dual_stack_socket_is_told_its_ipv4_address() {
     let published = bytes(include_str!("../vectors/rfc5769_2_2.hex"));
 
-    assert_eq!(
-        mapped_for("[::ffff:192.0.2.1]:32853", &published),
-        mapped(&published)
-    );
+    assert_eq!(mapped_for("[::ffff:192.0.2.1]:32853", &published), mapped(&published));
 }
 
 fn mapped_for(client: &str, published: &[u8]) -> Vec<u8> {
@@ -64,7 +58,5 @@ fn mapped(response: &[u8]) -> Vec<u8> {
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
-    hex.split_whitespace()
-        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
-        .collect()
+    hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
 }

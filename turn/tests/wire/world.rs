@@ -214,9 +214,7 @@ impl Ask {
             .with(&Username::new(&login.username).unwrap())
             .with(&Realm::new(&login.realm).unwrap())
             .with(&Nonce::new(&login.nonce).unwrap());
-        ask.message
-            .add_message_integrity(&login.key(), algorithm)
-            .unwrap();
+        ask.message.add_message_integrity(&login.key(), algorithm).unwrap();
         ask.unsigned()
     }
 }
@@ -235,9 +233,7 @@ pub(crate) fn permission(peer: &str) -> Ask {
 }
 
 pub(crate) fn bind(number: u16, peer: &str) -> Ask {
-    Ask::request(CHANNEL_BIND)
-        .with(&ChannelNumber::new(number))
-        .peer(peer)
+    Ask::request(CHANNEL_BIND).with(&ChannelNumber::new(number)).peer(peer)
 }
 
 pub(crate) fn indication(peer: &str, payload: &[u8]) -> Vec<u8> {
@@ -260,10 +256,7 @@ pub(crate) fn client_addr(text: &str) -> ClientAddr {
 
 pub(crate) fn relayed(answer: &[u8]) -> SocketAddr {
     let message = Message::from_bytes(answer).unwrap();
-    message
-        .attribute::<XorRelayedAddress>()
-        .unwrap()
-        .addr(message.transaction_id())
+    message.attribute::<XorRelayedAddress>().unwrap().addr(message.transaction_id())
 }
 
 pub(crate) fn lifetime(answer: &[u8]) -> u32 {

@@ -45,10 +45,7 @@ impl Session {
             },
         };
         self.decoder.set_version(version);
-        self.state = State::Open {
-            version,
-            heart_beats: HeartBeats::agree(client, now),
-        };
+        self.state = State::Open { version, heart_beats: HeartBeats::agree(client, now) };
         let server = concat!("madang/", env!("CARGO_PKG_VERSION"));
         let connected = Frame::new(Command::Connected)
             .with_header(header::VERSION, version.as_str())
@@ -75,10 +72,9 @@ impl Session {
             Command::Connect | Command::Stomp => {
                 violation("already connected", "A session has one CONNECT frame.")
             }
-            Command::Connected | Command::Message | Command::Receipt | Command::Error => violation(
-                "not a client's frame",
-                format!("{} is for servers.", frame.command),
-            ),
+            Command::Connected | Command::Message | Command::Receipt | Command::Error => {
+                violation("not a client's frame", format!("{} is for servers.", frame.command))
+            }
         }
     }
 
@@ -93,10 +89,7 @@ impl Session {
             return self.postpone(&transaction, frame);
         }
         let receipt = frame.header(header::RECEIPT).map(str::to_owned);
-        self.actions.push_back(Action::Send {
-            messages: vec![sent(frame)],
-            receipt,
-        });
+        self.actions.push_back(Action::Send { messages: vec![sent(frame)], receipt });
         Ok(())
     }
 
@@ -106,11 +99,7 @@ impl Session {
         if name.is_none() && self.version() != Version::V1_0 {
             return violation("missing header", "SUBSCRIBE needs the header id.");
         }
-        if self
-            .subscriptions
-            .find(name.as_deref(), Some(text))
-            .is_some()
-        {
+        if self.subscriptions.find(name.as_deref(), Some(text)).is_some() {
             return violation("duplicate subscription", "The subscription's id is in use.");
         }
         let Some(ack) = AckMode::parse(frame.header(header::ACK)) else {
@@ -148,36 +137,19 @@ impl Session {
                 ));
             }
             Destination::OtherUserQueue { .. } => {
-                return Err((
-                    ErrorCode::NotAllowed,
-                    "this queue is another user's".to_owned(),
-                ));
+                return Err((ErrorCode::NotAllowed, "this queue is another user's".to_owned()));
             }
             Destination::Chat(_) => Replay::of(&frame.headers).map_err(|error| bad(&error))?,
             _ => None,
         };
-        Ok(Feed {
-            destination,
-            pattern,
-            replay,
-        })
+        Ok(Feed { destination, pattern, replay })
     }
 
     fn subscribe(&mut self, name: Option<String>, ack: AckMode, feed: Feed) {
-        let Feed {
-            destination,
-            pattern,
-            replay,
-        } = feed;
+        let Feed { destination, pattern, replay } = feed;
         let is_private = matches!(destination, Destination::UserQueue(_));
         let gate = Gate::of(replay);
-        let subscription = Subscription {
-            name,
-            pattern: pattern.clone(),
-            is_private,
-            ack,
-            gate,
-        };
+        let subscription = Subscription { name, pattern: pattern.clone(), is_private, ack, gate };
         let id = self.subscriptions.add(subscription);
         if is_private {
             return;
@@ -186,11 +158,7 @@ impl Session {
             Destination::Chat(room) => Some(room.clone()),
             _ => None,
         };
-        self.actions.push_back(Action::Subscribe {
-            id,
-            destination,
-            pattern,
-        });
+        self.actions.push_back(Action::Subscribe { id, destination, pattern });
         // Only after the broker knows: then nothing can fall between the replay and the live messages.
         if let (Some(room), Some(what)) = (room, replay) {
             self.actions.push_back(Action::Replay { id, room, what });
@@ -243,19 +211,15 @@ impl Session {
             let name = frame.header(header::SUBSCRIPTION);
             let within = name.and_then(|name| self.subscriptions.find(Some(name), None));
             let fits = |id| name.is_none() || within == Some(id);
-            self.pending
-                .find(|one| one.message.id == by && fits(one.subscription))
+            self.pending.find(|one| one.message.id == by && fits(one.subscription))
         };
         // An ACK that comes twice, or after UNSUBSCRIBE, finds nothing and changes nothing.
         let Some((number, id)) = found else { return };
-        let ack = self
-            .subscriptions
-            .get_mut(id)
-            .map(|subscription| subscription.ack);
+        let ack = self.subscriptions.get_mut(id).map(|subscription| subscription.ack);
         let taken = match ack {
-            Some(AckMode::Client) => self
-                .pending
-                .take(|one| one.subscription == id && one.number <= number),
+            Some(AckMode::Client) => {
+                self.pending.take(|one| one.subscription == id && one.number <= number)
+            }
             _ => self.pending.take(|one| one.number == number),
         };
         if frame.command == Command::Nack {
@@ -265,17 +229,13 @@ impl Session {
 
     fn handle_begin(&mut self, frame: &Frame) -> Handled {
         let name = required(frame, header::TRANSACTION)?;
-        self.transactions
-            .begin(name)
-            .map_err(transaction_violation)?;
+        self.transactions.begin(name).map_err(transaction_violation)?;
         self.receipt(frame);
         Ok(())
     }
 
     fn postpone(&mut self, transaction: &str, frame: Frame) -> Handled {
-        self.transactions
-            .add(transaction, frame)
-            .map_err(transaction_violation)
+        self.transactions.add(transaction, frame).map_err(transaction_violation)
     }
 
     fn handle_commit(&mut self, frame: &Frame) -> Handled {
@@ -302,9 +262,7 @@ impl Session {
 
     fn handle_disconnect(&mut self, frame: &Frame) -> Handled {
         let receipt = frame.header(header::RECEIPT).map(str::to_owned);
-        self.state = State::Draining {
-            version: self.version(),
-        };
+        self.state = State::Draining { version: self.version() };
         self.actions.push_back(Action::Disconnect { receipt });
         Ok(())
     }
@@ -318,15 +276,8 @@ struct Feed {
 }
 
 fn sent(frame: Frame) -> Sent {
-    let destination = frame
-        .header(header::DESTINATION)
-        .unwrap_or_default()
-        .to_owned();
-    Sent {
-        destination,
-        headers: frame.headers,
-        body: frame.body,
-    }
+    let destination = frame.header(header::DESTINATION).unwrap_or_default().to_owned();
+    Sent { destination, headers: frame.headers, body: frame.body }
 }
 
 fn required<'a>(frame: &'a Frame, name: &'static str) -> Result<&'a str, Violation> {
@@ -337,15 +288,9 @@ fn required<'a>(frame: &'a Frame, name: &'static str) -> Result<&'a str, Violati
 }
 
 fn violation<T>(message: &'static str, detail: impl Into<String>) -> Result<T, Violation> {
-    Err(Violation {
-        message,
-        detail: detail.into(),
-    })
+    Err(Violation { message, detail: detail.into() })
 }
 
 fn transaction_violation(detail: String) -> Violation {
-    Violation {
-        message: "bad transaction",
-        detail,
-    }
+    Violation { message: "bad transaction", detail }
 }

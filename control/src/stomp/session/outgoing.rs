@@ -34,25 +34,15 @@ impl Session {
             }
         };
         let mut own = Vec::with_capacity(2);
-        own.extend(
-            subscription
-                .name
-                .as_deref()
-                .map(|name| (header::SUBSCRIPTION, name)),
-        );
+        own.extend(subscription.name.as_deref().map(|name| (header::SUBSCRIPTION, name)));
         if version == Version::V1_2 {
             own.extend(number.as_deref().map(|number| (header::ACK, number)));
         }
-        self.output
-            .push_back(Output::Message(message.for_subscriber(&own, version)));
+        self.output.push_back(Output::Message(message.for_subscriber(&own, version)));
         let limits = &self.config.limits;
         if self.pending.len() > limits.outbox_messages || self.pending.bytes() > limits.outbox_bytes
         {
-            self.fail(
-                "too many unacknowledged messages",
-                "Send ACK frames sooner.",
-                None,
-            );
+            self.fail("too many unacknowledged messages", "Send ACK frames sooner.", None);
         }
     }
 
@@ -72,19 +62,12 @@ impl Session {
 
     pub(super) fn refuse(&mut self, frame: &Frame, code: ErrorCode, message: String) {
         let correlation_id = frame.header(header::CORRELATION_ID).map(str::to_owned);
-        self.actions.push_back(Action::Refuse {
-            code,
-            message,
-            correlation_id,
-        });
+        self.actions.push_back(Action::Refuse { code, message, correlation_id });
     }
 
     pub(super) fn refuse_for_rate(&mut self, frame: &Frame) {
         let rate = self.config.limits.messages_per_second;
-        let message = format!(
-            "this {} was dropped: at most {rate} a second",
-            frame.command
-        );
+        let message = format!("this {} was dropped: at most {rate} a second", frame.command);
         self.refuse(frame, ErrorCode::RateLimited, message);
     }
 
@@ -102,12 +85,9 @@ impl Session {
         if let Some(receipt) = receipt {
             error.headers.push(header::RECEIPT_ID, receipt);
         }
-        self.output
-            .push_back(Output::Frame(error.with_body(detail.to_owned())));
+        self.output.push_back(Output::Frame(error.with_body(detail.to_owned())));
         self.counts.errors += 1;
-        self.state = State::Over {
-            version: self.version(),
-        };
+        self.state = State::Over { version: self.version() };
     }
 
     pub(super) fn give_back(&mut self, messages: Vec<Arc<Message>>) {

@@ -1,7 +1,4 @@
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a test needs some instant to start from"
-)]
+#![expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,27 +37,15 @@ fn a_client_without_a_version_speaks_1_0() {
 fn violations_are_answered_by_an_error_that_ends_the_session() {
     for (bytes, says) in [
         ("SEND\n\n\0", "needs the header destination"),
-        (
-            "SUBSCRIBE\ndestination:/topic/a\n\n\0",
-            "needs the header id",
-        ),
+        ("SUBSCRIBE\ndestination:/topic/a\n\n\0", "needs the header id"),
         ("SUBSCRIBE\nid:1\n\n\0", "needs the header destination"),
-        (
-            "SUBSCRIBE\nid:1\ndestination:/topic/a\nack:maybe\n\n\0",
-            "ack is auto",
-        ),
+        ("SUBSCRIBE\nid:1\ndestination:/topic/a\nack:maybe\n\n\0", "ack is auto"),
         ("UNSUBSCRIBE\n\n\0", "needs the header id"),
         ("ACK\n\n\0", "needs the header id"),
         ("BEGIN\n\n\0", "needs the header transaction"),
-        (
-            "COMMIT\ntransaction:t\n\n\0",
-            "no transaction \"t\" is open",
-        ),
+        ("COMMIT\ntransaction:t\n\n\0", "no transaction \"t\" is open"),
         ("ABORT\ntransaction:t\n\n\0", "no transaction \"t\" is open"),
-        (
-            "SEND\ndestination:/topic/a\ntransaction:t\n\n\0",
-            "no transaction \"t\" is open",
-        ),
+        ("SEND\ndestination:/topic/a\ntransaction:t\n\n\0", "no transaction \"t\" is open"),
         ("CONNECT\naccept-version:1.2\n\n\0", "one CONNECT"),
         ("MESSAGE\n\n\0", "is for servers"),
         ("HELLO\n\n\0", "unknown command"),
@@ -149,13 +134,8 @@ fn a_transaction_is_carried_out_in_order_at_its_commit() {
     client.send("COMMIT\ntransaction:t\nreceipt:r\n\n\0");
 
     let actions = client.actions();
-    let [Action::Send { messages, receipt }] = &actions[..] else {
-        panic!("{actions:?}")
-    };
-    let destinations: Vec<_> = messages
-        .iter()
-        .map(|sent| sent.destination.as_str())
-        .collect();
+    let [Action::Send { messages, receipt }] = &actions[..] else { panic!("{actions:?}") };
+    let destinations: Vec<_> = messages.iter().map(|sent| sent.destination.as_str()).collect();
     assert_eq!(destinations, ["/topic/a", "/topic/b"]);
     assert_eq!(receipt.as_deref(), Some("r"));
 }
@@ -185,9 +165,7 @@ fn a_message_names_its_subscription() {
     let mut client = Client::connected();
     let id = client.subscribe("id:sub-0\ndestination:/topic/회의");
 
-    client
-        .session
-        .handle_parcel(Parcel::Subscribed(id, message("/topic/회의", "안녕")));
+    client.session.handle_parcel(Parcel::Subscribed(id, message("/topic/회의", "안녕")));
 
     let frame = client.next();
     assert_eq!(frame.command, Command::Message);
@@ -203,12 +181,8 @@ fn private_messages_go_to_the_sessions_own_subscriptions() {
     client.send("SUBSCRIBE\nid:s\ndestination:/user/queue/signal\n\n\0");
     assert_eq!(client.actions(), [], "the broker need not know");
 
-    client
-        .session
-        .handle_parcel(Parcel::Private(message("/user/queue/signal", "{}")));
-    client
-        .session
-        .handle_parcel(Parcel::Private(message("/user/queue/other", "{}")));
+    client.session.handle_parcel(Parcel::Private(message("/user/queue/signal", "{}")));
+    client.session.handle_parcel(Parcel::Private(message("/user/queue/other", "{}")));
 
     assert_eq!(client.next().header(header::SUBSCRIPTION), Some("s"));
     assert!(client.is_quiet());
@@ -221,9 +195,7 @@ fn what_was_unsubscribed_is_silent() {
     client.send("UNSUBSCRIBE\nid:1\n\n\0");
     assert_eq!(client.actions(), [Action::Unsubscribe { id }]);
 
-    client
-        .session
-        .handle_parcel(Parcel::Subscribed(id, message("/topic/a", "x")));
+    client.session.handle_parcel(Parcel::Subscribed(id, message("/topic/a", "x")));
 
     assert!(client.is_quiet());
 }
@@ -231,18 +203,10 @@ fn what_was_unsubscribed_is_silent() {
 #[test]
 fn a_refused_subscription_does_not_end_the_session() {
     let mut client = Client::connected();
-    for destination in [
-        "/nowhere",
-        "/app/rooms/a/join",
-        "/user/bob/queue/a",
-        "/topic/**/b",
-    ] {
+    for destination in ["/nowhere", "/app/rooms/a/join", "/user/bob/queue/a", "/topic/**/b"] {
         client.send(&format!("SUBSCRIBE\nid:1\ndestination:{destination}\n\n\0"));
         let actions = client.actions();
-        assert!(
-            matches!(&actions[..], [Action::Refuse { .. }]),
-            "{destination}: {actions:?}"
-        );
+        assert!(matches!(&actions[..], [Action::Refuse { .. }]), "{destination}: {actions:?}");
     }
     client.send("UNSUBSCRIBE\nid:1\nreceipt:r\n\n\0");
     assert_eq!(client.next().command, Command::Receipt);
@@ -260,13 +224,7 @@ fn subscriptions_are_bounded() {
     client.send("SUBSCRIBE\nid:more\ndestination:/topic/a\n\n\0");
 
     let actions = client.actions();
-    assert!(matches!(
-        &actions[..],
-        [Action::Refuse {
-            code: ErrorCode::NotAllowed,
-            ..
-        }]
-    ));
+    assert!(matches!(&actions[..], [Action::Refuse { code: ErrorCode::NotAllowed, .. }]));
 }
 
 #[test]
@@ -277,25 +235,9 @@ fn more_than_the_rate_is_refused_and_the_session_goes_on() {
     }
 
     let actions = client.actions();
-    assert_eq!(
-        actions
-            .iter()
-            .filter(|a| matches!(a, Action::Send { .. }))
-            .count(),
-        100
-    );
-    let Some(Action::Refuse {
-        code,
-        correlation_id,
-        ..
-    }) = actions.last()
-    else {
-        panic!()
-    };
-    assert_eq!(
-        (*code, correlation_id.as_deref()),
-        (ErrorCode::RateLimited, Some("c"))
-    );
+    assert_eq!(actions.iter().filter(|a| matches!(a, Action::Send { .. })).count(), 100);
+    let Some(Action::Refuse { code, correlation_id, .. }) = actions.last() else { panic!() };
+    assert_eq!((*code, correlation_id.as_deref()), (ErrorCode::RateLimited, Some("c")));
     client.later(Duration::from_secs(1));
     client.send("SEND\ndestination:/topic/a\n\n\0");
     assert!(matches!(&client.actions()[..], [Action::Send { .. }]));
@@ -308,19 +250,13 @@ fn client_acks_are_cumulative_and_individual_ones_are_not() {
         let id = client.subscribe(&format!("id:1\ndestination:/queue/a\nack:{mode}"));
         let mut acks = Vec::new();
         for _ in 0..3 {
-            client
-                .session
-                .handle_parcel(Parcel::Subscribed(id, message("/queue/a", "x")));
+            client.session.handle_parcel(Parcel::Subscribed(id, message("/queue/a", "x")));
             acks.push(client.next().header(header::ACK).unwrap().to_owned());
         }
 
         client.send(&format!("ACK\nid:{}\n\n\0", acks[1]));
 
-        assert_eq!(
-            client.session.take_unacknowledged().len(),
-            given_back,
-            "{mode}"
-        );
+        assert_eq!(client.session.take_unacknowledged().len(), given_back, "{mode}");
     }
 }
 
@@ -331,14 +267,10 @@ fn in_1_1_an_ack_names_message_and_subscription() {
     client.next();
     client.actions();
     let id = client.subscribe("id:1\ndestination:/queue/a\nack:client");
-    client
-        .session
-        .handle_parcel(Parcel::Subscribed(id, message("/queue/a", "x")));
+    client.session.handle_parcel(Parcel::Subscribed(id, message("/queue/a", "x")));
     let message_id = client.next().header(header::MESSAGE_ID).unwrap().to_owned();
 
-    client.send(&format!(
-        "ACK\nsubscription:1\nmessage-id:{message_id}\n\n\0"
-    ));
+    client.send(&format!("ACK\nsubscription:1\nmessage-id:{message_id}\n\n\0"));
 
     assert!(client.session.take_unacknowledged().is_empty());
 }
@@ -348,9 +280,7 @@ fn a_nacked_queue_message_is_given_back() {
     let mut client = Client::connected();
     let id = client.subscribe("id:1\ndestination:/queue/a\nack:client-individual");
     let message = message("/queue/a", "x");
-    client
-        .session
-        .handle_parcel(Parcel::Subscribed(id, Arc::clone(&message)));
+    client.session.handle_parcel(Parcel::Subscribed(id, Arc::clone(&message)));
     let ack = client.next().header(header::ACK).unwrap().to_owned();
 
     client.send(&format!("NACK\nid:{ack}\n\n\0"));
@@ -363,9 +293,7 @@ fn who_never_acknowledges_is_ended() {
     let mut client = Client::connected();
     let id = client.subscribe("id:1\ndestination:/topic/a\nack:client");
     for _ in 0..=client.session.config.limits.outbox_messages {
-        client
-            .session
-            .handle_parcel(Parcel::Subscribed(id, message("/topic/a", "x")));
+        client.session.handle_parcel(Parcel::Subscribed(id, message("/topic/a", "x")));
     }
 
     assert!(client.session.is_over());
@@ -376,37 +304,18 @@ fn a_chat_subscription_replays_and_then_goes_live() {
     let mut client = Client::connected();
     client.send("SUBSCRIBE\nid:c\ndestination:/topic/rooms/a/chat\nhistory:10\n\n\0");
     let mut actions = client.actions();
-    let Some(Action::Replay { id, room, what }) = actions.pop() else {
-        panic!("{actions:?}")
-    };
-    assert!(
-        matches!(&actions[..], [Action::Subscribe { .. }]),
-        "the broker first"
-    );
+    let Some(Action::Replay { id, room, what }) = actions.pop() else { panic!("{actions:?}") };
+    assert!(matches!(&actions[..], [Action::Subscribe { .. }]), "the broker first");
     assert_eq!(what, Replay::Last(10));
 
-    client
-        .session
-        .handle_parcel(Parcel::Subscribed(id, chat(3)));
-    client
-        .session
-        .handle_replay(id, room.clone(), what, &[chat(1), chat(2)]);
-    let next = Action::Replay {
-        id,
-        room: room.clone(),
-        what: Replay::Since(2),
-    };
+    client.session.handle_parcel(Parcel::Subscribed(id, chat(3)));
+    client.session.handle_replay(id, room.clone(), what, &[chat(1), chat(2)]);
+    let next = Action::Replay { id, room: room.clone(), what: Replay::Since(2) };
     assert_eq!(client.actions(), [next]);
-    client
-        .session
-        .handle_replay(id, room, Replay::Since(2), &[chat(3)]);
-    client
-        .session
-        .handle_parcel(Parcel::Subscribed(id, chat(4)));
+    client.session.handle_replay(id, room, Replay::Since(2), &[chat(3)]);
+    client.session.handle_parcel(Parcel::Subscribed(id, chat(4)));
 
-    let seqs: Vec<_> = (0..4)
-        .map(|_| client.next().header("seq").unwrap().to_owned())
-        .collect();
+    let seqs: Vec<_> = (0..4).map(|_| client.next().header("seq").unwrap().to_owned()).collect();
     assert_eq!(seqs, ["1", "2", "3", "4"]);
 }
 
@@ -415,12 +324,7 @@ fn disconnect_is_acknowledged_after_everything_else() {
     let mut client = Client::connected();
     client.send("DISCONNECT\nreceipt:bye\n\n\0");
     let actions = client.actions();
-    assert_eq!(
-        actions,
-        [Action::Disconnect {
-            receipt: Some("bye".into())
-        }]
-    );
+    assert_eq!(actions, [Action::Disconnect { receipt: Some("bye".into()) }]);
     assert!(client.is_quiet() && !client.session.is_over());
 
     client.session.handle_parcel(Parcel::Receipt("chat".into()));
@@ -436,14 +340,8 @@ fn heart_beats_are_sent_when_nothing_else_is() {
     let mut client = Client::connected_with("heart-beat:0,10000");
     client.later(Duration::from_secs(10));
 
-    assert_eq!(
-        client.session.poll_output(client.now),
-        Some((Bytes::from_static(b"\n"), true))
-    );
-    assert_eq!(
-        client.session.poll_timeout(),
-        Some(client.now + Duration::from_secs(10))
-    );
+    assert_eq!(client.session.poll_output(client.now), Some((Bytes::from_static(b"\n"), true)));
+    assert_eq!(client.session.poll_timeout(), Some(client.now + Duration::from_secs(10)));
 }
 
 #[test]
@@ -529,9 +427,7 @@ fn nothing_that_a_client_sends_makes_it_panic() {
                 1 => {
                     let id = SubscriptionId(random.random_range(0..4));
                     let seq = random.random_range(1..9);
-                    client
-                        .session
-                        .handle_parcel(Parcel::Subscribed(id, chat(seq)));
+                    client.session.handle_parcel(Parcel::Subscribed(id, chat(seq)));
                 }
                 2 => {
                     let id = SubscriptionId(random.random_range(0..4));
@@ -563,11 +459,7 @@ impl Client {
             prefixes: Arc::new(Prefixes::default()),
             limits: Arc::default(),
         };
-        Client {
-            session: Session::new(config, now),
-            now,
-            decoder: Decoder::new(Limits::default()),
-        }
+        Client { session: Session::new(config, now), now, decoder: Decoder::new(Limits::default()) }
     }
 
     fn connected() -> Client {
@@ -619,18 +511,10 @@ impl Client {
 }
 
 fn message(destination: &str, body: &str) -> Arc<Message> {
-    Arc::new(Message::new(
-        destination,
-        Headers::new(),
-        Bytes::copy_from_slice(body.as_bytes()),
-    ))
+    Arc::new(Message::new(destination, Headers::new(), Bytes::copy_from_slice(body.as_bytes())))
 }
 
 fn chat(seq: u64) -> Arc<Message> {
     let headers = [(header::SEQ, seq.to_string())].into_iter().collect();
-    Arc::new(Message::new(
-        "/topic/rooms/a/chat",
-        headers,
-        Bytes::from_static(b"{}"),
-    ))
+    Arc::new(Message::new("/topic/rooms/a/chat", headers, Bytes::from_static(b"{}")))
 }

@@ -29,10 +29,7 @@ pub(super) struct World {
 }
 
 impl World {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "virtual time needs some first instant"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "virtual time needs some first instant")]
     pub(super) fn new() -> World {
         let now = Instant::now();
         let config = Config {
@@ -41,12 +38,7 @@ impl World {
             seed: [7; 32],
             unix_time: Duration::from_secs(1_700_000_000),
         };
-        World {
-            worker: Worker::new(now, config),
-            now,
-            events: Vec::new(),
-            sent: Vec::new(),
-        }
+        World { worker: Worker::new(now, config), now, events: Vec::new(), sent: Vec::new() }
     }
 
     pub(super) fn offer(&mut self, peer: u64, sdp: &str) -> Result<Answer, OfferError> {
@@ -73,8 +65,7 @@ impl World {
     }
 
     pub(super) fn hand_in(&mut self, path: Path, datagram: &[u8]) {
-        self.worker
-            .handle_datagram(self.now, path, &mut datagram.to_vec());
+        self.worker.handle_datagram(self.now, path, &mut datagram.to_vec());
         self.collect();
     }
 
@@ -110,13 +101,11 @@ impl World {
         while self.worker.poll_batch(self.now, &mut batch) {
             for (run, bytes) in batch.runs() {
                 let datagrams = bytes.chunks(run.segment);
-                self.sent
-                    .extend(datagrams.map(|datagram| (run.path, datagram.to_vec())));
+                self.sent.extend(datagrams.map(|datagram| (run.path, datagram.to_vec())));
             }
             batch.clear();
         }
-        self.events
-            .extend(std::iter::from_fn(|| self.worker.poll_event()));
+        self.events.extend(std::iter::from_fn(|| self.worker.poll_event()));
     }
 }
 
@@ -199,13 +188,8 @@ impl Client {
         let kinds = ["audio", "video"].into_iter();
         // A browser appends m-lines: the first video slot stays mid 4 whatever comes behind it... so audio slots are
         // 2, 3 and 5, and the first video slot is 4.
-        let slots = (0..audio + video).map(|at| {
-            if at == 2 || at > audio {
-                "video"
-            } else {
-                "audio"
-            }
-        });
+        let slots =
+            (0..audio + video).map(|at| if at == 2 || at > audio { "video" } else { "audio" });
         let lines: Vec<String> = kinds
             .map(|kind| (kind, "sendonly"))
             .chain(slots.map(|kind| (kind, "recvonly")))
@@ -298,15 +282,11 @@ a=fmtp:{0} apt={payload_type}
     pub(super) fn check(&mut self, world: &mut World) {
         let mut request = StunMessage::builder_request(BINDING, MessageWriteVec::new());
         let username = format!("{}:{}", self.server.0, self.ufrag);
-        request
-            .add_attribute(&Username::new(&username).unwrap())
-            .unwrap();
+        request.add_attribute(&Username::new(&username).unwrap()).unwrap();
         let nominate = RawAttribute::new(AttributeType::new(0x0025), &[]);
         request.add_attribute(&nominate).unwrap();
         let credentials = ShortTermCredentials::new(self.server.1.clone()).into();
-        request
-            .add_message_integrity(&credentials, IntegrityAlgorithm::Sha1)
-            .unwrap();
+        request.add_message_integrity(&credentials, IntegrityAlgorithm::Sha1).unwrap();
         request.add_fingerprint().unwrap();
         world.hand_in(self.path, &request.finish());
     }
@@ -360,9 +340,7 @@ a=fmtp:{0} apt={payload_type}
         let header = Header::parse(datagram).unwrap();
         let (_, inbound, _) = self.keys.as_ref().unwrap();
         let stream = self.streams.entry(header.ssrc).or_default();
-        let length = inbound
-            .unprotect_rtp(datagram, header.header_len, stream)
-            .unwrap();
+        let length = inbound.unprotect_rtp(datagram, header.header_len, stream).unwrap();
         self.received.push(Received {
             ssrc: header.ssrc,
             payload_type: header.payload_type,
@@ -382,9 +360,7 @@ a=fmtp:{0} apt={payload_type}
                 (201, _) => self.receiver_reports += 1,
                 (206, 1) => self.plis += 1,
                 (205, 15) => self.arrival_reports += 1,
-                (205, 1) => self
-                    .nacked
-                    .extend(crate::rtcp::messages(rest).flat_map(named)),
+                (205, 1) => self.nacked.extend(crate::rtcp::messages(rest).flat_map(named)),
                 _ => {}
             }
             rest = &rest[4 * (usize::from(u16::from_be_bytes([*high, *low])) + 1)..];
@@ -422,25 +398,13 @@ a=fmtp:{0} apt={payload_type}
         let transport_sequence = sequence.to_be_bytes();
         let extensions: [(u8, &[u8]); 1] = [(5, &transport_sequence)];
         let payload = Self::vp8(sequence, key_frame);
-        self.protect(
-            100,
-            self.ssrc(1),
-            (sequence, timestamp),
-            &extensions,
-            &payload,
-        )
+        self.protect(100, self.ssrc(1), (sequence, timestamp), &extensions, &payload)
     }
 
     /// Descriptor with S, X and a 15-bit picture id; then the frame header with the inverse key frame flag.
     fn vp8(sequence: u16, key_frame: bool) -> Vec<u8> {
         let picture = sequence.to_be_bytes();
-        let mut payload = vec![
-            0x90,
-            0x80,
-            picture[0] | 0x80,
-            picture[1],
-            u8::from(!key_frame),
-        ];
+        let mut payload = vec![0x90, 0x80, picture[0] | 0x80, picture[1], u8::from(!key_frame)];
         payload.extend(b"hello");
         payload
     }
@@ -464,15 +428,8 @@ a=fmtp:{0} apt={payload_type}
         let (profile, _, outbound) = self.keys.as_ref().unwrap();
         let mut packet = vec![0; 1500];
         let extensions = extensions.iter().copied();
-        let header_len = write_header(
-            &mut packet,
-            true,
-            payload_type,
-            sequence,
-            timestamp,
-            ssrc,
-            extensions,
-        );
+        let header_len =
+            write_header(&mut packet, true, payload_type, sequence, timestamp, ssrc, extensions);
         packet.truncate(header_len);
         packet.extend(payload);
         packet.resize(packet.len() + profile.rtp_overhead(), 0);
@@ -486,9 +443,7 @@ const RTX: u32 = 50;
 
 fn named(message: Message) -> Vec<u16> {
     match message {
-        Message::Nack {
-            first, following, ..
-        } => Message::missing(first, following).collect(),
+        Message::Nack { first, following, .. } => Message::missing(first, following).collect(),
         _ => Vec::new(),
     }
 }

@@ -13,10 +13,7 @@ use crate::path::Path;
 use crate::{Event, MediaKind, Mid, OfferError, PeerId, Source};
 
 fn camera_of(peer: u64) -> Option<Source> {
-    Some(Source {
-        peer: PeerId(peer),
-        mid: Mid::new("1"),
-    })
+    Some(Source { peer: PeerId(peer), mid: Mid::new("1") })
 }
 
 /// Two connected peers; the second one's first video slot carries the first one's camera.
@@ -24,9 +21,7 @@ fn pair() -> (World, Client, Client) {
     let mut world = World::new();
     let a = world.join(1);
     let b = world.join(2);
-    world
-        .worker
-        .assign(world.now, PeerId(2), &Mid::new("4"), camera_of(1).as_ref());
+    world.worker.assign(world.now, PeerId(2), &Mid::new("4"), camera_of(1).as_ref());
     (world, a, b)
 }
 
@@ -41,17 +36,11 @@ fn video_starts_on_a_key_frame_in_a_slot_with_its_own_numbers() {
     a.send_video(&mut world, 12, false);
     world.exchange(&mut [&mut a, &mut b]);
 
-    let video: Vec<_> = b
-        .received
-        .iter()
-        .filter(|packet| packet.ssrc == b.slot_ssrc("4"))
-        .collect();
+    let video: Vec<_> =
+        b.received.iter().filter(|packet| packet.ssrc == b.slot_ssrc("4")).collect();
     assert_eq!(video.len(), 2, "what came before the key frame is left out");
     assert_eq!(video[0].payload_type, 96);
-    assert_eq!(
-        video[1].sequence_number,
-        video[0].sequence_number.wrapping_add(1)
-    );
+    assert_eq!(video[1].sequence_number, video[0].sequence_number.wrapping_add(1));
     assert_eq!(&video[0].payload[video[0].payload.len() - 5..], b"hello");
     assert!(a.received.is_empty(), "nobody gets their own media");
 }
@@ -64,20 +53,14 @@ fn a_switch_keeps_the_slot_continuous() {
     a.send_video(&mut world, 2, false);
     world.exchange(&mut [&mut a, &mut b, &mut c]);
 
-    world
-        .worker
-        .assign(world.now, PeerId(2), &Mid::new("4"), camera_of(3).as_ref());
+    world.worker.assign(world.now, PeerId(2), &Mid::new("4"), camera_of(3).as_ref());
     world.advance(Duration::from_millis(20));
     a.send_video(&mut world, 3, false);
     c.send_video(&mut world, 9000, false);
     c.send_video(&mut world, 9001, true);
     world.exchange(&mut [&mut a, &mut b, &mut c]);
 
-    let numbers: Vec<u16> = b
-        .received
-        .iter()
-        .map(|packet| packet.sequence_number)
-        .collect();
+    let numbers: Vec<u16> = b.received.iter().map(|packet| packet.sequence_number).collect();
     let first = numbers[0];
     assert_eq!(numbers, [first, first + 1, first + 2]);
     assert!(
@@ -98,20 +81,14 @@ fn audio_slots_fill_themselves_and_say_so() {
         .events
         .iter()
         .filter_map(|event| match event {
-            Event::AudioSlot {
-                peer: PeerId(4),
-                source: Some(source),
-                ..
-            } => Some(source.peer.0),
+            Event::AudioSlot { peer: PeerId(4), source: Some(source), .. } => Some(source.peer.0),
             _ => None,
         })
         .collect();
     assert_eq!(heard, [1, 2, 3]);
 
     peers[1].send_audio(&mut world, 5);
-    let [a, b, c] = &mut peers[..] else {
-        unreachable!("three peers")
-    };
+    let [a, b, c] = &mut peers[..] else { unreachable!("three peers") };
     world.exchange(&mut [a, b, c, &mut d]);
     assert_eq!(d.received.len(), 1);
     assert_eq!(d.received[0].payload, b"opus");
@@ -154,11 +131,7 @@ fn a_later_offer_keeps_streams_and_adds_slots() {
     b.learn(&answer.sdp);
 
     assert_eq!(b.slot_ssrc("4"), ssrc);
-    let video = answer
-        .slots
-        .iter()
-        .filter(|slot| slot.kind == MediaKind::Video)
-        .count();
+    let video = answer.slots.iter().filter(|slot| slot.kind == MediaKind::Video).count();
     assert_eq!(video, 4);
     a.send_video(&mut world, 2, false);
     world.exchange(&mut [&mut a, &mut b]);
@@ -173,15 +146,7 @@ fn a_peer_that_stops_checking_is_forgotten() {
     world.advance(CONSENT_EXPIRY / 2);
     world.exchange(&mut [&mut a, &mut b]);
 
-    let gone = |event: &&Event| {
-        matches!(
-            event,
-            Event::Disconnected {
-                peer: PeerId(1),
-                ..
-            }
-        )
-    };
+    let gone = |event: &&Event| matches!(event, Event::Disconnected { peer: PeerId(1), .. });
     assert_eq!(world.events.iter().filter(gone).count(), 1);
     assert_eq!(world.worker.stats().peers, 1);
 
@@ -200,11 +165,7 @@ fn an_ice_restart_does_not_interrupt_media() {
     b.learn(&answer.sdp);
     a.send_video(&mut world, 2, false);
     world.exchange(&mut [&mut a, &mut b]);
-    assert_eq!(
-        b.received.len(),
-        2,
-        "before the first check with the new credentials"
-    );
+    assert_eq!(b.received.len(), 2, "before the first check with the new credentials");
 
     b.move_to(7777);
     b.check(&mut world);
@@ -234,14 +195,8 @@ fn replayed_and_tampered_packets_are_dropped() {
 fn noise_is_counted_and_changes_nothing() {
     let (mut world, mut a, mut b) = pair();
     let stranger = Path::Udp(([203, 0, 113, 9], 9).into());
-    let noise: [&[u8]; 6] = [
-        b"",
-        b"\xff\xff",
-        b"\x00\x01\x00\x00",
-        b"\x16\xfe\xfd",
-        b"\x80\x60",
-        b"\x80\xc8\x00\x00",
-    ];
+    let noise: [&[u8]; 6] =
+        [b"", b"\xff\xff", b"\x00\x01\x00\x00", b"\x16\xfe\xfd", b"\x80\x60", b"\x80\xc8\x00\x00"];
     for datagram in noise {
         world.hand_in(stranger, datagram);
         world.hand_in(a.path(), datagram);
@@ -261,9 +216,7 @@ fn media_from_an_address_without_a_check_is_not_media() {
     let (mut world, mut a, mut b) = pair();
     let datagram = a.video(1, true);
     world.hand_in(Path::Udp(([203, 0, 113, 9], 9).into()), &datagram);
-    let Path::Udp(same) = a.path() else {
-        unreachable!("clients are on UDP")
-    };
+    let Path::Udp(same) = a.path() else { unreachable!("clients are on UDP") };
     world.hand_in(Path::Relay(same), &datagram);
     world.exchange(&mut [&mut a, &mut b]);
     assert!(b.received.is_empty());
@@ -272,22 +225,11 @@ fn media_from_an_address_without_a_check_is_not_media() {
 #[test]
 fn a_refused_offer_leaves_no_peer() {
     let mut world = World::new();
-    for garbage in [
-        "",
-        "garbage",
-        "v=0\r\n",
-        "v=0\r\no=- 1 1 IN IP4 1.1.1.1\r\ns=-\r\nt=0 0\r\n",
-    ] {
-        assert!(
-            matches!(world.offer(1, garbage), Err(OfferError::BadSdp(_))),
-            "{garbage:?}"
-        );
+    for garbage in ["", "garbage", "v=0\r\n", "v=0\r\no=- 1 1 IN IP4 1.1.1.1\r\ns=-\r\nt=0 0\r\n"] {
+        assert!(matches!(world.offer(1, garbage), Err(OfferError::BadSdp(_))), "{garbage:?}");
     }
     let huge = "v".repeat(OfferError::MAX_SDP_BYTES + 1);
-    assert!(matches!(
-        world.offer(1, &huge),
-        Err(OfferError::TooLarge { .. })
-    ));
+    assert!(matches!(world.offer(1, &huge), Err(OfferError::TooLarge { .. })));
     assert_eq!(world.worker.stats().peers, 0);
     assert_eq!(world.worker.stats().rooms, 0);
 }
@@ -298,22 +240,13 @@ fn a_certificate_that_the_offer_does_not_name_is_refused() {
     let stranger = Client::new(9);
     let mut client = Client::new(1);
     let sdp = client.offer_with_slots(3, 1);
-    let answer = world
-        .offer(
-            1,
-            &sdp.replace(&client.fingerprint(), &stranger.fingerprint()),
-        )
-        .unwrap();
+    let answer =
+        world.offer(1, &sdp.replace(&client.fingerprint(), &stranger.fingerprint())).unwrap();
     client.learn(&answer.sdp);
     world.connect(&mut client);
 
     assert!(!client.is_connected());
-    assert!(
-        world
-            .events
-            .iter()
-            .any(|event| matches!(event, Event::Disconnected { .. }))
-    );
+    assert!(world.events.iter().any(|event| matches!(event, Event::Disconnected { .. })));
 }
 
 #[test]
@@ -323,16 +256,8 @@ fn leaving_empties_the_slots_of_others_and_the_room() {
     world.worker.remove(PeerId(1));
     world.exchange(&mut [&mut a, &mut b]);
 
-    let emptied = |event: &&Event| {
-        matches!(
-            event,
-            Event::AudioSlot {
-                peer: PeerId(2),
-                source: None,
-                ..
-            }
-        )
-    };
+    let emptied =
+        |event: &&Event| matches!(event, Event::AudioSlot { peer: PeerId(2), source: None, .. });
     assert_eq!(world.events.iter().filter(emptied).count(), 1);
     world.worker.remove(PeerId(2));
     let stats = world.worker.stats();

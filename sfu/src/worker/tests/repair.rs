@@ -9,13 +9,10 @@ use crate::{Event, Mid, PeerId};
 /// The packets that came in the first one's camera, as one stream: retransmissions in their places.
 fn video(client: &Client) -> Vec<(u16, &[u8])> {
     let original = |packet: &Received| u16::from_be_bytes([packet.payload[0], packet.payload[1]]);
-    let packets = client
-        .received
-        .iter()
-        .map(|packet| match packet.payload_type {
-            97 => (original(packet), &packet.payload[2..]),
-            _ => (packet.sequence_number, &packet.payload[..]),
-        });
+    let packets = client.received.iter().map(|packet| match packet.payload_type {
+        97 => (original(packet), &packet.payload[2..]),
+        _ => (packet.sequence_number, &packet.payload[..]),
+    });
     packets.collect()
 }
 
@@ -33,10 +30,8 @@ fn running() -> (World, Client, Client) {
 #[test]
 fn nack_what_a_receiver_misses_comes_again_as_rtx() {
     let (mut world, mut a, mut b) = running();
-    let sent: Vec<(u16, Vec<u8>)> = video(&b)
-        .iter()
-        .map(|(number, payload)| (*number, payload.to_vec()))
-        .collect();
+    let sent: Vec<(u16, Vec<u8>)> =
+        video(&b).iter().map(|(number, payload)| (*number, payload.to_vec())).collect();
     b.received.clear();
 
     b.send_nack(&mut world, "4", &[sent[3].0, sent[7].0]);
@@ -71,11 +66,7 @@ fn nack_for_what_was_never_sent_is_ignored() {
     let (mut world, mut a, mut b) = running();
     let last = video(&b)[9].0;
     b.received.clear();
-    b.send_nack(
-        &mut world,
-        "4",
-        &[last.wrapping_add(1), last.wrapping_sub(5000)],
-    );
+    b.send_nack(&mut world, "4", &[last.wrapping_add(1), last.wrapping_sub(5000)]);
     world.exchange(&mut [&mut a, &mut b]);
     assert!(b.received.is_empty());
 }
@@ -94,17 +85,9 @@ fn rtx_a_publisher_repairs_what_was_lost_on_the_way_to_the_server() {
     a.send_video_again(&mut world, 11, false);
     world.exchange(&mut [&mut a, &mut b]);
 
-    let numbers: Vec<u16> = b
-        .received
-        .iter()
-        .map(|packet| packet.sequence_number)
-        .collect();
+    let numbers: Vec<u16> = b.received.iter().map(|packet| packet.sequence_number).collect();
     assert_eq!(numbers.len(), 2, "once is enough");
-    assert_eq!(
-        numbers[1],
-        numbers[0].wrapping_sub(1),
-        "in the gap that was left for it"
-    );
+    assert_eq!(numbers[1], numbers[0].wrapping_sub(1), "in the gap that was left for it");
     assert_eq!(world.worker.stats().rtx_received, 1);
     world.advance(Duration::from_millis(500));
     world.exchange(&mut [&mut a, &mut b]);
@@ -132,11 +115,7 @@ fn reorder_late_packets_keep_their_places() {
         a.send_video(&mut world, sequence, false);
     }
     world.exchange(&mut [&mut a, &mut b]);
-    let numbers: Vec<u16> = b
-        .received
-        .iter()
-        .map(|packet| packet.sequence_number)
-        .collect();
+    let numbers: Vec<u16> = b.received.iter().map(|packet| packet.sequence_number).collect();
     let first = *numbers.iter().min().unwrap();
     let places: Vec<u16> = numbers.iter().map(|number| number - first).collect();
     assert_eq!(places, [2, 0, 3, 1]);
@@ -159,24 +138,15 @@ fn key_frame_cache_starts_a_late_joiner_without_the_publisher() {
     let (mut world, mut a, mut b) = running();
     let asked = a.plis;
     let mut c = world.join(3);
-    world
-        .worker
-        .assign(world.now, PeerId(3), &Mid::new("4"), camera_of(1).as_ref());
+    world.worker.assign(world.now, PeerId(3), &Mid::new("4"), camera_of(1).as_ref());
     world.exchange(&mut [&mut a, &mut b, &mut c]);
 
     assert_eq!(c.received.len(), 10, "from the key frame to the present");
     assert_eq!(a.plis, asked);
     a.send_video(&mut world, 11, false);
     world.exchange(&mut [&mut a, &mut b, &mut c]);
-    let numbers: Vec<u16> = c
-        .received
-        .iter()
-        .map(|packet| packet.sequence_number)
-        .collect();
-    assert!(
-        numbers.windows(2).all(|pair| pair[1] == pair[0] + 1),
-        "{numbers:?}"
-    );
+    let numbers: Vec<u16> = c.received.iter().map(|packet| packet.sequence_number).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
 }
 
 #[test]
@@ -185,9 +155,7 @@ fn key_frame_cache_with_a_gap_is_not_used() {
     world.advance(Duration::from_millis(300));
     a.send_video(&mut world, 12, false);
     let mut c = world.join(3);
-    world
-        .worker
-        .assign(world.now, PeerId(3), &Mid::new("4"), camera_of(1).as_ref());
+    world.worker.assign(world.now, PeerId(3), &Mid::new("4"), camera_of(1).as_ref());
     world.exchange(&mut [&mut a, &mut b, &mut c]);
     assert!(c.received.is_empty());
     assert_eq!(a.plis, 2);
@@ -200,9 +168,7 @@ fn key_frame_cache_gives_way_to_a_fresh_one_when_it_is_long_ago() {
         a.send_video(&mut world, sequence, false);
     }
     let mut c = world.join(3);
-    world
-        .worker
-        .assign(world.now, PeerId(3), &Mid::new("4"), camera_of(1).as_ref());
+    world.worker.assign(world.now, PeerId(3), &Mid::new("4"), camera_of(1).as_ref());
     world.exchange(&mut [&mut a, &mut b, &mut c]);
     assert!(c.received.is_empty());
 }
@@ -213,10 +179,5 @@ fn a_publisher_hears_when_its_packets_came() {
     world.advance(Duration::from_millis(120));
     world.exchange(&mut [&mut a, &mut b]);
     assert_eq!(a.arrival_reports, 1);
-    assert!(
-        world
-            .events
-            .iter()
-            .all(|event| !matches!(event, Event::Disconnected { .. }))
-    );
+    assert!(world.events.iter().all(|event| !matches!(event, Event::Disconnected { .. })));
 }
