@@ -1,8 +1,9 @@
 //! Threads, sockets and clocks: the shell around the sans-IO worker.
 //!
 //! [`Engine::start`] binds one UDP socket per worker and gives each a thread of its own. A [`Handle`] talks to them over
-//! bounded queues. A room always lives on the worker that its number gives; a peer on that of its room.
+//! bounded queues. A room lives on one worker, the one with the fewest peers when it opened.
 
+mod placement;
 mod socket;
 mod thread;
 
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::dtls::Identity;
 use crate::{Answer, Event, Mid, OfferError, PeerId, RoomId, Source, Stats};
+use placement::{Place, Placement};
 use socket::MediaSocket;
 use thread::Thread;
 
@@ -64,6 +66,7 @@ pub struct Engine {
 #[derive(Clone)]
 pub struct Handle {
     workers: Arc<[WorkerHandle]>,
+    placement: Arc<Placement>,
 }
 
 struct WorkerHandle {
@@ -105,6 +108,7 @@ impl Engine {
             .map_err(|error| io::Error::other(format!("can't make a DTLS certificate: {error}")))?;
         let (events, event_receiver) = mpsc::channel(EVENTS);
         let relay: Arc<RelaySink> = Arc::new(relay);
+        let placement = Arc::new(Placement::new(config.workers.max(1)));
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for number in 0..config.workers.max(1) {
@@ -121,13 +125,14 @@ impl Engine {
                 relayed: relayed_receiver,
                 relay: Arc::clone(&relay),
                 events: events.clone(),
+                placement: Arc::clone(&placement),
                 stats: Arc::clone(&stats),
             };
             threads.push(thread.spawn(number)?);
             workers.push(WorkerHandle { commands, relayed, media_address, stats });
         }
         let media_addresses = workers.iter().map(|worker| worker.media_address).collect();
-        let handle = Handle { workers: workers.into() };
+        let handle = Handle { workers: workers.into(), placement };
         Ok((Engine { handle: handle.clone(), threads, media_addresses }, handle, event_receiver))
     }
 
@@ -185,28 +190,36 @@ impl Handle {
         peer: PeerId,
         sdp: String,
     ) -> Result<Answer, OfferError> {
-        let worker = &self.workers[room.0 as usize % self.workers.len()];
+        let Place { worker, is_new } = self.placement.place(room, peer);
         let (reply, answer) = oneshot::channel();
         let command = Command::Offer { room, peer, sdp, reply };
-        worker.commands.send(command).await.map_err(|_| OfferError::Overloaded)?;
-        answer.await.unwrap_or(Err(OfferError::Overloaded))
+        let sent = self.workers[worker].commands.send(command).await;
+        let answer = match sent {
+            Ok(()) => answer.await.unwrap_or(Err(OfferError::Overloaded)),
+            Err(_) => Err(OfferError::Overloaded),
+        };
+        if is_new && answer.is_err() {
+            self.placement.forget(peer);
+        }
+        answer
     }
 
     /// Puts a source into a video slot, or empties it. The slot starts on a key frame, which is asked for.
     /// Unknown peers and slots are ignored: they may have gone in the meantime.
     pub async fn assign(&self, peer: PeerId, slot: Mid, source: Option<Source>) {
-        for worker in self.workers.iter() {
-            let command = Command::Assign { peer, slot: slot.clone(), source: source.clone() };
-            // A closed queue means that the engine has ended, and the slot with it.
-            let _ = worker.commands.send(command).await;
-        }
+        self.send(peer, Command::Assign { peer, slot, source }).await;
     }
 
     /// Forgets a peer: its media stops, its slots vanish. The last peer takes the room with it.
     pub async fn remove(&self, peer: PeerId) {
-        for worker in self.workers.iter() {
+        self.send(peer, Command::Remove { peer }).await;
+        self.placement.forget(peer);
+    }
+
+    async fn send(&self, peer: PeerId, command: Command) {
+        if let Some(worker) = self.placement.worker_of(peer) {
             // A closed queue means that the engine has ended, and the peer with it.
-            let _ = worker.commands.send(Command::Remove { peer }).await;
+            let _ = self.workers[worker].commands.send(command).await;
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::placement::Placement;
 use super::socket::{BatchSocket, MediaSocket};
 use super::{Command, RelaySink, RelayedDatagram};
 use crate::batch::SendBatch;
@@ -34,6 +35,7 @@ pub(super) struct Thread {
     pub(super) relayed: mpsc::Receiver<RelayedDatagram>,
     pub(super) relay: Arc<RelaySink>,
     pub(super) events: mpsc::Sender<Event>,
+    pub(super) placement: Arc<Placement>,
     pub(super) stats: Arc<Mutex<Stats>>,
 }
 
@@ -61,6 +63,7 @@ struct Shell {
     relayed: mpsc::Receiver<RelayedDatagram>,
     relay: Arc<RelaySink>,
     events: mpsc::Sender<Event>,
+    placement: Arc<Placement>,
     stats: Arc<Mutex<Stats>>,
     /// When the counters are to be shown to other threads; `None` when nothing happened since they were.
     publish_at: Option<Instant>,
@@ -84,6 +87,7 @@ impl Shell {
             relayed: thread.relayed,
             relay: thread.relay,
             events: thread.events,
+            placement: thread.placement,
             stats: thread.stats,
             publish_at: None,
         })
@@ -201,6 +205,9 @@ impl Shell {
             let Some(event) = self.worker.poll_event() else {
                 break;
             };
+            if let Event::Disconnected { peer, .. } = &event {
+                self.placement.forget(*peer);
+            }
             permit.send(event);
         }
     }
