@@ -134,20 +134,34 @@ export class RoomSession {
   }
 
   async #join(): Promise<void> {
-    const { signalling, room, name, relayOnly } = this.#options;
-    if (relayOnly && this.#iceServers === undefined) {
-      // Without a server to relay there is nothing to offer: ask for it by joining first.
-      this.#joined(await signalling.request(room, "join", "joined", { name }));
-      this.#startCall();
-      this.#negotiate();
-    } else {
-      const call = this.#startCall();
-      const body = { name, sdp: await call.offer(), mids: call.mids };
-      const joined = await signalling.request(room, "join", "joined", body);
-      if (joined.answer !== undefined) await call.accept(joined.answer, joined.ice_servers);
-      this.#joined(joined);
-    }
+    // Without a server to relay there is nothing to offer: ask for it by joining first.
+    if (this.#options.relayOnly && this.#iceServers === undefined) await this.#joinThenOffer();
+    else await this.#joinWithOffer();
+    if (this.#isOver) return;
+    this.#makeRoom();
     this.#sendState();
+  }
+
+  async #joinWithOffer(): Promise<void> {
+    const { signalling, room, name } = this.#options;
+    const call = this.#startCall();
+    const sdp = await call.offer();
+    if (this.#isOver) return;
+    const joined = await signalling.request(room, "join", "joined", { name, sdp, mids: call.mids });
+    // At once: while the answer is being taken, later news may arrive, which this must not overwrite.
+    this.#joined(joined);
+    if (this.#isOver || joined.answer === undefined) return;
+    const accepted = call.accept(joined.answer, joined.ice_servers);
+    this.#negotiation = accepted.catch(() => {});
+    await accepted;
+  }
+
+  async #joinThenOffer(): Promise<void> {
+    const { signalling, room, name } = this.#options;
+    this.#joined(await signalling.request(room, "join", "joined", { name }));
+    if (this.#isOver) return;
+    this.#startCall();
+    this.#negotiate();
   }
 
   async #resume(token: string): Promise<void> {
@@ -161,6 +175,7 @@ export class RoomSession {
       await this.#join();
       return;
     }
+    this.#makeRoom();
     signalling.send(room, "view", { slots: [], auto: true }); // answered with the slots of the moment
     this.#sendState();
     this.#watchMedia();
@@ -180,7 +195,6 @@ export class RoomSession {
       },
       this.chat.replayHeader,
     );
-    this.#makeRoom();
     this.#changed();
   }
 
@@ -208,6 +222,7 @@ export class RoomSession {
         const answer = await signalling.request(room, "offer", "answer", { sdp });
         await call.accept(answer.sdp);
         signalling.send(room, "sources", { mids: call.mids });
+        this.#makeRoom();
       } catch (error) {
         console.warn("The offer got no answer:", error); // the media timer tries again
       }
@@ -249,7 +264,9 @@ export class RoomSession {
   /** A slot for everybody who can be shown. */
   #makeRoom(): void {
     const call = this.#call;
-    if (call === undefined || this.roster.others.length <= call.videoSlots) return;
+    // Before the first answer there is nothing to extend; joining comes back to this.
+    if (call?.peerConnection.currentRemoteDescription == null) return;
+    if (this.roster.others.length <= call.videoSlots) return;
     // Twice as many at once, so that a room that fills up needs few offers.
     if (call.ensureVideoSlots(Math.max(this.roster.others.length, call.videoSlots * 2))) {
       this.#negotiate();
