@@ -1,4 +1,4 @@
-//! One peer connection: its transport, what it publishes, and the slots in which it receives.
+//! A peer: how it is reached, what it publishes, and the slots in which it receives.
 
 use std::time::{Duration, Instant};
 
@@ -11,24 +11,66 @@ use crate::ice::Agent;
 use crate::slot::Slot;
 use crate::srtp::RtpStream;
 use crate::track::{Reception, Stream, Track};
+use crate::worker::WorkerNumber;
 use crate::{MediaKind, PeerId, RoomId};
 
 /// SSRCs that a peer may have at a time; beyond, the one silent for the longest time is forgotten.
 const MAX_STREAMS: usize = 32;
 
-/// One peer of a worker.
+/// One peer as a worker knows it.
 pub(crate) struct Peer {
     pub(crate) id: PeerId,
     pub(crate) room: RoomId,
+    pub(crate) link: Link,
+    pub(crate) tracks: Vec<Track>,
+    /// Always empty for a peer of another worker: that one serves its slots.
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) streams: Vec<Stream>,
+}
+
+/// How a peer is reached.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "peers of other workers are few; a receiver's keys are looked at for each of its packets"
+)]
+pub(crate) enum Link {
+    /// The worker's own: it has the connection.
+    Direct(Connection),
+    /// Another worker has the connection, and hands over what the peer publishes.
+    Through(WorkerNumber),
+}
+
+impl Link {
+    /// Of a peer of this worker.
+    pub(crate) fn connection(&self) -> Option<&Connection> {
+        match self {
+            Link::Direct(connection) => Some(connection),
+            Link::Through(_) => None,
+        }
+    }
+
+    /// Of a peer of this worker.
+    pub(crate) fn connection_mut(&mut self) -> Option<&mut Connection> {
+        match self {
+            Link::Direct(connection) => Some(connection),
+            Link::Through(_) => None,
+        }
+    }
+
+    /// Once DTLS is up.
+    pub(crate) fn keys(&self) -> Option<&Keys> {
+        self.connection()?.keys.as_deref()
+    }
+}
+
+/// A peer connection: ICE, DTLS and SRTP, and what is known of the way there.
+pub(crate) struct Connection {
     pub(crate) ice: Agent,
     pub(crate) fingerprints: Vec<Fingerprint>,
     /// Made when the first DTLS datagram comes on a validated path.
     pub(crate) dtls: Option<Transport>,
     /// Set once DTLS is up.
     pub(crate) keys: Option<Box<Keys>>,
-    pub(crate) tracks: Vec<Track>,
-    pub(crate) slots: Vec<Slot>,
-    pub(crate) streams: Vec<Stream>,
     /// Under which this server reports to the peer.
     pub(crate) reporter_ssrc: u32,
     pub(crate) session_id: u64,
@@ -40,6 +82,14 @@ pub(crate) struct Peer {
     pub(crate) budget: Budget,
     /// When its packets came, for its bandwidth estimation.
     pub(crate) arrivals: Arrivals,
+}
+
+impl Connection {
+    /// Counts a measured round trip; RFC 6298 §2 smooths so.
+    pub(crate) fn measured(&mut self, round_trip: Duration) {
+        self.round_trip =
+            Some(self.round_trip.map_or(round_trip, |so_far| (so_far * 7 + round_trip) / 8));
+    }
 }
 
 impl Peer {
@@ -89,12 +139,6 @@ impl Peer {
             .unwrap_or_default();
         self.streams[silent] = stream;
         silent
-    }
-
-    /// Counts a measured round trip; RFC 6298 §2 smooths so.
-    pub(crate) fn measured(&mut self, round_trip: Duration) {
-        self.round_trip =
-            Some(self.round_trip.map_or(round_trip, |so_far| (so_far * 7 + round_trip) / 8));
     }
 
     /// The place of the stream that a retransmission's SSRC repeats: by announcement, else the only one of the track

@@ -122,7 +122,7 @@ impl Worker {
     /// is kept only when its packet proved authentic and belongs to an m-line.
     fn open(&mut self, key: usize, header: &Header, datagram: &mut [u8]) -> Option<(usize, usize)> {
         let peer = &mut self.peers[key];
-        let Some(keys) = &peer.keys else {
+        let Some(keys) = peer.link.keys() else {
             self.stats.dropped_srtp += 1;
             return None;
         };
@@ -164,8 +164,8 @@ impl Worker {
         let extensions = &peer.tracks[peer.streams[place].track].extensions;
         let id = extensions.id_of(Extension::TransportSequence);
         let value = id.and_then(|id| header.extension(opened, id)?.first_chunk().copied());
-        if let Some(sequence) = value {
-            peer.arrivals.packet(now, u16::from_be_bytes(sequence));
+        if let (Some(sequence), Some(connection)) = (value, peer.link.connection_mut()) {
+            connection.arrivals.packet(now, u16::from_be_bytes(sequence));
         }
     }
 
@@ -300,7 +300,10 @@ impl Worker {
         let Some((publisher, peer)) = self.peers.get2_mut(track.peer, to.peer) else {
             return;
         };
-        let (Some(keys), Some(path)) = (&peer.keys, peer.ice.selected()) else {
+        let Some(connection) = peer.link.connection_mut() else {
+            return;
+        };
+        let (Some(keys), Some(path)) = (&connection.keys, connection.ice.selected()) else {
             return;
         };
         let slot = &mut peer.slots[to.slot];
@@ -316,7 +319,7 @@ impl Worker {
             match slot.forward(now, id, &packet, (keys.profile, &keys.outbound), out) {
                 Forwarded::Sent(length) => {
                     batch.push(path, length);
-                    peer.budget.earn(length);
+                    connection.budget.earn(length);
                     self.stats.rtp_sent += 1;
                     self.stats.rtp_sent_bytes += length as u64;
                     awaits_key_frame = false;

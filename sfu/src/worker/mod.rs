@@ -32,7 +32,7 @@ use stun_types::message::Message;
 use crate::dtls::{DtlsEvent, Identity, Transport};
 use crate::ice;
 use crate::path::{Path, Protocol, demux};
-use crate::peer::Peer;
+use crate::peer::{Connection, Peer};
 use crate::room::Room;
 use crate::{Event, PeerId, RoomId, Stats};
 use forward::Burst;
@@ -56,6 +56,9 @@ pub(crate) struct Config {
     /// The time since 1970 at the instant of `Worker::new`, for sender reports.
     pub(crate) unix_time: Duration,
 }
+
+/// The place of a worker among those of the engine, from 0 on.
+pub(crate) type WorkerNumber = usize;
 
 /// See the module's text.
 pub(crate) struct Worker {
@@ -126,7 +129,8 @@ impl Worker {
     fn handle_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) {
         let checked = Message::from_bytes(datagram).ok().and_then(|message| {
             let peer = *self.by_ufrag.get(&ice::addressee(&message)?)?;
-            let checked = self.peers.get_mut(peer)?.ice.handle_check(now, path, &message)?;
+            let connection = self.peers.get_mut(peer)?.link.connection_mut()?;
+            let checked = connection.ice.handle_check(now, path, &message)?;
             Some((peer, checked))
         });
         let Some((peer, checked)) = checked else {
@@ -138,19 +142,20 @@ impl Worker {
         }
         if let Some(before) = self.by_path.insert(path, peer)
             && before != peer
+            && let Some(connection) = self.peers[before].link.connection_mut()
         {
             // The address belongs to whoever proved it last, as when a NAT gives it to another browser.
-            self.peers[before].ice.forget(path);
+            connection.ice.forget(path);
         }
         self.send(path, checked.response);
     }
 
     fn handle_dtls(&mut self, now: Instant, path: Path, key: usize, datagram: &[u8]) {
         let Worker { peers, identity, outbox, stats, .. } = self;
-        let peer = &mut peers[key];
-        let fingerprints = &peer.fingerprints;
-        let dtls =
-            peer.dtls.get_or_insert_with(|| Transport::new(now, identity, fingerprints.clone()));
+        let Some(Connection { dtls, fingerprints, .. }) = peers[key].link.connection_mut() else {
+            return;
+        };
+        let dtls = dtls.get_or_insert_with(|| Transport::new(now, identity, fingerprints.clone()));
         let event = dtls.handle_datagram(now, datagram, |record| {
             enqueue(outbox, stats, path, record.to_vec());
         });
@@ -163,7 +168,10 @@ impl Worker {
             Some(DtlsEvent::Closed(reason)) => self.disconnect(key, reason),
             Some(DtlsEvent::Keys(keys)) => {
                 let peer = &mut self.peers[key];
-                peer.keys = Some(keys);
+                let Some(connection) = peer.link.connection_mut() else {
+                    return;
+                };
+                connection.keys = Some(keys);
                 self.events.push_back(Event::Connected { peer: peer.id });
                 self.start_slots(now, key);
             }
@@ -182,7 +190,8 @@ impl Worker {
                 continue;
             }
             self.retransmit_dtls(now, key);
-            if self.peers.get(key).is_some_and(|peer| peer.ice.is_expired(now)) {
+            let connection = self.peers.get(key).and_then(|peer| peer.link.connection());
+            if connection.is_some_and(|connection| connection.ice.is_expired(now)) {
                 self.disconnect(key, "no valid ICE check for 30 seconds");
             }
             if self.peers.contains(key) {
@@ -196,8 +205,10 @@ impl Worker {
 
     fn retransmit_dtls(&mut self, now: Instant, key: usize) {
         let Worker { peers, outbox, stats, .. } = self;
-        let peer = &mut peers[key];
-        let (Some(dtls), Some(path)) = (&mut peer.dtls, peer.ice.selected()) else {
+        let Some(Connection { dtls, ice, .. }) = peers[key].link.connection_mut() else {
+            return;
+        };
+        let (Some(dtls), Some(path)) = (dtls, ice.selected()) else {
             return;
         };
         let event = dtls.handle_timeout(now, |record| {
@@ -235,7 +246,7 @@ impl Worker {
 
     /// The counters at this moment.
     pub(crate) fn stats(&self) -> Stats {
-        let connected = self.peers.iter().filter(|(_, peer)| peer.keys.is_some());
+        let connected = self.peers.iter().filter(|(_, peer)| peer.link.keys().is_some());
         Stats {
             rooms: self.rooms.len() as u64,
             peers: self.peers.len() as u64,

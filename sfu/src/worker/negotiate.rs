@@ -8,7 +8,7 @@ use super::{TICK, Worker};
 use crate::budget::Budget;
 use crate::feedback::Arrivals;
 use crate::ice::{Agent, Credentials};
-use crate::peer::Peer;
+use crate::peer::{Connection, Link, Peer};
 use crate::room::Room;
 use crate::sdp::{self, Answerer, Negotiable, Offer, OfferedMedia, Use};
 use crate::slot::Slot;
@@ -19,8 +19,8 @@ use crate::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId
 const MAX_PEERS: usize = 16_384;
 
 /// The CNAME of everything that this server sends to a peer; RFC 7022 §4.2: random, and not linkable between peers.
-pub(super) fn cname(peer: &Peer) -> String {
-    format!("{:016x}", peer.session_id)
+pub(super) fn cname(connection: &Connection) -> String {
+    format!("{:016x}", connection.session_id)
 }
 
 impl Worker {
@@ -43,7 +43,7 @@ impl Worker {
         let room = self.peers[key].room;
         self.apply_media(room, key, &offer);
         self.assign_audio(room);
-        Ok(self.answer(key, &offer))
+        self.answer(key, &offer)
     }
 
     fn add_peer(
@@ -58,16 +58,11 @@ impl Worker {
         }
         let local = self.fresh_credentials();
         let ufrag = local.ufrag.clone();
-        let key = self.peers.insert(Peer {
-            id,
-            room,
+        let connection = Connection {
             ice: Agent::new(now, local, offer.ufrag.clone()),
             fingerprints: offer.fingerprints.clone(),
             dtls: None,
             keys: None,
-            tracks: Vec::new(),
-            slots: Vec::new(),
-            streams: Vec::new(),
             reporter_ssrc: self.rng.random(),
             // RFC 8866 §5.2: a number; below 2⁶³, because some readers take it as signed.
             session_id: self.rng.random::<u64>() >> 1,
@@ -76,6 +71,14 @@ impl Worker {
             round_trip: None,
             budget: Budget::new(now),
             arrivals: Arrivals::default(),
+        };
+        let key = self.peers.insert(Peer {
+            id,
+            room,
+            link: Link::Direct(connection),
+            tracks: Vec::new(),
+            slots: Vec::new(),
+            streams: Vec::new(),
         });
         self.by_id.insert(id, key);
         self.by_ufrag.insert(ufrag, key);
@@ -94,16 +97,19 @@ impl Worker {
     }
 
     fn renegotiate(&mut self, now: Instant, key: usize, offer: &Offer) -> Result<(), OfferError> {
-        let peer = &self.peers[key];
-        if !offer.fingerprints.iter().any(|fingerprint| peer.fingerprints.contains(fingerprint)) {
+        let fresh = self.fresh_credentials();
+        let Some(connection) = self.peers[key].link.connection_mut() else {
+            return Err(OfferError::Overloaded);
+        };
+        let known = &connection.fingerprints;
+        if !offer.fingerprints.iter().any(|fingerprint| known.contains(fingerprint)) {
             let reason = "its a=fingerprint isn't that of the peer's earlier offers; a new certificate needs a new peer";
             return Err(OfferError::BadSdp(reason.into()));
         }
-        if offer.ufrag != peer.ice.remote_ufrag() {
-            let local = self.fresh_credentials();
-            self.by_ufrag.remove(&self.peers[key].ice.local().ufrag);
-            self.by_ufrag.insert(local.ufrag.clone(), key);
-            self.peers[key].ice.restart(now, local, offer.ufrag.clone());
+        if offer.ufrag != connection.ice.remote_ufrag() {
+            self.by_ufrag.remove(&connection.ice.local().ufrag);
+            self.by_ufrag.insert(fresh.ufrag.clone(), key);
+            connection.ice.restart(now, fresh, offer.ufrag.clone());
         }
         Ok(())
     }
@@ -200,20 +206,23 @@ impl Worker {
         }
     }
 
-    fn answer(&mut self, key: usize, offer: &Offer) -> Answer {
+    fn answer(&mut self, key: usize, offer: &Offer) -> Result<Answer, OfferError> {
         let fingerprint = self.identity.fingerprint_text();
-        let peer = &mut self.peers[key];
-        peer.session_version += 1;
+        let Peer { link, slots, .. } = &mut self.peers[key];
+        let Some(connection) = link.connection_mut() else {
+            return Err(OfferError::Overloaded);
+        };
+        connection.session_version += 1;
         let answerer = Answerer {
-            session_id: peer.session_id,
-            version: peer.session_version,
-            credentials: peer.ice.local(),
+            session_id: connection.session_id,
+            version: connection.session_version,
+            credentials: connection.ice.local(),
             fingerprint: &fingerprint,
             candidates: &self.candidates,
-            cname: &cname(peer),
+            cname: &cname(connection),
         };
         let sdp = sdp::write_answer(&answerer, offer, |line| {
-            let mut slots = peer.slots.iter().filter(|slot| slot.is_open);
+            let mut slots = slots.iter().filter(|slot| slot.is_open);
             slots
                 .find(|slot| slot.mid == line.mid)
                 .map(|slot| sdp::Slot { ssrc: slot.ssrc, rtx_ssrc: slot.offered_rtx_ssrc() })
@@ -226,7 +235,7 @@ impl Worker {
             };
             media.filter_map(line).collect()
         };
-        Answer {
+        Ok(Answer {
             sdp,
             published: lines(|purpose| match purpose {
                 Use::Publish(negotiable) => Some(negotiable),
@@ -236,7 +245,7 @@ impl Worker {
                 Use::Receive(negotiable) => Some(negotiable),
                 Use::Publish(_) | Use::Inactive(_) | Use::Refuse => None,
             }),
-        }
+        })
     }
 
     /// Puts a source into a video slot; see [`crate::io::Handle::assign`].
@@ -348,8 +357,9 @@ impl Worker {
             return;
         };
         let Worker { peers, outbox, stats, .. } = self;
-        let peer = &mut peers[key];
-        if let (Some(dtls), Some(path)) = (&mut peer.dtls, peer.ice.selected()) {
+        if let Some(Connection { dtls: Some(dtls), ice, .. }) = peers[key].link.connection_mut()
+            && let Some(path) = ice.selected()
+        {
             dtls.close(|record| super::enqueue(outbox, stats, path, record.to_vec()));
         }
         self.forget(key);
@@ -368,9 +378,11 @@ impl Worker {
         self.burst.forget_peer(key);
         let peer = self.peers.remove(key);
         self.by_id.remove(&peer.id);
-        self.by_ufrag.remove(&peer.ice.local().ufrag);
-        for path in peer.ice.paths() {
-            self.by_path.remove(&path);
+        if let Some(connection) = peer.link.connection() {
+            self.by_ufrag.remove(&connection.ice.local().ufrag);
+            for path in connection.ice.paths() {
+                self.by_path.remove(&path);
+            }
         }
         let Some(room) = self.rooms.get_mut(&peer.room) else {
             return;

@@ -42,14 +42,17 @@ impl Worker {
     /// `true` while something is still waited for.
     fn request_missing_from(&mut self, now: Instant, key: usize) -> bool {
         let peer = &mut self.peers[key];
-        let round_trip = peer.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP);
+        let Some(connection) = peer.link.connection() else {
+            return false;
+        };
+        let round_trip = connection.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP);
         let mut compound = Vec::new();
         let mut is_waiting = false;
         for stream in &mut peer.streams {
             let due: Vec<u16> =
                 stream.gaps.due(now, round_trip).map(|index| index as u16).collect();
             if !due.is_empty() {
-                rtcp::write_nack(&mut compound, peer.reporter_ssrc, stream.ssrc, &due);
+                rtcp::write_nack(&mut compound, connection.reporter_ssrc, stream.ssrc, &due);
                 self.stats.nack_sent += 1;
             }
             is_waiting |= !stream.gaps.is_whole();
@@ -82,10 +85,13 @@ impl Worker {
         let Some((publisher, peer)) = self.peers.get2_mut(source.peer, to.peer) else {
             return;
         };
-        let (Some(keys), Some(path)) = (&peer.keys, peer.ice.selected()) else {
+        let Some(connection) = peer.link.connection_mut() else {
             return;
         };
-        let round_trip = peer.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP);
+        let (Some(keys), Some(path)) = (&connection.keys, connection.ice.selected()) else {
+            return;
+        };
+        let round_trip = connection.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP);
         let slot = &mut peer.slots[to.slot];
         let Some(sent) = slot.requested(now, number, round_trip) else {
             return;
@@ -94,7 +100,7 @@ impl Worker {
         let Some(packet) = stream.and_then(|stream| stream.history.packet(sent.index)) else {
             return;
         };
-        if !peer.budget.spend(now, packet.payload.len()) {
+        if !connection.budget.spend(now, packet.payload.len()) {
             self.stats.rtx_refused += 1;
             return;
         }
@@ -116,7 +122,10 @@ impl Worker {
         let Some((publisher, peer)) = self.peers.get2_mut(source.peer, to.peer) else {
             return false;
         };
-        let (Some(keys), Some(path)) = (&peer.keys, peer.ice.selected()) else {
+        let Some(connection) = peer.link.connection() else {
+            return false;
+        };
+        let (Some(keys), Some(path)) = (&connection.keys, connection.ice.selected()) else {
             return false;
         };
         let streams = publisher.streams.iter().filter(|stream| stream.track == source.track);

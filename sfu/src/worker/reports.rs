@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Worker;
+use crate::peer::Connection;
 use crate::rtcp::{self, Message, NtpTime};
 use crate::track::{SlotKey, TrackKey};
 
@@ -17,7 +18,8 @@ const REPORT_BLOCKS_PER_DATAGRAM: usize = 16;
 impl Worker {
     pub(super) fn handle_rtcp(&mut self, now: Instant, key: usize, datagram: &mut [u8]) {
         let peer = &mut self.peers[key];
-        let opened = peer.keys.as_mut().map(|keys| keys.inbound.unprotect_rtcp(datagram));
+        let keys = peer.link.connection_mut().and_then(|connection| connection.keys.as_mut());
+        let opened = keys.map(|keys| keys.inbound.unprotect_rtcp(datagram));
         let Some(Ok(length)) = opened else {
             self.stats.dropped_srtp += 1;
             return;
@@ -72,9 +74,10 @@ impl Worker {
     /// Sends the Picture Loss Indications that are due to one publisher.
     pub(super) fn request_key_frames(&mut self, now: Instant, key: usize) {
         let peer = &mut self.peers[key];
-        if peer.keys.is_none() {
+        let Some(connection) = peer.link.connection().filter(|known| known.keys.is_some()) else {
             return;
-        }
+        };
+        let reporter = connection.reporter_ssrc;
         let mut compound = Vec::new();
         for track in 0..peer.tracks.len() {
             let Some(ssrc) = peer.ssrc_of(track) else {
@@ -85,7 +88,7 @@ impl Worker {
                 && track.kind == crate::MediaKind::Video
                 && track.key_frames.is_due(now)
             {
-                rtcp::write_pli(&mut compound, peer.reporter_ssrc, ssrc);
+                rtcp::write_pli(&mut compound, reporter, ssrc);
                 self.stats.pli_sent += 1;
             }
         }
@@ -98,11 +101,14 @@ impl Worker {
     pub(super) fn report(&mut self, now: Instant, key: usize) {
         let ntp = self.ntp_time(now);
         let peer = &mut self.peers[key];
-        if peer.keys.is_none() || now < peer.reports_at {
+        let Some(connection) = peer.link.connection_mut() else {
+            return;
+        };
+        if connection.keys.is_none() || now < connection.reports_at {
             return;
         }
-        peer.reports_at = now + REPORT_INTERVAL;
-        let cname = super::negotiate::cname(peer);
+        connection.reports_at = now + REPORT_INTERVAL;
+        let cname = super::negotiate::cname(connection);
         let infos: Vec<_> =
             peer.slots.iter().filter_map(|slot| slot.sender_info(now, ntp)).collect();
         let blocks: Vec<_> = peer
@@ -110,7 +116,7 @@ impl Worker {
             .iter_mut()
             .filter_map(|stream| stream.reception.report(now, stream.ssrc))
             .collect();
-        let reporter = peer.reporter_ssrc;
+        let reporter = connection.reporter_ssrc;
         for infos in infos.chunks(SENDER_REPORTS_PER_DATAGRAM) {
             let mut compound = Vec::new();
             for info in infos {
@@ -133,7 +139,9 @@ impl Worker {
         // In 1/65536 s; what is above ten seconds is a clock that ran backwards, or nonsense.
         if last != 0 && passed < 10 << 16 {
             let round_trip = Duration::from_micros((u64::from(passed) * 1_000_000) >> 16);
-            self.peers[key].measured(round_trip);
+            if let Some(connection) = self.peers[key].link.connection_mut() {
+                connection.measured(round_trip);
+            }
         }
     }
 
@@ -145,14 +153,17 @@ impl Worker {
                 return;
             };
             let mut payload = Vec::new();
-            if !peer.arrivals.write(started, &mut payload) {
+            let Some(connection) = peer.link.connection_mut() else {
+                return;
+            };
+            if !connection.arrivals.write(started, &mut payload) {
                 return;
             }
             let Some(ssrc) = peer.streams.first().map(|stream| stream.ssrc) else {
                 return;
             };
             let mut compound = Vec::new();
-            rtcp::write_transport_feedback(&mut compound, peer.reporter_ssrc, ssrc, &payload);
+            rtcp::write_transport_feedback(&mut compound, connection.reporter_ssrc, ssrc, &payload);
             self.send_rtcp(key, compound);
         }
     }
@@ -164,7 +175,10 @@ impl Worker {
 
     pub(super) fn send_rtcp(&mut self, key: usize, mut compound: Vec<u8>) {
         let peer = &mut self.peers[key];
-        let (Some(keys), Some(path)) = (&mut peer.keys, peer.ice.selected()) else {
+        let Some(Connection { keys, ice, .. }) = peer.link.connection_mut() else {
+            return;
+        };
+        let (Some(keys), Some(path)) = (keys, ice.selected()) else {
             return;
         };
         compound.resize(compound.len() + keys.profile.rtcp_overhead(), 0);
