@@ -59,6 +59,29 @@ pub(super) const SFU: &[Family<SfuStats>] = &[
         |s| s.rtcp_received,
     ),
     counter("madang_sfu_rtcp_sent_packets_total", "RTCP packets sent.", |s| s.rtcp_sent),
+    counter(
+        "madang_sfu_nack_sent_total",
+        "NACKs sent to publishers; each may name several packets.",
+        |s| s.nack_sent,
+    ),
+    counter(
+        "madang_sfu_rtx_received_packets_total",
+        "Lost packets that publishers sent again, and that were still missing.",
+        |s| s.rtx_received,
+    ),
+    counter("madang_sfu_rtx_sent_packets_total", "Packets sent again to receivers.", |s| {
+        s.rtx_sent
+    }),
+    counter(
+        "madang_sfu_rtx_refused_packets_total",
+        "Packets not sent again because the receiver's budget was used up.",
+        |s| s.rtx_refused,
+    ),
+    counter(
+        "madang_sfu_key_frames_cached_total",
+        "Slots that started on a key frame from the cache.",
+        |s| s.key_frames_cached,
+    ),
     counter("madang_sfu_pli_sent_total", "Picture Loss Indications sent to publishers.", |s| {
         s.pli_sent
     }),
