@@ -23,7 +23,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use madang_sfu::Event;
-use madang_sfu::io::{Config as SfuConfig, Engine, Handle as SfuHandle, RelayedDatagram};
+use madang_sfu::io::{
+    Config as SfuConfig, Engine, Handle as SfuHandle, RelayedDatagram, StartError,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -63,7 +65,7 @@ impl Server {
         // First, so that a server that runs already says so before anything is touched.
         let listener = io::listen_tcp(settings.http.listen).await?;
         let http_addr = listener.local_addr()?;
-        let addresses = Addresses::choose(&settings, io::local_address).context(
+        let addresses = Addresses::choose(&settings, io::local_addresses).context(
             "this machine's network address can't be found; give the one that clients reach with \
              --set media.public_ip=ADDRESS",
         )?;
@@ -137,6 +139,11 @@ impl Server {
         self.engine.media_addresses()
     }
 
+    /// The same over TCP.
+    pub fn media_tcp_addresses(&self) -> &[SocketAddr] {
+        self.engine.media_tcp_addresses()
+    }
+
     /// Where TURN is served; None when it is off.
     pub fn turn_addr(&self) -> Option<SocketAddr> {
         self.turn.as_ref().map(Turn::addr)
@@ -144,8 +151,9 @@ impl Server {
 
     /// What an operator wants to know after the start, a few lines of text.
     pub fn summary(&self) -> String {
-        let media: Vec<String> =
-            self.media_addresses().iter().map(|addr| format!("{addr}/udp")).collect();
+        let udp = self.media_addresses().iter().map(|addr| format!("{addr}/udp"));
+        let tcp = self.media_tcp_addresses().iter().map(|addr| format!("{addr}/tcp"));
+        let media: Vec<String> = udp.chain(tcp).collect();
         let turn = self.turn_addr().map_or("off".to_owned(), |addr| format!("{addr}/udp"));
         let lines = [
             ("data", self.settings.data_dir.display().to_string()),
@@ -205,7 +213,8 @@ fn start_media(
 ) -> anyhow::Result<(Engine, SfuHandle, mpsc::Receiver<Event>)> {
     let config = SfuConfig {
         listen: addresses.media,
-        public_ip: Some(addresses.advertised),
+        tcp_port: addresses.media_tcp_port,
+        public_ips: addresses.advertised.clone(),
         workers: settings.media.workers,
     };
     let relay = move |datagram: RelayedDatagram| {
@@ -214,8 +223,15 @@ fn start_media(
     };
     let (workers, first) = (settings.media.workers, addresses.media);
     Engine::start(config, Box::new(relay)).map_err(|error| {
-        let what = format!("media can't listen ({workers} UDP ports from {first}; {error})");
-        let key = "media.udp_port";
+        let (protocol, key, error) = match error {
+            StartError::Udp(error) => ("UDP", "media.udp_port", error),
+            StartError::Tcp(error) => ("TCP", "media.tcp_port", error),
+            StartError::System(error) => {
+                return anyhow::Error::new(error).context("media can't start");
+            }
+        };
+        let ip = first.ip();
+        let what = format!("media can't listen ({workers} {protocol} ports on {ip}; {error})");
         io::explain(
             error,
             what,

@@ -210,11 +210,16 @@ async fn a_port_in_use_is_named_with_the_ways_to_change_it() {
     turn.turn.listen = server.turn_addr();
     let mut media = settings(&other);
     media.media.udp_port = server.media_addresses()[0].port();
+    // Free for itself, so that it is UDP that is refused.
+    media.media.tcp_port = Some(0);
+    let mut media_tcp = settings(&other);
+    media_tcp.media.tcp_port = Some(server.media_tcp_addresses()[0].port());
 
     for (settings, addr, key, variable) in [
         (http, server.http_addr(), "http.listen", "MADANG_HTTP__LISTEN"),
         (turn, server.turn_addr().unwrap(), "turn.listen", "MADANG_TURN__LISTEN"),
         (media, server.media_addresses()[0], "media.udp_port", "MADANG_MEDIA__UDP_PORT"),
+        (media_tcp, server.media_tcp_addresses()[0], "media.tcp_port", "MADANG_MEDIA__TCP_PORT"),
     ] {
         let error = refusal(settings).await;
         for expected in [&addr.to_string(), key, variable, "another program uses that port"] {
@@ -234,7 +239,7 @@ async fn an_address_that_others_can_reach_needs_consent() {
     assert!(error.contains("--insecure") && error.contains("authentication is off"), "{error}");
 
     settings.insecure = true;
-    settings.media.public_ip = "127.0.0.1".parse().ok();
+    settings.media.public_ip = vec!["127.0.0.1".parse().unwrap()];
     let server = Server::start(settings).await.unwrap();
     assert!(server.summary().contains("Authentication is off"), "{}", server.summary());
     assert_eq!(server.url(), format!("http://127.0.0.1:{}/", server.http_addr().port()));
@@ -252,7 +257,8 @@ async fn the_summary_names_all_that_is_open() {
         dir.path().display().to_string(),
         server.http_addr().to_string(),
         server.turn_addr().unwrap().to_string(),
-        server.media_addresses()[0].to_string(),
+        format!("{}/udp", server.media_addresses()[0]),
+        format!("{}/tcp", server.media_tcp_addresses()[0]),
     ] {
         assert!(summary.contains(&expected), "{expected} is missing in\n{summary}");
     }

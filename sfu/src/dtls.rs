@@ -7,6 +7,10 @@ use dimpl::{Dtls, DtlsCertificate, Output};
 
 use crate::srtp::{self, Profile};
 
+/// The longest datagram that this server makes itself, in bytes; as short as browsers', so that it fits every path
+/// without fragments, also through tunnels.
+pub(crate) const MTU: usize = 1200;
+
 /// The SHA-256 digest of a certificate (RFC 8122 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint(pub(crate) [u8; 32]);
@@ -27,7 +31,7 @@ impl Identity {
         let certificate = dimpl::certificate::generate_self_signed_certificate()
             .map_err(|error| error.to_string())?;
         let config = dimpl::Config::builder()
-            .mtu(1200)
+            .mtu(MTU)
             // The address has been validated by ICE when DTLS starts; a cookie would only cost a round trip.
             .use_server_cookie(false)
             .build()

@@ -1,5 +1,6 @@
 //! The server's end of ICE: a lite agent (RFC 8445 §2.5) that answers connectivity checks and never sends any.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
@@ -19,6 +20,26 @@ pub(crate) const CONSENT_EXPIRY: Duration = Duration::from_secs(30);
 const MAX_PATHS: usize = 16;
 
 const USE_CANDIDATE: AttributeType = AttributeType::new(0x0025);
+
+/// A host candidate of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Candidate {
+    Udp(SocketAddr),
+    /// Passive: it waits for connections; RFC 6544 §4.1.
+    Tcp(SocketAddr),
+}
+
+impl Candidate {
+    /// RFC 8445 §5.1.2.1, with the `at`-th of its transport before those behind it. TCP's type preference is lower, so
+    /// that it serves only who can't have UDP; the direction preference of a passive host candidate is 4 (RFC 6544 §4.2).
+    pub(crate) fn priority(self, at: u8) -> u32 {
+        let (type_preference, local_preference) = match self {
+            Candidate::Udp(_) => (126, 65_535 - u32::from(at)),
+            Candidate::Tcp(_) => (90, (4 << 13) + 8191 - u32::from(at)),
+        };
+        (type_preference << 24) + (local_preference << 8) + 255
+    }
+}
 
 /// One end's short-term credential (RFC 8445 §5.3).
 #[derive(Clone, PartialEq, Eq)]
@@ -101,11 +122,27 @@ impl Agent {
         self.last_check = now;
     }
 
-    /// A path is another peer's from here on.
+    /// A path is another peer's from here on, or is no more.
     pub(crate) fn forget(&mut self, path: Path) {
         self.paths.retain(|known| known.path != path);
-        if self.selected == Some(path) {
-            self.selected = self.paths.last().map(|known| known.path);
+        self.leave_forgotten();
+    }
+
+    /// Forgets a path on which consent has run out (RFC 7675 §5.1), and names it; to be repeated until there is none.
+    pub(crate) fn expire_path(&mut self, now: Instant) -> Option<Path> {
+        let is_over =
+            |known: &CheckedPath| now.saturating_duration_since(known.checked_at) >= CONSENT_EXPIRY;
+        let expired = self.paths.iter().position(is_over)?;
+        let expired = self.paths.swap_remove(expired).path;
+        self.leave_forgotten();
+        Some(expired)
+    }
+
+    /// Whoever is silent on the nominated path may still be reached where the latest check came from.
+    fn leave_forgotten(&mut self) {
+        if self.selected.is_some_and(|path| !self.paths.iter().any(|known| known.path == path)) {
+            let latest = self.paths.iter().max_by_key(|known| known.checked_at);
+            self.selected = latest.map(|known| known.path);
         }
     }
 
@@ -258,6 +295,41 @@ mod tests {
         assert_eq!(agent.paths().count(), MAX_PATHS);
         assert_eq!(forgotten, 99 - MAX_PATHS);
         assert_eq!(agent.selected(), Some(path(1)));
+    }
+
+    #[test]
+    fn each_path_needs_checks_of_its_own() {
+        let now = start();
+        let mut agent = agent(now);
+        let checked = |agent: &mut Agent, seconds: u64, port: u16, nominate: bool| {
+            let request = check("server:client", &"p".repeat(24), nominate);
+            let request = Message::from_bytes(&request).unwrap();
+            agent.handle_check(now + Duration::from_secs(seconds), path(port), &request);
+        };
+        checked(&mut agent, 0, 1, true);
+        checked(&mut agent, 10, 2, false);
+        checked(&mut agent, 20, 3, false);
+
+        assert_eq!(agent.expire_path(now + Duration::from_secs(29)), None);
+        assert_eq!(agent.expire_path(now + Duration::from_secs(30)), Some(path(1)));
+        assert_eq!(agent.selected(), Some(path(3)), "the one checked last");
+        assert_eq!(agent.expire_path(now + Duration::from_secs(30)), None);
+        assert_eq!(agent.expire_path(now + Duration::from_secs(40)), Some(path(2)));
+        assert_eq!(agent.expire_path(now + Duration::from_secs(50)), Some(path(3)));
+        assert_eq!(agent.selected(), None);
+    }
+
+    #[test]
+    fn udp_is_preferred_to_tcp_and_the_first_address_to_the_others() {
+        let address = path(1).addr();
+        let priorities = [
+            Candidate::Udp(address).priority(0),
+            Candidate::Udp(address).priority(1),
+            Candidate::Tcp(address).priority(0),
+            Candidate::Tcp(address).priority(1),
+        ];
+        assert_eq!(priorities[0], 2_130_706_431);
+        assert!(priorities.is_sorted_by(|a, b| a > b), "{priorities:?}");
     }
 
     #[test]

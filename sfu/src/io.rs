@@ -1,10 +1,12 @@
 //! Threads, sockets and clocks: the shell around the sans-IO worker.
 //!
-//! [`Engine::start`] binds one UDP socket per worker and gives each a thread of its own. A [`Handle`] talks to them over
-//! bounded queues. A room lives on one worker, the one with the fewest peers when it opened.
+//! [`Engine::start`] binds a UDP and a TCP socket per worker and gives each a thread of its own. A [`Handle`] talks to
+//! them over bounded queues. A room lives on one worker, the one with the fewest peers when it opened.
 
+mod addresses;
 mod placement;
 mod socket;
+mod tcp;
 mod thread;
 
 use std::fmt;
@@ -18,8 +20,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::dtls::Identity;
 use crate::{Answer, Event, Mid, OfferError, PeerId, RoomId, Source, Stats};
+use addresses::Opened;
 use placement::{Place, Placement};
-use socket::MediaSocket;
 use thread::Thread;
 
 /// Commands that wait for a worker; beyond, the sender waits.
@@ -34,10 +36,27 @@ const EVENTS: usize = 4096;
 pub struct Config {
     /// Where the first worker listens (UDP); worker n takes the port plus n. With port 0 the system chooses each one's.
     pub listen: SocketAddr,
-    /// The address that goes into host candidates in place of `listen`'s; needed when that is unspecified.
-    pub public_ip: Option<IpAddr>,
+    /// The TCP port of the first worker at the same address, for clients without UDP; counted on likewise.
+    pub tcp_port: u16,
+    /// The addresses that go into host candidates in place of `listen`'s, the preferred one first; needed when that is
+    /// unspecified. Relays know the engine by the first one.
+    pub public_ips: Vec<IpAddr>,
     /// Worker threads, at least 1.
     pub workers: usize,
+}
+
+/// Why the engine could not be started; the text names the address.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A UDP address can't be had, or can't be told to clients.
+    #[error(transparent)]
+    Udp(io::Error),
+    /// A TCP address can't be had.
+    #[error(transparent)]
+    Tcp(io::Error),
+    /// The system or the cryptographic library refused something else.
+    #[error(transparent)]
+    System(#[from] io::Error),
 }
 
 /// A datagram that came through, or goes to, a relay in this process (the bundled TURN server).
@@ -60,6 +79,7 @@ pub struct Engine {
     handle: Handle,
     threads: Vec<JoinHandle<()>>,
     media_addresses: Vec<SocketAddr>,
+    media_tcp_addresses: Vec<SocketAddr>,
 }
 
 /// The clonable sender to the engine.
@@ -99,11 +119,11 @@ impl Engine {
     /// Binds the sockets and starts the workers. `relay` gets what is sent to addresses behind the bundled relay.
     ///
     /// # Errors
-    /// When a socket can't be bound or a thread can't be started; the text names the address.
+    /// When a socket can't be bound or a thread can't be started.
     pub fn start(
         config: Config,
         relay: RelaySink,
-    ) -> io::Result<(Engine, Handle, mpsc::Receiver<Event>)> {
+    ) -> Result<(Engine, Handle, mpsc::Receiver<Event>), StartError> {
         let identity = Identity::generate()
             .map_err(|error| io::Error::other(format!("can't make a DTLS certificate: {error}")))?;
         let (events, event_receiver) = mpsc::channel(EVENTS);
@@ -111,15 +131,16 @@ impl Engine {
         let placement = Arc::new(Placement::new(config.workers.max(1)));
         let mut workers = Vec::new();
         let mut threads = Vec::new();
+        let mut media_tcp_addresses = Vec::new();
         for number in 0..config.workers.max(1) {
-            let socket = MediaSocket::bind(worker_address(&config, number)?)?;
-            let media_address = advertised(&config, socket.local_addr())?;
+            let opened = Opened::open(&config, number)?;
+            let media_address = opened.media_address;
+            media_tcp_addresses.push(opened.media_tcp_address);
             let (commands, command_receiver) = mpsc::channel(COMMANDS);
             let (relayed, relayed_receiver) = mpsc::channel(RELAYED);
             let stats = Arc::new(Mutex::new(Stats::default()));
             let thread = Thread {
-                socket,
-                media_address,
+                opened,
                 identity: identity.clone(),
                 commands: command_receiver,
                 relayed: relayed_receiver,
@@ -133,12 +154,19 @@ impl Engine {
         }
         let media_addresses = workers.iter().map(|worker| worker.media_address).collect();
         let handle = Handle { workers: workers.into(), placement };
-        Ok((Engine { handle: handle.clone(), threads, media_addresses }, handle, event_receiver))
+        let engine =
+            Engine { handle: handle.clone(), threads, media_addresses, media_tcp_addresses };
+        Ok((engine, handle, event_receiver))
     }
 
-    /// The addresses in the host candidates, one per worker, in the workers' order.
+    /// The preferred addresses in the UDP candidates, one per worker, in the workers' order.
     pub fn media_addresses(&self) -> &[SocketAddr] {
         &self.media_addresses
+    }
+
+    /// The same of the TCP candidates.
+    pub fn media_tcp_addresses(&self) -> &[SocketAddr] {
+        &self.media_tcp_addresses
     }
 
     /// Tells every peer goodbye (DTLS close_notify) and ends the threads.
@@ -153,29 +181,6 @@ impl Engine {
             tracing::error!("a media worker did not end in order");
         }
     }
-}
-
-fn worker_address(config: &Config, number: usize) -> io::Result<SocketAddr> {
-    let mut address = config.listen;
-    if address.port() != 0 {
-        let port = usize::from(address.port()) + number;
-        let port = u16::try_from(port).map_err(|_| {
-            let text = format!("the media port of worker {number} would be {port}, beyond 65535");
-            io::Error::new(io::ErrorKind::InvalidInput, text)
-        })?;
-        address.set_port(port);
-    }
-    Ok(address)
-}
-
-fn advertised(config: &Config, bound: SocketAddr) -> io::Result<SocketAddr> {
-    let ip = config.public_ip.unwrap_or(bound.ip());
-    if ip.is_unspecified() {
-        let text =
-            format!("{bound} can't be a candidate: name the public address of the media port");
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-    }
-    Ok(SocketAddr::new(ip, bound.port()))
 }
 
 impl Handle {

@@ -28,6 +28,7 @@ mod batch;
 mod budget;
 mod dtls;
 mod feedback;
+mod framing;
 mod gaps;
 mod history;
 mod ice;

@@ -1,6 +1,6 @@
 //! Where datagrams come from, and which protocol they speak.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The far end of a transport, as ICE sees it. The kind is part of the identity: a datagram from the relay can't be
 /// mistaken for one from the network with the same address in it, nor the other way round.
@@ -10,14 +10,29 @@ pub(crate) enum Path {
     Udp(SocketAddr),
     /// The relayed transport address of an allocation at the bundled TURN server.
     Relay(SocketAddr),
+    /// A TCP connection from this address. A later connection from there is another path.
+    Tcp(ConnectionId, SocketAddr),
 }
+
+/// Numbers the TCP connections of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ConnectionId(pub(crate) u32);
 
 impl Path {
     /// The transport address that a STUN response reports (XOR-MAPPED-ADDRESS).
     pub(crate) fn addr(self) -> SocketAddr {
         match self {
-            Path::Udp(addr) | Path::Relay(addr) => addr,
+            Path::Udp(addr) | Path::Relay(addr) | Path::Tcp(_, addr) => addr,
         }
+    }
+}
+
+/// The address as its owner knows it: that of an IPv4 client at an IPv6 socket without the prefix of RFC 4291 §2.5.5.2.
+/// Link-local addresses keep their scope, without which nothing can be sent there.
+pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
+    match addr.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), addr.port()),
+        IpAddr::V6(_) => addr,
     }
 }
 
@@ -46,6 +61,14 @@ pub(crate) fn demux(datagram: &[u8]) -> Option<Protocol> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mapped_addresses_are_ipv4_and_link_local_ones_keep_their_scope() {
+        let mapped = "[::ffff:192.0.2.1]:9".parse().unwrap();
+        assert_eq!(canonical(mapped), SocketAddr::from(([192, 0, 2, 1], 9)));
+        let link_local = "[fe80::1%3]:9".parse().unwrap();
+        assert_eq!(canonical(link_local), link_local);
+    }
 
     #[test]
     fn first_bytes_tell_the_protocol() {

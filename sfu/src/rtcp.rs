@@ -239,6 +239,20 @@ pub(crate) fn write_transport_feedback(out: &mut Vec<u8>, sender: u32, media: u3
     out.extend(payload);
 }
 
+/// How many bytes of a compound are whole packets that fit into `limit`; the first one counts in any case.
+pub(crate) fn fitting(compound: &[u8], limit: usize) -> usize {
+    let mut end = 0;
+    while let Some([_, _, high, low]) = compound.get(end..).and_then(<[u8]>::first_chunk) {
+        let next = end + 4 * (usize::from(u16::from_be_bytes([*high, *low])) + 1);
+        if next > compound.len() || (next > limit && end > 0) {
+            break;
+        }
+        end = next;
+    }
+    // What isn't made of packets can't be cut.
+    if end == 0 { compound.len() } else { end }
+}
+
 fn nack_entry((first, following): (u16, u16)) -> [u8; 4] {
     let [a, b] = first.to_be_bytes();
     let [c, d] = following.to_be_bytes();
@@ -249,6 +263,20 @@ fn nack_entry((first, following): (u16, u16)) -> [u8; 4] {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn compounds_are_cut_between_packets() {
+        let mut compound = Vec::new();
+        for _ in 0..3 {
+            write_pli(&mut compound, 1, 2);
+        }
+        assert_eq!(compound.len(), 36);
+        let cuts = [(100, 36), (36, 36), (35, 24), (12, 12), (5, 12), (0, 12)];
+        for (limit, cut) in cuts {
+            assert_eq!(fitting(&compound, limit), cut, "{limit}");
+        }
+        assert_eq!(fitting(&compound[..10], 100), 10);
+    }
 
     #[test]
     fn a_compound_packet_is_read_part_by_part() {

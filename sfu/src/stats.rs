@@ -47,4 +47,10 @@ pub struct Stats {
     pub dropped_unnegotiated: u64,
     /// Datagrams that the socket refused to send (full buffer, unreachable network).
     pub send_refused: u64,
+    /// TCP connections, at the moment.
+    pub tcp_connections: u64,
+    /// TCP connections refused: too many, or nothing but ICE checks was expected and something else or nothing came.
+    pub tcp_refused: u64,
+    /// Datagrams dropped because the client at the other end of a TCP connection reads too slowly.
+    pub tcp_dropped: u64,
 }

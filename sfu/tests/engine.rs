@@ -8,7 +8,7 @@ use madang_sfu::io::{Config, Engine, Handle};
 use madang_sfu::{OfferError, PeerId, RoomId, Stats};
 
 fn config(listen: SocketAddr, workers: usize) -> Config {
-    Config { listen, public_ip: None, workers }
+    Config { listen, tcp_port: 0, public_ips: vec![], workers }
 }
 
 fn loopback(port: u16) -> SocketAddr {

@@ -82,10 +82,16 @@ export function received(page) {
     const pair = reports.find(({ type, nominated, state }) => {
       return type === "candidate-pair" && nominated && state === "succeeded";
     });
+    const [local, remote] = [pair?.localCandidateId, pair?.remoteCandidateId].map((wanted) => {
+      return reports.find(({ id }) => id === wanted);
+    });
     return {
       videos,
       totalAudioEnergy: sound.reduce((sum, { totalAudioEnergy = 0 }) => sum + totalAudioEnergy, 0),
-      localCandidateType: reports.find(({ id }) => id === pair?.localCandidateId)?.candidateType,
+      localCandidateType: local?.candidateType,
+      protocol: local?.protocol,
+      remoteAddress: remote?.address,
+      remotePort: remote?.port,
     };
   });
 }

@@ -11,18 +11,18 @@ import { fileURLToPath } from "node:url";
 const BINARY = process.env.MADANG_BIN ?? fileURLToPath(new URL("../../target/debug/madang", import.meta.url));
 const START_MS = 20_000;
 
-/** Starts a server on free ports of the loopback interface, with a data folder of its own. */
-export async function startServer() {
+/** Starts a server on free ports of a loopback address, with a data folder of its own. */
+export async function startServer({ host = "127.0.0.1" } = {}) {
   if (!existsSync(BINARY)) {
     throw new Error(`${BINARY} is missing: run \`cargo build\` first, or name a binary in MADANG_BIN`);
   }
   const dataDir = await mkdtemp(join(tmpdir(), "madang-e2e-"));
-  const listen = `127.0.0.1:${await freePort()}`;
+  const listen = `${host}:${await freePort()}`;
   const start = () => {
     return run({
       MADANG_HTTP__LISTEN: listen,
       MADANG_MEDIA__UDP_PORT: "0",
-      MADANG_TURN__LISTEN: "127.0.0.1:0",
+      MADANG_TURN__LISTEN: `${host}:0`,
       MADANG_DATA_DIR: dataDir,
     });
   };
@@ -31,6 +31,11 @@ export async function startServer() {
     url: `http://${listen}`,
     /** Where datagrams are taken: media and TURN. */
     datagramPorts: () => [...server.output().matchAll(/:(\d+)\/udp/g)].map(([, port]) => Number(port)),
+    /** Where streams of media are taken. */
+    streamPorts: () => {
+      const media = /^ *media .*$/m.exec(server.output())?.[0] ?? "";
+      return [...media.matchAll(/:(\d+)\/tcp/g)].map(([, port]) => Number(port));
+    },
     /** Ends it and starts it again at the same address, with the same data. */
     async restart() {
       await server.stop();

@@ -6,10 +6,19 @@ use super::{Mistake, Mistakes, Settings, variable};
 
 /// More threads than any machine has cores; a slip of the finger would start them all.
 const MOST_WORKERS: usize = 256;
+/// Every address is two candidates, which every browser tries.
+const MOST_PUBLIC_IPS: usize = 8;
 
 pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
-    let found =
-        [insecure(settings), workers(settings), realm(settings), frames_fit_outbox(settings)];
+    let found = [
+        insecure(settings),
+        workers(settings),
+        ports(settings, "media.udp_port", settings.media.udp_port),
+        settings.media.tcp_port.and_then(|port| ports(settings, "media.tcp_port", port)),
+        public_ip(settings),
+        realm(settings),
+        frames_fit_outbox(settings),
+    ];
     let origins = settings.http.allowed_origins.iter().filter_map(|text| origin(text));
     let found = found
         .into_iter()
@@ -34,14 +43,29 @@ fn insecure(settings: &Settings) -> Option<String> {
 }
 
 fn workers(settings: &Settings) -> Option<String> {
-    let (workers, port) = (settings.media.workers, settings.media.udp_port);
-    if !(1..=MOST_WORKERS).contains(&workers) {
-        return Some(format!("`media.workers` must be from 1 to {MOST_WORKERS}, not {workers}"));
-    }
-    let last = usize::from(port) + workers - 1;
-    (port != 0 && last > usize::from(u16::MAX)).then(|| {
-        format!("`media.udp_port` = {port} leaves no ports for {workers} workers: the last would be {last}")
+    let workers = settings.media.workers;
+    (!(1..=MOST_WORKERS).contains(&workers))
+        .then(|| format!("`media.workers` must be from 1 to {MOST_WORKERS}, not {workers}"))
+}
+
+fn ports(settings: &Settings, key: &str, first: u16) -> Option<String> {
+    let workers = settings.media.workers.clamp(1, MOST_WORKERS);
+    let last = usize::from(first) + workers - 1;
+    (first != 0 && last > usize::from(u16::MAX)).then(|| {
+        format!("`{key}` = {first} leaves no ports for {workers} workers: the last would be {last}")
     })
+}
+
+fn public_ip(settings: &Settings) -> Option<String> {
+    let ips = &settings.media.public_ip;
+    if ips.len() > MOST_PUBLIC_IPS {
+        let count = ips.len();
+        return Some(format!(
+            "`media.public_ip` has {count} addresses; clients try each, so {MOST_PUBLIC_IPS} are the most"
+        ));
+    }
+    let unusable = ips.iter().find(|ip| ip.is_unspecified() || ip.is_multicast())?;
+    Some(format!("`media.public_ip` has {unusable}, which clients can't reach"))
 }
 
 fn realm(settings: &Settings) -> Option<String> {

@@ -71,8 +71,10 @@ pub struct Store {
 pub struct Media {
     /// The first worker's UDP port; the others take the ports after it. 0: any free ports.
     pub udp_port: u16,
-    /// The address that clients reach this server at, when it is not one of the machine's own.
-    pub public_ip: Option<IpAddr>,
+    /// The same for TCP, which serves clients that can't have UDP. When not given, the number of `udp_port`.
+    pub tcp_port: Option<u16>,
+    /// The addresses that clients reach this server at, the preferred one first. When empty, the machine's own.
+    pub public_ip: Vec<IpAddr>,
     /// Threads that forward media.
     pub workers: usize,
 }
@@ -102,7 +104,8 @@ impl Default for Settings {
             store: Store::default(),
             media: Media {
                 udp_port: 5004,
-                public_ip: None,
+                tcp_port: None,
+                public_ip: Vec::new(),
                 workers: std::thread::available_parallelism().map_or(1, usize::from),
             },
             turn: Turn {

@@ -40,7 +40,8 @@ fn every_kind_of_value_can_come_as_text() {
         ("http.listen", "localhost:0"),
         ("http.allowed_origins", "https://a.example, https://b.example:8443,*"),
         ("data_dir", "/tmp/마당 자료"),
-        ("media.public_ip", "203.0.113.7"),
+        ("media.public_ip", "203.0.113.7, 2001:db8::7"),
+        ("media.tcp_port", "0"),
         ("turn.enabled", "no"),
         ("turn.listen", "[::1]:3479"),
         ("turn.relay_ports", "50000 - 50100"),
@@ -53,7 +54,9 @@ fn every_kind_of_value_can_come_as_text() {
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:0");
     assert_eq!(settings.http.allowed_origins, ["https://a.example", "https://b.example:8443", "*"]);
     assert_eq!(settings.data_dir, PathBuf::from("/tmp/마당 자료"));
-    assert_eq!(settings.media.public_ip, "203.0.113.7".parse().ok());
+    let public_ips: [IpAddr; 2] = ["203.0.113.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
+    assert_eq!(settings.media.public_ip, public_ips);
+    assert_eq!(settings.media.tcp_port, Some(0));
     assert!(!settings.turn.enabled);
     assert_eq!(settings.turn.listen, "[::1]:3479".parse().ok());
     assert_eq!(settings.turn.relay_ports, 50000..=50100);
@@ -115,6 +118,15 @@ fn what_cannot_work_together_is_refused() {
         (&[("http.listen", "0.0.0.0:80")][..], "--insecure"),
         (&[("http.listen", "192.168.1.9:80")], "MADANG_INSECURE=true"),
         (&[("media.udp_port", "65535"), ("media.workers", "2")], "leaves no ports"),
+        (&[("media.tcp_port", "65535"), ("media.workers", "2")], "`media.tcp_port` = 65535 leaves"),
+        (&[("media.public_ip", "203.0.113.7,::")], "can't reach"),
+        (
+            &[(
+                "media.public_ip",
+                "1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4,1.1.1.5,1.1.1.6,1.1.1.7,1.1.1.8,1.1.1.9",
+            )],
+            "the most",
+        ),
         (&[("turn.realm", "a realm of more than thirty-two bytes")], "at most 32 bytes"),
         (&[("http.allowed_origins", "example.com")], "https://example.com"),
         (&[("http.allowed_origins", "https://example.com/")], "https://example.com"),

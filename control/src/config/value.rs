@@ -154,25 +154,20 @@ impl Setting for RangeInclusive<u16> {
     }
 }
 
-impl Setting for Vec<String> {
-    fn read(value: &Value) -> Result<Vec<String>, String> {
-        let list = match &value.kind {
-            ValueKind::String(text) => Some(
-                text.split(',')
-                    .map(|item| item.trim().to_owned())
-                    .filter(|s| !s.is_empty())
-                    .collect(),
-            ),
-            ValueKind::Array(items) => {
-                items.iter().map(|item| String::read(item).ok()).collect::<Option<Vec<String>>>()
+impl<T: Setting> Setting for Vec<T> {
+    fn read(value: &Value) -> Result<Vec<T>, String> {
+        match &value.kind {
+            ValueKind::String(text) => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                items.map(|item| T::read(&Value::from(item))).collect()
             }
-            _ => None,
-        };
-        list.ok_or_else(|| "must be a list of texts".to_owned())
+            ValueKind::Array(items) => items.iter().map(T::read).collect(),
+            _ => Err("must be a list of texts".to_owned()),
+        }
     }
 
     fn show(&self) -> Option<toml::Value> {
-        Some(toml::Value::Array(self.iter().filter_map(String::show).collect()))
+        Some(toml::Value::Array(self.iter().filter_map(T::show).collect()))
     }
 }
 

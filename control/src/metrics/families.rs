@@ -115,6 +115,17 @@ pub(super) const SFU: &[Family<SfuStats>] = &[
         "RTP packets dropped because their SSRC or payload type was not negotiated.",
         |s| s.dropped_unnegotiated,
     ),
+    gauge("madang_sfu_tcp_connections", "TCP connections for media.", |s| s.tcp_connections),
+    counter(
+        "madang_sfu_tcp_refused_connections_total",
+        "TCP connections refused: too many, or no ICE check came in time.",
+        |s| s.tcp_refused,
+    ),
+    counter(
+        "madang_sfu_tcp_dropped_datagrams_total",
+        "Datagrams dropped because the client at the other end of a TCP connection reads too slowly.",
+        |s| s.tcp_dropped,
+    ),
     counter(
         "madang_sfu_send_refused_datagrams_total",
         "Datagrams that the socket refused to send: full buffer, unreachable network.",

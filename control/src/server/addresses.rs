@@ -9,12 +9,14 @@ use crate::Settings;
 const TURN_PORT: u16 = 3478;
 
 /// What follows from the settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Addresses {
-    /// The address that clients are told for media.
-    pub(super) advertised: IpAddr,
-    /// Where media listens.
+    /// The addresses that clients are told for media, the preferred one first.
+    pub(super) advertised: Vec<IpAddr>,
+    /// Where media listens (UDP).
     pub(super) media: SocketAddr,
+    /// The TCP port of media at the same address.
+    pub(super) media_tcp_port: u16,
     /// Where TURN listens.
     pub(super) turn: SocketAddr,
     /// The address that clients are told for TURN; the port is known after binding.
@@ -23,36 +25,52 @@ pub(super) struct Addresses {
 
 impl Addresses {
     /// Without `public_ip`, media is where the page is: on the loopback address when others can't reach the page
-    /// either, else on the address of the page, or on the one that `local_address` finds when the page is on all.
+    /// either, else on the address of the page, or on those that `local_addresses` finds when the page is on all.
     pub(super) fn choose(
         settings: &Settings,
-        local_address: impl FnOnce() -> io::Result<IpAddr>,
+        local_addresses: impl FnOnce() -> io::Result<Vec<IpAddr>>,
     ) -> io::Result<Addresses> {
         let page = settings.http.listen.ip();
-        let advertised = match settings.media.public_ip {
-            Some(public_ip) => public_ip,
-            None if page.is_unspecified() => local_address()?,
-            None => page,
+        let mut advertised = settings.media.public_ip.clone();
+        if advertised.is_empty() {
+            advertised = match page.is_unspecified() {
+                true => local_addresses()?,
+                false => vec![page],
+            };
+            if page == Ipv4Addr::UNSPECIFIED {
+                // Who serves the page on IPv4 alone has not asked for more.
+                advertised.truncate(1);
+            }
+        }
+        let Some(&preferred) = advertised.first() else {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
         };
         // A loopback page behind a proxy, with a public address for media, serves the world.
-        let bind = match page.is_loopback() && advertised.is_loopback() {
-            true => advertised,
-            false => unspecified(advertised),
+        let bind = match advertised.as_slice() {
+            [only] if page.is_loopback() && only.is_loopback() => *only,
+            told => unspecified(told),
         };
         let turn = settings.turn.listen.unwrap_or(SocketAddr::new(bind, TURN_PORT));
-        let turn_host = match settings.media.public_ip.is_none() && !turn.ip().is_unspecified() {
+        let turn_host = match settings.media.public_ip.is_empty() && !turn.ip().is_unspecified() {
             true => turn.ip(),
-            false => advertised,
+            false => preferred,
         };
         let media = SocketAddr::new(bind, settings.media.udp_port);
-        Ok(Addresses { advertised, media, turn, turn_host })
+        let media_tcp_port = settings.media.tcp_port.unwrap_or(settings.media.udp_port);
+        Ok(Addresses { advertised, media, media_tcp_port, turn, turn_host })
+    }
+
+    /// The address that clients are told first.
+    pub(super) fn preferred(&self) -> IpAddr {
+        self.advertised.first().copied().unwrap_or(self.media.ip())
     }
 }
 
-fn unspecified(like: IpAddr) -> IpAddr {
-    match like {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+/// Every address of the families of these; IPv6 sockets take IPv4 as well.
+fn unspecified(told: &[IpAddr]) -> IpAddr {
+    match told.iter().all(IpAddr::is_ipv4) {
+        true => Ipv4Addr::UNSPECIFIED.into(),
+        false => Ipv6Addr::UNSPECIFIED.into(),
     }
 }
 
@@ -123,6 +141,16 @@ mod tests {
                 "127.0.0.1:0",
                 "127.0.0.1",
             ),
+            ("[::]:80", "", "", "192.168.1.9,2001:db8::9", "[::]:5004", "[::]:3478", "192.168.1.9"),
+            (
+                "0.0.0.0:80",
+                "2001:db8::7,203.0.113.7",
+                "",
+                "2001:db8::7,203.0.113.7",
+                "[::]:5004",
+                "[::]:3478",
+                "2001:db8::7",
+            ),
             (
                 "0.0.0.0:80",
                 "",
@@ -136,19 +164,35 @@ mod tests {
         for row @ (listen, public_ip, turn, told, media_bound, turn_bound, turn_told) in table {
             let mut settings = Settings::default();
             settings.http.listen = listen.parse().unwrap();
-            settings.media.public_ip = public_ip.parse().ok();
+            settings.media.public_ip = ips(public_ip);
             settings.turn.listen = turn.parse().ok();
 
             let chosen =
-                Addresses::choose(&settings, || Ok("192.168.1.9".parse().unwrap())).unwrap();
+                Addresses::choose(&settings, || Ok(ips("192.168.1.9,2001:db8::9"))).unwrap();
 
             let expected = Addresses {
-                advertised: told.parse().unwrap(),
+                advertised: ips(told),
                 media: media_bound.parse().unwrap(),
+                media_tcp_port: 5004,
                 turn: turn_bound.parse().unwrap(),
                 turn_host: turn_told.parse().unwrap(),
             };
             assert_eq!(chosen, expected, "{row:?}");
         }
+    }
+
+    #[test]
+    fn tcp_has_the_number_of_udp_unless_it_has_its_own() {
+        for (udp, tcp, chosen) in [(5004, None, 5004), (0, None, 0), (5004, Some(443), 443)] {
+            let mut settings = Settings::default();
+            (settings.media.udp_port, settings.media.tcp_port) = (udp, tcp);
+            let addresses = Addresses::choose(&settings, || panic!("not needed")).unwrap();
+            assert_eq!(addresses.media_tcp_port, chosen);
+        }
+    }
+
+    fn ips(text: &str) -> Vec<IpAddr> {
+        let texts = text.split(',').filter(|text| !text.is_empty());
+        texts.map(|text| text.parse().unwrap()).collect()
     }
 }

@@ -54,13 +54,18 @@ pub(super) fn explain(error: io::Error, what: String, setting: &str) -> anyhow::
     }
 }
 
-/// The address of this machine that the way to the internet starts from. Nothing is sent: connecting a UDP socket only
-/// asks for the route. The destinations are reserved for documentation (RFC 5737, RFC 3849).
-pub(super) fn local_address() -> io::Result<IpAddr> {
+/// The addresses of this machine that the ways to the internet start from, at least one. Nothing is sent: connecting a
+/// UDP socket only asks for the route. The destinations are reserved for documentation (RFC 5737, RFC 3849).
+pub(super) fn local_addresses() -> io::Result<Vec<IpAddr>> {
     let v4 = SocketAddr::from(([192, 0, 2, 1], 9));
     let v6 = SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 9));
-    route_to(v4, Ipv4Addr::UNSPECIFIED.into())
-        .or_else(|_| route_to(v6, Ipv6Addr::UNSPECIFIED.into()))
+    let v4 = route_to(v4, Ipv4Addr::UNSPECIFIED.into());
+    let v6 = route_to(v6, Ipv6Addr::UNSPECIFIED.into());
+    match (v4, v6) {
+        (Ok(v4), Ok(v6)) => Ok(vec![v4, v6]),
+        (Ok(only), Err(_)) | (Err(_), Ok(only)) => Ok(vec![only]),
+        (Err(error), Err(_)) => Err(error),
+    }
 }
 
 fn route_to(destination: SocketAddr, from: IpAddr) -> io::Result<IpAddr> {

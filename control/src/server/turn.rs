@@ -47,7 +47,7 @@ impl BoundTurn {
         let config = madang_turn::Config {
             realm: settings.turn.realm.clone(),
             secret: madang_turn::Secret::new(secret.as_str()),
-            relay_ip: addresses.advertised,
+            relay_ip: addresses.preferred(),
             relay_ports: settings.turn.relay_ports.clone(),
             ..madang_turn::Config::default()
         };
@@ -130,7 +130,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings { data_dir: dir.path().to_owned(), ..Settings::default() };
         settings.turn.listen = "127.0.0.1:0".parse().ok();
-        settings.media.public_ip = "2001:db8::7".parse().ok();
+        settings.media.public_ip = vec!["2001:db8::7".parse().unwrap()];
         let addresses = Addresses::choose(&settings, || panic!("not needed")).unwrap();
         let bound = BoundTurn::bind(&settings, &addresses).await.unwrap();
         let port = bound.addr.port();
@@ -157,7 +157,8 @@ mod tests {
     fn engine() -> Running {
         let config = madang_sfu::io::Config {
             listen: "127.0.0.1:0".parse().unwrap(),
-            public_ip: None,
+            tcp_port: 0,
+            public_ips: Vec::new(),
             workers: 1,
         };
         madang_sfu::io::Engine::start(config, Box::new(|_| {})).unwrap()

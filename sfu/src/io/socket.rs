@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use tokio::io::Interest;
 
+use crate::path::canonical;
+
 /// Wanted of the kernel for each direction: a fifth of a second of 80 Mbit/s. It gives what its limits allow.
 const SOCKET_BUFFER: usize = 2 * 1024 * 1024;
 
@@ -84,7 +86,7 @@ impl BatchSocket {
     /// A datagram of a received run and its sender; `None` behind the last.
     pub(super) fn datagram(&mut self, run: usize, at: usize) -> Option<(SocketAddr, &mut [u8])> {
         let meta = &self.metas[run];
-        let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+        let from = canonical(meta.addr);
         let stride = meta.stride.max(1);
         let received = self.buffers[run].get_mut(..meta.len)?;
         received.chunks_mut(stride).nth(at).map(|datagram| (from, datagram))

@@ -1,6 +1,8 @@
 //! The thread of one worker: waits, hands in what came, sends what is to be sent.
 #![expect(clippy::disallowed_methods, reason = "this is where the media plane reads the clock")]
 
+mod streams;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +12,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::addresses::Opened;
 use super::placement::Placement;
-use super::socket::{BatchSocket, MediaSocket};
+use super::socket::BatchSocket;
+use super::tcp::Tcp;
 use super::{Command, RelaySink, RelayedDatagram};
 use crate::batch::SendBatch;
 use crate::dtls::Identity;
@@ -28,8 +32,7 @@ const STATS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a worker's thread starts with.
 pub(super) struct Thread {
-    pub(super) socket: MediaSocket,
-    pub(super) media_address: SocketAddr,
+    pub(super) opened: Opened,
     pub(super) identity: Identity,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) relayed: mpsc::Receiver<RelayedDatagram>,
@@ -57,6 +60,7 @@ impl Thread {
 struct Shell {
     worker: Worker,
     socket: BatchSocket,
+    tcp: Tcp,
     batch: SendBatch,
     media_address: SocketAddr,
     commands: mpsc::Receiver<Command>,
@@ -73,16 +77,17 @@ impl Shell {
     fn new(thread: Thread) -> io::Result<Shell> {
         let now = Instant::now();
         let config = Config {
-            candidates: vec![thread.media_address],
+            candidates: thread.opened.candidates,
             identity: thread.identity,
             seed: rand::random(),
             unix_time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
         };
         Ok(Shell {
             worker: Worker::new(now, config),
-            socket: thread.socket.into_async()?,
+            socket: thread.opened.udp.into_async()?,
+            tcp: thread.opened.tcp.into_async()?,
             batch: SendBatch::new(),
-            media_address: thread.media_address,
+            media_address: thread.opened.media_address,
             commands: thread.commands,
             relayed: thread.relayed,
             relay: thread.relay,
@@ -106,10 +111,12 @@ impl Shell {
                     ready?;
                     self.receive().await?;
                 }
+                event = self.tcp.event() => self.handle_tcp(Instant::now(), event).await,
                 () = sleep_until(wake_at) => {}
             }
             let now = Instant::now();
             self.worker.handle_timeout(now);
+            self.tcp.sweep(now, |path| self.worker.is_validated(path));
             self.flush().await;
             self.publish(now);
         }
@@ -119,7 +126,8 @@ impl Shell {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        [self.worker.poll_timeout(), self.publish_at].into_iter().flatten().min()
+        let timers = [self.worker.poll_timeout(), self.tcp.poll_timeout(), self.publish_at];
+        timers.into_iter().flatten().min()
     }
 
     fn handle_command(&mut self, command: Command) {
@@ -190,6 +198,7 @@ impl Shell {
                             self.worker.count_refused(bytes.len().div_ceil(run.segment) as u64);
                         }
                     }
+                    Path::Tcp(connection, _) => self.tcp.send(connection, bytes, run.segment),
                     Path::Relay(relayed) => {
                         for datagram in bytes.chunks(run.segment) {
                             let payload = Bytes::copy_from_slice(datagram);
@@ -216,7 +225,13 @@ impl Shell {
     fn publish(&mut self, now: Instant) {
         let due = *self.publish_at.get_or_insert(now + STATS_INTERVAL);
         if now >= due {
-            *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = self.worker.stats();
+            let stats = Stats {
+                tcp_connections: self.tcp.connections(),
+                tcp_refused: self.tcp.refused(),
+                tcp_dropped: self.tcp.dropped(),
+                ..self.worker.stats()
+            };
+            *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
             self.publish_at = None;
         }
     }

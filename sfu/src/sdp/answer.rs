@@ -1,7 +1,5 @@
 //! Writing the answer.
 
-use std::net::SocketAddr;
-
 use rtc_sdp::description::common::{Address, Attribute, ConnectionInformation};
 use rtc_sdp::description::media::{MediaName, RangedPort};
 use rtc_sdp::description::session::{Origin, TimeDescription, Timing};
@@ -9,7 +7,7 @@ use rtc_sdp::{MediaDescription, SessionDescription};
 
 use super::codec::{Codec, Payload};
 use super::offer::{Negotiable, Offer, OfferedMedia, Use};
-use crate::ice::Credentials;
+use crate::ice::{Candidate, Credentials};
 
 /// What is the same in every m-line of an answer.
 pub(crate) struct Answerer<'a> {
@@ -19,7 +17,7 @@ pub(crate) struct Answerer<'a> {
     pub(crate) version: u64,
     pub(crate) credentials: &'a Credentials,
     pub(crate) fingerprint: &'a str,
-    pub(crate) candidates: &'a [SocketAddr],
+    pub(crate) candidates: &'a [Candidate],
     /// The CNAME of everything that this server sends to the peer.
     pub(crate) cname: &'a str,
 }
@@ -152,11 +150,18 @@ fn formats(negotiable: &Negotiable) -> Vec<String> {
     types.flatten().map(|payload_type| payload_type.to_string()).collect()
 }
 
-/// RFC 8839 §5.1. Priorities as RFC 8445 §5.1.2.1 has them for host candidates, first address first.
-fn candidate((at, address): (usize, &SocketAddr)) -> Attribute {
-    let priority = (126u32 << 24) + ((65_535 - at as u32) << 8) + 255;
-    let (ip, port) = (address.ip(), address.port());
-    value("candidate", format!("{} 1 udp {priority} {ip} {port} typ host", at + 1))
+/// RFC 8839 §5.1; for TCP with the type of RFC 6544 §4.5.
+fn candidate((at, candidate): (usize, &Candidate)) -> Attribute {
+    let (transport, address, tcp_type) = match candidate {
+        Candidate::Udp(address) => ("udp", address, ""),
+        Candidate::Tcp(address) => ("tcp", address, " tcptype passive"),
+    };
+    let priority = candidate.priority(u8::try_from(at).unwrap_or(u8::MAX));
+    let (foundation, ip, port) = (at + 1, address.ip(), address.port());
+    value(
+        "candidate",
+        format!("{foundation} 1 {transport} {priority} {ip} {port} typ host{tcp_type}"),
+    )
 }
 
 fn payload_attributes(payload: &Payload) -> Vec<Attribute> {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::ice::Credentials;
+use crate::ice::{Candidate, Credentials};
 use crate::{MediaKind, OfferError};
 
 const CHROMIUM: &str = include_str!("fixtures/chromium_156.sdp");
@@ -16,7 +16,10 @@ fn answer(offer: &Offer) -> String {
         version: 1,
         credentials: &credentials,
         fingerprint: "AA:BB",
-        candidates: &[([192, 0, 2, 1], 5004).into()],
+        candidates: &[
+            Candidate::Udp(([192, 0, 2, 1], 5004).into()),
+            Candidate::Tcp("[2001:db8::1]:5005".parse().unwrap()),
+        ],
         cname: "cname",
     };
     write_answer(&answerer, offer, |line| {
@@ -75,6 +78,8 @@ fn the_answer_mirrors_the_offer() {
         assert_eq!(has("a=ssrc:42 cname:cname"), 3);
         assert_eq!(has("a=msid:slot-4 slot-4"), 1);
         assert_eq!(has("a=candidate:1 1 udp 2130706431 192.0.2.1 5004 typ host"), 5);
+        let tcp = "a=candidate:2 1 tcp 1520434943 2001:db8::1 5005 typ host tcptype passive";
+        assert_eq!(has(tcp), 5);
         assert_eq!(has("a=ssrc-group:FID 42 43"), 3);
         assert!(!answer.contains("goog-remb"), "nothing is promised that isn't done");
     }

@@ -15,13 +15,13 @@
 
 mod forward;
 mod negotiate;
+mod paths;
 mod repair;
 mod reports;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
@@ -30,7 +30,7 @@ use slab::Slab;
 use stun_types::message::Message;
 
 use crate::dtls::{DtlsEvent, Identity, Transport};
-use crate::ice;
+use crate::ice::{self, Candidate};
 use crate::path::{Path, Protocol, demux};
 use crate::peer::{Connection, Peer};
 use crate::room::Room;
@@ -49,7 +49,7 @@ const MAX_WAITING_EVENTS: usize = 1024;
 /// What a worker needs from outside.
 pub(crate) struct Config {
     /// Host candidates, in the order of preference.
-    pub(crate) candidates: Vec<SocketAddr>,
+    pub(crate) candidates: Vec<Candidate>,
     pub(crate) identity: Identity,
     /// Seeds SSRCs, sequence numbers and ICE credentials; in production from the system's entropy.
     pub(crate) seed: [u8; 32],
@@ -62,7 +62,7 @@ pub(crate) type WorkerNumber = usize;
 
 /// See the module's text.
 pub(crate) struct Worker {
-    candidates: Vec<SocketAddr>,
+    candidates: Vec<Candidate>,
     identity: Identity,
     rng: StdRng,
     started: (Instant, Duration),
@@ -190,6 +190,7 @@ impl Worker {
                 continue;
             }
             self.retransmit_dtls(now, key);
+            self.expire_paths(now, key);
             let connection = self.peers.get(key).and_then(|peer| peer.link.connection());
             if connection.is_some_and(|connection| connection.ice.is_expired(now)) {
                 self.disconnect(key, "no valid ICE check for 30 seconds");

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Worker;
+use crate::dtls::MTU;
 use crate::peer::Connection;
 use crate::rtcp::{self, Message, NtpTime};
 use crate::track::{SlotKey, TrackKey};
@@ -14,6 +15,8 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const SENDER_REPORTS_PER_DATAGRAM: usize = 8;
 /// Report blocks in one datagram.
 const REPORT_BLOCKS_PER_DATAGRAM: usize = 16;
+/// The most that a profile adds to an RTCP datagram: a tag of 16 bytes and the index.
+const MAX_RTCP_OVERHEAD: usize = 20;
 
 impl Worker {
     pub(super) fn handle_rtcp(&mut self, now: Instant, key: usize, datagram: &mut [u8]) {
@@ -173,9 +176,18 @@ impl Worker {
         NtpTime::from_unix(unix_time + now.saturating_duration_since(started))
     }
 
+    /// Sends RTCP packets, in as few datagrams as they fit into (RFC 5506 allows any compound).
     pub(super) fn send_rtcp(&mut self, key: usize, mut compound: Vec<u8>) {
-        let peer = &mut self.peers[key];
-        let Some(Connection { keys, ice, .. }) = peer.link.connection_mut() else {
+        while !compound.is_empty() {
+            let rest = compound.split_off(rtcp::fitting(&compound, MTU - MAX_RTCP_OVERHEAD));
+            self.send_rtcp_datagram(key, compound);
+            compound = rest;
+        }
+    }
+
+    fn send_rtcp_datagram(&mut self, key: usize, mut compound: Vec<u8>) {
+        let connection = self.peers.get_mut(key).and_then(|peer| peer.link.connection_mut());
+        let Some(Connection { keys, ice, .. }) = connection else {
             return;
         };
         let (Some(keys), Some(path)) = (keys, ice.selected()) else {

@@ -13,6 +13,7 @@ use stun_types::message::{
 
 use crate::batch::SendBatch;
 use crate::dtls::Identity;
+use crate::ice::Candidate;
 use crate::path::{Path, Protocol, demux};
 use crate::rtcp::Message;
 use crate::rtp::{Header, write_header};
@@ -26,6 +27,8 @@ pub(super) struct World {
     pub(super) now: Instant,
     pub(super) events: Vec<Event>,
     sent: Vec<(Path, Vec<u8>)>,
+    /// Bytes of the longest datagram that is no forwarded media.
+    pub(super) longest_control: usize,
 }
 
 impl World {
@@ -33,12 +36,18 @@ impl World {
     pub(super) fn new() -> World {
         let now = Instant::now();
         let config = Config {
-            candidates: vec![([192, 0, 2, 1], 5004).into()],
+            candidates: vec![Candidate::Udp(([192, 0, 2, 1], 5004).into())],
             identity: Identity::generate().unwrap(),
             seed: [7; 32],
             unix_time: Duration::from_secs(1_700_000_000),
         };
-        World { worker: Worker::new(now, config), now, events: Vec::new(), sent: Vec::new() }
+        World {
+            worker: Worker::new(now, config),
+            now,
+            events: Vec::new(),
+            sent: Vec::new(),
+            longest_control: 0,
+        }
     }
 
     pub(super) fn offer(&mut self, peer: u64, sdp: &str) -> Result<Answer, OfferError> {
@@ -96,6 +105,15 @@ impl World {
         panic!("client and server do not come to rest");
     }
 
+    /// Loses what is on its way to clients.
+    pub(super) fn forget_sent(&mut self) {
+        self.sent.clear();
+    }
+
+    pub(super) fn has_sent_to(&self, path: Path) -> bool {
+        self.sent.iter().any(|(to, _)| *to == path)
+    }
+
     fn collect(&mut self) {
         let mut batch = SendBatch::new();
         while self.worker.poll_batch(self.now, &mut batch) {
@@ -105,6 +123,10 @@ impl World {
             }
             batch.clear();
         }
+        let control =
+            self.sent.iter().filter(|(_, datagram)| demux(datagram) != Some(Protocol::Rtp));
+        let longest = control.map(|(_, datagram)| datagram.len()).max();
+        self.longest_control = self.longest_control.max(longest.unwrap_or_default());
         self.events.extend(std::iter::from_fn(|| self.worker.poll_event()));
     }
 }
@@ -166,6 +188,19 @@ impl Client {
 
     pub(super) fn move_to(&mut self, port: u16) {
         self.path = Path::Udp(([198, 51, 100, self.id as u8], port).into());
+    }
+
+    pub(super) fn move_to_path(&mut self, path: Path) {
+        self.path = path;
+    }
+
+    /// Returns it, for [`Self::remember_password`].
+    pub(super) fn forget_password(&mut self) -> String {
+        std::mem::replace(&mut self.server.1, "wrong".repeat(5))
+    }
+
+    pub(super) fn remember_password(&mut self, password: String) {
+        self.server.1 = password;
     }
 
     pub(super) fn restart_ice(&mut self) {
@@ -280,11 +315,22 @@ a=fmtp:{0} apt={payload_type}
 
     /// Sends a nominating connectivity check.
     pub(super) fn check(&mut self, world: &mut World) {
+        self.send_check(world, true);
+    }
+
+    /// Sends a connectivity check that nominates nothing.
+    pub(super) fn probe(&mut self, world: &mut World) {
+        self.send_check(world, false);
+    }
+
+    fn send_check(&mut self, world: &mut World, nominates: bool) {
         let mut request = StunMessage::builder_request(BINDING, MessageWriteVec::new());
         let username = format!("{}:{}", self.server.0, self.ufrag);
         request.add_attribute(&Username::new(&username).unwrap()).unwrap();
         let nominate = RawAttribute::new(AttributeType::new(0x0025), &[]);
-        request.add_attribute(&nominate).unwrap();
+        if nominates {
+            request.add_attribute(&nominate).unwrap();
+        }
         let credentials = ShortTermCredentials::new(self.server.1.clone()).into();
         request.add_message_integrity(&credentials, IntegrityAlgorithm::Sha1).unwrap();
         request.add_fingerprint().unwrap();

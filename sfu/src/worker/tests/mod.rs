@@ -3,6 +3,7 @@
 mod allocation;
 mod client;
 mod repair;
+mod transport;
 
 use std::time::Duration;
 

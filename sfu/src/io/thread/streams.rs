@@ -1,0 +1,63 @@
+//! The TCP side of a worker's thread.
+
+use std::time::Instant;
+
+use super::Shell;
+use crate::io::tcp::TcpEvent;
+use crate::path::{ConnectionId, Protocol, demux};
+
+/// TCP events before the others get their turn.
+const EVENTS_AT_ONCE: usize = 64;
+
+impl Shell {
+    pub(super) async fn handle_tcp(&mut self, now: Instant, first: TcpEvent) {
+        self.handle_tcp_event(now, first).await;
+        for _ in 1..EVENTS_AT_ONCE {
+            let Some(event) = self.tcp.try_event() else {
+                return;
+            };
+            self.handle_tcp_event(now, event).await;
+        }
+    }
+
+    async fn handle_tcp_event(&mut self, now: Instant, event: TcpEvent) {
+        match event {
+            TcpEvent::Accepted(stream, remote) => self.tcp.accept(now, stream, remote),
+            TcpEvent::Received(connection, bytes) => {
+                self.receive_stream(now, connection, &bytes).await;
+            }
+            TcpEvent::Writable(connection) => self.tcp.write(connection),
+            TcpEvent::Ended(connection) => self.end_stream(connection),
+        }
+    }
+
+    /// Until a valid ICE check has come, a connection may send nothing but STUN.
+    async fn receive_stream(&mut self, now: Instant, connection: ConnectionId, bytes: &[u8]) {
+        let Some(mut reading) = self.tcp.begin_reading(connection) else {
+            return;
+        };
+        let mut rest = bytes;
+        while let Some(datagram) = reading.deframer.next(&mut rest) {
+            if !reading.is_proven && demux(datagram) != Some(Protocol::Stun) {
+                self.tcp.refuse(connection);
+                return;
+            }
+            self.worker.handle_datagram(now, reading.path, datagram);
+            reading.is_proven = reading.is_proven || self.worker.is_validated(reading.path);
+            if self.worker.is_burst_full() {
+                self.flush().await;
+            }
+        }
+        if !reading.is_proven && reading.deframer.has_skipped() {
+            self.tcp.refuse(connection);
+            return;
+        }
+        self.tcp.end_reading(connection, reading);
+    }
+
+    fn end_stream(&mut self, connection: ConnectionId) {
+        if let Some(path) = self.tcp.close(connection) {
+            self.worker.forget_path(path);
+        }
+    }
+}

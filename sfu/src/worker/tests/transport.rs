@@ -1,0 +1,250 @@
+//! Where media may come from and where it goes: roaming, foreign addresses, consent, TCP.
+
+use std::time::Duration;
+
+use super::client::Client;
+use super::pair;
+use crate::dtls::MTU;
+use crate::framing::{Backlog, Deframer};
+use crate::ice::CONSENT_EXPIRY;
+use crate::path::{ConnectionId, Path};
+use crate::{Event, PeerId};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn elsewhere(port: u16) -> Path {
+    Path::Udp(([203, 0, 113, 9], port).into())
+}
+
+fn connection(id: u32) -> Path {
+    Path::Tcp(ConnectionId(id), ([203, 0, 113, 9], 7000).into())
+}
+
+#[test]
+fn media_follows_a_nominating_check_to_another_address() {
+    let (mut world, mut a, mut b) = pair();
+    a.send_video(&mut world, 1, true);
+    world.exchange(&mut [&mut a, &mut b]);
+
+    b.move_to_path(elsewhere(1));
+    b.probe(&mut world);
+    a.send_video(&mut world, 2, false);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.len(), 1, "a check alone moves nothing");
+
+    b.check(&mut world);
+    a.send_video(&mut world, 3, false);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.len(), 2);
+}
+
+#[test]
+fn a_publisher_that_moves_goes_on_without_a_handshake() {
+    let (mut world, mut a, mut b) = pair();
+    a.send_video(&mut world, 1, true);
+    let under_way = a.video(2, false);
+    let before = a.path();
+
+    a.move_to_path(elsewhere(1));
+    a.check(&mut world);
+    a.send_video(&mut world, 3, false);
+    world.hand_in(before, &under_way);
+    world.exchange(&mut [&mut a, &mut b]);
+
+    assert_eq!(b.received.len(), 3, "what was under way from the old address counts");
+}
+
+#[test]
+fn an_address_that_was_left_is_foreign_once_its_consent_has_run_out() {
+    let (mut world, mut a, mut b) = pair();
+    let left = a.path();
+    a.move_to_path(elsewhere(1));
+    for _ in 0..CONSENT_EXPIRY.as_secs() + 1 {
+        a.check(&mut world);
+        b.check(&mut world);
+        world.advance(SECOND);
+    }
+
+    let dropped = world.worker.stats().dropped_unvalidated;
+    let datagram = a.video(1, true);
+    world.hand_in(left, &datagram);
+    assert_eq!(world.worker.stats().dropped_unvalidated, dropped + 1);
+
+    a.send_video(&mut world, 2, true);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.len(), 1, "from the address that is checked");
+}
+
+#[test]
+fn nothing_is_sent_where_consent_has_run_out() {
+    let (mut world, mut a, mut b) = pair();
+    for _ in 0..CONSENT_EXPIRY.as_secs() / 2 {
+        world.advance(SECOND);
+        a.check(&mut world);
+    }
+    let silent = b.path();
+    b.move_to_path(elsewhere(1));
+    b.probe(&mut world);
+    for _ in 0..=CONSENT_EXPIRY.as_secs() / 2 {
+        world.advance(SECOND);
+        a.check(&mut world);
+    }
+    world.forget_sent();
+
+    a.send_video(&mut world, 1, true);
+
+    assert!(!world.has_sent_to(silent));
+    assert!(world.has_sent_to(b.path()), "the other path takes over");
+}
+
+#[test]
+fn foreign_addresses_get_nothing_in() {
+    let (mut world, mut a, mut b) = pair();
+    world.exchange(&mut [&mut a, &mut b]);
+    let before = world.worker.stats();
+    let datagram = a.video(1, true);
+    let Path::Udp(same) = a.path() else { unreachable!("clients start on UDP") };
+
+    let foreign = [elsewhere(1), Path::Relay(same), Path::Tcp(ConnectionId(1), same)];
+    for path in foreign {
+        world.hand_in(path, &datagram);
+        world.hand_in(path, b"\x16\xfe\xfd\0\0\0\0\0\0\0\0\0\0");
+        world.hand_in(path, b"\x80\xc8\0\0");
+    }
+    let stats = world.worker.stats();
+    assert_eq!(stats.dropped_unvalidated - before.dropped_unvalidated, 3 * foreign.len() as u64);
+
+    // An address that is validated for one peer speaks for that peer alone.
+    world.hand_in(b.path(), &datagram);
+    assert_eq!(world.worker.stats().dropped_srtp, before.dropped_srtp + 1);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert!(b.received.is_empty());
+}
+
+#[test]
+fn an_invalid_check_validates_nothing() {
+    let (mut world, mut a, mut b) = pair();
+    world.exchange(&mut [&mut a, &mut b]);
+    let home = b.path();
+    let password = b.forget_password();
+    b.move_to_path(elsewhere(1));
+    world.forget_sent();
+    b.check(&mut world);
+    assert!(!world.worker.is_validated(elsewhere(1)));
+    assert!(!world.has_sent_to(elsewhere(1)), "no answer either");
+
+    b.remember_password(password);
+    b.move_to_path(home);
+    a.send_video(&mut world, 1, true);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.len(), 1);
+}
+
+#[test]
+fn an_address_belongs_to_whoever_proved_it_last() {
+    let (mut world, mut a, mut b) = pair();
+    let home = a.path();
+    b.move_to_path(home);
+    b.check(&mut world);
+    world.forget_sent();
+
+    let datagram = a.video(1, true);
+    world.hand_in(home, &datagram);
+    assert_eq!(world.worker.stats().dropped_srtp, 1, "it is the other's");
+
+    a.move_to_path(elsewhere(1));
+    a.check(&mut world);
+    a.send_video(&mut world, 2, true);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.len(), 1);
+}
+
+#[test]
+fn a_call_works_over_tcp_and_comes_back_on_another_connection() {
+    let (mut world, mut a, mut b) = pair();
+    let mut c = Client::new(3);
+    c.move_to_path(connection(1));
+    let answer = world.offer(3, &c.offer_with_slots(3, 1)).unwrap();
+    c.learn(&answer.sdp);
+    world.connect(&mut c);
+    assert!(c.is_connected());
+
+    a.send_audio(&mut world, 1);
+    world.exchange(&mut [&mut a, &mut b, &mut c]);
+    assert_eq!(c.received.len(), 1);
+
+    world.worker.forget_path(connection(1));
+    world.forget_sent();
+    a.send_audio(&mut world, 2);
+    assert!(!world.has_sent_to(connection(1)), "a closed connection takes nothing");
+    world.exchange(&mut [&mut a, &mut b]);
+
+    // From the same address, but another connection.
+    c.move_to_path(connection(2));
+    a.send_audio(&mut world, 3);
+    world.exchange(&mut [&mut a, &mut b, &mut c]);
+    assert_eq!(c.received.len(), 1, "nothing before its check");
+    c.check(&mut world);
+    a.send_audio(&mut world, 4);
+    world.exchange(&mut [&mut a, &mut b, &mut c]);
+    assert_eq!(c.received.len(), 2);
+    let gone = |event: &Event| matches!(event, Event::Disconnected { peer: PeerId(3), .. });
+    assert!(!world.events.iter().any(gone));
+}
+
+#[test]
+fn media_in_a_stream_arrives_however_the_stream_is_cut() {
+    for piece in [1, 2, 3, 7, 64, 1000, 100_000] {
+        let (mut world, mut a, mut b) = pair();
+        a.move_to_path(connection(1));
+        a.check(&mut world);
+        let mut stream = Vec::new();
+        for number in 1..=5 {
+            stream.extend(framed(&a.video(number, number == 1)));
+            // Null packets, and lengths that no datagram of ours has.
+            stream.extend([0, 0, 0xff, 0xff]);
+            stream.extend(vec![0x80; 0xffff]);
+        }
+
+        let mut deframer = Deframer::default();
+        for mut piece in stream.chunks(piece) {
+            while let Some(datagram) = deframer.next(&mut piece) {
+                world.hand_in(a.path(), datagram);
+            }
+        }
+        world.exchange(&mut [&mut a, &mut b]);
+
+        assert_eq!(b.received.len(), 5, "in pieces of {piece}");
+        assert_eq!(world.worker.stats().dropped_srtp, 0);
+    }
+}
+
+fn framed(datagram: &[u8]) -> Vec<u8> {
+    let mut backlog = Backlog::default();
+    assert!(backlog.push(datagram));
+    backlog.parts().0.to_vec()
+}
+
+#[test]
+fn what_the_server_makes_fits_every_path() {
+    let (mut world, mut a, mut b) = pair();
+    // The most that can be missing, and in the way that takes the most words to tell.
+    for number in (0..14_000).step_by(18) {
+        a.send_video(&mut world, number, number == 0);
+        if number % 180 == 0 {
+            world.advance(Duration::from_millis(10));
+            world.exchange(&mut [&mut a, &mut b]);
+        }
+    }
+    for peer in 10..20 {
+        world.join(peer);
+    }
+    for _ in 0..3 {
+        world.advance(SECOND);
+        world.exchange(&mut [&mut a, &mut b]);
+    }
+
+    assert!(a.nacked.len() > 250 && b.sender_reports > 0);
+    assert!(world.longest_control <= MTU, "{} bytes", world.longest_control);
+    assert!(world.longest_control > MTU / 2, "the handshake has long datagrams");
+}
