@@ -29,6 +29,9 @@ impl MediaSocket {
         let socket = UdpSocket::bind(address).map_err(failed)?;
         let local_addr = socket.local_addr().map_err(failed)?;
         let state = UdpSocketState::new((&socket).into()).map_err(failed)?;
+        if state.may_fragment() {
+            tracing::warn!("the system sends media in fragments where it fits no other way");
+        }
         let sizes = [
             state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER),
             state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER),
