@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use crate::MediaKind;
 use crate::rewrite::Position;
-use crate::rtp::{self, Header};
+use crate::rtp::{self, Counters, Header};
 use crate::sdp::{Codec, Extension, ExtensionMap};
 
-/// Extensions that one packet can pass on.
+/// Extensions that one packet can pass on: as many as there are for video.
 const MAX_EXTENSIONS: usize = 4;
 
 /// Bytes and packets that are kept of a stream: 1.3 s of video at 1.5 Mbit/s and 190 packets/s, 1.3 s of Opus. A
@@ -42,7 +42,15 @@ struct Entry {
     starts_key_frame: bool,
     /// In the packet.
     payload: (usize, usize),
-    extensions: [Option<(Extension, usize, usize)>; MAX_EXTENSIONS],
+    extensions: Places,
+}
+
+/// Extensions, and where each begins and ends in its packet.
+type Places = [Option<(Extension, usize, usize)>; MAX_EXTENSIONS];
+
+fn place_of(extensions: &Places, wanted: Extension) -> Option<(usize, usize)> {
+    let mut found = extensions.iter().flatten();
+    found.find(|(extension, ..)| *extension == wanted).map(|&(_, start, end)| (start, end))
 }
 
 /// A decrypted packet as a slot sees it.
@@ -55,13 +63,18 @@ pub(crate) struct Packet<'a> {
     /// Without padding.
     pub(crate) payload: &'a [u8],
     bytes: &'a [u8],
-    extensions: [Option<(Extension, usize, usize)>; MAX_EXTENSIONS],
+    extensions: Places,
 }
 
 impl Packet<'_> {
     /// The header extensions that may be passed on.
     pub(crate) fn extensions(&self) -> impl Iterator<Item = (Extension, &[u8])> + Clone {
         self.extensions.iter().flatten().map(|&(kind, start, end)| (kind, &self.bytes[start..end]))
+    }
+
+    /// Whether it says which frames its own depends on.
+    pub(crate) fn has_dependency_descriptor(&self) -> bool {
+        place_of(&self.extensions, Extension::DependencyDescriptor).is_some()
     }
 }
 
@@ -82,18 +95,19 @@ impl History {
         payload: Range<usize>,
     ) -> bool {
         let bytes = &opened[payload.clone()];
-        let starts_key_frame = rtp::key_frame::is_key_frame(codec, bytes);
+        let extensions = passed_on(header, extensions, opened);
+        let dependency = place_of(&extensions, Extension::DependencyDescriptor);
+        let dependency = dependency.map(|(start, end)| &opened[start..end]);
+        let starts_key_frame = rtp::key_frame::is_key_frame(codec, bytes, dependency);
         let Some(at) = self.write(opened) else {
             return starts_key_frame;
         };
-        let vp8 = (codec == Codec::Vp8).then(|| rtp::vp8::Descriptor::parse(bytes)).flatten();
         let place = index as usize % self.entries.len();
         self.entries[place] = Some(Entry {
             position: Position {
                 index,
                 timestamp: header.timestamp,
-                picture_id: vp8.and_then(|vp8| vp8.picture_id).map_or(0, |picture| picture.value),
-                tl0_pic_idx: vp8.and_then(|vp8| vp8.tl0_pic_idx).unwrap_or_default(),
+                counters: Counters::read(codec, bytes, dependency),
             },
             at,
             length: opened.len(),
@@ -101,7 +115,7 @@ impl History {
             codec,
             starts_key_frame,
             payload: (payload.start, payload.end),
-            extensions: passed_on(header, extensions, opened),
+            extensions,
         });
         starts_key_frame
     }
@@ -148,11 +162,7 @@ impl History {
 }
 
 /// The places of the extensions that receivers may get too. MID is about the publisher's m-lines, not theirs.
-fn passed_on(
-    header: &Header,
-    map: &ExtensionMap,
-    opened: &[u8],
-) -> [Option<(Extension, usize, usize)>; MAX_EXTENSIONS] {
+fn passed_on(header: &Header, map: &ExtensionMap, opened: &[u8]) -> Places {
     let mut extensions = [None; MAX_EXTENSIONS];
     let known = header.extensions(opened).filter_map(|(id, value)| {
         let extension = map.extension(id).filter(|kind| kind.is_passed_on())?;

@@ -33,6 +33,7 @@ mod gaps;
 mod history;
 mod ice;
 pub mod io;
+mod lip_sync;
 mod media;
 mod path;
 mod peer;

@@ -8,14 +8,19 @@ use crate::feedback::Arrivals;
 use crate::gaps::Gaps;
 use crate::history::History;
 use crate::ice::Agent;
+use crate::lip_sync::SenderClock;
+use crate::rtcp::NtpTime;
 use crate::slot::Slot;
 use crate::srtp::RtpStream;
-use crate::track::{Reception, Stream, Track};
+use crate::track::{Reception, Stream, Track, clock_rate};
 use crate::worker::WorkerNumber;
 use crate::{MediaKind, PeerId, RoomId};
 
 /// SSRCs that a peer may have at a time; beyond, the one silent for the longest time is forgotten.
 const MAX_STREAMS: usize = 32;
+
+/// Seconds between the sampling of a packet and its arrival; a report that says more isn't believed.
+const MOST_DELAY: u32 = 1;
 
 /// One peer as a worker knows it.
 pub(crate) struct Peer {
@@ -26,6 +31,8 @@ pub(crate) struct Peer {
     /// Always empty for a peer of another worker: that one serves its slots.
     pub(crate) slots: Vec<Slot>,
     pub(crate) streams: Vec<Stream>,
+    /// Its wall clock, as its sender reports show it.
+    pub(crate) clock: SenderClock,
 }
 
 /// How a peer is reached.
@@ -126,6 +133,7 @@ impl Peer {
             id,
             rtp,
             reception: Reception::default(),
+            moment: None,
             gaps: Gaps::default(),
             history: History::new(self.tracks[track].kind),
             key_frame_at: None,
@@ -139,6 +147,38 @@ impl Peer {
             .unwrap_or_default();
         self.streams[silent] = stream;
         silent
+    }
+
+    /// Takes a sender report of one of its streams; `ntp` is the server's wall clock.
+    pub(crate) fn reported(&mut self, now: Instant, ntp: NtpTime, ssrc: u32, said: (NtpTime, u32)) {
+        if let Some(place) = self.stream(ssrc) {
+            let stream = &mut self.streams[place];
+            let clock_rate = clock_rate(self.tracks[stream.track].kind);
+            stream.reception.sender_report(now, said.0);
+            stream.moment = self.clock.report(ntp, said, clock_rate, stream.moment);
+        }
+    }
+
+    /// The timestamp that one of its streams has at this moment, as its sender reports say. `None` before the first.
+    pub(crate) fn timestamp_at(&self, ntp: NtpTime, stream: &Stream) -> Option<u32> {
+        let clock_rate = clock_rate(self.tracks[stream.track].kind);
+        self.clock.timestamp_at(ntp, stream.moment.as_ref()?, clock_rate)
+    }
+
+    /// The same, or what the arrival of the last packet says, when there was no report yet or it can't be true. `None`
+    /// before the first packet.
+    pub(crate) fn timestamp_about(
+        &self,
+        now: Instant,
+        ntp: NtpTime,
+        stream: &Stream,
+    ) -> Option<u32> {
+        let clock_rate = clock_rate(self.tracks[stream.track].kind);
+        let arriving = stream.reception.timestamp_at(now, clock_rate)?;
+        let is_likely = |exact: &u32| {
+            (exact.wrapping_sub(arriving) as i32).unsigned_abs() < clock_rate * MOST_DELAY
+        };
+        Some(self.timestamp_at(ntp, stream).filter(is_likely).unwrap_or(arriving))
     }
 
     /// The place of the stream that a retransmission's SSRC repeats: by announcement, else the only one of the track

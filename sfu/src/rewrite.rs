@@ -8,29 +8,63 @@
 //! Within one source the distance between packets is kept, so that loss and reordering before the server look the
 //! same behind it. At a switch the stream goes on right behind the highest packet sent. What was sent is remembered by
 //! segments, so that a packet can be found again when a receiver asks for it.
+//!
+//! # Timestamps
+//!
+//! A slot has one clock for all its sources: it ticks with the server's, so that the line through its sender reports
+//! has no bend at a switch, which a receiver would need many reports to follow. A source that is switched to is put
+//! where that clock has it:
+//!
+//! ```text
+//!   the slot's clock     ──┬────────┬────────┬──►
+//!   frames of A            17  18  19
+//!   frames of B              K   .   .  .   .      K: its cached key frame, sent when the slot is at 19
+//!   sent                   17  18  19K...  .   .
+//! ```
+//!
+//! What would go back in time is squeezed: frames follow each other by a millisecond until their own times have come.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::track::ticks;
+use crate::MediaKind;
+use crate::rtp::Counters;
+use crate::track::{clock_rate, ticks};
 
-/// Sequence numbers, timestamps and VP8 counters of an outgoing stream.
+/// Sequence numbers, timestamps and counters of an outgoing stream.
 #[derive(Debug)]
 pub(crate) struct Rewriter {
-    clock_rate: u32,
+    kind: MediaKind,
     /// Where the stream would go on: the extended sequence number behind the highest one sent.
     next_index: u64,
     last_timestamp: u32,
-    last_sent_at: Option<Instant>,
-    last_picture_id: u16,
-    last_tl0_pic_idx: u8,
+    last_counters: Counters,
+    /// A moment, and the timestamp that belongs to it: the last that was reported, or where the stream began. `None`
+    /// before the first switch.
+    clock: Option<(Instant, u32)>,
+    /// What would be added to the present source's timestamps if nothing were squeezed.
+    unsqueezed: u32,
     /// The last one is in use, unless `is_stopped`.
     segments: VecDeque<Segment>,
     is_stopped: bool,
 }
 
-/// Segments remembered. Each is a switch or a packet left out; what is further back is too old to be asked for.
-const MAX_SEGMENTS: usize = 8;
+/// Segments remembered. Each is a switch, a packet left out or a frame squeezed; what is further back is too old to be
+/// asked for.
+const MAX_SEGMENTS: usize = 64;
+
+/// Between two frames that would share a timestamp or run backwards: a frame of audio, whose samples must not overlap,
+/// and a millisecond of video.
+fn step(kind: MediaKind) -> u32 {
+    match kind {
+        MediaKind::Audio => 960,
+        MediaKind::Video => 90,
+    }
+}
+
+/// How far a slot may be ahead of its clock at a switch, in seconds; else the clock is moved to where it is. Only a
+/// source whose own timestamps jump brings it there.
+const MAX_AHEAD: u32 = 1;
 
 /// A stretch of one stream whose numbers become the slot's by the same offsets; all of them wrap.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +74,7 @@ struct Segment {
     highest_index: u64,
     index: u64,
     timestamp: u32,
-    picture_id: u16,
-    tl0_pic_idx: u8,
+    counters: Counters,
 }
 
 impl Segment {
@@ -49,8 +82,7 @@ impl Segment {
         Position {
             index: position.index.wrapping_add(self.index),
             timestamp: position.timestamp.wrapping_add(self.timestamp),
-            picture_id: position.picture_id.wrapping_add(self.picture_id),
-            tl0_pic_idx: position.tl0_pic_idx.wrapping_add(self.tl0_pic_idx),
+            counters: position.counters.plus(self.counters),
         }
     }
 }
@@ -72,46 +104,57 @@ impl Sent {
     }
 }
 
-/// The counters of a packet, as they came in or as they go out.
+/// The numbers of a packet, as they came in or as they go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
     /// The extended sequence number: rollover counter and sequence number, 48 bits.
     pub(crate) index: u64,
     pub(crate) timestamp: u32,
-    /// VP8's PictureID and TL0PICIDX (RFC 7741 §4.2); 0 where there are none.
-    pub(crate) picture_id: u16,
-    pub(crate) tl0_pic_idx: u8,
+    pub(crate) counters: Counters,
 }
 
 impl Rewriter {
     /// Starts at a random place (RFC 3550 §5.1); the sequence number in the lower half, so that early reordering
     /// can't make a receiver guess a wrong rollover counter (RFC 3711 §3.3.1).
-    pub(crate) fn new(clock_rate: u32, sequence_number: u16, timestamp: u32) -> Rewriter {
+    pub(crate) fn new(kind: MediaKind, sequence_number: u16, timestamp: u32) -> Rewriter {
         Rewriter {
-            clock_rate,
+            kind,
             next_index: u64::from(sequence_number & 0x7fff),
             last_timestamp: timestamp,
-            last_sent_at: None,
-            last_picture_id: 0,
-            last_tl0_pic_idx: 0,
-            segments: VecDeque::with_capacity(MAX_SEGMENTS),
+            last_counters: Counters::default(),
+            clock: None,
+            unsqueezed: 0,
+            segments: VecDeque::new(),
             is_stopped: true,
         }
     }
 
-    /// Whether packets of this incoming stream can follow what was sent; otherwise a switch is needed first.
-    pub(crate) fn follows(&self, stream: u64) -> bool {
-        !self.is_stopped && self.segments.back().is_some_and(|segment| segment.stream == stream)
+    /// The incoming stream whose packets follow what was sent.
+    pub(crate) fn stream(&self) -> Option<u64> {
+        self.segments.back().filter(|_| !self.is_stopped).map(|segment| segment.stream)
     }
 
-    /// Goes on with another stream, whose first packet is at `first`.
-    pub(crate) fn switch(&mut self, now: Instant, stream: u64, first: Position) {
-        let timestamp = match self.last_sent_at {
-            None => self.last_timestamp,
-            Some(at) => {
-                let gap = ticks(now.saturating_duration_since(at), self.clock_rate) as u32;
-                // At least a millisecond, so that two frames never share a timestamp.
-                self.last_timestamp.wrapping_add(gap.max(self.clock_rate / 1000))
+    /// Whether packets of this incoming stream can follow what was sent; otherwise a switch is needed first.
+    pub(crate) fn follows(&self, stream: u64) -> bool {
+        self.stream() == Some(stream)
+    }
+
+    /// Goes on with another stream, whose first packet is at `first`; `live` is the timestamp that the stream has at
+    /// this moment.
+    pub(crate) fn switch(&mut self, now: Instant, stream: u64, first: Position, live: u32) {
+        let timestamp = match self.clock_at(now) {
+            None => {
+                self.clock = Some((now, self.last_timestamp));
+                self.unsqueezed = self.last_timestamp.wrapping_sub(live);
+                self.unsqueezed
+            }
+            Some(clock) => {
+                let ahead = self.earliest().wrapping_sub(clock) as i32;
+                let is_lost = ahead > (MAX_AHEAD * clock_rate(self.kind)) as i32;
+                let clock = if is_lost { self.earliest() } else { clock };
+                self.clock = Some((now, clock));
+                self.unsqueezed = clock.wrapping_sub(live);
+                self.squeezed(first.timestamp)
             }
         };
         self.is_stopped = false;
@@ -120,10 +163,22 @@ impl Rewriter {
             first_index: first.index,
             highest_index: first.index.saturating_sub(1),
             index: self.next_index.wrapping_sub(first.index),
-            timestamp: timestamp.wrapping_sub(first.timestamp),
-            picture_id: self.last_picture_id.wrapping_add(1).wrapping_sub(first.picture_id),
-            tl0_pic_idx: self.last_tl0_pic_idx.wrapping_add(1).wrapping_sub(first.tl0_pic_idx),
+            timestamp,
+            counters: self.last_counters.plus(Counters::STEP).minus(first.counters),
         });
+    }
+
+    /// The first timestamp that may follow the last one.
+    fn earliest(&self) -> u32 {
+        self.last_timestamp.wrapping_add(step(self.kind))
+    }
+
+    /// What is to be added to a frame's timestamp so that it comes behind the last one, and as near to its own time as
+    /// may be.
+    fn squeezed(&self, timestamp: u32) -> u32 {
+        let offset = self.earliest().wrapping_sub(timestamp);
+        let ahead = offset.wrapping_sub(self.unsqueezed) as i32;
+        if ahead > 0 { offset } else { self.unsqueezed }
     }
 
     fn begin(&mut self, segment: Segment) {
@@ -135,7 +190,8 @@ impl Rewriter {
 
     /// Where a packet of the stream that is followed goes out. `None`: it is older than the switch to its stream, and
     /// must not be sent.
-    pub(crate) fn rewrite(&mut self, now: Instant, position: Position) -> Option<Position> {
+    pub(crate) fn rewrite(&mut self, position: Position) -> Option<Position> {
+        self.draw_near(position);
         let stream = self.segments.back()?.stream;
         let mut segments = self.segments.iter_mut().rev();
         let segment = segments.find(|segment| position.index >= segment.first_index)?;
@@ -147,11 +203,31 @@ impl Rewriter {
         if out.index >= self.next_index {
             self.next_index = out.index + 1;
             self.last_timestamp = out.timestamp;
-            self.last_sent_at = Some(now);
-            self.last_picture_id = out.picture_id;
-            self.last_tl0_pic_idx = out.tl0_pic_idx;
+            self.last_counters = out.counters;
         }
         Some(out)
+    }
+
+    /// Lets a frame of a source that is ahead of its time follow the last one closely. Only video is squeezed, and only
+    /// frames whose first packet comes in order, since all packets of a frame must get the same timestamp.
+    fn draw_near(&mut self, position: Position) {
+        let Some(&segment) = self.segments.back() else {
+            return;
+        };
+        let is_next = self.kind == MediaKind::Video && position.index == segment.highest_index + 1;
+        if segment.timestamp == self.unsqueezed || !is_next {
+            return;
+        }
+        let kept = position.timestamp.wrapping_add(segment.timestamp);
+        if kept.wrapping_sub(self.last_timestamp) as i32 <= 0 {
+            return;
+        }
+        let timestamp = self.squeezed(position.timestamp);
+        // Never further from its time than it was.
+        if (segment.timestamp.wrapping_sub(timestamp) as i32) > 0 {
+            let (first_index, highest_index) = (position.index, position.index - 1);
+            self.begin(Segment { first_index, highest_index, timestamp, ..segment });
+        }
     }
 
     /// Leaves a packet out without a gap in what is sent, when it is the next in order; one that comes late leaves
@@ -183,10 +259,34 @@ impl Rewriter {
         self.is_stopped = true;
     }
 
-    /// The RTP timestamp of this moment: what a sender report pairs with the wall clock. `None` before the first packet.
-    pub(crate) fn timestamp_at(&self, now: Instant) -> Option<u32> {
-        let since = now.saturating_duration_since(self.last_sent_at?);
-        Some(self.last_timestamp.wrapping_add(ticks(since, self.clock_rate) as u32))
+    /// What a sender report pairs with the wall clock of this moment; `live` is the timestamp that the stream which is
+    /// followed has now. Without one it is what the slot's clock says. `None` before the first packet.
+    pub(crate) fn reported(&mut self, now: Instant, live: Option<u32>) -> Option<u32> {
+        let followed = self.segments.back().filter(|_| !self.is_stopped);
+        let Some((live, segment)) = live.zip(followed) else {
+            return self.clock_at(now);
+        };
+        let timestamp = live.wrapping_add(segment.timestamp);
+        // What has been said is the clock that the next source goes on with, unless it is still squeezed.
+        if segment.timestamp == self.unsqueezed || self.kind == MediaKind::Audio {
+            self.clock = Some((now, timestamp));
+        }
+        Some(timestamp)
+    }
+
+    /// Forgets what was sent, so that nothing of it is found again; late packets are dropped from here on.
+    pub(crate) fn forget_sent(&mut self) {
+        let last = self.segments.pop_back();
+        self.segments.clear();
+        let rest =
+            last.map(|segment| Segment { first_index: segment.highest_index + 1, ..segment });
+        self.segments.extend(rest);
+    }
+
+    fn clock_at(&self, now: Instant) -> Option<u32> {
+        let (at, timestamp) = self.clock?;
+        let passed = ticks(now.saturating_duration_since(at), clock_rate(self.kind));
+        Some(timestamp.wrapping_add(passed as u32))
     }
 }
 
@@ -204,63 +304,160 @@ mod tests {
     }
 
     fn at(index: u64, timestamp: u32) -> Position {
-        Position { index, timestamp, picture_id: index as u16, tl0_pic_idx: index as u8 }
+        let (picture_id, tl0_pic_idx) = (index as u16, index as u8);
+        let counters = Counters { picture_id, tl0_pic_idx, frame_number: !picture_id };
+        Position { index, timestamp, counters }
     }
 
     #[test]
     fn a_switch_goes_on_right_behind_the_highest_packet() {
         let now = start();
-        let mut rewriter = Rewriter::new(90_000, 10, 1000);
-        rewriter.switch(now, 1, at(70_000, 5));
+        let mut rewriter = Rewriter::new(MediaKind::Video, 10, 1000);
+        rewriter.switch(now, 1, at(70_000, 5), 5);
         let out: Vec<_> =
-            [70_000, 70_002, 70_001].map(|n| rewriter.rewrite(now, at(n, 5)).unwrap().index).into();
+            [70_000, 70_002, 70_001].map(|n| rewriter.rewrite(at(n, 5)).unwrap().index).into();
         assert_eq!(out, [10, 12, 11]);
 
         let later = now + Duration::from_secs(1);
-        rewriter.switch(later, 2, at(3, 77));
-        let first = rewriter.rewrite(later, at(3, 77)).unwrap();
+        rewriter.switch(later, 2, at(3, 77), 77);
+        let first = rewriter.rewrite(at(3, 77)).unwrap();
         assert_eq!(first.index, 13);
         assert_eq!(first.timestamp, 1000 + 90_000);
-        assert_eq!(rewriter.rewrite(later, at(2, 70)), None);
+        assert_eq!(rewriter.rewrite(at(2, 70)), None);
     }
 
     #[test]
-    fn vp8_counters_go_on_at_a_switch() {
+    fn counters_go_on_at_a_switch() {
         let now = start();
-        let mut rewriter = Rewriter::new(90_000, 0, 0);
-        rewriter.switch(now, 1, at(100, 0));
-        let a = rewriter.rewrite(now, at(100, 0)).unwrap();
-        rewriter.switch(now, 2, at(40_000, 0));
-        let b = rewriter.rewrite(now, at(40_000, 0)).unwrap();
-        assert_eq!(b.picture_id, a.picture_id + 1);
-        assert_eq!(b.tl0_pic_idx, a.tl0_pic_idx + 1);
+        let mut rewriter = Rewriter::new(MediaKind::Video, 0, 0);
+        rewriter.switch(now, 1, at(100, 0), 0);
+        let a = rewriter.rewrite(at(100, 0)).unwrap();
+        rewriter.switch(now, 2, at(40_000, 0), 0);
+        let b = rewriter.rewrite(at(40_000, 0)).unwrap();
+        assert_eq!(b.counters, a.counters.plus(Counters::STEP));
+    }
+
+    /// A slot that showed a source at 30 frames a second until just now.
+    fn running(now: Instant) -> (Rewriter, u32) {
+        let mut rewriter = Rewriter::new(MediaKind::Video, 0, 0);
+        rewriter.switch(now, 1, at(1, 3000), 3000);
+        let last = (1..=30).map(|n| rewriter.rewrite(at(n, n as u32 * 3000)).unwrap());
+        let last = last.last().unwrap().timestamp;
+        (rewriter, last)
+    }
+
+    #[test]
+    fn what_was_captured_before_the_last_frame_is_squeezed_until_its_time_has_come() {
+        let now = start();
+        let (mut rewriter, last) = running(now);
+        let later = now + Duration::from_millis(1000);
+
+        // A key frame of 80 ms ago, two more frames, then one every 33 ms.
+        rewriter.switch(later, 2, at(500, 100_000), 107_200);
+        let frames = [100_000, 103_000, 106_000, 109_000, 112_000, 115_000];
+        let out: Vec<u32> = (500..)
+            .zip(frames)
+            .map(|(n, timestamp)| rewriter.rewrite(at(n, timestamp)).unwrap().timestamp - last)
+            .collect();
+
+        assert_eq!(last, 87_000, "the slot's clock is at 90 000 later");
+        let own = |timestamp: u32| timestamp + 90_000 - 107_200 - last;
+        assert_eq!(out, [90, 180, own(106_000), own(109_000), own(112_000), own(115_000)]);
+        let sent: Vec<u64> = (30..36).map(|n| rewriter.sent(n).unwrap().index).collect();
+        assert_eq!(sent, [500, 501, 502, 503, 504, 505]);
+        let again = rewriter.sent(31).unwrap().position(at(501, 103_000));
+        assert_eq!(again.timestamp, last + 180, "as it was sent");
+    }
+
+    #[test]
+    fn a_frame_that_begins_out_of_order_is_not_torn() {
+        let now = start();
+        let (mut rewriter, last) = running(now);
+        rewriter.switch(now + Duration::from_millis(1000), 2, at(500, 100_000), 107_200);
+
+        let mut out = |n, timestamp| rewriter.rewrite(at(n, timestamp)).unwrap().timestamp - last;
+
+        assert_eq!(out(500, 100_000), 90);
+        let (second, first) = (out(502, 103_000), out(501, 103_000));
+        assert_eq!((first, second), (3090, 3090));
+    }
+
+    #[test]
+    fn after_timestamps_that_jumped_the_clock_goes_on_from_there() {
+        let now = start();
+        let (mut rewriter, last) = running(now);
+        let jumped = rewriter.rewrite(at(31, 9_000_000)).unwrap().timestamp;
+        assert_eq!(jumped - last, 8_910_000, "within a source distances are kept");
+
+        rewriter.switch(now, 2, at(500, 50), 50);
+
+        assert_eq!(rewriter.rewrite(at(500, 50)).unwrap().timestamp - jumped, 90);
+        assert_eq!(rewriter.rewrite(at(501, 3050)).unwrap().timestamp - jumped, 3090);
+    }
+
+    #[test]
+    fn an_old_key_frame_does_not_move_the_clock() {
+        let now = start();
+        let (mut rewriter, last) = running(now);
+        let later = now + Duration::from_millis(1000);
+        // A screen that stood still for a minute.
+        rewriter.switch(later, 2, at(500, 0), 60 * 90_000);
+        assert_eq!(rewriter.rewrite(at(500, 0)).unwrap().timestamp - last, 90);
+        assert_eq!(rewriter.rewrite(at(501, 60 * 90_000)).unwrap().timestamp, 90_000);
+    }
+
+    #[test]
+    fn reports_follow_the_source_and_otherwise_the_slots_clock() {
+        let now = start();
+        let mut rewriter = Rewriter::new(MediaKind::Audio, 0, 1000);
+        assert_eq!(rewriter.reported(now, Some(5)), None);
+        rewriter.switch(now, 1, at(1, 40), 50);
+        assert_eq!(rewriter.rewrite(at(1, 40)).unwrap().timestamp, 990);
+        let later = now + Duration::from_secs(1);
+        assert_eq!(rewriter.reported(later, None), Some(49_000));
+        assert_eq!(rewriter.reported(later, Some(48_070)), Some(49_020));
+        assert_eq!(rewriter.reported(later, None), Some(49_020), "that is the clock from here on");
+        rewriter.stop();
+        assert_eq!(rewriter.reported(later, Some(77)), Some(49_020));
+    }
+
+    #[test]
+    fn what_was_forgotten_is_not_found() {
+        let now = start();
+        let mut rewriter = Rewriter::new(MediaKind::Video, 0, 0);
+        rewriter.switch(now, 1, at(5, 0), 0);
+        rewriter.rewrite(at(5, 0)).unwrap();
+        rewriter.forget_sent();
+        assert!(rewriter.sent(0).is_none());
+        assert_eq!(rewriter.rewrite(at(6, 0)).unwrap().index, 1);
+        assert_eq!(rewriter.sent(1).unwrap().index, 6);
     }
 
     #[test]
     fn a_left_out_packet_leaves_no_gap() {
         let now = start();
-        let mut rewriter = Rewriter::new(90_000, 0, 0);
-        rewriter.switch(now, 1, at(5, 0));
-        assert_eq!(rewriter.rewrite(now, at(5, 0)).unwrap().index, 0);
+        let mut rewriter = Rewriter::new(MediaKind::Video, 0, 0);
+        rewriter.switch(now, 1, at(5, 0), 0);
+        assert_eq!(rewriter.rewrite(at(5, 0)).unwrap().index, 0);
         rewriter.leave_out(6);
-        assert_eq!(rewriter.rewrite(now, at(7, 0)).unwrap().index, 1);
+        assert_eq!(rewriter.rewrite(at(7, 0)).unwrap().index, 1);
         rewriter.leave_out(9);
-        assert_eq!(rewriter.rewrite(now, at(10, 0)).unwrap().index, 4);
+        assert_eq!(rewriter.rewrite(at(10, 0)).unwrap().index, 4);
     }
 
     #[test]
     fn what_was_sent_is_found_again_across_switches_and_gaps() {
         let now = start();
-        let mut rewriter = Rewriter::new(90_000, 0x7ffe, 0);
-        rewriter.switch(now, 1, at(70_000, 5));
+        let mut rewriter = Rewriter::new(MediaKind::Video, 0x7ffe, 0);
+        rewriter.switch(now, 1, at(70_000, 5), 5);
         let mut sent = Vec::new();
         for index in [70_000, 70_001, 70_003, 70_004] {
-            sent.push((1, index, rewriter.rewrite(now, at(index, 5)).unwrap()));
+            sent.push((1, index, rewriter.rewrite(at(index, 5)).unwrap()));
         }
         rewriter.leave_out(70_005);
-        sent.push((1, 70_006, rewriter.rewrite(now, at(70_006, 6)).unwrap()));
-        rewriter.switch(now, 2, at(9, 50));
-        sent.push((2, 9, rewriter.rewrite(now, at(9, 50)).unwrap()));
+        sent.push((1, 70_006, rewriter.rewrite(at(70_006, 6)).unwrap()));
+        rewriter.switch(now, 2, at(9, 50), 50);
+        sent.push((2, 9, rewriter.rewrite(at(9, 50)).unwrap()));
 
         for (stream, index, out) in sent {
             let found = rewriter.sent(out.index as u16).unwrap();
@@ -273,12 +470,12 @@ mod tests {
     #[test]
     fn a_late_packet_keeps_its_place_beside_one_left_out() {
         let now = start();
-        let mut rewriter = Rewriter::new(90_000, 0, 0);
-        rewriter.switch(now, 1, at(5, 0));
-        let mut out = |index| rewriter.rewrite(now, at(index, 0)).map(|out| out.index);
+        let mut rewriter = Rewriter::new(MediaKind::Video, 0, 0);
+        rewriter.switch(now, 1, at(5, 0), 0);
+        let mut out = |index| rewriter.rewrite(at(index, 0)).map(|out| out.index);
         assert_eq!((out(5), out(7)), (Some(0), Some(2)));
         rewriter.leave_out(8);
-        let mut out = |index| rewriter.rewrite(now, at(index, 0)).map(|out| out.index);
+        let mut out = |index| rewriter.rewrite(at(index, 0)).map(|out| out.index);
         assert_eq!((out(9), out(6)), (Some(3), Some(1)));
     }
 
@@ -289,7 +486,7 @@ mod tests {
             steps in proptest::collection::vec((0u8..20, 0u64..8), 1..300)
         ) {
             let now = start();
-            let mut rewriter = Rewriter::new(48_000, 0x7fff, 0);
+            let mut rewriter = Rewriter::new(MediaKind::Audio, 0x7fff, 0);
             let (mut stream, mut next) = (0, 1000u64);
             let mut seen = std::collections::HashSet::new();
             let mut came = std::collections::HashSet::new();
@@ -297,7 +494,7 @@ mod tests {
                 if what == 0 || stream == 0 {
                     stream += 1;
                     next += step * 100_000;
-                    rewriter.switch(now, stream, at(next, 0));
+                    rewriter.switch(now, stream, at(next, 0), 0);
                     came.clear();
                 }
                 // Mostly forward, sometimes back by a few.
@@ -308,7 +505,7 @@ mod tests {
                 }
                 if what % 5 == 4 {
                     rewriter.leave_out(index);
-                } else if let Some(out) = rewriter.rewrite(now, at(index, 0)) {
+                } else if let Some(out) = rewriter.rewrite(at(index, 0)) {
                     prop_assert!(seen.insert(out.index), "{} twice", out.index);
                 }
             }

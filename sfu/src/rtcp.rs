@@ -20,7 +20,7 @@ const MAX_BLOCKS: usize = 31;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     /// A sender's clock: this RTP timestamp was sampled at that wall-clock time.
-    SenderReport { ssrc: u32, ntp: NtpTime },
+    SenderReport { ssrc: u32, ntp: NtpTime, rtp_timestamp: u32 },
     /// A receiver needs a key frame of this stream (PLI or FIR).
     KeyFrameRequest { ssrc: u32 },
     /// A receiver misses these packets: the first one, and a bit for each of the 16 behind it.
@@ -92,7 +92,11 @@ fn sender_report(packet: &[u8]) -> Option<Message> {
         return None;
     }
     let ntp = (u64::from(word(packet, 8)?) << 32) | u64::from(word(packet, 12)?);
-    Some(Message::SenderReport { ssrc: word(packet, 4)?, ntp: NtpTime(ntp) })
+    Some(Message::SenderReport {
+        ssrc: word(packet, 4)?,
+        ntp: NtpTime(ntp),
+        rtp_timestamp: word(packet, 16)?,
+    })
 }
 
 /// The report blocks of sender and receiver reports.
@@ -306,7 +310,7 @@ mod tests {
         assert_eq!(
             read,
             [
-                Message::SenderReport { ssrc: 7, ntp: info.ntp },
+                Message::SenderReport { ssrc: 7, ntp: info.ntp, rtp_timestamp: 9 },
                 Message::Report { last_sender_report: 3, delay_since_last_sender_report: 4 },
                 Message::KeyFrameRequest { ssrc: 8 },
                 Message::KeyFrameRequest { ssrc: 10 },

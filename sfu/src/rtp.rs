@@ -2,7 +2,7 @@
 //! that go out.
 //!
 //! [`Header::parse`] looks only at what SRTP leaves in clear, so it serves packets before and after
-//! they are opened. What the payload formats say beneath is in [`key_frame`] and [`vp8`].
+//! they are opened. What the payload formats say beneath is in [`key_frame`] and [`Counters`].
 //!
 //! ```text
 //! |V=2|P|X|  CC   |M|     PT      |       sequence number         |
@@ -15,12 +15,19 @@
 
 use std::ops::Range;
 
+pub(crate) use counters::Counters;
 pub(crate) use extension::Extensions;
 pub(crate) use writer::write_header;
 
+mod av1;
+mod counters;
+pub(crate) mod dependency;
 mod extension;
 pub(crate) mod key_frame;
-pub(crate) mod vp8;
+mod picture_id;
+pub(crate) mod red;
+mod vp8;
+mod vp9;
 mod writer;
 
 /// Length of the header without CSRCs and extension, in bytes.
@@ -87,6 +94,13 @@ impl Header {
     /// The data of the first extension element with this id.
     pub(crate) fn extension<'a>(&self, packet: &'a [u8], id: u8) -> Option<&'a [u8]> {
         self.extensions(packet).find(|(found, _)| *found == id).map(|(_, data)| data)
+    }
+
+    /// The place in `packet` of the first extension element with this id.
+    pub(crate) fn extension_range(&self, packet: &[u8], id: u8) -> Option<Range<usize>> {
+        let data = self.extension(packet, id)?;
+        let start = data.as_ptr().addr() - packet.as_ptr().addr();
+        Some(start..start + data.len())
     }
 
     /// Where the payload without padding is in an opened packet. It may be empty: congestion control

@@ -8,10 +8,10 @@ use rand::RngExt;
 use crate::history::Packet;
 use crate::rewrite::{Position, Rewriter, Sent};
 use crate::rtcp::{NtpTime, SenderInfo};
-use crate::rtp;
-use crate::sdp::{Codec, ExtensionMap, Payload, same_stream_format};
+use crate::rtp::{self, Header};
+use crate::sdp::{Codec, Extension, ExtensionMap, Payload, same_stream_format};
 use crate::srtp::{Outbound, Profile};
-use crate::track::{TrackKey, clock_rate};
+use crate::track::TrackKey;
 use crate::{MediaKind, Mid};
 
 /// One receiving slot of a peer.
@@ -67,7 +67,7 @@ impl Slot {
             extensions,
             is_open: true,
             source: None,
-            rewriter: Rewriter::new(clock_rate(kind), rng.random(), rng.random()),
+            rewriter: Rewriter::new(kind, rng.random(), rng.random()),
             packets: 0,
             octets: 0,
             rtx_ssrc: rng.random(),
@@ -87,39 +87,52 @@ impl Slot {
         self.rewriter.stop();
     }
 
+    /// Takes what a later offer says. What was sent before can't be sent again when that has changed: the same sequence
+    /// number must not be sealed twice with different bytes behind it (RFC 7714 §8.1).
+    pub(crate) fn renegotiate(&mut self, payloads: Vec<Payload>, extensions: ExtensionMap) {
+        if (&self.payloads, &self.extensions) != (&payloads, &extensions) {
+            self.rewriter.forget_sent();
+        }
+        (self.payloads, self.extensions, self.is_open) = (payloads, extensions, true);
+    }
+
     /// Writes a packet as this slot's next, sealed, to the front of `out`, which has at least
-    /// [`MAX_PACKET`](crate::batch::MAX_PACKET) bytes.
+    /// [`MAX_PACKET`](crate::batch::MAX_PACKET) bytes. `live` is the timestamp that the stream has at this moment, if
+    /// that is known.
     pub(crate) fn forward(
         &mut self,
         now: Instant,
         stream: u64,
+        live: impl FnOnce() -> Option<u32>,
         packet: &Packet<'_>,
         keys: (Profile, &Outbound),
         out: &mut [u8],
     ) -> Forwarded {
-        let Some(payload) = self.payload(packet.codec) else {
+        let Some(format) = self.format(packet.codec) else {
             return Forwarded::Dropped;
         };
-        let payload_type = payload.payload_type;
-        if packet.payload.is_empty() {
+        let content = content(packet, format.codec).filter(|content| !content.is_empty());
+        let Some(content) = content else {
             self.rewriter.leave_out(packet.position.index);
             return Forwarded::Dropped;
-        }
+        };
         if !self.rewriter.follows(stream) {
             if self.kind == MediaKind::Video && !packet.starts_key_frame {
                 return Forwarded::AwaitsKeyFrame;
             }
-            self.rewriter.switch(now, stream, packet.position);
+            let live = live().unwrap_or(packet.position.timestamp);
+            self.rewriter.switch(now, stream, packet.position, live);
         }
-        let Some(position) = self.rewriter.rewrite(now, packet.position) else {
+        let Some(position) = self.rewriter.rewrite(packet.position) else {
             return Forwarded::Dropped;
         };
-        let header = Outgoing { payload_type, ssrc: self.ssrc, index: position.index };
-        let Some(length) = self.write(packet, header, position, false, keys, out) else {
+        let ssrc = self.ssrc;
+        let outgoing = Outgoing { format, ssrc, index: position.index, is_rtx: false };
+        let Some(length) = self.write(packet, content, outgoing, position, keys, out) else {
             return Forwarded::Dropped;
         };
         self.packets = self.packets.wrapping_add(1);
-        self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
+        self.octets = self.octets.wrapping_add(content.len() as u32);
         Forwarded::Sent(length)
     }
 
@@ -152,27 +165,34 @@ impl Slot {
         keys: (Profile, &Outbound),
         out: &mut [u8],
     ) -> Option<usize> {
-        let payload = self.payload(packet.codec)?;
+        let format = self.format(packet.codec)?;
+        let content = content(packet, format.codec)?;
         let position = sent.position(packet.position);
-        let header = match payload.rtx {
-            Some(payload_type) => {
-                Outgoing { payload_type, ssrc: self.rtx_ssrc, index: self.next_rtx_index }
-            }
-            None => Outgoing {
-                payload_type: payload.payload_type,
-                ssrc: self.ssrc,
-                index: position.index,
+        let outgoing = match format.rtx {
+            Some(payload_type) => Outgoing {
+                format: Format { payload_type, ..format },
+                ssrc: self.rtx_ssrc,
+                index: self.next_rtx_index,
+                is_rtx: true,
             },
+            None => Outgoing { format, ssrc: self.ssrc, index: position.index, is_rtx: false },
         };
-        let is_rtx = payload.rtx.is_some();
-        let length = self.write(packet, header, position, is_rtx, keys, out)?;
-        self.next_rtx_index += u64::from(is_rtx);
+        let length = self.write(packet, content, outgoing, position, keys, out)?;
+        self.next_rtx_index += u64::from(outgoing.is_rtx);
         Some(length)
     }
 
-    /// How a codec was negotiated here.
-    fn payload(&self, codec: Codec) -> Option<&Payload> {
-        self.payloads.iter().find(|payload| same_stream_format(codec, payload.codec))
+    /// How a published codec goes out here.
+    fn format(&self, published: Codec) -> Option<Format> {
+        let negotiated =
+            |codec| self.payloads.iter().find(|payload| same_stream_format(codec, payload.codec));
+        let payload = match published {
+            // Redundancy can be taken off for those who can't read it.
+            Codec::Red => negotiated(Codec::Red).or_else(|| negotiated(Codec::Opus)),
+            other => negotiated(other),
+        }?;
+        let Payload { payload_type, codec, rtx, .. } = *payload;
+        Some(Format { payload_type, codec, rtx })
     }
 
     /// The SSRC of retransmissions, when the client takes any.
@@ -184,9 +204,9 @@ impl Slot {
     fn write(
         &self,
         packet: &Packet<'_>,
-        header: Outgoing,
+        content: &[u8],
+        outgoing: Outgoing,
         position: Position,
-        is_rtx: bool,
         (profile, srtp): (Profile, &Outbound),
         out: &mut [u8],
     ) -> Option<usize> {
@@ -196,47 +216,93 @@ impl Slot {
         let header_len = rtp::write_header(
             out,
             packet.marker,
-            header.payload_type,
-            header.index as u16,
+            outgoing.format.payload_type,
+            outgoing.index as u16,
             position.timestamp,
-            header.ssrc,
+            outgoing.ssrc,
             passed_on,
         );
-        let start = if is_rtx {
+        if packet.has_dependency_descriptor() {
+            self.renumber_frame(&mut out[..header_len], position);
+        }
+        let start = if outgoing.is_rtx {
             let end = header_len + ORIGINAL_SEQUENCE_NUMBER;
             out.get_mut(header_len..end)?.copy_from_slice(&(position.index as u16).to_be_bytes());
             end
         } else {
             header_len
         };
-        let end = start + packet.payload.len();
+        let end = start + content.len();
         let payload = out.get_mut(start..end)?;
-        payload.copy_from_slice(packet.payload);
-        if packet.codec == Codec::Vp8 {
-            rtp::vp8::rewrite(payload, position.picture_id, position.tl0_pic_idx);
+        payload.copy_from_slice(content);
+        match outgoing.format.codec {
+            Codec::Red => {
+                let opus = self.format(Codec::Opus).map(|opus| opus.payload_type);
+                rtp::red::rewrite(payload, opus?);
+            }
+            codec => position.counters.write(codec, payload),
         }
         let sealed = out.get_mut(..end + profile.rtp_overhead())?;
-        srtp.protect_rtp(sealed, header_len, (header.index >> 16) as u32);
+        srtp.protect_rtp(sealed, header_len, (outgoing.index >> 16) as u32);
         Some(sealed.len())
     }
 
-    /// What a sender report says at this moment; `None` while nothing was sent.
-    pub(crate) fn sender_info(&self, now: Instant, ntp: NtpTime) -> Option<SenderInfo> {
+    /// Puts the slot's own frame number into a written header.
+    fn renumber_frame(&self, header: &mut [u8], position: Position) {
+        let id = self.extensions.id_of(Extension::DependencyDescriptor);
+        let written = id.zip(Header::parse(header));
+        if let Some(place) = written.and_then(|(id, written)| written.extension_range(header, id)) {
+            rtp::dependency::rewrite(&mut header[place], position.counters.frame_number);
+        }
+    }
+
+    /// The incoming stream that it follows.
+    pub(crate) fn stream(&self) -> Option<u64> {
+        self.rewriter.stream()
+    }
+
+    /// What a sender report says at this moment; `live` is the timestamp that the stream it follows has now. `None`
+    /// while nothing was sent.
+    pub(crate) fn sender_info(
+        &mut self,
+        now: Instant,
+        ntp: NtpTime,
+        live: Option<u32>,
+    ) -> Option<SenderInfo> {
         Some(SenderInfo {
             ssrc: self.ssrc,
             ntp,
-            rtp_timestamp: self.rewriter.timestamp_at(now)?,
+            rtp_timestamp: self.rewriter.reported(now, live)?,
             packets: self.packets,
             octets: self.octets,
         })
     }
 }
 
+/// What of a packet's payload goes out in a format. `None` when it is damaged.
+fn content<'a>(packet: &Packet<'a>, format: Codec) -> Option<&'a [u8]> {
+    match (packet.codec, format) {
+        (Codec::Red, Codec::Opus) => rtp::red::primary(packet.payload),
+        _ => Some(packet.payload),
+    }
+}
+
+/// How a codec was negotiated.
+#[derive(Clone, Copy)]
+struct Format {
+    payload_type: u8,
+    codec: Codec,
+    /// The payload type of retransmissions.
+    rtx: Option<u8>,
+}
+
 /// What of an outgoing header depends on whether the packet goes out for the first time.
 #[derive(Clone, Copy)]
 struct Outgoing {
-    payload_type: u8,
+    format: Format,
     ssrc: u32,
     /// The extended sequence number in that SSRC.
     index: u64,
+    /// It is a retransmission under RFC 4588.
+    is_rtx: bool,
 }

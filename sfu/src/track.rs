@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::gaps::Gaps;
 use crate::history::History;
+use crate::lip_sync::Moment;
 use crate::rtcp::{NtpTime, ReportBlock};
 use crate::sdp::{ExtensionMap, Payload};
 use crate::srtp::RtpStream;
@@ -113,6 +114,8 @@ pub(crate) struct Stream {
     pub(crate) id: u64,
     pub(crate) rtp: RtpStream,
     pub(crate) reception: Reception,
+    /// Which timestamp belongs to which moment, as the last sender report says.
+    pub(crate) moment: Option<Moment>,
     pub(crate) gaps: Gaps,
     pub(crate) history: History,
     /// Where the last key frame starts.
@@ -120,6 +123,17 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    /// A packet starts a key frame. Several of one may: parameter sets, and the picture itself; the first of them counts.
+    pub(crate) fn starts_key_frame(&mut self, index: u64, timestamp: u32) {
+        let last = self.key_frame_at.and_then(|last| self.history.packet(last));
+        let is_known = last.is_some_and(|last| {
+            last.position.timestamp == timestamp && last.position.index < index
+        });
+        if !is_known {
+            self.key_frame_at = Some(index);
+        }
+    }
+
     /// The packets from the last key frame to the present one, when all of them are there and they are at most `most`.
     pub(crate) fn since_key_frame(&self, most: u64) -> Option<RangeInclusive<u64>> {
         let packets = self.key_frame_at?..=self.reception.highest_index();
@@ -172,6 +186,13 @@ impl Reception {
     /// The extended sequence number of the latest packet.
     pub(crate) fn highest_index(&self) -> u64 {
         self.highest_index
+    }
+
+    /// The timestamp of this moment, judged by when the last packet came. `None` before the first.
+    pub(crate) fn timestamp_at(&self, now: Instant, clock_rate: u32) -> Option<u32> {
+        let (then, timestamp) = self.last_transit?;
+        let passed = ticks(now.saturating_duration_since(then), clock_rate);
+        Some(timestamp.wrapping_add(passed as u32))
     }
 
     /// Remembers the sender's clock.

@@ -1,14 +1,22 @@
 //! Whether a packet starts a key frame, which is where a switch of streams may happen.
 
-use super::vp8;
+use super::{av1, dependency, vp8, vp9};
 use crate::sdp::Codec;
 
-/// Whether `payload` (without padding) is the start of a key frame. A damaged one is not.
-pub(crate) fn is_key_frame(codec: Codec, payload: &[u8]) -> bool {
+/// Whether `payload` (without padding) is the start of a key frame. A damaged one is not. `dependency` is the packet's
+/// dependency descriptor, if it has one.
+pub(crate) fn is_key_frame(codec: Codec, payload: &[u8], dependency: Option<&[u8]>) -> bool {
     match codec {
         Codec::Vp8 => is_vp8_key_frame(payload),
+        Codec::Vp9 { .. } => {
+            vp9::Descriptor::parse(payload).is_some_and(|vp9| vp9.starts_key_frame())
+        }
         Codec::H264 { .. } => is_h264_key_frame(payload),
-        Codec::Opus => false,
+        Codec::Av1 { .. } => match dependency.and_then(dependency::Descriptor::parse) {
+            Some(descriptor) => descriptor.starts_key_frame(),
+            None => av1::starts_key_frame(payload),
+        },
+        Codec::Opus | Codec::Red => false,
     }
 }
 
@@ -61,11 +69,13 @@ mod tests {
 
     use super::*;
 
+    const VP9: Codec = Codec::Vp9 { profile: 0 };
+    const AV1: Codec = Codec::Av1 { profile: 0 };
     const H264: Codec = Codec::H264 { packetization_mode: 1, profile: [0x42, 0xe0] };
 
     #[test]
     fn a_vp8_key_frame_has_p_clear_in_its_first_partition() {
-        let is_key = |payload: &[u8]| is_key_frame(Codec::Vp8, payload);
+        let is_key = |payload: &[u8]| is_key_frame(Codec::Vp8, payload, None);
 
         assert!(is_key(&[0x10, 0x9c]));
         assert!(is_key(&[0x90, 0x80, 0x81, 0x23, 0x9c]), "with a picture id");
@@ -78,7 +88,7 @@ mod tests {
 
     #[test]
     fn an_h264_key_frame_is_idr_or_sps() {
-        let is_key = |payload: &[u8]| is_key_frame(H264, payload);
+        let is_key = |payload: &[u8]| is_key_frame(H264, payload, None);
 
         assert!(is_key(&[0x65, 1, 2]), "IDR");
         assert!(is_key(&[0x67, 1, 2]), "SPS");
@@ -89,7 +99,7 @@ mod tests {
 
     #[test]
     fn an_h264_aggregate_is_looked_into() {
-        let is_key = |payload: &[u8]| is_key_frame(H264, payload);
+        let is_key = |payload: &[u8]| is_key_frame(H264, payload, None);
 
         assert!(is_key(&[24, 0, 2, 0x68, 1, 0, 1, 0x65]), "PPS, IDR");
         assert!(!is_key(&[24, 0, 2, 0x68, 1, 0, 1, 0x61]), "PPS, slice");
@@ -100,7 +110,7 @@ mod tests {
 
     #[test]
     fn an_h264_fragment_counts_when_it_is_the_first() {
-        let is_key = |payload: &[u8]| is_key_frame(H264, payload);
+        let is_key = |payload: &[u8]| is_key_frame(H264, payload, None);
 
         assert!(is_key(&[0x7c, 0x85, 1]), "start of an IDR");
         assert!(!is_key(&[0x7c, 0x05, 1]), "middle of an IDR");
@@ -108,11 +118,36 @@ mod tests {
         assert!(!is_key(&[0x7c]));
     }
 
+    #[test]
+    fn a_vp9_key_frame_is_predicted_from_nothing_and_starts_the_lowest_layer() {
+        let is_key = |payload: &[u8]| is_key_frame(VP9, payload, None);
+
+        assert!(is_key(&[0x08, 0x82]));
+        assert!(is_key(&[0xab, 0x81, 0x23, 0x00, 0x01, 0x82]), "with numbers, layers, structure");
+        assert!(!is_key(&[0x48, 0x82]), "P is set");
+        assert!(!is_key(&[0x04, 0x82]), "not the start of a frame");
+        assert!(!is_key(&[0xa8, 0x81, 0x23, 0x03, 0x01, 0x82]), "spatial layer 1");
+        assert!(!is_key(&[]));
+    }
+
+    #[test]
+    fn an_av1_dependency_descriptor_says_more_than_the_payload() {
+        let header = [0x18, 0x0a, 1, 2];
+        let structure = [0x80, 0, 1, 0x80];
+
+        assert!(is_key_frame(AV1, &header, None));
+        assert!(is_key_frame(AV1, &header, Some(&structure)));
+        assert!(!is_key_frame(AV1, &header, Some(&[0x80, 0, 1])), "of another layer");
+        assert!(is_key_frame(AV1, &header, Some(&[0x80])), "a damaged one is none");
+    }
+
     proptest! {
         #[test]
         fn no_bytes_can_make_it_panic(payload in prop::collection::vec(any::<u8>(), 0..60)) {
-            is_key_frame(Codec::Vp8, &payload);
-            is_key_frame(H264, &payload);
+            for codec in [Codec::Vp8, VP9, H264, AV1, Codec::Red] {
+                is_key_frame(codec, &payload, None);
+                is_key_frame(codec, &[], Some(&payload));
+            }
         }
     }
 }

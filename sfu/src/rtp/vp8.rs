@@ -12,6 +12,8 @@
 //! Receivers expect picture ids and TL0PICIDX without gaps. So a stream that is switched, or of which
 //! temporal layers are left out, needs its own.
 
+use super::picture_id::PictureId;
+
 /// What the payload descriptor of one packet says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Descriptor {
@@ -29,14 +31,6 @@ pub(crate) struct Descriptor {
     pub(crate) key_idx: Option<u8>,
     /// Length of the descriptor in bytes; the VP8 payload starts there.
     pub(crate) len: usize,
-}
-
-/// The running number of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PictureId {
-    pub(crate) value: u16,
-    /// Counts modulo 2¹⁵; else modulo 2⁷.
-    pub(crate) is_fifteen_bit: bool,
 }
 
 /// The place of a frame in temporal scalability.
@@ -61,7 +55,7 @@ impl Descriptor {
         let first = next()?;
         let fields = if first & 0x80 != 0 { Fields(next()?) } else { Fields(0) };
         let picture_id = match fields.has_picture_id() {
-            true => Some(parse_picture_id(&mut next)?),
+            true => Some(PictureId::parse(&mut next)?),
             false => None,
         };
         let tl0_pic_idx = match fields.has_tl0_pic_idx() {
@@ -100,27 +94,13 @@ pub(crate) fn rewrite(payload: &mut [u8], picture_id: u16, tl0_pic_idx: u8) {
         return;
     };
     let mut at = 2;
-    if let Some(PictureId { is_fifteen_bit, .. }) = descriptor.picture_id {
-        if is_fifteen_bit {
-            payload[at..at + 2].copy_from_slice(&(0x8000 | picture_id).to_be_bytes());
-            at += 2;
-        } else {
-            payload[at] = picture_id as u8 & 0x7f;
-            at += 1;
-        }
+    if let Some(id) = descriptor.picture_id {
+        id.overwrite(&mut payload[at..], picture_id);
+        at += id.len();
     }
     if descriptor.tl0_pic_idx.is_some() {
         payload[at] = tl0_pic_idx;
     }
-}
-
-fn parse_picture_id(mut next: impl FnMut() -> Option<u8>) -> Option<PictureId> {
-    let head = next()?;
-    if head & 0x80 == 0 {
-        return Some(PictureId { value: head.into(), is_fifteen_bit: false });
-    }
-    let value = u16::from_be_bytes([head & 0x7f, next()?]);
-    Some(PictureId { value, is_fifteen_bit: true })
 }
 
 /// The descriptor's second byte.

@@ -5,7 +5,7 @@ use rtc_sdp::description::media::{MediaName, RangedPort};
 use rtc_sdp::description::session::{Origin, TimeDescription, Timing};
 use rtc_sdp::{MediaDescription, SessionDescription};
 
-use super::codec::{Codec, Payload};
+use super::codec::{Codec, Payload, fmtp_value};
 use super::offer::{Negotiable, Offer, OfferedMedia, Use};
 use crate::ice::{Candidate, Credentials};
 
@@ -168,16 +168,27 @@ fn payload_attributes(payload: &Payload) -> Vec<Attribute> {
     let payload_type = payload.payload_type;
     let mut attributes = vec![value("rtpmap", format!("{payload_type} {}", payload.rtpmap))];
     let fmtp = match payload.codec {
-        // In-band FEC is what a receiver behind this server wants, whatever the offer says of itself.
-        Codec::Opus => Some("minptime=10;useinbandfec=1"),
-        Codec::Vp8 | Codec::H264 { .. } => payload.fmtp.as_deref(),
+        Codec::Opus => Some(opus_fmtp(payload.fmtp.as_deref().unwrap_or_default())),
+        Codec::Red | Codec::Vp8 | Codec::Vp9 { .. } | Codec::Av1 { .. } | Codec::H264 { .. } => {
+            payload.fmtp.clone()
+        }
     };
     attributes.extend(fmtp.map(|fmtp| value("fmtp", format!("{payload_type} {fmtp}"))));
     let feedback = payload.feedback.iter();
     attributes.extend(feedback.map(|kind| value("rtcp-fb", format!("{payload_type} {kind}"))));
     if let Some(rtx) = payload.rtx {
-        attributes.push(value("rtpmap", format!("{rtx} rtx/90000")));
+        attributes.push(value("rtpmap", format!("{rtx} rtx/{}", payload.codec.clock_rate())));
         attributes.push(value("fmtp", format!("{rtx} apt={payload_type}")));
     }
     attributes
+}
+
+/// What the server wants of a sender (RFC 7587 §7): in-band FEC, which is what a receiver behind this server wants
+/// whatever the offer says of itself; discontinuous transmission where the sender asks for it, and both channels where
+/// it has two.
+fn opus_fmtp(offered: &str) -> String {
+    let says = |name| fmtp_value(offered, name) == Some("1");
+    let dtx = if says("usedtx") { ";usedtx=1" } else { "" };
+    let stereo = if says("sprop-stereo") { ";stereo=1" } else { "" };
+    format!("minptime=10;useinbandfec=1{dtx}{stereo}")
 }

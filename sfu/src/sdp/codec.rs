@@ -1,20 +1,43 @@
-//! What may be negotiated for an m-line: codecs and header extensions that the packet path knows.
+//! The codecs that may be negotiated for an m-line.
 
 use rtc_sdp::MediaDescription;
 
 use crate::MediaKind;
+use crate::track::clock_rate;
 
 /// A codec as far as forwarding must tell one from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
     Opus,
+    /// Opus that repeats earlier packets (RFC 2198).
+    Red,
     Vp8,
+    /// RFC 9628 §6: streams differ in `profile-id`.
+    Vp9 {
+        profile: u8,
+    },
+    /// AV1 RTP payload format 1.0, §7.2: streams differ in `profile`; `level-idx` and `tier` may differ.
+    Av1 {
+        profile: u8,
+    },
     /// RFC 6184 §8.1: streams differ in `packetization-mode` and in profile (the first two bytes of
     /// `profile-level-id`); the level may differ.
     H264 {
         packetization_mode: u8,
         profile: [u8; 2],
     },
+}
+
+impl Codec {
+    /// Ticks a second of its RTP timestamps.
+    pub(crate) fn clock_rate(self) -> u32 {
+        match self {
+            Codec::Opus | Codec::Red => clock_rate(MediaKind::Audio),
+            Codec::Vp8 | Codec::Vp9 { .. } | Codec::Av1 { .. } | Codec::H264 { .. } => {
+                clock_rate(MediaKind::Video)
+            }
+        }
+    }
 }
 
 /// One payload type of an m-line with its codec.
@@ -45,6 +68,8 @@ const TRANSPORT_CC: &str = "transport-cc";
 const AUDIO_FEEDBACK: &[&str] = &[NACK, TRANSPORT_CC];
 const VIDEO_FEEDBACK: &[&str] = &[NACK, "nack pli", "ccm fir", TRANSPORT_CC];
 
+const OPUS: &str = "opus/48000/2";
+
 /// The default of RFC 6184 §8.1 when `profile-level-id` is absent: Baseline, level 1.
 const H264_BASELINE: [u8; 2] = [0x42, 0x00];
 
@@ -62,8 +87,11 @@ fn payload(media: &MediaDescription, kind: MediaKind, payload_type: u8) -> Optio
     let rtpmap = parameter(media, "rtpmap", payload_type)?;
     let fmtp = parameter(media, "fmtp", payload_type);
     let codec = match (kind, rtpmap.to_ascii_lowercase().as_str()) {
-        (MediaKind::Audio, "opus/48000/2") => Codec::Opus,
+        (MediaKind::Audio, OPUS) => Codec::Opus,
+        (MediaKind::Audio, "red/48000/2") => red(media, fmtp?)?,
         (MediaKind::Video, "vp8/90000") => Codec::Vp8,
+        (MediaKind::Video, "vp9/90000") => Codec::Vp9 { profile: profile(fmtp, "profile-id")? },
+        (MediaKind::Video, "av1/90000") => Codec::Av1 { profile: profile(fmtp, "profile")? },
         (MediaKind::Video, "h264/90000") => h264(fmtp.unwrap_or_default())?,
         _ => return None,
     };
@@ -110,13 +138,32 @@ fn parameter<'a>(media: &'a MediaDescription, key: &str, payload_type: u8) -> Op
     })
 }
 
-fn h264(fmtp: &str) -> Option<Codec> {
-    let value = |name: &str| {
-        fmtp.split(';').find_map(|part| {
-            let (key, value) = part.trim().split_once('=')?;
-            key.eq_ignore_ascii_case(name).then_some(value.trim())
+/// The value of one parameter of an `a=fmtp`.
+pub(super) fn fmtp_value<'a>(fmtp: &'a str, name: &str) -> Option<&'a str> {
+    fmtp.split(';').find_map(|part| {
+        let (key, value) = part.trim().split_once('=')?;
+        key.eq_ignore_ascii_case(name).then_some(value.trim())
+    })
+}
+
+/// RFC 2198 §5 and RFC 4102: the blocks' payload types, here all of them that of Opus.
+fn red(media: &MediaDescription, fmtp: &str) -> Option<Codec> {
+    let is_opus = |block: &str| {
+        block.trim().parse().is_ok_and(|payload_type| {
+            parameter(media, "rtpmap", payload_type)
+                .is_some_and(|rtpmap| rtpmap.eq_ignore_ascii_case(OPUS))
         })
     };
+    fmtp.split('/').all(is_opus).then_some(Codec::Red)
+}
+
+/// A profile that is 0 when it isn't named.
+fn profile(fmtp: Option<&str>, name: &str) -> Option<u8> {
+    fmtp_value(fmtp.unwrap_or_default(), name).unwrap_or("0").parse().ok()
+}
+
+fn h264(fmtp: &str) -> Option<Codec> {
+    let value = |name| fmtp_value(fmtp, name);
     let packetization_mode = value("packetization-mode").unwrap_or("0").parse().ok()?;
     let profile = match value("profile-level-id") {
         None => H264_BASELINE,
@@ -131,87 +178,4 @@ fn h264(fmtp: &str) -> Option<Codec> {
 /// Whether a stream of the published codec can be put, unchanged, where the other one was negotiated.
 pub(crate) fn same_stream_format(published: Codec, received: Codec) -> bool {
     published == received
-}
-
-/// A header extension that is read here or passed on (RFC 8285).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extension {
-    /// Transport-wide sequence numbers (draft-holmer-rmcat-transport-wide-cc-extensions-01). Read, not passed on.
-    TransportSequence,
-    /// RFC 9143 §15: tells which m-line an unknown SSRC belongs to. Read, not passed on.
-    Mid,
-    /// RFC 6464. Read and passed on.
-    AudioLevel,
-    /// 3GPP TS 26.114 §7.4.5: the rotation of the camera. Passed on.
-    VideoOrientation,
-    /// `playout-delay`: passed on.
-    PlayoutDelay,
-    /// `abs-capture-time`: passed on.
-    AbsoluteCaptureTime,
-}
-
-const EXTENSIONS: [(Extension, &str); 6] = [
-    (
-        Extension::TransportSequence,
-        "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
-    ),
-    (Extension::Mid, "urn:ietf:params:rtp-hdrext:sdes:mid"),
-    (Extension::AudioLevel, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
-    (Extension::VideoOrientation, "urn:3gpp:video-orientation"),
-    (Extension::PlayoutDelay, "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"),
-    (
-        Extension::AbsoluteCaptureTime,
-        "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
-    ),
-];
-
-impl Extension {
-    /// Whether receivers get it too: it says something of the media, not of the publisher's connection.
-    pub(crate) fn is_passed_on(self) -> bool {
-        match self {
-            Extension::Mid | Extension::TransportSequence => false,
-            Extension::AudioLevel
-            | Extension::VideoOrientation
-            | Extension::PlayoutDelay
-            | Extension::AbsoluteCaptureTime => true,
-        }
-    }
-}
-
-/// The negotiated ids of an m-line's header extensions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ExtensionMap(Vec<(u8, Extension)>);
-
-impl ExtensionMap {
-    /// The offered extensions that this server knows.
-    pub(crate) fn offered(media: &MediaDescription) -> ExtensionMap {
-        let extmaps = media.attributes.iter().filter(|attribute| attribute.key == "extmap");
-        let known = extmaps.filter_map(|attribute| {
-            let mut words = attribute.value.as_deref()?.split_ascii_whitespace();
-            // An id may carry a direction: `3/sendonly`. RFC 8285 §8.
-            let id = words.next()?.split('/').next()?.parse().ok()?;
-            let uri = words.next()?;
-            let (extension, _) = EXTENSIONS.iter().find(|(_, known)| *known == uri)?;
-            (1..=255).contains(&id).then_some((id, *extension))
-        });
-        ExtensionMap(known.collect())
-    }
-
-    /// The id under which an extension travels on this m-line.
-    pub(crate) fn id_of(&self, extension: Extension) -> Option<u8> {
-        self.0.iter().find(|(_, known)| *known == extension).map(|(id, _)| *id)
-    }
-
-    /// The extension that travels under an id.
-    pub(crate) fn extension(&self, id: u8) -> Option<Extension> {
-        self.0.iter().find(|(known, _)| *known == id).map(|(_, extension)| *extension)
-    }
-
-    /// `a=extmap` values, in the order of the offer.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = String> + '_ {
-        self.0.iter().filter_map(|(id, extension)| {
-            let (_, uri) = EXTENSIONS.iter().find(|(known, _)| known == extension)?;
-            Some(format!("{id} {uri}"))
-        })
-    }
 }

@@ -2,11 +2,13 @@
 
 mod answer;
 mod codec;
+mod extension;
 mod offer;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use answer::{Answerer, Slot, write as write_answer};
-pub(crate) use codec::{Codec, Extension, ExtensionMap, Payload, same_stream_format};
+pub(crate) use codec::{Codec, Payload, same_stream_format};
+pub(crate) use extension::{Extension, ExtensionMap};
 pub(crate) use offer::{Negotiable, Offer, OfferedMedia, Use};

@@ -4,7 +4,8 @@ use std::io::Cursor;
 
 use rtc_sdp::{MediaDescription, SessionDescription};
 
-use super::codec::{self, ExtensionMap, Payload};
+use super::codec::{self, Payload};
+use super::extension::ExtensionMap;
 use crate::dtls::Fingerprint;
 use crate::{MediaKind, Mid, OfferError};
 

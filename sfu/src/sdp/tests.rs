@@ -60,7 +60,8 @@ fn only_known_codecs_are_taken_in_the_offerers_order() {
     let offer = Offer::parse(FIREFOX).unwrap();
     let Use::Publish(video) = &offer.media[1].purpose else { panic!("mid 1 publishes") };
     let codecs: Vec<_> = video.payloads.iter().map(|payload| payload.codec).collect();
-    assert_eq!(codecs, [Codec::Vp8], "of VP8, VP9, AV1 and their retransmissions");
+    let expected = [Codec::Vp8, Codec::Vp9 { profile: 0 }, Codec::Av1 { profile: 0 }];
+    assert_eq!(codecs, expected, "without redundancy and their retransmissions");
     assert_eq!(video.payloads[0].feedback, ["nack", "nack pli", "ccm fir", "transport-cc"]);
     assert_eq!(video.payloads[0].rtx, Some(124));
     assert!(video.extensions.id_of(Extension::Mid).is_some());
@@ -135,6 +136,66 @@ fn h264_streams_are_told_apart_by_mode_and_profile() {
     let constrained = Codec::H264 { packetization_mode: 1, profile: [0x42, 0xe0] };
     assert!(video.payloads.iter().any(|payload| payload.codec == constrained));
     assert!(!same_stream_format(constrained, Codec::Vp8));
+}
+
+#[test]
+fn chromiums_codecs_are_told_apart_by_their_profiles() {
+    let offer = Offer::parse(CHROMIUM).unwrap();
+    let Use::Receive(video) = &offer.media[4].purpose else { panic!("mid 4 receives") };
+    let of = |codec| video.payloads.iter().filter(|payload| payload.codec == codec).count();
+    assert_eq!((0..4).map(|profile| of(Codec::Vp9 { profile })).collect::<Vec<_>>(), [1; 4]);
+    assert_eq!((of(Codec::Av1 { profile: 0 }), of(Codec::Av1 { profile: 1 })), (1, 1));
+    assert!(!same_stream_format(Codec::Vp9 { profile: 0 }, Codec::Vp9 { profile: 2 }));
+
+    let answer = answer(&offer);
+    for line in ["a=fmtp:98 profile-id=0", "a=fmtp:45 level-idx=5;profile=0;tier=0"] {
+        assert!(answer.split("\r\n").any(|other| other == line), "{line} is missing");
+    }
+    assert!(!answer.contains("ulpfec"));
+}
+
+#[test]
+fn redundant_audio_is_taken_when_it_repeats_opus() {
+    let audio = |sdp: &str| match &Offer::parse(sdp).unwrap().media[0].purpose {
+        Use::Publish(audio) => audio.payloads.iter().map(|payload| payload.codec).collect(),
+        _ => Vec::new(),
+    };
+    assert_eq!(audio(CHROMIUM), [Codec::Opus, Codec::Red]);
+    assert_eq!(audio(&CHROMIUM.replace("a=fmtp:63 111/111", "a=fmtp:63 9/9")), [Codec::Opus]);
+    assert_eq!(audio(&CHROMIUM.replace("a=fmtp:63 111/111\r\n", "")), [Codec::Opus]);
+
+    let first = CHROMIUM.replace("SAVPF 111 63 ", "SAVPF 63 111 ");
+    assert_eq!(audio(&first), [Codec::Red, Codec::Opus]);
+    let answer = answer(&Offer::parse(&first).unwrap());
+    assert!(answer.contains("m=audio 9 UDP/TLS/RTP/SAVPF 63 111\r\n"), "the preference stays");
+    assert!(answer.contains("a=fmtp:63 111/111\r\n"));
+}
+
+#[test]
+fn opus_keeps_what_the_sender_wants_to_do() {
+    let answered = |fmtp: &str| {
+        let fmtp = format!("a=fmtp:111 {fmtp}\r\n");
+        let sdp = CHROMIUM.replace("a=fmtp:111 minptime=10;useinbandfec=1\r\n", &fmtp);
+        let answer = answer(&Offer::parse(&sdp).unwrap());
+        answer.split("\r\n").find_map(|line| line.strip_prefix("a=fmtp:111 ")).unwrap().to_owned()
+    };
+    assert_eq!(answered("minptime=10"), "minptime=10;useinbandfec=1");
+    assert_eq!(
+        answered("usedtx=1; sprop-stereo=1;stereo=1"),
+        "minptime=10;useinbandfec=1;usedtx=1;stereo=1"
+    );
+    assert_eq!(answered("usedtx=0"), "minptime=10;useinbandfec=1");
+}
+
+#[test]
+fn retransmissions_have_the_clock_of_what_they_repeat() {
+    let sdp = CHROMIUM.replace("SAVPF 111 63 ", "SAVPF 111 50 63 ").replace(
+        "a=rtpmap:63 red",
+        "a=rtpmap:50 rtx/48000\r\na=fmtp:50 apt=111\r\na=rtpmap:63 red",
+    );
+    let answer = answer(&Offer::parse(&sdp).unwrap());
+    assert!(answer.contains("a=rtpmap:50 rtx/48000\r\n"));
+    assert!(answer.contains("a=rtpmap:97 rtx/90000\r\n"));
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use super::Worker;
+use super::{Worker, ntp_time};
 use crate::MediaKind;
 use crate::batch::{MAX_PACKET, SendBatch};
 use crate::gaps::Continuity;
@@ -239,7 +239,7 @@ impl Worker {
             stream.history.keep(index, codec, header, &track.extensions, opened, payload);
         if starts_key_frame {
             track.key_frames.satisfied();
-            stream.key_frame_at = Some(index);
+            stream.starts_key_frame(index, header.timestamp);
         }
         let id = stream.id;
         if !track.subscribers.is_empty() && self.burst.packets.len() < BURST {
@@ -307,16 +307,19 @@ impl Worker {
             return;
         };
         let slot = &mut peer.slots[to.slot];
+        let started = self.started;
         let mut awaits_key_frame = false;
         for arrived in &self.burst.packets[packets] {
             let (place, id) = arrived.stream;
-            let stream = publisher.streams.get(place).filter(|stream| stream.id == id);
-            let Some(packet) = stream.and_then(|stream| stream.history.packet(arrived.index))
-            else {
+            let Some(stream) = publisher.streams.get(place).filter(|stream| stream.id == id) else {
                 continue;
             };
+            let Some(packet) = stream.history.packet(arrived.index) else {
+                continue;
+            };
+            let live = || publisher.timestamp_about(now, ntp_time(started, now), stream);
             let out = &mut batch.spare()[..MAX_PACKET];
-            match slot.forward(now, id, &packet, (keys.profile, &keys.outbound), out) {
+            match slot.forward(now, id, live, &packet, (keys.profile, &keys.outbound), out) {
                 Forwarded::Sent(length) => {
                     batch.push(path, length);
                     connection.budget.earn(length);

@@ -34,6 +34,7 @@ use crate::ice::{self, Candidate};
 use crate::path::{Path, Protocol, demux};
 use crate::peer::{Connection, Peer};
 use crate::room::Room;
+use crate::rtcp::NtpTime;
 use crate::{Event, PeerId, RoomId, Stats};
 use forward::Burst;
 
@@ -264,6 +265,11 @@ impl Worker {
     fn send(&mut self, path: Path, datagram: Vec<u8>) {
         enqueue(&mut self.outbox, &mut self.stats, path, datagram);
     }
+}
+
+/// The wall clock; `started` is an instant, and the time since 1970 that it was.
+fn ntp_time((started, unix_time): (Instant, Duration), now: Instant) -> NtpTime {
+    NtpTime::from_unix(unix_time + now.saturating_duration_since(started))
 }
 
 fn enqueue(

@@ -8,6 +8,7 @@ use super::{TICK, Worker};
 use crate::budget::Budget;
 use crate::feedback::Arrivals;
 use crate::ice::{Agent, Credentials};
+use crate::lip_sync::SenderClock;
 use crate::peer::{Connection, Link, Peer};
 use crate::room::Room;
 use crate::sdp::{self, Answerer, Negotiable, Offer, OfferedMedia, Use};
@@ -79,6 +80,7 @@ impl Worker {
             tracks: Vec::new(),
             slots: Vec::new(),
             streams: Vec::new(),
+            clock: SenderClock::default(),
         });
         self.by_id.insert(id, key);
         self.by_ufrag.insert(ufrag, key);
@@ -164,9 +166,7 @@ impl Worker {
         let peer = &mut self.peers[key];
         let (payloads, extensions) = (common.payloads.clone(), common.extensions.clone());
         match peer.slots.iter_mut().find(|slot| slot.mid == line.mid && slot.kind == common.kind) {
-            Some(slot) => {
-                (slot.payloads, slot.extensions, slot.is_open) = (payloads, extensions, true);
-            }
+            Some(slot) => slot.renegotiate(payloads, extensions),
             None => {
                 let mid = line.mid.clone();
                 let slot = Slot::new(mid, common.kind, payloads, extensions, &mut self.rng);

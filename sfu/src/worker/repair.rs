@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Worker;
+use super::{Worker, ntp_time};
 use crate::batch::MAX_PACKET;
 use crate::rtcp;
 use crate::slot::Forwarded;
@@ -136,13 +136,16 @@ impl Worker {
             return false;
         };
         let slot = &mut peer.slots[to.slot];
+        let ntp = ntp_time(self.started, now);
         for index in packets {
             let Some(packet) = stream.history.packet(index) else {
                 continue;
             };
             let mut out = [0; MAX_PACKET];
             let keys = (keys.profile, &keys.outbound);
-            if let Forwarded::Sent(length) = slot.forward(now, stream.id, &packet, keys, &mut out) {
+            let live = || publisher.timestamp_about(now, ntp, stream);
+            let forwarded = slot.forward(now, stream.id, live, &packet, keys, &mut out);
+            if let Forwarded::Sent(length) = forwarded {
                 self.stats.rtp_sent += 1;
                 self.stats.rtp_sent_bytes += length as u64;
                 super::enqueue(&mut self.outbox, &mut self.stats, path, out[..length].to_vec());

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::Worker;
+use super::{Worker, ntp_time};
 use crate::dtls::MTU;
 use crate::peer::Connection;
-use crate::rtcp::{self, Message, NtpTime};
+use crate::rtcp::{self, Message, SenderInfo};
+use crate::slot::Slot;
 use crate::track::{SlotKey, TrackKey};
 
 /// Between two reports to a peer. RFC 3550 §6.2 asks for 5 s at least, RFC 4585 §3.4 lifts that for AVPF; browsers
@@ -30,11 +31,9 @@ impl Worker {
         self.stats.rtcp_received += 1;
         for message in rtcp::messages(&datagram[..length]) {
             match message {
-                Message::SenderReport { ssrc, ntp } => {
-                    let peer = &mut self.peers[key];
-                    if let Some(place) = peer.stream(ssrc) {
-                        peer.streams[place].reception.sender_report(now, ntp);
-                    }
+                Message::SenderReport { ssrc, ntp, rtp_timestamp } => {
+                    let here = ntp_time(self.started, now);
+                    self.peers[key].reported(now, here, ssrc, (ntp, rtp_timestamp));
                 }
                 Message::Nack { ssrc, first, following } => {
                     self.resend(now, key, ssrc, Message::missing(first, following));
@@ -102,7 +101,6 @@ impl Worker {
 
     /// Sends sender reports for what the peer receives and receiver reports for what it publishes, when they are due.
     pub(super) fn report(&mut self, now: Instant, key: usize) {
-        let ntp = self.ntp_time(now);
         let peer = &mut self.peers[key];
         let Some(connection) = peer.link.connection_mut() else {
             return;
@@ -112,14 +110,13 @@ impl Worker {
         }
         connection.reports_at = now + REPORT_INTERVAL;
         let cname = super::negotiate::cname(connection);
-        let infos: Vec<_> =
-            peer.slots.iter().filter_map(|slot| slot.sender_info(now, ntp)).collect();
         let blocks: Vec<_> = peer
             .streams
             .iter_mut()
             .filter_map(|stream| stream.reception.report(now, stream.ssrc))
             .collect();
         let reporter = connection.reporter_ssrc;
+        let infos = self.sender_infos(now, key);
         for infos in infos.chunks(SENDER_REPORTS_PER_DATAGRAM) {
             let mut compound = Vec::new();
             for info in infos {
@@ -138,7 +135,7 @@ impl Worker {
 
     /// RFC 3550 §6.4.1: what has passed since the report that the peer repeats, less what it kept it for.
     fn measure_round_trip(&mut self, now: Instant, key: usize, last: u32, delay: u32) {
-        let passed = self.ntp_time(now).middle().wrapping_sub(last).wrapping_sub(delay);
+        let passed = ntp_time(self.started, now).middle().wrapping_sub(last).wrapping_sub(delay);
         // In 1/65536 s; what is above ten seconds is a clock that ran backwards, or nonsense.
         if last != 0 && passed < 10 << 16 {
             let round_trip = Duration::from_micros((u64::from(passed) * 1_000_000) >> 16);
@@ -171,9 +168,18 @@ impl Worker {
         }
     }
 
-    fn ntp_time(&self, now: Instant) -> NtpTime {
-        let (started, unix_time) = self.started;
-        NtpTime::from_unix(unix_time + now.saturating_duration_since(started))
+    /// What sender reports say of a peer's slots, by the clocks of those whom they carry.
+    fn sender_infos(&mut self, now: Instant, key: usize) -> Vec<SenderInfo> {
+        let ntp = ntp_time(self.started, now);
+        let live = |slot: &Slot| {
+            let publisher = self.peers.get(slot.source()?.peer)?;
+            let id = slot.stream()?;
+            let stream = publisher.streams.iter().find(|stream| stream.id == id)?;
+            publisher.timestamp_at(ntp, stream)
+        };
+        let live: Vec<Option<u32>> = self.peers[key].slots.iter().map(live).collect();
+        let slots = self.peers[key].slots.iter_mut().zip(live);
+        slots.filter_map(|(slot, live)| slot.sender_info(now, ntp, live)).collect()
     }
 
     /// Sends RTCP packets, in as few datagrams as they fit into (RFC 5506 allows any compound).

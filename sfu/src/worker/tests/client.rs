@@ -15,7 +15,7 @@ use crate::batch::SendBatch;
 use crate::dtls::Identity;
 use crate::ice::Candidate;
 use crate::path::{Path, Protocol, demux};
-use crate::rtcp::Message;
+use crate::rtcp::{Message, NtpTime, SenderInfo};
 use crate::rtp::{Header, write_header};
 use crate::srtp::{self, Profile, RtpStream};
 use crate::worker::{Config, Worker};
@@ -58,8 +58,13 @@ impl World {
 
     /// A connected peer with one microphone, one camera, three audio slots and one video slot.
     pub(super) fn join(&mut self, peer: u64) -> Client {
+        self.join_with(peer, |sdp| sdp)
+    }
+
+    /// The same with another offer.
+    pub(super) fn join_with(&mut self, peer: u64, change: impl Fn(String) -> String) -> Client {
         let mut client = Client::new(peer);
-        let answer = self.offer(peer, &client.offer_with_slots(3, 1)).unwrap();
+        let answer = self.offer(peer, &change(client.offer_with_slots(3, 1))).unwrap();
         client.learn(&answer.sdp);
         self.connect(&mut client);
         assert!(client.is_connected(), "DTLS comes up");
@@ -138,6 +143,53 @@ pub(super) struct Received {
     pub(super) sequence_number: u16,
     pub(super) timestamp: u32,
     pub(super) payload: Vec<u8>,
+    extensions: Vec<(u8, Vec<u8>)>,
+}
+
+impl Received {
+    /// The header extension with this id; empty when there is none.
+    pub(super) fn extension(&self, id: u8) -> Vec<u8> {
+        let found = self.extensions.iter().find(|(known, _)| *known == id);
+        found.map(|(_, data)| data.clone()).unwrap_or_default()
+    }
+}
+
+/// A packet that a client sends: its first microphone's or camera's, with whatever the test puts in.
+pub(super) struct Packet<'a> {
+    mid: usize,
+    payload_type: u8,
+    sequence: u16,
+    timestamp: u32,
+    extension: Option<(u8, &'a [u8])>,
+    payload: &'a [u8],
+}
+
+impl<'a> Packet<'a> {
+    pub(super) fn audio(sequence: u16) -> Packet<'a> {
+        let timestamp = u32::from(sequence) * 960;
+        Packet { mid: 0, payload_type: 111, sequence, timestamp, extension: None, payload: b"" }
+    }
+
+    pub(super) fn video(sequence: u16) -> Packet<'a> {
+        let timestamp = u32::from(sequence) * 3000;
+        Packet { mid: 1, payload_type: 100, sequence, timestamp, extension: None, payload: b"" }
+    }
+
+    pub(super) fn at(self, timestamp: u32) -> Packet<'a> {
+        Packet { timestamp, ..self }
+    }
+
+    pub(super) fn typed(self, payload_type: u8) -> Packet<'a> {
+        Packet { payload_type, ..self }
+    }
+
+    pub(super) fn with(self, payload: &'a [u8]) -> Packet<'a> {
+        Packet { payload, ..self }
+    }
+
+    pub(super) fn extended(self, id: u8, data: &'a [u8]) -> Packet<'a> {
+        Packet { extension: Some((id, data)), ..self }
+    }
 }
 
 /// A browser-like peer: sends on mids 0 (audio) and 1 (video), receives on the mids from 2 on.
@@ -159,6 +211,8 @@ pub(super) struct Client {
     pub(super) arrival_reports: usize,
     pub(super) receiver_reports: usize,
     pub(super) sender_reports: usize,
+    /// What they said: SSRC, seconds since 1900, RTP timestamp.
+    pub(super) reports: Vec<(u32, f64, u32)>,
 }
 
 impl Client {
@@ -179,6 +233,7 @@ impl Client {
             arrival_reports: 0,
             receiver_reports: 0,
             sender_reports: 0,
+            reports: Vec::new(),
         }
     }
 
@@ -393,6 +448,7 @@ a=fmtp:{0} apt={payload_type}
             sequence_number: header.sequence_number,
             timestamp: header.timestamp,
             payload: datagram[header.header_len..length].to_vec(),
+            extensions: header.extensions(datagram).map(|(id, data)| (id, data.to_vec())).collect(),
         });
     }
 
@@ -402,7 +458,10 @@ a=fmtp:{0} apt={payload_type}
         let mut rest = &datagram[..length];
         while let Some([first, kind, high, low]) = rest.first_chunk() {
             match (kind, first & 0x1f) {
-                (200, _) => self.sender_reports += 1,
+                (200, _) => {
+                    self.sender_reports += 1;
+                    self.reports.extend(crate::rtcp::messages(rest).find_map(said));
+                }
                 (201, _) => self.receiver_reports += 1,
                 (206, 1) => self.plis += 1,
                 (205, 15) => self.arrival_reports += 1,
@@ -418,10 +477,38 @@ a=fmtp:{0} apt={payload_type}
         world.hand_in(self.path, &datagram);
     }
 
+    pub(super) fn send(&mut self, world: &mut World, packet: Packet<'_>) {
+        let Packet { mid, payload_type, sequence, timestamp, extension, payload } = packet;
+        let (ssrc, extensions) = (self.ssrc(mid), extension.as_slice());
+        let at = (sequence, timestamp);
+        let datagram = self.protect(payload_type, ssrc, at, extensions, payload);
+        world.hand_in(self.path, &datagram);
+    }
+
+    /// Says which timestamp of a published m-line belongs to which time, in seconds since 1900.
+    pub(super) fn send_sender_report(
+        &mut self,
+        world: &mut World,
+        mid: usize,
+        wall: f64,
+        rtp_timestamp: u32,
+    ) {
+        let mut compound = Vec::new();
+        let ntp = NtpTime((wall * (1u64 << 32) as f64) as u64);
+        let (ssrc, packets, octets) = (self.ssrc(mid), 0, 0);
+        let info = SenderInfo { ssrc, ntp, rtp_timestamp, packets, octets };
+        crate::rtcp::write_sender_report(&mut compound, &info);
+        self.send_rtcp(world, compound);
+    }
+
     /// Asks for packets of a slot again.
     pub(super) fn send_nack(&mut self, world: &mut World, mid: &str, numbers: &[u16]) {
         let mut compound = Vec::new();
         crate::rtcp::write_nack(&mut compound, self.id as u32, self.slot_ssrc(mid), numbers);
+        self.send_rtcp(world, compound);
+    }
+
+    fn send_rtcp(&mut self, world: &mut World, mut compound: Vec<u8>) {
         let (profile, _, outbound) = self.keys.as_mut().unwrap();
         compound.resize(compound.len() + profile.rtcp_overhead(), 0);
         outbound.protect_rtcp(&mut compound).unwrap();
@@ -486,6 +573,15 @@ a=fmtp:{0} apt={payload_type}
 
 /// What is added to an SSRC for that of its retransmissions.
 const RTX: u32 = 50;
+
+fn said(message: Message) -> Option<(u32, f64, u32)> {
+    match message {
+        Message::SenderReport { ssrc, ntp, rtp_timestamp } => {
+            Some((ssrc, ntp.0 as f64 / (1u64 << 32) as f64, rtp_timestamp))
+        }
+        _ => None,
+    }
+}
 
 fn named(message: Message) -> Vec<u16> {
     match message {

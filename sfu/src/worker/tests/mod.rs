@@ -2,6 +2,8 @@
 
 mod allocation;
 mod client;
+mod codecs;
+mod lip_sync;
 mod repair;
 mod transport;
 

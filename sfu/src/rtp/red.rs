@@ -1,0 +1,78 @@
+//! Redundant audio (RFC 2198): a packet that repeats earlier ones.
+//!
+//! ```text
+//! |1| block PT | timestamp offset (14) | length (10) |   for each repeated block, the oldest first
+//! |0| block PT |                                         for the packet's own, the primary
+//! | repeated blocks … | primary block |
+//! ```
+
+const MORE_FOLLOW: u8 = 0x80;
+const REPEATED_HEADER: usize = 4;
+
+/// The packet's own block, which is what it would be without redundancy. `None` when the payload is cut off.
+pub(crate) fn primary(payload: &[u8]) -> Option<&[u8]> {
+    let mut rest = payload;
+    let mut repeated = 0;
+    loop {
+        let &first = rest.first()?;
+        if first & MORE_FOLLOW == 0 {
+            return rest.get(1 + repeated..);
+        }
+        let (header, behind) = rest.split_at_checked(REPEATED_HEADER)?;
+        repeated += usize::from(u16::from_be_bytes([header[2] & 0x03, header[3]]));
+        rest = behind;
+    }
+}
+
+/// Gives all blocks the payload type that their codec has at the receiver. The media plane negotiates redundancy of
+/// one codec only, so there are no others.
+pub(crate) fn rewrite(payload: &mut [u8], payload_type: u8) {
+    let mut rest = payload;
+    while let Some(first) = rest.first_mut() {
+        *first = *first & MORE_FOLLOW | payload_type;
+        if *first & MORE_FOLLOW == 0 {
+            return;
+        }
+        rest = rest.get_mut(REPEATED_HEADER..).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One repeated block "ab", 960 ticks ago, and the primary "cde", of payload type 111.
+    const TWO: [u8; 10] = [0xef, 0x0f, 0x00, 0x02, 0x6f, b'a', b'b', b'c', b'd', b'e'];
+
+    #[test]
+    fn the_primary_block_is_the_last() {
+        assert_eq!(primary(&TWO), Some(&b"cde"[..]));
+        assert_eq!(primary(&[0x6f, b'x']), Some(&b"x"[..]), "nothing repeated");
+        assert_eq!(primary(&[0x6f]), Some(&b""[..]));
+    }
+
+    #[test]
+    fn what_is_cut_off_has_none() {
+        for len in 0..7 {
+            assert_eq!(primary(&TWO[..len]), None);
+        }
+    }
+
+    #[test]
+    fn every_block_is_renamed() {
+        let mut payload = TWO;
+        rewrite(&mut payload, 109);
+        assert_eq!(payload, [0xed, 0x0f, 0x00, 0x02, 0x6d, b'a', b'b', b'c', b'd', b'e']);
+    }
+
+    proptest! {
+        #[test]
+        fn renaming_keeps_the_blocks(payload in prop::collection::vec(any::<u8>(), 0..60)) {
+            let mut renamed = payload.clone();
+            rewrite(&mut renamed, 109);
+            prop_assert_eq!(primary(&renamed).map(<[u8]>::len), primary(&payload).map(<[u8]>::len));
+        }
+    }
+}

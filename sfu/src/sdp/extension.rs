@@ -1,0 +1,106 @@
+//! The header extensions that may be negotiated for an m-line (RFC 8285).
+
+use rtc_sdp::MediaDescription;
+
+/// A header extension that is read here or passed on (RFC 8285).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extension {
+    /// Transport-wide sequence numbers (draft-holmer-rmcat-transport-wide-cc-extensions-01). Read, not passed on.
+    TransportSequence,
+    /// RFC 9143 §15: tells which m-line an unknown SSRC belongs to. Read, not passed on.
+    Mid,
+    /// RFC 8852: tells which of several encodings an unknown SSRC carries. Read, not passed on.
+    StreamId,
+    /// RFC 8852: the same for retransmissions. Read, not passed on.
+    RepairedStreamId,
+    /// `abs-send-time`, when a packet left the publisher. Not passed on.
+    AbsoluteSendTime,
+    /// RFC 6464. Read and passed on.
+    AudioLevel,
+    /// 3GPP TS 26.114 §7.4.5: the rotation of the camera. Passed on.
+    VideoOrientation,
+    /// `playout-delay`: passed on.
+    PlayoutDelay,
+    /// `abs-capture-time`: passed on.
+    AbsoluteCaptureTime,
+    /// AV1 RTP payload format 1.0, appendix A: which frames a frame depends on. Read, renumbered and passed on.
+    DependencyDescriptor,
+}
+
+const EXTENSIONS: [(Extension, &str); 10] = [
+    (
+        Extension::TransportSequence,
+        "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+    ),
+    (Extension::Mid, "urn:ietf:params:rtp-hdrext:sdes:mid"),
+    (Extension::StreamId, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"),
+    (Extension::RepairedStreamId, "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"),
+    (Extension::AbsoluteSendTime, "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"),
+    (Extension::AudioLevel, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
+    (Extension::VideoOrientation, "urn:3gpp:video-orientation"),
+    (Extension::PlayoutDelay, "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"),
+    (
+        Extension::AbsoluteCaptureTime,
+        "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
+    ),
+    (
+        Extension::DependencyDescriptor,
+        "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
+    ),
+];
+
+impl Extension {
+    /// Whether receivers get it too: it says something of the media, not of the publisher's connection.
+    pub(crate) fn is_passed_on(self) -> bool {
+        match self {
+            Extension::Mid
+            | Extension::StreamId
+            | Extension::RepairedStreamId
+            | Extension::AbsoluteSendTime
+            | Extension::TransportSequence => false,
+            Extension::AudioLevel
+            | Extension::VideoOrientation
+            | Extension::PlayoutDelay
+            | Extension::AbsoluteCaptureTime
+            | Extension::DependencyDescriptor => true,
+        }
+    }
+}
+
+/// The negotiated ids of an m-line's header extensions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ExtensionMap(Vec<(u8, Extension)>);
+
+impl ExtensionMap {
+    /// The offered extensions that this server knows.
+    pub(crate) fn offered(media: &MediaDescription) -> ExtensionMap {
+        let extmaps = media.attributes.iter().filter(|attribute| attribute.key == "extmap");
+        let known = extmaps.filter_map(|attribute| {
+            let mut words = attribute.value.as_deref()?.split_ascii_whitespace();
+            // An id may carry a direction: `3/sendonly`. RFC 8285 §8.
+            let id = words.next()?.split('/').next()?.parse().ok()?;
+            let uri = words.next()?;
+            let (extension, _) = EXTENSIONS.iter().find(|(_, known)| *known == uri)?;
+            (1..=255).contains(&id).then_some((id, *extension))
+        });
+        ExtensionMap(known.collect())
+    }
+
+    /// The id under which an extension travels on this m-line.
+    pub(crate) fn id_of(&self, extension: Extension) -> Option<u8> {
+        self.0.iter().find(|(_, known)| *known == extension).map(|(id, _)| *id)
+    }
+
+    /// The extension that travels under an id.
+    pub(crate) fn extension(&self, id: u8) -> Option<Extension> {
+        self.0.iter().find(|(known, _)| *known == id).map(|(_, extension)| *extension)
+    }
+
+    /// `a=extmap` values, in the order of the offer.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        self.0.iter().filter_map(|(id, extension)| {
+            let (_, uri) = EXTENSIONS.iter().find(|(known, _)| known == extension)?;
+            Some(format!("{id} {uri}"))
+        })
+    }
+}
