@@ -216,6 +216,7 @@ fn start_media(
         tcp_port: addresses.media_tcp_port,
         public_ips: addresses.advertised.clone(),
         workers: settings.media.workers,
+        peers_per_worker_and_room: madang_sfu::io::Config::PEERS_PER_WORKER_AND_ROOM,
     };
     let relay = move |datagram: RelayedDatagram| {
         let RelayedDatagram { relayed, media, payload } = datagram;

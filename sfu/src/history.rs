@@ -76,6 +76,12 @@ impl Packet<'_> {
     pub(crate) fn has_dependency_descriptor(&self) -> bool {
         place_of(&self.extensions, Extension::DependencyDescriptor).is_some()
     }
+
+    /// The packet as it was opened, and the place of its payload.
+    pub(crate) fn whole(&self) -> (&[u8], Range<usize>) {
+        let start = self.payload.as_ptr().addr() - self.bytes.as_ptr().addr();
+        (self.bytes, start..start + self.payload.len())
+    }
 }
 
 impl History {

@@ -1,7 +1,8 @@
 //! Threads, sockets and clocks: the shell around the sans-IO worker.
 //!
 //! [`Engine::start`] binds a UDP and a TCP socket per worker and gives each a thread of its own. A [`Handle`] talks to
-//! them over bounded queues. A room lives on one worker, the one with the fewest peers when it opened.
+//! them over bounded queues. A room lives on one worker, the one with the fewest peers when it opened,
+//! until it is too large for it; then the workers that share it hand each other packets by bounded rings.
 
 mod addresses;
 mod placement;
@@ -44,6 +45,15 @@ pub struct Config {
     /// Worker threads, at least 1.
     pub workers: usize,
 }
+    /// Peers of a room that one worker takes before the room spreads to another; see
+    /// [`Config::PEERS_PER_WORKER_AND_ROOM`].
+    pub peers_per_worker_and_room: usize,
+}
+
+impl Config {
+    /// So many receivers of one camera and one voice take less than a tenth of a core, of 16 cameras about a whole one;
+    /// and with so many, the one packet more for another worker doesn't count.
+    pub const PEERS_PER_WORKER_AND_ROOM: usize = 200;
 
 /// Why the engine could not be started; the text names the address.
 #[derive(Debug, thiserror::Error)]
@@ -128,11 +138,16 @@ impl Engine {
             .map_err(|error| io::Error::other(format!("can't make a DTLS certificate: {error}")))?;
         let (events, event_receiver) = mpsc::channel(EVENTS);
         let relay: Arc<RelaySink> = Arc::new(relay);
-        let placement = Arc::new(Placement::new(config.workers.max(1)));
+        let placement =
+            Arc::new(Placement::new(config.workers.max(1), config.peers_per_worker_and_room));
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         let mut media_tcp_addresses = Vec::new();
-        for number in 0..config.workers.max(1) {
+        // Bounded by their senders: packets by the rings, and the rest is little for each command and peer.
+        let queues = (0..config.workers.max(1)).map(|_| mpsc::unbounded_channel());
+        let (others, inboxes): (Vec<_>, Vec<_>) = queues.unzip();
+        let others: Arc<[_]> = others.into();
+        for (number, inbox) in inboxes.into_iter().enumerate() {
             let opened = Opened::open(&config, number)?;
             let media_address = opened.media_address;
             media_tcp_addresses.push(opened.media_tcp_address);
@@ -141,6 +156,9 @@ impl Engine {
             let stats = Arc::new(Mutex::new(Stats::default()));
             let thread = Thread {
                 opened,
+                number,
+                inbox,
+                others: Arc::clone(&others),
                 identity: identity.clone(),
                 commands: command_receiver,
                 relayed: relayed_receiver,
@@ -149,7 +167,7 @@ impl Engine {
                 placement: Arc::clone(&placement),
                 stats: Arc::clone(&stats),
             };
-            threads.push(thread.spawn(number)?);
+            threads.push(thread.spawn()?);
             workers.push(WorkerHandle { commands, relayed, media_address, stats });
         }
         let media_addresses = workers.iter().map(|worker| worker.media_address).collect();

@@ -35,6 +35,7 @@ mod ice;
 pub mod io;
 mod lip_sync;
 mod media;
+mod parcel;
 mod path;
 mod peer;
 mod rewrite;

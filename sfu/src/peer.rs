@@ -1,5 +1,6 @@
 //! A peer: how it is reached, what it publishes, and the slots in which it receives.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
@@ -192,6 +193,26 @@ impl Peer {
         let mut others = (0..self.streams.len()).filter(|&at| is_other(&self.streams[at]));
         let only = others.next()?;
         others.next().is_none().then_some(only)
+    }
+
+    /// The latest stream of a track that is there from its last key frame to the present packet, at most so many of them.
+    pub(crate) fn since_key_frame(
+        &self,
+        track: usize,
+        most: u64,
+    ) -> Option<(u64, RangeInclusive<u64>)> {
+        let streams = self.streams.iter().filter(|stream| stream.track == track);
+        let whole = streams.filter_map(|stream| Some((stream, stream.since_key_frame(most)?)));
+        let (stream, packets) = whole.max_by_key(|(stream, _)| stream.reception.last_packet_at)?;
+        Some((stream.id, packets))
+    }
+
+    /// The last key frame of a track that came, by stream and index.
+    pub(crate) fn last_key_frame(&self, track: usize) -> Option<(u64, u64)> {
+        let streams = self.streams.iter().filter(|stream| stream.track == track);
+        let with = streams.filter_map(|stream| Some((stream, stream.key_frame_at?)));
+        let (stream, at) = with.max_by_key(|(stream, _)| stream.reception.last_packet_at)?;
+        Some((stream.id, at))
     }
 
     /// The SSRC that carries a track at the moment, before its first packet the announced one.

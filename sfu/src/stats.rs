@@ -3,7 +3,7 @@
 /// Counters of one worker, since it started unless a field says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Rooms with at least one peer, at the moment.
+    /// Rooms with at least one peer, at the moment; a room on several workers counts at one of them.
     pub rooms: u64,
     /// Peers, at the moment.
     pub peers: u64,
@@ -31,6 +31,10 @@ pub struct Stats {
     pub rtx_refused: u64,
     /// Slots that started on a key frame from the cache.
     pub key_frames_cached: u64,
+    /// Packets handed to other workers, for receivers of the same room there.
+    pub crossed: u64,
+    /// Packets not handed to another worker because it was too far behind.
+    pub crossing_refused: u64,
     /// Picture Loss Indications sent to publishers.
     pub pli_sent: u64,
     /// Picture Loss Indications and Full Intra Requests received from subscribers.
@@ -53,4 +57,10 @@ pub struct Stats {
     pub tcp_refused: u64,
     /// Datagrams dropped because the client at the other end of a TCP connection reads too slowly.
     pub tcp_dropped: u64,
+}
+
+impl Stats {
+    pub(crate) fn count_crossing(&mut self, is_taken: bool) {
+        *(if is_taken { &mut self.crossed } else { &mut self.crossing_refused }) += 1;
+    }
 }

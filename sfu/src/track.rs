@@ -7,8 +7,9 @@ use crate::gaps::Gaps;
 use crate::history::History;
 use crate::lip_sync::Moment;
 use crate::rtcp::{NtpTime, ReportBlock};
-use crate::sdp::{ExtensionMap, Payload};
+use crate::sdp::{ExtensionMap, Negotiable, Payload};
 use crate::srtp::RtpStream;
+use crate::worker::WorkerNumber;
 use crate::{MediaKind, Mid};
 
 /// A publisher is asked for a key frame at most this often.
@@ -46,6 +47,8 @@ pub(crate) struct Track {
     pub(crate) is_open: bool,
     /// The slots that carry it.
     pub(crate) subscribers: Vec<SlotKey>,
+    /// Workers that it crosses to: those with peers of the room for audio, those that want it for video.
+    pub(crate) elsewhere: Vec<WorkerNumber>,
     pub(crate) key_frames: KeyFrameRequests,
 }
 
@@ -53,6 +56,17 @@ impl Track {
     /// Whether its lost packets may be asked for.
     pub(crate) fn has_nack(&self) -> bool {
         self.payloads.iter().any(Payload::has_nack)
+    }
+
+    /// What was negotiated for it.
+    pub(crate) fn negotiated(&self) -> Negotiable {
+        Negotiable {
+            kind: self.kind,
+            payloads: self.payloads.clone(),
+            extensions: self.extensions.clone(),
+            ssrcs: self.announced.clone(),
+            retransmissions: self.retransmissions.clone(),
+        }
     }
 
     /// What travels under a payload type.

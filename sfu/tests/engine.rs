@@ -8,7 +8,7 @@ use madang_sfu::io::{Config, Engine, Handle};
 use madang_sfu::{OfferError, PeerId, RoomId, Stats};
 
 fn config(listen: SocketAddr, workers: usize) -> Config {
-    Config { listen, tcp_port: 0, public_ips: vec![], workers }
+    Config { listen, tcp_port: 0, public_ips: vec![], workers, peers_per_worker_and_room: 1 }
 }
 
 fn loopback(port: u16) -> SocketAddr {

@@ -24,6 +24,7 @@ fn start(listen: &str, public_ips: &[&str]) -> (Engine, Handle) {
         tcp_port: 0,
         public_ips: public_ips.iter().map(|ip| ip.parse().unwrap()).collect(),
         workers: 1,
+        peers_per_worker_and_room: Config::PEERS_PER_WORKER_AND_ROOM,
     };
     let (engine, handle, mut events) = Engine::start(config, Box::new(|_| {})).unwrap();
     tokio::spawn(async move { while events.recv().await.is_some() {} });

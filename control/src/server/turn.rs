@@ -160,6 +160,7 @@ mod tests {
             tcp_port: 0,
             public_ips: Vec::new(),
             workers: 1,
+            peers_per_worker_and_room: madang_sfu::io::Config::PEERS_PER_WORKER_AND_ROOM,
         };
         madang_sfu::io::Engine::start(config, Box::new(|_| {})).unwrap()
     }

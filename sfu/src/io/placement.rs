@@ -1,28 +1,39 @@
-//! Which worker a room lives on.
+//! Which worker a peer lives on.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{PeerId, RoomId};
 
-/// Rooms and peers by worker. A room stays where its first peer put it: on the worker that then had the fewest peers.
+/// Rooms and peers by worker. A room opens on the worker that then has the fewest peers, and stays there until it has
+/// so many peers that it needs another one as well. It takes as few workers as it needs rather than as many as there
+/// are: each further one gets a copy of every packet.
 #[derive(Debug)]
 pub(super) struct Placement {
     tables: Mutex<Tables>,
+    /// Peers of a room that one worker takes while others have fewer.
+    peers_per_worker_and_room: usize,
 }
 
 #[derive(Debug)]
 struct Tables {
-    rooms: HashMap<RoomId, Home>,
-    peers: HashMap<PeerId, RoomId>,
+    rooms: HashMap<RoomId, Vec<Share>>,
+    peers: HashMap<PeerId, Home>,
     /// Peers of each worker.
     load: Vec<usize>,
 }
 
+/// The part of a room that one worker has.
 #[derive(Clone, Copy, Debug)]
-struct Home {
+struct Share {
     worker: usize,
     peers: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Home {
+    room: RoomId,
+    worker: usize,
 }
 
 /// Where a peer is.
@@ -35,43 +46,63 @@ pub(super) struct Place {
 
 impl Placement {
     /// For so many workers, all empty.
-    pub(super) fn new(workers: usize) -> Placement {
+    pub(super) fn new(workers: usize, peers_per_worker_and_room: usize) -> Placement {
         let tables =
             Tables { rooms: HashMap::new(), peers: HashMap::new(), load: vec![0; workers] };
-        Placement { tables: Mutex::new(tables) }
+        Placement { tables: Mutex::new(tables), peers_per_worker_and_room }
     }
 
     /// The worker for a peer of a room.
     pub(super) fn place(&self, room: RoomId, peer: PeerId) -> Place {
         let mut tables = self.lock();
-        let Tables { rooms, peers, load } = &mut *tables;
-        let room = *peers.get(&peer).unwrap_or(&room);
-        let quietest = (0..load.len()).min_by_key(|&worker| load[worker]).unwrap_or_default();
-        let home = rooms.entry(room).or_insert(Home { worker: quietest, peers: 0 });
-        let is_new = peers.insert(peer, room).is_none();
-        if is_new {
-            home.peers += 1;
-            load[home.worker] += 1;
+        if let Some(home) = tables.peers.get(&peer) {
+            return Place { worker: home.worker, is_new: false };
         }
-        Place { worker: home.worker, is_new }
+        let Tables { rooms, peers, load } = &mut *tables;
+        let shares = rooms.entry(room).or_default();
+        let worker = self.worker_for_one_more(shares, load);
+        match shares.iter_mut().find(|share| share.worker == worker) {
+            Some(share) => share.peers += 1,
+            None => shares.push(Share { worker, peers: 1 }),
+        }
+        load[worker] += 1;
+        peers.insert(peer, Home { room, worker });
+        Place { worker, is_new: true }
+    }
+
+    /// The first that has the room and isn't full of it; else the one with the fewest peers of those that don't have it;
+    /// when all are full, the one with the fewest peers.
+    fn worker_for_one_more(&self, shares: &[Share], load: &[usize]) -> usize {
+        let limit = self.peers_per_worker_and_room;
+        let quietest = |among: &dyn Fn(usize) -> bool| {
+            (0..load.len()).filter(|&worker| among(worker)).min_by_key(|&worker| load[worker])
+        };
+        let has_it = |worker: usize| shares.iter().any(|share| share.worker == worker);
+        let with_space = shares.iter().find(|share| share.peers < limit);
+        with_space
+            .map(|share| share.worker)
+            .or_else(|| quietest(&|worker| !has_it(worker)))
+            .or_else(|| quietest(&|_| true))
+            .unwrap_or_default()
     }
 
     /// The worker of a peer that was placed.
     pub(super) fn worker_of(&self, peer: PeerId) -> Option<usize> {
-        let tables = self.lock();
-        let room = tables.peers.get(&peer)?;
-        tables.rooms.get(room).map(|home| home.worker)
+        self.lock().peers.get(&peer).map(|home| home.worker)
     }
 
     /// A peer is gone; its room too, if it was the last one.
     pub(super) fn forget(&self, peer: PeerId) {
         let mut tables = self.lock();
         let Tables { rooms, peers, load } = &mut *tables;
-        let Some(room) = peers.remove(&peer) else { return };
-        let Some(home) = rooms.get_mut(&room) else { return };
-        home.peers -= 1;
-        load[home.worker] -= 1;
-        if home.peers == 0 {
+        let Some(Home { room, worker }) = peers.remove(&peer) else { return };
+        load[worker] -= 1;
+        let Some(shares) = rooms.get_mut(&room) else { return };
+        if let Some(share) = shares.iter_mut().find(|share| share.worker == worker) {
+            share.peers -= 1;
+        }
+        shares.retain(|share| share.peers > 0);
+        if shares.is_empty() {
             rooms.remove(&room);
         }
     }
@@ -87,7 +118,7 @@ mod tests {
 
     #[test]
     fn rooms_go_where_the_fewest_peers_are_and_stay() {
-        let placement = Placement::new(2);
+        let placement = Placement::new(2, 100);
         let place = |room, peer| placement.place(RoomId(room), PeerId(peer)).worker;
         assert_eq!((place(1, 10), place(1, 11), place(1, 12)), (0, 0, 0));
         assert_eq!((place(2, 20), place(3, 30)), (1, 1));
@@ -98,7 +129,7 @@ mod tests {
 
     #[test]
     fn who_leaves_makes_room() {
-        let placement = Placement::new(2);
+        let placement = Placement::new(2, 100);
         placement.place(RoomId(1), PeerId(10));
         placement.place(RoomId(2), PeerId(20));
         placement.place(RoomId(2), PeerId(21));
@@ -110,8 +141,30 @@ mod tests {
 
     #[test]
     fn a_peer_is_new_once() {
-        let placement = Placement::new(1);
+        let placement = Placement::new(1, 100);
         assert!(placement.place(RoomId(1), PeerId(10)).is_new);
         assert!(!placement.place(RoomId(1), PeerId(10)).is_new);
+    }
+
+    #[test]
+    fn a_large_room_takes_as_many_workers_as_it_needs() {
+        let placement = Placement::new(3, 2);
+        let place = |room, peer| placement.place(RoomId(room), PeerId(peer)).worker;
+        assert_eq!([place(1, 10), place(1, 11)], [0, 0]);
+        assert_eq!([place(2, 20), place(1, 12), place(1, 13)], [1, 2, 2]);
+        assert_eq!([place(1, 14), place(1, 15)], [1, 1]);
+        assert_eq!(place(1, 16), 0, "all have two of it: the one with the fewest peers");
+        assert_eq!(placement.worker_of(PeerId(12)), Some(2));
+
+        placement.forget(PeerId(12));
+        assert_eq!(place(1, 17), 2, "before another one is opened");
+        assert_eq!(place(1, 10), 0, "who is placed stays");
+    }
+
+    #[test]
+    fn with_one_worker_every_room_is_small_enough() {
+        let placement = Placement::new(1, 2);
+        let workers = (0..10).map(|peer| placement.place(RoomId(1), PeerId(peer)).worker);
+        assert!(workers.eq([0; 10]));
     }
 }

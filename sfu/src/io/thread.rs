@@ -20,18 +20,24 @@ use super::{Command, RelaySink, RelayedDatagram};
 use crate::batch::SendBatch;
 use crate::dtls::Identity;
 use crate::path::Path;
-use crate::worker::{Config, Worker};
+use crate::worker::{Config, Remote, Worker, WorkerNumber};
 use crate::{Event, Stats};
 
 /// Receive calls before commands and timers get their turn.
 const ROUNDS: usize = 8;
 /// Relayed datagrams before the others get their turn.
 const RELAYED_AT_ONCE: usize = 256;
+/// Messages of other workers before the rest gets its turn.
+const REMOTE_AT_ONCE: usize = 64;
 /// Between two snapshots of the counters for other threads.
 const STATS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a worker's thread starts with.
 pub(super) struct Thread {
+    pub(super) number: WorkerNumber,
+    pub(super) inbox: mpsc::UnboundedReceiver<(WorkerNumber, Remote)>,
+    /// The inboxes of all workers.
+    pub(super) others: Arc<[mpsc::UnboundedSender<(WorkerNumber, Remote)>]>,
     pub(super) opened: Opened,
     pub(super) identity: Identity,
     pub(super) commands: mpsc::Receiver<Command>,
@@ -44,8 +50,9 @@ pub(super) struct Thread {
 
 impl Thread {
     /// Starts it.
-    pub(super) fn spawn(self, number: usize) -> io::Result<JoinHandle<()>> {
+    pub(super) fn spawn(self) -> io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let number = self.number;
         std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
             let span = tracing::info_span!("media", worker = number);
             let _entered = span.enter();
@@ -63,6 +70,9 @@ struct Shell {
     tcp: Tcp,
     batch: SendBatch,
     media_address: SocketAddr,
+    number: WorkerNumber,
+    inbox: mpsc::UnboundedReceiver<(WorkerNumber, Remote)>,
+    others: Arc<[mpsc::UnboundedSender<(WorkerNumber, Remote)>]>,
     commands: mpsc::Receiver<Command>,
     relayed: mpsc::Receiver<RelayedDatagram>,
     relay: Arc<RelaySink>,
@@ -81,6 +91,8 @@ impl Shell {
             identity: thread.identity,
             seed: rand::random(),
             unix_time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            number: thread.number,
+            workers: thread.others.len(),
         };
         Ok(Shell {
             worker: Worker::new(now, config),
@@ -88,6 +100,9 @@ impl Shell {
             tcp: thread.opened.tcp.into_async()?,
             batch: SendBatch::new(),
             media_address: thread.opened.media_address,
+            number: thread.number,
+            inbox: thread.inbox,
+            others: thread.others,
             commands: thread.commands,
             relayed: thread.relayed,
             relay: thread.relay,
@@ -107,6 +122,9 @@ impl Shell {
                     Some(command) => self.handle_command(command),
                 },
                 Some(datagram) = self.relayed.recv() => self.receive_relayed(datagram).await,
+                Some((from, message)) = self.inbox.recv() => {
+                    self.receive_remote(from, message).await;
+                }
                 ready = self.socket.readable() => {
                     ready?;
                     self.receive().await?;
@@ -186,9 +204,31 @@ impl Shell {
         self.worker.handle_datagram(now, Path::Relay(datagram.relayed), &mut payload);
     }
 
+    async fn receive_remote(&mut self, from: WorkerNumber, first: Remote) {
+        let now = Instant::now();
+        self.handle_remote(now, from, first).await;
+        for _ in 1..REMOTE_AT_ONCE {
+            let Ok((from, message)) = self.inbox.try_recv() else {
+                break;
+            };
+            self.handle_remote(now, from, message).await;
+        }
+    }
+
+    async fn handle_remote(&mut self, now: Instant, from: WorkerNumber, message: Remote) {
+        if !self.worker.has_room_for(&message) {
+            self.flush().await;
+        }
+        self.worker.handle_remote(now, from, message);
+    }
+
     /// Sends everything that is to be sent, and hands on what happened.
     async fn flush(&mut self) {
         let now = Instant::now();
+        while let Some((to, message)) = self.worker.poll_remote() {
+            // A worker that has ended needs nothing any more.
+            let _ = self.others[to].send((self.number, message));
+        }
         while self.worker.poll_batch(now, &mut self.batch) {
             for (run, bytes) in self.batch.runs() {
                 match run.path {

@@ -7,6 +7,7 @@ use super::{Worker, ntp_time};
 use crate::MediaKind;
 use crate::batch::{MAX_PACKET, SendBatch};
 use crate::gaps::Continuity;
+use crate::parcel::{self, Crossing};
 use crate::rtp::Header;
 use crate::sdp::{Codec, Extension};
 use crate::slot::Forwarded;
@@ -15,6 +16,7 @@ use crate::track::{Carried, SlotKey, TrackKey, clock_rate};
 
 /// Packets that are forwarded together at most. A batch holds them for one receiver at least.
 const BURST: usize = 64;
+const _: () = assert!(parcel::PACKETS <= BURST, "what another worker hands over fits");
 
 /// Packets that wait in their streams' histories to be forwarded.
 pub(super) struct Burst {
@@ -42,6 +44,11 @@ impl Burst {
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.packets.is_empty()
+    }
+
+    /// Packets that it can still take.
+    pub(super) fn room(&self) -> usize {
+        BURST - self.packets.len()
     }
 
     /// Brings each track's packets together, in the order of arrival.
@@ -170,7 +177,13 @@ impl Worker {
     }
 
     /// RFC 6464: the level is in the lower seven bits, in −dBov.
-    fn note_level(&mut self, now: Instant, key: TrackKey, header: &Header, opened: &[u8]) {
+    pub(super) fn note_level(
+        &mut self,
+        now: Instant,
+        key: TrackKey,
+        header: &Header,
+        opened: &[u8],
+    ) {
         let peer = &self.peers[key.peer];
         let track = &peer.tracks[key.track];
         let id = match track.kind {
@@ -221,7 +234,7 @@ impl Worker {
 
     /// Keeps a packet, and puts it into the burst if anybody wants it.
     #[expect(clippy::too_many_arguments, reason = "the parts of one packet, each computed once")]
-    fn arrived(
+    pub(super) fn arrived(
         &mut self,
         now: Instant,
         key: TrackKey,
@@ -236,7 +249,21 @@ impl Worker {
         let track = &mut peer.tracks[key.track];
         let stream = &mut peer.streams[place];
         let starts_key_frame =
-            stream.history.keep(index, codec, header, &track.extensions, opened, payload);
+            stream.history.keep(index, codec, header, &track.extensions, opened, payload.clone());
+        for &to in &track.elsewhere {
+            let crossing = Crossing {
+                peer: peer.id,
+                track: key.track,
+                stream: stream.id,
+                ssrc: stream.ssrc,
+                index,
+                codec,
+                starts_key_frame,
+                payload: payload.clone(),
+            };
+            let is_taken = self.lanes[to].push(track.kind, crossing, opened);
+            self.stats.count_crossing(is_taken);
+        }
         if starts_key_frame {
             track.key_frames.satisfied();
             stream.starts_key_frame(index, header.timestamp);

@@ -7,7 +7,10 @@
 //!     wait for a datagram, a command, or worker.poll_timeout()
 //!     for each datagram that is there:   worker.handle_datagram(now, path, datagram)
 //!                                        if worker.is_burst_full(), send the batches before the next one
+//!     for each message of another worker: unless worker.has_room_for(&message), send the batches before
+//!                                        worker.handle_remote(now, from, message)
 //!     when the time has come:            worker.handle_timeout(now)
+//!     while let Some((to, message)) = worker.poll_remote() { hand it to that worker }
 //!     while worker.poll_batch(now, &mut batch) { send the batch; batch.clear() }
 //!     while let Some(event) = worker.poll_event() { hand it on }
 //! }
@@ -16,6 +19,7 @@
 mod forward;
 mod negotiate;
 mod paths;
+mod remote;
 mod repair;
 mod reports;
 #[cfg(test)]
@@ -31,12 +35,14 @@ use stun_types::message::Message;
 
 use crate::dtls::{DtlsEvent, Identity, Transport};
 use crate::ice::{self, Candidate};
+use crate::parcel::Lane;
 use crate::path::{Path, Protocol, demux};
 use crate::peer::{Connection, Peer};
 use crate::room::Room;
 use crate::rtcp::NtpTime;
 use crate::{Event, PeerId, RoomId, Stats};
 use forward::Burst;
+pub(crate) use remote::Remote;
 
 /// Between two rounds of everything that is done by time.
 const TICK: Duration = Duration::from_millis(50);
@@ -56,6 +62,9 @@ pub(crate) struct Config {
     pub(crate) seed: [u8; 32],
     /// The time since 1970 at the instant of `Worker::new`, for sender reports.
     pub(crate) unix_time: Duration,
+    /// Which worker this is, and how many there are.
+    pub(crate) number: WorkerNumber,
+    pub(crate) workers: usize,
 }
 
 /// The place of a worker among those of the engine, from 0 on.
@@ -68,7 +77,10 @@ pub(crate) struct Worker {
     rng: StdRng,
     started: (Instant, Duration),
     peers: Slab<Peer>,
+    /// Peers of this worker.
     by_id: HashMap<PeerId, usize>,
+    /// Publishing peers of other workers in the rooms of this one.
+    by_remote_id: HashMap<PeerId, usize>,
     /// By the server's ufrag.
     by_ufrag: HashMap<String, usize>,
     /// Only paths that passed a check.
@@ -76,6 +88,9 @@ pub(crate) struct Worker {
     rooms: HashMap<RoomId, Room>,
     next_stream: u64,
     burst: Burst,
+    number: WorkerNumber,
+    /// Towards each of the workers, in their order; the own one stays empty.
+    lanes: Vec<Lane>,
     /// Publishers of whom something is missing, and when to look at them.
     incomplete: Vec<usize>,
     repair_at: Option<Instant>,
@@ -94,11 +109,15 @@ impl Worker {
             started: (now, config.unix_time),
             peers: Slab::new(),
             by_id: HashMap::new(),
+            by_remote_id: HashMap::new(),
             by_ufrag: HashMap::new(),
             by_path: HashMap::new(),
             rooms: HashMap::new(),
-            next_stream: 1,
+            // No two workers give a stream the same name.
+            next_stream: (config.number as u64) << 48,
             burst: Burst::new(),
+            number: config.number,
+            lanes: (0..config.workers).map(|_| Lane::default()).collect(),
             incomplete: Vec::new(),
             repair_at: None,
             outbox: VecDeque::new(),
@@ -224,7 +243,10 @@ impl Worker {
             if self.events.len() >= MAX_WAITING_EVENTS {
                 return;
             }
-            if let Some(levels) = room.speakers.announce(now) {
+            // The others keep in step, so that any of them can go on when the first leaves the room.
+            if let Some(levels) = room.speakers.announce(now)
+                && room.is_home(self.number)
+            {
                 self.events.push_back(Event::Speakers { room: room.id, levels });
             }
         }
@@ -250,8 +272,8 @@ impl Worker {
     pub(crate) fn stats(&self) -> Stats {
         let connected = self.peers.iter().filter(|(_, peer)| peer.link.keys().is_some());
         Stats {
-            rooms: self.rooms.len() as u64,
-            peers: self.peers.len() as u64,
+            rooms: self.rooms.values().filter(|room| room.is_home(self.number)).count() as u64,
+            peers: self.by_id.len() as u64,
             connected_peers: connected.count() as u64,
             ..self.stats
         }

@@ -10,14 +10,13 @@ use crate::feedback::Arrivals;
 use crate::ice::{Agent, Credentials};
 use crate::lip_sync::SenderClock;
 use crate::peer::{Connection, Link, Peer};
-use crate::room::Room;
 use crate::sdp::{self, Answerer, Negotiable, Offer, OfferedMedia, Use};
 use crate::slot::Slot;
 use crate::track::{KeyFrameRequests, SlotKey, Track, TrackKey};
 use crate::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId, Source};
 
-/// Peers of one worker. Beyond, offers are refused.
-const MAX_PEERS: usize = 16_384;
+/// Peers that one worker knows. Beyond, offers are refused, and publishers of other workers not seen.
+pub(super) const MAX_PEERS: usize = 16_384;
 
 /// The CNAME of everything that this server sends to a peer; RFC 7022 §4.2: random, and not linkable between peers.
 pub(super) fn cname(connection: &Connection) -> String {
@@ -43,6 +42,7 @@ impl Worker {
         };
         let room = self.peers[key].room;
         self.apply_media(room, key, &offer);
+        self.publish_elsewhere(key);
         self.assign_audio(room);
         self.answer(key, &offer)
     }
@@ -56,6 +56,10 @@ impl Worker {
     ) -> Result<usize, OfferError> {
         if self.peers.len() >= MAX_PEERS {
             return Err(OfferError::Overloaded);
+        }
+        // It was another worker's before, and the news of its end is still on the way.
+        if let Some(&remote) = self.by_remote_id.get(&id) {
+            self.remove_remote(remote);
         }
         let local = self.fresh_credentials();
         let ufrag = local.ufrag.clone();
@@ -84,7 +88,7 @@ impl Worker {
         });
         self.by_id.insert(id, key);
         self.by_ufrag.insert(ufrag, key);
-        self.rooms.entry(room).or_insert_with(|| Room::new(room)).peers.push(key);
+        self.open_room(room).peers.push(key);
         self.next_tick.get_or_insert(now + TICK);
         Ok(key)
     }
@@ -123,20 +127,20 @@ impl Worker {
         });
         for line in &offer.media {
             match &line.purpose {
-                Use::Publish(negotiable) => self.open_track(room, key, line, negotiable),
+                Use::Publish(negotiable) => self.open_track(room, key, &line.mid, negotiable),
                 Use::Receive(negotiable) => self.open_slot(key, line, negotiable),
                 Use::Inactive(_) | Use::Refuse => {}
             }
         }
     }
 
-    fn open_track(&mut self, room: RoomId, key: usize, line: &OfferedMedia, common: &Negotiable) {
+    pub(super) fn open_track(&mut self, room: RoomId, key: usize, mid: &Mid, common: &Negotiable) {
         let peer = &mut self.peers[key];
-        let place = match peer.tracks.iter().position(|track| track.mid == line.mid) {
+        let place = match peer.tracks.iter().position(|track| track.mid == *mid) {
             Some(place) => place,
             None => {
                 peer.tracks.push(Track {
-                    mid: line.mid.clone(),
+                    mid: mid.clone(),
                     kind: common.kind,
                     payloads: Vec::new(),
                     extensions: common.extensions.clone(),
@@ -144,6 +148,7 @@ impl Worker {
                     retransmissions: Vec::new(),
                     is_open: false,
                     subscribers: Vec::new(),
+                    elsewhere: Vec::new(),
                     key_frames: KeyFrameRequests::default(),
                 });
                 peer.tracks.len() - 1
@@ -156,9 +161,11 @@ impl Worker {
         track.announced = common.ssrcs.clone();
         track.retransmissions = common.retransmissions.clone();
         track.is_open = true;
-        let (kind, id) = (track.kind, peer.id);
-        if let (MediaKind::Audio, Some(room)) = (kind, self.rooms.get_mut(&room)) {
-            room.speakers.add(TrackKey { peer: key, track: place }, id);
+        if let (MediaKind::Audio, Some(room)) = (track.kind, self.rooms.get_mut(&room)) {
+            room.speakers.add(TrackKey { peer: key, track: place }, peer.id);
+            if matches!(peer.link, Link::Direct(_)) {
+                track.elsewhere.clone_from(&room.elsewhere);
+            }
         }
     }
 
@@ -193,9 +200,10 @@ impl Worker {
         }
     }
 
-    fn close_track(&mut self, key: TrackKey) {
+    pub(super) fn close_track(&mut self, key: TrackKey) {
         let peer = &mut self.peers[key.peer];
         peer.tracks[key.track].is_open = false;
+        peer.tracks[key.track].elsewhere.clear();
         peer.streams.retain(|stream| stream.track != key.track);
         let room = peer.room;
         for slot in peer.tracks[key.track].subscribers.clone() {
@@ -265,8 +273,10 @@ impl Worker {
         let Some(slot) = self.peers[key].slots.iter().position(is_it) else {
             return;
         };
-        let source = source.and_then(|source| self.video_track(self.peers[key].room, source));
         let to = SlotKey { peer: key, slot };
+        let named = source;
+        let source = named.and_then(|named| self.video_track(self.peers[key].room, named));
+        self.await_source(to, named.filter(|_| source.is_none()));
         if self.peers[key].slots[slot].source() == source {
             return;
         }
@@ -280,7 +290,8 @@ impl Worker {
 
     /// The open video track of a source in the same room.
     fn video_track(&self, room: RoomId, source: &Source) -> Option<TrackKey> {
-        let peer = *self.by_id.get(&source.peer)?;
+        let by_id = self.by_id.get(&source.peer);
+        let peer = *by_id.or_else(|| self.by_remote_id.get(&source.peer))?;
         let tracks = &self.peers.get(peer).filter(|found| found.room == room)?.tracks;
         let track = tracks.iter().position(|track| {
             track.is_open && track.kind == MediaKind::Video && track.mid == source.mid
@@ -295,10 +306,18 @@ impl Worker {
             return;
         }
         if let Some(track) = before {
-            self.peers[track.peer].tracks[track.track].subscribers.retain(|slot| *slot != key);
+            let subscribers = &mut self.peers[track.peer].tracks[track.track].subscribers;
+            subscribers.retain(|slot| *slot != key);
+            if subscribers.is_empty() {
+                self.wanted_changed(track);
+            }
         }
         if let Some(track) = source {
-            self.peers[track.peer].tracks[track.track].subscribers.push(key);
+            let subscribers = &mut self.peers[track.peer].tracks[track.track].subscribers;
+            subscribers.push(key);
+            if subscribers.len() == 1 {
+                self.wanted_changed(track);
+            }
         }
         let slot = &mut self.peers[key.peer].slots[key.slot];
         slot.set_source(source);
@@ -388,8 +407,11 @@ impl Worker {
             return;
         };
         room.peers.retain(|member| *member != key);
-        if room.peers.is_empty() {
-            self.rooms.remove(&peer.room);
+        room.awaited.retain(|(slot, _)| slot.peer != key);
+        let is_empty = room.peers.is_empty();
+        self.leave_elsewhere(&peer);
+        if is_empty {
+            self.close_room(peer.room);
         } else {
             self.assign_audio(peer.room);
         }

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Worker, ntp_time};
+use super::{Remote, Worker, ntp_time};
+use crate::PeerId;
 use crate::batch::MAX_PACKET;
+use crate::parcel::Lane;
+use crate::peer::Link;
 use crate::rtcp;
 use crate::slot::Forwarded;
-use crate::track::{SlotKey, TrackKey};
+use crate::track::{SlotKey, Stream, TrackKey};
 
 /// Between two looks at what is missing.
 pub(super) const REPAIR_INTERVAL: Duration = Duration::from_millis(10);
@@ -14,7 +17,7 @@ pub(super) const REPAIR_INTERVAL: Duration = Duration::from_millis(10);
 const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(50);
 /// A cached key frame with at most so many packets up to the present one is sent to a slot at once. More would take
 /// longer to arrive than a fresh one: a third of a second of 1.5 Mbit/s.
-const MAX_CATCH_UP: u64 = 60;
+pub(super) const MAX_CATCH_UP: u64 = 60;
 
 impl Worker {
     /// Something that a publisher sent did not come; it is asked for in this round.
@@ -42,8 +45,12 @@ impl Worker {
     /// `true` while something is still waited for.
     fn request_missing_from(&mut self, now: Instant, key: usize) -> bool {
         let peer = &mut self.peers[key];
-        let Some(connection) = peer.link.connection() else {
-            return false;
+        let connection = match &peer.link {
+            Link::Direct(connection) => connection,
+            Link::Through(worker) => {
+                let lane = &mut self.lanes[*worker];
+                return request_crossing(now, lane, peer.id, &mut peer.streams);
+            }
         };
         let round_trip = connection.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP);
         let mut compound = Vec::new();
@@ -128,11 +135,10 @@ impl Worker {
         let (Some(keys), Some(path)) = (&connection.keys, connection.ice.selected()) else {
             return false;
         };
-        let streams = publisher.streams.iter().filter(|stream| stream.track == source.track);
-        let Some((stream, packets)) = streams
-            .filter_map(|stream| Some((stream, stream.since_key_frame(MAX_CATCH_UP)?)))
-            .max_by_key(|(stream, _)| stream.reception.last_packet_at)
-        else {
+        let Some((id, packets)) = publisher.since_key_frame(source.track, MAX_CATCH_UP) else {
+            return false;
+        };
+        let Some(stream) = publisher.streams.iter().find(|stream| stream.id == id) else {
             return false;
         };
         let slot = &mut peer.slots[to.slot];
@@ -154,4 +160,18 @@ impl Worker {
         self.stats.key_frames_cached += 1;
         true
     }
+}
+
+/// Asks another worker for packets that it did not hand over: its way here was full, or it misses them itself and asks
+/// the publisher. `true` while something is still waited for.
+fn request_crossing(now: Instant, lane: &mut Lane, peer: PeerId, streams: &mut [Stream]) -> bool {
+    let mut is_waiting = false;
+    for stream in streams {
+        let indexes: Vec<u64> = stream.gaps.due(now, UNKNOWN_ROUND_TRIP).collect();
+        if !indexes.is_empty() {
+            lane.post(Remote::Missing { peer, stream: stream.id, indexes });
+        }
+        is_waiting |= !stream.gaps.is_whole();
+    }
+    is_waiting
 }

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Worker, ntp_time};
+use super::remote::RemoteTrack;
+use super::{Remote, Worker, WorkerNumber, ntp_time};
 use crate::dtls::MTU;
-use crate::peer::Connection;
+use crate::peer::{Connection, Link};
 use crate::rtcp::{self, Message, SenderInfo};
 use crate::slot::Slot;
 use crate::track::{SlotKey, TrackKey};
@@ -76,8 +77,13 @@ impl Worker {
     /// Sends the Picture Loss Indications that are due to one publisher.
     pub(super) fn request_key_frames(&mut self, now: Instant, key: usize) {
         let peer = &mut self.peers[key];
-        let Some(connection) = peer.link.connection().filter(|known| known.keys.is_some()) else {
-            return;
+        let connection = match &peer.link {
+            Link::Direct(connection) if connection.keys.is_some() => connection,
+            Link::Direct(_) => return,
+            Link::Through(worker) => {
+                let worker = *worker;
+                return self.request_key_frames_elsewhere(now, key, worker);
+            }
         };
         let reporter = connection.reporter_ssrc;
         let mut compound = Vec::new();
@@ -96,6 +102,19 @@ impl Worker {
         }
         if !compound.is_empty() {
             self.send_rtcp(key, compound);
+        }
+    }
+
+    /// Asks the worker of a publisher for the key frames that are due.
+    fn request_key_frames_elsewhere(&mut self, now: Instant, key: usize, worker: WorkerNumber) {
+        let peer = &mut self.peers[key];
+        for place in 0..peer.tracks.len() {
+            let known = peer.last_key_frame(place);
+            let track = &mut peer.tracks[place];
+            if track.is_open && !track.subscribers.is_empty() && track.key_frames.is_due(now) {
+                let track = RemoteTrack { peer: peer.id, place };
+                self.lanes[worker].post(Remote::KeyFrame { track, known });
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use crate::path::{Path, Protocol, demux};
 use crate::rtcp::{Message, NtpTime, SenderInfo};
 use crate::rtp::{Header, write_header};
 use crate::srtp::{self, Profile, RtpStream};
-use crate::worker::{Config, Worker};
+use crate::worker::{Config, Worker, WorkerNumber};
 use crate::{Answer, Event, OfferError, PeerId, RoomId};
 
 /// A worker, its clock, and what it sent.
@@ -32,14 +32,21 @@ pub(super) struct World {
 }
 
 impl World {
+    /// A worker by itself.
     #[expect(clippy::disallowed_methods, reason = "virtual time needs some first instant")]
     pub(super) fn new() -> World {
-        let now = Instant::now();
+        World::of_worker(Instant::now(), 0, 1)
+    }
+
+    /// One worker of several.
+    pub(super) fn of_worker(now: Instant, number: WorkerNumber, workers: usize) -> World {
         let config = Config {
             candidates: vec![Candidate::Udp(([192, 0, 2, 1], 5004).into())],
             identity: Identity::generate().unwrap(),
-            seed: [7; 32],
+            seed: [7 + number as u8; 32],
             unix_time: Duration::from_secs(1_700_000_000),
+            number,
+            workers,
         };
         World {
             worker: Worker::new(now, config),
@@ -119,7 +126,7 @@ impl World {
         self.sent.iter().any(|(to, _)| *to == path)
     }
 
-    fn collect(&mut self) {
+    pub(super) fn collect(&mut self) {
         let mut batch = SendBatch::new();
         while self.worker.poll_batch(self.now, &mut batch) {
             for (run, bytes) in batch.runs() {
@@ -505,6 +512,13 @@ a=fmtp:{0} apt={payload_type}
     pub(super) fn send_nack(&mut self, world: &mut World, mid: &str, numbers: &[u16]) {
         let mut compound = Vec::new();
         crate::rtcp::write_nack(&mut compound, self.id as u32, self.slot_ssrc(mid), numbers);
+        self.send_rtcp(world, compound);
+    }
+
+    /// Asks for a key frame in a slot.
+    pub(super) fn send_pli(&mut self, world: &mut World, mid: &str) {
+        let mut compound = Vec::new();
+        crate::rtcp::write_pli(&mut compound, self.id as u32, self.slot_ssrc(mid));
         self.send_rtcp(world, compound);
     }
 

@@ -5,6 +5,7 @@ mod client;
 mod codecs;
 mod lip_sync;
 mod repair;
+mod spread;
 mod transport;
 
 use std::time::Duration;

@@ -1,0 +1,457 @@
+//! Rooms that several workers share: what one tells another, and the peers of others as this one sees them.
+//!
+//! ```text
+//!   publisher → its worker ──packets, once──→ another worker → slots of the receivers there
+//!                          ←─wanted, key frame, lost packets─
+//! ```
+//!
+//! A worker knows each publishing peer of its rooms, also those whose connection another worker has: as a peer of its
+//! own with tracks, streams and histories, but without a connection. So slots, retransmissions, the key frame cache and
+//! the speakers work for it as for any other. Only its packets come from a parcel, and what is asked of it goes to its
+//! worker. Audio always crosses, because every worker tells for itself who speaks; video only while somebody there
+//! receives it.
+//!
+//! Workers find each other by themselves: whoever opens a room tells all, and those that have it too answer with what
+//! is published. Between two workers everything stays in order, and nobody waits for anybody.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::repair::MAX_CATCH_UP;
+use super::{Worker, WorkerNumber};
+use crate::lip_sync::SenderClock;
+use crate::parcel::{Crossing, Lane, Parcel};
+use crate::peer::{Link, Peer};
+use crate::room::Room;
+use crate::rtp::Header;
+use crate::sdp::Negotiable;
+use crate::srtp::RtpStream;
+use crate::track::{KeyFrameRequests, SlotKey, Track, TrackKey, clock_rate};
+use crate::{MediaKind, Mid, PeerId, RoomId, Source};
+
+/// What one worker tells another.
+#[derive(Debug)]
+pub(crate) enum Remote {
+    /// Packets of peers of the teller.
+    Packets(Arc<Parcel>),
+    /// The teller has peers of the room; what it publishes follows. Everything that it said of the room before is void.
+    Present { room: RoomId, wants_answer: bool },
+    /// The teller has no peers of the room any more.
+    Absent { room: RoomId },
+    /// The tracks of a peer of the teller, in the order of their places.
+    Published { room: RoomId, peer: PeerId, tracks: Vec<Published> },
+    /// A peer of the teller is gone.
+    Gone { peer: PeerId },
+    /// Whether the teller wants a video track of a peer of the one that is told.
+    Want { track: RemoteTrack, is_wanted: bool },
+    /// The teller needs a key frame of such a track; the last one that it knows of, by stream and index.
+    KeyFrame { track: RemoteTrack, known: Option<(u64, u64)> },
+    /// Packets of a stream of such a peer did not come.
+    Missing { peer: PeerId, stream: u64, indexes: Vec<u64> },
+}
+
+/// A track in the words of both workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RemoteTrack {
+    pub(crate) peer: PeerId,
+    /// The place among its tracks.
+    pub(crate) place: usize,
+}
+
+/// A track as its publisher's worker negotiated it.
+#[derive(Clone, Debug)]
+pub(crate) struct Published {
+    pub(crate) mid: Mid,
+    pub(crate) negotiated: Negotiable,
+    pub(crate) is_open: bool,
+}
+
+impl Remote {
+    /// Packets that come with it.
+    fn packets(&self) -> usize {
+        match self {
+            Remote::Packets(parcel) => parcel.len(),
+            _ => 0,
+        }
+    }
+}
+
+impl Worker {
+    /// The next thing to hand to another worker, and which.
+    pub(crate) fn poll_remote(&mut self) -> Option<(WorkerNumber, Remote)> {
+        let mut lanes = self.lanes.iter_mut().enumerate();
+        lanes.find_map(|(to, lane)| Some((to, lane.poll()?)))
+    }
+
+    /// Whether the burst has room for what another worker handed over; else it must be forwarded before.
+    pub(crate) fn has_room_for(&self, message: &Remote) -> bool {
+        message.packets() <= self.burst.room()
+    }
+
+    /// Takes what another worker handed over.
+    pub(crate) fn handle_remote(&mut self, now: Instant, from: WorkerNumber, message: Remote) {
+        match message {
+            Remote::Packets(parcel) => {
+                for (crossing, opened) in parcel.packets() {
+                    self.handle_crossing(now, from, crossing, opened);
+                }
+            }
+            Remote::Present { room, wants_answer } => self.meet(from, room, wants_answer),
+            Remote::Absent { room } => {
+                self.part(from, room);
+                self.assign_audio(room);
+            }
+            Remote::Published { room, peer, tracks } => {
+                self.publish_remote(now, from, room, peer, &tracks);
+            }
+            Remote::Gone { peer } => self.forget_remote(from, peer),
+            Remote::Want { track, is_wanted } => self.want_elsewhere(from, track, is_wanted),
+            Remote::KeyFrame { track, known } => self.key_frame_elsewhere(now, from, track, known),
+            Remote::Missing { peer, stream, indexes } => {
+                self.missing_elsewhere(from, peer, stream, &indexes);
+            }
+        }
+    }
+
+    /// Opens a room with its first peer, and asks who has it too.
+    pub(super) fn open_room(&mut self, id: RoomId) -> &mut Room {
+        if !self.rooms.contains_key(&id) {
+            for (_, lane) in others(&mut self.lanes, self.number) {
+                lane.post(Remote::Present { room: id, wants_answer: true });
+            }
+        }
+        self.rooms.entry(id).or_insert_with(|| Room::new(id))
+    }
+
+    /// Closes a room whose last peer has gone.
+    pub(super) fn close_room(&mut self, id: RoomId) {
+        let Some(room) = self.rooms.get(&id) else {
+            return;
+        };
+        let elsewhere = room.elsewhere.clone();
+        for other in elsewhere {
+            self.part(other, id);
+            self.lanes[other].post(Remote::Absent { room: id });
+        }
+        self.rooms.remove(&id);
+    }
+
+    /// Tells the other workers of its room what a peer publishes.
+    pub(super) fn publish_elsewhere(&mut self, key: usize) {
+        let peer = &self.peers[key];
+        if let Some(room) = self.rooms.get(&peer.room)
+            && !peer.tracks.is_empty()
+        {
+            room.elsewhere.iter().for_each(|&to| self.lanes[to].post(publication(peer)));
+        }
+    }
+
+    /// Tells the other workers of its room that a peer is gone.
+    pub(super) fn leave_elsewhere(&mut self, peer: &Peer) {
+        if let Some(room) = self.rooms.get(&peer.room)
+            && !peer.tracks.is_empty()
+        {
+            let gone = |&to: &WorkerNumber| self.lanes[to].post(Remote::Gone { peer: peer.id });
+            room.elsewhere.iter().for_each(gone);
+        }
+    }
+
+    /// Another worker has peers of a room.
+    fn meet(&mut self, from: WorkerNumber, id: RoomId, wants_answer: bool) {
+        self.part(from, id);
+        let Worker { rooms, lanes, peers, .. } = self;
+        let Some(room) = rooms.get_mut(&id) else {
+            return;
+        };
+        room.elsewhere.push(from);
+        let lane = &mut lanes[from];
+        if wants_answer {
+            lane.post(Remote::Present { room: id, wants_answer: false });
+        }
+        for &key in &room.peers {
+            let peer = &mut peers[key];
+            if !peer.tracks.is_empty() {
+                lane.post(publication(peer));
+            }
+            for track in &mut peer.tracks {
+                if track.is_open && track.kind == MediaKind::Audio {
+                    track.elsewhere.push(from);
+                }
+            }
+        }
+        self.assign_audio(id);
+    }
+
+    /// Another worker has no peers of a room, or begins anew: its peers vanish here, and nothing crosses to it.
+    fn part(&mut self, from: WorkerNumber, id: RoomId) {
+        let Some(room) = self.rooms.get_mut(&id) else {
+            return;
+        };
+        room.elsewhere.retain(|other| *other != from);
+        for &key in &room.peers {
+            for track in &mut self.peers[key].tracks {
+                track.elsewhere.retain(|other| *other != from);
+            }
+        }
+        for key in room.remote.clone() {
+            if matches!(self.peers[key].link, Link::Through(worker) if worker == from) {
+                self.remove_remote(key);
+            }
+        }
+    }
+
+    /// What a peer of another worker publishes.
+    fn publish_remote(
+        &mut self,
+        now: Instant,
+        from: WorkerNumber,
+        room: RoomId,
+        id: PeerId,
+        tracks: &[Published],
+    ) {
+        let Some(key) = self.remote_peer(from, room, id) else {
+            return;
+        };
+        for (track, published) in tracks.iter().enumerate() {
+            let known = self.peers[key].tracks.get(track);
+            if published.is_open || known.is_none() {
+                self.open_track(room, key, &published.mid, &published.negotiated);
+            }
+            if !published.is_open {
+                self.close_track(TrackKey { peer: key, track });
+            }
+        }
+        self.assign_awaited(now, room, id);
+        self.assign_audio(room);
+    }
+
+    /// The place of a peer of another worker; made if there is none.
+    fn remote_peer(&mut self, from: WorkerNumber, room: RoomId, id: PeerId) -> Option<usize> {
+        if let Some(&key) = self.by_remote_id.get(&id) {
+            if matches!(self.peers[key].link, Link::Through(worker) if worker == from) {
+                return Some(key);
+            }
+            self.remove_remote(key);
+        }
+        let is_own = self.by_id.contains_key(&id);
+        if is_own || self.peers.len() >= super::negotiate::MAX_PEERS {
+            return None;
+        }
+        let members = &mut self.rooms.get_mut(&room)?.remote;
+        let key = self.peers.insert(Peer {
+            id,
+            room,
+            link: Link::Through(from),
+            tracks: Vec::new(),
+            slots: Vec::new(),
+            streams: Vec::new(),
+            clock: SenderClock::default(),
+        });
+        members.push(key);
+        self.by_remote_id.insert(id, key);
+        Some(key)
+    }
+
+    fn forget_remote(&mut self, from: WorkerNumber, id: PeerId) {
+        let Some(&key) = self.by_remote_id.get(&id) else {
+            return;
+        };
+        let Peer { link: Link::Through(worker), room, .. } = self.peers[key] else {
+            return;
+        };
+        if worker == from {
+            self.remove_remote(key);
+            self.assign_audio(room);
+        }
+    }
+
+    /// Forgets a peer of another worker; the slots that carried it are empty from here on.
+    pub(super) fn remove_remote(&mut self, key: usize) {
+        for track in 0..self.peers[key].tracks.len() {
+            self.close_track(TrackKey { peer: key, track });
+        }
+        self.burst.forget_peer(key);
+        let peer = self.peers.remove(key);
+        self.by_remote_id.remove(&peer.id);
+        if let Some(room) = self.rooms.get_mut(&peer.room) {
+            room.remote.retain(|member| *member != key);
+        }
+    }
+
+    /// Remembers what a slot is to carry as soon as another worker publishes it: the command may come before the news.
+    pub(super) fn await_source(&mut self, slot: SlotKey, source: Option<&Source>) {
+        if let Some(room) = self.rooms.get_mut(&self.peers[slot.peer].room) {
+            room.awaited.retain(|(waiting, _)| *waiting != slot);
+            room.awaited.extend(source.map(|source| (slot, source.clone())));
+        }
+    }
+
+    fn assign_awaited(&mut self, now: Instant, room: RoomId, published: PeerId) {
+        let Some(room) = self.rooms.get_mut(&room) else {
+            return;
+        };
+        let here = room.awaited.extract_if(.., |(_, source)| source.peer == published);
+        for (slot, source) in here.collect::<Vec<_>>() {
+            let peer = &self.peers[slot.peer];
+            let (id, mid) = (peer.id, peer.slots[slot.slot].mid.clone());
+            self.assign(now, id, &mid, Some(&source));
+        }
+    }
+
+    /// Tells a publisher's worker that its track gets its first subscriber here, or lost its last. What was kept of a
+    /// track that nobody wants is forgotten: it would end long before the next packet.
+    pub(super) fn wanted_changed(&mut self, key: TrackKey) {
+        let Peer { id, link: Link::Through(worker), tracks, streams, .. } =
+            &mut self.peers[key.peer]
+        else {
+            return;
+        };
+        let track = &mut tracks[key.track];
+        if track.kind != MediaKind::Video || !track.is_open {
+            return;
+        }
+        let is_wanted = !track.subscribers.is_empty();
+        if !is_wanted {
+            streams.retain(|stream| stream.track != key.track);
+            // Whoever wants it next need not wait because this was asked a moment ago.
+            track.key_frames = KeyFrameRequests::default();
+        }
+        let track = RemoteTrack { peer: *id, place: key.track };
+        self.lanes[*worker].post(Remote::Want { track, is_wanted });
+    }
+
+    /// A track of a peer of this worker.
+    fn own_track(&mut self, track: RemoteTrack) -> Option<(TrackKey, &mut Track)> {
+        let key = TrackKey { peer: *self.by_id.get(&track.peer)?, track: track.place };
+        let track = self.peers[key.peer].tracks.get_mut(key.track)?;
+        (track.is_open && track.kind == MediaKind::Video).then_some((key, track))
+    }
+
+    fn want_elsewhere(&mut self, from: WorkerNumber, track: RemoteTrack, is_wanted: bool) {
+        if let Some((_, track)) = self.own_track(track) {
+            track.elsewhere.retain(|other| *other != from);
+            track.elsewhere.extend(is_wanted.then_some(from));
+        }
+    }
+
+    /// Another worker needs a key frame: the last one goes there with what followed, if it is news there and that is
+    /// all here and short enough. Else the publisher is asked.
+    fn key_frame_elsewhere(
+        &mut self,
+        now: Instant,
+        from: WorkerNumber,
+        track: RemoteTrack,
+        known: Option<(u64, u64)>,
+    ) {
+        let Some((key, _)) = self.own_track(track) else {
+            return;
+        };
+        let cached = self.peers[key.peer].since_key_frame(key.track, MAX_CATCH_UP);
+        match cached.filter(|(stream, packets)| known != Some((*stream, *packets.start()))) {
+            Some((stream, packets)) => self.hand_over(from, key.peer, stream, packets),
+            None => self.want_key_frame(now, key),
+        }
+    }
+
+    fn missing_elsewhere(&mut self, from: WorkerNumber, id: PeerId, stream: u64, indexes: &[u64]) {
+        if let Some(&key) = self.by_id.get(&id) {
+            self.hand_over(from, key, stream, indexes.iter().copied());
+        }
+    }
+
+    /// Lets packets cross that were kept.
+    fn hand_over(
+        &mut self,
+        to: WorkerNumber,
+        key: usize,
+        stream: u64,
+        indexes: impl Iterator<Item = u64>,
+    ) {
+        let Worker { peers, lanes, stats, .. } = self;
+        let peer = &peers[key];
+        let Some(stream) = peer.streams.iter().find(|known| known.id == stream) else {
+            return;
+        };
+        let kind = peer.tracks[stream.track].kind;
+        for packet in indexes.filter_map(|index| stream.history.packet(index)) {
+            let (opened, payload) = packet.whole();
+            let crossing = Crossing {
+                peer: peer.id,
+                track: stream.track,
+                stream: stream.id,
+                ssrc: stream.ssrc,
+                index: packet.position.index,
+                codec: packet.codec,
+                starts_key_frame: packet.starts_key_frame,
+                payload,
+            };
+            stats.count_crossing(lanes[to].push(kind, crossing, opened));
+        }
+    }
+
+    /// Takes a packet that a peer of another worker published, as if it had just been decrypted here.
+    fn handle_crossing(
+        &mut self,
+        now: Instant,
+        from: WorkerNumber,
+        crossing: &Crossing,
+        opened: &[u8],
+    ) {
+        let Some(&key) = self.by_remote_id.get(&crossing.peer) else {
+            return;
+        };
+        let peer = &mut self.peers[key];
+        let is_from = matches!(peer.link, Link::Through(worker) if worker == from);
+        let track = peer.tracks.get_mut(crossing.track).filter(|track| is_from && track.is_open);
+        let Some(track) = track else {
+            return;
+        };
+        let kind = track.kind;
+        // On its way since before this worker said that it isn't wanted any more.
+        if kind == MediaKind::Video && track.subscribers.is_empty() {
+            return;
+        }
+        let Some(header) = Header::parse(opened) else {
+            return;
+        };
+        let place = match peer.streams.iter().position(|stream| stream.id == crossing.stream) {
+            Some(place) => place,
+            // Nothing can start on what comes before, and it would count as there when the key frame is handed over with
+            // all that followed.
+            None if kind == MediaKind::Video && !crossing.starts_key_frame => {
+                track.key_frames.want();
+                return;
+            }
+            None => {
+                let fresh = RtpStream::default();
+                peer.admit(crossing.ssrc, crossing.track, crossing.stream, fresh)
+            }
+        };
+        let (stream, index) = (&mut peer.streams[place], crossing.index);
+        if !stream.rtp.is_new(index) {
+            return;
+        }
+        stream.rtp.mark_opened(index);
+        stream.reception.packet(now, index, header.timestamp, clock_rate(kind));
+        let (track, payload) =
+            (TrackKey { peer: key, track: crossing.track }, crossing.payload.clone());
+        self.note_level(now, track, &header, opened);
+        self.arrived(now, track, place, index, crossing.codec, &header, opened, payload);
+    }
+}
+
+fn publication(peer: &Peer) -> Remote {
+    let tracks = peer.tracks.iter().map(|track| Published {
+        mid: track.mid.clone(),
+        negotiated: track.negotiated(),
+        is_open: track.is_open,
+    });
+    Remote::Published { room: peer.room, peer: peer.id, tracks: tracks.collect() }
+}
+
+fn others(
+    lanes: &mut [Lane],
+    own: WorkerNumber,
+) -> impl Iterator<Item = (WorkerNumber, &mut Lane)> {
+    lanes.iter_mut().enumerate().filter(move |(number, _)| *number != own)
+}
