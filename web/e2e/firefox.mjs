@@ -1,0 +1,60 @@
+/** Firefox with a fake camera and microphone, spoken to by the same functions as Chromium. */
+import puppeteer from "puppeteer-core";
+
+const EXECUTABLE = process.env.FIREFOX_BIN ?? "/usr/bin/firefox-esr";
+const PREFERENCES = {
+  "media.navigator.streams.fake": true,
+  "media.navigator.permission.disabled": true,
+  // Without a lasting permission, Firefox shows a page no address but that of the default route, and a fake camera
+  // doesn't count as one in use. Only then does the next line have any effect.
+  "permissions.default.camera": 1,
+  "permissions.default.microphone": 1,
+  "media.peerconnection.ice.loopback": true,
+  // Plain addresses, so that none has to be announced on the network by multicast DNS.
+  "media.peerconnection.ice.obfuscate_host_addresses": false,
+  "media.autoplay.default": 0,
+  "intl.accept_languages": "ko-KR",
+};
+
+export function launchFirefox() {
+  return puppeteer.launch({
+    browser: "firefox",
+    executablePath: EXECUTABLE,
+    protocol: "webDriverBiDi",
+    extraPrefsFirefox: PREFERENCES,
+    defaultViewport: { width: 1280, height: 760 },
+  });
+}
+
+/** A visitor of their own, as `newVisitor` of browser.mjs makes one in Chromium. */
+export async function newFirefoxVisitor(firefox) {
+  const context = await firefox.createBrowserContext();
+  const page = await context.newPage();
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(error.message));
+  page.on("console", (message) => {
+    if (message.type() === "error") errors.push(message.text());
+  });
+  return { ...inPlaywrightsWords(page), errors };
+}
+
+/** As much of a Playwright page as browser.mjs asks for. */
+function inPlaywrightsWords(page) {
+  const locator = (selector) => ({
+    fill: (text) => page.locator(selector).fill(text),
+    click: () => page.locator(selector).click(),
+    textContent: () => page.$eval(selector, (element) => element.textContent),
+    filter: ({ hasText }) => locator(`${selector} ::-p-text(${JSON.stringify(hasText)})`),
+    waitFor: ({ timeout = 30_000 } = {}) => page.waitForSelector(selector, { timeout }),
+  });
+  return {
+    goto: (url) => page.goto(url),
+    evaluate: (run, argument) => page.evaluate(run, argument),
+    addInitScript: (run, argument) => page.evaluateOnNewDocument(run, argument),
+    waitForFunction: (test, argument, { timeout = 30_000 } = {}) =>
+      page.waitForFunction(test, { timeout }, argument),
+    waitForTimeout: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
+    locator,
+    getByTestId: (id) => locator(`[data-testid=${id}]`),
+  };
+}
