@@ -66,7 +66,7 @@ impl SendBatch {
     }
 
     /// The runs with their bytes, in the order in which they must be sent.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = (&Run, &[u8])> {
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (&Run, &[u8])> + Clone {
         self.runs.iter().map(|run| (run, &self.bytes[run.start..run.end]))
     }
 

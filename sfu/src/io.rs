@@ -6,6 +6,7 @@
 
 mod addresses;
 mod placement;
+mod sendmmsg;
 mod socket;
 mod tcp;
 mod thread;
@@ -44,7 +45,6 @@ pub struct Config {
     pub public_ips: Vec<IpAddr>,
     /// Worker threads, at least 1.
     pub workers: usize,
-}
     /// Peers of a room that one worker takes before the room spreads to another; see
     /// [`Config::PEERS_PER_WORKER_AND_ROOM`].
     pub peers_per_worker_and_room: usize,
@@ -54,6 +54,7 @@ impl Config {
     /// So many receivers of one camera and one voice take less than a tenth of a core, of 16 cameras about a whole one;
     /// and with so many, the one packet more for another worker doesn't count.
     pub const PEERS_PER_WORKER_AND_ROOM: usize = 200;
+}
 
 /// Why the engine could not be started; the text names the address.
 #[derive(Debug, thiserror::Error)]
@@ -155,10 +156,10 @@ impl Engine {
             let (relayed, relayed_receiver) = mpsc::channel(RELAYED);
             let stats = Arc::new(Mutex::new(Stats::default()));
             let thread = Thread {
-                opened,
                 number,
                 inbox,
                 others: Arc::clone(&others),
+                opened,
                 identity: identity.clone(),
                 commands: command_receiver,
                 relayed: relayed_receiver,

@@ -49,8 +49,10 @@ pub struct Stats {
     pub dropped_srtp: u64,
     /// RTP packets dropped because their SSRC or payload type was not negotiated.
     pub dropped_unnegotiated: u64,
-    /// Datagrams that the socket refused to send (full buffer, unreachable network).
+    /// Datagrams that the socket refused to send (unreachable network, a device's queue that stays full).
     pub send_refused: u64,
+    /// Times that sending waited because the kernel's buffers were full.
+    pub send_waits: u64,
     /// TCP connections, at the moment.
     pub tcp_connections: u64,
     /// TCP connections refused: too many, or nothing but ICE checks was expected and something else or nothing came.

@@ -1,14 +1,18 @@
-//! The UDP socket of a worker: many datagrams per call in both directions, by GRO, GSO and recvmmsg where the kernel
-//! has them.
+//! The UDP socket of a worker: many datagrams per call in both directions, by GRO, GSO, recvmmsg and sendmmsg where the
+//! kernel has them.
 #![expect(clippy::disallowed_methods, reason = "this is where the media plane's sockets are made")]
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::time::Duration;
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use tokio::io::Interest;
 
-use crate::path::canonical;
+use super::sendmmsg::{Message, Sender};
+use crate::batch::SendBatch;
+use crate::path::{Path, canonical};
 
 /// Wanted of the kernel for each direction: a fifth of a second of 80 Mbit/s. It gives what its limits allow.
 const SOCKET_BUFFER: usize = 2 * 1024 * 1024;
@@ -51,7 +55,9 @@ impl MediaSocket {
         Ok(BatchSocket {
             socket: tokio::net::UdpSocket::from_std(self.socket)?,
             is_ipv6: self.local_addr.is_ipv6(),
+            has_gso: self.state.max_gso_segments() > 1,
             state: self.state,
+            sender: Sender::new(),
             buffers: std::array::from_fn(|_| vec![0; 64 * 1024].into()),
             metas: [RecvMeta::default(); BATCH_SIZE],
         })
@@ -62,7 +68,10 @@ impl MediaSocket {
 pub(super) struct BatchSocket {
     socket: tokio::net::UdpSocket,
     is_ipv6: bool,
+    /// The kernel cuts runs of datagrams.
+    has_gso: bool,
     state: UdpSocketState,
+    sender: Sender,
     /// Each takes one run of datagrams that the kernel joined (GRO), 64 KiB at most.
     buffers: [Box<[u8]>; BATCH_SIZE],
     metas: [RecvMeta; BATCH_SIZE],
@@ -95,43 +104,101 @@ impl BatchSocket {
         received.chunks_mut(stride).nth(at).map(|datagram| (from, datagram))
     }
 
-    /// Sends a run of datagrams, all `segment` bytes long but the last. Waits while the kernel's buffer is full.
-    pub(super) async fn send(&self, to: SocketAddr, run: &[u8], segment: usize) -> io::Result<()> {
-        let segments = self.state.max_gso_segments().max(1);
-        for contents in run.chunks(segments * segment) {
-            let transmit = Transmit {
-                destination: self.reachable(to),
-                ecn: None,
-                contents,
-                segment_size: (contents.len() > segment).then_some(segment),
-                src_ip: None,
-            };
-            self.send_one(&transmit).await?;
-        }
-        Ok(())
-    }
-
-    async fn send_one(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+    /// Sends what a batch has for UDP, in order. Waits while the kernel's buffers are full; what it refuses for another
+    /// reason is counted and left out.
+    pub(super) async fn send(&mut self, batch: &SendBatch) -> Sent {
+        let mut sent = Sent::default();
+        let mut done = 0;
+        let mut patience = PATIENCE;
         loop {
-            let sent = self.socket.try_io(Interest::WRITABLE, || {
-                self.state.try_send((&self.socket).into(), transmit)
-            });
-            match sent {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.socket.writable().await?;
+            let BatchSocket { socket, sender, .. } = self;
+            let messages = messages(batch, self.is_ipv6, self.has_gso).skip(done);
+            let mut rest = messages.clone().peekable();
+            let Some(next) = rest.peek().copied() else { return sent };
+            let result = socket.try_io(Interest::WRITABLE, || sender.send(socket.as_fd(), rest));
+            match result {
+                Ok(taken) => {
+                    done += taken;
+                    patience = PATIENCE;
                 }
-                other => return other,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    sent.waits += 1;
+                    // An error of the runtime's would come again with the next datagram that is received.
+                    let _ = self.socket.writable().await;
+                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) && patience > 0 => {
+                    // The network device's queue is full; the socket doesn't say when it no longer is.
+                    sent.waits += 1;
+                    patience -= 1;
+                    tokio::time::sleep(PACE).await;
+                }
+                Err(error) if next.segment.is_some() && is_gso_refused(&error) => {
+                    tracing::info!(%error, "the kernel cuts no runs of datagrams; they go one by one");
+                    self.has_gso = false;
+                    // Runs before this one count as one message each, from here on as several.
+                    done = plain_messages(batch, done);
+                }
+                Err(error) => {
+                    tracing::trace!(%error, "a datagram was refused");
+                    let segment = next.segment.map_or(next.bytes.len().max(1), usize::from);
+                    sent.refused += next.bytes.len().div_ceil(segment) as u64;
+                    done += 1;
+                    patience = PATIENCE;
+                }
             }
         }
     }
+}
 
-    /// An IPv6 socket reaches IPv4 by mapped addresses; RFC 4291 §2.5.5.2.
-    fn reachable(&self, to: SocketAddr) -> SocketAddr {
-        match to.ip() {
-            IpAddr::V4(ip) if self.is_ipv6 => {
-                SocketAddr::new(ip.to_ipv6_mapped().into(), to.port())
-            }
-            _ => to,
-        }
+/// Tries for one message while the device's queue is full.
+const PATIENCE: u32 = 3;
+/// Between them.
+const PACE: Duration = Duration::from_millis(1);
+
+/// How the sending of a batch went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sent {
+    /// Datagrams that the kernel refused for good.
+    pub(super) refused: u64,
+    /// Times that its buffers were full.
+    pub(super) waits: u64,
+}
+
+/// What the kernel says when it, or the device, can't segment: udp(7), and EIO of devices without checksum offload.
+fn is_gso_refused(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP))
+}
+
+/// The runs of a batch that go by UDP, as messages.
+fn messages(
+    batch: &SendBatch,
+    is_ipv6: bool,
+    has_gso: bool,
+) -> impl Iterator<Item = Message<'_>> + Clone {
+    let runs = batch.runs().filter_map(|(run, bytes)| match run.path {
+        Path::Udp(to) => Some((to, bytes, run.segment)),
+        _ => None,
+    });
+    runs.flat_map(move |(to, bytes, segment)| {
+        let chunk = if has_gso { bytes.len() } else { segment };
+        bytes.chunks(chunk).map(move |bytes| Message {
+            to: reachable(to, is_ipv6),
+            bytes,
+            segment: (bytes.len() > segment).then_some(segment as u16),
+        })
+    })
+}
+
+/// How many messages without segmentation the first `runs` messages with it are.
+fn plain_messages(batch: &SendBatch, runs: usize) -> usize {
+    let runs = messages(batch, false, true).take(runs);
+    runs.map(|run| run.segment.map_or(1, |segment| run.bytes.len().div_ceil(segment.into()))).sum()
+}
+
+/// An IPv6 socket reaches IPv4 by mapped addresses; RFC 4291 §2.5.5.2.
+fn reachable(to: SocketAddr, is_ipv6: bool) -> SocketAddr {
+    match to.ip() {
+        IpAddr::V4(ip) if is_ipv6 => SocketAddr::new(ip.to_ipv6_mapped().into(), to.port()),
+        _ => to,
     }
 }

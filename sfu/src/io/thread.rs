@@ -230,14 +230,12 @@ impl Shell {
             let _ = self.others[to].send((self.number, message));
         }
         while self.worker.poll_batch(now, &mut self.batch) {
+            let sent = self.socket.send(&self.batch).await;
+            self.worker.count_sending(sent.refused, sent.waits);
             for (run, bytes) in self.batch.runs() {
                 match run.path {
-                    Path::Udp(to) => {
-                        if let Err(error) = self.socket.send(to, bytes, run.segment).await {
-                            tracing::trace!(%error, "a run of datagrams was refused");
-                            self.worker.count_refused(bytes.len().div_ceil(run.segment) as u64);
-                        }
-                    }
+                    // The socket has sent them.
+                    Path::Udp(_) => {}
                     Path::Tcp(connection, _) => self.tcp.send(connection, bytes, run.segment),
                     Path::Relay(relayed) => {
                         for datagram in bytes.chunks(run.segment) {

@@ -279,9 +279,10 @@ impl Worker {
         }
     }
 
-    /// For the shell, which alone knows what the socket refused.
-    pub(crate) fn count_refused(&mut self, datagrams: u64) {
-        self.stats.send_refused += datagrams;
+    /// For the shell, which alone knows what the socket refused and how often it was full.
+    pub(crate) fn count_sending(&mut self, refused: u64, waits: u64) {
+        self.stats.send_refused += refused;
+        self.stats.send_waits += waits;
     }
 
     fn send(&mut self, path: Path, datagram: Vec<u8>) {

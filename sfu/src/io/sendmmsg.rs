@@ -1,0 +1,182 @@
+//! Many datagrams, and runs of datagrams, in one system call: sendmmsg(2) with UDP_SEGMENT (udp(7)).
+#![expect(
+    unsafe_code,
+    reason = "neither std nor a crate in use sends messages with different segment sizes at once"
+)]
+
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use socket2::SockAddr;
+
+/// Messages in one call.
+pub(super) const MAX_MESSAGES: usize = 64;
+
+/// A datagram, or with `segment` a run of datagrams that the kernel cuts.
+#[derive(Clone, Copy)]
+pub(super) struct Message<'a> {
+    pub(super) to: SocketAddr,
+    pub(super) bytes: &'a [u8],
+    /// Bytes of each datagram but the last.
+    pub(super) segment: Option<u16>,
+}
+
+/// The kernel's tables for one call; kept, so that none is allocated per call.
+pub(super) struct Sender {
+    addresses: Vec<SockAddr>,
+    iovecs: Vec<libc::iovec>,
+    controls: Box<[Control; MAX_MESSAGES]>,
+    headers: Vec<libc::mmsghdr>,
+}
+
+// SAFETY: the pointers in `iovecs` and `headers` are written and used within one call of `send`; between calls nobody
+// reads them, so it doesn't matter on which thread the tables are.
+unsafe impl Send for Sender {}
+
+/// Room for one control message with a 16-bit number, aligned as the kernel wants it.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_BYTES]);
+
+// SAFETY: CMSG_SPACE only computes.
+const CONTROL_BYTES: usize = unsafe { libc::CMSG_SPACE(size_of::<u16>() as u32) } as usize;
+
+impl Sender {
+    pub(super) fn new() -> Sender {
+        Sender {
+            addresses: Vec::with_capacity(MAX_MESSAGES),
+            iovecs: Vec::with_capacity(MAX_MESSAGES),
+            controls: Box::new([Control([0; CONTROL_BYTES]); MAX_MESSAGES]),
+            headers: Vec::with_capacity(MAX_MESSAGES),
+        }
+    }
+
+    /// Sends messages from the front, at most [`MAX_MESSAGES`]; returns how many the kernel took, at least one.
+    ///
+    /// # Errors
+    /// Those of the first message, when it was not taken.
+    pub(super) fn send<'a>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        messages: impl Iterator<Item = Message<'a>>,
+    ) -> io::Result<usize> {
+        self.addresses.clear();
+        self.iovecs.clear();
+        self.headers.clear();
+        for (at, message) in messages.take(MAX_MESSAGES).enumerate() {
+            self.addresses.push(SockAddr::from(message.to));
+            self.iovecs.push(libc::iovec {
+                iov_base: message.bytes.as_ptr().cast_mut().cast(),
+                iov_len: message.bytes.len(),
+            });
+            let header = self.header(at, message.segment);
+            self.headers.push(header);
+        }
+        // SAFETY: the headers point to `addresses`, `iovecs` and `controls`, whose buffers have room for
+        // MAX_MESSAGES from the start and so did not move while they were filled; the bytes are borrowed until the
+        // messages iterator's lifetime ends, which is after this call. The kernel only reads what iovecs point to.
+        let sent = unsafe {
+            libc::sendmmsg(
+                socket.as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                self.headers.len() as u32,
+                0,
+            )
+        };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+
+    fn header(&mut self, at: usize, segment: Option<u16>) -> libc::mmsghdr {
+        // SAFETY: all fields of the C structure are numbers and pointers, for which zero is valid.
+        let mut header: libc::mmsghdr = unsafe { mem::zeroed() };
+        let name = &self.addresses[at];
+        header.msg_hdr.msg_name = name.as_ptr().cast_mut().cast();
+        header.msg_hdr.msg_namelen = name.len();
+        header.msg_hdr.msg_iov = &mut self.iovecs[at];
+        header.msg_hdr.msg_iovlen = 1;
+        if let Some(segment) = segment {
+            header.msg_hdr.msg_control = self.controls[at].0.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = CONTROL_BYTES as _;
+            // SAFETY: the control buffer is aligned and has room for exactly this one message, so the first header
+            // exists and its data has room for the number.
+            unsafe {
+                let control = libc::CMSG_FIRSTHDR(&header.msg_hdr);
+                (*control).cmsg_level = libc::SOL_UDP;
+                (*control).cmsg_type = libc::UDP_SEGMENT;
+                (*control).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as u32) as _;
+                libc::CMSG_DATA(control).cast::<u16>().write_unaligned(segment);
+            }
+        }
+        header
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "real sockets are what is tested here")]
+mod tests {
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    fn socket(address: &str) -> UdpSocket {
+        UdpSocket::bind((address, 0)).unwrap()
+    }
+
+    fn receive(socket: &UdpSocket, count: usize) -> Vec<Vec<u8>> {
+        let mut buffer = [0; 2000];
+        let datagram = |_| {
+            let length = socket.recv(&mut buffer).unwrap();
+            buffer[..length].to_vec()
+        };
+        (0..count).map(datagram).collect()
+    }
+
+    #[test]
+    fn runs_and_single_datagrams_go_out_in_order() {
+        for address in ["127.0.0.1", "::1"] {
+            let (from, a, b) = (socket(address), socket(address), socket(address));
+            let bytes: Vec<u8> = (0..250).collect();
+            let message = |to: &UdpSocket, range: std::ops::Range<usize>, segment| Message {
+                to: to.local_addr().unwrap(),
+                bytes: &bytes[range],
+                segment,
+            };
+            let messages =
+                [message(&a, 0..250, Some(100)), message(&b, 0..10, None), message(&a, 5..6, None)];
+
+            let sent = Sender::new().send(from.as_fd(), messages.into_iter()).unwrap();
+
+            assert_eq!(sent, 3);
+            let at_a: Vec<usize> = receive(&a, 4).iter().map(Vec::len).collect();
+            assert_eq!(at_a, [100, 100, 50, 1]);
+            assert_eq!(receive(&b, 1)[0], &bytes[..10]);
+        }
+    }
+
+    #[test]
+    fn what_stands_before_a_refused_message_is_sent() {
+        let (from, a) = (socket("127.0.0.1"), socket("127.0.0.1"));
+        let to = a.local_addr().unwrap();
+        let too_long = vec![0; 70_000];
+        let messages = [
+            Message { to, bytes: b"one", segment: None },
+            Message { to, bytes: &too_long, segment: None },
+            Message { to, bytes: b"two", segment: None },
+        ];
+        let mut sender = Sender::new();
+        assert_eq!(sender.send(from.as_fd(), messages.into_iter()).unwrap(), 1);
+        let refused = sender.send(from.as_fd(), messages.into_iter().skip(1)).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EMSGSIZE));
+    }
+
+    #[test]
+    fn no_more_than_a_tableful_goes_out_at_once() {
+        let (from, a) = (socket("127.0.0.1"), socket("127.0.0.1"));
+        let message = Message { to: a.local_addr().unwrap(), bytes: b"x", segment: None };
+        let sent = Sender::new().send(from.as_fd(), std::iter::repeat_n(message, 100)).unwrap();
+        assert_eq!(sent, MAX_MESSAGES);
+    }
+}
