@@ -9,6 +9,7 @@
 //!
 //! - [`peer::Peer`] is one participant: join, say, watch, leave. The integration tests use it directly.
 //! - [`run::run`] fills rooms with peers for a while and returns a [`report::Report`].
+//! - [`light`] has peers at a fraction of the cost, which know media from their headers: thousands of them.
 //! - [`stamp`], [`vp8`], [`histogram`], [`arrivals`], [`slot_log`] and [`reception`] are pure; [`clock`], [`stomp`],
 //!   [`session`],
 //!   [`media`], [`peer`] and [`run`] do I/O.
@@ -17,6 +18,7 @@ pub mod arrivals;
 pub mod clock;
 pub mod histogram;
 mod key_frames;
+pub mod light;
 pub mod media;
 pub mod observed;
 pub mod options;

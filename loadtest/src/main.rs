@@ -1,11 +1,13 @@
 //! `loadtest`: see `loadtest --help`.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use loadtest::light;
 use loadtest::options::Options;
-use loadtest::report::Report;
 use loadtest::run::run;
+use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
@@ -17,23 +19,35 @@ async fn main() -> ExitCode {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("loadtest=warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if options.light.light {
+        return run_light(&options).await;
+    }
     match run(&options, |line| eprintln!("{line}")).await {
-        Ok(report) => show(&report, options.json),
-        Err(error) => {
-            eprintln!("loadtest: {error:#}");
-            ExitCode::from(2)
-        }
+        Ok(report) => show(&report, &report.problems, options.json),
+        Err(error) => fail(&error),
     }
 }
 
-fn show(report: &Report, as_json: bool) -> ExitCode {
+async fn run_light(options: &Options) -> ExitCode {
+    match light::run::run(options, |line| eprintln!("{line}")).await {
+        Ok(report) => show(&report, &report.problems, options.json),
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("loadtest: {error:#}");
+    ExitCode::from(2)
+}
+
+fn show(report: &(impl Display + Serialize), problems: &[String], as_json: bool) -> ExitCode {
     if as_json {
         eprint!("{report}");
         println!("{}", serde_json::to_string_pretty(report).expect("a report has no map"));
     } else {
         print!("{report}");
     }
-    match report.problems.is_empty() {
+    match problems.is_empty() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(1),
     }

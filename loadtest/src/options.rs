@@ -4,6 +4,8 @@ use clap::{Parser, ValueEnum, value_parser};
 use madang_wire::RoomName;
 use tokio_tungstenite::tungstenite::http::Uri;
 
+use crate::light::options::LightOptions;
+
 /// Joins rooms of a Madang server with synthetic participants and measures what arrives.
 ///
 /// Everyone publishes stamped audio and video, receives everyone else, and writes one chat line. The exit code is 0
@@ -29,12 +31,15 @@ pub struct Options {
     /// Which ways media may take.
     #[arg(long, value_enum, default_value_t = Ice::All)]
     pub ice: Ice,
-    /// Bits per second of each participant's video, in thousands.
-    #[arg(long, default_value_t = 500, value_parser = value_parser!(u32).range(50..=20_000))]
-    pub video_kbps: u32,
+    /// Bits per second of each publisher's video, in thousands. Default: 500, and 1500 for light peers.
+    #[arg(long, value_parser = value_parser!(u32).range(50..=20_000))]
+    pub video_kbps: Option<u32>,
     /// Print the result as JSON to standard output.
     #[arg(long)]
     pub json: bool,
+    /// Many peers at little cost.
+    #[command(flatten)]
+    pub light: LightOptions,
 }
 
 /// Which ways media may take.
@@ -53,15 +58,19 @@ impl Options {
     const MAX_VIDEO_SLOTS: usize = 49;
     /// The most participants that one process simulates.
     const MAX_PEERS: u32 = 2000;
+    /// The same of light ones.
+    const MAX_LIGHT_PEERS: u32 = 10_000;
 
     /// What the types of the options can't say.
     ///
     /// # Errors
     /// When there would be more participants than one process can simulate.
     pub fn check(&self) -> Result<(), String> {
-        let peers = self.rooms * self.participants;
-        if peers > Options::MAX_PEERS {
-            let max = Options::MAX_PEERS;
+        let (peers, max) = match self.light.light {
+            true => (self.rooms * self.light.peers_per_room(), Options::MAX_LIGHT_PEERS),
+            false => (self.rooms * self.participants, Options::MAX_PEERS),
+        };
+        if peers > max {
             return Err(format!(
                 "{peers} participants are too many for one process; at most {max}"
             ));
@@ -70,6 +79,11 @@ impl Options {
             1 => Ok(()),
             rooms => self.numbered(rooms).map(|_| ()),
         }
+    }
+
+    /// Thousands of bits per second of each publisher's video.
+    pub fn video_kbps(&self) -> u32 {
+        self.video_kbps.unwrap_or(if self.light.light { 1500 } else { 500 })
     }
 
     /// Slots for video that everyone offers.

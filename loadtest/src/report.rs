@@ -258,7 +258,8 @@ fn first_video_us(world: &World, peers: &[Measured]) -> Vec<u64> {
 }
 
 impl Times {
-    fn of(us: impl IntoIterator<Item = u64>) -> Times {
+    /// Of durations in microseconds.
+    pub(crate) fn of(us: impl IntoIterator<Item = u64>) -> Times {
         let mut histogram = Histogram::default();
         us.into_iter().for_each(|us| histogram.record(us));
         Times::from(&histogram)

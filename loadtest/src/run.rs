@@ -138,7 +138,7 @@ fn peer_options(options: &Options, number: u32, room: &RoomName) -> PeerOptions 
         video_slots: options.video_slots(),
         ice: options.ice,
         level,
-        video_kbps: options.video_kbps,
+        video_kbps: options.video_kbps(),
         history: 0,
     }
 }

@@ -49,9 +49,17 @@ impl Session {
     pub async fn subscribe_all(&self, history: u32) -> Result<()> {
         let chat = subscribe("chat", &Destination::chat_of(&self.room))
             .with_header(header::HISTORY, history.to_string());
-        self.send_with_receipt(subscribe("signal", Destination::SIGNAL)).await?;
+        self.subscribe_to_signals().await?;
         self.send_with_receipt(subscribe("events", &Destination::events_of(&self.room))).await?;
         self.send_with_receipt(chat).await
+    }
+
+    /// Subscribes to replies alone, and waits until the server has taken note.
+    ///
+    /// # Errors
+    /// When the session ends first.
+    pub async fn subscribe_to_signals(&self) -> Result<()> {
+        self.send_with_receipt(subscribe("signal", Destination::SIGNAL)).await
     }
 
     /// Sends a request and returns its reply.

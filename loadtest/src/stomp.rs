@@ -24,6 +24,8 @@ pub struct Stomp {
     decoder: Decoder,
     version: Version,
     heart_beats: Option<Interval>,
+    /// What the server calls itself: name and version.
+    pub server: Option<String>,
 }
 
 impl Stomp {
@@ -42,7 +44,8 @@ impl Stomp {
                 // Without its source, whose text it repeats.
                 .map_err(|error| anyhow!("{error}"))?;
         let decoder = Decoder::new(Limits::default());
-        let mut stomp = Stomp { socket, decoder, version: Version::V1_2, heart_beats: None };
+        let mut stomp =
+            Stomp { socket, decoder, version: Version::V1_2, heart_beats: None, server: None };
         timeout(PATIENCE, stomp.open(authority.as_str()))
             .await
             .context("no CONNECTED frame came")??;
@@ -61,6 +64,7 @@ impl Stomp {
         if frame.command != Command::Connected {
             bail!("CONNECT was answered with {}: {}", frame.command, text(&frame.body));
         }
+        self.server = frame.header(header::SERVER).map(str::to_owned);
         let theirs = frame.header(header::HEART_BEAT).and_then(HeartBeat::parse);
         if let Some(ms) = HEART_BEAT.interval_to(theirs.unwrap_or_default()) {
             let mut heart_beats = interval(Duration::from_millis(u64::from(ms)));

@@ -18,6 +18,40 @@ const INTER_HEADER: usize = 3;
 const WIDTH: u16 = 640;
 const HEIGHT: u16 = 360;
 
+/// A frame that is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The picture's id.
+    pub picture_id: u16,
+    /// It is a key frame.
+    pub is_key: bool,
+    /// In how many packets it goes.
+    pub packets: usize,
+    /// Bytes of each packet's payload.
+    payload_bytes: usize,
+}
+
+impl Frame {
+    /// A frame of about `bytes` bytes.
+    pub fn new(picture_id: u16, is_key: bool, bytes: usize) -> Frame {
+        let packets = bytes.div_ceil(MAX_PAYLOAD).max(1);
+        let least = DESCRIPTOR + KEY_HEADER + Stamp::BYTES;
+        let payload_bytes = (bytes / packets).clamp(least, MAX_PAYLOAD);
+        Frame { picture_id, is_key, packets, payload_bytes }
+    }
+
+    /// Appends the RTP payload of one of its packets.
+    pub fn write_payload(&self, index: usize, stamp: &Stamp, out: &mut Vec<u8>) {
+        let start = out.len();
+        write_descriptor(index == 0, self.picture_id, out);
+        if index == 0 {
+            write_header(self.is_key, self.payload_bytes, out);
+        }
+        let filling = self.payload_bytes - (out.len() - start) - Stamp::BYTES;
+        stamp.write(filling, out);
+    }
+}
+
 /// The RTP payloads of one frame of about `bytes` bytes, each with the next stamp.
 pub fn packetize(
     picture_id: u16,
@@ -25,19 +59,13 @@ pub fn packetize(
     bytes: usize,
     mut stamp: impl FnMut() -> Stamp,
 ) -> Vec<Bytes> {
-    let packets = bytes.div_ceil(MAX_PAYLOAD).max(1);
-    let size = (bytes / packets).clamp(DESCRIPTOR + KEY_HEADER + Stamp::BYTES, MAX_PAYLOAD);
-    let payload = |index: usize| {
-        let mut out = Vec::with_capacity(size);
-        write_descriptor(index == 0, picture_id, &mut out);
-        if index == 0 {
-            write_header(is_key, size, &mut out);
-        }
-        let filling = size - out.len() - Stamp::BYTES;
-        stamp().write(filling, &mut out);
+    let frame = Frame::new(picture_id, is_key, bytes);
+    let payload = |index| {
+        let mut out = Vec::with_capacity(frame.payload_bytes);
+        frame.write_payload(index, &stamp(), &mut out);
         Bytes::from(out)
     };
-    (0..packets).map(payload).collect()
+    (0..frame.packets).map(payload).collect()
 }
 
 fn write_descriptor(starts_frame: bool, picture_id: u16, out: &mut Vec<u8>) {
@@ -89,6 +117,11 @@ pub fn read(payload: &Bytes) -> Option<Received> {
         picture_id: descriptor.picture_id,
         stamp,
     })
+}
+
+/// The stamp in a received payload; `None` when it is damaged or was not written here.
+pub fn stamp_of(payload: &[u8]) -> Option<Stamp> {
+    read(&Bytes::copy_from_slice(payload))?.stamp
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 
 mod addresses;
 mod placement;
-mod sendmmsg;
 mod socket;
 mod tcp;
 mod thread;

@@ -1,0 +1,34 @@
+//! Light peers: real participants at a fraction of a browser's cost, so that one core can load another.
+//!
+//! They join over the same STOMP, and speak ICE, DTLS and SRTP; but one thread moves the media of all, through few
+//! sockets, and decrypts only a sample of what it receives. Whether something is missing they see from the sequence
+//! numbers in clear; how late it is, and whether the server left something out unseen, from the stamps of the sample.
+//!
+//! ```text
+//! [run] → [joining] STOMP per peer → [thread] → [sockets] → [peer] → [ice] → [dtls] → [srtp]
+//!                                                            ├ [publishing]  what it sends
+//!                                                            └ [stream], [gaps], [network]  what it receives
+//! ```
+//! [`sockets`], [`thread`], [`process`] and [`joining`] do I/O; the others are pure.
+
+pub mod answer;
+pub mod dtls;
+pub mod gaps;
+pub mod ice;
+pub mod joining;
+pub mod network;
+pub mod offer;
+pub mod options;
+pub mod peer;
+pub mod process;
+pub mod publishing;
+pub mod report;
+pub mod rtcp;
+pub mod rtp;
+pub mod run;
+pub mod snapshot;
+pub mod sockets;
+pub mod srtp;
+pub mod stream;
+pub mod tally;
+pub mod thread;
