@@ -6,6 +6,7 @@
 
 mod addresses;
 mod placement;
+mod sendmmsg;
 mod socket;
 mod tcp;
 mod thread;
