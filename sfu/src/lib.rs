@@ -9,7 +9,8 @@
 //! ```
 //!
 //! A `Worker` owns rooms and their peers, and has neither socket nor clock; [`io`] gives it datagrams
-//! and the time, and sends what it wants sent. A room lives on one worker, so the packet path has no lock. Packets that
+//! and the time, and sends what it wants sent. A room lives on one worker, so the packet path has no lock; one that is too
+//! large for that lives on several, which hand each other packets in parcels (`worker::remote`). Packets that
 //! came together are forwarded together: decrypted once into the worker's burst, then for each receiver copied,
 //! rewritten and sealed in place, so that a receiver's packets lie side by side and the kernel segments them.
 //!

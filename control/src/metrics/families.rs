@@ -78,6 +78,16 @@ pub(super) const SFU: &[Family<SfuStats>] = &[
         |s| s.rtx_refused,
     ),
     counter(
+        "madang_sfu_crossed_packets_total",
+        "RTP packets handed to other workers, for receivers of the same room there.",
+        |s| s.crossed,
+    ),
+    counter(
+        "madang_sfu_crossing_refused_packets_total",
+        "RTP packets not handed to another worker because it was too far behind.",
+        |s| s.crossing_refused,
+    ),
+    counter(
         "madang_sfu_key_frames_cached_total",
         "Slots that started on a key frame from the cache.",
         |s| s.key_frames_cached,

@@ -18,11 +18,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::repair::MAX_CATCH_UP;
-use super::{Worker, WorkerNumber};
+use super::{Worker, WorkerNumber, ntp_time};
 use crate::lip_sync::SenderClock;
 use crate::parcel::{Crossing, Lane, Parcel};
 use crate::peer::{Link, Peer};
 use crate::room::Room;
+use crate::rtcp::NtpTime;
 use crate::rtp::Header;
 use crate::sdp::Negotiable;
 use crate::srtp::RtpStream;
@@ -46,6 +47,8 @@ pub(crate) enum Remote {
     Want { track: RemoteTrack, is_wanted: bool },
     /// The teller needs a key frame of such a track; the last one that it knows of, by stream and index.
     KeyFrame { track: RemoteTrack, known: Option<(u64, u64)> },
+    /// A peer of the teller said which timestamp of one of its streams belongs to which time.
+    SenderReport { peer: PeerId, ssrc: u32, said: (NtpTime, u32) },
     /// Packets of a stream of such a peer did not come.
     Missing { peer: PeerId, stream: u64, indexes: Vec<u64> },
 }
@@ -107,6 +110,12 @@ impl Worker {
             Remote::Gone { peer } => self.forget_remote(from, peer),
             Remote::Want { track, is_wanted } => self.want_elsewhere(from, track, is_wanted),
             Remote::KeyFrame { track, known } => self.key_frame_elsewhere(now, from, track, known),
+            Remote::SenderReport { peer, ssrc, said } => {
+                let here = ntp_time(self.started, now);
+                if let Some(&key) = self.by_remote_id.get(&peer) {
+                    self.peers[key].reported(now, here, ssrc, said);
+                }
+            }
             Remote::Missing { peer, stream, indexes } => {
                 self.missing_elsewhere(from, peer, stream, &indexes);
             }
@@ -153,6 +162,17 @@ impl Worker {
         {
             let gone = |&to: &WorkerNumber| self.lanes[to].post(Remote::Gone { peer: peer.id });
             room.elsewhere.iter().for_each(gone);
+        }
+    }
+
+    /// Passes on what a peer said of its clock, where the stream is received: sound and picture stay together there too.
+    pub(super) fn report_elsewhere(&mut self, key: usize, ssrc: u32, said: (NtpTime, u32)) {
+        let peer = &self.peers[key];
+        let Some(stream) = peer.stream(ssrc) else {
+            return;
+        };
+        for &to in &peer.tracks[peer.streams[stream].track].elsewhere {
+            self.lanes[to].post(Remote::SenderReport { peer: peer.id, ssrc, said });
         }
     }
 

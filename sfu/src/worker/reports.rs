@@ -35,6 +35,7 @@ impl Worker {
                 Message::SenderReport { ssrc, ntp, rtp_timestamp } => {
                     let here = ntp_time(self.started, now);
                     self.peers[key].reported(now, here, ssrc, (ntp, rtp_timestamp));
+                    self.report_elsewhere(key, ssrc, (ntp, rtp_timestamp));
                 }
                 Message::Nack { ssrc, first, following } => {
                     self.resend(now, key, ssrc, Message::missing(first, following));

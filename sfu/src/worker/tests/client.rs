@@ -29,6 +29,8 @@ pub(super) struct World {
     sent: Vec<(Path, Vec<u8>)>,
     /// Bytes of the longest datagram that is no forwarded media.
     pub(super) longest_control: usize,
+    /// What clients send, when that is not for this worker but for an engine behind sockets.
+    pub(super) far: Option<Vec<Vec<u8>>>,
 }
 
 impl World {
@@ -54,6 +56,7 @@ impl World {
             events: Vec::new(),
             sent: Vec::new(),
             longest_control: 0,
+            far: None,
         }
     }
 
@@ -86,6 +89,10 @@ impl World {
     }
 
     pub(super) fn hand_in(&mut self, path: Path, datagram: &[u8]) {
+        if let Some(far) = &mut self.far {
+            far.push(datagram.to_vec());
+            return;
+        }
         self.worker.handle_datagram(self.now, path, &mut datagram.to_vec());
         self.collect();
     }
@@ -429,7 +436,7 @@ a=fmtp:{0} apt={payload_type}
         }
     }
 
-    fn receive(&mut self, world: &mut World, mut datagram: Vec<u8>) {
+    pub(super) fn receive(&mut self, world: &mut World, mut datagram: Vec<u8>) {
         match demux(&datagram) {
             Some(Protocol::Dtls) => {
                 if let Some(dtls) = &mut self.dtls {

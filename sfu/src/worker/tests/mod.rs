@@ -6,6 +6,7 @@ mod codecs;
 mod lip_sync;
 mod repair;
 mod spread;
+mod threads;
 mod transport;
 
 use std::time::Duration;

@@ -218,6 +218,30 @@ fn what_a_publisher_repairs_reaches_the_other_worker() {
 }
 
 #[test]
+fn lip_sync_holds_across_workers() {
+    let (mut spread, mut a, mut b) = running();
+    // Sampled at the same time; the picture takes 70 ms longer.
+    a.send_audio(&mut spread.worlds[A], 1);
+    spread.advance(Duration::from_millis(70));
+    a.send_video(&mut spread.worlds[A], 11, false);
+    for (mid, timestamp) in [(0, 960), (1, 11 * 3000)] {
+        a.send_sender_report(&mut spread.worlds[A], mid, 3_900_000_000.0, timestamp);
+    }
+    spread.settle(&mut [&mut a], &mut [&mut b]);
+    spread.advance(Duration::from_millis(1100));
+    spread.settle(&mut [&mut a], &mut [&mut b]);
+
+    let sampled_at = |ssrc: u32, rate: f64| {
+        let packet = b.received.iter().rev().find(|packet| packet.ssrc == ssrc).unwrap();
+        let (_, wall, timestamp) = b.reports.iter().rev().find(|said| said.0 == ssrc).unwrap();
+        wall + f64::from(packet.timestamp.wrapping_sub(*timestamp) as i32) / rate
+    };
+    let sound = sampled_at(b.slot_ssrc("2"), 48_000.0);
+    let picture = sampled_at(b.slot_ssrc("4"), 90_000.0);
+    assert!((sound - picture).abs() < 0.001, "{sound} {picture}");
+}
+
+#[test]
 fn leaving_empties_the_slots_elsewhere() {
     let (mut spread, mut a, mut b) = running();
     spread.worlds[B].events.clear();

@@ -1,0 +1,86 @@
+//! A room on two workers with their real threads and sockets.
+#![expect(clippy::disallowed_methods, reason = "real sockets are what is tested here")]
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use super::camera_of;
+use super::client::{Client, World};
+use crate::io::{Config, Engine, Handle};
+use crate::{Mid, PeerId, RoomId};
+
+/// Rounds of [`RealPeer::exchange`]; only a test that fails needs them all.
+const PATIENCE: u16 = 1000;
+
+/// A client with a socket of its own, connected to an engine.
+struct RealPeer {
+    client: Client,
+    /// Its clock; the worker in it has nothing to do.
+    world: World,
+    socket: UdpSocket,
+}
+
+impl RealPeer {
+    async fn join(handle: &Handle, id: u64, worker: SocketAddr) -> RealPeer {
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        socket.connect(worker).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+        let mut world = World::new();
+        world.far = Some(Vec::new());
+        let mut client = Client::new(id);
+        let offer = client.offer_with_slots(3, 1);
+        let answer = handle.offer(RoomId(1), PeerId(id), offer).await.unwrap();
+        client.learn(&answer.sdp);
+        world.connect(&mut client);
+        let mut peer = RealPeer { client, world, socket };
+        assert!(peer.exchange_until(|client| client.is_connected()), "DTLS comes up");
+        peer
+    }
+
+    /// Sends what the client has to send, and lets it read what has come.
+    fn exchange(&mut self) {
+        for datagram in self.world.far.iter_mut().flat_map(std::mem::take) {
+            self.socket.send(&datagram).unwrap();
+        }
+        let mut buffer = [0; 2048];
+        if let Ok(length) = self.socket.recv(&mut buffer) {
+            self.client.receive(&mut self.world, buffer[..length].to_vec());
+        }
+    }
+
+    fn exchange_until(&mut self, done: impl Fn(&Client) -> bool) -> bool {
+        (0..PATIENCE).any(|_| {
+            self.exchange();
+            done(&self.client)
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_room_on_two_workers_sees_and_hears_across() {
+    let config = Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        tcp_port: 0,
+        public_ips: vec![],
+        workers: 2,
+        peers_per_worker_and_room: 1,
+    };
+    let (engine, handle, _events) = Engine::start(config, Box::new(|_| {})).unwrap();
+    let workers = engine.media_addresses().to_vec();
+    let mut a = RealPeer::join(&handle, 1, workers[0]).await;
+    let mut b = RealPeer::join(&handle, 2, workers[1]).await;
+    handle.assign(PeerId(2), Mid::new("4"), camera_of(1)).await;
+    assert!(a.exchange_until(|client| client.plis > 0), "a key frame is asked for, across");
+
+    a.client.send_video(&mut a.world, 1, true);
+    a.client.send_audio(&mut a.world, 1);
+    b.client.send_audio(&mut b.world, 1);
+    a.exchange();
+    let (seen, heard) = (b.client.slot_ssrc("4"), b.client.slot_ssrc("2"));
+    assert!(b.exchange_until(|client| {
+        [seen, heard].iter().all(|ssrc| client.received.iter().any(|packet| packet.ssrc == *ssrc))
+    }));
+    assert!(a.exchange_until(|client| !client.received.is_empty()));
+
+    engine.shutdown().await;
+}
