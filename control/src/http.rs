@@ -3,6 +3,7 @@
 //! ```text
 //! /  /rooms/{room}  /assets/…     the web client, embedded in the binary
 //! /ws                             STOMP over WebSocket, handed to the hub
+//! /ws/…                           the same through SockJS, see `sockjs`
 //! /healthz  /readyz  /metrics     for the operator's machines
 //! ```
 
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::ws::WebSocket;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -25,8 +27,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 pub use self::origin::Origins;
+pub(crate) use self::origin::REFUSAL as ORIGIN_REFUSAL;
 use crate::hub::Hub;
 use crate::metrics::{self, Snapshot};
+use crate::sockjs;
+
+/// What SockJS clients and their load balancers ask to see whether somebody is there.
+pub(crate) const GREETING: &str = "Welcome to SockJS!\n";
 
 /// The subprotocols that name a STOMP version, best first.
 const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
@@ -43,10 +50,24 @@ pub struct App {
     pub origins: Origins,
     /// Longest STOMP frame, in bytes; 0 is no limit.
     pub frame_bytes: usize,
+    /// How SockJS is offered.
+    pub sockjs: sockjs::Config,
+    /// SockJS sessions without a WebSocket.
+    pub sessions: sockjs::Sessions,
     /// Cancelled when the server takes no more work.
     pub draining: CancellationToken,
     /// Asks all parts for their counters.
     pub snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
+}
+
+impl App {
+    /// Bytes that a message of a client may have at most.
+    pub(crate) fn message_bytes(&self) -> usize {
+        match self.frame_bytes {
+            0 => usize::MAX,
+            bytes => bytes.saturating_add(MESSAGE_SLACK),
+        }
+    }
 }
 
 /// Serves until `shutdown`, then until the requests under way are answered.
@@ -59,6 +80,7 @@ fn router(app: App) -> Router {
         .route("/", get(pages::client))
         .route("/rooms/{room}", get(pages::room))
         .route("/ws", get(websocket))
+        .merge(sockjs::routes())
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics_page))
@@ -76,28 +98,36 @@ async fn websocket(
 ) -> Response {
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
-        // What SockJS clients and their load balancers ask to see whether somebody is there.
-        Err(_) if !headers.contains_key(header::UPGRADE) => {
-            return "Welcome to SockJS!\n".into_response();
-        }
+        Err(_) if !headers.contains_key(header::UPGRADE) => return GREETING.into_response(),
         Err(rejection) => return rejection.into_response(),
     };
-    if !app.origins.allow(&headers) {
-        return (StatusCode::FORBIDDEN, origin::REFUSAL).into_response();
+    let hub = app.hub.clone();
+    self::upgrade(&app, &headers, upgrade, 1, move |socket| async move {
+        hub.serve_websocket(socket, from.ip()).await;
+    })
+}
+
+/// Opens a WebSocket for a page that may have one. Its messages may be `longer` times as long as a STOMP frame.
+pub(crate) fn upgrade<F: Future<Output = ()> + Send + 'static>(
+    app: &App,
+    headers: &HeaderMap,
+    upgrade: WebSocketUpgrade,
+    longer: usize,
+    serve: impl FnOnce(WebSocket) -> F + Send + 'static,
+) -> Response {
+    if !app.origins.allow(headers) {
+        return (StatusCode::FORBIDDEN, ORIGIN_REFUSAL).into_response();
     }
     if app.draining.is_cancelled() {
         return draining();
     }
-    let most = match app.frame_bytes {
-        0 => usize::MAX,
-        bytes => bytes.saturating_add(MESSAGE_SLACK),
-    };
+    let most = app.message_bytes().saturating_mul(longer);
     upgrade
         .protocols(SUBPROTOCOLS)
         .max_message_size(most)
         .max_frame_size(most)
         .on_failed_upgrade(|error| debug!(%error, "a WebSocket upgrade failed"))
-        .on_upgrade(move |socket| async move { app.hub.serve_websocket(socket, from.ip()).await })
+        .on_upgrade(serve)
 }
 
 async fn readiness(State(app): State<Arc<App>>) -> Response {

@@ -31,6 +31,7 @@ use crate::room::task::Tools;
 use crate::rooms::{Rooms, RoomsConfig};
 use crate::stomp::SessionConfig;
 use crate::stomp::connection::{self, Connection};
+use crate::stomp::socket::Socket;
 use crate::store::Store;
 
 /// How long [`Hub::drain`] waits for sessions, and then for rooms.
@@ -144,14 +145,30 @@ impl Hub {
     /// Speaks STOMP on a WebSocket until either side ends it. `from` is the client's address. The message size of the
     /// WebSocket should be limited to [`Limits::frame_bytes`].
     pub async fn serve_websocket(&self, socket: WebSocket, from: IpAddr) {
+        self.serve(socket, from).await;
+    }
+
+    /// The same on anything that carries frames.
+    pub(crate) async fn serve(&self, socket: impl Socket, from: IpAddr) {
+        match self.admit(from) {
+            Ok(admission) => self.serve_admitted(socket, &admission).await,
+            Err(reason) => connection::refuse(socket, reason).await,
+        }
+    }
+
+    /// Takes a place among the connections that there may be, or says why there is none.
+    pub(crate) fn admit(&self, from: IpAddr) -> Result<Admission, &'static str> {
+        Admission::to(&self.0, from)
+    }
+
+    /// Runs what belongs to a connection; [`Hub::drain`] waits for it.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.connections.spawn(task);
+    }
+
+    /// Speaks STOMP for somebody who has a place.
+    pub(crate) async fn serve_admitted(&self, socket: impl Socket, _admission: &Admission) {
         let hub = &self.0;
-        let admission = match Admission::to(hub, from) {
-            Ok(admission) => admission,
-            Err(reason) => {
-                connection::refuse(socket, reason).await;
-                return;
-            }
-        };
         let id = SessionId(hub.last_session.fetch_add(1, Relaxed));
         let config = SessionConfig {
             id: format!("{:016x}", rand::random::<u64>()),
@@ -170,7 +187,6 @@ impl Hub {
         let span = debug_span!("session", id = %config.id);
         let run = connection.run(socket, config).instrument(span);
         hub.connections.track_future(run).await;
-        drop(admission);
     }
 
     /// A snapshot of the counters.
@@ -207,14 +223,14 @@ async fn pass_on(mut events: mpsc::Receiver<EngineEvent>, rooms: Rooms, stop: Ca
 }
 
 /// A connection's place among those that there may be, given back when it is dropped.
-struct Admission<'a> {
-    hub: &'a Shared,
+pub(crate) struct Admission {
+    hub: Arc<Shared>,
     from: IpAddr,
 }
 
-impl Admission<'_> {
+impl Admission {
     /// Takes a place, or says why there is none.
-    fn to(hub: &Shared, from: IpAddr) -> Result<Admission<'_>, &'static str> {
+    fn to(hub: &Arc<Shared>, from: IpAddr) -> Result<Admission, &'static str> {
         if hub.drain.is_cancelled() {
             return Err(connection::DRAINING);
         }
@@ -229,11 +245,12 @@ impl Admission<'_> {
         admitted.count += 1;
         admitted.by_address.insert(from, of_address + 1);
         up(&hub.counters.sessions);
-        Ok(Admission { hub, from })
+        drop(admitted);
+        Ok(Admission { hub: Arc::clone(hub), from })
     }
 }
 
-impl Drop for Admission<'_> {
+impl Drop for Admission {
     fn drop(&mut self) {
         let mut admitted = self.hub.admitted.lock().unwrap_or_else(PoisonError::into_inner);
         admitted.count -= 1;

@@ -10,7 +10,8 @@
 //!    http        stomp       stomp    broker       room          room          sfu     store   stomp
 //! ```
 //!
-//! 1. [`http`] takes the connection, checks its origin and hands the WebSocket to [`hub`].
+//! 1. [`http`] takes the connection, checks its origin and hands the WebSocket to [`hub`]. [`sockjs`] makes one of HTTP requests
+//!    where there is none; `stomp::tcp` takes clients that need no browser.
 //! 2. [`stomp`] reads frames. `Session` is a state machine without I/O; `connection` is its task, outbox and timers.
 //! 3. [`broker`] knows which session subscribed to which destination. [`app`] reads requests to `/app/**`.
 //! 4. [`room`] holds a pure `Room` per open room, owned by one task with a bounded mailbox. It decides and returns
@@ -41,6 +42,7 @@ pub mod room;
 pub mod rooms;
 pub mod secrets;
 pub mod server;
+pub mod sockjs;
 pub mod stomp;
 pub mod store;
 

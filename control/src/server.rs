@@ -26,6 +26,7 @@ use madang_sfu::Event;
 use madang_sfu::io::{
     Config as SfuConfig, Engine, Handle as SfuHandle, RelayedDatagram, StartError,
 };
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -35,8 +36,9 @@ use self::addresses::Addresses;
 use self::turn::{BoundTurn, Turn};
 use crate::hub::{Hub, HubConfig, IceServers};
 use crate::metrics::Snapshot;
+use crate::stomp::tcp;
 use crate::store::Store;
-use crate::{Settings, config, http, secrets};
+use crate::{Settings, config, http, secrets, sockjs};
 
 /// How long shutdown waits for HTTP answers under way.
 const HTTP_DEADLINE: Duration = Duration::from_secs(5);
@@ -47,6 +49,7 @@ pub struct Server {
     http_addr: SocketAddr,
     http: JoinHandle<()>,
     stop_http: CancellationToken,
+    stomp: Option<(SocketAddr, JoinHandle<()>)>,
     draining: CancellationToken,
     hub: Hub,
     stop_hub: CancellationToken,
@@ -65,6 +68,11 @@ impl Server {
         // First, so that a server that runs already says so before anything is touched.
         let listener = io::listen_tcp(settings.http.listen).await?;
         let http_addr = listener.local_addr()?;
+        let stomp_listener = match settings.stomp.tcp_listen {
+            Some(address) => Some(io::listen_stomp(address).await?),
+            None => None,
+        };
+        let stomp_addr = stomp_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let addresses = Addresses::choose(&settings, io::local_addresses).context(
             "this machine's network address can't be found; give the one that clients reach with \
              --set media.public_ip=ADDRESS",
@@ -100,15 +108,22 @@ impl Server {
             hub: hub.clone(),
             origins: http::Origins::new(&settings.http.allowed_origins),
             frame_bytes: settings.limits.frame_bytes,
+            sockjs: settings.sockjs.clone(),
+            sessions: sockjs::Sessions::new(hub.clone(), draining.clone()),
             draining: draining.clone(),
             snapshot: snapshots(hub.clone(), sfu, turn.as_ref()),
         };
         let http = tokio::spawn(http::serve(listener, app, stop_http.clone()));
+        let stomp = stomp_addr.zip(stomp_listener).map(|(address, listener)| {
+            let serve = tcp::serve(listener, hub.clone(), draining.clone());
+            (address, tokio::spawn(serve))
+        });
         Ok(Server {
             settings,
             http_addr,
             http,
             stop_http,
+            stomp,
             draining,
             hub,
             stop_hub,
@@ -134,6 +149,11 @@ impl Server {
         self.http_addr
     }
 
+    /// Where plain STOMP is served; None when it is off.
+    pub fn stomp_addr(&self) -> Option<SocketAddr> {
+        self.stomp.as_ref().map(|(address, _)| *address)
+    }
+
     /// The media addresses that clients are told, one per worker.
     pub fn media_addresses(&self) -> &[SocketAddr] {
         self.engine.media_addresses()
@@ -155,14 +175,16 @@ impl Server {
         let tcp = self.media_tcp_addresses().iter().map(|addr| format!("{addr}/tcp"));
         let media: Vec<String> = udp.chain(tcp).collect();
         let turn = self.turn_addr().map_or("off".to_owned(), |addr| format!("{addr}/udp"));
+        let stomp = self.stomp_addr().map(|addr| ("stomp", format!("{addr}/tcp")));
         let lines = [
-            ("data", self.settings.data_dir.display().to_string()),
-            ("http", format!("{}/tcp", self.http_addr)),
-            ("media", media.join(", ")),
-            ("turn", turn),
+            Some(("data", self.settings.data_dir.display().to_string())),
+            Some(("http", format!("{}/tcp", self.http_addr))),
+            stomp,
+            Some(("media", media.join(", "))),
+            Some(("turn", turn)),
         ];
         let mut text = format!("Madang {}\n", env!("CARGO_PKG_VERSION"));
-        for (name, value) in lines {
+        for (name, value) in lines.into_iter().flatten() {
             writeln!(text, "  {name:<6} {value}").expect("writing to a String can't fail");
         }
         text.push_str(
@@ -196,6 +218,12 @@ impl Server {
                 warn!("some HTTP requests were not finished in time");
                 abort.abort();
             }
+        }
+
+        if let Some((_, stomp)) = self.stomp
+            && stomp.await.is_err()
+        {
+            error!("the STOMP listener broke");
         }
 
         self.engine.shutdown().await;

@@ -1,5 +1,7 @@
 //! What must be true of a configuration beyond the values of single keys.
 
+use std::net::SocketAddr;
+
 use axum::http::Uri;
 
 use super::{Mistake, Mistakes, Settings, variable};
@@ -11,7 +13,9 @@ const MOST_PUBLIC_IPS: usize = 8;
 
 pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
     let found = [
-        insecure(settings),
+        insecure(settings, "http.listen", settings.http.listen),
+        settings.stomp.tcp_listen.and_then(|listen| insecure(settings, "stomp.tcp_listen", listen)),
+        client_url(settings),
         workers(settings),
         ports(settings, "media.udp_port", settings.media.udp_port),
         settings.media.tcp_port.and_then(|port| ports(settings, "media.tcp_port", port)),
@@ -29,17 +33,27 @@ pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
     found.for_each(|reason| mistakes.push(Mistake::refused(reason)));
 }
 
-fn insecure(settings: &Settings) -> Option<String> {
-    let listen = settings.http.listen;
+fn insecure(settings: &Settings, key: &str, listen: SocketAddr) -> Option<String> {
     if settings.insecure || listen.ip().is_loopback() {
         return None;
     }
     Some(format!(
-        "`http.listen` is {listen}, which others can reach, but authentication is off: everybody could enter every \
+        "`{key}` is {listen}, which others can reach, but authentication is off: everybody could enter every \
          room. Listen on 127.0.0.1:{port}, or give --insecure (key `insecure`, {variable}=true) when that is meant",
         port = listen.port(),
         variable = variable("insecure"),
     ))
+}
+
+/// It stands in a page and in the page's policy.
+fn client_url(settings: &Settings) -> Option<String> {
+    let url = &settings.sockjs.client_url;
+    let is_plain = url.bytes().all(|c| c.is_ascii_graphic() && !b"\"'<>;,".contains(&c));
+    let is_known =
+        url.starts_with('/') || url.starts_with("https://") || url.starts_with("http://");
+    (!is_plain || !is_known).then(|| {
+        format!("`sockjs.client_url` must be a path or a URL, as https://example.com/sockjs.min.js, not `{url}`")
+    })
 }
 
 fn workers(settings: &Settings) -> Option<String> {

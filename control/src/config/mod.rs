@@ -24,6 +24,7 @@ use config::{Environment, File, FileFormat, Value, ValueKind};
 pub use self::mistakes::{Mistake, Mistakes};
 
 use crate::hub::{HubConfig, Limits};
+use crate::sockjs;
 
 /// The merged configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +41,10 @@ pub struct Settings {
     pub media: Media,
     /// The bundled TURN server.
     pub turn: Turn,
+    /// STOMP without HTTP.
+    pub stomp: Stomp,
+    /// How SockJS is offered.
+    pub sockjs: sockjs::Config,
     /// Bounds for clients, rooms and the whole.
     pub limits: Limits,
     /// How long a participant stays whose connection dropped.
@@ -57,6 +62,13 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Origins besides the server's own whose pages may open a WebSocket; `*` is every one.
     pub allowed_origins: Vec<String>,
+}
+
+/// `stomp.*`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stomp {
+    /// Where to listen for plain STOMP (TCP); nowhere when not given.
+    pub tcp_listen: Option<SocketAddr>,
 }
 
 /// `store.*`
@@ -99,6 +111,8 @@ impl Default for Settings {
         let turn = madang_turn::Config::default();
         Settings {
             http: Http { listen: SocketAddr::new(loopback, 8080), allowed_origins: Vec::new() },
+            stomp: Stomp::default(),
+            sockjs: sockjs::Config::default(),
             insecure: false,
             data_dir: PathBuf::from("./madang-data"),
             store: Store::default(),

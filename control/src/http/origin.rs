@@ -7,7 +7,7 @@
 use axum::http::{HeaderMap, Uri, header};
 
 /// What a refused page is told.
-pub(super) const REFUSAL: &str = "This page's origin may not connect here. The server's own pages may; others must be \
+pub(crate) const REFUSAL: &str = "This page's origin may not connect here. The server's own pages may; others must be \
                                   named in the key `http.allowed_origins`.\n";
 
 /// The rule: the server's own origin, and those that the operator named.
@@ -21,6 +21,15 @@ impl Origins {
     /// `allowed` besides the server's own.
     pub fn new(allowed: &[String]) -> Origins {
         Origins { allowed: allowed.iter().map(|origin| origin.to_ascii_lowercase()).collect() }
+    }
+
+    /// The same rule for pages that show one of ours in a frame (CSP 3 §6.4.2).
+    pub(crate) fn frame_ancestors(&self) -> String {
+        ["'self'"]
+            .into_iter()
+            .chain(self.allowed.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// Whether a request with these headers may open a WebSocket.

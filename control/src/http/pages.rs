@@ -59,7 +59,8 @@ pub(super) async fn wrong_method() -> Response {
 
 pub(super) async fn with_security_headers(mut response: Response) -> Response {
     for (name, value) in SECURITY_HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        // Some pages have a policy of their own.
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }

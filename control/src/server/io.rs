@@ -24,6 +24,18 @@ pub(super) async fn listen_tcp(address: SocketAddr) -> anyhow::Result<TcpListene
     })
 }
 
+/// Binds a TCP listener for the key `stomp.tcp_listen`.
+pub(super) async fn listen_stomp(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let setting = variable("stomp.tcp_listen");
+        explain(
+            error,
+            format!("STOMP can't listen on {address}/tcp"),
+            &format!("--set stomp.tcp_listen=…, {setting} or the key `stomp.tcp_listen`"),
+        )
+    })
+}
+
 /// Binds a UDP socket for the key `turn.listen`.
 pub(super) async fn listen_turn(address: SocketAddr) -> anyhow::Result<tokio::net::UdpSocket> {
     tokio::net::UdpSocket::bind(address).await.map_err(|error| {

@@ -1,4 +1,4 @@
-//! The task of one WebSocket.
+//! The task of one connection.
 #![expect(clippy::disallowed_methods, reason = "the session's clock is read here and nowhere else")]
 
 use std::collections::HashSet;
@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::{
-    CloseFrame, Message as WebSocketMessage, Utf8Bytes, WebSocket, close_code,
-};
+use axum::extract::ws::{CloseFrame, Message as WebSocketMessage, Utf8Bytes, close_code};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -18,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::replays::{Page, Replays};
+use super::socket::Socket;
 use super::{Action, Outbox, Parcel, Receipt, Session, SessionConfig};
 use crate::app::{App, Sender};
 use crate::broker::{SessionId, SubscriptionId};
@@ -33,7 +32,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the client may take to answer the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often a WebSocket ping asks whether the client is still there; for clients without heart-beats.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// After so many pings without a sign of life the connection is given up.
 const MAX_SILENT_PINGS: u32 = 2;
 
@@ -69,12 +68,12 @@ struct Running {
 /// The other end is gone.
 struct Lost;
 
-type Writer = SplitSink<WebSocket, WebSocketMessage>;
-type Reader = SplitStream<WebSocket>;
+type Writer<S> = SplitSink<S, WebSocketMessage>;
+type Reader<S> = SplitStream<S>;
 
 impl Connection {
     /// Speaks STOMP until either side ends the session.
-    pub(crate) async fn run(self, socket: WebSocket, config: SessionConfig) {
+    pub(crate) async fn run<S: Socket>(self, socket: S, config: SessionConfig) {
         let outbox = Outbox::new(config.limits.outbox_messages, config.limits.outbox_bytes);
         let mut running = Running {
             sender: Sender { session: self.id, rooms: HashSet::new() },
@@ -100,7 +99,11 @@ impl Connection {
 
 impl Running {
     /// Runs until the session is over (`Ok`) or the other end is gone.
-    async fn run(&mut self, writer: &mut Writer, reader: &mut Reader) -> Result<(), Lost> {
+    async fn run<S: Socket>(
+        &mut self,
+        writer: &mut Writer<S>,
+        reader: &mut Reader<S>,
+    ) -> Result<(), Lost> {
         let (drain, shutdown) = (self.connection.drain.clone(), self.connection.shutdown.clone());
         let mut pings = tokio::time::interval(PING_INTERVAL);
         pings.reset();
@@ -173,7 +176,7 @@ impl Running {
     }
 
     /// Writes one message, if there is one. The writer is ready for it, or else flushed.
-    fn write(&mut self, writer: &mut Writer) -> Result<(), Lost> {
+    fn write<S: Socket>(&mut self, writer: &mut Writer<S>) -> Result<(), Lost> {
         let message = if std::mem::take(&mut self.needs_ping) {
             WebSocketMessage::Ping(Bytes::new())
         } else {
@@ -287,7 +290,7 @@ impl Running {
     }
 
     /// Writes what is left, and closes.
-    async fn close(&mut self, mut writer: Writer, mut reader: Reader) {
+    async fn close<S: Socket>(&mut self, mut writer: Writer<S>, mut reader: Reader<S>) {
         let last_words = async {
             while let Some((bytes, is_text)) = self.session.poll_output(Instant::now()) {
                 self.connection.counters.bytes_sent.fetch_add(bytes.len() as u64, Relaxed);
@@ -314,7 +317,7 @@ impl Running {
 }
 
 /// Waits until the writer takes a message or, when there is none, until all is out. Nothing is lost when this is dropped.
-async fn ready(writer: &mut Writer, has_output: bool) -> Result<(), axum::Error> {
+async fn ready<S: Socket>(writer: &mut Writer<S>, has_output: bool) -> Result<(), axum::Error> {
     if has_output {
         std::future::poll_fn(|cx| writer.poll_ready_unpin(cx)).await
     } else {
@@ -323,7 +326,7 @@ async fn ready(writer: &mut Writer, has_output: bool) -> Result<(), axum::Error>
 }
 
 /// Turns a connection away.
-pub(crate) async fn refuse(mut socket: WebSocket, reason: &str) {
+pub(crate) async fn refuse(mut socket: impl Socket, reason: &str) {
     let error = Frame::new(Command::Error)
         .with_header(header::MESSAGE, reason)
         .with_header(header::CONTENT_TYPE, "text/plain")

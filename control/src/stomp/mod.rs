@@ -1,13 +1,13 @@
-//! STOMP over WebSocket, one session per connection.
+//! STOMP, one session per connection: a WebSocket, a SockJS session, or plain TCP.
 //!
 //! ```text
-//! WebSocket ─▶ connection ─▶ Session ─▶ actions: subscribe, send, disconnect …
+//! Socket ────▶ connection ─▶ Session ─▶ actions: subscribe, send, disconnect …
 //!     ▲            │            ▲ │
 //!     └────────────┘◀── frames ─┘ │   ┌─ broker, rooms, other sessions
 //!                                 └── Outbox ◀─ parcels
 //! ```
 //!
-//! `Session` decides and does no I/O; `connection` is its task: the WebSocket, the timers, and whoever carries out
+//! `Session` decides and does no I/O; `connection` is its task: the [`Socket`](socket::Socket), the timers, and whoever carries out
 //! what the session asks for. Everybody else reaches a session through its `Outbox`.
 
 pub(crate) mod connection;
@@ -16,7 +16,9 @@ mod outbox;
 mod rate;
 mod replays;
 mod session;
+pub(crate) mod socket;
 mod subscriptions;
+pub(crate) mod tcp;
 mod transactions;
 
 pub(crate) use outbox::{Outbox, Parcel, Receipt};

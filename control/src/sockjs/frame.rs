@@ -1,0 +1,117 @@
+//! SockJS frames: `o`, `h`, `a["message",…]`, `c[code,"reason"]`, and what clients send.
+
+use std::fmt::Write;
+
+pub(super) const OPEN: &str = "o";
+pub(super) const HEART_BEAT: &str = "h";
+
+/// Why a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Close {
+    pub(super) code: u16,
+    pub(super) reason: &'static str,
+}
+
+impl Close {
+    pub(super) const INTERRUPTED: Close = Close { code: 1002, reason: "Connection interrupted" };
+    pub(super) const NOT_TEXT: Close = Close { code: 1003, reason: "SockJS carries text only" };
+    pub(super) const SECOND_RECEIVER: Close =
+        Close { code: 2010, reason: "Another connection still open" };
+    pub(super) const GO_AWAY: Close = Close { code: 3000, reason: "Go away!" };
+
+    pub(super) fn to_frame(self) -> String {
+        format!("c[{},{}]", self.code, quote(self.reason))
+    }
+}
+
+/// All of these in one frame.
+pub(super) fn messages<T: AsRef<str>>(messages: impl IntoIterator<Item = T>) -> String {
+    let mut frame = String::from("a[");
+    for (index, message) in messages.into_iter().enumerate() {
+        if index > 0 {
+            frame.push(',');
+        }
+        frame.push_str(&quote(message.as_ref()));
+    }
+    frame.push(']');
+    frame
+}
+
+/// A JSON string in which nothing stands that browsers of old lost on the way (sockjs-protocol, "unicode encoding").
+pub(super) fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + text.len() / 8 + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\0'..='\x1f'
+            | '\u{7f}'
+            | '\u{200c}'..='\u{200f}'
+            | '\u{2028}'..='\u{202f}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{fff0}'..='\u{ffff}' => {
+                write!(quoted, "\\u{:04x}", u32::from(c)).expect("writing to a String can't fail");
+            }
+            _ => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// What `xhr_send` brings: an array of messages.
+pub(super) fn parse_array(payload: &[u8]) -> Option<Vec<String>> {
+    serde_json::from_slice(payload).ok()
+}
+
+/// What a WebSocket brings: an array of messages or one alone; nothing is no message.
+pub(super) fn parse(payload: &str) -> Option<Vec<String>> {
+    if payload.is_empty() {
+        return Some(Vec::new());
+    }
+    if payload.starts_with('[') {
+        return parse_array(payload.as_bytes());
+    }
+    serde_json::from_str(payload).ok().map(|message| vec![message])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_json_that_gives_the_messages_back() {
+        let said = [
+            "",
+            "안녕 \"마당\" \\ 😀",
+            "\0\u{1}\n\r\t\u{7f}",
+            "\u{200d}\u{2028}\u{206a}\u{feff}\u{ffff}",
+        ];
+
+        let frame = messages(said);
+
+        let back: Vec<String> = serde_json::from_str(&frame[1..]).unwrap();
+        assert_eq!(back, said);
+        assert!(frame.contains("\\u0000\\u0001\\n\\r\\t\\u007f"), "{frame}");
+        assert!(frame.contains("\\u200d\\u2028\\u206a\u{feff}\\uffff"), "{frame}");
+        assert_eq!(messages([""; 0]), "a[]");
+    }
+
+    #[test]
+    fn payloads_are_arrays_of_text_or_broken() {
+        assert_eq!(parse_array(b"[\"a\",\"b\"]"), Some(vec!["a".into(), "b".into()]));
+        for broken in ["", "[\"a", "\"a\"", "[1]", "{}", "[[\"a\"]]", "[\"\\ud800\"]"] {
+            assert_eq!(parse_array(broken.as_bytes()), None, "{broken}");
+        }
+        assert_eq!(parse_array(b"[\"\xff\"]"), None);
+        assert_eq!(parse(""), Some(vec![]));
+        assert_eq!(parse("\"a\""), Some(vec!["a".into()]));
+        assert_eq!(parse("[\"a\"]"), Some(vec!["a".into()]));
+        assert_eq!(parse("[\"a"), None);
+        assert_eq!(parse("a"), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! The STOMP session's end of a SockJS session.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::extract::ws::Message;
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use futures_util::{Sink, Stream};
+use madang_wire::{Command, Frame, Version, encode, header};
+use tokio::sync::watch;
+
+use super::frame::Close;
+use super::session::Session;
+
+/// A session, and those who wait for it to change: HTTP requests and its own task by the watch, the STOMP session by
+/// the waker.
+#[derive(Debug)]
+pub(super) struct Live {
+    session: watch::Sender<Session>,
+    stomp: AtomicWaker,
+    /// One `xhr_send` at a time, so that messages keep the order in which they came.
+    pub(super) sending: tokio::sync::Semaphore,
+}
+
+impl Live {
+    pub(super) fn new(session: Session) -> Live {
+        Live {
+            session: watch::Sender::new(session),
+            stomp: AtomicWaker::new(),
+            sending: tokio::sync::Semaphore::new(1),
+        }
+    }
+
+    /// Does something to the session, and tells everybody.
+    pub(super) fn change<T>(&self, act: impl FnOnce(&mut Session) -> T) -> T {
+        let mut result = None;
+        self.session.send_modify(|session| result = Some(act(session)));
+        self.stomp.wake();
+        result.expect("send_modify calls its closure")
+    }
+
+    /// Does something that, when it has no result, leaves the session as it was.
+    pub(super) fn try_change<T>(&self, act: impl FnOnce(&mut Session) -> Option<T>) -> Option<T> {
+        let mut result = None;
+        self.session.send_if_modified(|session| {
+            result = act(session);
+            result.is_some()
+        });
+        if result.is_some() {
+            self.stomp.wake();
+        }
+        result
+    }
+
+    pub(super) fn look<T>(&self, at: impl FnOnce(&Session) -> T) -> T {
+        at(&self.session.borrow())
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<Session> {
+        self.session.subscribe()
+    }
+}
+
+/// A session as a socket. Dropping it closes the session.
+pub(super) struct Pipe {
+    live: Arc<Live>,
+    owes_pong: bool,
+}
+
+impl Pipe {
+    pub(super) fn new(live: Arc<Live>) -> Pipe {
+        Pipe { live, owes_pong: false }
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.live.change(|session| session.close(Close::GO_AWAY));
+    }
+}
+
+impl Stream for Pipe {
+    type Item = Result<Message, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // SockJS has heart-beats of its own, and forgets who does not come back.
+        if std::mem::take(&mut self.owes_pong) {
+            return Poll::Ready(Some(Ok(Message::Pong(Bytes::new()))));
+        }
+        self.live.stomp.register(cx.waker());
+        match self.live.try_change(Session::take_message) {
+            Some(message) => Poll::Ready(Some(Ok(Message::text(message)))),
+            None if self.live.look(Session::is_over) => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Sink<Message> for Pipe {
+    type Error = axum::Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        self.live.stomp.register(cx.waker());
+        match self.live.look(|session| session.has_room() || session.is_over()) {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        }
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), axum::Error> {
+        match message {
+            Message::Text(text) => {
+                self.live.change(|session| session.push(text.as_str().to_owned()));
+            }
+            Message::Binary(_) => self.live.change(|session| {
+                session.push(not_text());
+                session.close(Close::NOT_TEXT);
+            }),
+            Message::Ping(_) => self.owes_pong = true,
+            Message::Pong(_) => {}
+            Message::Close(_) => self.live.change(|session| session.close(Close::GO_AWAY)),
+        }
+        Ok(())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        // The client fetches what there is.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        self.live.change(|session| session.close(Close::GO_AWAY));
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The STOMP ERROR for somebody to whom a message can't be brought.
+pub(super) fn not_text() -> String {
+    let error = Frame::new(Command::Error)
+        .with_header(header::MESSAGE, "not text")
+        .with_header(header::CONTENT_TYPE, "text/plain")
+        .with_body(
+            "A message is not UTF-8, and SockJS carries text only. Connect by WebSocket (/ws or /ws/websocket) to \
+             receive it.",
+        );
+    String::from_utf8_lossy(&encode(&error, Version::V1_2)).into_owned()
+}

@@ -1,0 +1,299 @@
+//! One SockJS session over HTTP requests, without I/O.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::frame::{self, Close};
+
+/// How long a session lives without a receiving connection, and how long its end can be asked for.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+/// A receiving connection that got nothing for so long gets a heart-beat: many proxies cut silent ones off.
+pub(super) const HEART_BEAT: Duration = Duration::from_secs(25);
+
+/// When so many messages or bytes wait for the client, the STOMP session keeps the rest, which has a bound of its own.
+const ENOUGH_MESSAGES: usize = 64;
+const ENOUGH_BYTES: usize = 256 * 1024;
+
+/// A session whose receiving connections come and go.
+///
+/// The client's side attaches, takes frames with `poll_frame` and detaches; the server's side pushes and takes messages.
+/// Call `handle_timeout` at `poll_timeout`; when `is_gone`, forget the session.
+#[derive(Debug)]
+pub(super) struct Session {
+    state: State,
+    receiver: Receiver,
+    /// The client knows that the session exists.
+    is_greeted: bool,
+    owes_heart_beat: bool,
+    /// For the client; bounded by [`Session::has_room`].
+    outgoing: VecDeque<String>,
+    outgoing_bytes: usize,
+    /// From the client: what one request brought, no more is accepted before it is taken.
+    incoming: VecDeque<String>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    Closed(Close),
+    /// Nobody needs to know of it any more.
+    Gone,
+}
+
+#[derive(Debug)]
+enum Receiver {
+    Absent { since: Instant },
+    Attached { heard: Instant },
+}
+
+impl Session {
+    pub(super) fn new(now: Instant) -> Session {
+        Session {
+            state: State::Open,
+            receiver: Receiver::Absent { since: now },
+            is_greeted: false,
+            owes_heart_beat: false,
+            outgoing: VecDeque::new(),
+            outgoing_bytes: 0,
+            incoming: VecDeque::new(),
+        }
+    }
+
+    /// A receiving connection came. False: there is one already.
+    pub(super) fn handle_attach(&mut self, now: Instant) -> bool {
+        let is_free = matches!(self.receiver, Receiver::Absent { .. });
+        if is_free {
+            self.receiver = Receiver::Attached { heard: now };
+        }
+        is_free
+    }
+
+    /// The receiving connection has its fill.
+    pub(super) fn handle_detach(&mut self, now: Instant) {
+        self.receiver = Receiver::Absent { since: now };
+        self.owes_heart_beat = false;
+    }
+
+    /// The receiving connection broke: what was written to it last may be lost, so the session is over.
+    pub(super) fn handle_interrupted(&mut self, now: Instant) {
+        self.handle_detach(now);
+        if matches!(self.state, State::Open) {
+            self.clear();
+            self.state = State::Closed(Close::INTERRUPTED);
+        }
+    }
+
+    /// Messages from the client; false while earlier ones wait.
+    pub(super) fn handle_messages(&mut self, messages: &mut Vec<String>) -> bool {
+        let is_free = self.incoming.is_empty();
+        if is_free && matches!(self.state, State::Open) {
+            self.incoming.extend(messages.drain(..));
+        }
+        is_free
+    }
+
+    /// A message for the client.
+    pub(super) fn push(&mut self, message: String) {
+        if matches!(self.state, State::Open) {
+            self.outgoing_bytes += message.len();
+            self.outgoing.push_back(message);
+        }
+    }
+
+    /// The server ends the session; the client gets what waits, and then the reason.
+    pub(super) fn close(&mut self, close: Close) {
+        if matches!(self.state, State::Open) {
+            self.state = State::Closed(close);
+            self.incoming.clear();
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        match self.receiver {
+            Receiver::Absent { since } if since + TIMEOUT <= now => self.forget(),
+            Receiver::Attached { heard } if heard + HEART_BEAT <= now => {
+                self.owes_heart_beat = true;
+                self.receiver = Receiver::Attached { heard: now };
+            }
+            _ => {}
+        }
+    }
+
+    /// Nobody waits for the session any more.
+    pub(super) fn forget(&mut self) {
+        self.clear();
+        self.state = State::Gone;
+    }
+
+    pub(super) fn poll_timeout(&self) -> Instant {
+        match self.receiver {
+            Receiver::Absent { since } => since + TIMEOUT,
+            Receiver::Attached { heard } => heard + HEART_BEAT,
+        }
+    }
+
+    /// The next frame for the attached connection.
+    pub(super) fn poll_frame(&mut self, now: Instant) -> Option<String> {
+        let frame = self.next_frame()?;
+        self.receiver = Receiver::Attached { heard: now };
+        self.owes_heart_beat = false;
+        Some(frame)
+    }
+
+    fn next_frame(&mut self) -> Option<String> {
+        if !self.is_greeted {
+            self.is_greeted = true;
+            return Some(frame::OPEN.to_owned());
+        }
+        if !self.outgoing.is_empty() {
+            self.outgoing_bytes = 0;
+            return Some(frame::messages(self.outgoing.drain(..)));
+        }
+        match &self.state {
+            State::Closed(close) => Some(close.to_frame()),
+            State::Gone => Some(Close::GO_AWAY.to_frame()),
+            State::Open => self.owes_heart_beat.then(|| frame::HEART_BEAT.to_owned()),
+        }
+    }
+
+    /// The next message from the client.
+    pub(super) fn take_message(&mut self) -> Option<String> {
+        self.incoming.pop_front()
+    }
+
+    /// Whether the server may push.
+    pub(super) fn has_room(&self) -> bool {
+        self.outgoing.len() < ENOUGH_MESSAGES && self.outgoing_bytes < ENOUGH_BYTES
+    }
+
+    /// Whether the session takes part in nothing any more.
+    pub(super) fn is_over(&self) -> bool {
+        !matches!(self.state, State::Open)
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.state, State::Gone)
+    }
+
+    fn clear(&mut self) {
+        self.outgoing = VecDeque::new();
+        self.outgoing_bytes = 0;
+        self.incoming = VecDeque::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_opens_sends_what_waits_at_once_and_says_why_it_ends() {
+        let (mut session, now) = attached();
+        session.push("a\"".into());
+        session.push("b".into());
+        session.close(Close::GO_AWAY);
+
+        assert_eq!(session.poll_frame(now).as_deref(), Some("o"));
+        assert_eq!(session.poll_frame(now).as_deref(), Some(r#"a["a\"","b"]"#));
+        // As often as it is asked.
+        for _ in 0..3 {
+            assert_eq!(session.poll_frame(now).as_deref(), Some(r#"c[3000,"Go away!"]"#));
+        }
+    }
+
+    #[test]
+    fn a_second_receiver_is_refused_while_there_is_one() {
+        let (mut session, now) = attached();
+
+        assert!(!session.handle_attach(now));
+        session.handle_detach(now);
+        assert!(session.handle_attach(now));
+    }
+
+    #[test]
+    fn silence_is_broken_by_heart_beats_alone() {
+        let (mut session, now) = attached();
+        session.poll_frame(now);
+
+        session.handle_timeout(now + HEART_BEAT - Duration::from_millis(1));
+        assert_eq!(session.poll_frame(now), None);
+        session.handle_timeout(session.poll_timeout());
+        assert_eq!(session.poll_frame(now + HEART_BEAT).as_deref(), Some("h"));
+        assert_eq!(session.poll_frame(now + HEART_BEAT), None);
+        assert_eq!(session.poll_timeout(), now + 2 * HEART_BEAT);
+    }
+
+    #[test]
+    fn it_is_gone_five_seconds_after_its_last_receiver() {
+        let (mut session, now) = attached();
+        session.handle_detach(now + HEART_BEAT);
+
+        session.handle_timeout(now + HEART_BEAT + TIMEOUT - Duration::from_millis(1));
+        assert!(!session.is_over());
+        session.handle_timeout(session.poll_timeout());
+        assert!(session.is_gone());
+        assert!(session.is_over());
+    }
+
+    #[test]
+    fn an_interrupted_receiver_ends_it() {
+        let (mut session, now) = attached();
+        session.poll_frame(now);
+        session.push("lost, perhaps".into());
+        session.handle_interrupted(now);
+
+        assert!(session.is_over());
+        assert!(session.handle_attach(now));
+        let frame = session.poll_frame(now);
+        assert_eq!(frame.as_deref(), Some(r#"c[1002,"Connection interrupted"]"#));
+    }
+
+    #[test]
+    fn an_end_that_was_said_is_not_said_differently_later() {
+        let (mut session, now) = attached();
+        session.poll_frame(now);
+        session.close(Close::GO_AWAY);
+        session.handle_interrupted(now);
+
+        assert_eq!(session.poll_frame(now).as_deref(), Some(r#"c[3000,"Go away!"]"#));
+    }
+
+    #[test]
+    fn the_clients_messages_are_taken_in_order_one_request_after_the_other() {
+        let (mut session, _) = attached();
+
+        assert!(session.handle_messages(&mut vec!["a".into(), "b".into()]));
+        let mut later = vec!["c".to_owned()];
+        assert!(!session.handle_messages(&mut later));
+        assert_eq!(session.take_message().as_deref(), Some("a"));
+        assert_eq!(session.take_message().as_deref(), Some("b"));
+        assert!(session.handle_messages(&mut later));
+        assert_eq!(session.take_message().as_deref(), Some("c"));
+        assert_eq!(session.take_message(), None);
+    }
+
+    #[test]
+    fn the_server_waits_while_the_client_does_not_ask() {
+        let (mut session, now) = attached();
+        session.poll_frame(now);
+        let mut pushed = 0;
+        while session.has_room() {
+            session.push("x".repeat(1000));
+            pushed += 1;
+        }
+
+        assert_eq!(pushed, ENOUGH_MESSAGES);
+        session.poll_frame(now);
+        assert!(session.has_room());
+        session.push("x".repeat(ENOUGH_BYTES));
+        assert!(!session.has_room());
+    }
+
+    fn attached() -> (Session, Instant) {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        let now = Instant::now();
+        let mut session = Session::new(now);
+        assert!(session.handle_attach(now));
+        (session, now)
+    }
+}

@@ -1,0 +1,146 @@
+//! Plain STOMP over TCP, for programs that are not browsers.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::extract::ws::Message;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Sink, Stream};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncWrite;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::codec::{Decoder, Encoder, Framed};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use crate::hub::Hub;
+
+/// Bytes that one read may bring.
+const READ_BUFFER: usize = 4096;
+/// A client without heart-beats is asked so often by TCP whether it is there, after a minute of silence.
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
+/// How long accepting rests after the system refused, as it does when all file descriptors are in use.
+const REST: Duration = Duration::from_millis(200);
+
+/// Serves until `shutdown`, then until the hub has ended its sessions. How many connections there may be is the hub's business; one too many gets an ERROR.
+pub(crate) async fn serve(listener: TcpListener, hub: Hub, shutdown: CancellationToken) {
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, from)) => {
+                let hub = hub.clone();
+                connections
+                    .spawn(async move { hub.serve(TcpSocket::new(stream), from.ip()).await });
+            }
+            Err(error) => {
+                warn!(%error, "a STOMP connection can't be accepted");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+/// A TCP connection that behaves like a WebSocket: its messages are whatever bytes come at once.
+struct TcpSocket {
+    framed: Framed<TcpStream, Chunks>,
+    owes_pong: bool,
+    is_closing: bool,
+}
+
+impl TcpSocket {
+    fn new(stream: TcpStream) -> TcpSocket {
+        // Neither is needed for correctness.
+        let tuned = stream
+            .set_nodelay(true)
+            .and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE));
+        if let Err(error) = tuned {
+            debug!(%error, "a TCP option was refused");
+        }
+        let framed = Framed::with_capacity(stream, Chunks, READ_BUFFER);
+        TcpSocket { framed, owes_pong: false, is_closing: false }
+    }
+}
+
+impl Stream for TcpSocket {
+    type Item = Result<Message, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if std::mem::take(&mut self.owes_pong) {
+            return Poll::Ready(Some(Ok(Message::Pong(Bytes::new()))));
+        }
+        let chunk = ready!(Pin::new(&mut self.framed).poll_next(cx));
+        Poll::Ready(chunk.map(|chunk| chunk.map(Message::Binary).map_err(axum::Error::new)))
+    }
+}
+
+impl Sink<Message> for TcpSocket {
+    type Error = axum::Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        Pin::new(&mut self.framed).poll_ready(cx).map_err(axum::Error::new)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), axum::Error> {
+        let bytes = match message {
+            Message::Text(text) => text.into(),
+            Message::Binary(bytes) => bytes,
+            // TCP has its own way of asking; a connection that is gone ends the stream.
+            Message::Ping(_) => {
+                self.owes_pong = true;
+                return Ok(());
+            }
+            Message::Pong(_) => return Ok(()),
+            Message::Close(_) => {
+                self.is_closing = true;
+                return Ok(());
+            }
+        };
+        Pin::new(&mut self.framed).start_send(bytes).map_err(axum::Error::new)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        ready!(Pin::new(&mut self.framed).poll_flush(cx)).map_err(axum::Error::new)?;
+        if self.is_closing {
+            let shutdown = Pin::new(self.framed.get_mut()).poll_shutdown(cx);
+            return shutdown.map_err(axum::Error::new);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        self.is_closing = true;
+        self.poll_flush(cx)
+    }
+}
+
+/// Whatever is there. Where a frame ends is for the session to find out.
+struct Chunks;
+
+impl Decoder for Chunks {
+    type Item = Bytes;
+    type Error = io::Error;
+
+    fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Bytes>> {
+        Ok((!buffer.is_empty()).then(|| buffer.split().freeze()))
+    }
+}
+
+impl Encoder<Bytes> for Chunks {
+    type Error = io::Error;
+
+    fn encode(&mut self, bytes: Bytes, buffer: &mut BytesMut) -> io::Result<()> {
+        buffer.extend_from_slice(&bytes);
+        Ok(())
+    }
+}
