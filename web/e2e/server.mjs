@@ -11,8 +11,8 @@ import { fileURLToPath } from "node:url";
 const BINARY = process.env.MADANG_BIN ?? fileURLToPath(new URL("../../target/debug/madang", import.meta.url));
 const START_MS = 20_000;
 
-/** Starts a server on free ports of a loopback address, with a data folder of its own. */
-export async function startServer({ host = "127.0.0.1" } = {}) {
+/** Starts a server on free ports of a loopback address, with a data folder of its own and further settings. */
+export async function startServer({ host = "127.0.0.1", settings = {} } = {}) {
   if (!existsSync(BINARY)) {
     throw new Error(`${BINARY} is missing: run \`cargo build\` first, or name a binary in MADANG_BIN`);
   }
@@ -24,6 +24,7 @@ export async function startServer({ host = "127.0.0.1" } = {}) {
       MADANG_MEDIA__UDP_PORT: "0",
       MADANG_TURN__LISTEN: `${host}:0`,
       MADANG_DATA_DIR: dataDir,
+      ...settings,
     });
   };
   let server = await start();
