@@ -111,6 +111,10 @@ impl Session {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         match self.receiver {
             Receiver::Absent { since } if since + TIMEOUT <= now => self.forget(),
+            // Who has not even taken the last heart-beat, or the end, does not read.
+            Receiver::Attached { heard } if heard + HEART_BEAT <= now && self.is_unheard() => {
+                self.forget();
+            }
             Receiver::Attached { heard } if heard + HEART_BEAT <= now => {
                 self.owes_heart_beat = true;
                 self.receiver = Receiver::Attached { heard: now };
@@ -175,6 +179,10 @@ impl Session {
         matches!(self.state, State::Gone)
     }
 
+    fn is_unheard(&self) -> bool {
+        self.owes_heart_beat || self.is_over()
+    }
+
     fn clear(&mut self) {
         self.outgoing = VecDeque::new();
         self.outgoing_bytes = 0;
@@ -221,6 +229,17 @@ mod tests {
         assert_eq!(session.poll_frame(now + HEART_BEAT).as_deref(), Some("h"));
         assert_eq!(session.poll_frame(now + HEART_BEAT), None);
         assert_eq!(session.poll_timeout(), now + 2 * HEART_BEAT);
+    }
+
+    #[test]
+    fn a_receiver_that_takes_nothing_does_not_keep_it_alive() {
+        let (mut session, now) = attached();
+        session.poll_frame(now);
+
+        session.handle_timeout(now + HEART_BEAT);
+        assert!(!session.is_over());
+        session.handle_timeout(now + 2 * HEART_BEAT);
+        assert!(session.is_gone());
     }
 
     #[test]
