@@ -7,7 +7,7 @@
 //!                                 └── Outbox ◀─ parcels
 //! ```
 //!
-//! `Session` decides and does no I/O; `connection` is its task: the [`Socket`](socket::Socket), the timers, and whoever carries out
+//! `Session` decides and does no I/O; `connection` is its task: the `Socket`, the timers, and whoever carries out
 //! what the session asks for. Everybody else reaches a session through its `Outbox`.
 
 pub(crate) mod connection;
