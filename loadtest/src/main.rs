@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use loadtest::bench::{self, BenchOptions};
 use loadtest::light;
-use loadtest::options::Options;
+use loadtest::options::{Command, Options};
 use loadtest::run::run;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
@@ -19,6 +20,9 @@ async fn main() -> ExitCode {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("loadtest=warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if let Some(Command::Bench(options)) = &options.command {
+        return run_bench(options).await;
+    }
     if options.light.light {
         return run_light(&options).await;
     }
@@ -31,6 +35,13 @@ async fn main() -> ExitCode {
 async fn run_light(options: &Options) -> ExitCode {
     match light::run::run(options, |line| eprintln!("{line}")).await {
         Ok(report) => show(&report, &report.problems, options.json),
+        Err(error) => fail(&error),
+    }
+}
+
+async fn run_bench(options: &BenchOptions) -> ExitCode {
+    match bench::run(options, |row| eprintln!("{row}")).await {
+        Ok(report) => show(&report, &[], options.json),
         Err(error) => fail(&error),
     }
 }

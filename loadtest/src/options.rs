@@ -1,9 +1,10 @@
 //! The command line.
 
-use clap::{Parser, ValueEnum, value_parser};
+use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use madang_wire::RoomName;
 use tokio_tungstenite::tungstenite::http::Uri;
 
+use crate::bench::BenchOptions;
 use crate::light::options::LightOptions;
 
 /// Joins rooms of a Madang server with synthetic participants and measures what arrives.
@@ -11,8 +12,11 @@ use crate::light::options::LightOptions;
 /// Everyone publishes stamped audio and video, receives everyone else, and writes one chat line. The exit code is 0
 /// when everything that should arrive did, 1 when something did not, and 2 when there was nothing to measure.
 #[derive(Clone, Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 pub struct Options {
+    /// What to do instead.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// The server.
     #[arg(long, default_value = "http://127.0.0.1:8080", value_parser = server_url)]
     pub url: Uri,
@@ -40,6 +44,13 @@ pub struct Options {
     /// Many peers at little cost.
     #[command(flatten)]
     pub light: LightOptions,
+}
+
+/// What to do instead of one run.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Measure a release server on this machine and compare it with its targets, in about six minutes
+    Bench(BenchOptions),
 }
 
 /// Which ways media may take.
@@ -139,6 +150,29 @@ mod tests {
     }
 
     #[test]
+    fn light_peers_have_their_own_numbers() {
+        let options = parse("loadtest --light --rooms 4 --publishers 5 --receivers 2").unwrap();
+
+        assert_eq!((options.video_kbps(), options.light.peers_per_room()), (1500, 7));
+        assert_eq!(options.light.streams_per_room(), 5 * 2 + 5 * 4);
+        assert_eq!((options.light.one_in(1000), options.light.one_in(1_000_000)), (1, 64));
+    }
+
+    #[test]
+    fn a_bad_network_is_read() {
+        let options =
+            parse("loadtest --light --receiver-loss 10% --receiver-delay 20ms --overload").unwrap();
+
+        let conditions = options.light.conditions();
+        assert_eq!((conditions.loss, conditions.delay_us), (0.1, 20_000));
+        assert_eq!(options.light.overload, Some(4));
+        assert!(matches!(
+            parse("loadtest bench --only rooms").unwrap().command,
+            Some(Command::Bench(_))
+        ));
+    }
+
+    #[test]
     fn what_can_not_be_is_refused() {
         for arguments in [
             "loadtest --participants 1",
@@ -149,6 +183,10 @@ mod tests {
             "loadtest --url 127.0.0.1:8080",
             "loadtest --room a/b",
             "loadtest --ice none",
+            "loadtest --light --receiver-loss 10",
+            "loadtest --light --receiver-loss 100%",
+            "loadtest --light --receiver-delay 1s",
+            "loadtest --light --publishers 0",
         ] {
             assert!(parse(arguments).is_err(), "{arguments}");
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use madang_wire::RoomName;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::histogram::Histogram;
 use crate::options::Options;
@@ -64,7 +64,7 @@ pub struct Media {
 }
 
 /// A distribution of times in milliseconds.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Times {
     /// Half are shorter.
     pub p50: f64,

@@ -7,7 +7,7 @@
 //! ```text
 //! [run] → [joining] STOMP per peer → [thread] → [sockets] → [peer] → [ice] → [dtls] → [srtp]
 //!                                                            ├ [publishing]  what it sends
-//!                                                            └ [stream], [gaps], [network]  what it receives
+//!                                                            └ [receiving], [stream], [gaps], [network]
 //! ```
 //! [`sockets`], [`thread`], [`process`] and [`joining`] do I/O; the others are pure.
 
@@ -22,6 +22,7 @@ pub mod options;
 pub mod peer;
 pub mod process;
 pub mod publishing;
+mod receiving;
 pub mod report;
 pub mod rtcp;
 pub mod rtp;

@@ -12,12 +12,10 @@ use super::network::Network;
 use super::offer::Ssrcs;
 use super::publishing::{Pacing, Plain, Publisher};
 use super::rtcp::{self, Message};
-use super::rtp::{self, Header};
+use super::rtp;
 use super::srtp::Keys;
 use super::stream::Stream;
 use super::tally::Tally;
-use crate::stamp::{Kind, Stamp};
-use crate::vp8;
 use crate::world::Sent;
 
 /// Between two rounds of a handshake's timer.
@@ -87,18 +85,22 @@ pub struct Peer {
     /// Its receiving slots.
     pub streams: Vec<Stream>,
     pair: Pair,
-    transport: Transport,
+    pub(super) transport: Transport,
     publishes: Option<Publishes>,
     publisher: Option<Publisher>,
     /// When to look at the handshake's timer.
     next_handshake_us: u64,
     next_report_us: u64,
-    next_gaps_us: Option<u64>,
+    pub(super) next_gaps_us: Option<u64>,
 }
 
-enum Transport {
+/// What the media transport awaits.
+pub(super) enum Transport {
+    /// The answer to an ICE check.
     Checking,
+    /// The end of the DTLS handshake.
     Handshaking(Handshake),
+    /// Nothing: SRTP can flow.
     Connected(Handshake, Box<Keys>),
 }
 
@@ -177,91 +179,6 @@ impl Peer {
                     Publisher::new(at.us, ssrcs, sent, pacing, video_kbps, level)
                 });
             }
-        }
-    }
-
-    /// The way of most packets: nothing is decrypted but a sample.
-    fn handle_rtp(&mut self, now_us: u64, packet: &mut [u8], tally: &mut Tally) {
-        let Some(header) = Header::parse(packet) else {
-            tally.unreadable += 1;
-            return;
-        };
-        let Some(place) = self.streams.iter().position(|stream| stream.line.ssrc == header.ssrc)
-        else {
-            self.handle_retransmission(now_us, &header, packet, tally);
-            return;
-        };
-        let stream = &mut self.streams[place];
-        let (number, is_newest) = stream.packet(now_us, header.sequence_number);
-        if !stream.gaps.is_whole() {
-            self.next_gaps_us.get_or_insert(now_us);
-        }
-        tally.bytes += packet.len() as u64;
-        if is_newest && tally.is_sampled() {
-            self.open(now_us, place, number, packet, tally);
-        }
-    }
-
-    fn open(&mut self, now_us: u64, place: usize, number: u32, packet: &mut [u8], t: &mut Tally) {
-        let Transport::Connected(_, keys) = &self.transport else {
-            t.unreadable += 1;
-            return;
-        };
-        let stream = &mut self.streams[place];
-        let opened = Header::length(packet).and_then(|header_len| {
-            // Opening in place destroys what can't be opened, so all but the last try are on a copy.
-            let (rollovers, length) = stream.rollovers(number).find_map(|rollovers| {
-                let mut copy = packet.to_vec();
-                let length = keys.open_rtp(&mut copy, header_len, rollovers)?;
-                packet[..length].copy_from_slice(&copy[..length]);
-                Some((rollovers, length))
-            })?;
-            stream.authenticated(number, rollovers);
-            Some(header_len..length)
-        });
-        let stamp = opened.and_then(|payload| stamp(stream.line.kind, &packet[payload]));
-        match stamp {
-            Some(stamp) if stamp.kind == stream.line.kind => {
-                stream.stamped(number, &stamp);
-                t.latency[stamp.kind as usize].record(now_us.saturating_sub(stamp.sent_us));
-            }
-            _ => t.unreadable += 1,
-        }
-    }
-
-    /// RFC 4588 §4: the original sequence number is in front of the payload, so each one is decrypted.
-    fn handle_retransmission(
-        &mut self,
-        now_us: u64,
-        header: &Header,
-        packet: &mut [u8],
-        tally: &mut Tally,
-    ) {
-        let is_it = |stream: &Stream| stream.line.rtx_ssrc == Some(header.ssrc);
-        let Some(place) = self.streams.iter().position(is_it) else {
-            tally.unreadable += 1;
-            return;
-        };
-        let Transport::Connected(_, keys) = &self.transport else {
-            tally.unreadable += 1;
-            return;
-        };
-        // Few are sent in a run, so their counter does not start again from 0 more than once.
-        let original = Header::length(packet).and_then(|header_len| {
-            let length = (0..2).find_map(|rollovers| {
-                let mut copy = packet.to_vec();
-                let length = keys.open_rtp(&mut copy, header_len, rollovers)?;
-                packet[..length].copy_from_slice(&copy[..length]);
-                Some(length)
-            })?;
-            packet[header_len..length].first_chunk().map(|number| u16::from_be_bytes(*number))
-        });
-        match original {
-            Some(original) => {
-                tally.retransmissions += 1;
-                self.streams[place].packet(now_us, original);
-            }
-            None => tally.unreadable += 1,
         }
     }
 
@@ -419,13 +336,6 @@ fn send(keys: &Keys, plain: Plain, out: &mut impl FnMut(&[u8])) {
     let Plain { mut bytes, header_len, rollovers } = plain;
     if keys.seal_rtp(&mut bytes, header_len, rollovers).is_some() {
         out(&bytes);
-    }
-}
-
-fn stamp(kind: Kind, payload: &[u8]) -> Option<Stamp> {
-    match kind {
-        Kind::Audio => Stamp::read(payload),
-        Kind::Video => vp8::stamp_of(payload),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fs::read_to_string;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Linux counts the CPU time of processes in 1/100 s for programs, whatever it does inside.
 const TICK_US: u64 = 10_000;
@@ -61,7 +61,7 @@ fn drops(table: &str, ports: &[u16]) -> u64 {
 }
 
 /// What a result was measured on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Machine {
     /// The processor's name.
     pub cpu: String,

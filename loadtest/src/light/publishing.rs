@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::offer::{AUDIO_LEVEL, OPUS, Ssrcs, TRANSPORT_SEQUENCE, VP8, VP8_RTX};
 use super::rtp::Header;
@@ -13,7 +13,7 @@ use crate::vp8::Frame;
 use crate::world::Sent;
 
 /// How the packets of a video frame follow each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pacing {
     /// At once, in bursts of up to 8, each packet in a system call of its own.

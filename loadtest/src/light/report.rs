@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::process::Machine;
 use super::publishing::Pacing;
@@ -12,7 +12,7 @@ use crate::report::Times;
 use crate::stamp::Kind;
 
 /// The result of a run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LightReport {
     /// What was measured.
     pub scenario: Scenario,
@@ -35,7 +35,7 @@ pub struct LightReport {
 }
 
 /// What was asked for.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Scenario {
     /// Rooms.
     pub rooms: u32,
@@ -60,7 +60,7 @@ pub struct Scenario {
 }
 
 /// Versions of the programs.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Versions {
     /// This one.
     pub loadtest: String,
@@ -69,7 +69,7 @@ pub struct Versions {
 }
 
 /// How joining went.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Joining {
     /// Peers that joined.
     pub joined: u64,
@@ -82,7 +82,7 @@ pub struct Joining {
 }
 
 /// What arrived in some time.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Interval {
     /// How long.
     pub seconds: f64,
@@ -101,7 +101,7 @@ pub struct Interval {
 }
 
 /// Counts of one kind of media, over all receivers.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Media {
     /// Different packets received.
     pub received: u64,
@@ -124,7 +124,7 @@ pub struct Media {
 }
 
 /// An overload and what came after.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Overload {
     /// How many times the video's bit rate was sent.
     pub factor: u32,
@@ -137,7 +137,7 @@ pub struct Overload {
 }
 
 /// The server's memory.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ServerFigures {
     /// Resident memory with all peers.
     pub resident_mb: f64,
@@ -146,7 +146,7 @@ pub struct ServerFigures {
 }
 
 /// How this program did: whether a figure above is the server's, or this program's own limit.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Generator {
     /// The share of one core that it used while measuring, of a hundred.
     pub cpu_percent: f64,

@@ -1,0 +1,216 @@
+//! `loadtest bench`: the table of speed figures, with their targets, in one go.
+//!
+//! For each row a fresh release server is started on one core, and a generator (this program with `--light`) on another,
+//! so that neither disturbs the other and memory is that of the row alone.
+
+mod rows;
+mod server;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::Serialize;
+use tokio::process::Command;
+
+use crate::light::process::Machine;
+use crate::light::report::LightReport;
+use rows::{ROWS, Row};
+use server::TestServer;
+
+/// Measures a release server on this machine: one core for it, one for the load.
+#[derive(Args, Clone, Debug)]
+pub struct BenchOptions {
+    /// The server's program. Default: `madang` beside this one.
+    #[arg(long)]
+    server: Option<PathBuf>,
+    /// The core that the server gets.
+    #[arg(long, default_value_t = 0)]
+    server_core: u32,
+    /// The core that the generator gets.
+    #[arg(long, default_value_t = 1)]
+    generator_core: u32,
+    /// Only rows whose names contain this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Print the result as JSON to standard output.
+    #[arg(long = "json")]
+    pub json: bool,
+}
+
+/// All rows.
+#[derive(Clone, Debug, Serialize)]
+pub struct BenchReport {
+    machine: Machine,
+    rows: Vec<Measured>,
+}
+
+/// A row with its figures.
+#[derive(Clone, Debug, Serialize)]
+struct Measured {
+    name: &'static str,
+    arguments: &'static str,
+    figures: Vec<Figure>,
+    report: LightReport,
+}
+
+/// A figure and what it is to be.
+#[derive(Clone, Debug, Serialize)]
+struct Figure {
+    name: &'static str,
+    /// None when it could not be measured.
+    value: Option<f64>,
+    target: Target,
+}
+
+/// What a figure is to be.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Target {
+    AtMost(f64),
+    AtLeast(f64),
+    /// It only explains the others.
+    None,
+}
+
+impl Figure {
+    fn is_met(&self) -> Option<bool> {
+        match (self.target, self.value) {
+            (Target::None, _) => None,
+            (_, None) => Some(false),
+            (Target::AtMost(limit), Some(value)) => Some(value <= limit),
+            (Target::AtLeast(limit), Some(value)) => Some(value >= limit),
+        }
+    }
+}
+
+/// Measures all rows; `progress` gets the table as it grows.
+///
+/// # Errors
+/// When the server or the generator can't be started, or reports nothing.
+pub async fn run(options: &BenchOptions, progress: impl Fn(&str)) -> Result<BenchReport> {
+    let this = std::env::current_exe().context("finding this program")?;
+    let server = options.server.clone().unwrap_or_else(|| this.with_file_name("madang"));
+    if !server.exists() {
+        bail!(
+            "there is no {}; build it with `cargo build --release -p madang -p loadtest`",
+            server.display()
+        );
+    }
+    let wanted = |row: &&Row| options.only.as_ref().is_none_or(|part| row.name.contains(part));
+    let mut rows = Vec::new();
+    for row in ROWS.iter().filter(wanted) {
+        let measured = measure(row, options, &this, &server).await.context(row.name)?;
+        progress(&measured.to_string());
+        rows.push(measured);
+    }
+    Ok(BenchReport { machine: Machine::this(), rows })
+}
+
+async fn measure(
+    row: &Row,
+    options: &BenchOptions,
+    generator: &Path,
+    server: &Path,
+) -> Result<Measured> {
+    let server = TestServer::start(server, options.server_core).await?;
+    let output = pinned(generator, options.generator_core)
+        .args(["--light", "--json", "--url", &server.url])
+        .args(["--server-pid", &server.pid.to_string()])
+        .args(row.arguments.split(' '))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("starting the generator")?;
+    let report: LightReport = serde_json::from_slice(&output.stdout).with_context(|| {
+        format!("the generator reported nothing: {}", String::from_utf8_lossy(&output.stderr))
+    })?;
+    server.stop().await;
+    let figures = (row.figures)(&report);
+    Ok(Measured { name: row.name, arguments: row.arguments, figures, report })
+}
+
+/// A command on one core, with as many open files as the system allows.
+fn pinned(program: &Path, core: u32) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n $(ulimit -Hn); exec taskset -c \"$@\"", "sh"])
+        .arg(core.to_string())
+        .arg(program);
+    command
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<34}", self.name)?;
+        for (at, figure) in self.figures.iter().enumerate() {
+            let indent = if at == 0 { "" } else { "\n                                  " };
+            write!(f, "{indent}{figure}")?;
+        }
+        let generator = &self.report.generator;
+        if generator.dropped + generator.refused > 0 {
+            let dropped = generator.dropped + generator.refused;
+            write!(f, "\n  (the generator itself dropped {dropped}: its limit, not the server's)")?;
+        }
+        for problem in self.report.problems.iter().take(3) {
+            write!(f, "\n  problem: {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.value.map_or_else(|| "?".to_owned(), number);
+        write!(f, "{:<36} {value:>10}", self.name)?;
+        let verdict = match self.is_met() {
+            Some(true) => "met",
+            Some(false) => "MISSED",
+            None => "",
+        };
+        match self.target {
+            Target::AtMost(limit) => write!(f, "   at most  {:>8}  {verdict}", number(limit)),
+            Target::AtLeast(limit) => write!(f, "   at least {:>8}  {verdict}", number(limit)),
+            Target::None => Ok(()),
+        }
+    }
+}
+
+fn number(value: f64) -> String {
+    match value.abs() {
+        1000.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+impl fmt::Display for BenchReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine { cpu, cores, kernel } = &self.machine;
+        let server = self.rows.first().map_or("unknown", |row| &row.report.versions.server);
+        let figures = self.rows.iter().flat_map(|row| &row.figures).filter_map(Figure::is_met);
+        let (met, missed): (Vec<bool>, Vec<bool>) = figures.partition(|is_met| *is_met);
+        writeln!(f, "{server}; server on one of {cores} × {cpu}, Linux {kernel}")?;
+        writeln!(f, "{} targets met, {} missed", met.len(), missed.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_judged() {
+        let figure = |value, target| Figure { name: "x", value, target };
+        assert_eq!(figure(Some(1.0), Target::AtMost(1.0)).is_met(), Some(true));
+        assert_eq!(figure(Some(1.1), Target::AtMost(1.0)).is_met(), Some(false));
+        assert_eq!(figure(Some(1.0), Target::AtLeast(1.1)).is_met(), Some(false));
+        assert_eq!(figure(None, Target::AtMost(1.0)).is_met(), Some(false));
+        assert_eq!(figure(Some(1.0), Target::None).is_met(), None);
+        let text = figure(Some(500_000.0), Target::AtLeast(400_000.0)).to_string();
+        assert!(text.contains("500000") && text.ends_with("met"), "{text}");
+    }
+}

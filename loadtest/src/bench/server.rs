@@ -1,0 +1,67 @@
+//! A release server for one row.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Child;
+use tokio::time::timeout;
+
+use super::pinned;
+
+/// How long it may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// One worker on any ports, and nobody is turned away.
+const SETTINGS: [&str; 8] = [
+    "media.workers=1",
+    "media.udp_port=0",
+    "turn.enabled=false",
+    "limits.connections=0",
+    "limits.connections_per_address=0",
+    "limits.participants_per_room=0",
+    "limits.messages_per_second=0",
+    "limits.rooms=0",
+];
+
+/// A server of its own; killed when dropped.
+pub(super) struct TestServer {
+    child: Child,
+    pub(super) url: String,
+    pub(super) pid: u32,
+    _data: TempDir,
+}
+
+impl TestServer {
+    /// Starts it on a core and waits for its address.
+    pub(super) async fn start(program: &Path, core: u32) -> Result<TestServer> {
+        let data = TempDir::new().context("making a directory for the server")?;
+        let mut command = pinned(program, core);
+        command.args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(data.path());
+        command.args(SETTINGS.iter().flat_map(|setting| ["--set", setting]));
+        command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn().context("starting the server")?;
+        let pid = child.id().context("the server ended at once")?;
+        let output = child.stdout.take().context("the server has no output")?;
+        let mut lines = BufReader::new(output).lines();
+        let url = async {
+            while let Some(line) = lines.next_line().await? {
+                if line.starts_with("http://") {
+                    return Ok(line);
+                }
+            }
+            bail!("the server ended without saying its address")
+        };
+        let url = timeout(PATIENCE, url).await.context("the server says no address")??;
+        Ok(TestServer { child, url, pid, _data: data })
+    }
+
+    /// Ends it.
+    pub(super) async fn stop(mut self) {
+        if let Err(error) = self.child.kill().await {
+            tracing::warn!(%error, "the server had ended");
+        }
+    }
+}
