@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::broker::{Broker, Message, SessionId};
 use crate::hub::Signals;
+use crate::relay::Relay;
 use crate::room::Requester;
 use crate::room::task::Letter;
 use crate::rooms::{Refusal, Rooms};
@@ -43,6 +44,8 @@ pub(crate) struct App {
     pub(crate) rooms: Rooms,
     pub(crate) signals: Signals,
     pub(crate) prefixes: Arc<Prefixes>,
+    /// The external broker, if topics and queues live there.
+    pub(crate) relay: Option<Relay>,
 }
 
 /// Who sends, and which rooms have heard of them.
@@ -193,8 +196,13 @@ impl App {
         let headers: Headers = [(header::CONTENT_TYPE, "application/json")].into_iter().collect();
         for prefix in self.prefixes.broker.iter().filter(|prefix| *prefix != "/queue") {
             let destination = format!("{prefix}/chat/room/{room}");
-            let message = Message::new(&destination, headers.clone(), sent.body.clone());
-            self.broker.publish(&Arc::new(message));
+            match &self.relay {
+                Some(relay) => relay.publish(&destination, headers.clone(), sent.body.clone())?,
+                None => {
+                    let message = Message::new(&destination, headers.clone(), sent.body.clone());
+                    self.broker.publish(&Arc::new(message));
+                }
+            }
         }
         Ok(())
     }

@@ -131,7 +131,13 @@ pub(crate) fn upgrade<F: Future<Output = ()> + Send + 'static>(
 }
 
 async fn readiness(State(app): State<Arc<App>>) -> Response {
-    if app.draining.is_cancelled() { draining() } else { "ready\n".into_response() }
+    if app.draining.is_cancelled() {
+        return draining();
+    }
+    match app.hub.trouble() {
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+        None => "ready\n".into_response(),
+    }
 }
 
 fn draining() -> Response {

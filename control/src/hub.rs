@@ -27,6 +27,7 @@ pub(crate) use stats::{Counters, down, up};
 
 use crate::app::App;
 use crate::broker::{Broker, SessionId};
+use crate::relay::{Relay, RelayUrl};
 use crate::room::task::Tools;
 use crate::rooms::{Rooms, RoomsConfig};
 use crate::stomp::SessionConfig;
@@ -50,6 +51,8 @@ pub struct HubConfig {
     /// What destinations begin with that the broker serves. `/queue` is point to point, all others are
     /// publish/subscribe.
     pub broker_prefixes: Vec<String>,
+    /// The external broker on which topics and queues live, if there is one.
+    pub relay: Option<RelayUrl>,
 }
 
 impl Default for HubConfig {
@@ -60,6 +63,7 @@ impl Default for HubConfig {
             resume_grace: Duration::from_secs(20),
             app_prefixes: app,
             broker_prefixes: broker,
+            relay: None,
         }
     }
 }
@@ -108,7 +112,7 @@ impl Hub {
         ice_servers: IceServers,
         shutdown: CancellationToken,
     ) -> Hub {
-        let HubConfig { limits, resume_grace, app_prefixes, broker_prefixes } = config;
+        let HubConfig { limits, resume_grace, app_prefixes, broker_prefixes, relay } = config;
         let limits = Arc::new(limits);
         let counters = Arc::new(Counters::default());
         let broker = Broker::default();
@@ -127,9 +131,10 @@ impl Hub {
         let rooms = Rooms::new(rooms_config, tools, tasks.clone());
         tasks.spawn(pass_on(sfu_events, rooms.clone(), stop.clone()));
         let prefixes = Arc::new(Prefixes { app: app_prefixes, broker: broker_prefixes });
+        let relay = relay.map(|url| Relay::start(url, Arc::clone(&limits), shutdown.clone()));
         Hub(Arc::new(Shared {
             limits,
-            app: App { broker, rooms, signals, prefixes },
+            app: App { broker, rooms, signals, prefixes, relay },
             store,
             counters,
             admitted: Mutex::default(),
@@ -174,6 +179,7 @@ impl Hub {
             id: format!("{:016x}", rand::random::<u64>()),
             user: format!("guest-{:08x}", rand::random::<u32>()),
             prefixes: Arc::clone(&hub.app.prefixes),
+            relays: hub.app.relay.is_some(),
             limits: Arc::clone(&hub.limits),
         };
         let connection = Connection {
@@ -191,7 +197,13 @@ impl Hub {
 
     /// A snapshot of the counters.
     pub fn stats(&self) -> ControlStats {
-        self.0.counters.snapshot()
+        let relay = self.0.app.relay.as_ref().map(Relay::stats).unwrap_or_default();
+        ControlStats { relay, ..self.0.counters.snapshot() }
+    }
+
+    /// Why the hub can't do all that it should, if that is so: the external broker is away.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.app.relay.as_ref().and_then(Relay::trouble)
     }
 
     /// Ends all sessions with a word of farewell, and waits until what they sent is stored: for 5 seconds at most, and
@@ -203,6 +215,10 @@ impl Hub {
         hub.connections.close();
         // Who does not end in time is cut off when the process ends.
         let _ = tokio::time::timeout(DRAIN_TIMEOUT, hub.connections.wait()).await;
+        if let Some(relay) = &hub.app.relay {
+            // A broker that does not answer is left without a word.
+            let _ = tokio::time::timeout(DRAIN_TIMEOUT, relay.drain()).await;
+        }
         hub.stop.cancel();
         hub.rooms.close();
         let _ = tokio::time::timeout(DRAIN_TIMEOUT, hub.rooms.wait()).await;

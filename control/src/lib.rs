@@ -14,6 +14,7 @@
 //!    where there is none; `stomp::tcp` takes clients that need no browser.
 //! 2. [`stomp`] reads frames. `Session` is a state machine without I/O; `connection` is its task, outbox and timers.
 //! 3. [`broker`] knows which session subscribed to which destination. [`app`] reads requests to `/app/**`.
+//!    Where topics and queues live on an external broker, [`relay`] is the way there.
 //! 4. [`room`] holds a pure `Room` per open room, owned by one task with a bounded mailbox. It decides and returns
 //!    effects; the task carries them out.
 //! 5. [`store`] remembers. A chat line is on the disk before anyone hears of it.
@@ -38,6 +39,7 @@ pub mod healthcheck;
 pub mod http;
 pub mod hub;
 pub mod metrics;
+pub mod relay;
 pub mod room;
 pub mod rooms;
 pub mod secrets;

@@ -282,6 +282,7 @@ fn start_hub(
         resume_grace: settings.resume_grace,
         app_prefixes: settings.app_prefixes.clone(),
         broker_prefixes: settings.broker_prefixes.clone(),
+        relay: settings.broker.relay.clone(),
     };
     let ice_servers =
         turn.map_or_else(|| Arc::new(|_: &str| Vec::new()) as IceServers, Turn::ice_servers);

@@ -41,6 +41,7 @@ const KEYS: &[Key] = keys! {
     resume_grace: "how long a participant stays whose connection dropped"
     app_prefixes: "first segments of destinations that are requests to the server"
     broker_prefixes: "first segments of destinations that the broker serves"
+    broker.relay: "external broker (RabbitMQ, ActiveMQ, Artemis) for topics and queues outside rooms, as stomp://user:password@host:61613/vhost. Default: none, they live in this server"
     http.listen: "address of web page, STOMP and metrics (TCP)"
     http.allowed_origins: "origins besides the server's own whose pages may connect; * is every one"
     stomp.tcp_listen: "address of plain STOMP, for programs that are not browsers (TCP). Default: nowhere"
@@ -66,6 +67,13 @@ const KEYS: &[Key] = keys! {
     limits.outbox_bytes: "bytes that wait for one slow client before it is dropped"
     limits.chat_bytes: "longest chat line, in bytes"
 };
+
+impl Key {
+    /// Whether its value must not be shown.
+    pub(super) fn is_secret(&self) -> bool {
+        self.name == "broker.relay"
+    }
+}
 
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)

@@ -42,6 +42,11 @@ impl Mistake {
         Mistake(format!("{}{} {reason}, not `{value}`", written(name, value), place(value)))
     }
 
+    /// The same for a value that must not be shown.
+    pub(super) fn wrong_secret(name: &str, value: &Value, reason: String) -> Mistake {
+        Mistake(format!("{}{} {reason}", written(name, value), place(value)))
+    }
+
     /// The key's value can't work.
     pub(super) fn refused(reason: String) -> Mistake {
         Mistake(reason)

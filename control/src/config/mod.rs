@@ -24,6 +24,7 @@ use config::{Environment, File, FileFormat, Value, ValueKind};
 pub use self::mistakes::{Mistake, Mistakes};
 
 use crate::hub::{HubConfig, Limits};
+use crate::relay::RelayUrl;
 use crate::sockjs;
 
 /// The merged configuration.
@@ -53,6 +54,15 @@ pub struct Settings {
     pub app_prefixes: Vec<String>,
     /// First segments of destinations that the broker serves.
     pub broker_prefixes: Vec<String>,
+    /// Where topics and queues live.
+    pub broker: Broker,
+}
+
+/// `broker.*`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Broker {
+    /// An external broker for topics and queues; without one they live in this server.
+    pub relay: Option<RelayUrl>,
 }
 
 /// `http.*`
@@ -132,6 +142,7 @@ impl Default for Settings {
             resume_grace: hub.resume_grace,
             app_prefixes: hub.app_prefixes,
             broker_prefixes: hub.broker_prefixes,
+            broker: Broker { relay: hub.relay },
         }
     }
 }
@@ -164,7 +175,10 @@ impl Settings {
             match keys::find(&name) {
                 Some(key) => {
                     if let Err(reason) = (key.set)(&mut settings, &value) {
-                        mistakes.push(Mistake::wrong(&name, &value, reason));
+                        mistakes.push(match key.is_secret() {
+                            true => Mistake::wrong_secret(&name, &value, reason),
+                            false => Mistake::wrong(&name, &value, reason),
+                        });
                     }
                 }
                 None => mistakes.push(Mistake::unknown(&name, &value)),

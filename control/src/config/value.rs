@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use config::{Value, ValueKind};
 
+use crate::relay::RelayUrl;
+
 /// A type of setting. The error of `read` ends a sentence that starts with the key.
 pub(super) trait Setting: Sized {
     fn read(value: &Value) -> Result<Self, String>;
@@ -99,6 +101,19 @@ impl Setting for IpAddr {
     fn read(value: &Value) -> Result<IpAddr, String> {
         let address = String::read(value).ok().and_then(|text| text.parse().ok());
         address.ok_or_else(|| "must be an IP address, as 203.0.113.7 or 2001:db8::7".to_owned())
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        self.to_string().show()
+    }
+}
+
+/// It shows without its password.
+impl Setting for RelayUrl {
+    fn read(value: &Value) -> Result<RelayUrl, String> {
+        let text = String::read(value).unwrap_or_default();
+        text.parse()
+            .map_err(|reason| format!("must be as stomp://user:password@host:61613, but {reason}"))
     }
 
     fn show(&self) -> Option<toml::Value> {

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use madang_wire::ErrorCode;
 
+use crate::relay::RelayStats;
+
 /// A snapshot of the control plane's counters; since the start unless a field says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControlStats {
@@ -35,6 +37,8 @@ pub struct ControlStats {
     pub slow_consumers: u64,
     /// Chat lines stored.
     pub chat_stored: u64,
+    /// The way to the external broker; all 0 without one.
+    pub relay: RelayStats,
 }
 
 /// The counters themselves, shared by those who count.
@@ -80,6 +84,7 @@ impl Counters {
             errors: errors.iter().map(|(code, count)| (*code, *count)).collect(),
             slow_consumers: self.slow_consumers.load(Relaxed),
             chat_stored: self.chat_stored.load(Relaxed),
+            relay: RelayStats::default(),
         }
     }
 }

@@ -287,6 +287,20 @@ pub(super) const CONTROL: &[Family<ControlStats>] = &[
         |s| s.slow_consumers,
     ),
     counter("madang_control_chat_messages_total", "Chat lines stored.", |s| s.chat_stored),
+    gauge("madang_relay_up", "1 while the external broker can be used, else 0.", |s| {
+        u64::from(s.relay.is_here)
+    }),
+    gauge("madang_relay_connections", "Connections to the external broker.", |s| {
+        s.relay.connections
+    }),
+    counter("madang_relay_sent_frames_total", "Frames sent to the external broker.", |s| {
+        s.relay.frames_sent
+    }),
+    counter(
+        "madang_relay_received_frames_total",
+        "Frames of the external broker that were passed on to clients.",
+        |s| s.relay.frames_received,
+    ),
 ];
 
 pub(super) const CONTROL_ERRORS: Family<ControlStats> =

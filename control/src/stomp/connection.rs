@@ -21,6 +21,7 @@ use super::{Action, Outbox, Parcel, Receipt, Session, SessionConfig};
 use crate::app::{App, Sender};
 use crate::broker::{SessionId, SubscriptionId};
 use crate::hub::{Counters, down, up};
+use crate::relay::{Line, Order};
 use crate::room::Requester;
 use crate::store::Store;
 
@@ -58,6 +59,8 @@ struct Running {
     /// A DISCONNECT that waits for what came before it, with its receipt.
     goodbye: Option<Option<String>>,
     replays: Replays,
+    /// The way to the external broker; opened by the first frame that goes there.
+    line: Option<Line>,
     /// Something was written that may still be buffered.
     needs_flush: bool,
     /// Pings since the last sign of life.
@@ -82,6 +85,7 @@ impl Connection {
             outbox,
             goodbye: None,
             replays: Replays::new(self.id, self.store.clone(), self.app.rooms.clone()),
+            line: None,
             needs_flush: false,
             silent_pings: 0,
             needs_ping: false,
@@ -115,6 +119,7 @@ impl Running {
                 return Ok(());
             }
             let has_room = !self.session.has_enough_output();
+            let may_order = !self.line.as_ref().is_some_and(Line::is_full);
             let has_output = self.session.has_output() || self.needs_ping;
             let outbox = self.outbox.clone();
             tokio::select! {
@@ -122,7 +127,7 @@ impl Running {
                     ready.map_err(|_| Lost)?;
                     self.write(writer)?;
                 }
-                message = reader.next(), if has_room => self.handle_message(message)?,
+                message = reader.next(), if has_room && may_order => self.handle_message(message)?,
                 page = self.replays.next(), if has_room => self.handle_page(page),
                 () = outbox.changed() => {}
                 () = until(self.session.poll_timeout()) => self.session.handle_timeout(Instant::now()),
@@ -235,6 +240,7 @@ impl Running {
                         self.connection.app.handle_send(&mut self.sender, sent, receipt.as_ref());
                     }
                 }
+                Action::Relay { frame, version } => self.relay(frame, version),
                 Action::GiveBack(message) => {
                     self.connection.app.broker.enqueue(&message, Some(self.connection.id));
                 }
@@ -244,6 +250,9 @@ impl Running {
                 }
                 Action::Disconnect { receipt } => {
                     self.tell_rooms(true).await;
+                    if let Some(line) = &self.line {
+                        line.order(Order::Goodbye(Some(Receipt::silent(&self.outbox))));
+                    }
                     self.goodbye = Some(receipt);
                 }
             }
@@ -260,6 +269,14 @@ impl Running {
         }
     }
 
+    /// Sends a frame to the external broker. A session has such frames only when there is one.
+    fn relay(&mut self, frame: Frame, version: Version) {
+        let App { relay, signals, .. } = &self.connection.app;
+        let Some(relay) = relay else { return };
+        let connect = || relay.connect(self.connection.id, &self.outbox, signals, version);
+        self.line.get_or_insert_with(connect).order(Order::Frame(frame));
+    }
+
     fn handle_page(&mut self, Page { id, room, what, messages }: Page) {
         match messages {
             Some(messages) => self.session.handle_replay(id, room, what, &messages),
@@ -270,6 +287,7 @@ impl Running {
     /// Makes the session unknown to everybody.
     async fn leave(&mut self) {
         self.outbox.close();
+        self.line = None;
         let App { broker, .. } = &self.connection.app;
         let count = broker.detach(self.connection.id) as u64;
         self.connection.counters.subscriptions.fetch_sub(count, Relaxed);

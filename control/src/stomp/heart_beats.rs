@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use madang_wire::HeartBeat;
 
 /// What the server offers: a sign of life every ten seconds, either way.
-pub(super) const OFFER: HeartBeat = HeartBeat { can_send_ms: 10_000, wants_ms: 10_000 };
+pub(crate) const OFFER: HeartBeat = HeartBeat { can_send_ms: 10_000, wants_ms: 10_000 };
 
 /// The heart-beats of an open session (STOMP 1.2, "Heart-beating").
 #[derive(Debug)]
-pub(super) struct HeartBeats {
+pub(crate) struct HeartBeats {
     send_every: Option<Duration>,
     /// Twice the agreed interval: the margin of error that the standard asks for.
     receive_within: Option<Duration>,
@@ -19,7 +19,7 @@ pub(super) struct HeartBeats {
 
 /// A deadline of an open session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(crate) enum Due {
     /// Nothing was sent for an interval: send a heart-beat.
     Send,
     /// Nothing was received for two intervals: the client is gone.
@@ -28,7 +28,7 @@ pub(super) enum Due {
 
 impl HeartBeats {
     /// What follows from a client's `heart-beat` header.
-    pub(super) fn agree(client: HeartBeat, now: Instant) -> HeartBeats {
+    pub(crate) fn agree(client: HeartBeat, now: Instant) -> HeartBeats {
         let interval = |ms: Option<u32>| ms.map(|ms| Duration::from_millis(ms.into()));
         HeartBeats {
             send_every: interval(OFFER.interval_to(client)),
@@ -38,16 +38,16 @@ impl HeartBeats {
         }
     }
 
-    pub(super) fn handle_sent(&mut self, now: Instant) {
+    pub(crate) fn handle_sent(&mut self, now: Instant) {
         self.sent_at = now;
     }
 
-    pub(super) fn handle_received(&mut self, now: Instant) {
+    pub(crate) fn handle_received(&mut self, now: Instant) {
         self.received_at = now;
     }
 
     /// The next deadline.
-    pub(super) fn next(&self) -> Option<(Instant, Due)> {
+    pub(crate) fn next(&self) -> Option<(Instant, Due)> {
         let send = self.send_every.map(|interval| (self.sent_at + interval, Due::Send));
         let receive = self.receive_within.map(|limit| (self.received_at + limit, Due::Receive));
         send.into_iter().chain(receive).min_by_key(|(at, _)| *at)

@@ -11,7 +11,7 @@
 //! what the session asks for. Everybody else reaches a session through its `Outbox`.
 
 pub(crate) mod connection;
-mod heart_beats;
+pub(crate) mod heart_beats;
 mod outbox;
 mod rate;
 mod replays;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::broker::{Message, SubscriptionId};
+use crate::relay::Delivery;
 
 /// What a parcel weighs besides its message's body, in bytes: headers and bookkeeping, roughly.
 const PARCEL_BYTES: usize = 256;
@@ -18,6 +19,8 @@ pub(crate) enum Parcel {
     Subscribed(SubscriptionId, Arc<Message>),
     /// A message for whichever of its subscriptions to `/user/**` match the destination.
     Private(Arc<Message>),
+    /// A frame of the external broker. Those under way are bounded by the relay.
+    Relayed(Arc<Delivery>),
     /// A request with this receipt id is done.
     Receipt(String),
     /// The server ends the session; the text goes into an ERROR.
@@ -91,6 +94,11 @@ impl Outbox {
         Some(parcel)
     }
 
+    /// Makes the connection look again, for a reason outside this queue.
+    pub(crate) fn wake(&self) {
+        self.0.changed.notify_one();
+    }
+
     /// Waits until something may have changed since the last call. Only one task may wait.
     pub(crate) async fn changed(&self) {
         self.0.changed.notified().await;
@@ -135,6 +143,7 @@ fn weight(parcel: &Parcel) -> usize {
         Parcel::Subscribed(_, message) | Parcel::Private(message) => {
             PARCEL_BYTES + message.body.len()
         }
+        Parcel::Relayed(delivery) => PARCEL_BYTES + delivery.frame.body.len(),
         Parcel::Receipt(id) => PARCEL_BYTES + id.len(),
         Parcel::End(_) => PARCEL_BYTES,
     }

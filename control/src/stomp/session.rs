@@ -2,6 +2,7 @@
 
 mod incoming;
 mod outgoing;
+mod relayed;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use super::rate::Rate;
 use super::subscriptions::{Pending, REPLAY_PAGE, Replay, Subscriptions};
 use super::transactions::Transactions;
 use crate::broker::{Message, SubscriptionId};
+use crate::relay::Routes;
 
 /// How long a client may take from its connection to its CONNECT.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,6 +39,8 @@ pub(crate) struct SessionConfig {
     pub(crate) user: String,
     /// What destinations begin with.
     pub(crate) prefixes: Arc<Prefixes>,
+    /// Whether topics and queues live on an external broker.
+    pub(crate) relays: bool,
     /// See [`crate::hub::Limits`].
     pub(crate) limits: Arc<crate::hub::Limits>,
 }
@@ -54,6 +58,8 @@ pub(crate) struct Session {
     subscriptions: Subscriptions,
     pending: Pending,
     transactions: Transactions,
+    /// What of it is the external broker's.
+    routes: Routes,
     actions: VecDeque<Action>,
     /// Grows by what one `handle_*` makes; nobody calls them while [`Session::has_enough_output`].
     output: VecDeque<Output>,
@@ -99,6 +105,8 @@ pub(crate) enum Action {
     Replay { id: SubscriptionId, room: RoomName, what: Replay },
     /// Carry out SENDs in their order, then send the receipt.
     Send { messages: Vec<Sent>, receipt: Option<String> },
+    /// Pass a frame on to the external broker.
+    Relay { frame: Frame, version: Version },
     /// Give a queue's message to somebody else.
     GiveBack(Arc<Message>),
     /// Tell the client that a frame was refused.
@@ -135,6 +143,7 @@ impl Session {
             subscriptions: Subscriptions::default(),
             pending: Pending::default(),
             transactions: Transactions::default(),
+            routes: Routes::default(),
             actions: VecDeque::new(),
             output: VecDeque::new(),
             counts: Counts::default(),
@@ -177,6 +186,7 @@ impl Session {
                     self.deliver(id, &message);
                 }
             }
+            Parcel::Relayed(delivery) => self.deliver_relayed(delivery),
             Parcel::Receipt(id) => self.push_receipt(id),
             Parcel::End(reason) => self.fail(reason, reason, None),
         }

@@ -29,6 +29,10 @@ impl Transactions {
         Ok(())
     }
 
+    pub(super) fn is_open(&self, name: &str) -> bool {
+        self.open.contains_key(name)
+    }
+
     pub(super) fn add(&mut self, name: &str, frame: Frame) -> Result<(), String> {
         let waiting = self.open.values().flatten();
         let (frames, bytes) = waiting.fold((1, weight(&frame)), |(frames, bytes), frame| {

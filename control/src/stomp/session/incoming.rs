@@ -9,7 +9,7 @@ use crate::stomp::heart_beats::{HeartBeats, OFFER};
 use crate::stomp::subscriptions::{AckMode, Gate, Replay, Subscription};
 
 /// Why the session can't go on, for an ERROR frame.
-struct Violation {
+pub(super) struct Violation {
     message: &'static str,
     detail: String,
 }
@@ -60,6 +60,9 @@ impl Session {
     }
 
     fn handle_open(&mut self, now: Instant, frame: Frame) -> Handled {
+        let Some(frame) = self.relay(now, frame)? else {
+            return Ok(());
+        };
         match frame.command {
             Command::Send => self.handle_send(now, frame),
             Command::Subscribe => self.handle_subscribe(now, &frame),
@@ -195,7 +198,7 @@ impl Session {
     }
 
     /// Which header names the message (STOMP 1.2 `id`; 1.1 and 1.0 `message-id`).
-    fn ack_header(&self) -> &'static str {
+    pub(super) fn ack_header(&self) -> &'static str {
         match self.version() {
             Version::V1_2 => header::ID,
             Version::V1_1 | Version::V1_0 => header::MESSAGE_ID,
@@ -280,14 +283,17 @@ fn sent(frame: Frame) -> Sent {
     Sent { destination, headers: frame.headers, body: frame.body }
 }
 
-fn required<'a>(frame: &'a Frame, name: &'static str) -> Result<&'a str, Violation> {
+pub(super) fn required<'a>(frame: &'a Frame, name: &'static str) -> Result<&'a str, Violation> {
     frame.header(name).ok_or_else(|| Violation {
         message: "missing header",
         detail: format!("{} needs the header {name}.", frame.command),
     })
 }
 
-fn violation<T>(message: &'static str, detail: impl Into<String>) -> Result<T, Violation> {
+pub(super) fn violation<T>(
+    message: &'static str,
+    detail: impl Into<String>,
+) -> Result<T, Violation> {
     Err(Violation { message, detail: detail.into() })
 }
 

@@ -457,6 +457,7 @@ impl Client {
             id: "session-1".into(),
             user: "guest".into(),
             prefixes: Arc::new(Prefixes::default()),
+            relays: false,
             limits: Arc::default(),
         };
         Client { session: Session::new(config, now), now, decoder: Decoder::new(Limits::default()) }
