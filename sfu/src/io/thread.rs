@@ -13,6 +13,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::addresses::Opened;
+use super::gather::Gather;
 use super::placement::Placement;
 use super::socket::BatchSocket;
 use super::tcp::Tcp;
@@ -79,6 +80,7 @@ struct Shell {
     events: mpsc::Sender<Event>,
     placement: Arc<Placement>,
     stats: Arc<Mutex<Stats>>,
+    gather: Gather,
     /// When the counters are to be shown to other threads; `None` when nothing happened since they were.
     publish_at: Option<Instant>,
 }
@@ -109,6 +111,7 @@ impl Shell {
             events: thread.events,
             placement: thread.placement,
             stats: thread.stats,
+            gather: Gather::new(now),
             publish_at: None,
         })
     }
@@ -127,6 +130,7 @@ impl Shell {
                 }
                 ready = self.socket.readable() => {
                     ready?;
+                    self.gather();
                     self.receive().await?;
                 }
                 event = self.tcp.event() => self.handle_tcp(Instant::now(), event).await,
@@ -160,6 +164,16 @@ impl Shell {
             }
             Command::Remove { peer } => self.worker.remove(peer),
             Command::Shutdown => {}
+        }
+    }
+
+    /// Lets more datagrams come before the first is handled. The thread sleeps, since the runtime's timers are too
+    /// coarse for this, and since nothing else in it is more urgent.
+    fn gather(&mut self) {
+        let (received, sent) = self.worker.traffic();
+        let pause = self.gather.pause(Instant::now(), received, sent);
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
         }
     }
 
