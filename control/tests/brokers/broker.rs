@@ -1,5 +1,7 @@
 //! A broker as an ordinary process, on free ports of loopback, with its data in a temporary folder.
 
+#![expect(clippy::disallowed_methods, reason = "free ports are found by binding them")]
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
