@@ -30,7 +30,7 @@
 //! # Cost
 //!
 //! `control/tests/brokers/costs.rs` prints the CPU time per message that goes from a client through the broker to other
-//! clients.
+//! clients. On two cores and without optimisation, the relay's part was 9.6 µs with RabbitMQ and 11.5 µs with ActiveMQ.
 
 mod connection;
 mod destination;
