@@ -42,6 +42,12 @@ const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
 /// long then gets an ERROR that says so, instead of a closed connection.
 const MESSAGE_SLACK: usize = 64 * 1024;
 
+/// What a WebSocket reads at a time, in bytes. Each connection has such a buffer from its start, and most are idle.
+const READ_BUFFER: usize = 2 * 1024;
+
+/// What a WebSocket gathers before it writes in the middle of a turn, in bytes; the end of a turn always writes.
+const WRITE_BUFFER: usize = 32 * 1024;
+
 /// What the handlers need to know.
 pub struct App {
     /// Takes the WebSockets.
@@ -126,6 +132,8 @@ pub(crate) fn upgrade<F: Future<Output = ()> + Send + 'static>(
         .protocols(SUBPROTOCOLS)
         .max_message_size(most)
         .max_frame_size(most)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
         .on_failed_upgrade(|error| debug!(%error, "a WebSocket upgrade failed"))
         .on_upgrade(serve)
 }

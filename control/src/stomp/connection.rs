@@ -1,16 +1,24 @@
 //! The task of one connection.
+//!
+//! What it costs to deliver a message is decided here, so the loop is made for many small turns: one turn takes all that
+//! waits in the outbox, writes it into the socket's buffer, and gives the buffer to the system in one call. Nothing is
+//! set up or taken down per turn: the timer is one that is only ever moved when a deadline comes closer, and whoever
+//! puts something into the outbox wakes the task only if it has seen everything before.
 #![expect(clippy::disallowed_methods, reason = "the session's clock is read here and nowhere else")]
 
 use std::collections::HashSet;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{CloseFrame, Message as WebSocketMessage, Utf8Bytes, close_code};
 use bytes::Bytes;
-use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use madang_wire::{Command, Destination, Frame, Pattern, Signal, Version, encode, header};
+use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -66,17 +74,25 @@ struct Running {
     /// Pings since the last sign of life.
     silent_pings: u32,
     needs_ping: bool,
+    ping_at: Instant,
 }
 
 /// The other end is gone.
 struct Lost;
 
-type Writer<S> = SplitSink<S, WebSocketMessage>;
-type Reader<S> = SplitStream<S>;
+/// What ended a turn's waiting.
+enum Event {
+    Message(Option<Result<WebSocketMessage, axum::Error>>),
+    Page(Page),
+    /// Look again: something is in the outbox, or was written.
+    Changed,
+    Timeout,
+    Drain,
+}
 
 impl Connection {
     /// Speaks STOMP until either side ends the session.
-    pub(crate) async fn run<S: Socket>(self, socket: S, config: SessionConfig) {
+    pub(crate) async fn run<S: Socket>(self, mut socket: S, config: SessionConfig) {
         let outbox = Outbox::new(config.limits.outbox_messages, config.limits.outbox_bytes);
         let mut running = Running {
             sender: Sender { session: self.id, rooms: HashSet::new() },
@@ -89,13 +105,13 @@ impl Connection {
             needs_flush: false,
             silent_pings: 0,
             needs_ping: false,
+            ping_at: Instant::now() + PING_INTERVAL,
             connection: self,
         };
-        let (mut writer, mut reader) = socket.split();
-        let ended = running.run(&mut writer, &mut reader).await;
+        let ended = running.run(&mut socket).await;
         running.leave().await;
         if ended.is_ok() {
-            running.close(writer, reader).await;
+            running.close(socket).await;
         }
         running.count();
     }
@@ -103,14 +119,12 @@ impl Connection {
 
 impl Running {
     /// Runs until the session is over (`Ok`) or the other end is gone.
-    async fn run<S: Socket>(
-        &mut self,
-        writer: &mut Writer<S>,
-        reader: &mut Reader<S>,
-    ) -> Result<(), Lost> {
-        let (drain, shutdown) = (self.connection.drain.clone(), self.connection.shutdown.clone());
-        let mut pings = tokio::time::interval(PING_INTERVAL);
-        pings.reset();
+    async fn run<S: Socket>(&mut self, socket: &mut S) -> Result<(), Lost> {
+        // A token of its own: a shared one's lock would be taken by every connection at every turn.
+        let drain = self.connection.drain.child_token();
+        let mut drained = pin!(drain.cancelled());
+        let mut armed = Instant::now() + PING_INTERVAL;
+        let mut alarm = pin!(tokio::time::sleep_until(armed.into()));
         loop {
             self.carry_out().await;
             self.take_parcels();
@@ -118,32 +132,108 @@ impl Running {
             if self.session.is_over() {
                 return Ok(());
             }
-            let has_room = !self.session.has_enough_output();
-            let may_order = !self.line.as_ref().is_some_and(Line::is_full);
-            let has_output = self.session.has_output() || self.needs_ping;
-            let outbox = self.outbox.clone();
-            tokio::select! {
-                ready = ready(writer, has_output), if has_output || self.needs_flush => {
-                    ready.map_err(|_| Lost)?;
-                    self.write(writer)?;
+            // A deadline that moved away is found out when the alarm rings; moving the alarm costs more.
+            let deadline = self.deadline();
+            if deadline < armed {
+                armed = deadline;
+                alarm.as_mut().reset(armed.into());
+            }
+            let event = poll_fn(|cx| self.poll(socket, alarm.as_mut(), drained.as_mut(), cx));
+            match event.await? {
+                Event::Message(message) => self.handle_message(message)?,
+                Event::Page(page) => self.handle_page(page),
+                Event::Changed => {}
+                Event::Timeout => {
+                    self.handle_timeout(Instant::now())?;
+                    armed = self.deadline();
+                    alarm.as_mut().reset(armed.into());
                 }
-                message = reader.next(), if has_room && may_order => self.handle_message(message)?,
-                page = self.replays.next(), if has_room => self.handle_page(page),
-                () = outbox.changed() => {}
-                () = until(self.session.poll_timeout()) => self.session.handle_timeout(Instant::now()),
-                _ = pings.tick() => {
-                    self.silent_pings += 1;
-                    self.needs_ping = true;
-                    if self.silent_pings > MAX_SILENT_PINGS {
-                        return Err(Lost);
-                    }
-                }
-                () = drain.cancelled(), if !shutdown.is_cancelled() => {
-                    self.session.handle_parcel(Parcel::End(DRAINING));
-                }
-                () = shutdown.cancelled() => return Err(Lost),
+                Event::Drain if self.connection.shutdown.is_cancelled() => return Err(Lost),
+                Event::Drain => self.session.handle_parcel(Parcel::End(DRAINING)),
             }
         }
+    }
+
+    /// Writes what there is to write, and waits for whatever comes first. Nothing is lost when this is not asked again.
+    fn poll<S: Socket>(
+        &mut self,
+        socket: &mut S,
+        alarm: Pin<&mut Sleep>,
+        drained: Pin<&mut impl Future<Output = ()>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Event, Lost>> {
+        let was_full = self.session.has_enough_output();
+        if let Poll::Ready(written) = self.poll_write(socket, cx) {
+            written.map_err(|_| Lost)?;
+        }
+        if was_full && !self.session.has_enough_output() {
+            return Poll::Ready(Ok(Event::Changed));
+        }
+        if drained.poll(cx).is_ready() {
+            return Poll::Ready(Ok(Event::Drain));
+        }
+        if alarm.poll(cx).is_ready() {
+            return Poll::Ready(Ok(Event::Timeout));
+        }
+        if self.outbox.poll_changed(cx).is_ready() {
+            return Poll::Ready(Ok(Event::Changed));
+        }
+        if !was_full {
+            let may_order = !self.line.as_ref().is_some_and(Line::is_full);
+            if may_order && let Poll::Ready(message) = socket.poll_next_unpin(cx) {
+                return Poll::Ready(Ok(Event::Message(message)));
+            }
+            if let Poll::Ready(page) = self.replays.poll_next(cx) {
+                return Poll::Ready(Ok(Event::Page(page)));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Writes all output, and gives it to the system in one call if it takes it. Ready when nothing is left.
+    fn poll_write<S: Socket>(
+        &mut self,
+        socket: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), axum::Error>> {
+        if self.session.has_output() || self.needs_ping {
+            let now = Instant::now();
+            ready!(socket.poll_ready_unpin(cx))?;
+            while let Some(message) = self.next_message(now) {
+                self.needs_flush = true;
+                socket.start_send_unpin(message)?;
+                ready!(socket.poll_ready_unpin(cx))?;
+            }
+        }
+        if self.needs_flush {
+            ready!(socket.poll_flush_unpin(cx))?;
+            self.needs_flush = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The next message to write, if there is one.
+    fn next_message(&mut self, now: Instant) -> Option<WebSocketMessage> {
+        if std::mem::take(&mut self.needs_ping) {
+            return Some(WebSocketMessage::Ping(Bytes::new()));
+        }
+        let (bytes, is_text) = self.session.poll_output(now)?;
+        self.connection.counters.bytes_sent.fetch_add(bytes.len() as u64, Relaxed);
+        Some(web_socket_message(bytes, is_text))
+    }
+
+    fn deadline(&self) -> Instant {
+        self.session.poll_timeout().map_or(self.ping_at, |at| at.min(self.ping_at))
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), Lost> {
+        self.session.handle_timeout(now);
+        if self.ping_at <= now {
+            self.ping_at = now + PING_INTERVAL;
+            self.silent_pings += 1;
+            self.needs_ping = true;
+        }
+        if self.silent_pings > MAX_SILENT_PINGS { Err(Lost) } else { Ok(()) }
     }
 
     fn handle_message(
@@ -178,22 +268,6 @@ impl Running {
             }
             _ => Err(Lost),
         }
-    }
-
-    /// Writes one message, if there is one. The writer is ready for it, or else flushed.
-    fn write<S: Socket>(&mut self, writer: &mut Writer<S>) -> Result<(), Lost> {
-        let message = if std::mem::take(&mut self.needs_ping) {
-            WebSocketMessage::Ping(Bytes::new())
-        } else {
-            let Some((bytes, is_text)) = self.session.poll_output(Instant::now()) else {
-                self.needs_flush = false;
-                return Ok(());
-            };
-            self.connection.counters.bytes_sent.fetch_add(bytes.len() as u64, Relaxed);
-            web_socket_message(bytes, is_text)
-        };
-        self.needs_flush = true;
-        writer.start_send_unpin(message).map_err(|_| Lost)
     }
 
     /// Takes what others have put into the outbox, as far as the client keeps up.
@@ -308,18 +382,18 @@ impl Running {
     }
 
     /// Writes what is left, and closes.
-    async fn close<S: Socket>(&mut self, mut writer: Writer<S>, mut reader: Reader<S>) {
+    async fn close<S: Socket>(&mut self, mut socket: S) {
         let last_words = async {
             while let Some((bytes, is_text)) = self.session.poll_output(Instant::now()) {
                 self.connection.counters.bytes_sent.fetch_add(bytes.len() as u64, Relaxed);
-                writer.feed(web_socket_message(bytes, is_text)).await?;
+                socket.feed(web_socket_message(bytes, is_text)).await?;
             }
-            writer.send(closing()).await
+            socket.send(closing()).await
         };
         let written = tokio::time::timeout(WRITE_TIMEOUT, last_words).await;
         if matches!(written, Ok(Ok(()))) {
             // A connection that is cut with unread bytes may lose what was written.
-            let answered = async { while let Some(Ok(_)) = reader.next().await {} };
+            let answered = async { while let Some(Ok(_)) = socket.next().await {} };
             // Who does not listen is cut off.
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, answered).await;
         }
@@ -331,15 +405,6 @@ impl Running {
         counters.frames_received.fetch_add(counts.received, Relaxed);
         counters.frames_sent.fetch_add(counts.sent, Relaxed);
         counters.protocol_errors.fetch_add(counts.errors, Relaxed);
-    }
-}
-
-/// Waits until the writer takes a message or, when there is none, until all is out. Nothing is lost when this is dropped.
-async fn ready<S: Socket>(writer: &mut Writer<S>, has_output: bool) -> Result<(), axum::Error> {
-    if has_output {
-        std::future::poll_fn(|cx| writer.poll_ready_unpin(cx)).await
-    } else {
-        writer.flush().await
     }
 }
 
@@ -370,11 +435,4 @@ fn closing() -> WebSocketMessage {
         code: close_code::NORMAL,
         reason: Utf8Bytes::default(),
     }))
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
 }

@@ -1,10 +1,11 @@
 //! What waits to be sent to one client.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
 
-use tokio::sync::Notify;
+use futures_util::task::AtomicWaker;
 
 use crate::broker::{Message, SubscriptionId};
 use crate::relay::Delivery;
@@ -37,8 +38,10 @@ pub(crate) struct Outbox(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// Tells the one connection that there is something to look at.
-    changed: Notify,
+    /// Something happened that the connection has not looked at.
+    changed: AtomicBool,
+    /// The one connection.
+    waker: AtomicWaker,
     max_messages: usize,
     max_bytes: usize,
 }
@@ -65,7 +68,8 @@ impl Outbox {
     pub(crate) fn new(max_messages: usize, max_bytes: usize) -> Outbox {
         Outbox(Arc::new(Shared {
             queue: Mutex::default(),
-            changed: Notify::new(),
+            changed: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
             max_messages,
             max_bytes,
         }))
@@ -83,7 +87,7 @@ impl Outbox {
             queue.clear(State::Overflowed);
         }
         drop(queue);
-        self.0.changed.notify_one();
+        self.wake();
     }
 
     /// Takes the first parcel.
@@ -94,14 +98,20 @@ impl Outbox {
         Some(parcel)
     }
 
-    /// Makes the connection look again, for a reason outside this queue.
-    pub(crate) fn wake(&self) {
-        self.0.changed.notify_one();
+    /// Ready when something may have changed since it last was. Only one task may wait.
+    pub(crate) fn poll_changed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // Registered first: what is announced in between wakes.
+        if !self.0.changed.load(Relaxed) {
+            self.0.waker.register(cx.waker());
+        }
+        if self.0.changed.swap(false, AcqRel) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Waits until something may have changed since the last call. Only one task may wait.
-    pub(crate) async fn changed(&self) {
-        self.0.changed.notified().await;
+    /// Makes the connection look again, unless it has been woken and has not looked yet.
+    pub(crate) fn wake(&self) {
+        if !self.0.changed.swap(true, AcqRel) {
+            self.0.waker.wake();
+        }
     }
 
     /// Whether the client was too slow.
@@ -188,7 +198,7 @@ impl Drop for Owed {
             self.outbox.push(Parcel::Receipt(std::mem::take(&mut self.id)));
         }
         // Whoever waits for the last receipt looks again, also when there is nothing to send.
-        self.outbox.0.changed.notify_one();
+        self.outbox.wake();
     }
 }
 

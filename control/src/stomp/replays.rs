@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -44,11 +45,11 @@ impl Replays {
         self.waiting.push_back((id, room, what));
     }
 
-    /// The next page. Nothing is lost when this is dropped.
-    pub(super) async fn next(&mut self) -> Page {
+    /// The next page; pending also when none is asked for, until [`Replays::start`] and the next call.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Page> {
         if self.reading.is_none() {
             let Some((id, room, what)) = self.waiting.pop_front() else {
-                return std::future::pending().await;
+                return Poll::Pending;
             };
             let (session, store, rooms) = (self.session, self.store.clone(), self.rooms.clone());
             let read = async move {
@@ -60,11 +61,11 @@ impl Replays {
             self.reading = Some(read.boxed());
         }
         let Some(reading) = &mut self.reading else {
-            return std::future::pending().await;
+            return Poll::Pending;
         };
-        let page = reading.await;
+        let page = ready!(reading.poll_unpin(cx));
         self.reading = None;
-        page
+        Poll::Ready(page)
     }
 }
 
