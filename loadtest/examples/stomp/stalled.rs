@@ -1,0 +1,34 @@
+//! What subscribers that do not read do to those that do.
+
+use super::exchange::{self, Load, Pace};
+use super::process::Process;
+use super::report::Row;
+use super::socket::Socket;
+use crate::options::Options;
+
+/// How many do not read.
+const STALLED: usize = 10;
+/// Of the system, for each of them: what is sent to them is to wait in the server.
+const RECEIVE_BUFFER: u32 = 4096;
+/// Long enough to fill the system's buffers and the server's.
+const SECONDS: u32 = 24;
+
+pub(crate) async fn run(options: &Options, server: &Process) -> anyhow::Result<[Row; 2]> {
+    let load = Load {
+        rooms: 1,
+        subscribers_per_room: 100,
+        publishers: 1,
+        pace: Pace::PerSecond(50),
+        body_bytes: 4096,
+        seconds: SECONDS.max(options.seconds),
+    };
+    let without = exchange::run("none stalled", &load, options, server).await?;
+    let mut stalled = Vec::new();
+    for _ in 0..STALLED {
+        let mut socket = Socket::connect(options, "0,0", Some(RECEIVE_BUFFER)).await?;
+        socket.subscribe(&format!("{}0", options.destination)).await?;
+        stalled.push(socket);
+    }
+    let with = exchange::run("10 stalled", &load, options, server).await?;
+    Ok([without, with])
+}
