@@ -20,6 +20,9 @@ use crate::light::report::LightReport;
 use rows::{ROWS, Row};
 use server::TestServer;
 
+/// What something else may use of a core without a word, of a hundred.
+const QUIET_PERCENT: f64 = 10.0;
+
 /// Measures a release server on this machine: one core for it, one for the load.
 #[derive(Args, Clone, Debug)]
 pub struct BenchOptions {
@@ -154,6 +157,11 @@ impl fmt::Display for Measured {
         if generator.dropped + generator.refused > 0 {
             let dropped = generator.dropped + generator.refused;
             write!(f, "\n  (the generator itself dropped {dropped}: its limit, not the server's)")?;
+        }
+        if let Some(percent) =
+            generator.others_cpu_percent.filter(|percent| *percent > QUIET_PERCENT)
+        {
+            write!(f, "\n  (noisy: something else used {percent:.0} % of a core)")?;
         }
         for problem in self.report.problems.iter().take(3) {
             write!(f, "\n  problem: {problem}")?;

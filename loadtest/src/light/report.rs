@@ -150,6 +150,9 @@ pub struct ServerFigures {
 pub struct Generator {
     /// The share of one core that it used while measuring, of a hundred.
     pub cpu_percent: f64,
+    /// The share of one core that everything but this program and the server used meanwhile, of a hundred. When it is
+    /// more than a little, the figures are noisy. None without the server's id.
+    pub others_cpu_percent: Option<f64>,
     /// Runs of datagrams that came while its socket's buffer was full, from the beginning.
     pub dropped: u64,
     /// Datagrams that its kernel did not take.
@@ -249,6 +252,9 @@ impl fmt::Display for LightReport {
             "generator {cpu_percent:.0} % of a core; {dropped} runs dropped, {refused} datagrams refused, \
              {unreadable} unreadable, {retransmissions} retransmissions, {key_frame_requests} key frames asked for"
         )?;
+        if let Some(percent) = self.generator.others_cpu_percent {
+            writeln!(f, "others    {percent:.0} % of a core meanwhile")?;
+        }
         for problem in self.problems.iter().take(20) {
             writeln!(f, "problem: {problem}")?;
         }

@@ -12,7 +12,7 @@ use super::dtls::Identity;
 use super::joining::{Member, Plan, Visitor};
 use super::network::Conditions;
 use super::options::LightOptions;
-use super::process::{Machine, Process, dropped_at};
+use super::process::{Machine, Process, busy_us, dropped_at};
 use super::report::{
     Generator, Interval, Joining, LightReport, Overload, Scenario, ServerFigures, Versions,
 };
@@ -59,9 +59,10 @@ pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<LightRepo
     let settled = run.settle(&progress).await?;
     run.judge(&settled);
     joining.add_first_media(&settled, run.storm_from);
+    joining.server_cpu_ms_per_join = run.cpu_ms_per_join();
     sleep(WARM_UP).await;
     progress(&format!("measuring for {} s", options.seconds));
-    let (steady, generator_percent) =
+    let (steady, [generator_percent, others_percent]) =
         run.measure(Duration::from_secs(options.seconds.into())).await?;
     let server = run.server_figures(settled.peers.len());
     let overload = match options.light.overload {
@@ -71,7 +72,8 @@ pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<LightRepo
     run.media.stop_publishing()?;
     let last = run.media.snapshot().await?;
     let generator = Generator {
-        cpu_percent: generator_percent,
+        cpu_percent: generator_percent.unwrap_or(0.0),
+        others_cpu_percent: others_percent.filter(|_| steady.server_cpu_percent.is_some()),
         dropped: dropped_at(&last.ports).unwrap_or(0),
         refused: last.refused,
         unreadable: last.unreadable,
@@ -188,7 +190,7 @@ impl<'a> Run<'a> {
         let connects: Vec<_> =
             stream::iter(connects).buffer_unordered(JOINING_AT_ONCE).collect().await;
         if at_once > JOINING_AT_ONCE {
-            self.storm_cpu_before = self.server.and_then(Process::cpu_us);
+            self.storm_cpu_before = self.server.and_then(Process::threads_cpu_us);
         }
         let joins = connects.into_iter().map(|visitor| async move {
             match visitor {
@@ -251,16 +253,27 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Measures for a while; returns also the share of a core that this process used, of a hundred.
-    async fn measure(&self, time: Duration) -> Result<(Interval, f64)> {
-        let from = self.media.snapshot().await?;
-        let (server, own) = (self.server_cpu(), Process::this().cpu_us());
+    /// Measures for a while; returns also the share of a core that this process, and that everything but it and the
+    /// server used, of a hundred.
+    async fn measure(&self, time: Duration) -> Result<(Interval, [Option<f64>; 2])> {
+        let cpu = || [self.server_cpu(), Process::this().cpu_us(), busy_us()];
+        let (from, cpu_before) = (self.media.snapshot().await?, cpu());
         sleep(time).await;
-        let to = self.media.snapshot().await?;
-        let server = self.server_cpu().zip(server).map(|(to, from)| to - from);
-        let own = Process::this().cpu_us().zip(own).map_or(0, |(to, from)| to - from);
-        let interval = Interval::between(&from, &to, &to.latency, server);
-        Ok((interval, own as f64 * 100.0 / (to.at_us - from.at_us) as f64))
+        let (to, cpu_after) = (self.media.snapshot().await?, cpu());
+        let used = |at: usize| Some(cpu_after[at]?.saturating_sub(cpu_before[at]?));
+        let (server, own, all) = (used(0), used(1), used(2));
+        let ours = own.unwrap_or(0) + server.unwrap_or(0);
+        let percent =
+            |us: u64| us as f64 * 100.0 / to.at_us.saturating_sub(from.at_us).max(1) as f64;
+        let others = all.map(|all| percent(all.saturating_sub(ours)));
+        Ok((Interval::between(&from, &to, &to.latency, server), [own.map(percent), others]))
+    }
+
+    /// Of the server, for each peer of the storm, up to now.
+    fn cpu_ms_per_join(&self) -> Option<f64> {
+        let (before, storm) = (self.storm_cpu_before?, self.options.light.join_storm?);
+        let used = self.server?.threads_cpu_us()?.saturating_sub(before);
+        Some(used as f64 / 1000.0 / f64::from(storm * self.options.rooms))
     }
 
     fn server_cpu(&self) -> Option<u64> {
