@@ -10,7 +10,7 @@
 //! - [`peer::Peer`] is one participant: join, say, watch, leave. The integration tests use it directly.
 //! - [`run::run`] fills rooms with peers for a while and returns a [`report::Report`].
 //! - [`light`] has peers at a fraction of the cost, which know media from their headers: thousands of them.
-//! - [`bench`] starts servers and generators, and compares what they measure with targets.
+//! - [`mod@bench`] starts servers and generators, and compares what they measure with targets.
 //! - [`stamp`], [`vp8`], [`histogram`], [`arrivals`], [`slot_log`] and [`reception`] are pure; [`clock`], [`stomp`],
 //!   [`session`],
 //!   [`media`], [`peer`] and [`run`] do I/O.
