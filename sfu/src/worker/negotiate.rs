@@ -103,8 +103,7 @@ impl Worker {
     }
 
     fn renegotiate(&mut self, now: Instant, key: usize, offer: &Offer) -> Result<(), OfferError> {
-        let fresh = self.fresh_credentials();
-        let Some(connection) = self.peers[key].link.connection_mut() else {
+        let Some(connection) = self.peers[key].link.connection() else {
             return Err(OfferError::Overloaded);
         };
         let known = &connection.fingerprints;
@@ -113,11 +112,19 @@ impl Worker {
             return Err(OfferError::BadSdp(reason.into()));
         }
         if offer.ufrag != connection.ice.remote_ufrag() {
+            self.restart_ice(now, key, offer);
+        }
+        Ok(())
+    }
+
+    /// RFC 8445 §9: both ends take new credentials.
+    fn restart_ice(&mut self, now: Instant, key: usize, offer: &Offer) {
+        let fresh = self.fresh_credentials();
+        if let Some(connection) = self.peers[key].link.connection_mut() {
             self.by_ufrag.remove(&connection.ice.local().ufrag);
             self.by_ufrag.insert(fresh.ufrag.clone(), key);
             connection.ice.restart(now, fresh, offer.ufrag.clone());
         }
-        Ok(())
     }
 
     /// Brings tracks and slots into line with the offer; those of m-lines that stay keep their streams.
