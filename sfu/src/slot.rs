@@ -9,7 +9,7 @@ use crate::history::Packet;
 use crate::rewrite::{Position, Rewriter, Sent};
 use crate::rtcp::{NtpTime, SenderInfo};
 use crate::rtp::{self, Header};
-use crate::sdp::{Codec, Extension, ExtensionMap, Payload, same_stream_format};
+use crate::sdp::{Codec, Extension, ExtensionMap, Payload};
 use crate::srtp::{Outbound, Profile};
 use crate::track::TrackKey;
 use crate::{MediaKind, Mid};
@@ -184,8 +184,7 @@ impl Slot {
 
     /// How a published codec goes out here.
     fn format(&self, published: Codec) -> Option<Format> {
-        let negotiated =
-            |codec| self.payloads.iter().find(|payload| same_stream_format(codec, payload.codec));
+        let negotiated = |codec| self.payloads.iter().find(|payload| payload.codec == codec);
         let payload = match published {
             // Redundancy can be taken off for those who can't read it.
             Codec::Red => negotiated(Codec::Red).or_else(|| negotiated(Codec::Opus)),

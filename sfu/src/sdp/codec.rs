@@ -5,7 +5,8 @@ use rtc_sdp::MediaDescription;
 use crate::MediaKind;
 use crate::track::clock_rate;
 
-/// A codec as far as forwarding must tell one from another.
+/// A codec as far as forwarding must tell one from another: a published stream can be put, unchanged, where an equal one
+/// was negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
     Opus,
@@ -173,9 +174,4 @@ fn h264(fmtp: &str) -> Option<Codec> {
         }
     };
     Some(Codec::H264 { packetization_mode, profile })
-}
-
-/// Whether a stream of the published codec can be put, unchanged, where the other one was negotiated.
-pub(crate) fn same_stream_format(published: Codec, received: Codec) -> bool {
-    published == received
 }

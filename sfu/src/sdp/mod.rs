@@ -9,6 +9,6 @@ mod offer;
 mod tests;
 
 pub(crate) use answer::{Answerer, Slot, write as write_answer};
-pub(crate) use codec::{Codec, Payload, same_stream_format};
+pub(crate) use codec::{Codec, Payload};
 pub(crate) use extension::{Extension, ExtensionMap};
 pub(crate) use offer::{Negotiable, Offer, OfferedMedia, Use};
