@@ -95,7 +95,7 @@ impl App {
                 self.forward(&to, sent, |message| self.broker.publish(&message))
             }
             Destination::Queue(to) => {
-                self.forward(&to, sent, |message| self.broker.enqueue(&message, None))
+                self.forward(&to, sent, |message| self.broker.enqueue(&message))
             }
             Destination::OtherUserQueue { user, queue } => {
                 let to = format!("/user{queue}");

@@ -4,9 +4,10 @@
 //! puts one shared message into the outbox of each subscriber; it never waits for any of them.
 //!
 //! Messages of one publisher reach every subscriber in the order in which they were published. A message to a topic
-//! or queue that nobody subscribed to is forgotten.
+//! or queue that nobody subscribed to is forgotten. One of a queue that somebody had and gave back (by NACK, or by going
+//! away without an ACK) is not: it goes to another subscriber, or back to the same, or waits for the next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -64,6 +65,11 @@ impl Message {
         Message::new(destination, headers, body)
     }
 
+    /// Whether it is a queue's: one subscriber has it, and can give it back.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.destination.starts_with("/queue/")
+    }
+
     /// The MESSAGE frame for one subscriber.
     pub(crate) fn for_subscriber(&self, own: &[(&str, &str)], version: Version) -> Encoded {
         self.encoded.for_subscriber(own, version)
@@ -92,7 +98,21 @@ struct Table {
     users: HashMap<String, Vec<SessionId>>,
     /// Whose turn it is at a queue. One number for all queues: names of queues are the clients' and have no bound.
     turn: AtomicUsize,
+    /// Messages of queues that were given back when nobody else was there, oldest first.
+    returned: Returned,
 }
+
+/// Bounded in messages and bytes for all queues together; when full, the oldest are forgotten.
+#[derive(Debug, Default)]
+struct Returned {
+    messages: VecDeque<Arc<Message>>,
+    bytes: usize,
+}
+
+/// Messages that may wait for the next subscriber of their queues.
+const MOST_RETURNED: usize = 10_000;
+/// Bytes of their bodies.
+const MOST_RETURNED_BYTES: usize = 16 * 1024 * 1024;
 
 type Subscribers = BTreeMap<(SessionId, SubscriptionId), Outbox>;
 
@@ -130,9 +150,16 @@ impl Broker {
         attached.subscriptions.len()
     }
 
-    /// Adds a subscription of an attached session.
+    /// Adds a subscription of an attached session. What was given back and waits for somebody is for it.
     pub(crate) fn subscribe(&self, session: SessionId, id: SubscriptionId, pattern: Pattern) {
-        self.write().add(session, id, pattern);
+        let mut table = self.write();
+        let returned = table.returned.take(&pattern);
+        table.add(session, id, pattern);
+        if let Some(attached) = table.sessions.get(&session) {
+            for message in returned {
+                attached.outbox.push(Parcel::Subscribed(id, message));
+            }
+        }
     }
 
     /// Takes it away again.
@@ -162,21 +189,18 @@ impl Broker {
         }
     }
 
-    /// Gives a message to one subscriber of its destination, by turns, but not to `except` (who had it and gave it
-    /// back).
-    pub(crate) fn enqueue(&self, message: &Arc<Message>, except: Option<SessionId>) {
-        let table = self.read();
-        let candidates = || {
-            let subscribers = table.subscribers(&message.destination);
-            subscribers.filter(|((session, _), _)| Some(*session) != except)
-        };
-        let count = candidates().count();
-        if count == 0 {
-            return;
-        }
-        let turn = table.turn.fetch_add(1, Relaxed) % count;
-        if let Some(((_, subscription), outbox)) = candidates().nth(turn) {
-            outbox.push(Parcel::Subscribed(*subscription, Arc::clone(message)));
+    /// Gives a message to one subscriber of its destination, by turns.
+    pub(crate) fn enqueue(&self, message: &Arc<Message>) {
+        self.read().hand_to_one(message, |_| true);
+    }
+
+    /// Gives a message to one subscriber again: to another than the session that gave it back, if there is one.
+    pub(crate) fn give_back(&self, message: &Arc<Message>, from: SessionId) {
+        let mut table = self.write();
+        let placed = table.hand_to_one(message, |session| session != from)
+            || table.hand_to_one(message, |_| true);
+        if !placed {
+            table.returned.keep(Arc::clone(message));
         }
     }
 
@@ -207,6 +231,22 @@ impl Broker {
 }
 
 impl Table {
+    /// Whether there was a subscriber, in a session that may have the message.
+    fn hand_to_one(&self, message: &Arc<Message>, may_have: impl Fn(SessionId) -> bool) -> bool {
+        let candidates = || {
+            self.subscribers(&message.destination).filter(|((session, _), _)| may_have(*session))
+        };
+        let count = candidates().count();
+        if count == 0 {
+            return false;
+        }
+        let turn = self.turn.fetch_add(1, Relaxed) % count;
+        if let Some(((_, subscription), outbox)) = candidates().nth(turn) {
+            outbox.push(Parcel::Subscribed(*subscription, Arc::clone(message)));
+        }
+        true
+    }
+
     fn add(&mut self, session: SessionId, id: SubscriptionId, pattern: Pattern) {
         let Some(attached) = self.sessions.get_mut(&session) else {
             return;
@@ -247,6 +287,27 @@ impl Table {
     }
 }
 
+impl Returned {
+    fn keep(&mut self, message: Arc<Message>) {
+        self.bytes += message.body.len();
+        self.messages.push_back(message);
+        while self.messages.len() > MOST_RETURNED || self.bytes > MOST_RETURNED_BYTES {
+            let Some(oldest) = self.messages.pop_front() else { return };
+            self.bytes -= oldest.body.len();
+        }
+    }
+
+    /// Takes out what a new subscription gets, in order.
+    fn take(&mut self, pattern: &Pattern) -> VecDeque<Arc<Message>> {
+        let (taken, kept) = std::mem::take(&mut self.messages)
+            .into_iter()
+            .partition(|message| pattern.matches(&message.destination));
+        self.messages = kept;
+        self.bytes = self.messages.iter().map(|message| message.body.len()).sum();
+        taken
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,7 +335,7 @@ mod tests {
         subscribe(&broker, 2, 1, "/queue/**");
 
         for _ in 0..10 {
-            broker.enqueue(&message("/queue/a"), None);
+            broker.enqueue(&message("/queue/a"));
         }
 
         assert_eq!(received(&a).len(), 5);
@@ -289,11 +350,59 @@ mod tests {
         subscribe(&broker, 2, 1, "/queue/a");
 
         for _ in 0..10 {
-            broker.enqueue(&message("/queue/a"), Some(SessionId(1)));
+            broker.give_back(&message("/queue/a"), SessionId(1));
         }
 
         assert_eq!(received(&a).len(), 0);
         assert_eq!(received(&b).len(), 10);
+    }
+
+    #[test]
+    fn a_message_that_was_given_back_returns_when_there_is_no_other() {
+        let broker = Broker::default();
+        let a = client(&broker, 1);
+        subscribe(&broker, 1, 1, "/queue/a");
+
+        broker.give_back(&message("/queue/a"), SessionId(1));
+
+        assert_eq!(received(&a), [1]);
+    }
+
+    #[test]
+    fn what_nobody_could_take_waits_for_the_next_subscriber() {
+        let broker = Broker::default();
+        let a = client(&broker, 2);
+        for body in ["1", "2"] {
+            let message = Message::new("/queue/a", Headers::new(), Bytes::from(body));
+            broker.give_back(&Arc::new(message), SessionId(1));
+        }
+        broker.enqueue(&message("/queue/a"));
+
+        subscribe(&broker, 2, 1, "/queue/b");
+        assert_eq!(received(&a).len(), 0);
+        subscribe(&broker, 2, 2, "/queue/*");
+        subscribe(&broker, 2, 3, "/queue/a");
+
+        let bodies: Vec<_> = std::iter::from_fn(|| a.pop())
+            .map(|parcel| match parcel {
+                Parcel::Subscribed(SubscriptionId(2), message) => message.body.clone(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(bodies, ["1", "2"]);
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut returned = Returned::default();
+        for _ in 0..MOST_RETURNED + 10 {
+            returned.keep(message("/queue/a"));
+        }
+        assert_eq!(returned.messages.len(), MOST_RETURNED);
+        let long = Bytes::from(vec![0; MOST_RETURNED_BYTES - 1]);
+        returned.keep(Arc::new(Message::new("/queue/a", Headers::new(), long)));
+        assert_eq!(returned.messages.len(), 1);
+        assert_eq!(returned.bytes, MOST_RETURNED_BYTES - 1);
     }
 
     #[test]

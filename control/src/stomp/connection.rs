@@ -316,7 +316,7 @@ impl Running {
                 }
                 Action::Relay { frame, version } => self.relay(frame, version),
                 Action::GiveBack(message) => {
-                    self.connection.app.broker.enqueue(&message, Some(self.connection.id));
+                    self.connection.app.broker.give_back(&message, self.connection.id);
                 }
                 Action::Refuse { code, message, correlation_id } => {
                     let to = Requester { session: self.connection.id, correlation_id };
@@ -360,13 +360,14 @@ impl Running {
 
     /// Makes the session unknown to everybody.
     async fn leave(&mut self) {
-        self.outbox.close();
         self.line = None;
         let App { broker, .. } = &self.connection.app;
+        // First, so that nothing more comes: what is in the outbox afterwards is all that others have to be given.
         let count = broker.detach(self.connection.id) as u64;
         self.connection.counters.subscriptions.fetch_sub(count, Relaxed);
-        for message in self.session.take_unacknowledged() {
-            broker.enqueue(&message, Some(self.connection.id));
+        let unread = self.outbox.close();
+        for message in self.session.take_undelivered(unread) {
+            broker.give_back(&message, self.connection.id);
         }
         self.tell_rooms(false).await;
         debug!("session ended");

@@ -30,8 +30,8 @@ pub(crate) enum Parcel {
 
 /// The bounded queue towards one connection. Clones are the same queue.
 ///
-/// Who puts something in never waits. When the client reads too slowly and the queue is full, it is emptied, takes
-/// nothing more, and the connection ends.
+/// Who puts something in never waits. When the client reads too slowly and the queue is full, it is emptied of all but
+/// messages of queues, which somebody else can have, takes nothing more, and the connection ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox(Arc<Shared>);
 
@@ -84,15 +84,18 @@ impl Outbox {
         queue.bytes += weight(&parcel);
         queue.parcels.push_back(parcel);
         if queue.parcels.len() > self.0.max_messages || queue.bytes > self.0.max_bytes {
-            queue.clear(State::Overflowed);
+            queue.overflow();
         }
         drop(queue);
         self.wake();
     }
 
-    /// Takes the first parcel.
+    /// Takes the first parcel; none after an overflow.
     pub(crate) fn pop(&self) -> Option<Parcel> {
         let mut queue = self.lock();
+        if queue.state != State::Open {
+            return None;
+        }
         let parcel = queue.parcels.pop_front()?;
         queue.bytes -= weight(&parcel);
         Some(parcel)
@@ -129,9 +132,12 @@ impl Outbox {
         self.lock().owed > 0
     }
 
-    /// Takes nothing more from here on.
-    pub(crate) fn close(&self) {
-        self.lock().clear(State::Closed);
+    /// Takes nothing more from here on; returns what nobody has taken.
+    pub(crate) fn close(&self) -> VecDeque<Parcel> {
+        let mut queue = self.lock();
+        queue.bytes = 0;
+        queue.state = State::Closed;
+        std::mem::take(&mut queue.parcels)
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -141,10 +147,14 @@ impl Outbox {
 }
 
 impl Queue {
-    fn clear(&mut self, state: State) {
-        self.parcels = VecDeque::new();
-        self.bytes = 0;
-        self.state = state;
+    fn overflow(&mut self) {
+        self.state = State::Overflowed;
+        self.parcels.retain(|parcel| match parcel {
+            Parcel::Subscribed(_, message) => message.is_queued(),
+            _ => false,
+        });
+        self.parcels.shrink_to_fit();
+        self.bytes = self.parcels.iter().map(weight).sum();
     }
 }
 
@@ -204,6 +214,9 @@ impl Drop for Owed {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use madang_wire::Headers;
+
     use super::*;
 
     #[test]
@@ -227,6 +240,28 @@ mod tests {
         assert!(outbox.has_overflowed());
         outbox.push(Parcel::End("over"));
         assert_eq!(outbox.pop(), None);
+    }
+
+    #[test]
+    fn messages_of_queues_are_left_for_others() {
+        let outbox = Outbox::new(4, 10_000);
+        let message = |destination| {
+            let message = Message::new(destination, Headers::new(), Bytes::new());
+            Parcel::Subscribed(SubscriptionId(1), Arc::new(message))
+        };
+        for destination in ["/topic/a", "/queue/a", "/topic/a", "/queue/b", "/topic/a"] {
+            outbox.push(message(destination));
+        }
+        assert!(outbox.has_overflowed());
+
+        let left = outbox.close();
+
+        let destinations = left.iter().map(|parcel| match parcel {
+            Parcel::Subscribed(_, message) => message.destination.as_str(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(destinations.collect::<Vec<_>>(), ["/queue/a", "/queue/b"]);
+        assert!(outbox.is_empty());
     }
 
     #[test]

@@ -317,10 +317,15 @@ impl Session {
         std::mem::take(&mut self.counts)
     }
 
-    /// What the client never acknowledged, to be given to others when the session ends.
-    pub(crate) fn take_unacknowledged(&mut self) -> Vec<Arc<Message>> {
+    /// What is to be given to others when the session ends, oldest first: the messages of queues that the client never
+    /// acknowledged, and those that were `unread` in the outbox.
+    pub(crate) fn take_undelivered(&mut self, unread: VecDeque<Parcel>) -> Vec<Arc<Message>> {
         let mut messages = self.pending.take(|_| true);
-        messages.retain(|message| is_queue(message));
+        messages.extend(unread.into_iter().filter_map(|parcel| match parcel {
+            Parcel::Subscribed(_, message) => Some(message),
+            _ => None,
+        }));
+        messages.retain(|message| message.is_queued());
         messages
     }
 
@@ -332,8 +337,4 @@ impl Session {
             }
         }
     }
-}
-
-fn is_queue(message: &Message) -> bool {
-    message.destination.starts_with("/queue/")
 }

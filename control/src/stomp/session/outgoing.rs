@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use madang_wire::{Command, ErrorCode, Frame, Version, header};
 
-use super::{Action, Output, Session, State, is_queue};
+use super::{Action, Output, Session, State};
 use crate::broker::{Message, SubscriptionId};
 use crate::stomp::subscriptions::AckMode;
 
@@ -91,7 +91,7 @@ impl Session {
     }
 
     pub(super) fn give_back(&mut self, messages: Vec<Arc<Message>>) {
-        let of_queues = messages.into_iter().filter(|message| is_queue(message));
+        let of_queues = messages.into_iter().filter(|message| message.is_queued());
         self.actions.extend(of_queues.map(Action::GiveBack));
     }
 }
