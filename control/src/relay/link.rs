@@ -15,7 +15,7 @@ use madang_wire::{Command, Decoded, Decoder, Frame, HeartBeat, Limits, Version, 
 use super::destination::{Rest, to_broker};
 use super::url::RelayUrl;
 use crate::stomp::Receipt;
-use crate::stomp::heart_beats::{Due, HeartBeats, OFFER};
+use crate::stomp::heart_beats::{Due, HeartBeats, TO_BROKER};
 
 /// How long the broker may take to answer CONNECT, and DISCONNECT.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -157,7 +157,7 @@ impl Link {
         let mut connect = Frame::new(Command::Connect)
             .with_header(header::ACCEPT_VERSION, "1.2")
             .with_header(header::HOST, self.url.vhost.as_str())
-            .with_header(header::HEART_BEAT, OFFER.to_string());
+            .with_header(header::HEART_BEAT, TO_BROKER.to_string());
         if !self.url.login.is_empty() {
             connect.headers.push(header::LOGIN, self.url.login.as_str());
             connect.headers.push(header::PASSCODE, self.url.passcode.expose());

@@ -4,8 +4,13 @@ use std::time::{Duration, Instant};
 
 use madang_wire::HeartBeat;
 
-/// What the server offers: a sign of life every ten seconds, either way.
-pub(crate) const OFFER: HeartBeat = HeartBeat { can_send_ms: 10_000, wants_ms: 10_000 };
+/// What the server offers its clients: a sign of life as often as they want, down to every second. It asks for one every
+/// ten seconds at most: browsers run the timers of a page in the background once a second, so that a page which had to
+/// send every second would be found silent while it is well.
+pub(crate) const TO_CLIENTS: HeartBeat = HeartBeat { can_send_ms: 1_000, wants_ms: 10_000 };
+
+/// What it offers an external broker, and wants of it.
+pub(crate) const TO_BROKER: HeartBeat = HeartBeat { can_send_ms: 10_000, wants_ms: 10_000 };
 
 /// The heart-beats of an open session (STOMP 1.2, "Heart-beating").
 #[derive(Debug)]
@@ -27,12 +32,12 @@ pub(crate) enum Due {
 }
 
 impl HeartBeats {
-    /// What follows from a client's `heart-beat` header.
-    pub(crate) fn agree(client: HeartBeat, now: Instant) -> HeartBeats {
+    /// What follows from our `heart-beat` header and the other side's.
+    pub(crate) fn agree(own: HeartBeat, other: HeartBeat, now: Instant) -> HeartBeats {
         let interval = |ms: Option<u32>| ms.map(|ms| Duration::from_millis(ms.into()));
         HeartBeats {
-            send_every: interval(OFFER.interval_to(client)),
-            receive_within: interval(client.interval_to(OFFER)).map(|interval| 2 * interval),
+            send_every: interval(own.interval_to(other)),
+            receive_within: interval(other.interval_to(own)).map(|interval| 2 * interval),
             sent_at: now,
             received_at: now,
         }

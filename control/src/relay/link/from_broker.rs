@@ -25,7 +25,7 @@ impl Link {
 
     fn handle_connected(&mut self, now: Instant, frame: &Frame) {
         let broker = frame.header(header::HEART_BEAT).and_then(HeartBeat::parse);
-        let heart_beats = HeartBeats::agree(broker.unwrap_or_default(), now);
+        let heart_beats = HeartBeats::agree(TO_BROKER, broker.unwrap_or_default(), now);
         self.rest = Rest::of(frame.header(header::SERVER).unwrap_or_default());
         self.state = State::Open { heart_beats };
         self.events.push_back(Event::Connected);

@@ -5,7 +5,7 @@ use std::time::Instant;
 use madang_wire::{Command, Destination, ErrorCode, Frame, HeartBeat, Pattern, Version, header};
 
 use super::{Action, Output, Sent, Session, State};
-use crate::stomp::heart_beats::{HeartBeats, OFFER};
+use crate::stomp::heart_beats::{HeartBeats, TO_CLIENTS};
 use crate::stomp::subscriptions::{AckMode, Gate, Replay, Subscription};
 
 /// Why the session can't go on, for an ERROR frame.
@@ -45,13 +45,14 @@ impl Session {
             },
         };
         self.decoder.set_version(version);
-        self.state = State::Open { version, heart_beats: HeartBeats::agree(client, now) };
+        self.state =
+            State::Open { version, heart_beats: HeartBeats::agree(TO_CLIENTS, client, now) };
         let server = concat!("madang/", env!("CARGO_PKG_VERSION"));
         let connected = Frame::new(Command::Connected)
             .with_header(header::VERSION, version.as_str())
             .with_header(header::SERVER, server)
             .with_header(header::SESSION, self.config.id.as_str())
-            .with_header(header::HEART_BEAT, OFFER.to_string())
+            .with_header(header::HEART_BEAT, TO_CLIENTS.to_string())
             .with_header(header::USER_NAME, self.config.user.as_str());
         self.output.push_back(Output::Frame(connected));
         self.actions.push_back(Action::Attach);
@@ -88,7 +89,6 @@ impl Session {
             return Ok(());
         }
         if let Some(transaction) = frame.header(header::TRANSACTION).map(str::to_owned) {
-            self.receipt(&frame);
             return self.postpone(&transaction, frame);
         }
         let receipt = frame.header(header::RECEIPT).map(str::to_owned);
@@ -189,10 +189,10 @@ impl Session {
 
     fn handle_ack(&mut self, frame: Frame) -> Handled {
         required(&frame, self.ack_header())?;
-        self.receipt(&frame);
         if let Some(transaction) = frame.header(header::TRANSACTION).map(str::to_owned) {
             return self.postpone(&transaction, frame);
         }
+        self.receipt(&frame);
         self.acknowledge(&frame);
         Ok(())
     }
@@ -238,7 +238,12 @@ impl Session {
     }
 
     fn postpone(&mut self, transaction: &str, frame: Frame) -> Handled {
-        self.transactions.add(transaction, frame).map_err(transaction_violation)
+        let receipt = frame.header(header::RECEIPT).map(str::to_owned);
+        self.transactions.add(transaction, frame).map_err(transaction_violation)?;
+        if let Some(receipt) = receipt {
+            self.push_receipt(receipt);
+        }
+        Ok(())
     }
 
     fn handle_commit(&mut self, frame: &Frame) -> Handled {
