@@ -13,6 +13,7 @@ mod pages;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ws::WebSocket;
@@ -56,6 +57,8 @@ pub struct App {
     pub origins: Origins,
     /// Longest STOMP frame, in bytes; 0 is no limit.
     pub frame_bytes: usize,
+    /// How long a client may take to send the head of a request, and stay silent between two.
+    pub request_timeout: Duration,
     /// How SockJS is offered.
     pub sockjs: sockjs::Config,
     /// SockJS sessions without a WebSocket.
@@ -78,7 +81,8 @@ impl App {
 
 /// Serves until `shutdown`, then until the requests under way are answered.
 pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) {
-    connections::serve(listener, router(app), shutdown).await;
+    let request_timeout = app.request_timeout;
+    connections::serve(listener, router(app), request_timeout, shutdown).await;
 }
 
 fn router(app: App) -> Router {

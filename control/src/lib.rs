@@ -39,6 +39,7 @@ pub mod healthcheck;
 pub mod http;
 pub mod hub;
 pub mod metrics;
+pub mod open_files;
 pub mod relay;
 pub mod room;
 pub mod rooms;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use madang::cli::{Cli, Command};
-use madang::{Server, Settings, healthcheck};
+use madang::{Server, Settings, healthcheck, open_files};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
@@ -41,6 +41,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
 
+    open_files::raise_limit();
     let server = Server::start(settings).await?;
     println!("{}\n{}", server.summary(), server.url());
     tokio::select! {

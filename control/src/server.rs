@@ -108,6 +108,7 @@ impl Server {
             hub: hub.clone(),
             origins: http::Origins::new(&settings.http.allowed_origins),
             frame_bytes: settings.limits.frame_bytes,
+            request_timeout: settings.limits.request_timeout,
             sockjs: settings.sockjs.clone(),
             sessions: sockjs::Sessions::new(hub.clone(), draining.clone()),
             draining: draining.clone(),

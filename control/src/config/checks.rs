@@ -29,7 +29,8 @@ pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
         .flatten()
         .chain(origins)
         .chain(prefixes(settings))
-        .chain(positive_limits(settings));
+        .chain(positive_limits(settings))
+        .chain(positive_times(settings));
     found.for_each(|reason| mistakes.push(Mistake::refused(reason)));
 }
 
@@ -98,6 +99,15 @@ fn positive_limits(settings: &Settings) -> impl Iterator<Item = String> {
     ];
     let zeros = positive.into_iter().filter(|(_, value)| *value == 0);
     zeros.map(|(key, _)| format!("`limits.{key}` must be at least 1"))
+}
+
+/// Without any time nobody could connect.
+fn positive_times(settings: &Settings) -> impl Iterator<Item = String> {
+    let limits = &settings.limits;
+    let times =
+        [("connect_timeout", limits.connect_timeout), ("request_timeout", limits.request_timeout)];
+    let zeros = times.into_iter().filter(|(_, time)| time.is_zero());
+    zeros.map(|(key, _)| format!("`limits.{key}` must be longer than 0s"))
 }
 
 fn frames_fit_outbox(settings: &Settings) -> Option<String> {

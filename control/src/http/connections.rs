@@ -1,55 +1,168 @@
 //! Accepts TCP connections and keeps those that do nothing from piling up.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request};
-use hyper::body::Incoming;
+use axum::response::Response;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-/// HTTP connections at a time; a WebSocket stops counting once it is one. When full, further ones wait in the system's
-/// backlog until a place is free.
+/// HTTP connections at a time; a WebSocket stops counting once it is one. When full, a further one takes the place of
+/// the oldest that has no request under way, so that connections which never ask for anything keep nobody out; when all
+/// have one, it waits in the system's backlog.
 const MOST_CONNECTIONS: usize = 4096;
-
-/// How long a connection may take to send the head of a request, and how long it may stay silent between two.
-const HEAD_DEADLINE: Duration = Duration::from_secs(20);
 
 /// How long accepting rests after the system refused, as it does when all file descriptors are in use.
 const REST: Duration = Duration::from_millis(200);
 
-/// Serves until `shutdown`, then until the requests under way are answered.
-pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let mut connections = JoinSet::new();
+/// Serves until `shutdown`, then until the requests under way are answered. `request_timeout`: see
+/// [`crate::hub::Limits`].
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    request_timeout: Duration,
+    shutdown: CancellationToken,
+) {
+    let mut places = Places::default();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
-                Ok((stream, from)) => {
-                    connections.spawn(connection(stream, from, router.clone(), shutdown.clone()));
-                }
+            Some(_) = places.tasks.join_next() => {}
+            accepted = listener.accept(), if places.may_take() => match accepted {
+                Ok((stream, from)) => places.take(|requests| {
+                    connection(stream, from, router.clone(), requests, request_timeout, shutdown.clone())
+                }),
                 Err(error) => rest_after(error).await,
             }
         }
     }
     drop(listener);
-    while connections.join_next().await.is_some() {}
+    while places.tasks.join_next().await.is_some() {}
+}
+
+/// The connections that there may be.
+#[derive(Default)]
+struct Places {
+    tasks: JoinSet<()>,
+    /// Oldest first; some may have ended. Bounded by twice [`MOST_CONNECTIONS`].
+    taken: VecDeque<(AbortHandle, Requests)>,
+    /// Connections with a request under way.
+    busy: Arc<AtomicUsize>,
+}
+
+impl Places {
+    fn may_take(&self) -> bool {
+        self.tasks.len() < MOST_CONNECTIONS || self.busy.load(Relaxed) < self.tasks.len()
+    }
+
+    fn take<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        connection: impl FnOnce(Requests) -> F,
+    ) {
+        if self.tasks.len() >= MOST_CONNECTIONS {
+            self.free_one();
+        }
+        if self.taken.len() >= 2 * MOST_CONNECTIONS {
+            self.taken.retain(|(task, _)| !task.is_finished());
+        }
+        let requests = Requests { own: Arc::default(), busy: Arc::clone(&self.busy) };
+        let task = self.tasks.spawn(connection(requests.clone()));
+        self.taken.push_back((task, requests));
+    }
+
+    /// Closes the oldest connection without a request. Those with one go behind the others, so that they are not looked at
+    /// each time.
+    fn free_one(&mut self) {
+        for _ in 0..self.taken.len() {
+            let Some((task, requests)) = self.taken.pop_front() else { return };
+            if task.is_finished() {
+                continue;
+            }
+            if requests.own.load(Relaxed) == 0 {
+                debug!("a connection without a request makes room for another");
+                return task.abort();
+            }
+            self.taken.push_back((task, requests));
+        }
+    }
+}
+
+/// The requests of a connection that are under way: from their head to the end of the response.
+#[derive(Clone)]
+struct Requests {
+    own: Arc<AtomicUsize>,
+    /// How many connections have any.
+    busy: Arc<AtomicUsize>,
+}
+
+impl Requests {
+    fn begin(&self) -> UnderWay {
+        if self.own.fetch_add(1, Relaxed) == 0 {
+            self.busy.fetch_add(1, Relaxed);
+        }
+        UnderWay(self.clone())
+    }
+}
+
+/// One of them.
+struct UnderWay(Requests);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if self.0.own.fetch_sub(1, Relaxed) == 1 {
+            self.0.busy.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+/// The body of a response, which is under way until it is written.
+struct Answering {
+    body: Body,
+    _request: UnderWay,
+}
+
+impl HttpBody for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 async fn connection(
     stream: TcpStream,
     from: SocketAddr,
     router: Router,
+    requests: Requests,
+    request_timeout: Duration,
     shutdown: CancellationToken,
 ) {
     // STOMP frames are small and somebody waits for each of them.
@@ -59,11 +172,17 @@ async fn connection(
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(from));
-        router.call(request)
+        let (answering, under_way) = (router.call(request), requests.begin());
+        async move {
+            let response: Response = answering.await?;
+            Ok::<_, std::convert::Infallible>(
+                response.map(|body| Answering { body, _request: under_way }),
+            )
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
+        .header_read_timeout(request_timeout)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);

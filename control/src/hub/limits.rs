@@ -1,5 +1,7 @@
 //! How much one client, one room and the whole server may take.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// The bounds of the control plane. Where a field says so, 0 means no limit.
@@ -9,6 +11,10 @@ pub struct Limits {
     /// Bytes of one STOMP frame, header and body together. A longer one ends its connection with an ERROR.
     /// 0: no limit.
     pub frame_bytes: usize,
+    /// Headers of one STOMP frame; one more ends its connection with an ERROR. 0: no limit.
+    pub headers: usize,
+    /// Bytes of one header line as it is written; a longer one ends its connection with an ERROR. 0: no limit.
+    pub header_bytes: usize,
     /// SEND and SUBSCRIBE frames a second and session, with twice as many at once; more are refused with
     /// `rate_limited`. 0: no limit.
     pub messages_per_second: u32,
@@ -16,6 +22,12 @@ pub struct Limits {
     pub connections: usize,
     /// WebSocket connections from one IP address; one more is refused with an ERROR. 0: no limit.
     pub connections_per_address: usize,
+    /// How long a client may take to its CONNECT from when its WebSocket, SockJS session or TCP connection is open; then
+    /// that ends with an ERROR.
+    pub connect_timeout: Duration,
+    /// How long an HTTP client may take to send the head of a request, and stay silent between two;
+    /// then its connection is closed.
+    pub request_timeout: Duration,
     /// Participants of a room, those whose connection dropped a moment ago included; one more gets `room_full`.
     /// 0: no limit.
     pub participants_per_room: usize,
@@ -35,9 +47,13 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             frame_bytes: 2 * 1024 * 1024,
+            headers: 128,
+            header_bytes: 16 * 1024,
             messages_per_second: 50,
             connections: 10_000,
             connections_per_address: 1_000,
+            connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(20),
             participants_per_room: 500,
             rooms: 10_000,
             subscriptions: 200,

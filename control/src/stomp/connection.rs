@@ -75,6 +75,8 @@ struct Running {
     silent_pings: u32,
     needs_ping: bool,
     ping_at: Instant,
+    /// What ended it, when that was not the session itself.
+    close_code: Option<u16>,
 }
 
 /// The other end is gone.
@@ -106,6 +108,7 @@ impl Connection {
             silent_pings: 0,
             needs_ping: false,
             ping_at: Instant::now() + PING_INTERVAL,
+            close_code: None,
             connection: self,
         };
         let ended = running.run(&mut socket).await;
@@ -149,7 +152,10 @@ impl Running {
                     alarm.as_mut().reset(armed.into());
                 }
                 Event::Drain if self.connection.shutdown.is_cancelled() => return Err(Lost),
-                Event::Drain => self.session.handle_parcel(Parcel::End(DRAINING)),
+                Event::Drain => {
+                    self.close_code = Some(close_code::AWAY);
+                    self.session.handle_parcel(Parcel::End(DRAINING));
+                }
             }
         }
     }
@@ -258,16 +264,25 @@ impl Running {
         Ok(())
     }
 
-    /// A message that is too long or not UTF-8 is a violation that the client is told about; any other error means that
-    /// the other end is gone.
+    /// A message that is too long, not UTF-8 or no WebSocket message at all is a violation that the client is told about;
+    /// any other error means that the other end is gone.
     fn handle_unreadable(&mut self, error: axum::Error) -> Result<(), Lost> {
-        match error.into_inner().downcast_ref::<tungstenite::Error>() {
-            Some(error @ (tungstenite::Error::Capacity(_) | tungstenite::Error::Utf8(_))) => {
-                self.session.handle_unreadable(&error.to_string());
-                Ok(())
+        use tungstenite::error::ProtocolError;
+        let error = error.into_inner();
+        let error = error.downcast_ref::<tungstenite::Error>();
+        let code = match error {
+            Some(tungstenite::Error::Capacity(_)) => close_code::SIZE,
+            Some(tungstenite::Error::Utf8(_)) => close_code::INVALID,
+            Some(tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
+                return Err(Lost);
             }
-            _ => Err(Lost),
-        }
+            Some(tungstenite::Error::Protocol(_)) => close_code::PROTOCOL,
+            _ => return Err(Lost),
+        };
+        self.close_code = Some(code);
+        let why = error.map(ToString::to_string).unwrap_or_default();
+        self.session.handle_unreadable(&why);
+        Ok(())
     }
 
     /// Takes what others have put into the outbox, as far as the client keeps up.
@@ -281,6 +296,7 @@ impl Running {
         if self.outbox.has_overflowed() && !self.session.is_over() {
             up(&self.connection.counters.slow_consumers);
             warn!("a client reads too slowly and is dropped");
+            self.close_code = Some(close_code::POLICY);
             self.session.handle_overflow();
         }
         if let Some(receipt) = self.goodbye.take() {
@@ -384,12 +400,15 @@ impl Running {
 
     /// Writes what is left, and closes.
     async fn close<S: Socket>(&mut self, mut socket: S) {
+        let by_itself =
+            if self.session.has_failed() { close_code::PROTOCOL } else { close_code::NORMAL };
+        let code = self.close_code.unwrap_or(by_itself);
         let last_words = async {
             while let Some((bytes, is_text)) = self.session.poll_output(Instant::now()) {
                 self.connection.counters.bytes_sent.fetch_add(bytes.len() as u64, Relaxed);
                 socket.feed(web_socket_message(bytes, is_text)).await?;
             }
-            socket.send(closing()).await
+            socket.send(closing(code)).await
         };
         let written = tokio::time::timeout(WRITE_TIMEOUT, last_words).await;
         if matches!(written, Ok(Ok(()))) {
@@ -417,7 +436,7 @@ pub(crate) async fn refuse(mut socket: impl Socket, reason: &str) {
         .with_body(reason.to_owned());
     let last_words = async {
         socket.send(web_socket_message(encode(&error, Version::V1_2), true)).await?;
-        socket.send(closing()).await
+        socket.send(closing(close_code::AGAIN)).await
     };
     // Who does not listen is cut off.
     let _ = tokio::time::timeout(WRITE_TIMEOUT, last_words).await;
@@ -431,9 +450,7 @@ fn web_socket_message(bytes: Bytes, is_text: bool) -> WebSocketMessage {
     }
 }
 
-fn closing() -> WebSocketMessage {
-    WebSocketMessage::Close(Some(CloseFrame {
-        code: close_code::NORMAL,
-        reason: Utf8Bytes::default(),
-    }))
+/// What a WebSocket's client learns of the end (RFC 6455 §7.4.1).
+fn closing(code: u16) -> WebSocketMessage {
+    WebSocketMessage::Close(Some(CloseFrame { code, reason: Utf8Bytes::default() }))
 }

@@ -8,7 +8,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use madang_wire::{
@@ -23,9 +23,6 @@ use super::subscriptions::{Pending, REPLAY_PAGE, Replay, Subscriptions};
 use super::transactions::Transactions;
 use crate::broker::{Message, SubscriptionId};
 use crate::relay::Routes;
-
-/// How long a client may take from its connection to its CONNECT.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Frames that may wait to be written before no more is read from this client.
 const ENOUGH_OUTPUT: usize = 64;
@@ -89,6 +86,8 @@ enum State {
     },
     Over {
         version: Version,
+        /// Whether an ERROR was the end.
+        after_error: bool,
     },
 }
 
@@ -132,13 +131,15 @@ enum Output {
 
 impl Session {
     pub(crate) fn new(config: SessionConfig, now: Instant) -> Session {
-        let frame_bytes = match config.limits.frame_bytes {
-            0 => usize::MAX,
-            limit => limit,
+        let limit = |limit| if limit == 0 { usize::MAX } else { limit };
+        let limits = Limits {
+            frame_bytes: limit(config.limits.frame_bytes),
+            headers: limit(config.limits.headers),
+            header_bytes: limit(config.limits.header_bytes),
         };
         Session {
-            state: State::ExpectConnect { until: now + CONNECT_TIMEOUT },
-            decoder: Decoder::new(Limits { frame_bytes, ..Limits::default() }),
+            state: State::ExpectConnect { until: now + config.limits.connect_timeout },
+            decoder: Decoder::new(limits),
             rate: Rate::new(config.limits.messages_per_second, now),
             subscriptions: Subscriptions::default(),
             pending: Pending::default(),
@@ -232,7 +233,7 @@ impl Session {
         if let Some(receipt) = receipt {
             self.push_receipt(receipt);
         }
-        self.state = State::Over { version };
+        self.state = State::Over { version, after_error: false };
     }
 
     /// The client does not read fast enough.
@@ -246,7 +247,8 @@ impl Session {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         match &mut self.state {
             State::ExpectConnect { until } if *until <= now => {
-                self.fail("timeout", "No CONNECT frame came within 10 seconds.", None);
+                let within = self.config.limits.connect_timeout;
+                self.fail("timeout", &format!("No CONNECT frame came within {within:?}."), None);
             }
             State::Open { heart_beats, .. } => match heart_beats.next() {
                 Some((at, Due::Send)) if at <= now => {
@@ -312,6 +314,11 @@ impl Session {
         matches!(self.state, State::Over { .. })
     }
 
+    /// Whether it is over because of an ERROR.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.state, State::Over { after_error: true, .. })
+    }
+
     /// Frames since the last call.
     pub(crate) fn take_counts(&mut self) -> Counts {
         std::mem::take(&mut self.counts)
@@ -332,9 +339,9 @@ impl Session {
     fn version(&self) -> Version {
         match self.state {
             State::ExpectConnect { .. } => Version::V1_2,
-            State::Open { version, .. } | State::Draining { version } | State::Over { version } => {
-                version
-            }
+            State::Open { version, .. }
+            | State::Draining { version }
+            | State::Over { version, .. } => version,
         }
     }
 }

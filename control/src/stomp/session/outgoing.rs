@@ -87,7 +87,7 @@ impl Session {
         }
         self.output.push_back(Output::Frame(error.with_body(detail.to_owned())));
         self.counts.errors += 1;
-        self.state = State::Over { version: self.version() };
+        self.state = State::Over { version: self.version(), after_error: true };
     }
 
     pub(super) fn give_back(&mut self, messages: Vec<Arc<Message>>) {

@@ -39,7 +39,7 @@ impl Session {
         self.output.push_back(Output::Frame(frame));
         if ends {
             self.counts.errors += 1;
-            self.state = State::Over { version: self.version() };
+            self.state = State::Over { version: self.version(), after_error: true };
         }
     }
 
