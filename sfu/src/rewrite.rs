@@ -85,6 +85,11 @@ impl Segment {
             counters: position.counters.plus(self.counters),
         }
     }
+
+    /// Where its first packet went out. All that is sent by it lies between there and the next one's.
+    fn first_sent(&self) -> u64 {
+        self.first_index.wrapping_add(self.index)
+    }
 }
 
 /// A packet that was sent, as it came in.
@@ -189,17 +194,20 @@ impl Rewriter {
     }
 
     /// Where a packet of the stream that is followed goes out. `None`: it is older than the switch to its stream, and
-    /// must not be sent.
+    /// must not be sent; or it is so late that its number has gone to what was sent in the meantime.
     pub(crate) fn rewrite(&mut self, position: Position) -> Option<Position> {
         self.draw_near(position);
         let stream = self.segments.back()?.stream;
-        let mut segments = self.segments.iter_mut().rev();
-        let segment = segments.find(|segment| position.index >= segment.first_index)?;
-        if segment.stream != stream {
+        let place = self.segments.iter().rposition(|segment| {
+            segment.stream == stream && segment.first_index <= position.index
+        })?;
+        let end = self.segments.get(place + 1).map(Segment::first_sent);
+        let segment = &mut self.segments[place];
+        let out = segment.apply(position);
+        if end.is_some_and(|end| out.index >= end) {
             return None;
         }
         segment.highest_index = segment.highest_index.max(position.index);
-        let out = segment.apply(position);
         if out.index >= self.next_index {
             self.next_index = out.index + 1;
             self.last_timestamp = out.timestamp;
@@ -249,8 +257,7 @@ impl Rewriter {
     pub(crate) fn sent(&self, sequence_number: u16) -> Option<Sent> {
         let behind = (self.next_index as u16).wrapping_sub(sequence_number);
         let index = self.next_index.checked_sub(u64::from(behind)).filter(|_| behind > 0)?;
-        let first = |segment: &Segment| segment.first_index.wrapping_add(segment.index);
-        let segment = *self.segments.iter().rev().find(|segment| index >= first(segment))?;
+        let segment = *self.segments.iter().rev().find(|segment| index >= segment.first_sent())?;
         Some(Sent { stream: segment.stream, index: index.wrapping_sub(segment.index), segment })
     }
 
@@ -324,6 +331,25 @@ mod tests {
         assert_eq!(first.index, 13);
         assert_eq!(first.timestamp, 1000 + 90_000);
         assert_eq!(rewriter.rewrite(at(2, 70)), None);
+    }
+
+    #[test]
+    fn a_number_is_not_used_twice_by_what_comes_late_from_before_a_switch_there_and_back() {
+        let now = start();
+        let mut rewriter = Rewriter::new(MediaKind::Audio, 10, 1000);
+        let mut sent = |stream: u64, index: u64| {
+            if !rewriter.follows(stream) {
+                rewriter.switch(now, stream, at(index, 5), 5);
+            }
+            rewriter.rewrite(at(index, 5)).map(|position| position.index)
+        };
+
+        assert_eq!([sent(1, 100), sent(1, 102)], [Some(10), Some(12)]);
+        assert_eq!([sent(2, 900), sent(2, 901)], [Some(13), Some(14)]);
+        assert_eq!(sent(1, 110), Some(15));
+        assert_eq!(sent(1, 101), Some(11), "its place is still free");
+        assert_eq!(sent(1, 104), None, "its place is the other stream's");
+        assert_eq!(sent(1, 111), Some(16));
     }
 
     #[test]
