@@ -5,7 +5,6 @@
 //! until it is too large for it; then the workers that share it hand each other packets by bounded rings.
 
 mod addresses;
-mod gather;
 mod placement;
 mod sendmmsg;
 mod socket;

@@ -10,21 +10,21 @@ use crate::path::{ConnectionId, Protocol, demux};
 const EVENTS_AT_ONCE: usize = 64;
 
 impl Shell {
-    pub(super) async fn handle_tcp(&mut self, now: Instant, first: TcpEvent) {
-        self.handle_tcp_event(now, first).await;
+    pub(super) fn handle_tcp(&mut self, now: Instant, first: TcpEvent) {
+        self.handle_tcp_event(now, first);
         for _ in 1..EVENTS_AT_ONCE {
             let Some(event) = self.tcp.try_event() else {
                 return;
             };
-            self.handle_tcp_event(now, event).await;
+            self.handle_tcp_event(now, event);
         }
     }
 
-    async fn handle_tcp_event(&mut self, now: Instant, event: TcpEvent) {
+    fn handle_tcp_event(&mut self, now: Instant, event: TcpEvent) {
         match event {
             TcpEvent::Accepted(stream, remote) => self.tcp.accept(now, stream, remote),
             TcpEvent::Received(connection, bytes) => {
-                self.receive_stream(now, connection, &bytes).await;
+                self.receive_stream(now, connection, &bytes);
             }
             TcpEvent::Writable(connection) => self.tcp.write(connection),
             TcpEvent::Ended(connection) => self.end_stream(connection),
@@ -32,7 +32,7 @@ impl Shell {
     }
 
     /// Until a valid ICE check has come, a connection may send nothing but STUN.
-    async fn receive_stream(&mut self, now: Instant, connection: ConnectionId, bytes: &[u8]) {
+    fn receive_stream(&mut self, now: Instant, connection: ConnectionId, bytes: &[u8]) {
         let Some(mut reading) = self.tcp.begin_reading(connection) else {
             return;
         };
@@ -45,7 +45,7 @@ impl Shell {
             self.worker.handle_datagram(now, reading.path, datagram);
             reading.is_proven = reading.is_proven || self.worker.is_validated(reading.path);
             if self.worker.is_burst_full() {
-                self.flush().await;
+                self.flush();
             }
         }
         if !reading.is_proven && reading.deframer.has_skipped() {
