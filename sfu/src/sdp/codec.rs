@@ -76,67 +76,121 @@ const H264_BASELINE: [u8; 2] = [0x42, 0x00];
 
 /// The payload types of an offered m-line that this server can forward, in the offerer's order of preference.
 pub(crate) fn payloads(media: &MediaDescription, kind: MediaKind) -> Vec<Payload> {
-    let formats = media.media_name.formats.iter();
-    formats.filter_map(|format| payload(media, kind, format.parse().ok()?)).collect()
+    let known = match kind {
+        MediaKind::Audio => AUDIO_FEEDBACK,
+        MediaKind::Video => VIDEO_FEEDBACK,
+    };
+    let described = Described::read(media, known);
+    let types = described.types.iter();
+    types.filter_map(|&payload_type| payload(&described, kind, known, payload_type)).collect()
 }
 
-fn payload(media: &MediaDescription, kind: MediaKind, payload_type: u8) -> Option<Payload> {
-    // RFC 5761 §4: 64–95 would collide with RTCP's packet types.
-    if payload_type > 127 || (64..96).contains(&payload_type) {
-        return None;
-    }
-    let rtpmap = parameter(media, "rtpmap", payload_type)?;
-    let fmtp = parameter(media, "fmtp", payload_type);
+fn payload(
+    described: &Described<'_>,
+    kind: MediaKind,
+    known: &[&'static str],
+    payload_type: u8,
+) -> Option<Payload> {
+    let rtpmap = described.rtpmap(payload_type)?;
+    let fmtp = described.fmtp(payload_type);
     let codec = match (kind, rtpmap.to_ascii_lowercase().as_str()) {
         (MediaKind::Audio, OPUS) => Codec::Opus,
-        (MediaKind::Audio, "red/48000/2") => red(media, fmtp?)?,
+        (MediaKind::Audio, "red/48000/2") => red(described, fmtp?)?,
         (MediaKind::Video, "vp8/90000") => Codec::Vp8,
         (MediaKind::Video, "vp9/90000") => Codec::Vp9 { profile: profile(fmtp, "profile-id")? },
         (MediaKind::Video, "av1/90000") => Codec::Av1 { profile: profile(fmtp, "profile")? },
         (MediaKind::Video, "h264/90000") => h264(fmtp.unwrap_or_default())?,
         _ => return None,
     };
-    let offered = |value: &&&str| {
-        media.attributes.iter().filter(|attribute| attribute.key == "rtcp-fb").any(|attribute| {
-            let text = attribute.value.as_deref().unwrap_or_default();
-            text.split_once(' ').is_some_and(|(to, feedback)| {
-                (to == "*" || to.parse() == Ok(payload_type)) && feedback.trim() == **value
-            })
-        })
-    };
-    let known = match kind {
-        MediaKind::Audio => AUDIO_FEEDBACK,
-        MediaKind::Video => VIDEO_FEEDBACK,
-    };
+    let offered = described.feedback[usize::from(payload_type)];
+    let feedback = known.iter().enumerate().filter(|(place, _)| offered >> place & 1 == 1);
     Some(Payload {
         payload_type,
         codec,
         rtpmap: rtpmap.to_owned(),
         fmtp: fmtp.map(str::to_owned),
-        feedback: known.iter().filter(offered).copied().collect(),
-        rtx: rtx_of(media, payload_type),
+        feedback: feedback.map(|(_, value)| *value).collect(),
+        rtx: described.rtx_of(payload_type),
     })
 }
 
-/// The payload type whose `a=fmtp` says `apt=` this one.
-fn rtx_of(media: &MediaDescription, payload_type: u8) -> Option<u8> {
-    let formats = media.media_name.formats.iter();
-    formats.filter_map(|format| format.parse().ok()).find(|&rtx| {
-        let is_rtx = parameter(media, "rtpmap", rtx)
-            .is_some_and(|rtpmap| rtpmap.to_ascii_lowercase().starts_with("rtx/"));
-        let apt = parameter(media, "fmtp", rtx).and_then(|fmtp| {
-            fmtp.split(';').find_map(|part| part.trim().strip_prefix("apt=")?.parse().ok())
-        });
-        is_rtx && apt == Some(payload_type)
-    })
+/// What an m-line says of its payload types. Gathered in one pass, because an m-line may have thousands of lines.
+struct Described<'a> {
+    /// Those that may be used, once each, in the order of preference.
+    types: Vec<u8>,
+    rtpmaps: [Option<&'a str>; PAYLOAD_TYPES],
+    fmtps: [Option<&'a str>; PAYLOAD_TYPES],
+    /// A bit for each feedback that this server knows, by its place in the list.
+    feedback: [u8; PAYLOAD_TYPES],
 }
 
-/// The value of `a=key:<payload type> <value>`.
-fn parameter<'a>(media: &'a MediaDescription, key: &str, payload_type: u8) -> Option<&'a str> {
-    media.attributes.iter().filter(|attribute| attribute.key == key).find_map(|attribute| {
-        let (of, value) = attribute.value.as_deref()?.split_once(' ')?;
-        (of.parse() == Ok(payload_type)).then(|| value.trim())
-    })
+const PAYLOAD_TYPES: usize = 128;
+
+impl<'a> Described<'a> {
+    fn read(media: &'a MediaDescription, known: &[&str]) -> Described<'a> {
+        let mut described = Described {
+            types: Vec::new(),
+            rtpmaps: [None; PAYLOAD_TYPES],
+            fmtps: [None; PAYLOAD_TYPES],
+            feedback: [0; PAYLOAD_TYPES],
+        };
+        let mut is_known = [false; PAYLOAD_TYPES];
+        for payload_type in media.media_name.formats.iter().filter_map(|format| format.parse().ok())
+        {
+            // RFC 5761 §4: 64–95 would collide with RTCP's packet types.
+            let is_usable = matches!(payload_type, 0..64 | 96..128);
+            if is_usable && !std::mem::replace(&mut is_known[usize::from(payload_type)], true) {
+                described.types.push(payload_type);
+            }
+        }
+        for attribute in &media.attributes {
+            if let Some((of, value)) =
+                attribute.value.as_deref().and_then(|text| text.split_once(' '))
+            {
+                described.note(&attribute.key, of, value.trim(), known);
+            }
+        }
+        described
+    }
+
+    /// Takes one attribute; of several with the same meaning the first counts.
+    fn note(&mut self, key: &str, of: &str, value: &'a str, known: &[&str]) {
+        let payload_type = of.parse::<usize>().ok().filter(|at| *at < PAYLOAD_TYPES);
+        match (key, payload_type) {
+            ("rtpmap", Some(at)) => _ = self.rtpmaps[at].get_or_insert(value),
+            ("fmtp", Some(at)) => _ = self.fmtps[at].get_or_insert(value),
+            ("rtcp-fb", _) => {
+                let bit = known.iter().position(|known| *known == value).map_or(0, |at| 1 << at);
+                match payload_type {
+                    Some(at) => self.feedback[at] |= bit,
+                    None if of == "*" => self.feedback.iter_mut().for_each(|bits| *bits |= bit),
+                    None => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn rtpmap(&self, payload_type: u8) -> Option<&'a str> {
+        *self.rtpmaps.get(usize::from(payload_type))?
+    }
+
+    fn fmtp(&self, payload_type: u8) -> Option<&'a str> {
+        *self.fmtps.get(usize::from(payload_type))?
+    }
+
+    /// The payload type whose `a=fmtp` says `apt=` this one.
+    fn rtx_of(&self, payload_type: u8) -> Option<u8> {
+        self.types.iter().copied().find(|&rtx| {
+            let is_rtx = self
+                .rtpmap(rtx)
+                .is_some_and(|rtpmap| rtpmap.to_ascii_lowercase().starts_with("rtx/"));
+            let apt = self.fmtp(rtx).filter(|_| is_rtx).and_then(|fmtp| {
+                fmtp.split(';').find_map(|part| part.trim().strip_prefix("apt=")?.parse().ok())
+            });
+            apt == Some(payload_type)
+        })
+    }
 }
 
 /// The value of one parameter of an `a=fmtp`.
@@ -148,11 +202,10 @@ pub(super) fn fmtp_value<'a>(fmtp: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// RFC 2198 §5 and RFC 4102: the blocks' payload types, here all of them that of Opus.
-fn red(media: &MediaDescription, fmtp: &str) -> Option<Codec> {
+fn red(described: &Described<'_>, fmtp: &str) -> Option<Codec> {
     let is_opus = |block: &str| {
         block.trim().parse().is_ok_and(|payload_type| {
-            parameter(media, "rtpmap", payload_type)
-                .is_some_and(|rtpmap| rtpmap.eq_ignore_ascii_case(OPUS))
+            described.rtpmap(payload_type).is_some_and(|rtpmap| rtpmap.eq_ignore_ascii_case(OPUS))
         })
     };
     fmtp.split('/').all(is_opus).then_some(Codec::Red)

@@ -72,10 +72,11 @@ impl Extension {
 pub(crate) struct ExtensionMap(Vec<(u8, Extension)>);
 
 impl ExtensionMap {
-    /// The offered extensions that this server knows.
+    /// The offered extensions that this server knows. RFC 8285 §5: each has one id, and each id one extension; what says
+    /// otherwise later doesn't count.
     pub(crate) fn offered(media: &MediaDescription) -> ExtensionMap {
         let extmaps = media.attributes.iter().filter(|attribute| attribute.key == "extmap");
-        let known = extmaps.filter_map(|attribute| {
+        let offered = extmaps.filter_map(|attribute| {
             let mut words = attribute.value.as_deref()?.split_ascii_whitespace();
             // An id may carry a direction: `3/sendonly`. RFC 8285 §8.
             let id = words.next()?.split('/').next()?.parse().ok()?;
@@ -83,7 +84,13 @@ impl ExtensionMap {
             let (extension, _) = EXTENSIONS.iter().find(|(_, known)| *known == uri)?;
             (1..=255).contains(&id).then_some((id, *extension))
         });
-        ExtensionMap(known.collect())
+        let mut known = ExtensionMap::default();
+        for (id, extension) in offered {
+            if known.id_of(extension).is_none() && known.extension(id).is_none() {
+                known.0.push((id, extension));
+            }
+        }
+        known
     }
 
     /// The id under which an extension travels on this m-line.

@@ -198,6 +198,23 @@ fn retransmissions_have_the_clock_of_what_they_repeat() {
     assert!(answer.contains("a=rtpmap:97 rtx/90000\r\n"));
 }
 
+#[test]
+fn what_is_said_a_thousand_times_counts_once() {
+    let mid = "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n";
+    let sdp = CHROMIUM
+        .replace("SAVPF 102 ", &format!("SAVPF {}", "102 ".repeat(10_000)))
+        .replace(mid, &mid.repeat(200))
+        .replace(mid, &format!("{mid}{}", mid.replace(":4 ", ":9 ")));
+    let (once, repeated) = (Offer::parse(CHROMIUM).unwrap(), Offer::parse(&sdp).unwrap());
+    for (line, expected) in repeated.media.iter().zip(&once.media) {
+        let (Use::Publish(common) | Use::Receive(common)) = &line.purpose else { panic!("used") };
+        let (Use::Publish(plain) | Use::Receive(plain)) = &expected.purpose else { panic!("used") };
+        assert_eq!(common.payloads, plain.payloads);
+        assert_eq!(common.extensions, plain.extensions);
+    }
+    assert!(answer(&repeated).len() <= answer(&once).len());
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "\\PC{0,400}") {
