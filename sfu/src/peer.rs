@@ -9,8 +9,10 @@ use crate::feedback::Arrivals;
 use crate::gaps::Gaps;
 use crate::history::History;
 use crate::ice::Agent;
+use crate::layers::Chooser;
 use crate::lip_sync::SenderClock;
 use crate::rtcp::NtpTime;
+use crate::sdp::Extension;
 use crate::slot::Slot;
 use crate::srtp::RtpStream;
 use crate::track::{Reception, Stream, Track, clock_rate};
@@ -90,6 +92,10 @@ pub(crate) struct Connection {
     pub(crate) budget: Budget,
     /// When its packets came, for its bandwidth estimation.
     pub(crate) arrivals: Arrivals,
+    /// Which layers it gets.
+    pub(crate) chooser: Chooser,
+    /// It takes RTCP that isn't compound (RFC 5506).
+    pub(crate) has_reduced_size: bool,
 }
 
 impl Connection {
@@ -106,24 +112,48 @@ impl Peer {
         self.streams.iter().position(|stream| stream.ssrc == ssrc)
     }
 
-    /// The track that an SSRC without history belongs to: by announcement, by the MID in the packet (RFC 9143 §15),
-    /// or because only one open track has the payload type.
-    pub(crate) fn track_of(
+    /// The track that an SSRC without history belongs to: by what its packet says of itself, by announcement, or because
+    /// only one open track has the payload type. `said` is the value of an extension in the packet.
+    pub(crate) fn track_of<'a>(
         &self,
         ssrc: u32,
         payload_type: u8,
-        mid_in: impl Fn(&Track) -> Option<bool>,
+        said: impl Fn(&Track, Extension) -> Option<&'a [u8]>,
     ) -> Option<usize> {
+        let is_plain = |track: &Track| track.rid.is_none();
         let open = || self.tracks.iter().enumerate().filter(|(_, track)| track.is_open);
-        if let Some((place, _)) = open().find(|(_, track)| track.announced.contains(&ssrc)) {
+        // RFC 8852: a layer, or its retransmissions. Where the packet doesn't name the m-line, the layer's name will do,
+        // if there is only one of that name.
+        let says_rid = |track: &Track| {
+            let kinds = [Extension::StreamId, Extension::RepairedStreamId];
+            let rids = kinds.map(|kind| said(track, kind));
+            track.rid.as_ref().is_some_and(|rid| rids.contains(&Some(rid.as_bytes())))
+        };
+        // RFC 9143 §15.
+        let says_mid = |track: &Track| {
+            said(track, Extension::Mid).map(|mid| mid == track.mid.as_str().as_bytes())
+        };
+        let mut layers =
+            open().filter(|(_, track)| says_rid(track) && says_mid(track) != Some(false));
+        if let Some((place, _)) = layers.next() {
+            return layers.next().is_none().then_some(place);
+        }
+        let mut plain = open().filter(|(_, track)| is_plain(track));
+        if let Some((place, _)) = plain.find(|(_, track)| track.announced.contains(&ssrc)) {
             return Some(place);
         }
-        if let Some((place, _)) = open().find(|(_, track)| mid_in(track) == Some(true)) {
+        let mut plain = open().filter(|(_, track)| is_plain(track));
+        if let Some((place, _)) = plain.find(|(_, track)| says_mid(track) == Some(true)) {
             return Some(place);
         }
-        let mut candidates = open().filter(|(_, track)| track.carries(payload_type).is_some());
+        // What belongs to a layer that isn't known is nothing else's.
+        let mut candidates = open().filter(|(_, track)| {
+            track.carries(payload_type).is_some()
+                && said(track, Extension::StreamId).is_none()
+                && says_mid(track) != Some(false)
+        });
         let (place, _) = candidates.next()?;
-        candidates.next().is_none().then_some(place)
+        (candidates.next().is_none() && self.tracks[place].rid.is_none()).then_some(place)
     }
 
     /// Keeps an authenticated new SSRC and returns its place.
@@ -182,12 +212,15 @@ impl Peer {
         Some(self.timestamp_at(ntp, stream).filter(is_likely).unwrap_or(arriving))
     }
 
-    /// The place of the stream that a retransmission's SSRC repeats: by announcement, else the only one of the track
-    /// that carries media.
+    /// The place of the stream that a retransmission's SSRC repeats: by announcement, in a layer the one that carries
+    /// media at present, else the only other one of the track.
     pub(crate) fn repeated_by(&self, rtx_ssrc: u32, track: usize) -> Option<usize> {
         let announced = self.tracks[track].retransmissions.iter().find(|(_, rtx)| *rtx == rtx_ssrc);
         if let Some((ssrc, _)) = announced {
             return self.stream(*ssrc);
+        }
+        if self.tracks[track].rid.is_some() {
+            return self.ssrc_of(track).and_then(|ssrc| self.stream(ssrc));
         }
         let is_other = |stream: &Stream| stream.track == track && stream.ssrc != rtx_ssrc;
         let mut others = (0..self.streams.len()).filter(|&at| is_other(&self.streams[at]));

@@ -5,13 +5,18 @@ use std::time::Duration;
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
+const BYE: u8 = 203;
 const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
 const FMT_NACK: u8 = 1;
 const FMT_TRANSPORT_CC: u8 = 15;
 const FMT_PLI: u8 = 1;
 const FMT_FIR: u8 = 4;
+const FMT_APPLICATION: u8 = 15;
 const SDES_CNAME: u8 = 1;
+
+/// An estimate says no more than this, in bits per second; nobody gets so much.
+const MAX_ESTIMATE: u64 = 100_000_000_000;
 
 /// Report blocks that fit the five-bit count; RFC 3550 §6.4.1.
 const MAX_BLOCKS: usize = 31;
@@ -27,6 +32,10 @@ pub(crate) enum Message {
     Nack { ssrc: u32, first: u16, following: u16 },
     /// What a receiver says of one of our streams.
     Report { last_sender_report: u32, delay_since_last_sender_report: u32 },
+    /// How much a receiver can take, in bits per second for all that it gets (draft-alvestrand-rmcat-remb-03).
+    Estimate { bits_per_second: u64 },
+    /// A stream of the sender has ended.
+    Bye { ssrc: u32 },
 }
 
 impl Message {
@@ -66,6 +75,8 @@ pub(crate) fn messages(compound: &[u8]) -> impl Iterator<Item = Message> + '_ {
             .chain(reports(packet))
             .chain(key_frames)
             .chain(nacks(packet))
+            .chain(estimate(packet))
+            .chain(ended(packet))
     })
 }
 
@@ -132,6 +143,25 @@ fn key_frame_requests(packet: &[u8]) -> impl Iterator<Item = u32> + '_ {
     let pli = (format == Some(FMT_PLI)).then(|| word(packet, 8)).flatten();
     let entries = if format == Some(FMT_FIR) { packet.get(12..).unwrap_or_default() } else { &[] };
     pli.into_iter().chain(entries.chunks_exact(8).filter_map(|entry| word(entry, 0)))
+}
+
+/// §2.2: after the identifier the number of SSRCs, then six bits of exponent and 18 of mantissa. The SSRCs that follow
+/// are those of all that a browser receives.
+fn estimate(packet: &[u8]) -> Option<Message> {
+    let is_estimate = packet[1] == PAYLOAD_FEEDBACK
+        && packet[0] & 0x1f == FMT_APPLICATION
+        && packet.get(12..16) == Some(b"REMB");
+    let value = word(packet, 16).filter(|_| is_estimate)?;
+    let (exponent, mantissa) = (value >> 18 & 0x3f, u64::from(value & 0x3_ffff));
+    let bits_per_second = u128::from(mantissa) << exponent;
+    let bits_per_second = bits_per_second.min(MAX_ESTIMATE.into()) as u64;
+    Some(Message::Estimate { bits_per_second })
+}
+
+/// RFC 3550 §6.6.
+fn ended(packet: &[u8]) -> impl Iterator<Item = Message> + '_ {
+    let count = if packet[1] == BYE { usize::from(packet[0] & 0x1f) } else { 0 };
+    (0..count).map_while(|at| Some(Message::Bye { ssrc: word(packet, 4 + 4 * at)? }))
 }
 
 /// One report block of a receiver report.
@@ -243,6 +273,11 @@ pub(crate) fn write_transport_feedback(out: &mut Vec<u8>, sender: u32, media: u3
     out.extend(payload);
 }
 
+/// Whether it is what every RTCP datagram must be where reduced size isn't negotiated (RFC 3550 §6.1).
+pub(crate) fn starts_with_report(compound: &[u8]) -> bool {
+    matches!(compound.get(1), Some(&(SENDER_REPORT | RECEIVER_REPORT)))
+}
+
 /// How many bytes of a compound are whole packets that fit into `limit`; the first one counts in any case.
 pub(crate) fn fitting(compound: &[u8], limit: usize) -> usize {
     let mut end = 0;
@@ -332,6 +367,32 @@ mod tests {
             })
             .collect();
         assert_eq!(read, missing);
+    }
+
+    #[test]
+    fn remb_is_read_and_bounded() {
+        let read = |exponent: u8, mantissa: u32| {
+            let mut packet = vec![0x8f, 206, 0, 6, 0, 0, 0, 1, 0, 0, 0, 0];
+            packet.extend(b"REMB");
+            packet.extend((2 << 24 | u32::from(exponent) << 18 | mantissa).to_be_bytes());
+            packet.extend([0; 8]);
+            messages(&packet).collect::<Vec<_>>()
+        };
+        let estimate = |bits_per_second| [Message::Estimate { bits_per_second }];
+        assert_eq!(read(0, 0), estimate(0));
+        assert_eq!(read(3, 100_000), estimate(800_000));
+        assert_eq!(read(63, 0x3_ffff), estimate(MAX_ESTIMATE));
+        let mut other = vec![0x8f, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0];
+        other.extend(b"RIMB");
+        other.extend([1, 0, 0, 1]);
+        assert_eq!(messages(&other).count(), 0, "another application's");
+    }
+
+    #[test]
+    fn bye_names_each_stream_that_is_there() {
+        let bye = [0x83, 203, 0, 2, 0, 0, 0, 7, 0, 0, 0, 8];
+        let read: Vec<Message> = messages(&bye).collect();
+        assert_eq!(read, [Message::Bye { ssrc: 7 }, Message::Bye { ssrc: 8 }]);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(crate) struct Slot {
     /// False once an offer closed the m-line; the place stays, because m-lines keep theirs.
     pub(crate) is_open: bool,
     source: Option<TrackKey>,
+    /// The layer of the same source with which it goes on at that one's next key frame.
+    next: Option<TrackKey>,
     rewriter: Rewriter,
     packets: u32,
     octets: u32,
@@ -67,6 +69,7 @@ impl Slot {
             extensions,
             is_open: true,
             source: None,
+            next: None,
             rewriter: Rewriter::new(kind, rng.random(), rng.random()),
             packets: 0,
             octets: 0,
@@ -85,6 +88,24 @@ impl Slot {
     pub(crate) fn set_source(&mut self, source: Option<TrackKey>) {
         self.source = source;
         self.rewriter.stop();
+    }
+
+    /// The layer with which it is about to go on.
+    pub(crate) fn next(&self) -> Option<TrackKey> {
+        self.next
+    }
+
+    /// Waits for a key frame of another layer, or not any more.
+    pub(crate) fn set_next(&mut self, next: Option<TrackKey>) {
+        self.next = next;
+    }
+
+    /// A packet of a layer was sent: if it was waited for, that is what the slot carries now. Returns what it did before.
+    pub(crate) fn reach(&mut self, layer: TrackKey) -> Option<TrackKey> {
+        if self.next != Some(layer) {
+            return None;
+        }
+        std::mem::replace(&mut self.source, self.next.take())
     }
 
     /// Takes what a later offer says. What was sent before can't be sent again when that has changed: the same sequence
@@ -113,7 +134,9 @@ impl Slot {
         };
         let content = content(packet, format.codec).filter(|content| !content.is_empty());
         let Some(content) = content else {
-            self.rewriter.leave_out(packet.position.index);
+            if self.rewriter.follows(stream) {
+                self.rewriter.leave_out(packet.position.index);
+            }
             return Forwarded::Dropped;
         };
         if !self.rewriter.follows(stream) {

@@ -53,6 +53,13 @@ impl Speakers {
         self.ranking.retain(|voice| voice.track != track);
     }
 
+    /// A track says nothing more for now.
+    pub(crate) fn fell_silent(&mut self, track: TrackKey) {
+        if let Some(voice) = self.ranking.iter_mut().find(|voice| voice.track == track) {
+            (voice.level, voice.spoke_at) = (127 * 16, None);
+        }
+    }
+
     /// Counts the level of a packet. `true` when the speaker came into the `front`, in place of whoever there has been
     /// silent for the longest time.
     pub(crate) fn heard(&mut self, now: Instant, track: TrackKey, level: u8, front: usize) -> bool {

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use crate::gaps::Gaps;
 use crate::history::History;
 use crate::lip_sync::Moment;
+use crate::rate::Rate;
 use crate::rtcp::{NtpTime, ReportBlock};
-use crate::sdp::{ExtensionMap, Negotiable, Payload};
+use crate::sdp::{ExtensionMap, Negotiable, Payload, Rid};
 use crate::srtp::RtpStream;
 use crate::worker::WorkerNumber;
 use crate::{MediaKind, Mid};
@@ -33,9 +34,12 @@ pub(crate) struct SlotKey {
     pub(crate) slot: usize,
 }
 
-/// A published m-line.
+/// A published m-line, or one layer of it: a camera that is sent in several encodings at once (RFC 8853) is as many
+/// tracks with the same mid, the least of them first.
 pub(crate) struct Track {
     pub(crate) mid: Mid,
+    /// Which layer it is; `None` without simulcast.
+    pub(crate) rid: Option<Rid>,
     pub(crate) kind: MediaKind,
     pub(crate) payloads: Vec<Payload>,
     pub(crate) extensions: ExtensionMap,
@@ -50,9 +54,42 @@ pub(crate) struct Track {
     /// Workers that it crosses to: those with peers of the room for audio, those that want it for video.
     pub(crate) elsewhere: Vec<WorkerNumber>,
     pub(crate) key_frames: KeyFrameRequests,
+    /// How much of it comes.
+    pub(crate) rate: Rate,
 }
 
 impl Track {
+    /// One that nothing is known of but its name.
+    pub(crate) fn new(mid: Mid, rid: Option<Rid>, kind: MediaKind) -> Track {
+        Track {
+            mid,
+            rid,
+            kind,
+            payloads: Vec::new(),
+            extensions: ExtensionMap::default(),
+            announced: Vec::new(),
+            retransmissions: Vec::new(),
+            is_open: false,
+            subscribers: Vec::new(),
+            elsewhere: Vec::new(),
+            key_frames: KeyFrameRequests::default(),
+            rate: Rate::default(),
+        }
+    }
+
+    /// Takes what an offer says of it, and is open from here on.
+    pub(crate) fn open(&mut self, common: &Negotiable) {
+        self.kind = common.kind;
+        self.payloads.clone_from(&common.payloads);
+        self.extensions.clone_from(&common.extensions);
+        // What an offer announces for an m-line doesn't say for which of its layers.
+        let is_plain = self.rid.is_none();
+        self.announced = common.ssrcs.iter().copied().filter(|_| is_plain).collect();
+        self.retransmissions =
+            common.retransmissions.iter().copied().filter(|_| is_plain).collect();
+        self.is_open = true;
+    }
+
     /// Whether its lost packets may be asked for.
     pub(crate) fn has_nack(&self) -> bool {
         self.payloads.iter().any(Payload::has_nack)
@@ -66,6 +103,7 @@ impl Track {
             extensions: self.extensions.clone(),
             ssrcs: self.announced.clone(),
             retransmissions: self.retransmissions.clone(),
+            layers: Vec::new(),
         }
     }
 
@@ -137,6 +175,13 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    /// Its sender says that it has ended: nothing of it is waited for, and nobody starts on its last key frame. What proves
+    /// its packets to be no replays stays, since it may go on.
+    pub(crate) fn end(&mut self) {
+        self.gaps = Gaps::default();
+        self.key_frame_at = None;
+    }
+
     /// A packet starts a key frame. Several of one may: parameter sets, and the picture itself; the first of them counts.
     pub(crate) fn starts_key_frame(&mut self, index: u64, timestamp: u32) {
         let last = self.key_frame_at.and_then(|last| self.history.packet(last));

@@ -7,6 +7,7 @@ use rtc_sdp::{MediaDescription, SessionDescription};
 
 use super::codec::{Codec, Payload, fmtp_value};
 use super::offer::{Negotiable, Offer, OfferedMedia, Use};
+use super::simulcast;
 use crate::ice::{Candidate, Credentials};
 
 /// What is the same in every m-line of an answer.
@@ -92,15 +93,19 @@ fn answer_media(
         value("mid", media.mid.as_str()),
         flag(direction),
         flag("rtcp-mux"),
-        flag("rtcp-rsize"),
         value("setup", "passive"),
         value("ice-ufrag", answerer.credentials.ufrag.as_str()),
         value("ice-pwd", answerer.credentials.password.as_str()),
     ];
+    attributes.extend(media.has_reduced_size.then(|| flag("rtcp-rsize")));
     attributes.extend(answerer.candidates.iter().enumerate().map(candidate));
     attributes.push(flag("end-of-candidates"));
     attributes.extend(negotiable.extensions.lines().map(|line| value("extmap", line)));
     attributes.extend(negotiable.payloads.iter().flat_map(payload_attributes));
+    if let Use::Publish(Negotiable { layers, .. }) = &media.purpose {
+        attributes.extend(layers.iter().map(|layer| value("rid", layer.answer())));
+        attributes.extend(simulcast::answer(layers).map(|list| value("simulcast", list)));
+    }
     if let Some(Slot { ssrc, rtx_ssrc }) = slot {
         let name = format!("slot-{}", media.mid);
         attributes.push(value("msid", format!("{name} {name}")));

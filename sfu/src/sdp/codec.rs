@@ -68,6 +68,8 @@ const TRANSPORT_CC: &str = "transport-cc";
 /// The feedback that the media plane acts on: RFC 4585 §4.2, RFC 5104 §7.1, and transport-wide congestion control.
 const AUDIO_FEEDBACK: &[&str] = &[NACK, TRANSPORT_CC];
 const VIDEO_FEEDBACK: &[&str] = &[NACK, "nack pli", "ccm fir", TRANSPORT_CC];
+/// The same of what the client receives; and how much it can, by draft-alvestrand-rmcat-remb.
+const SLOT_FEEDBACK: &[&str] = &[NACK, "nack pli", "ccm fir", TRANSPORT_CC, "goog-remb"];
 
 const OPUS: &str = "opus/48000/2";
 
@@ -78,6 +80,7 @@ const H264_BASELINE: [u8; 2] = [0x42, 0x00];
 pub(crate) fn payloads(media: &MediaDescription, kind: MediaKind) -> Vec<Payload> {
     let known = match kind {
         MediaKind::Audio => AUDIO_FEEDBACK,
+        MediaKind::Video if media.has_attribute("recvonly") => SLOT_FEEDBACK,
         MediaKind::Video => VIDEO_FEEDBACK,
     };
     let described = Described::read(media, known);
@@ -135,8 +138,7 @@ impl<'a> Described<'a> {
             feedback: [0; PAYLOAD_TYPES],
         };
         let mut is_known = [false; PAYLOAD_TYPES];
-        for payload_type in media.media_name.formats.iter().filter_map(|format| format.parse().ok())
-        {
+        for payload_type in media.media_name.formats.iter().filter_map(|format| format.parse().ok()) {
             // RFC 5761 §4: 64–95 would collide with RTCP's packet types.
             let is_usable = matches!(payload_type, 0..64 | 96..128);
             if is_usable && !std::mem::replace(&mut is_known[usize::from(payload_type)], true) {
@@ -144,9 +146,7 @@ impl<'a> Described<'a> {
             }
         }
         for attribute in &media.attributes {
-            if let Some((of, value)) =
-                attribute.value.as_deref().and_then(|text| text.split_once(' '))
-            {
+            if let Some((of, value)) = attribute.value.as_deref().and_then(|text| text.split_once(' ')) {
                 described.note(&attribute.key, of, value.trim(), known);
             }
         }
@@ -205,7 +205,9 @@ pub(super) fn fmtp_value<'a>(fmtp: &'a str, name: &str) -> Option<&'a str> {
 fn red(described: &Described<'_>, fmtp: &str) -> Option<Codec> {
     let is_opus = |block: &str| {
         block.trim().parse().is_ok_and(|payload_type| {
-            described.rtpmap(payload_type).is_some_and(|rtpmap| rtpmap.eq_ignore_ascii_case(OPUS))
+            described
+                .rtpmap(payload_type)
+                .is_some_and(|rtpmap| rtpmap.eq_ignore_ascii_case(OPUS))
         })
     };
     fmtp.split('/').all(is_opus).then_some(Codec::Red)

@@ -4,6 +4,7 @@ mod answer;
 mod codec;
 mod extension;
 mod offer;
+mod simulcast;
 
 #[cfg(test)]
 mod tests;
@@ -12,3 +13,4 @@ pub(crate) use answer::{Answerer, Slot, write as write_answer};
 pub(crate) use codec::{Codec, Payload};
 pub(crate) use extension::{Extension, ExtensionMap};
 pub(crate) use offer::{Negotiable, Offer, OfferedMedia, Use};
+pub(crate) use simulcast::{MAX_LAYERS, Rid};

@@ -6,6 +6,7 @@ use rtc_sdp::{MediaDescription, SessionDescription};
 
 use super::codec::{self, Payload};
 use super::extension::ExtensionMap;
+use super::simulcast::{self, OfferedLayer};
 use crate::dtls::Fingerprint;
 use crate::{MediaKind, Mid, OfferError};
 
@@ -28,6 +29,8 @@ pub(crate) struct OfferedMedia {
     pub(crate) mid: Mid,
     /// The m-line's first words, which the answer repeats: media, protocol, formats.
     pub(crate) name: (String, String, Vec<String>),
+    /// RTCP need not be compound (RFC 5506 §5).
+    pub(crate) has_reduced_size: bool,
     pub(crate) purpose: Use,
 }
 
@@ -53,6 +56,8 @@ pub(crate) struct Negotiable {
     pub(crate) ssrcs: Vec<u32>,
     /// SSRC and that of its retransmissions: `a=ssrc-group:FID` (RFC 5576 §4.2, RFC 4588 §8.8).
     pub(crate) retransmissions: Vec<(u32, u32)>,
+    /// The encodings that are sent at once; empty without simulcast.
+    pub(crate) layers: Vec<OfferedLayer>,
 }
 
 impl Offer {
@@ -81,6 +86,12 @@ impl Offer {
             }
         }
         Ok(Offer { ufrag: ufrag(&session)?, fingerprints: fingerprints(&session)?, media })
+    }
+
+    /// Whether RTCP need not be compound: for one transport, so in all m-lines or in none (RFC 5506 §5).
+    pub(crate) fn has_reduced_size(&self) -> bool {
+        let mut alive = self.media.iter().filter(|line| !matches!(line.purpose, Use::Refuse));
+        alive.all(|line| line.has_reduced_size)
     }
 }
 
@@ -119,6 +130,7 @@ fn offered_media(media: &MediaDescription, bundled: &[&str]) -> Result<OfferedMe
     Ok(OfferedMedia {
         mid: Mid::new(mid),
         name: (name.media.clone(), name.protos.join("/"), name.formats.clone()),
+        has_reduced_size: media.has_attribute("rtcp-rsize"),
         purpose,
     })
 }
@@ -135,12 +147,18 @@ fn purpose(media: &MediaDescription) -> Result<Use, OfferError> {
     if closed || payloads.is_empty() {
         return Ok(Use::Refuse);
     }
+    let extensions = ExtensionMap::offered(media);
+    let layers = match kind {
+        MediaKind::Audio => Vec::new(),
+        MediaKind::Video => simulcast::offered(media, &extensions)?,
+    };
     let negotiable = Negotiable {
         kind,
         payloads,
-        extensions: ExtensionMap::offered(media),
+        extensions,
         ssrcs: ssrcs(media)?,
         retransmissions: retransmissions(media),
+        layers,
     };
     Ok(if media.has_attribute("recvonly") {
         Use::Receive(negotiable)

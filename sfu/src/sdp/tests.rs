@@ -82,7 +82,10 @@ fn the_answer_mirrors_the_offer() {
         let tcp = "a=candidate:2 1 tcp 1520434943 2001:db8::1 5005 typ host tcptype passive";
         assert_eq!(has(tcp), 5);
         assert_eq!(has("a=ssrc-group:FID 42 43"), 3);
-        assert!(!answer.contains("goog-remb"), "nothing is promised that isn't done");
+        let (published, slots) = answer.split_once("a=mid:2").unwrap();
+        assert!(!published.contains("goog-remb"), "publishers get transport-wide feedback");
+        assert_eq!(slots.contains("goog-remb"), sdp.contains("goog-remb"));
+        assert_eq!(has("a=rtcp-rsize"), sdp.matches("a=rtcp-rsize").count());
     }
 }
 
@@ -198,6 +201,64 @@ fn retransmissions_have_the_clock_of_what_they_repeat() {
     assert!(answer.contains("a=rtpmap:97 rtx/90000\r\n"));
 }
 
+/// Chromium's offer with a camera in several encodings.
+fn simulcast(lines: &str) -> String {
+    CHROMIUM.replacen("a=mid:1\r\n", &format!("a=mid:1\r\n{lines}"), 1)
+}
+
+const LAYERS: &str = "a=rid:q send\r\na=rid:h send max-width=640;max-fps=15\r\na=rid:f send\r\n";
+
+fn accepted(lines: &str) -> Vec<String> {
+    let answer = answer(&Offer::parse(&simulcast(lines)).unwrap());
+    let is_about = |line: &&str| line.starts_with("a=rid") || line.starts_with("a=simulcast");
+    answer.split("\r\n").filter(is_about).map(str::to_owned).collect()
+}
+
+#[test]
+fn simulcast_layers_are_accepted_with_their_restrictions() {
+    let rids = ["a=rid:q recv", "a=rid:h recv max-width=640;max-fps=15", "a=rid:f recv"];
+    let expected = |list: &'static str| [&rids[..], &[list]].concat();
+    let offered = format!("{LAYERS}a=simulcast:send q;h;f\r\n");
+    assert_eq!(accepted(&offered), expected("a=simulcast:recv q;h;f"));
+    let paused = format!("{LAYERS}a=simulcast:recv 1;2 send q;~h,x;f\r\n");
+    assert_eq!(accepted(&paused), expected("a=simulcast:recv q;h;f"));
+}
+
+#[test]
+fn simulcast_beyond_what_is_done_is_left_out_of_the_answer() {
+    let fourth = format!("{LAYERS}a=rid:x send\r\na=simulcast:send q;h;f;x\r\n");
+    assert_eq!(accepted(&fourth).last().unwrap(), "a=simulcast:recv q;h;f");
+    let unknown = "a=rid:q send\r\na=simulcast:send q;h\r\n";
+    assert_eq!(accepted(unknown), ["a=rid:q recv", "a=simulcast:recv q"]);
+    assert!(accepted("a=rid:q recv\r\na=simulcast:recv q\r\n").is_empty(), "slots have one");
+    assert!(accepted("a=simulcast:send q;h\r\n").is_empty());
+    assert!(accepted("a=simulcast:\r\n").is_empty());
+
+    let sdp = simulcast(&format!("{LAYERS}a=simulcast:send q;h;f\r\n"));
+    let untold = sdp.replace("urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", "urn:other");
+    let answer = answer(&Offer::parse(&untold).unwrap());
+    assert!(!answer.contains("simulcast"), "packets couldn't say what they belong to");
+}
+
+#[test]
+fn simulcast_that_contradicts_itself_is_named() {
+    let long = format!("a=rid:{} send\r\n", "x".repeat(17));
+    let many: String = (0..17).map(|n| format!("a=rid:{n} send\r\n")).collect();
+    for (lines, reason) in [
+        ("a=rid:q send\r\na=rid:q send\r\n", "two a=rid"),
+        ("a=rid:q send\r\na=simulcast:send q;q\r\n", "twice"),
+        ("a=rid: send\r\n", "an a=rid isn't"),
+        ("a=rid:q;f send\r\n", "an a=rid isn't"),
+        (&long, "an a=rid isn't"),
+        (&many, "more than 16 a=rid"),
+    ] {
+        let Err(OfferError::BadSdp(text)) = Offer::parse(&simulcast(lines)) else {
+            panic!("{lines:?} was taken");
+        };
+        assert!(text.contains(reason), "{lines:?}: {text}");
+    }
+}
+
 #[test]
 fn what_is_said_a_thousand_times_counts_once() {
     let mid = "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n";
@@ -219,6 +280,13 @@ proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "\\PC{0,400}") {
         let _ = Offer::parse(&text);
+    }
+
+    #[test]
+    fn no_simulcast_makes_it_panic(rids in "[a-z;, ~=]{0,60}", list in "(send |recv )?[a-z;,~ ]{0,60}") {
+        if let Ok(offer) = Offer::parse(&simulcast(&format!("a=rid:{rids}\r\na=rid:a send\r\na=simulcast:{list}\r\n"))) {
+            answer(&offer);
+        }
     }
 
     /// Damage to a real offer: lines removed, doubled, cut.

@@ -146,9 +146,9 @@ impl Worker {
         if let Some(place) = known {
             return Some((place, length));
         }
-        let track = peer.track_of(header.ssrc, header.payload_type, |track| {
-            let id = track.extensions.id_of(Extension::Mid)?;
-            Some(header.extension(datagram, id)? == track.mid.as_str().as_bytes())
+        let opened = &*datagram;
+        let track = peer.track_of(header.ssrc, header.payload_type, |track, kind| {
+            header.extension(opened, track.extensions.id_of(kind)?)
         });
         let Some(track) = track else {
             self.stats.dropped_unnegotiated += 1;
@@ -248,6 +248,7 @@ impl Worker {
         let peer = &mut self.peers[key.peer];
         let track = &mut peer.tracks[key.track];
         let stream = &mut peer.streams[place];
+        track.rate.packet(now, opened.len());
         let starts_key_frame =
             stream.history.keep(index, codec, header, &track.extensions, opened, payload.clone());
         for &to in &track.elsewhere {
@@ -312,6 +313,7 @@ impl Worker {
             self.burst.cursor.1 += 1;
         }
         self.burst.clear();
+        self.leave_passed_layers();
         !batch.is_empty()
     }
 
@@ -334,6 +336,10 @@ impl Worker {
             return;
         };
         let slot = &mut peer.slots[to.slot];
+        // It has gone on to another layer.
+        if slot.source() != Some(track) && slot.next() != Some(track) {
+            return;
+        }
         let started = self.started;
         let mut awaits_key_frame = false;
         for arrived in &self.burst.packets[packets] {
@@ -349,6 +355,7 @@ impl Worker {
             match slot.forward(now, id, live, &packet, (keys.profile, &keys.outbound), out) {
                 Forwarded::Sent(length) => {
                     batch.push(path, length);
+                    self.passed_layers.extend(slot.reach(track).map(|passed| (passed, to)));
                     connection.budget.earn(length);
                     self.stats.rtp_sent += 1;
                     self.stats.rtp_sent_bytes += length as u64;

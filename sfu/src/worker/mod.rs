@@ -16,7 +16,10 @@
 //! }
 //! ```
 
+mod assign;
+mod crossing;
 mod forward;
+mod layers;
 mod negotiate;
 mod paths;
 mod remote;
@@ -40,6 +43,7 @@ use crate::path::{Path, Protocol, demux};
 use crate::peer::{Connection, Peer};
 use crate::room::Room;
 use crate::rtcp::NtpTime;
+use crate::track::{SlotKey, TrackKey};
 use crate::{Event, PeerId, RoomId, Stats};
 use forward::Burst;
 pub(crate) use remote::Remote;
@@ -88,6 +92,10 @@ pub(crate) struct Worker {
     rooms: HashMap<RoomId, Room>,
     next_stream: u64,
     burst: Burst,
+    /// Layers that slots have left for others while the burst was forwarded; those still count the slots in. At most
+    /// one for each slot that shows one of the burst's tracks.
+    passed_layers: Vec<(TrackKey, SlotKey)>,
+    layers_at: Option<Instant>,
     number: WorkerNumber,
     /// Towards each of the workers, in their order; the own one stays empty.
     lanes: Vec<Lane>,
@@ -116,6 +124,8 @@ impl Worker {
             // No two workers give a stream the same name.
             next_stream: (config.number as u64) << 48,
             burst: Burst::new(),
+            passed_layers: Vec::with_capacity(1024),
+            layers_at: None,
             number: config.number,
             lanes: (0..config.workers).map(|_| Lane::default()).collect(),
             incomplete: Vec::new(),
@@ -222,6 +232,7 @@ impl Worker {
             }
         }
         self.announce_speakers(now);
+        self.review_layers(now);
     }
 
     fn retransmit_dtls(&mut self, now: Instant, key: usize) {
@@ -277,6 +288,11 @@ impl Worker {
             connected_peers: connected.count() as u64,
             ..self.stats
         }
+    }
+
+    /// RTP packets received and sent so far, cheaply: for the shell's decision how long to gather.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        (self.stats.rtp_received, self.stats.rtp_sent)
     }
 
     /// For the shell, which alone knows what the socket refused and how often it was full.

@@ -8,15 +8,19 @@ use super::{TICK, Worker};
 use crate::budget::Budget;
 use crate::feedback::Arrivals;
 use crate::ice::{Agent, Credentials};
+use crate::layers::Chooser;
 use crate::lip_sync::SenderClock;
 use crate::peer::{Connection, Link, Peer};
-use crate::sdp::{self, Answerer, Negotiable, Offer, OfferedMedia, Use};
+use crate::sdp::{self, Answerer, Negotiable, Offer, OfferedMedia, Rid, Use};
 use crate::slot::Slot;
-use crate::track::{KeyFrameRequests, SlotKey, Track, TrackKey};
-use crate::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId, Source};
+use crate::track::{SlotKey, Track, TrackKey};
+use crate::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId};
 
 /// Peers that one worker knows. Beyond, offers are refused, and publishers of other workers not seen.
 pub(super) const MAX_PEERS: usize = 16_384;
+/// Tracks that one peer may have had, three for each m-line of the largest offer. M-lines and layers that were closed
+/// count, because they keep their places. Beyond, offers are refused.
+const MAX_TRACKS: usize = 240;
 
 /// The CNAME of everything that this server sends to a peer; RFC 7022 §4.2: random, and not linkable between peers.
 pub(super) fn cname(connection: &Connection) -> String {
@@ -40,6 +44,9 @@ impl Worker {
             }
             None => self.add_peer(now, room, id, &offer)?,
         };
+        if let Some(connection) = self.peers[key].link.connection_mut() {
+            connection.has_reduced_size = offer.has_reduced_size();
+        }
         let room = self.peers[key].room;
         self.apply_media(room, key, &offer);
         self.publish_elsewhere(key);
@@ -76,6 +83,8 @@ impl Worker {
             round_trip: None,
             budget: Budget::new(now),
             arrivals: Arrivals::default(),
+            chooser: Chooser::default(),
+            has_reduced_size: false,
         };
         let key = self.peers.insert(Peer {
             id,
@@ -111,6 +120,16 @@ impl Worker {
             let reason = "its a=fingerprint isn't that of the peer's earlier offers; a new certificate needs a new peer";
             return Err(OfferError::BadSdp(reason.into()));
         }
+        let tracks = &self.peers[key].tracks;
+        let is_fresh = |(mid, rid): &(&Mid, Option<&Rid>)| {
+            !tracks.iter().any(|track| track.mid == **mid && track.rid.as_ref() == *rid)
+        };
+        let fresh = offered_tracks(offer).filter(is_fresh).count();
+        if tracks.len() + fresh > MAX_TRACKS {
+            let reason =
+                "the peer has had too many m-lines and layers; it needs a new peer connection";
+            return Err(OfferError::BadSdp(reason.into()));
+        }
         if offer.ufrag != connection.ice.remote_ufrag() {
             self.restart_ice(now, key, offer);
         }
@@ -127,47 +146,48 @@ impl Worker {
         }
     }
 
-    /// Brings tracks and slots into line with the offer; those of m-lines that stay keep their streams.
+    /// Brings tracks and slots into line with the offer; those of m-lines that stay keep their streams. What ends is
+    /// closed last, so that a slot finds the other layers of its source.
     fn apply_media(&mut self, room: RoomId, key: usize, offer: &Offer) {
-        self.close_media(key, |is_for, mid| {
-            !offer.media.iter().any(|line| line.mid == *mid && is_for(&line.purpose))
-        });
         for line in &offer.media {
             match &line.purpose {
-                Use::Publish(negotiable) => self.open_track(room, key, &line.mid, negotiable),
+                Use::Publish(negotiable) => {
+                    for rid in rids(negotiable) {
+                        self.open_track(room, key, &line.mid, rid, negotiable);
+                    }
+                }
                 Use::Receive(negotiable) => self.open_slot(key, line, negotiable),
                 Use::Inactive(_) | Use::Refuse => {}
             }
         }
+        self.close_tracks(key, |track| !offer.media.iter().any(|line| publishes(line, track)));
+        self.close_slots(key, |slot| {
+            let receives = |line: &OfferedMedia| {
+                line.mid == slot.mid && matches!(line.purpose, Use::Receive(_))
+            };
+            !offer.media.iter().any(receives)
+        });
     }
 
-    pub(super) fn open_track(&mut self, room: RoomId, key: usize, mid: &Mid, common: &Negotiable) {
+    pub(super) fn open_track(
+        &mut self,
+        room: RoomId,
+        key: usize,
+        mid: &Mid,
+        rid: Option<&Rid>,
+        common: &Negotiable,
+    ) {
         let peer = &mut self.peers[key];
-        let place = match peer.tracks.iter().position(|track| track.mid == *mid) {
+        let is_it = |track: &Track| track.mid == *mid && track.rid.as_ref() == rid;
+        let place = match peer.tracks.iter().position(is_it) {
             Some(place) => place,
             None => {
-                peer.tracks.push(Track {
-                    mid: mid.clone(),
-                    kind: common.kind,
-                    payloads: Vec::new(),
-                    extensions: common.extensions.clone(),
-                    announced: Vec::new(),
-                    retransmissions: Vec::new(),
-                    is_open: false,
-                    subscribers: Vec::new(),
-                    elsewhere: Vec::new(),
-                    key_frames: KeyFrameRequests::default(),
-                });
+                peer.tracks.push(Track::new(mid.clone(), rid.cloned(), common.kind));
                 peer.tracks.len() - 1
             }
         };
         let track = &mut peer.tracks[place];
-        track.kind = common.kind;
-        track.payloads = common.payloads.clone();
-        track.extensions = common.extensions.clone();
-        track.announced = common.ssrcs.clone();
-        track.retransmissions = common.retransmissions.clone();
-        track.is_open = true;
+        track.open(common);
         if let (MediaKind::Audio, Some(room)) = (track.kind, self.rooms.get_mut(&room)) {
             room.speakers.add(TrackKey { peer: key, track: place }, peer.id);
             if matches!(peer.link, Link::Direct(_)) {
@@ -189,32 +209,35 @@ impl Worker {
         }
     }
 
-    /// Closes the tracks and slots that `is_over` names.
-    fn close_media(&mut self, key: usize, is_over: impl Fn(fn(&Use) -> bool, &Mid) -> bool) {
-        let publishes: fn(&Use) -> bool = |purpose| matches!(purpose, Use::Publish(_));
-        let receives: fn(&Use) -> bool = |purpose| matches!(purpose, Use::Receive(_));
-        let peer = &self.peers[key];
-        let tracks: Vec<usize> =
-            (0..peer.tracks.len()).filter(|&at| is_over(publishes, &peer.tracks[at].mid)).collect();
-        let slots: Vec<usize> =
-            (0..peer.slots.len()).filter(|&at| is_over(receives, &peer.slots[at].mid)).collect();
-        for track in tracks {
-            self.close_track(TrackKey { peer: key, track });
-        }
-        for slot in slots {
-            self.put(SlotKey { peer: key, slot }, None);
-            self.peers[key].slots[slot].is_open = false;
+    fn close_tracks(&mut self, key: usize, is_over: impl Fn(&Track) -> bool) {
+        for track in 0..self.peers[key].tracks.len() {
+            if is_over(&self.peers[key].tracks[track]) {
+                self.close_track(TrackKey { peer: key, track });
+            }
         }
     }
 
+    fn close_slots(&mut self, key: usize, is_over: impl Fn(&Slot) -> bool) {
+        for slot in 0..self.peers[key].slots.len() {
+            if is_over(&self.peers[key].slots[slot]) {
+                self.put(SlotKey { peer: key, slot }, None);
+                self.peers[key].slots[slot].is_open = false;
+            }
+        }
+    }
+
+    /// Ends a track. Slots that carried it go on with another layer of the same source, if there is one.
     pub(super) fn close_track(&mut self, key: TrackKey) {
         let peer = &mut self.peers[key.peer];
-        peer.tracks[key.track].is_open = false;
-        peer.tracks[key.track].elsewhere.clear();
+        let track = &mut peer.tracks[key.track];
+        track.is_open = false;
+        track.elsewhere.clear();
+        track.rate.end();
         peer.streams.retain(|stream| stream.track != key.track);
         let room = peer.room;
-        for slot in peer.tracks[key.track].subscribers.clone() {
-            self.put(slot, None);
+        let other = self.layers_of(key).into_iter().flatten().next();
+        for slot in self.peers[key.peer].tracks[key.track].subscribers.clone() {
+            self.leave_layer(slot, key, other);
         }
         if let Some(room) = self.rooms.get_mut(&room) {
             room.speakers.remove(key);
@@ -263,120 +286,6 @@ impl Worker {
         })
     }
 
-    /// Puts a source into a video slot; see [`crate::io::Handle::assign`].
-    pub(crate) fn assign(
-        &mut self,
-        now: Instant,
-        peer: PeerId,
-        slot: &Mid,
-        source: Option<&Source>,
-    ) {
-        let Some(&key) = self.by_id.get(&peer) else {
-            return;
-        };
-        let is_it = |candidate: &Slot| {
-            candidate.is_open && candidate.kind == MediaKind::Video && candidate.mid == *slot
-        };
-        let Some(slot) = self.peers[key].slots.iter().position(is_it) else {
-            return;
-        };
-        let to = SlotKey { peer: key, slot };
-        let named = source;
-        let source = named.and_then(|named| self.video_track(self.peers[key].room, named));
-        self.await_source(to, named.filter(|_| source.is_none()));
-        if self.peers[key].slots[slot].source() == source {
-            return;
-        }
-        self.put(to, source);
-        if let Some(track) = source
-            && !self.catch_up(now, to, track)
-        {
-            self.want_key_frame(now, track);
-        }
-    }
-
-    /// The open video track of a source in the same room.
-    fn video_track(&self, room: RoomId, source: &Source) -> Option<TrackKey> {
-        let by_id = self.by_id.get(&source.peer);
-        let peer = *by_id.or_else(|| self.by_remote_id.get(&source.peer))?;
-        let tracks = &self.peers.get(peer).filter(|found| found.room == room)?.tracks;
-        let track = tracks.iter().position(|track| {
-            track.is_open && track.kind == MediaKind::Video && track.mid == source.mid
-        })?;
-        Some(TrackKey { peer, track })
-    }
-
-    /// Changes what a slot carries, in the tables of both ends.
-    fn put(&mut self, key: SlotKey, source: Option<TrackKey>) {
-        let before = self.peers[key.peer].slots[key.slot].source();
-        if before == source {
-            return;
-        }
-        if let Some(track) = before {
-            let subscribers = &mut self.peers[track.peer].tracks[track.track].subscribers;
-            subscribers.retain(|slot| *slot != key);
-            if subscribers.is_empty() {
-                self.wanted_changed(track);
-            }
-        }
-        if let Some(track) = source {
-            let subscribers = &mut self.peers[track.peer].tracks[track.track].subscribers;
-            subscribers.push(key);
-            if subscribers.len() == 1 {
-                self.wanted_changed(track);
-            }
-        }
-        let slot = &mut self.peers[key.peer].slots[key.slot];
-        slot.set_source(source);
-        if slot.kind == MediaKind::Audio {
-            self.announce_audio(key, source);
-        }
-    }
-
-    /// Gives every audio slot of a room one of the loudest others; slots that carry one already keep it.
-    pub(super) fn assign_audio(&mut self, room: RoomId) {
-        let Some(members) = self.rooms.get(&room).map(|room| room.peers.clone()) else {
-            return;
-        };
-        let front = members.iter().map(|&peer| self.peers[peer].audio_slots()).max();
-        if let Some(room) = self.rooms.get_mut(&room) {
-            room.front = front.unwrap_or_default();
-        }
-        for listener in members {
-            self.assign_audio_of(room, listener);
-        }
-    }
-
-    fn assign_audio_of(&mut self, room: RoomId, listener: usize) {
-        let peer = &self.peers[listener];
-        let is_audio =
-            |at: &usize| peer.slots[*at].is_open && peer.slots[*at].kind == MediaKind::Audio;
-        let slots: Vec<usize> = (0..peer.slots.len()).filter(is_audio).collect();
-        let Some(room) = self.rooms.get(&room) else {
-            return;
-        };
-        let wanted: Vec<TrackKey> = room.speakers.loudest(listener).take(slots.len()).collect();
-        let carried = |slot: usize| peer.slots[slot].source();
-        let is_wanted = |slot: &usize| carried(*slot).is_some_and(|track| wanted.contains(&track));
-        let (kept, free): (Vec<usize>, Vec<usize>) = slots.into_iter().partition(is_wanted);
-        let is_new = |track: &TrackKey| !kept.iter().any(|&slot| carried(slot) == Some(*track));
-        let mut coming: Vec<TrackKey> = wanted.iter().copied().filter(is_new).rev().collect();
-        for slot in free {
-            self.put(SlotKey { peer: listener, slot }, coming.pop());
-        }
-    }
-
-    /// Tells what an audio slot carries, which nobody but this worker decides.
-    fn announce_audio(&mut self, key: SlotKey, source: Option<TrackKey>) {
-        let named = source.map(|track| {
-            let publisher = &self.peers[track.peer];
-            Source { peer: publisher.id, mid: publisher.tracks[track.track].mid.clone() }
-        });
-        let peer = &self.peers[key.peer];
-        let slot = peer.slots[key.slot].mid.clone();
-        self.events.push_back(Event::AudioSlot { peer: peer.id, slot, source: named });
-    }
-
     /// Forgets a peer that said goodbye or was told to go; see [`crate::io::Handle::remove`].
     pub(crate) fn remove(&mut self, id: PeerId) {
         let Some(&key) = self.by_id.get(&id) else {
@@ -399,7 +308,8 @@ impl Worker {
     }
 
     fn forget(&mut self, key: usize) {
-        self.close_media(key, |_, _| true);
+        self.close_tracks(key, |_| true);
+        self.close_slots(key, |_| true);
         // Packets of a burst that was not forwarded yet belong to a track that may soon be another's.
         self.burst.forget_peer(key);
         let peer = self.peers.remove(key);
@@ -423,4 +333,28 @@ impl Worker {
             self.assign_audio(peer.room);
         }
     }
+}
+
+/// The layers of a publishing m-line; without simulcast the one that has no name.
+fn rids(negotiable: &Negotiable) -> impl Iterator<Item = Option<&Rid>> {
+    let plain = negotiable.layers.is_empty().then_some(None);
+    plain.into_iter().chain(negotiable.layers.iter().map(|layer| Some(&layer.rid)))
+}
+
+fn offered_tracks(offer: &Offer) -> impl Iterator<Item = (&Mid, Option<&Rid>)> {
+    offer.media.iter().flat_map(|line| {
+        let published = match &line.purpose {
+            Use::Publish(negotiable) => Some(negotiable),
+            Use::Receive(_) | Use::Inactive(_) | Use::Refuse => None,
+        };
+        published.into_iter().flat_map(rids).map(|rid| (&line.mid, rid))
+    })
+}
+
+/// Whether an m-line publishes this track.
+fn publishes(line: &OfferedMedia, track: &Track) -> bool {
+    let Use::Publish(negotiable) = &line.purpose else {
+        return false;
+    };
+    line.mid == track.mid && rids(negotiable).any(|rid| rid == track.rid.as_ref())
 }

@@ -17,17 +17,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::repair::MAX_CATCH_UP;
 use super::{Worker, WorkerNumber, ntp_time};
 use crate::lip_sync::SenderClock;
-use crate::parcel::{Crossing, Lane, Parcel};
+use crate::parcel::{Lane, Parcel};
 use crate::peer::{Link, Peer};
 use crate::room::Room;
 use crate::rtcp::NtpTime;
-use crate::rtp::Header;
-use crate::sdp::Negotiable;
-use crate::srtp::RtpStream;
-use crate::track::{KeyFrameRequests, SlotKey, Track, TrackKey, clock_rate};
+use crate::sdp::{Negotiable, Rid};
+use crate::track::{KeyFrameRequests, SlotKey, Track, TrackKey};
 use crate::{MediaKind, Mid, PeerId, RoomId, Source};
 
 /// What one worker tells another.
@@ -47,6 +44,11 @@ pub(crate) enum Remote {
     Want { track: RemoteTrack, is_wanted: bool },
     /// The teller needs a key frame of such a track; the last one that it knows of, by stream and index.
     KeyFrame { track: RemoteTrack, known: Option<(u64, u64)> },
+    /// What the layers of a peer of the teller carry, by the places of their tracks, in bits per second; `None` for one
+    /// that is paused. Repeated several times a second.
+    Rates { peer: PeerId, rates: Vec<(usize, Option<u64>)> },
+    /// A stream of a peer of the teller has ended.
+    Ended { peer: PeerId, ssrc: u32 },
     /// A peer of the teller said which timestamp of one of its streams belongs to which time.
     SenderReport { peer: PeerId, ssrc: u32, said: (NtpTime, u32) },
     /// Packets of a stream of such a peer did not come.
@@ -65,6 +67,7 @@ pub(crate) struct RemoteTrack {
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
     pub(crate) mid: Mid,
+    pub(crate) rid: Option<Rid>,
     pub(crate) negotiated: Negotiable,
     pub(crate) is_open: bool,
 }
@@ -114,6 +117,12 @@ impl Worker {
                 let here = ntp_time(self.started, now);
                 if let Some(&key) = self.by_remote_id.get(&peer) {
                     self.peers[key].reported(now, here, ssrc, said);
+                }
+            }
+            Remote::Rates { peer, rates } => self.take_rates(now, from, peer, &rates),
+            Remote::Ended { peer, ssrc } => {
+                if let Some(&key) = self.by_remote_id.get(&peer) {
+                    self.stream_ended(key, ssrc);
                 }
             }
             Remote::Missing { peer, stream, indexes } => {
@@ -233,10 +242,13 @@ impl Worker {
             return;
         };
         for (track, published) in tracks.iter().enumerate() {
-            let known = self.peers[key].tracks.get(track);
-            if published.is_open || known.is_none() {
-                self.open_track(room, key, &published.mid, &published.negotiated);
+            let Published { mid, rid, negotiated, is_open } = published;
+            let is_known = self.peers[key].tracks.get(track).is_some();
+            if *is_open || !is_known {
+                self.open_track(room, key, mid, rid.as_ref(), negotiated);
             }
+        }
+        for (track, published) in tracks.iter().enumerate() {
             if !published.is_open {
                 self.close_track(TrackKey { peer: key, track });
             }
@@ -341,7 +353,7 @@ impl Worker {
     }
 
     /// A track of a peer of this worker.
-    fn own_track(&mut self, track: RemoteTrack) -> Option<(TrackKey, &mut Track)> {
+    pub(super) fn own_track(&mut self, track: RemoteTrack) -> Option<(TrackKey, &mut Track)> {
         let key = TrackKey { peer: *self.by_id.get(&track.peer)?, track: track.place };
         let track = self.peers[key.peer].tracks.get_mut(key.track)?;
         (track.is_open && track.kind == MediaKind::Video).then_some((key, track))
@@ -353,116 +365,12 @@ impl Worker {
             track.elsewhere.extend(is_wanted.then_some(from));
         }
     }
-
-    /// Another worker needs a key frame: the last one goes there with what followed, if it is news there and that is
-    /// all here and short enough. Else the publisher is asked.
-    fn key_frame_elsewhere(
-        &mut self,
-        now: Instant,
-        from: WorkerNumber,
-        track: RemoteTrack,
-        known: Option<(u64, u64)>,
-    ) {
-        let Some((key, _)) = self.own_track(track) else {
-            return;
-        };
-        let cached = self.peers[key.peer].since_key_frame(key.track, MAX_CATCH_UP);
-        match cached.filter(|(stream, packets)| known != Some((*stream, *packets.start()))) {
-            Some((stream, packets)) => self.hand_over(from, key.peer, stream, packets),
-            None => self.want_key_frame(now, key),
-        }
-    }
-
-    fn missing_elsewhere(&mut self, from: WorkerNumber, id: PeerId, stream: u64, indexes: &[u64]) {
-        if let Some(&key) = self.by_id.get(&id) {
-            self.hand_over(from, key, stream, indexes.iter().copied());
-        }
-    }
-
-    /// Lets packets cross that were kept.
-    fn hand_over(
-        &mut self,
-        to: WorkerNumber,
-        key: usize,
-        stream: u64,
-        indexes: impl Iterator<Item = u64>,
-    ) {
-        let Worker { peers, lanes, stats, .. } = self;
-        let peer = &peers[key];
-        let Some(stream) = peer.streams.iter().find(|known| known.id == stream) else {
-            return;
-        };
-        let kind = peer.tracks[stream.track].kind;
-        for packet in indexes.filter_map(|index| stream.history.packet(index)) {
-            let (opened, payload) = packet.whole();
-            let crossing = Crossing {
-                peer: peer.id,
-                track: stream.track,
-                stream: stream.id,
-                ssrc: stream.ssrc,
-                index: packet.position.index,
-                codec: packet.codec,
-                starts_key_frame: packet.starts_key_frame,
-                payload,
-            };
-            stats.count_crossing(lanes[to].push(kind, crossing, opened));
-        }
-    }
-
-    /// Takes a packet that a peer of another worker published, as if it had just been decrypted here.
-    fn handle_crossing(
-        &mut self,
-        now: Instant,
-        from: WorkerNumber,
-        crossing: &Crossing,
-        opened: &[u8],
-    ) {
-        let Some(&key) = self.by_remote_id.get(&crossing.peer) else {
-            return;
-        };
-        let peer = &mut self.peers[key];
-        let is_from = matches!(peer.link, Link::Through(worker) if worker == from);
-        let track = peer.tracks.get_mut(crossing.track).filter(|track| is_from && track.is_open);
-        let Some(track) = track else {
-            return;
-        };
-        let kind = track.kind;
-        // On its way since before this worker said that it isn't wanted any more.
-        if kind == MediaKind::Video && track.subscribers.is_empty() {
-            return;
-        }
-        let Some(header) = Header::parse(opened) else {
-            return;
-        };
-        let place = match peer.streams.iter().position(|stream| stream.id == crossing.stream) {
-            Some(place) => place,
-            // Nothing can start on what comes before, and it would count as there when the key frame is handed over with
-            // all that followed.
-            None if kind == MediaKind::Video && !crossing.starts_key_frame => {
-                track.key_frames.want();
-                return;
-            }
-            None => {
-                let fresh = RtpStream::default();
-                peer.admit(crossing.ssrc, crossing.track, crossing.stream, fresh)
-            }
-        };
-        let (stream, index) = (&mut peer.streams[place], crossing.index);
-        if !stream.rtp.is_new(index) {
-            return;
-        }
-        stream.rtp.mark_opened(index);
-        stream.reception.packet(now, index, header.timestamp, clock_rate(kind));
-        let (track, payload) =
-            (TrackKey { peer: key, track: crossing.track }, crossing.payload.clone());
-        self.note_level(now, track, &header, opened);
-        self.arrived(now, track, place, index, crossing.codec, &header, opened, payload);
-    }
 }
 
 fn publication(peer: &Peer) -> Remote {
     let tracks = peer.tracks.iter().map(|track| Published {
         mid: track.mid.clone(),
+        rid: track.rid.clone(),
         negotiated: track.negotiated(),
         is_open: track.is_open,
     });

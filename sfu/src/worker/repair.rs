@@ -158,6 +158,12 @@ impl Worker {
             }
         }
         self.stats.key_frames_cached += 1;
+        let slot = &mut peer.slots[to.slot];
+        if slot.stream() == Some(id)
+            && let Some(passed) = slot.reach(source)
+        {
+            self.unsubscribe(passed, to);
+        }
         true
     }
 }

@@ -19,6 +19,8 @@ const SENDER_REPORTS_PER_DATAGRAM: usize = 8;
 const REPORT_BLOCKS_PER_DATAGRAM: usize = 16;
 /// The most that a profile adds to an RTCP datagram: a tag of 16 bytes and the index.
 const MAX_RTCP_OVERHEAD: usize = 20;
+/// What makes a whole compound of a single packet: an empty report, and a CNAME of 16 bytes with its chunk's end.
+const REPORT_AND_CNAME: usize = 8 + 28;
 
 impl Worker {
     pub(super) fn handle_rtcp(&mut self, now: Instant, key: usize, datagram: &mut [u8]) {
@@ -44,6 +46,12 @@ impl Worker {
                     let delay = delay_since_last_sender_report;
                     self.measure_round_trip(now, key, last_sender_report, delay);
                 }
+                Message::Estimate { bits_per_second } => {
+                    if let Some(connection) = self.peers[key].link.connection_mut() {
+                        connection.chooser.estimated(now, bits_per_second);
+                    }
+                }
+                Message::Bye { ssrc } => self.stream_ended(key, ssrc),
                 Message::KeyFrameRequest { ssrc } => {
                     self.stats.pli_received += 1;
                     let mut slots = self.peers[key].slots.iter();
@@ -67,11 +75,7 @@ impl Worker {
     /// Starts everything that a peer, which is connected from now on, is to see.
     pub(super) fn start_slots(&mut self, now: Instant, key: usize) {
         for slot in 0..self.peers[key].slots.len() {
-            if let Some(source) = self.peers[key].slots[slot].source()
-                && !self.catch_up(now, SlotKey { peer: key, slot }, source)
-            {
-                self.want_key_frame(now, source);
-            }
+            self.start_slot(now, SlotKey { peer: key, slot });
         }
     }
 
@@ -205,17 +209,32 @@ impl Worker {
     /// Sends RTCP packets, in as few datagrams as they fit into (RFC 5506 allows any compound).
     pub(super) fn send_rtcp(&mut self, key: usize, mut compound: Vec<u8>) {
         while !compound.is_empty() {
-            let rest = compound.split_off(rtcp::fitting(&compound, MTU - MAX_RTCP_OVERHEAD));
+            let rest = compound
+                .split_off(rtcp::fitting(&compound, MTU - MAX_RTCP_OVERHEAD - REPORT_AND_CNAME));
             self.send_rtcp_datagram(key, compound);
             compound = rest;
         }
     }
 
-    fn send_rtcp_datagram(&mut self, key: usize, mut compound: Vec<u8>) {
+    fn send_rtcp_datagram(&mut self, key: usize, compound: Vec<u8>) {
         let connection = self.peers.get_mut(key).and_then(|peer| peer.link.connection_mut());
-        let Some(Connection { keys, ice, .. }) = connection else {
+        let Some(connection) = connection else {
             return;
         };
+        let mut compound = if connection.has_reduced_size || rtcp::starts_with_report(&compound) {
+            compound
+        } else {
+            let mut whole = Vec::new();
+            rtcp::write_receiver_report(&mut whole, connection.reporter_ssrc, &[]);
+            rtcp::write_cname(
+                &mut whole,
+                connection.reporter_ssrc,
+                &super::negotiate::cname(connection),
+            );
+            whole.extend(compound);
+            whole
+        };
+        let Connection { keys, ice, .. } = connection;
         let (Some(keys), Some(path)) = (keys, ice.selected()) else {
             return;
         };

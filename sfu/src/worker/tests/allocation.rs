@@ -6,9 +6,13 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::time::Duration;
 
-use super::pair;
+use super::client::World;
+use super::simulcast::{Camera, with_layers};
+use super::{camera_of, pair};
 use crate::batch::SendBatch;
+use crate::{Mid, PeerId};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -43,6 +47,34 @@ unsafe impl GlobalAlloc for Counting {
 /// So many allocations this thread has made.
 pub(super) fn allocations() -> usize {
     ALLOCATIONS.get()
+}
+
+#[test]
+fn forwarding_of_layers_allocates_nothing() {
+    let mut world = World::new();
+    let mut camera = Camera::new(world.join_with(1, |sdp| with_layers(&sdp, &["q", "h", "f"])));
+    let mut b = world.join(2);
+    world.worker.assign(world.now, PeerId(2), &Mid::new("4"), camera_of(1).as_ref());
+    for _ in 0..60 {
+        camera.shoot(&mut world);
+        world.advance(Duration::from_millis(33));
+        world.exchange(&mut [&mut camera.client, &mut b]);
+    }
+    let mut datagrams: Vec<_> = (0..100).flat_map(|_| camera.frame()).collect();
+    let mut batch = SendBatch::new();
+    let sent_before = world.worker.stats().rtp_sent;
+
+    let before = allocations();
+    for datagram in &mut datagrams {
+        world.worker.handle_datagram(world.now, camera.client.path(), datagram);
+        while world.worker.poll_batch(world.now, &mut batch) {
+            batch.clear();
+        }
+    }
+    let made = allocations() - before;
+
+    assert_eq!(world.worker.stats().rtp_sent - sent_before, 100, "one layer of three");
+    assert_eq!(made, 0, "allocations for 300 packets");
 }
 
 #[test]

@@ -219,6 +219,8 @@ pub(super) struct Client {
     slots: HashMap<String, u32>,
     pub(super) received: Vec<Received>,
     pub(super) plis: usize,
+    /// The SSRCs that key frames are asked for.
+    pub(super) asked: Vec<u32>,
     /// Sequence numbers that the server asks for again.
     pub(super) nacked: Vec<u16>,
     /// Transport-wide feedback packets.
@@ -243,6 +245,7 @@ impl Client {
             slots: HashMap::new(),
             received: Vec::new(),
             plis: 0,
+            asked: Vec::new(),
             nacked: Vec::new(),
             arrival_reports: 0,
             receiver_reports: 0,
@@ -360,7 +363,7 @@ a=fmtp:{0} apt={payload_type}
         )
     }
 
-    fn ssrc(&self, mid: usize) -> u32 {
+    pub(super) fn ssrc(&self, mid: usize) -> u32 {
         (self.id * 100 + mid as u64) as u32
     }
 
@@ -477,7 +480,10 @@ a=fmtp:{0} apt={payload_type}
                     self.reports.extend(crate::rtcp::messages(rest).find_map(said));
                 }
                 (201, _) => self.receiver_reports += 1,
-                (206, 1) => self.plis += 1,
+                (206, 1) => {
+                    self.plis += 1;
+                    self.asked.extend(crate::rtcp::messages(rest).find_map(asked_for));
+                }
                 (205, 15) => self.arrival_reports += 1,
                 (205, 1) => self.nacked.extend(crate::rtcp::messages(rest).flat_map(named)),
                 _ => {}
@@ -529,6 +535,23 @@ a=fmtp:{0} apt={payload_type}
         self.send_rtcp(world, compound);
     }
 
+    /// Says how much it can receive, in bits per second: `mantissa` times two to the `exponent`.
+    pub(super) fn send_estimate(&mut self, world: &mut World, mantissa: u32, exponent: u32) {
+        let mut compound = vec![0x8f, 206, 0, 5];
+        compound.extend([self.id as u32, 0].map(u32::to_be_bytes).concat());
+        compound.extend(b"REMB");
+        compound.extend((1 << 24 | exponent << 18 | mantissa).to_be_bytes());
+        compound.extend(self.slot_ssrc("4").to_be_bytes());
+        self.send_rtcp(world, compound);
+    }
+
+    /// Says that streams have ended.
+    pub(super) fn send_bye(&mut self, world: &mut World, ssrcs: &[u32]) {
+        let mut compound = vec![0x80 | ssrcs.len() as u8, 203, 0, ssrcs.len() as u8];
+        compound.extend(ssrcs.iter().flat_map(|ssrc| ssrc.to_be_bytes()));
+        self.send_rtcp(world, compound);
+    }
+
     fn send_rtcp(&mut self, world: &mut World, mut compound: Vec<u8>) {
         let (profile, _, outbound) = self.keys.as_mut().unwrap();
         compound.resize(compound.len() + profile.rtcp_overhead(), 0);
@@ -571,7 +594,7 @@ a=fmtp:{0} apt={payload_type}
         world.hand_in(self.path, &datagram);
     }
 
-    fn protect(
+    pub(super) fn protect(
         &self,
         payload_type: u8,
         ssrc: u32,
@@ -593,13 +616,20 @@ a=fmtp:{0} apt={payload_type}
 }
 
 /// What is added to an SSRC for that of its retransmissions.
-const RTX: u32 = 50;
+pub(super) const RTX: u32 = 50;
 
 fn said(message: Message) -> Option<(u32, f64, u32)> {
     match message {
         Message::SenderReport { ssrc, ntp, rtp_timestamp } => {
             Some((ssrc, ntp.0 as f64 / (1u64 << 32) as f64, rtp_timestamp))
         }
+        _ => None,
+    }
+}
+
+fn asked_for(message: Message) -> Option<u32> {
+    match message {
+        Message::KeyFrameRequest { ssrc } => Some(ssrc),
         _ => None,
     }
 }

@@ -5,6 +5,8 @@ mod client;
 mod codecs;
 mod lip_sync;
 mod repair;
+mod rtcp;
+mod simulcast;
 mod spread;
 mod threads;
 mod transport;

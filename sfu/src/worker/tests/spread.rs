@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::allocation::allocations;
 use super::camera_of;
 use super::client::{Client, World};
+use super::simulcast::{Camera, with_layers};
 use crate::batch::SendBatch;
 use crate::worker::Remote;
 use crate::{Event, Mid, PeerId};
@@ -239,6 +240,40 @@ fn lip_sync_holds_across_workers() {
     let sound = sampled_at(b.slot_ssrc("2"), 48_000.0);
     let picture = sampled_at(b.slot_ssrc("4"), 90_000.0);
     assert!((sound - picture).abs() < 0.001, "{sound} {picture}");
+}
+
+#[test]
+fn layer_switch_of_a_receiver_on_the_other_worker() {
+    let mut spread = Spread::new();
+    let publisher = spread.worlds[A].join_with(1, |sdp| with_layers(&sdp, &["q", "h", "f"]));
+    let mut camera = Camera::new(publisher);
+    spread.cross();
+    let mut b = spread.join(B, 2);
+    spread.assign(B, 2, 1);
+    let mut run = |spread: &mut Spread, b: &mut Client, estimate: Option<u32>| {
+        let before = spread.worlds[A].worker.stats().crossed;
+        b.received.clear();
+        for at in 0..90 {
+            if let Some(estimate) = estimate.filter(|_| at % 30 == 0) {
+                b.send_estimate(&mut spread.worlds[B], estimate, 0);
+            }
+            camera.shoot(&mut spread.worlds[A]);
+            spread.settle(&mut [&mut camera.client], &mut [b]);
+            spread.advance(Duration::from_millis(33));
+            spread.settle(&mut [&mut camera.client], &mut [b]);
+        }
+        let layers = b.received.iter().map(|packet| packet.payload.len());
+        let longest = layers.max().unwrap_or_default();
+        (longest, spread.worlds[A].worker.stats().crossed - before)
+    };
+    assert_eq!(run(&mut spread, &mut b, None).0, 1350);
+    let (longest, crossed) = run(&mut spread, &mut b, None);
+    assert_eq!((longest, crossed), (1350, 90), "one layer crosses");
+    run(&mut spread, &mut b, Some(60_000));
+    let (longest, crossed) = run(&mut spread, &mut b, Some(50_000));
+    assert_eq!((longest, crossed), (180, 90), "and then the least of them");
+    let numbers = numbers(&b);
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)));
 }
 
 #[test]

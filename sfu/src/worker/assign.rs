@@ -1,0 +1,159 @@
+//! Which source a slot carries: video as the caller says, audio as the room speaks.
+
+use std::time::Instant;
+
+use super::Worker;
+use crate::slot::Slot;
+use crate::track::{SlotKey, TrackKey};
+use crate::{Event, MediaKind, Mid, PeerId, RoomId, Source};
+
+impl Worker {
+    /// Puts a source into a video slot; see [`crate::io::Handle::assign`].
+    pub(crate) fn assign(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        slot: &Mid,
+        source: Option<&Source>,
+    ) {
+        let Some(&key) = self.by_id.get(&peer) else {
+            return;
+        };
+        let is_it = |candidate: &Slot| {
+            candidate.is_open && candidate.kind == MediaKind::Video && candidate.mid == *slot
+        };
+        let Some(slot) = self.peers[key].slots.iter().position(is_it) else {
+            return;
+        };
+        let to = SlotKey { peer: key, slot };
+        let named = source;
+        let source = named.and_then(|named| self.video_track(self.peers[key].room, named));
+        self.await_source(to, named.filter(|_| source.is_none()));
+        let before = self.peers[key].slots[slot].source();
+        let is_same = match (before, source) {
+            (Some(before), Some(source)) => self.layers_of(source).contains(&Some(before)),
+            (before, source) => before == source,
+        };
+        if is_same {
+            return;
+        }
+        self.put(to, source.map(|source| self.least_layer(now, source)));
+        self.start_slot(now, to);
+    }
+
+    /// Gives a slot the best layer that its receiver can take, and shows what is there of it or is soon to come.
+    pub(super) fn start_slot(&mut self, now: Instant, to: SlotKey) {
+        self.choose_layers(now, to.peer);
+        let Some(slot) = self.peers.get(to.peer).map(|peer| &peer.slots[to.slot]) else {
+            return;
+        };
+        let is_running = slot.stream().is_some();
+        if let Some(source) = slot.source().filter(|_| !is_running) {
+            let has_next = slot.next().is_some();
+            // A better layer was asked for already.
+            if !self.catch_up(now, to, source) && !has_next {
+                self.want_key_frame(now, source);
+            }
+        }
+    }
+
+    /// The open video track of a source in the same room.
+    fn video_track(&self, room: RoomId, source: &Source) -> Option<TrackKey> {
+        let by_id = self.by_id.get(&source.peer);
+        let peer = *by_id.or_else(|| self.by_remote_id.get(&source.peer))?;
+        let tracks = &self.peers.get(peer).filter(|found| found.room == room)?.tracks;
+        let track = tracks.iter().position(|track| {
+            track.is_open && track.kind == MediaKind::Video && track.mid == source.mid
+        })?;
+        Some(TrackKey { peer, track })
+    }
+
+    /// Changes what a slot carries, in the tables of both ends.
+    pub(super) fn put(&mut self, key: SlotKey, source: Option<TrackKey>) {
+        let before = self.peers[key.peer].slots[key.slot].source();
+        if before == source {
+            return;
+        }
+        self.aim(key, None);
+        if let Some(track) = before {
+            self.unsubscribe(track, key);
+        }
+        if let Some(track) = source {
+            self.subscribe(track, key);
+        }
+        let slot = &mut self.peers[key.peer].slots[key.slot];
+        slot.set_source(source);
+        if slot.kind == MediaKind::Audio {
+            self.announce_audio(key, source);
+        }
+    }
+
+    /// From here on a track's packets come to the slot.
+    pub(super) fn subscribe(&mut self, track: TrackKey, slot: SlotKey) {
+        let subscribers = &mut self.peers[track.peer].tracks[track.track].subscribers;
+        if subscribers.contains(&slot) {
+            return;
+        }
+        subscribers.push(slot);
+        if subscribers.len() == 1 {
+            self.wanted_changed(track);
+        }
+    }
+
+    /// The contrary. The track may have gone in the meantime.
+    pub(super) fn unsubscribe(&mut self, track: TrackKey, slot: SlotKey) {
+        let peer = self.peers.get_mut(track.peer);
+        let Some(found) = peer.and_then(|peer| peer.tracks.get_mut(track.track)) else {
+            return;
+        };
+        let before = found.subscribers.len();
+        found.subscribers.retain(|known| *known != slot);
+        if before > 0 && found.subscribers.is_empty() {
+            self.wanted_changed(track);
+        }
+    }
+
+    /// Gives every audio slot of a room one of the loudest others; slots that carry one already keep it.
+    pub(super) fn assign_audio(&mut self, room: RoomId) {
+        let Some(members) = self.rooms.get(&room).map(|room| room.peers.clone()) else {
+            return;
+        };
+        let front = members.iter().map(|&peer| self.peers[peer].audio_slots()).max();
+        if let Some(room) = self.rooms.get_mut(&room) {
+            room.front = front.unwrap_or_default();
+        }
+        for listener in members {
+            self.assign_audio_of(room, listener);
+        }
+    }
+
+    fn assign_audio_of(&mut self, room: RoomId, listener: usize) {
+        let peer = &self.peers[listener];
+        let is_audio =
+            |at: &usize| peer.slots[*at].is_open && peer.slots[*at].kind == MediaKind::Audio;
+        let slots: Vec<usize> = (0..peer.slots.len()).filter(is_audio).collect();
+        let Some(room) = self.rooms.get(&room) else {
+            return;
+        };
+        let wanted: Vec<TrackKey> = room.speakers.loudest(listener).take(slots.len()).collect();
+        let carried = |slot: usize| peer.slots[slot].source();
+        let is_wanted = |slot: &usize| carried(*slot).is_some_and(|track| wanted.contains(&track));
+        let (kept, free): (Vec<usize>, Vec<usize>) = slots.into_iter().partition(is_wanted);
+        let is_new = |track: &TrackKey| !kept.iter().any(|&slot| carried(slot) == Some(*track));
+        let mut coming: Vec<TrackKey> = wanted.iter().copied().filter(is_new).rev().collect();
+        for slot in free {
+            self.put(SlotKey { peer: listener, slot }, coming.pop());
+        }
+    }
+
+    /// Tells what an audio slot carries, which nobody but this worker decides.
+    fn announce_audio(&mut self, key: SlotKey, source: Option<TrackKey>) {
+        let named = source.map(|track| {
+            let publisher = &self.peers[track.peer];
+            Source { peer: publisher.id, mid: publisher.tracks[track.track].mid.clone() }
+        });
+        let peer = &self.peers[key.peer];
+        let slot = peer.slots[key.slot].mid.clone();
+        self.events.push_back(Event::AudioSlot { peer: peer.id, slot, source: named });
+    }
+}

@@ -1,0 +1,127 @@
+//! Packets of rooms that several workers share: handed over by the publisher's worker, taken by the receivers'.
+
+use std::time::Instant;
+
+use super::remote::RemoteTrack;
+use super::repair::MAX_CATCH_UP;
+use super::{Worker, WorkerNumber};
+use crate::parcel::Crossing;
+use crate::peer::Link;
+use crate::rtp::Header;
+use crate::srtp::RtpStream;
+use crate::track::{TrackKey, clock_rate};
+use crate::{MediaKind, PeerId};
+
+impl Worker {
+    /// Another worker needs a key frame: the last one goes there with what followed, if it is news there and that is
+    /// all here and short enough. Else the publisher is asked.
+    pub(super) fn key_frame_elsewhere(
+        &mut self,
+        now: Instant,
+        from: WorkerNumber,
+        track: RemoteTrack,
+        known: Option<(u64, u64)>,
+    ) {
+        let Some((key, _)) = self.own_track(track) else {
+            return;
+        };
+        let cached = self.peers[key.peer].since_key_frame(key.track, MAX_CATCH_UP);
+        match cached.filter(|(stream, packets)| known != Some((*stream, *packets.start()))) {
+            Some((stream, packets)) => self.hand_over(from, key.peer, stream, packets),
+            None => self.want_key_frame(now, key),
+        }
+    }
+
+    /// Another worker misses packets.
+    pub(super) fn missing_elsewhere(
+        &mut self,
+        from: WorkerNumber,
+        id: PeerId,
+        stream: u64,
+        indexes: &[u64],
+    ) {
+        if let Some(&key) = self.by_id.get(&id) {
+            self.hand_over(from, key, stream, indexes.iter().copied());
+        }
+    }
+
+    /// Lets packets cross that were kept.
+    fn hand_over(
+        &mut self,
+        to: WorkerNumber,
+        key: usize,
+        stream: u64,
+        indexes: impl Iterator<Item = u64>,
+    ) {
+        let Worker { peers, lanes, stats, .. } = self;
+        let peer = &peers[key];
+        let Some(stream) = peer.streams.iter().find(|known| known.id == stream) else {
+            return;
+        };
+        let kind = peer.tracks[stream.track].kind;
+        for packet in indexes.filter_map(|index| stream.history.packet(index)) {
+            let (opened, payload) = packet.whole();
+            let crossing = Crossing {
+                peer: peer.id,
+                track: stream.track,
+                stream: stream.id,
+                ssrc: stream.ssrc,
+                index: packet.position.index,
+                codec: packet.codec,
+                starts_key_frame: packet.starts_key_frame,
+                payload,
+            };
+            stats.count_crossing(lanes[to].push(kind, crossing, opened));
+        }
+    }
+
+    /// Takes a packet that a peer of another worker published, as if it had just been decrypted here.
+    pub(super) fn handle_crossing(
+        &mut self,
+        now: Instant,
+        from: WorkerNumber,
+        crossing: &Crossing,
+        opened: &[u8],
+    ) {
+        let Some(&key) = self.by_remote_id.get(&crossing.peer) else {
+            return;
+        };
+        let peer = &mut self.peers[key];
+        let is_from = matches!(peer.link, Link::Through(worker) if worker == from);
+        let track = peer.tracks.get_mut(crossing.track).filter(|track| is_from && track.is_open);
+        let Some(track) = track else {
+            return;
+        };
+        let kind = track.kind;
+        // On its way since before this worker said that it isn't wanted any more.
+        if kind == MediaKind::Video && track.subscribers.is_empty() {
+            return;
+        }
+        let Some(header) = Header::parse(opened) else {
+            return;
+        };
+        let place = match peer.streams.iter().position(|stream| stream.id == crossing.stream) {
+            Some(place) => place,
+            // Nothing can start on what comes before, and it would count as there when the key frame is handed over with
+            // all that followed.
+            None if kind == MediaKind::Video && !crossing.starts_key_frame => {
+                track.key_frames.want();
+                return;
+            }
+            None => {
+                let fresh = RtpStream::default();
+                peer.admit(crossing.ssrc, crossing.track, crossing.stream, fresh)
+            }
+        };
+        let (stream, index) = (&mut peer.streams[place], crossing.index);
+        if !stream.rtp.is_new(index) {
+            return;
+        }
+        stream.rtp.mark_opened(index);
+        stream.reception.packet(now, index, header.timestamp, clock_rate(kind));
+        let (track, payload) =
+            (TrackKey { peer: key, track: crossing.track }, crossing.payload.clone());
+        self.note_level(now, track, &header, opened);
+        self.arrived(now, track, place, index, crossing.codec, &header, opened, payload);
+    }
+}

@@ -1,0 +1,217 @@
+//! Simulcast: each slot goes from layer to layer of its source as its receiver's connection allows.
+//!
+//! The layers of a source are tracks of their own (RFC 8853). A slot subscribes to the one that it carries, and to the
+//! one with which it is to go on; it changes over at a key frame of that one, and the former goes on until then.
+
+use std::time::{Duration, Instant};
+
+use super::{Remote, Worker, WorkerNumber};
+use crate::layers::{Ladder, Rates};
+use crate::peer::Link;
+use crate::sdp::MAX_LAYERS;
+use crate::track::{SlotKey, TrackKey};
+use crate::{MediaKind, PeerId};
+
+/// Between two looks at what receivers can take and publishers send.
+const REVIEW_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The open layers of a source, the least first.
+pub(super) type Layers = [Option<TrackKey>; MAX_LAYERS];
+
+/// A slot that shows a simulcast source.
+struct Choice {
+    /// Its place among the receiver's slots.
+    slot: usize,
+    layers: Layers,
+    ladder: Ladder,
+}
+
+impl Worker {
+    /// Chooses layers anew for every receiver, when it is time for that.
+    pub(super) fn review_layers(&mut self, now: Instant) {
+        if self.layers_at.is_some_and(|at| now < at) {
+            return;
+        }
+        self.layers_at = Some(now + REVIEW_INTERVAL);
+        for key in 0..self.peers.capacity() {
+            if self.peers.contains(key) {
+                self.tell_rates(now, key);
+                self.choose_layers(now, key);
+            }
+        }
+    }
+
+    /// Brings the slots of a receiver to the layers that its connection carries.
+    pub(super) fn choose_layers(&mut self, now: Instant, key: usize) {
+        let Some((others, slots)) = self.ladders(now, key) else {
+            return;
+        };
+        let Some(connection) = self.peers[key].link.connection_mut() else {
+            return;
+        };
+        let ladders: Vec<Ladder> = slots.iter().map(|choice| choice.ladder).collect();
+        let chosen = connection.chooser.choose(now, others, &ladders);
+        for (Choice { slot, layers, ladder }, layer) in slots.into_iter().zip(chosen) {
+            if layer != ladder.layer {
+                self.turn_to(now, SlotKey { peer: key, slot }, layers[layer]);
+            }
+        }
+    }
+
+    /// The simulcast slots of a connected receiver, and the bits per second of all that it gets beside them. `None` when
+    /// there are no such slots.
+    fn ladders(&self, now: Instant, key: usize) -> Option<(u64, Vec<Choice>)> {
+        let peer = self.peers.get(key).filter(|peer| peer.link.keys().is_some())?;
+        let mut others = 0;
+        let mut choices = Vec::new();
+        for (at, slot) in peer.slots.iter().enumerate() {
+            let Some(source) = slot.source() else {
+                continue;
+            };
+            let publisher = &self.peers[source.peer];
+            let rate = |track: TrackKey| publisher.tracks[track.track].rate.bits_per_second(now);
+            if publisher.tracks[source.track].rid.is_none() {
+                others += rate(source).unwrap_or_default();
+                continue;
+            }
+            let layers = self.layers_of(source);
+            let present = Some(slot.next().unwrap_or(source));
+            let rates: Rates = layers.map(|layer| rate(layer?));
+            let layer = layers.iter().position(|layer| *layer == present).unwrap_or_default();
+            choices.push(Choice { slot: at, layers, ladder: Ladder { rates, layer } });
+        }
+        (!choices.is_empty()).then_some((others, choices))
+    }
+
+    /// The open tracks of the same source.
+    pub(super) fn layers_of(&self, track: TrackKey) -> Layers {
+        let tracks = &self.peers[track.peer].tracks;
+        let mid = &tracks[track.track].mid;
+        let is_layer = |place: &usize| tracks[*place].is_open && tracks[*place].mid == *mid;
+        let mut places = (0..tracks.len()).filter(is_layer);
+        [(); MAX_LAYERS].map(|()| Some(TrackKey { peer: track.peer, track: places.next()? }))
+    }
+
+    /// The least layer that is sent at present; before anything is sent the first.
+    pub(super) fn least_layer(&self, now: Instant, track: TrackKey) -> TrackKey {
+        let is_active =
+            |layer: &TrackKey| self.peers[layer.peer].tracks[layer.track].rate.is_active(now);
+        let layers = self.layers_of(track);
+        layers.into_iter().flatten().find(is_active).or(layers[0]).unwrap_or(track)
+    }
+
+    /// Goes on with another layer as soon as there is a key frame of it.
+    fn turn_to(&mut self, now: Instant, to: SlotKey, layer: Option<TrackKey>) {
+        let source = self.peers[to.peer].slots[to.slot].source();
+        self.aim(to, layer.filter(|_| layer != source));
+        if let Some(layer) = self.peers[to.peer].slots[to.slot].next()
+            && !self.catch_up(now, to, layer)
+        {
+            self.want_key_frame(now, layer);
+        }
+    }
+
+    /// Sets the layer that a slot waits for.
+    pub(super) fn aim(&mut self, to: SlotKey, next: Option<TrackKey>) {
+        let slot = &mut self.peers[to.peer].slots[to.slot];
+        let before = slot.next();
+        if before == next {
+            return;
+        }
+        slot.set_next(next);
+        if let Some(before) = before {
+            self.unsubscribe(before, to);
+        }
+        if let Some(next) = next {
+            self.subscribe(next, to);
+        }
+    }
+
+    /// A layer is over: a slot goes on with the one that it waits for, else with another one of the source.
+    pub(super) fn leave_layer(&mut self, slot: SlotKey, over: TrackKey, other: Option<TrackKey>) {
+        let found = &self.peers[slot.peer].slots[slot.slot];
+        if found.next() == Some(over) {
+            self.aim(slot, None);
+        } else if found.source() == Some(over) {
+            let next = found.next().or(other);
+            self.put(slot, next);
+        } else {
+            self.unsubscribe(over, slot);
+        }
+    }
+
+    /// Forgets slots at the layers that they have left.
+    pub(super) fn leave_passed_layers(&mut self) {
+        while let Some((layer, slot)) = self.passed_layers.pop() {
+            let peer = self.peers.get(slot.peer);
+            let found = peer.and_then(|peer| peer.slots.get(slot.slot));
+            let is_back = |found: &crate::slot::Slot| {
+                found.source() == Some(layer) || found.next() == Some(layer)
+            };
+            if !found.is_some_and(is_back) {
+                self.unsubscribe(layer, slot);
+            }
+        }
+    }
+
+    /// Tells the other workers of its room what a publisher's layers carry, of which not all cross.
+    fn tell_rates(&mut self, now: Instant, key: usize) {
+        let peer = &self.peers[key];
+        let is_simulcast = peer.tracks.iter().any(|track| track.rid.is_some());
+        let room = self.rooms.get(&peer.room).filter(|_| is_simulcast);
+        let (Some(room), Link::Direct(_)) = (room, &peer.link) else {
+            return;
+        };
+        for &to in &room.elsewhere {
+            let layers = peer.tracks.iter().enumerate().filter(|(_, track)| track.rid.is_some());
+            let rates = layers.map(|(place, track)| (place, track.rate.bits_per_second(now)));
+            self.lanes[to].post(Remote::Rates { peer: peer.id, rates: rates.collect() });
+        }
+    }
+
+    /// Takes what another worker says of its publisher's layers.
+    pub(super) fn take_rates(
+        &mut self,
+        now: Instant,
+        from: WorkerNumber,
+        publisher: PeerId,
+        rates: &[(usize, Option<u64>)],
+    ) {
+        let Some(&key) = self.by_remote_id.get(&publisher) else {
+            return;
+        };
+        let peer = &mut self.peers[key];
+        if !matches!(peer.link, Link::Through(worker) if worker == from) {
+            return;
+        }
+        for &(place, rate) in rates {
+            if let Some(track) = peer.tracks.get_mut(place) {
+                track.rate.tell(now, rate);
+            }
+        }
+    }
+
+    /// A publisher says that one of its streams has ended (RTCP BYE); it may begin again. Nothing waits for the rest of it.
+    pub(super) fn stream_ended(&mut self, key: usize, ssrc: u32) {
+        let peer = &mut self.peers[key];
+        let Some(place) = peer.streams.iter().position(|stream| stream.ssrc == ssrc) else {
+            return;
+        };
+        let track = peer.streams[place].track;
+        peer.streams[place].end();
+        if peer.ssrc_of(track).is_some_and(|live| live != ssrc) {
+            return;
+        }
+        let (id, room) = (peer.id, peer.room);
+        let ended = &mut peer.tracks[track];
+        ended.rate.end();
+        ended.key_frames.satisfied();
+        for &to in &ended.elsewhere {
+            self.lanes[to].post(Remote::Ended { peer: id, ssrc });
+        }
+        let is_audio = ended.kind == MediaKind::Audio;
+        if let Some(room) = self.rooms.get_mut(&room).filter(|_| is_audio) {
+            room.speakers.fell_silent(TrackKey { peer: key, track });
+        }
+    }
+}

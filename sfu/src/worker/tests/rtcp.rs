@@ -1,0 +1,107 @@
+//! Stories of RTCP: streams that end, and datagrams that are no compounds.
+
+use std::time::Duration;
+
+use super::client::{Client, World};
+use super::pair;
+use crate::Event;
+
+#[test]
+fn bye_ends_what_somebody_says_and_nothing_is_waited_for() {
+    let mut world = World::new();
+    let (mut a, mut b) = (world.join(1), world.join(2));
+    for sequence in 0..10 {
+        a.send_audio(&mut world, sequence);
+    }
+    a.send_audio(&mut world, 12);
+    world.advance(Duration::from_millis(50));
+    world.exchange(&mut [&mut a, &mut b]);
+    let asked = a.nacked.len();
+    assert!(asked > 0, "two packets are missing");
+
+    let microphone = a.ssrc(0);
+    a.send_bye(&mut world, &[microphone]);
+    world.advance(Duration::from_millis(200));
+    world.exchange(&mut [&mut a, &mut b]);
+    let speakers = world.events.iter().filter_map(|event| match event {
+        Event::Speakers { levels, .. } => Some(levels.len()),
+        _ => None,
+    });
+    assert_eq!(speakers.collect::<Vec<_>>(), [1, 0], "before the usual time of silence");
+    assert_eq!(a.nacked.len(), asked);
+
+    a.send_audio(&mut world, 13);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.last().map(|packet| &packet.payload[..]), Some(&b"opus"[..]));
+}
+
+#[test]
+fn bye_takes_back_the_wish_for_a_key_frame() {
+    let (mut world, mut a, mut b) = pair();
+    a.send_video(&mut world, 1, false);
+    world.exchange(&mut [&mut a, &mut b]);
+    let (asked, camera) = (a.plis, a.ssrc(1));
+    a.send_bye(&mut world, &[camera]);
+    world.advance(Duration::from_secs(2));
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(a.plis, asked);
+    a.send_video(&mut world, 2, false);
+    world.advance(Duration::from_millis(100));
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(a.plis, asked + 1, "when it goes on, there is somebody who waits");
+}
+
+#[test]
+fn bye_for_the_stream_of_somebody_else_is_ignored() {
+    let (mut world, mut a, mut b) = pair();
+    a.send_video(&mut world, 1, true);
+    let camera = a.ssrc(1);
+    b.send_bye(&mut world, &[camera, 5]);
+    a.send_video(&mut world, 2, false);
+    a.send_video(&mut world, 4, false);
+    world.advance(Duration::from_millis(50));
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.len(), 3);
+    assert!(a.nacked.contains(&3), "what is missing of it is still asked for");
+}
+
+/// A publisher whose offer says that RTCP may be reduced, or not; and how many bytes the first request to it has.
+fn asked(is_reduced: bool) -> (Client, usize) {
+    let mut world = World::new();
+    let mut a = world.join_with(1, |sdp| {
+        let line = if is_reduced { "a=rtcp-mux\r\na=rtcp-rsize\r\n" } else { "a=rtcp-mux\r\n" };
+        sdp.replace("a=rtcp-mux\r\n", line)
+    });
+    let mut b = world.join(2);
+    a.send_video(&mut world, 1, true);
+    a.send_video(&mut world, 3, false);
+    world.forget_sent();
+    world.longest_control = 0;
+    world.advance(Duration::from_millis(15));
+    world.exchange(&mut [&mut a, &mut b]);
+    assert!(a.nacked.contains(&2));
+    (a, world.longest_control)
+}
+
+#[test]
+fn reduced_size_is_sent_where_it_is_offered() {
+    let overhead = 16 + 4;
+    let (a, longest) = asked(true);
+    assert_eq!((a.receiver_reports, longest), (0, 16 + overhead), "a NACK alone");
+    let (a, longest) = asked(false);
+    assert_eq!((a.receiver_reports, longest), (1, 8 + 28 + 16 + overhead), "behind a report");
+}
+
+#[test]
+fn reduced_size_is_understood_whoever_sends_it() {
+    let (mut world, mut a, mut b) = pair();
+    a.send_video(&mut world, 1, true);
+    world.exchange(&mut [&mut a, &mut b]);
+    let number = b.received[0].sequence_number;
+    world.advance(Duration::from_secs(1));
+    b.send_nack(&mut world, "4", &[number]);
+    b.send_pli(&mut world, "4");
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.len(), 2);
+    assert_eq!(a.plis, 2);
+}
