@@ -1,3 +1,4 @@
+import { withAudioNack } from "./audio-nack.ts";
 import type { Mids } from "./messages.ts";
 
 /** The server forwards the loudest speakers of the moment; three is as many as people can follow. */
@@ -41,7 +42,8 @@ export class Call {
   /** Makes an offer and returns its SDP. The answer goes to `accept`. */
   async offer(): Promise<string> {
     // Candidates need not be in it: the server learns this end's address from its connectivity checks.
-    await this.peerConnection.setLocalDescription();
+    const offer = await this.peerConnection.createOffer();
+    await this.peerConnection.setLocalDescription({ type: "offer", sdp: withAudioNack(offer.sdp ?? "") });
     return this.peerConnection.localDescription?.sdp ?? "";
   }
 
