@@ -3,12 +3,14 @@
 //! For each row a fresh release server is started on one core, and a generator (this program with `--light`) on another,
 //! so that neither disturbs the other and memory is that of the row alone.
 
+mod floor;
 mod rows;
 mod server;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -22,6 +24,8 @@ use server::TestServer;
 
 /// What something else may use of a core without a word, of a hundred.
 const QUIET_PERCENT: f64 = 10.0;
+/// How long the system's own part is measured.
+const FLOOR_TIME: Duration = Duration::from_secs(4);
 
 /// Measures a release server on this machine: one core for it, one for the load.
 #[derive(Args, Clone, Debug)]
@@ -102,7 +106,8 @@ pub async fn run(options: &BenchOptions, progress: impl Fn(&str)) -> Result<Benc
             server.display()
         );
     }
-    let wanted = |row: &&Row| options.only.as_ref().is_none_or(|part| row.name.contains(part));
+    let wanted =
+        |row: &&'static Row| options.only.as_ref().is_none_or(|part| row.name.contains(part));
     let mut rows = Vec::new();
     for row in ROWS.iter().filter(wanted) {
         let measured = measure(row, options, &this, &server).await.context(row.name)?;
@@ -113,7 +118,7 @@ pub async fn run(options: &BenchOptions, progress: impl Fn(&str)) -> Result<Benc
 }
 
 async fn measure(
-    row: &Row,
+    row: &'static Row,
     options: &BenchOptions,
     generator: &Path,
     server: &Path,
@@ -132,7 +137,16 @@ async fn measure(
         format!("the generator reported nothing: {}", String::from_utf8_lossy(&output.stderr))
     })?;
     server.stop().await;
-    let figures = (row.figures)(&report);
+    let mut figures = (row.figures)(&report);
+    if !row.floor.is_empty() {
+        let (sender, receiver) = (options.server_core, options.generator_core);
+        let floor = tokio::task::spawn_blocking(move || {
+            floor::measure(row.floor, FLOOR_TIME, sender, receiver)
+        });
+        let value = floor.await?.context("measuring what the system takes alone")?;
+        let name = "of that the system's sending alone";
+        figures.push(Figure { name, value: Some(value), target: Target::None });
+    }
     Ok(Measured { name: row.name, arguments: row.arguments, figures, report })
 }
 

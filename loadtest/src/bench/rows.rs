@@ -1,5 +1,6 @@
 //! What is measured, and what it is to be.
 
+use super::floor::Sends;
 use super::{Figure, Target};
 use crate::light::report::LightReport;
 
@@ -9,6 +10,18 @@ pub(super) struct Row {
     /// Of the generator.
     pub(super) arguments: &'static str,
     pub(super) figures: fn(&LightReport) -> Vec<Figure>,
+    /// The same sends, with the longest runs that could form.
+    pub(super) floor: &'static [Sends],
+}
+
+/// What a microphone of the generator's becomes.
+const fn voice(receivers: usize) -> Sends {
+    Sends { per_second: 50, receivers, segments: 1, length: 120 }
+}
+
+/// What a camera of the generator's becomes, in frames of so many packets.
+const fn camera(receivers: usize, segments: usize) -> Sends {
+    Sends { per_second: 30, receivers, segments, length: 1100 }
 }
 
 /// One publisher sends 1.5 Mbit/s of video and Opus: 230 packets a second.
@@ -17,11 +30,13 @@ pub(super) const ROWS: &[Row] = &[
         name: "1 → 50",
         arguments: "--receivers 50 --seconds 10",
         figures: |report| vec![cpu(report, Target::AtMost(2.5)), p99(report, Target::None)],
+        floor: &[voice(50), camera(50, 6)],
     },
     Row {
         name: "1 → 100",
         arguments: "--receivers 100 --seconds 10",
         figures: |report| vec![cpu(report, Target::None), p99(report, Target::None)],
+        floor: &[voice(100), camera(100, 6)],
     },
     Row {
         name: "1 → 500",
@@ -35,16 +50,23 @@ pub(super) const ROWS: &[Row] = &[
                 lost(report),
             ]
         },
+        floor: &[voice(500), camera(500, 6)],
     },
     Row {
         name: "1 → 500, frames of 8 packets",
         arguments: "--receivers 500 --seconds 10 --video-kbps 2100 --pacing train",
         figures: |report| vec![cpu(report, Target::AtMost(1.1)), p99(report, Target::None)],
+        floor: &[voice(500), camera(500, 8)],
     },
     Row {
         name: "4 rooms of 5, all to all",
         arguments: "--rooms 4 --publishers 5 --receivers 0 --seconds 10 --pacing chromium",
         figures: |report| vec![cpu(report, Target::AtMost(4.0)), p99(report, Target::None)],
+        // 20 publishers, whose packets are spread.
+        floor: &[
+            Sends { per_second: 20 * 50, ..voice(4) },
+            Sends { per_second: 20 * 30 * 6, ..camera(4, 1) },
+        ],
     },
     Row {
         // 15 packets a frame.
@@ -63,6 +85,7 @@ pub(super) const ROWS: &[Row] = &[
                 p99(report, Target::None),
             ]
         },
+        floor: &[],
     },
     Row {
         name: "60 rooms of 1 → 20",
@@ -74,6 +97,7 @@ pub(super) const ROWS: &[Row] = &[
                 cpu(report, Target::None),
             ]
         },
+        floor: &[],
     },
     Row {
         name: "50 joins at once",
@@ -90,6 +114,7 @@ pub(super) const ROWS: &[Row] = &[
                 figure("CPU per join, ms", joining.server_cpu_ms_per_join, Target::AtMost(1.5)),
             ]
         },
+        floor: &[],
     },
     Row {
         name: "10 % loss at 20 ms round trip",
@@ -101,6 +126,7 @@ pub(super) const ROWS: &[Row] = &[
                 figure("audio recovered, %", audio.recovered_percent, Target::AtLeast(95.0)),
             ]
         },
+        floor: &[],
     },
     Row {
         // A million packets a second: twice what a core is to carry.
@@ -132,6 +158,7 @@ pub(super) const ROWS: &[Row] = &[
                 ),
             ]
         },
+        floor: &[],
     },
 ];
 

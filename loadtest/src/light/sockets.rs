@@ -92,6 +92,16 @@ impl Sockets {
         if self.is_shared() { PEERS_PER_SOCKET } else { 1 }
     }
 
+    /// Where peer `number`, for whom there is a socket, can be reached. On loopback only.
+    ///
+    /// # Panics
+    /// When there is no such socket.
+    pub fn address_of(&self, number: usize) -> SocketAddr {
+        let place = (number % PEERS_PER_SOCKET) as u32;
+        let port = self.sockets[number / PEERS_PER_SOCKET].port;
+        SocketAddr::new(Ipv4Addr::from(FIRST_ADDRESS + place).into(), port)
+    }
+
     /// The ports of all sockets.
     pub fn ports(&self) -> Vec<u16> {
         self.sockets.iter().map(|socket| socket.port).collect()

@@ -1,0 +1,133 @@
+//! The floor under a row: what the system alone takes of the server's core to send the same datagrams to as many
+//! addresses, at the same moments, with nothing decrypted, rewritten or sealed. The figures above it are a program's own.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is a sender of its own, with clock and socket"
+)]
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use quinn_udp::{Transmit, UdpSocketState};
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+use crate::light::sockets::Sockets;
+
+/// How long the receiver sleeps when nothing comes.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// What is sent again and again: runs of datagrams, one to each of some receivers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sends {
+    pub(super) per_second: u32,
+    pub(super) receivers: usize,
+    /// Datagrams in a run.
+    pub(super) segments: usize,
+    /// Bytes of each.
+    pub(super) length: usize,
+}
+
+/// Microseconds of the sender's core for each datagram, measured for `time`; the receiver is on another core.
+///
+/// # Errors
+/// When there are no such cores, or no sockets.
+pub(super) fn measure(sends: &[Sends], time: Duration, sender: u32, receiver: u32) -> Result<f64> {
+    let count = sends.iter().map(|sends| sends.receivers).max().unwrap_or(0);
+    let (mut sockets, _waker) = Sockets::new(Ipv4Addr::LOCALHOST.into())?;
+    sockets.open_for(count.saturating_sub(1))?;
+    let targets: Vec<SocketAddr> = (0..count).map(|number| sockets.address_of(number)).collect();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let receiving = scope.spawn(|| receive(&mut sockets, receiver, &is_over));
+        let sending = scope.spawn(|| send(sends, time, &targets, sender));
+        let measured = sending.join();
+        is_over.store(true, Ordering::Relaxed);
+        let received = receiving.join();
+        received.map_err(|_| anyhow!("the receiver has panicked"))??;
+        measured.map_err(|_| anyhow!("the sender has panicked"))?
+    })
+}
+
+fn send(sends: &[Sends], time: Duration, targets: &[SocketAddr], core: u32) -> Result<f64> {
+    stay_on(core)?;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("opening a UDP socket")?;
+    let state = UdpSocketState::new((&socket).into())?;
+    let longest = sends.iter().map(|sends| sends.segments * sends.length).max().unwrap_or(0);
+    let bytes = vec![0; longest];
+    let (began, cpu_before) = (Instant::now(), thread_cpu_ns()?);
+    let mut rounds = vec![0u32; sends.len()];
+    let mut datagrams = 0;
+    loop {
+        let due = |at: usize| Duration::from_secs(1) * rounds[at] / sends[at].per_second;
+        let next = (0..sends.len()).min_by_key(|at| due(*at)).context("nothing to send")?;
+        let due = due(next);
+        if due >= time {
+            break;
+        }
+        thread::sleep(due.saturating_sub(began.elapsed()));
+        rounds[next] += 1;
+        let Sends { receivers, segments, length, .. } = sends[next];
+        for destination in &targets[..receivers] {
+            let transmit = Transmit {
+                destination: *destination,
+                ecn: None,
+                contents: &bytes[..segments * length],
+                segment_size: (segments > 1).then_some(length),
+                src_ip: None,
+            };
+            match state.try_send((&socket).into(), &transmit) {
+                Ok(()) => datagrams += segments,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error).context("sending"),
+            }
+        }
+    }
+    let cpu_ns = thread_cpu_ns()? - cpu_before;
+    Ok(cpu_ns as f64 / 1000.0 / datagrams.max(1) as f64)
+}
+
+fn receive(sockets: &mut Sockets, core: u32, is_over: &AtomicBool) -> Result<()> {
+    stay_on(core)?;
+    while !is_over.load(Ordering::Relaxed) {
+        for socket in sockets.wait(PATIENCE)? {
+            while sockets.receive(socket, |_, _, _| {})? {}
+        }
+    }
+    Ok(())
+}
+
+fn stay_on(core: u32) -> Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core as usize);
+    sched_setaffinity(None, &cores).with_context(|| format!("moving to core {core}"))
+}
+
+/// proc(5): the first number of schedstat is the time on a core, in nanoseconds.
+fn thread_cpu_ns() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let first = text.split(' ').next().context("an empty schedstat")?;
+    first.parse().context("a schedstat without a number")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_floor() {
+        let sends = [Sends { per_second: 100, receivers: 40, segments: 4, length: 500 }];
+        let us = measure(&sends, Duration::from_millis(100), 0, 0).unwrap();
+        assert!(us > 0.0, "{us}");
+    }
+
+    #[test]
+    fn a_core_that_is_not_there_is_named() {
+        let sends = [Sends { per_second: 1, receivers: 1, segments: 1, length: 1 }];
+        let error = measure(&sends, Duration::ZERO, 1000, 0).unwrap_err();
+        assert!(error.to_string().contains("core 1000"), "{error}");
+    }
+}
