@@ -1,11 +1,13 @@
 //! Which layer of each simulcast source a receiver gets: the best that its connection carries.
 //!
-//! What the connection carries is the receiver's own estimate (REMB). Slots rise by one layer each in turn until the next
+//! What the connection carries is the receiver's own estimate (REMB), which is about video alone: browsers leave out sound
+//! that comes without transport-wide sequence numbers. Slots rise by one layer each in turn until the next
 //! step would be too much. Two things keep it from swinging: a step up needs more room than staying needs, and
 //! after a step down the next step up waits, longer each time.
 //!
 //! An estimate can't rise far above what is received, since nobody knows that more would come through. So where it leaves
-//! room but not enough for the next layer, that layer is tried: when it is too much, the estimate falls.
+//! room but not enough for the next layer, that layer is tried: when it is too much, the estimate falls. The first estimate
+//! is of the same kind, made while the stream has just begun.
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +39,8 @@ const TRIAL: Duration = Duration::from_secs(12);
 pub(crate) struct Chooser {
     /// Bits per second.
     estimate: Option<(u64, Instant)>,
+    /// Something was chosen by an estimate that hasn't expired since.
+    is_limited: bool,
     /// Since the last step down.
     fell: Option<Fall>,
     trial: Option<Trial>,
@@ -62,11 +66,11 @@ impl Chooser {
         self.estimate = Some((bits_per_second, now));
     }
 
-    /// The layer for each slot; `others` is what goes to the receiver beside them, in bits per second.
+    /// The layer for each slot; `others` is the video that goes to the receiver beside them, in bits per second.
     pub(crate) fn choose(&mut self, now: Instant, others: u64, slots: &[Ladder]) -> Vec<usize> {
         let fresh = |at: Instant| now.saturating_duration_since(at) < ESTIMATE_EXPIRY;
         let Some((estimate, _)) = self.estimate.filter(|(_, at)| fresh(*at)) else {
-            self.trial = None;
+            (self.trial, self.is_limited) = (None, false);
             return slots.iter().map(|slot| slot.best().unwrap_or(slot.layer)).collect();
         };
         let limits = self.limits(now, estimate, others, slots);
@@ -89,6 +93,9 @@ impl Chooser {
     fn limits(&mut self, now: Instant, estimate: u64, others: u64, slots: &[Ladder]) -> Limits {
         let present: Vec<usize> = slots.iter().map(|slot| slot.layer).collect();
         let sent = total(others, slots, &present);
+        if !std::mem::replace(&mut self.is_limited, true) && sent <= estimate + estimate / 2 {
+            self.trial = Some(Trial { until: now + TRIAL, estimate });
+        }
         if let Some(trial) = self.trial {
             let has_followed = sent <= estimate;
             let has_failed = estimate < trial.estimate - trial.estimate / 20 || now >= trial.until;
@@ -222,7 +229,7 @@ mod tests {
     #[test]
     fn what_fits_the_estimate_is_chosen_and_slots_share_it() {
         let choose = |estimate, slots: &[Ladder]| {
-            let mut chooser = Chooser::default();
+            let mut chooser = Chooser { is_limited: true, ..Chooser::default() };
             chooser.estimated(start(), estimate);
             chooser.choose(start(), 50_000, slots)
         };
@@ -283,6 +290,17 @@ mod tests {
         assert_eq!(chooser.choose(now + 3 * SECOND, 0, &[at(0)]), [0], "not at once again");
         chooser.estimated(now + 6 * SECOND, 225_000);
         assert_eq!(chooser.choose(now + 6 * SECOND, 0, &[at(0)]), [1]);
+    }
+
+    #[test]
+    fn the_first_estimate_may_be_too_low_for_a_while() {
+        let now = start();
+        let mut chooser = Chooser::default();
+        chooser.estimated(now, 1_100_000);
+        assert_eq!(chooser.choose(now, 0, &[at(2)]), [2]);
+        chooser.estimated(now + 5 * SECOND, 1_200_000);
+        assert_eq!(chooser.choose(now + 5 * SECOND, 0, &[at(2)]), [2]);
+        assert_eq!(chooser.choose(now + TRIAL, 0, &[at(2)]), [1]);
     }
 
     #[test]

@@ -36,6 +36,29 @@ pub(crate) struct Slot {
     resent: Vec<Option<(u16, Instant)>>,
 }
 
+/// What a packet is sealed with on its way out.
+#[derive(Clone, Copy)]
+pub(crate) struct Wire<'a> {
+    pub(crate) profile: Profile,
+    pub(crate) srtp: &'a Outbound,
+    pub(crate) sent_at: SendTime,
+}
+
+/// `abs-send-time`: when a packet left the server, in seconds as a fixed-point number of 6 and 18 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SendTime([u8; 3]);
+
+impl SendTime {
+    /// Any beginning will do, as long as it is the same for all packets.
+    pub(crate) fn new(since: Instant, now: Instant) -> SendTime {
+        let passed = now.saturating_duration_since(since);
+        let fixed =
+            (passed.as_secs() << 18) + ((u64::from(passed.subsec_nanos()) << 18) / 1_000_000_000);
+        let [.., high, middle, low] = fixed.to_be_bytes();
+        SendTime([high, middle, low])
+    }
+}
+
 /// Retransmissions remembered, so that a repeated request is answered once in a round trip.
 const RESENT: usize = 128;
 /// Bytes that a retransmission has in front of the payload: the original sequence number. RFC 4588 §4.
@@ -126,7 +149,7 @@ impl Slot {
         stream: u64,
         live: impl FnOnce() -> Option<u32>,
         packet: &Packet<'_>,
-        keys: (Profile, &Outbound),
+        wire: Wire<'_>,
         out: &mut [u8],
     ) -> Forwarded {
         let Some(format) = self.format(packet.codec) else {
@@ -151,7 +174,7 @@ impl Slot {
         };
         let ssrc = self.ssrc;
         let outgoing = Outgoing { format, ssrc, index: position.index, is_rtx: false };
-        let Some(length) = self.write(packet, content, outgoing, position, keys, out) else {
+        let Some(length) = self.write(packet, content, outgoing, position, wire, out) else {
             return Forwarded::Dropped;
         };
         self.packets = self.packets.wrapping_add(1);
@@ -185,7 +208,7 @@ impl Slot {
         &mut self,
         sent: &Sent,
         packet: &Packet<'_>,
-        keys: (Profile, &Outbound),
+        wire: Wire<'_>,
         out: &mut [u8],
     ) -> Option<usize> {
         let format = self.format(packet.codec)?;
@@ -200,7 +223,7 @@ impl Slot {
             },
             None => Outgoing { format, ssrc: self.ssrc, index: position.index, is_rtx: false },
         };
-        let length = self.write(packet, content, outgoing, position, keys, out)?;
+        let length = self.write(packet, content, outgoing, position, wire, out)?;
         self.next_rtx_index += u64::from(outgoing.is_rtx);
         Some(length)
     }
@@ -229,12 +252,13 @@ impl Slot {
         content: &[u8],
         outgoing: Outgoing,
         position: Position,
-        (profile, srtp): (Profile, &Outbound),
+        wire: Wire<'_>,
         out: &mut [u8],
     ) -> Option<usize> {
         let passed_on = packet.extensions().filter_map(|(extension, value)| {
             self.extensions.id_of(extension).map(|id| (id, value))
         });
+        let send_time = self.send_time_id(outgoing.format).map(|id| (id, &wire.sent_at.0[..]));
         let header_len = rtp::write_header(
             out,
             packet.marker,
@@ -242,7 +266,7 @@ impl Slot {
             outgoing.index as u16,
             position.timestamp,
             outgoing.ssrc,
-            passed_on,
+            passed_on.chain(send_time),
         );
         if packet.has_dependency_descriptor() {
             self.renumber_frame(&mut out[..header_len], position);
@@ -264,9 +288,16 @@ impl Slot {
             }
             codec => position.counters.write(codec, payload),
         }
-        let sealed = out.get_mut(..end + profile.rtp_overhead())?;
-        srtp.protect_rtp(sealed, header_len, (outgoing.index >> 16) as u32);
+        let sealed = out.get_mut(..end + wire.profile.rtp_overhead())?;
+        wire.srtp.protect_rtp(sealed, header_len, (outgoing.index >> 16) as u32);
         Some(sealed.len())
+    }
+
+    /// The extension by which the receiver estimates what it can take (REMB), of its video alone. Only where lost packets
+    /// come again as retransmissions: else the same packet is sealed twice, and must be the same (RFC 7714 §8.1).
+    fn send_time_id(&self, format: Format) -> Option<u8> {
+        let is_estimated = self.kind == MediaKind::Video && format.rtx.is_some();
+        is_estimated.then(|| self.extensions.id_of(Extension::AbsoluteSendTime)).flatten()
     }
 
     /// Puts the slot's own frame number into a written header.

@@ -13,7 +13,7 @@ pub(crate) enum Extension {
     StreamId,
     /// RFC 8852: the same for retransmissions. Read, not passed on.
     RepairedStreamId,
-    /// `abs-send-time`, when a packet left the publisher. Not passed on.
+    /// `abs-send-time`, when a packet left. Not passed on: receivers get the time at which it left the server.
     AbsoluteSendTime,
     /// RFC 6464. Read and passed on.
     AudioLevel,

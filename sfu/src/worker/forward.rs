@@ -10,7 +10,7 @@ use crate::gaps::Continuity;
 use crate::parcel::{self, Crossing};
 use crate::rtp::Header;
 use crate::sdp::{Codec, Extension};
-use crate::slot::Forwarded;
+use crate::slot::{Forwarded, SendTime, Wire};
 use crate::srtp::RtpStream;
 use crate::track::{Carried, SlotKey, TrackKey, clock_rate};
 
@@ -341,6 +341,8 @@ impl Worker {
             return;
         }
         let started = self.started;
+        let sent_at = SendTime::new(started.0, now);
+        let wire = Wire { profile: keys.profile, srtp: &keys.outbound, sent_at };
         let mut awaits_key_frame = false;
         for arrived in &self.burst.packets[packets] {
             let (place, id) = arrived.stream;
@@ -352,7 +354,7 @@ impl Worker {
             };
             let live = || publisher.timestamp_about(now, ntp_time(started, now), stream);
             let out = &mut batch.spare()[..MAX_PACKET];
-            match slot.forward(now, id, live, &packet, (keys.profile, &keys.outbound), out) {
+            match slot.forward(now, id, live, &packet, wire, out) {
                 Forwarded::Sent(length) => {
                     batch.push(path, length);
                     self.passed_layers.extend(slot.reach(track).map(|passed| (passed, to)));

@@ -58,14 +58,14 @@ impl Worker {
         }
     }
 
-    /// The simulcast slots of a connected receiver, and the bits per second of all that it gets beside them. `None` when
+    /// The simulcast slots of a connected receiver, and the bits per second of the video that it gets beside them. `None` when
     /// there are no such slots.
     fn ladders(&self, now: Instant, key: usize) -> Option<(u64, Vec<Choice>)> {
         let peer = self.peers.get(key).filter(|peer| peer.link.keys().is_some())?;
         let mut others = 0;
         let mut choices = Vec::new();
         for (at, slot) in peer.slots.iter().enumerate() {
-            let Some(source) = slot.source() else {
+            let Some(source) = slot.source().filter(|_| slot.kind == MediaKind::Video) else {
                 continue;
             };
             let publisher = &self.peers[source.peer];

@@ -8,7 +8,7 @@ use crate::batch::MAX_PACKET;
 use crate::parcel::Lane;
 use crate::peer::Link;
 use crate::rtcp;
-use crate::slot::Forwarded;
+use crate::slot::{Forwarded, SendTime, Wire};
 use crate::track::{SlotKey, Stream, TrackKey};
 
 /// Between two looks at what is missing.
@@ -112,8 +112,9 @@ impl Worker {
             return;
         }
         let mut out = [0; MAX_PACKET];
-        let keys = (keys.profile, &keys.outbound);
-        if let Some(length) = slot.retransmit(&sent, &packet, keys, &mut out) {
+        let sent_at = SendTime::new(self.started.0, now);
+        let wire = Wire { profile: keys.profile, srtp: &keys.outbound, sent_at };
+        if let Some(length) = slot.retransmit(&sent, &packet, wire, &mut out) {
             self.stats.rtx_sent += 1;
             self.send(path, out[..length].to_vec());
         }
@@ -143,14 +144,15 @@ impl Worker {
         };
         let slot = &mut peer.slots[to.slot];
         let ntp = ntp_time(self.started, now);
+        let sent_at = SendTime::new(self.started.0, now);
+        let wire = Wire { profile: keys.profile, srtp: &keys.outbound, sent_at };
         for index in packets {
             let Some(packet) = stream.history.packet(index) else {
                 continue;
             };
             let mut out = [0; MAX_PACKET];
-            let keys = (keys.profile, &keys.outbound);
             let live = || publisher.timestamp_about(now, ntp, stream);
-            let forwarded = slot.forward(now, stream.id, live, &packet, keys, &mut out);
+            let forwarded = slot.forward(now, stream.id, live, &packet, wire, &mut out);
             if let Forwarded::Sent(length) = forwarded {
                 self.stats.rtp_sent += 1;
                 self.stats.rtp_sent_bytes += length as u64;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::client::{Client, World};
-use super::pair;
-use crate::Event;
+use super::{camera_of, pair};
+use crate::{Event, Mid, PeerId};
 
 #[test]
 fn bye_ends_what_somebody_says_and_nothing_is_waited_for() {
@@ -63,6 +63,34 @@ fn bye_for_the_stream_of_somebody_else_is_ignored() {
     world.exchange(&mut [&mut a, &mut b]);
     assert_eq!(b.received.len(), 3);
     assert!(a.nacked.contains(&3), "what is missing of it is still asked for");
+}
+
+#[test]
+fn remb_is_made_of_the_time_at_which_video_leaves_the_server() {
+    let mut world = World::new();
+    let extension = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
+    let with_extension =
+        |sdp: String| sdp.replace("a=rtpmap", &format!("a=extmap:9 {extension}\r\na=rtpmap"));
+    let mut a = world.join_with(1, with_extension);
+    let mut b = world.join_with(2, with_extension);
+    world.worker.assign(world.now, PeerId(2), &Mid::new("4"), camera_of(1).as_ref());
+    for sequence in 1..=4 {
+        a.send_video(&mut world, sequence, sequence == 1);
+        world.advance(Duration::from_millis(250));
+    }
+    a.send_audio(&mut world, 1);
+    world.exchange(&mut [&mut a, &mut b]);
+
+    let times: Vec<Vec<u8>> = b.received.iter().map(|packet| packet.extension(9)).collect();
+    let number = |time: &Vec<u8>| u32::from_be_bytes([0, time[0], time[1], time[2]]);
+    let steps: Vec<u32> = times[..4].windows(2).map(|t| number(&t[1]) - number(&t[0])).collect();
+    assert_eq!(steps, [1 << 16; 3], "a quarter of a second");
+    assert!(times[4].is_empty(), "sound is not estimated");
+
+    let (first, late) = (b.received[0].sequence_number, b.received.len());
+    b.send_nack(&mut world, "4", &[first]);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert!(number(&b.received[late].extension(9)) > number(&times[3]), "sent again later");
 }
 
 /// A publisher whose offer says that RTCP may be reduced, or not; and how many bytes the first request to it has.
