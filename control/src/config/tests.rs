@@ -207,6 +207,109 @@ fn odd_letters_in_a_path_do_not_end_it() {
     assert_eq!(settings.store_url(), "sqlite:///tmp/100%25%3F%23/madang.db");
 }
 
+#[test]
+fn the_relay_is_a_url_whose_password_is_never_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("madang.toml");
+    std::fs::write(&file, "[broker]\nrelay = \"stomp://app:very-secret@[::1]:61614/prod\"\n")
+        .unwrap();
+
+    let settings = Settings::load(Sources { file: Some(file), ..Sources::default() }).unwrap();
+
+    let relay = settings.broker.relay.clone().unwrap();
+    assert_eq!((relay.address().as_str(), relay.vhost.as_str()), ("[::1]:61614", "prod"));
+    assert_eq!((relay.login.as_str(), relay.passcode.expose()), ("app", "very-secret"));
+    let shown = settings.to_toml();
+    assert!(shown.contains("relay = \"stomp://app:…@[::1]:61614/prod\""), "{shown}");
+    assert!(!shown.contains("very-secret") && !format!("{settings:?}").contains("very-secret"));
+}
+
+#[test]
+fn the_relay_can_come_from_every_source_and_is_none_by_default() {
+    assert_eq!(Settings::default().broker.relay, None);
+    let environment = environment(&[("MADANG_BROKER__RELAY", "stomp://a:b@one")]);
+    let from_environment =
+        Settings::load(Sources { environment: environment.clone(), ..Sources::default() });
+    let flags = flags(&[("broker.relay", "stomp://two:61613")]);
+    let from_flag = Settings::load(Sources { environment, flags, ..Sources::default() });
+
+    let address = |settings: Result<Settings, Mistakes>| {
+        settings.unwrap().broker.relay.map(|relay| relay.address())
+    };
+    assert_eq!(address(from_environment).as_deref(), Some("one:61613"));
+    assert_eq!(address(from_flag).as_deref(), Some("two:61613"));
+}
+
+#[test]
+fn a_wrong_relay_is_told_without_repeating_its_password() {
+    for (url, expected) in [
+        ("amqp://app:very-secret@host", "it does not begin with stomp://"),
+        ("app:very-secret@host", "it does not begin with stomp://"),
+        ("stomp://app:very-secret@", "it has no host"),
+        ("stomp://app:very-secret@host:0", "its port is no port"),
+        ("stomp://app:very-secret@host:99999", "its port is no port"),
+    ] {
+        let mistakes = with_flags(&[("broker.relay", url)]).unwrap_err().to_string();
+
+        assert!(mistakes.contains("`broker.relay` (flag) must be as stomp://user:"), "{mistakes}");
+        assert!(mistakes.contains(expected), "{url}: {mistakes}");
+        assert!(!mistakes.contains("very-secret"), "{mistakes}");
+    }
+}
+
+#[test]
+fn the_limits_of_stomp_have_defaults_and_can_be_set() {
+    let defaults = Settings::default().limits;
+    assert_eq!((defaults.headers, defaults.header_bytes), (128, 16 * 1024));
+    assert_eq!(defaults.messages_per_second, 50);
+    assert_eq!((defaults.connections, defaults.connections_per_address), (10_000, 1_000));
+    assert_eq!((defaults.subscriptions, defaults.outbox_messages), (200, 4_096));
+    assert_eq!(defaults.connect_timeout, Duration::from_secs(10));
+    assert_eq!(defaults.request_timeout, Duration::from_secs(20));
+
+    let limits = with_flags(&[
+        ("limits.frame_bytes", "0"),
+        ("limits.headers", "0"),
+        ("limits.header_bytes", "4_096"),
+        ("limits.connect_timeout", "500ms"),
+        ("limits.request_timeout", "1m"),
+        ("limits.messages_per_second", "0"),
+        ("limits.connections", "0"),
+        ("limits.connections_per_address", "7"),
+        ("limits.subscriptions", "1"),
+        ("limits.outbox_messages", "1"),
+        ("limits.outbox_bytes", "1"),
+    ])
+    .unwrap()
+    .limits;
+
+    assert_eq!((limits.frame_bytes, limits.headers, limits.header_bytes), (0, 0, 4_096));
+    assert_eq!(limits.connect_timeout, Duration::from_millis(500));
+    assert_eq!(limits.request_timeout, Duration::from_secs(60));
+    assert_eq!((limits.connections, limits.connections_per_address), (0, 7));
+    assert_eq!((limits.subscriptions, limits.outbox_messages, limits.outbox_bytes), (1, 1, 1));
+}
+
+#[test]
+fn limits_that_would_let_nobody_in_are_refused() {
+    for (key, value, expected) in [
+        ("limits.subscriptions", "0", "`limits.subscriptions` must be at least 1"),
+        ("limits.outbox_messages", "0", "`limits.outbox_messages` must be at least 1"),
+        ("limits.outbox_bytes", "0", "`limits.outbox_bytes` must be at least 1"),
+        ("limits.connect_timeout", "0s", "`limits.connect_timeout` must be longer than 0s"),
+        ("limits.request_timeout", "0", "`limits.request_timeout` must be longer than 0s"),
+        ("limits.connect_timeout", "soon", "must be a time, as 20s"),
+        ("limits.headers", "-1", "must be a whole number"),
+        ("limits.header_bytes", "lots", "must be a whole number"),
+        ("stomp.tcp_listen", "61613", "must be an address with a port"),
+        ("stomp.tcp_listen", "0.0.0.0:61613", "`stomp.tcp_listen` is 0.0.0.0:61613"),
+    ] {
+        let mistakes = with_flags(&[(key, value)]).unwrap_err().to_string();
+
+        assert!(mistakes.contains(expected), "{key} = {value}: {mistakes}");
+    }
+}
+
 fn with_flags(pairs: &[(&str, &str)]) -> Result<Settings, Mistakes> {
     Settings::load(Sources { flags: flags(pairs), ..Sources::default() })
 }

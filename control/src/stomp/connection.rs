@@ -79,8 +79,13 @@ struct Running {
     close_code: Option<u16>,
 }
 
-/// The other end is gone.
-struct Lost;
+/// The other end ended the connection.
+enum Lost {
+    /// It is gone.
+    Gone,
+    /// It began the closing handshake, and waits for its other half (RFC 6455 §5.5.1).
+    Closing,
+}
 
 /// What ended a turn's waiting.
 enum Event {
@@ -113,8 +118,10 @@ impl Connection {
         };
         let ended = running.run(&mut socket).await;
         running.leave().await;
-        if ended.is_ok() {
-            running.close(socket).await;
+        match ended {
+            Ok(()) => running.close(socket).await,
+            Err(Lost::Closing) => answer_close(socket).await,
+            Err(Lost::Gone) => {}
         }
         running.count();
     }
@@ -151,7 +158,7 @@ impl Running {
                     armed = self.deadline();
                     alarm.as_mut().reset(armed.into());
                 }
-                Event::Drain if self.connection.shutdown.is_cancelled() => return Err(Lost),
+                Event::Drain if self.connection.shutdown.is_cancelled() => return Err(Lost::Gone),
                 Event::Drain => {
                     self.close_code = Some(close_code::AWAY);
                     self.session.handle_parcel(Parcel::End(DRAINING));
@@ -170,7 +177,7 @@ impl Running {
     ) -> Poll<Result<Event, Lost>> {
         let was_full = self.session.has_enough_output();
         if let Poll::Ready(written) = self.poll_write(socket, cx) {
-            written.map_err(|_| Lost)?;
+            written.map_err(|_| Lost::Gone)?;
         }
         if was_full && !self.session.has_enough_output() {
             return Poll::Ready(Ok(Event::Changed));
@@ -239,7 +246,7 @@ impl Running {
             self.silent_pings += 1;
             self.needs_ping = true;
         }
-        if self.silent_pings > MAX_SILENT_PINGS { Err(Lost) } else { Ok(()) }
+        if self.silent_pings > MAX_SILENT_PINGS { Err(Lost::Gone) } else { Ok(()) }
     }
 
     fn handle_message(
@@ -249,7 +256,7 @@ impl Running {
         let message = match message {
             Some(Ok(message)) => message,
             Some(Err(error)) => return self.handle_unreadable(error),
-            None => return Err(Lost),
+            None => return Err(Lost::Gone),
         };
         self.silent_pings = 0;
         let bytes: &[u8] = match &message {
@@ -257,7 +264,7 @@ impl Running {
             WebSocketMessage::Binary(bytes) => bytes,
             // Pings are answered by the WebSocket itself.
             WebSocketMessage::Ping(_) | WebSocketMessage::Pong(_) => return Ok(()),
-            WebSocketMessage::Close(_) => return Err(Lost),
+            WebSocketMessage::Close(_) => return Err(Lost::Closing),
         };
         self.connection.counters.bytes_received.fetch_add(bytes.len() as u64, Relaxed);
         self.session.handle_bytes(Instant::now(), bytes);
@@ -274,10 +281,10 @@ impl Running {
             Some(tungstenite::Error::Capacity(_)) => close_code::SIZE,
             Some(tungstenite::Error::Utf8(_)) => close_code::INVALID,
             Some(tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
-                return Err(Lost);
+                return Err(Lost::Gone);
             }
             Some(tungstenite::Error::Protocol(_)) => close_code::PROTOCOL,
-            _ => return Err(Lost),
+            _ => return Err(Lost::Gone),
         };
         self.close_code = Some(code);
         let why = error.map(ToString::to_string).unwrap_or_default();
@@ -448,6 +455,12 @@ fn web_socket_message(bytes: Bytes, is_text: bool) -> WebSocketMessage {
         Ok(text) if is_text => WebSocketMessage::Text(text),
         _ => WebSocketMessage::Binary(bytes),
     }
+}
+
+/// Lets the WebSocket write the close frame that it owes.
+async fn answer_close(mut socket: impl Socket) {
+    let written = async { while let Some(Ok(_)) = socket.next().await {} };
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, written).await;
 }
 
 /// What a WebSocket's client learns of the end (RFC 6455 §7.4.1).

@@ -185,6 +185,11 @@ impl Client {
         }
     }
 
+    /// Whether such a frame came that nobody has taken.
+    pub(crate) fn seen(&self, is_it: impl Fn(&Frame) -> bool) -> bool {
+        self.waiting.iter().any(is_it)
+    }
+
     /// The next frame.
     pub(crate) async fn next(&mut self) -> Frame {
         if self.waiting.is_empty() {

@@ -1,0 +1,185 @@
+//! Ten thousand connections that never say what they want, to a server in a process of its own, so that its memory can be
+//! told from the clients'.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::raw::{Raw, UPGRADE};
+
+const MANY: usize = 10_000;
+/// Files that the processes have open besides.
+const OTHER_FILES: usize = 200;
+/// Longer than it takes to open them all, so that they are there at the same time.
+const LIMIT: Duration = Duration::from_secs(8);
+/// What the server's memory may grow by, per connection: twice what was measured with a debug build.
+const MOST_KIB: usize = 40;
+
+/// One after the other: both need all file descriptors and processors that there are.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_of_a_request() {
+    let _alone = ALONE.lock().await;
+    let half = b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n";
+    let ended = many(move |server| async move {
+        let mut raw = Raw::connect(server).await;
+        raw.send(half).await;
+        raw
+    })
+    .await;
+
+    assert!(ended.iter().all(String::is_empty), "nothing is to be said to half of a request");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_without_connect() {
+    let _alone = ALONE.lock().await;
+    let ended = many(|server| async move {
+        let mut raw = Raw::connect(server).await;
+        raw.request("GET", "/ws", &UPGRADE, "").await;
+        assert!(raw.head().await.starts_with("HTTP/1.1 101 "));
+        raw
+    })
+    .await;
+
+    for said in ended {
+        assert!(said.contains("No CONNECT frame came within 8s."), "{said:?}");
+    }
+}
+
+/// Opens many connections, and sees how a session that was there before, and one that comes later, are served meanwhile.
+/// Returns what each heard before its end.
+async fn many<F>(open: impl Fn(SocketAddr) -> F + Send + Sync + 'static) -> Vec<String>
+where
+    F: Future<Output = Raw> + Send + 'static,
+{
+    let files = madang::open_files::raise_limit().unwrap_or(u64::MAX);
+    let count = MANY.min(usize::try_from(files).unwrap() - OTHER_FILES);
+    if count < MANY {
+        eprintln!("{count} connections instead of {MANY}: a process may have {files} files open");
+    }
+    let server = Running::start();
+    let address = server.address;
+    let mut before = Session::connect(address).await;
+    before.speaks().await;
+    let memory = server.memory_kib();
+
+    let (open, are_open) = (Arc::new(open), Arc::new(AtomicUsize::new(0)));
+    // More at a time would only fill the backlog, whose overflow costs a second each.
+    let at_once = Arc::new(Semaphore::new(200));
+    let mut connections = JoinSet::new();
+    let begun = Instant::now();
+    for _ in 0..count {
+        let (open, are_open, at_once) = (open.clone(), are_open.clone(), at_once.clone());
+        connections.spawn(async move {
+            let permit = at_once.acquire().await;
+            let mut raw = open(address).await;
+            drop(permit);
+            are_open.fetch_add(1, Relaxed);
+            String::from_utf8_lossy(&raw.rest().await).into_owned()
+        });
+    }
+    while are_open.load(Relaxed) < count {
+        before.speaks().await;
+    }
+    let took = begun.elapsed();
+    Session::connect(address).await.speaks().await;
+    let grown = server.memory_kib().saturating_sub(memory);
+    println!("{count} connections in {took:.1?}: {:.1} KiB each", grown as f64 / count as f64);
+    assert!(grown < MOST_KIB * count, "{grown} KiB for {count} connections");
+
+    // Each is closed when its time is over, however many there are.
+    let ended = connections.join_all().await;
+    before.speaks().await;
+    ended
+}
+
+/// A STOMP session.
+struct Session(
+    tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>,
+);
+
+impl Session {
+    async fn connect(server: SocketAddr) -> Session {
+        let (socket, _) =
+            tokio_tungstenite::connect_async(format!("ws://{server}/ws")).await.unwrap();
+        let mut session = Session(socket);
+        session.asks("CONNECT\naccept-version:1.2\nhost:x\n\n\0", "CONNECTED\n").await;
+        let subscribe = "SUBSCRIBE\nid:1\ndestination:/topic/bystander\nreceipt:r\n\n\0";
+        session.asks(subscribe, "RECEIPT\n").await;
+        session
+    }
+
+    async fn speaks(&mut self) {
+        self.asks("SEND\ndestination:/topic/bystander\n\n안녕\0", "MESSAGE\n").await;
+    }
+
+    async fn asks(&mut self, frame: &str, answer: &str) {
+        self.0.send(Message::text(frame)).await.unwrap();
+        loop {
+            let next = tokio::time::timeout(Duration::from_secs(20), self.0.next()).await;
+            let next = next.expect("the server says nothing").unwrap().unwrap();
+            if next.to_text().is_ok_and(|text| text.starts_with(answer)) {
+                return;
+            }
+        }
+    }
+}
+
+/// The program.
+struct Running {
+    process: Child,
+    address: SocketAddr,
+    _dir: TempDir,
+}
+
+impl Running {
+    fn start() -> Running {
+        let dir = tempfile::tempdir().unwrap();
+        let time = format!("{}s", LIMIT.as_secs());
+        let mut process = Command::new(env!("CARGO_BIN_EXE_madang"))
+            .args(["--listen", "127.0.0.1:0"])
+            .env_clear()
+            .env("MADANG_DATA_DIR", dir.path())
+            .env("MADANG_MEDIA__UDP_PORT", "0")
+            .env("MADANG_TURN__ENABLED", "false")
+            .env("MADANG_LIMITS__CONNECTIONS", "0")
+            .env("MADANG_LIMITS__CONNECTIONS_PER_ADDRESS", "0")
+            .env("MADANG_LIMITS__MESSAGES_PER_SECOND", "0")
+            .env("MADANG_LIMITS__CONNECT_TIMEOUT", &time)
+            .env("MADANG_LIMITS__REQUEST_TIMEOUT", &time)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let url = lines.map(|line| line.unwrap()).find(|line| line.starts_with("http://")).unwrap();
+        let address = url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+        Running { process, address, _dir: dir }
+    }
+
+    /// What it has in memory.
+    fn memory_kib(&self) -> usize {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
