@@ -30,6 +30,8 @@ mod budget;
 mod dtls;
 mod feedback;
 mod framing;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod gaps;
 mod history;
 mod ice;
@@ -42,6 +44,8 @@ mod path;
 mod peer;
 mod rate;
 mod rewrite;
+#[cfg(fuzzing)]
+mod rig;
 mod room;
 mod rtcp;
 mod rtp;

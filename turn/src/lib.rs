@@ -25,7 +25,7 @@
 //! # What it deliberately does not do
 //!
 //! - **Remember strangers.** A request without good credentials leaves nothing behind but a counter, and its answer is
-//!   smaller than twice the request, whose sender may be forged.
+//!   smaller on the wire than twice the request, whose sender may be forged.
 //! - **Relay elsewhere.** A peer that is not a media address of this server is refused with 403, in every spelling of
 //!   its address. There is no list of forbidden networks that could have holes.
 //! - **Know users.** Credentials carry all that it needs; who may have some is decided elsewhere.

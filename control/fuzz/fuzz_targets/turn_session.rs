@@ -1,0 +1,27 @@
+//! The TURN server and clients with good credentials who say whatever they like. Nothing is relayed but to this server's
+//! media, no quota is exceeded, and all ends in time.
+#![no_main]
+
+#[path = "turn/world.rs"]
+mod world;
+
+use world::{ALICE, BOB, World};
+
+libfuzzer_sys::fuzz_target!(|events: &[u8]| {
+    let mut world = World::new();
+    for event in world::cut(events) {
+        let Some((&how, rest)) = event.split_first() else {
+            continue;
+        };
+        let client = if how & 1 == 0 { ALICE } else { BOB };
+        match how >> 1 & 7 {
+            0 => world.advance(u64::from(how >> 4) * 60),
+            1 => drop(world.send(client, rest)),
+            2 => world.media_sends(rest),
+            _ => world.ask(client, rest),
+        }
+        assert!(world.server.stats().allocations <= 2);
+    }
+    world.advance(4000);
+    assert_eq!(world.server.stats().allocations, 0);
+});

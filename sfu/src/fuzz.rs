@@ -1,0 +1,12 @@
+//! The parsers of this crate as fuzz targets call them: one function for each, with what must hold of its result. Built
+//! by cargo-fuzz alone (`--cfg fuzzing`); the targets are in `control/fuzz`.
+
+mod media;
+mod numbers;
+mod packets;
+mod strangers;
+
+pub use media::media;
+pub use numbers::rewrite;
+pub use packets::{framing, payload, rtcp, rtp, srtp};
+pub use strangers::{dtls, sdp, stun};
