@@ -138,7 +138,8 @@ impl<'a> Described<'a> {
             feedback: [0; PAYLOAD_TYPES],
         };
         let mut is_known = [false; PAYLOAD_TYPES];
-        for payload_type in media.media_name.formats.iter().filter_map(|format| format.parse().ok()) {
+        for payload_type in media.media_name.formats.iter().filter_map(|format| format.parse().ok())
+        {
             // RFC 5761 §4: 64–95 would collide with RTCP's packet types.
             let is_usable = matches!(payload_type, 0..64 | 96..128);
             if is_usable && !std::mem::replace(&mut is_known[usize::from(payload_type)], true) {
@@ -146,7 +147,9 @@ impl<'a> Described<'a> {
             }
         }
         for attribute in &media.attributes {
-            if let Some((of, value)) = attribute.value.as_deref().and_then(|text| text.split_once(' ')) {
+            if let Some((of, value)) =
+                attribute.value.as_deref().and_then(|text| text.split_once(' '))
+            {
                 described.note(&attribute.key, of, value.trim(), known);
             }
         }
@@ -205,9 +208,7 @@ pub(super) fn fmtp_value<'a>(fmtp: &'a str, name: &str) -> Option<&'a str> {
 fn red(described: &Described<'_>, fmtp: &str) -> Option<Codec> {
     let is_opus = |block: &str| {
         block.trim().parse().is_ok_and(|payload_type| {
-            described
-                .rtpmap(payload_type)
-                .is_some_and(|rtpmap| rtpmap.eq_ignore_ascii_case(OPUS))
+            described.rtpmap(payload_type).is_some_and(|rtpmap| rtpmap.eq_ignore_ascii_case(OPUS))
         })
     };
     fmtp.split('/').all(is_opus).then_some(Codec::Red)
