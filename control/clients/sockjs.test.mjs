@@ -77,7 +77,9 @@ async function story({ Client, SockJS }, url, transport, count) {
   const used = [];
   const bodies = [];
   const receipts = [];
-  const topic = `/topic/sockjs/${transport}-${Math.random().toString(36).slice(2)}`;
+  const topic = `/topic/소식/${transport}-${Math.random().toString(36).slice(2)}`;
+  // Longer than a response or a frame of a WebSocket may be.
+  const large = "한글 ".repeat(150_000);
   await new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error(`${bodies.length} messages came over ${used}`)), 60_000);
     const client = new Client({
@@ -97,13 +99,15 @@ async function story({ Client, SockJS }, url, transport, count) {
             const headers = index === count - 1 ? { receipt: "sent" } : {};
             client.publish({ destination: topic, headers, body: `${index} 안녕 😀 </script>` });
           }
+          client.publish({ destination: topic, body: large });
         });
         client.watchForReceipt("sent", () => receipts.push("sent"));
         client.subscribe(
           topic,
           ({ body }) => {
-            bodies.push(body);
-            if (bodies.length === count) client.deactivate();
+            if (bodies.length < count) return bodies.push(body);
+            if (body !== large) reject(new Error(`${body.length} letters instead of ${large.length}`));
+            client.deactivate();
           },
           { receipt: "subscribed" },
         );

@@ -123,6 +123,68 @@ test("heart-beats keep a silent connection", async () => {
   assert.equal((await inbox.next()).body, "yes");
 });
 
+test("heart-beats of a second are held", async () => {
+  const heard = [];
+  const client = await connect({
+    heartbeatIncoming: 1_000,
+    heartbeatOutgoing: 1_000,
+    debug: (line) => line.includes("PONG") && heard.push(line),
+  });
+  const closed = new Promise((resolve) => (client.onWebSocketClose = () => resolve("closed")));
+
+  // The client gives a connection up that has been silent for twice as long.
+  const outcome = await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 5_000, "open"))]);
+
+  assert.equal(outcome, "open");
+  assert.ok(heard.length >= 3, `${heard.length} heart-beats in 5 s`);
+});
+
+test("a receipt follows what was sent, and the last one is the goodbye's", async () => {
+  const client = await connect();
+  const inbox = await subscribe(client, "/topic/소식/서울");
+  const receipts = [];
+  client.watchForReceipt("sent", () => receipts.push("sent"));
+
+  client.publish({ destination: "/topic/소식/서울", body: "눈이 온다", headers: { receipt: "sent" } });
+  const message = await inbox.next();
+  const goodbye = new Promise((resolve) => (client.onDisconnect = resolve));
+  await client.deactivate();
+
+  assert.equal(message.body, "눈이 온다");
+  assert.equal(message.headers.destination, "/topic/소식/서울");
+  assert.ok((await goodbye).headers["receipt-id"]);
+  assert.deepEqual(receipts, ["sent"]);
+});
+
+test("an aborted transaction takes back what it sent and acknowledged", async () => {
+  const [first, second] = [await connect(), await connect()];
+  const results = await subscribe(second, "/topic/results");
+  const work = await subscribe(first, "/queue/할일", { ack: "client-individual" });
+  first.publish({ destination: "/queue/할일", body: "one" });
+  const message = await work.next();
+  const transaction = first.begin();
+  first.publish({ destination: "/topic/results", body: "dropped", headers: { transaction: transaction.id } });
+  message.ack({ transaction: transaction.id });
+
+  transaction.abort();
+  await first.deactivate();
+  const inherited = await subscribe(second, "/queue/할일");
+  second.publish({ destination: "/topic/results", body: "last" });
+
+  assert.equal((await inherited.next()).body, "one");
+  assert.equal((await results.next()).body, "last");
+});
+
+test("ten bodies of a megabyte of text keep their order", async () => {
+  const client = await connect();
+  const inbox = await subscribe(client, "/topic/large");
+  const body = (number) => `${number}${"한".repeat(349_000)}`;
+
+  for (let number = 0; number < 10; number++) client.publish({ destination: "/topic/large", body: body(number) });
+
+  for (let number = 0; number < 10; number++) assert.equal((await inbox.next()).body, body(number));
+});
+
 test("a protocol violation is answered with an ERROR", async () => {
   const client = await connect();
   const error = new Promise((resolve) => {
@@ -132,6 +194,22 @@ test("a protocol violation is answered with an ERROR", async () => {
   client.publish({ destination: "/topic/a", body: "x", headers: { transaction: "never-begun" } });
 
   assert.equal((await error).headers.message, "bad transaction");
+});
+
+test("a client that lost its server comes back to the next", async () => {
+  const client = await connect({ reconnectDelay: 100 });
+  const bodies = [];
+  const again = new Promise((resolve) => {
+    client.onConnect = () => {
+      client.watchForReceipt("subscribed", () => client.publish({ destination: "/topic/again", body: "다시" }));
+      client.subscribe("/topic/again", ({ body }) => resolve(bodies.push(body)), { receipt: "subscribed" });
+    };
+  });
+
+  await server.restart();
+
+  await again;
+  assert.deepEqual(bodies, ["다시"]);
 });
 
 async function connect(settings = {}) {
