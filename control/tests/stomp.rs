@@ -221,6 +221,60 @@ async fn a_websocket_message_beyond_the_limit_is_answered_too() {
 }
 
 #[tokio::test]
+async fn a_body_of_megabytes_passes_where_the_limit_allows_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(&dir);
+    settings.limits.frame_bytes = 6 * 1024 * 1024;
+    let server = Server::start(settings).await.unwrap();
+    let (mut sender, mut receiver) =
+        (Client::connect(&server).await, Client::connect(&server).await);
+    receiver.decodes_up_to(6 * 1024 * 1024);
+    receiver.subscribe("t", "/topic/큰것", &[]).await;
+    let text = "가".repeat(350_000);
+    let bytes: Vec<u8> = (0..5 * 1024 * 1024_u32).map(|n| (n * 31 % 251) as u8).collect();
+
+    sender.send("/topic/큰것", &[], &text).await;
+    let send = Frame::new(Command::Send).with_header(header::DESTINATION, "/topic/큰것");
+    sender.send_frame(&send.with_body(bytes.clone())).await;
+
+    let is_message = |frame: &Frame| frame.header(header::SUBSCRIPTION) == Some("t");
+    assert_eq!(receiver.wait_for(is_message).await.body, text);
+    assert!(receiver.was_text);
+    assert_eq!(receiver.wait_for(is_message).await.body, bytes);
+    assert!(!receiver.was_text);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn messages_of_one_sender_keep_their_order_at_every_subscriber() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(&dir);
+    settings.limits.messages_per_second = 0;
+    let server = Server::start(settings).await.unwrap();
+    let mut sender = Client::connect(&server).await;
+    let mut subscribers = Vec::new();
+    for pattern in ["/topic/order", "/topic/*", "/topic/**"] {
+        let mut client = Client::connect(&server).await;
+        client.subscribe("t", pattern, &[]).await;
+        subscribers.push(client);
+    }
+
+    // One at a time, and many in one WebSocket message.
+    for number in 0..200 {
+        sender.send("/topic/order", &[], &number.to_string()).await;
+    }
+    let many = (200..1000).map(|number| format!("SEND\ndestination:/topic/order\n\n{number}\0"));
+    sender.send_text(&many.collect::<String>()).await;
+
+    for client in &mut subscribers {
+        for number in 0..1000 {
+            assert_eq!(client.message("t").await, number);
+        }
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn connections_are_limited_per_address() {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = settings(&dir);

@@ -5,6 +5,7 @@
 
 mod broker;
 mod costs;
+mod redelivery;
 #[path = "../stomp_client/mod.rs"]
 mod stomp_client;
 
@@ -41,8 +42,13 @@ async fn stories(kind: Kind) {
     wildcards_are_ours_and_the_brokers(&server, kind).await;
     a_refused_message_comes_again(&server).await;
     a_transaction_is_carried_out_or_dropped_as_a_whole(&server).await;
+    redelivery::what_a_lost_consumer_left_comes_in_order(&server).await;
+    redelivery::nobody_gets_what_another_acknowledged(&server).await;
+    redelivery::a_refused_message_is_the_brokers(&server, kind).await;
+    redelivery::an_abort_takes_back_send_and_ack(&server).await;
     a_wrong_password_is_told(&broker).await;
     a_restart_is_survived(&server, &mut broker).await;
+    redelivery::what_was_unacknowledged_survives_a_restart(&server, &mut broker).await;
     costs::measure(&broker, kind).await;
     server.shutdown().await;
     broker.stop().await;

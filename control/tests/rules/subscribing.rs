@@ -1,6 +1,8 @@
 //! SUBSCRIBE, UNSUBSCRIBE.
 
-use crate::exchange::{after, connected, hears, is_closed, rule, sends, sends_raw, subscribed};
+use crate::exchange::{
+    after, connected, hears, is_closed, other, rule, sends, sends_raw, subscribed,
+};
 use crate::hold;
 
 #[tokio::test]
@@ -77,6 +79,90 @@ async fn subscribing() {
             hears("ERROR\nmessage:bad header\n\n…ack is auto, client or client-individual…"),
             is_closed(),
         ])),
+    ])
+    .await;
+}
+
+/// Not of the STOMP text: destinations as Spring has them.
+#[tokio::test]
+async fn private_queues() {
+    const USER: &str = "User destinations";
+    let known = |name: &str| {
+        [
+            sends("CONNECT\naccept-version:1.2\nhost:x\n\n"),
+            hears("CONNECTED\nuser-name:*\n\n"),
+            sends(format!("SUBSCRIBE\nid:1\ndestination:{name}\nreceipt:r\n\n")),
+            hears("RECEIPT\nreceipt-id:r\n\n"),
+        ]
+    };
+    let to_self = || sends("SEND\ndestination:/user/{user-name}/queue/소식\n\nx");
+    hold(vec![
+        rule(
+            USER,
+            "what is sent to a user's queue comes to that user alone",
+            after(
+                known("/user/queue/소식")
+                    .into_iter()
+                    .chain(known("/user/queue/소식").map(other))
+                    .collect(),
+                [to_self(), hears("MESSAGE\nsubscription:1\ndestination:/user/queue/소식\n\nx")],
+            ),
+        ),
+        rule(
+            USER,
+            "a pattern gets what it stands for",
+            after(
+                known("/user/queue/**").into(),
+                [to_self(), hears("MESSAGE\nsubscription:1\ndestination:/user/queue/소식\n\nx")],
+            ),
+        ),
+        rule(
+            USER,
+            "messages may be acknowledged as others",
+            after(
+                known("/user/queue/other").into(),
+                [
+                    sends("SUBSCRIBE\nid:2\ndestination:/user/queue/소식\nack:client\n\n"),
+                    to_self(),
+                    hears("MESSAGE\nsubscription:2\nack:*\n\nx"),
+                    sends("ACK\nid:{ack}\nreceipt:r\n\n"),
+                    hears("RECEIPT\nreceipt-id:r\n\n"),
+                ],
+            ),
+        ),
+        rule(
+            USER,
+            "a user who is not there gets nothing, and the sender no error",
+            after(
+                known("/user/queue/signal").into(),
+                [
+                    sends("SEND\ndestination:/user/nobody/queue/a\nreceipt:s\n\nx"),
+                    hears("RECEIPT\nreceipt-id:s\n\n"),
+                ],
+            ),
+        ),
+        rule(
+            USER,
+            "nobody listens to another's",
+            after(
+                known("/user/queue/signal").into(),
+                [
+                    sends("SUBSCRIBE\nid:2\ndestination:/user/someone/queue/a\n\n"),
+                    hears("MESSAGE\nsubscription:1\n\n…\"not_allowed\"…"),
+                ],
+            ),
+        ),
+        rule(
+            USER,
+            "nobody but the server signals",
+            after(
+                known("/user/queue/signal").into(),
+                [
+                    sends("SEND\ndestination:/user/{user-name}/queue/signal\n\n{}"),
+                    hears("MESSAGE\nsubscription:1\n\n…\"not_allowed\"…"),
+                ],
+            ),
+        ),
     ])
     .await;
 }

@@ -59,6 +59,11 @@ impl Client {
         Client { socket, decoder, waiting: Vec::new(), was_text: false }
     }
 
+    /// Takes frames that are longer than usual.
+    pub(crate) fn decodes_up_to(&mut self, frame_bytes: usize) {
+        self.decoder = Decoder::new(Limits { frame_bytes, ..Limits::default() });
+    }
+
     /// Connects, and listens to `/user/queue/signal`.
     pub(crate) async fn connect(server: &Server) -> Client {
         let mut client = Client::open(server).await;
