@@ -27,6 +27,11 @@
 //! An ERROR of the broker (a destination that it does not allow, say) is shown to the client as it is and ends its session,
 //! as STOMP demands; only RabbitMQ's word that it is being stopped counts as its going away.
 //!
+//! # Tested with
+//!
+//! RabbitMQ 3.10 and ActiveMQ 5.17 (`control/tests/brokers`). Artemis, of which Debian has no package, is spoken to by its
+//! documentation alone.
+//!
 //! # Cost
 //!
 //! `control/tests/brokers/costs.rs` prints the CPU time per message that goes from a client through the broker to other
