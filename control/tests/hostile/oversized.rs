@@ -99,6 +99,23 @@ async fn frames_that_other_transports_carry() {
 }
 
 #[tokio::test]
+async fn connections() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = stomp_client::settings(&dir);
+    settings.limits.connections = 1;
+    let server = Server::start(settings).await.unwrap();
+    let mut bystander = Bystander::connect(&server).await;
+
+    for path in ["/ws", "/ws/websocket", "/ws/000/any/websocket"] {
+        let (said, code) = Raw::upgrade(server.http_addr(), path).await.until_closed().await;
+        assert!(said.contains("too many connections"), "{path}: {said}");
+        assert_eq!(code, Some(1013), "{path}");
+    }
+    bystander.goes_on().await;
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_response_that_is_not_a_websocket_costs_nothing_to_the_next() {
     let (server, _dir) = limited().await;
     let mut raw = Raw::connect(server.http_addr()).await;
