@@ -55,7 +55,7 @@ impl Message {
         headers.set(header::DESTINATION, destination);
         headers.set(header::MESSAGE_ID, id.as_str());
         let seq = headers.get(header::SEQ).and_then(|seq| seq.parse().ok());
-        let encoded = Broadcast::new(&headers, body.clone());
+        let encoded = Broadcast::new(headers, body.clone());
         Message { destination: destination.to_owned(), id, seq, body, encoded }
     }
 
@@ -70,9 +70,9 @@ impl Message {
         self.destination.starts_with("/queue/")
     }
 
-    /// The MESSAGE frame for one subscriber.
-    pub(crate) fn for_subscriber(&self, own: &[(&str, &str)], version: Version) -> Encoded {
-        self.encoded.for_subscriber(own, version)
+    /// The MESSAGE frame for one subscriber, which begins with this [`Broadcast::head`].
+    pub(crate) fn for_subscriber(&self, head: Bytes, version: Version) -> Encoded {
+        self.encoded.for_subscriber(head, version)
     }
 }
 

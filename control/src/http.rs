@@ -10,25 +10,28 @@
 mod connections;
 mod origin;
 mod pages;
+mod upgrade;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ws::WebSocket;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{ConnectInfo, State, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error};
+use tracing::error;
 
 pub use self::origin::Origins;
 pub(crate) use self::origin::REFUSAL as ORIGIN_REFUSAL;
+pub(crate) use self::upgrade::Upgrade;
+pub use self::websocket::WebSocket;
 use crate::hub::Hub;
 use crate::metrics::{self, Snapshot};
 use crate::sockjs;
@@ -36,18 +39,9 @@ use crate::sockjs;
 /// What SockJS clients and their load balancers ask to see whether somebody is there.
 pub(crate) const GREETING: &str = "Welcome to SockJS!\n";
 
-/// The subprotocols that name a STOMP version, best first.
-const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
-
 /// A WebSocket message may be this much longer than the longest STOMP frame, in bytes: a frame that is a little too
 /// long then gets an ERROR that says so, instead of a closed connection.
 const MESSAGE_SLACK: usize = 64 * 1024;
-
-/// What a WebSocket reads at a time, in bytes. Each connection has such a buffer from its start, and most are idle.
-const READ_BUFFER: usize = 2 * 1024;
-
-/// What a WebSocket gathers before it writes in the middle of a turn, in bytes; the end of a turn always writes.
-const WRITE_BUFFER: usize = 32 * 1024;
 
 /// What the handlers need to know.
 pub struct App {
@@ -104,7 +98,7 @@ async fn websocket(
     State(app): State<Arc<App>>,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
@@ -121,7 +115,7 @@ async fn websocket(
 pub(crate) fn upgrade<F: Future<Output = ()> + Send + 'static>(
     app: &App,
     headers: &HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Upgrade,
     longer: usize,
     serve: impl FnOnce(WebSocket) -> F + Send + 'static,
 ) -> Response {
@@ -132,14 +126,7 @@ pub(crate) fn upgrade<F: Future<Output = ()> + Send + 'static>(
         return draining();
     }
     let most = app.message_bytes().saturating_mul(longer);
-    upgrade
-        .protocols(SUBPROTOCOLS)
-        .max_message_size(most)
-        .max_frame_size(most)
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .on_failed_upgrade(|error| debug!(%error, "a WebSocket upgrade failed"))
-        .on_upgrade(serve)
+    upgrade.accept(most, serve)
 }
 
 async fn readiness(State(app): State<Arc<App>>) -> Response {

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::ws::WebSocket;
 use madang_sfu::Event as EngineEvent;
 use madang_sfu::io::Handle;
 use madang_wire::{IceServer, Prefixes};
@@ -27,6 +26,7 @@ pub(crate) use stats::{Counters, down, up};
 
 use crate::app::App;
 use crate::broker::{Broker, SessionId};
+use crate::http::WebSocket;
 use crate::relay::{Relay, RelayUrl};
 use crate::room::task::Tools;
 use crate::rooms::{Rooms, RoomsConfig};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +17,7 @@ use super::page;
 use super::receiver::{self, Wrapping};
 use super::session::Session;
 use super::websocket::Framed;
-use crate::http::{App, GREETING, ORIGIN_REFUSAL, upgrade};
+use crate::http::{App, GREETING, ORIGIN_REFUSAL, Upgrade, upgrade};
 
 /// What never changes may be kept for a year.
 pub(super) const CACHED: [(HeaderName, &str); 2] = [
@@ -149,7 +149,7 @@ async fn websocket(app: Arc<App>, mut parts: Parts, from: IpAddr, is_raw: bool) 
     if !names(header::CONNECTION, "upgrade") {
         return (StatusCode::BAD_REQUEST, "\"Connection\" must be \"Upgrade\".").into_response();
     }
-    let request = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+    let request = match Upgrade::from_request_parts(&mut parts, &()).await {
         Ok(request) => request,
         Err(rejection) => return rejection.into_response(),
     };

@@ -4,15 +4,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::extract::ws::Message;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use futures_util::{Sink, Stream};
-use madang_wire::{Command, Frame, Version, encode, header};
+use madang_wire::{Command, Encoded, Frame, Version, encode, header};
 use tokio::sync::watch;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::frame::Close;
 use super::session::Session;
+use crate::stomp::socket::Outgoing;
 
 /// A session, and those who wait for it to change: HTTP requests and its own task by the watch, the STOMP session by
 /// the waker.
@@ -82,7 +83,7 @@ impl Drop for Pipe {
 }
 
 impl Stream for Pipe {
-    type Item = Result<Message, axum::Error>;
+    type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         // SockJS has heart-beats of its own, and forgets who does not come back.
@@ -98,10 +99,10 @@ impl Stream for Pipe {
     }
 }
 
-impl Sink<Message> for Pipe {
-    type Error = axum::Error;
+impl Sink<Outgoing> for Pipe {
+    type Error = Error;
 
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.live.stomp.register(cx.waker());
         match self.live.look(|session| session.has_room() || session.is_over()) {
             true => Poll::Ready(Ok(())),
@@ -109,31 +110,35 @@ impl Sink<Message> for Pipe {
         }
     }
 
-    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), axum::Error> {
-        match message {
-            Message::Text(text) => {
-                self.live.change(|session| session.push(text.as_str().to_owned()));
-            }
-            Message::Binary(_) => self.live.change(|session| {
-                session.push(not_text());
-                session.close(Close::NOT_TEXT);
+    fn start_send(mut self: Pin<&mut Self>, outgoing: Outgoing) -> Result<(), Error> {
+        match outgoing {
+            Outgoing::Frame(frame) => self.live.change(|session| match text_of(&frame) {
+                Some(text) => session.push(text),
+                None => {
+                    session.push(not_text());
+                    session.close(Close::NOT_TEXT);
+                }
             }),
-            Message::Ping(_) => self.owes_pong = true,
-            Message::Pong(_) => {}
-            Message::Close(_) => self.live.change(|session| session.close(Close::GO_AWAY)),
+            Outgoing::Ping => self.owes_pong = true,
+            Outgoing::Close(_) => self.live.change(|session| session.close(Close::GO_AWAY)),
         }
         Ok(())
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         // The client fetches what there is.
         Poll::Ready(Ok(()))
     }
 
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.live.change(|session| session.close(Close::GO_AWAY));
         Poll::Ready(Ok(()))
     }
+}
+
+/// A frame as text, if it is one.
+pub(super) fn text_of(frame: &Encoded) -> Option<String> {
+    String::from_utf8(frame.to_bytes().into()).ok()
 }
 
 /// The STOMP ERROR for somebody to whom a message can't be brought.

@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use axum::extract::ws::{Message, WebSocket};
+use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::frame::{self, Close};
-use super::pipe::not_text;
+use super::pipe::{not_text, text_of};
+use crate::http::WebSocket;
+use crate::stomp::socket::Outgoing;
 
 /// A WebSocket whose messages are wrapped as SockJS wants it.
 pub(super) struct Framed {
@@ -21,17 +24,18 @@ pub(super) struct Framed {
 impl Framed {
     /// Greets the client. `None`: it is gone already.
     pub(super) async fn open(mut socket: WebSocket) -> Option<Framed> {
-        socket.send(Message::text(frame::OPEN)).await.ok()?;
+        socket.put(true, [frame::OPEN.into()]);
+        SinkExt::<Outgoing>::flush(&mut socket).await.ok()?;
         Some(Framed { socket, incoming: VecDeque::new(), is_over: false })
     }
 
-    fn put(&mut self, message: Message) -> Result<(), axum::Error> {
-        self.socket.start_send_unpin(message)
+    fn put(&mut self, text: impl Into<Bytes>) {
+        self.socket.put(true, [text.into()]);
     }
 }
 
 impl Stream for Framed {
-    type Item = Result<Message, axum::Error>;
+    type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
@@ -55,39 +59,38 @@ impl Stream for Framed {
     }
 }
 
-impl Sink<Message> for Framed {
-    type Error = axum::Error;
+impl Sink<Outgoing> for Framed {
+    type Error = Error;
 
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.socket.poll_ready_unpin(cx)
     }
 
-    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), axum::Error> {
-        match message {
-            Message::Text(text) => self.put(Message::text(frame::messages([text.as_str()]))),
-            Message::Binary(_) => {
-                self.is_over = true;
-                self.put(Message::text(frame::messages([not_text()])))?;
-                self.put(Message::text(Close::NOT_TEXT.to_frame()))
+    fn start_send(mut self: Pin<&mut Self>, outgoing: Outgoing) -> Result<(), Error> {
+        match &outgoing {
+            Outgoing::Frame(frame) => {
+                match text_of(frame) {
+                    Some(text) => self.put(frame::messages([text.as_str()])),
+                    None => {
+                        self.is_over = true;
+                        self.put(frame::messages([not_text().as_str()]));
+                        self.put(Close::NOT_TEXT.to_frame());
+                    }
+                }
+                return Ok(());
             }
             // Both ask; SockJS clients count on the first, and the WebSocket answers the second.
-            Message::Ping(payload) => {
-                self.put(Message::text(frame::HEART_BEAT))?;
-                self.put(Message::Ping(payload))
-            }
-            Message::Close(close) => {
-                self.put(Message::text(Close::GO_AWAY.to_frame()))?;
-                self.put(Message::Close(close))
-            }
-            Message::Pong(_) => Ok(()),
+            Outgoing::Ping => self.put(frame::HEART_BEAT),
+            Outgoing::Close(_) => self.put(Close::GO_AWAY.to_frame()),
         }
+        self.socket.start_send_unpin(outgoing)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
-        self.socket.poll_flush_unpin(cx)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        SinkExt::<Outgoing>::poll_flush_unpin(&mut self.socket, cx)
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
-        self.socket.poll_close_unpin(cx)
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        SinkExt::<Outgoing>::poll_close_unpin(&mut self.socket, cx)
     }
 }

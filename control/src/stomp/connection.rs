@@ -14,17 +14,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::{CloseFrame, Message as WebSocketMessage, Utf8Bytes, close_code};
-use bytes::Bytes;
+use axum::extract::ws::close_code;
 use futures_util::{SinkExt, StreamExt};
-use madang_wire::{Command, Destination, Frame, Pattern, Signal, Version, encode, header};
+use madang_wire::{Command, Destination, Encoded, Frame, Pattern, Signal, Version, encode, header};
 use tokio::time::Sleep;
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::replays::{Page, Replays};
-use super::socket::Socket;
+use super::socket::{Outgoing, Socket};
 use super::{Action, Outbox, Parcel, Receipt, Session, SessionConfig};
 use crate::app::{App, Sender};
 use crate::broker::{SessionId, SubscriptionId};
@@ -89,7 +89,7 @@ enum Lost {
 
 /// What ended a turn's waiting.
 enum Event {
-    Message(Option<Result<WebSocketMessage, axum::Error>>),
+    Message(Option<Result<Message, Error>>),
     Page(Page),
     /// Look again: something is in the outbox, or was written.
     Changed,
@@ -208,13 +208,13 @@ impl Running {
         &mut self,
         socket: &mut S,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), axum::Error>> {
+    ) -> Poll<Result<(), Error>> {
         if self.session.has_output() || self.needs_ping {
             let now = Instant::now();
             ready!(socket.poll_ready_unpin(cx))?;
-            while let Some(message) = self.next_message(now) {
+            while let Some(outgoing) = self.next_outgoing(now) {
                 self.needs_flush = true;
-                socket.start_send_unpin(message)?;
+                socket.start_send_unpin(outgoing)?;
                 ready!(socket.poll_ready_unpin(cx))?;
             }
         }
@@ -225,14 +225,12 @@ impl Running {
         Poll::Ready(Ok(()))
     }
 
-    /// The next message to write, if there is one.
-    fn next_message(&mut self, now: Instant) -> Option<WebSocketMessage> {
+    /// The next thing to write, if there is one.
+    fn next_outgoing(&mut self, now: Instant) -> Option<Outgoing> {
         if std::mem::take(&mut self.needs_ping) {
-            return Some(WebSocketMessage::Ping(Bytes::new()));
+            return Some(Outgoing::Ping);
         }
-        let (bytes, is_text) = self.session.poll_output(now)?;
-        self.connection.counters.bytes_sent.fetch_add(bytes.len() as u64, Relaxed);
-        Some(web_socket_message(bytes, is_text))
+        self.session.poll_output(now).map(Outgoing::Frame)
     }
 
     fn deadline(&self) -> Instant {
@@ -249,10 +247,7 @@ impl Running {
         if self.silent_pings > MAX_SILENT_PINGS { Err(Lost::Gone) } else { Ok(()) }
     }
 
-    fn handle_message(
-        &mut self,
-        message: Option<Result<WebSocketMessage, axum::Error>>,
-    ) -> Result<(), Lost> {
+    fn handle_message(&mut self, message: Option<Result<Message, Error>>) -> Result<(), Lost> {
         let message = match message {
             Some(Ok(message)) => message,
             Some(Err(error)) => return self.handle_unreadable(error),
@@ -260,11 +255,11 @@ impl Running {
         };
         self.silent_pings = 0;
         let bytes: &[u8] = match &message {
-            WebSocketMessage::Text(text) => text.as_bytes(),
-            WebSocketMessage::Binary(bytes) => bytes,
+            Message::Text(text) => text.as_bytes(),
+            Message::Binary(bytes) => bytes,
             // Pings are answered by the WebSocket itself.
-            WebSocketMessage::Ping(_) | WebSocketMessage::Pong(_) => return Ok(()),
-            WebSocketMessage::Close(_) => return Err(Lost::Closing),
+            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Close(_) | Message::Frame(_) => return Err(Lost::Closing),
         };
         self.connection.counters.bytes_received.fetch_add(bytes.len() as u64, Relaxed);
         self.session.handle_bytes(Instant::now(), bytes);
@@ -273,22 +268,16 @@ impl Running {
 
     /// A message that is too long, not UTF-8 or no WebSocket message at all is a violation that the client is told about;
     /// any other error means that the other end is gone.
-    fn handle_unreadable(&mut self, error: axum::Error) -> Result<(), Lost> {
-        use tungstenite::error::ProtocolError;
-        let error = error.into_inner();
-        let error = error.downcast_ref::<tungstenite::Error>();
-        let code = match error {
-            Some(tungstenite::Error::Capacity(_)) => close_code::SIZE,
-            Some(tungstenite::Error::Utf8(_)) => close_code::INVALID,
-            Some(tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
-                return Err(Lost::Gone);
-            }
-            Some(tungstenite::Error::Protocol(_)) => close_code::PROTOCOL,
+    fn handle_unreadable(&mut self, error: Error) -> Result<(), Lost> {
+        let code = match &error {
+            Error::Capacity(_) => close_code::SIZE,
+            Error::Utf8(_) => close_code::INVALID,
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return Err(Lost::Gone),
+            Error::Protocol(_) => close_code::PROTOCOL,
             _ => return Err(Lost::Gone),
         };
         self.close_code = Some(code);
-        let why = error.map(ToString::to_string).unwrap_or_default();
-        self.session.handle_unreadable(&why);
+        self.session.handle_unreadable(&error.to_string());
         Ok(())
     }
 
@@ -411,11 +400,10 @@ impl Running {
             if self.session.has_failed() { close_code::PROTOCOL } else { close_code::NORMAL };
         let code = self.close_code.unwrap_or(by_itself);
         let last_words = async {
-            while let Some((bytes, is_text)) = self.session.poll_output(Instant::now()) {
-                self.connection.counters.bytes_sent.fetch_add(bytes.len() as u64, Relaxed);
-                socket.feed(web_socket_message(bytes, is_text)).await?;
+            while let Some(frame) = self.session.poll_output(Instant::now()) {
+                socket.feed(Outgoing::Frame(frame)).await?;
             }
-            socket.send(closing(code)).await
+            socket.send(Outgoing::Close(code)).await
         };
         let written = tokio::time::timeout(WRITE_TIMEOUT, last_words).await;
         if matches!(written, Ok(Ok(()))) {
@@ -431,6 +419,7 @@ impl Running {
         let counters = &self.connection.counters;
         counters.frames_received.fetch_add(counts.received, Relaxed);
         counters.frames_sent.fetch_add(counts.sent, Relaxed);
+        counters.bytes_sent.fetch_add(counts.bytes_sent, Relaxed);
         counters.protocol_errors.fetch_add(counts.errors, Relaxed);
     }
 }
@@ -442,28 +431,16 @@ pub(crate) async fn refuse(mut socket: impl Socket, reason: &str) {
         .with_header(header::CONTENT_TYPE, "text/plain")
         .with_body(reason.to_owned());
     let last_words = async {
-        socket.send(web_socket_message(encode(&error, Version::V1_2), true)).await?;
-        socket.send(closing(close_code::AGAIN)).await
+        let error = Encoded::whole(encode(&error, Version::V1_2));
+        socket.feed(Outgoing::Frame(error)).await?;
+        socket.send(Outgoing::Close(close_code::AGAIN)).await
     };
     // Who does not listen is cut off.
     let _ = tokio::time::timeout(WRITE_TIMEOUT, last_words).await;
-}
-
-/// A text message where that is possible (RFC 6455 §5.6), else a binary one.
-fn web_socket_message(bytes: Bytes, is_text: bool) -> WebSocketMessage {
-    match Utf8Bytes::try_from(bytes.clone()) {
-        Ok(text) if is_text => WebSocketMessage::Text(text),
-        _ => WebSocketMessage::Binary(bytes),
-    }
 }
 
 /// Lets the WebSocket write the close frame that it owes.
 async fn answer_close(mut socket: impl Socket) {
     let written = async { while let Some(Ok(_)) = socket.next().await {} };
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, written).await;
-}
-
-/// What a WebSocket's client learns of the end (RFC 6455 §7.4.1).
-fn closing(code: u16) -> WebSocketMessage {
-    WebSocketMessage::Close(Some(CloseFrame { code, reason: Utf8Bytes::default() }))
 }

@@ -68,6 +68,7 @@ pub(crate) struct Session {
 pub(crate) struct Counts {
     pub(crate) received: u64,
     pub(crate) sent: u64,
+    pub(crate) bytes_sent: u64,
     pub(crate) errors: u64,
 }
 
@@ -125,7 +126,11 @@ pub(crate) struct Sent {
 #[derive(Debug)]
 enum Output {
     Frame(Frame),
-    Message(Encoded),
+    /// Begins with this `Broadcast::head`.
+    Message {
+        head: Bytes,
+        message: Arc<Message>,
+    },
     HeartBeat,
 }
 
@@ -278,20 +283,21 @@ impl Session {
         self.actions.pop_front()
     }
 
-    /// The next bytes to write, and whether they are UTF-8 as a whole.
-    pub(crate) fn poll_output(&mut self, now: Instant) -> Option<(Bytes, bool)> {
+    /// The next frame to write.
+    pub(crate) fn poll_output(&mut self, now: Instant) -> Option<Encoded> {
         let output = self.output.pop_front()?;
         let version = self.version();
         if let State::Open { heart_beats, .. } = &mut self.state {
             heart_beats.handle_sent(now);
         }
-        let (bytes, is_text) = match output {
-            Output::HeartBeat => return Some((Bytes::from_static(b"\n"), true)),
-            Output::Frame(frame) => (encode(&frame, version), true),
-            Output::Message(message) => (message.to_bytes(), message.is_text()),
+        let encoded = match output {
+            Output::HeartBeat => return Some(Encoded::whole(Bytes::from_static(b"\n"))),
+            Output::Frame(frame) => Encoded::whole(encode(&frame, version)),
+            Output::Message { head, message } => message.for_subscriber(head, version),
         };
         self.counts.sent += 1;
-        Some((bytes, is_text))
+        self.counts.bytes_sent += encoded.len() as u64;
+        Some(encoded)
     }
 
     /// Whether something is to be written.

@@ -1,8 +1,9 @@
 //! What a session subscribed to, and what it has not acknowledged yet.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use madang_wire::{Headers, Pattern, header};
 
 use crate::broker::{Message, SubscriptionId};
@@ -62,6 +63,8 @@ impl AckMode {
 pub(super) struct Subscription {
     /// The client's id for it; a 1.0 client may have none.
     pub(super) name: Option<String>,
+    /// How its MESSAGEs begin that need no ACK.
+    pub(super) head: Bytes,
     pub(super) pattern: Pattern,
     /// Below `/user`: known to this session alone, not to the broker.
     pub(super) is_private: bool,
@@ -147,7 +150,7 @@ impl Gate {
 /// The subscriptions of a session by their numbers; bounded by `Limits::subscriptions`.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    by_id: HashMap<SubscriptionId, Subscription>,
+    by_id: BTreeMap<SubscriptionId, Subscription>,
     last_id: u64,
 }
 
@@ -188,14 +191,11 @@ impl Subscriptions {
 
     /// The private subscriptions that mean this destination, oldest first.
     pub(super) fn private(&self, destination: &str) -> Vec<SubscriptionId> {
-        let mut ids: Vec<_> = self
-            .by_id
+        self.by_id
             .iter()
             .filter(|(_, them)| them.is_private && them.pattern.matches(destination))
             .map(|(id, _)| *id)
-            .collect();
-        ids.sort();
-        ids
+            .collect()
     }
 }
 

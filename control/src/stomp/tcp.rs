@@ -5,17 +5,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::extract::ws::Message;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Sink, Stream};
+use madang_wire::Encoded;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncWrite;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::codec::{Decoder, Encoder, Framed};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::socket::Outgoing;
 use crate::hub::Hub;
 
 /// Bytes that one read may bring.
@@ -73,52 +75,43 @@ impl TcpSocket {
 }
 
 impl Stream for TcpSocket {
-    type Item = Result<Message, axum::Error>;
+    type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if std::mem::take(&mut self.owes_pong) {
             return Poll::Ready(Some(Ok(Message::Pong(Bytes::new()))));
         }
         let chunk = ready!(Pin::new(&mut self.framed).poll_next(cx));
-        Poll::Ready(chunk.map(|chunk| chunk.map(Message::Binary).map_err(axum::Error::new)))
+        Poll::Ready(chunk.map(|chunk| chunk.map(Message::Binary).map_err(Error::from)))
     }
 }
 
-impl Sink<Message> for TcpSocket {
-    type Error = axum::Error;
+impl Sink<Outgoing> for TcpSocket {
+    type Error = Error;
 
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
-        Pin::new(&mut self.framed).poll_ready(cx).map_err(axum::Error::new)
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Pin::new(&mut self.framed).poll_ready(cx).map_err(Error::from)
     }
 
-    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), axum::Error> {
-        let bytes = match message {
-            Message::Text(text) => text.into(),
-            Message::Binary(bytes) => bytes,
+    fn start_send(mut self: Pin<&mut Self>, outgoing: Outgoing) -> Result<(), Error> {
+        match outgoing {
+            Outgoing::Frame(frame) => Pin::new(&mut self.framed).start_send(frame)?,
             // TCP has its own way of asking; a connection that is gone ends the stream.
-            Message::Ping(_) => {
-                self.owes_pong = true;
-                return Ok(());
-            }
-            Message::Pong(_) => return Ok(()),
-            Message::Close(_) => {
-                self.is_closing = true;
-                return Ok(());
-            }
-        };
-        Pin::new(&mut self.framed).start_send(bytes).map_err(axum::Error::new)
+            Outgoing::Ping => self.owes_pong = true,
+            Outgoing::Close(_) => self.is_closing = true,
+        }
+        Ok(())
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
-        ready!(Pin::new(&mut self.framed).poll_flush(cx)).map_err(axum::Error::new)?;
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        ready!(Pin::new(&mut self.framed).poll_flush(cx))?;
         if self.is_closing {
-            let shutdown = Pin::new(self.framed.get_mut()).poll_shutdown(cx);
-            return shutdown.map_err(axum::Error::new);
+            return Pin::new(self.framed.get_mut()).poll_shutdown(cx).map_err(Error::from);
         }
         Poll::Ready(Ok(()))
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.is_closing = true;
         self.poll_flush(cx)
     }
@@ -136,11 +129,11 @@ impl Decoder for Chunks {
     }
 }
 
-impl Encoder<Bytes> for Chunks {
+impl Encoder<Encoded> for Chunks {
     type Error = io::Error;
 
-    fn encode(&mut self, bytes: Bytes, buffer: &mut BytesMut) -> io::Result<()> {
-        buffer.extend_from_slice(&bytes);
+    fn encode(&mut self, frame: Encoded, buffer: &mut BytesMut) -> io::Result<()> {
+        frame.into_parts().iter().for_each(|part| buffer.extend_from_slice(part));
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! One message for many subscribers.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use std::sync::OnceLock;
+
+use bytes::Bytes;
 
 use crate::encode::{write_command, write_content_length, write_header};
 use crate::escape::Escaping;
@@ -9,8 +11,10 @@ use crate::{Command, Headers, Version, header};
 /// A MESSAGE whose common headers are written once per version, and whose body is shared by all who get it.
 #[derive(Clone, Debug)]
 pub struct Broadcast {
-    /// By version, in the order of `Version`: the common headers, `content-length`, and the empty line.
-    tails: [Bytes; 3],
+    headers: Headers,
+    /// By version, in the order of `Version`, once somebody speaks it: the common headers, `content-length`, and the
+    /// empty line.
+    tails: [OnceLock<Bytes>; 3],
     body: Bytes,
     is_text: bool,
 }
@@ -21,65 +25,70 @@ pub struct Encoded {
     head: Bytes,
     tail: Bytes,
     body: Bytes,
+    end: &'static [u8],
     is_text: bool,
 }
 
 impl Broadcast {
     /// A message with these headers for everybody. `content-length` is set from the body.
-    pub fn new(headers: &Headers, body: Bytes) -> Broadcast {
-        let tail = |version| {
-            let escaping = Escaping::of(Command::Message, version);
-            let mut out = Vec::new();
-            for (name, value) in headers.iter().filter(|(n, _)| *n != header::CONTENT_LENGTH) {
-                write_header(name, value, escaping, &mut out);
-            }
-            if !body.is_empty() {
-                write_content_length(body.len(), &mut out);
-            }
-            out.push(b'\n');
-            Bytes::from(out)
-        };
-        let tails = [tail(Version::V1_0), tail(Version::V1_1), tail(Version::V1_2)];
+    pub fn new(mut headers: Headers, body: Bytes) -> Broadcast {
+        headers.remove(header::CONTENT_LENGTH);
         let is_text = std::str::from_utf8(&body).is_ok();
-        Broadcast { tails, body, is_text }
+        Broadcast { headers, tails: Default::default(), body, is_text }
     }
 
-    /// The frame for one subscriber, with its own headers first: they count before common ones of the same name.
-    pub fn for_subscriber(&self, own: &[(&str, &str)], version: Version) -> Encoded {
+    /// How frames begin whose subscriber has these headers of its own: they count before common ones of the same name.
+    /// Good for every message.
+    pub fn head(own: &[(&str, &str)], version: Version) -> Bytes {
         let escaping = Escaping::of(Command::Message, version);
-        let mut head = Vec::with_capacity(96);
+        let mut head = Vec::with_capacity(64);
         write_command(Command::Message, &mut head);
         for (name, value) in own {
             write_header(name, value, escaping, &mut head);
         }
-        let tail = match version {
-            Version::V1_0 => &self.tails[0],
-            Version::V1_1 => &self.tails[1],
-            Version::V1_2 => &self.tails[2],
-        };
-        Encoded {
-            head: head.into(),
-            tail: tail.clone(),
-            body: self.body.clone(),
-            is_text: self.is_text,
-        }
+        head.into()
+    }
+
+    /// The frame that begins with that [`Broadcast::head`].
+    pub fn for_subscriber(&self, head: Bytes, version: Version) -> Encoded {
+        let tail = self.tails[version as usize].get_or_init(|| self.tail(version)).clone();
+        Encoded { head, tail, body: self.body.clone(), end: b"\0", is_text: self.is_text }
     }
 
     /// The body.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
+
+    fn tail(&self, version: Version) -> Bytes {
+        let escaping = Escaping::of(Command::Message, version);
+        let mut out = Vec::with_capacity(128);
+        for (name, value) in self.headers.iter() {
+            write_header(name, value, escaping, &mut out);
+        }
+        if !self.body.is_empty() {
+            write_content_length(self.body.len(), &mut out);
+        }
+        out.push(b'\n');
+        out.into()
+    }
 }
 
 impl Encoded {
-    /// Its length on the wire, in bytes.
-    pub fn len(&self) -> usize {
-        self.head.len() + self.tail.len() + self.body.len() + 1
+    /// Bytes that [`encode`](crate::encode) wrote, or an EOL.
+    pub fn whole(bytes: Bytes) -> Encoded {
+        let is_text = std::str::from_utf8(&bytes).is_ok();
+        Encoded { head: bytes, tail: Bytes::new(), body: Bytes::new(), end: b"", is_text }
     }
 
-    /// Never: a frame has at least its command.
+    /// Its length on the wire, in bytes.
+    pub fn len(&self) -> usize {
+        self.head.len() + self.tail.len() + self.body.len() + self.end.len()
+    }
+
+    /// Whether nothing would be sent.
     pub fn is_empty(&self) -> bool {
-        false
+        self.len() == 0
     }
 
     /// Whether it is UTF-8 as a whole, and so may go into a WebSocket text message (RFC 6455 §5.6).
@@ -87,14 +96,14 @@ impl Encoded {
         self.is_text
     }
 
-    /// The frame in one piece. Copies the body: to be called when it is written, not when it is queued.
+    /// What to send, one after the other. Some may be empty.
+    pub fn into_parts(self) -> [Bytes; 4] {
+        [self.head, self.tail, self.body, Bytes::from_static(self.end)]
+    }
+
+    /// The frame in one piece; copies the body.
     pub fn to_bytes(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(self.len());
-        out.put_slice(&self.head);
-        out.put_slice(&self.tail);
-        out.put_slice(&self.body);
-        out.put_u8(0);
-        out.freeze()
+        [&self.head[..], &self.tail, &self.body, self.end].concat().into()
     }
 }
 
@@ -108,7 +117,7 @@ mod tests {
         let headers: Headers =
             [("destination", "/topic/회의"), ("x", "a:b\r\n\\")].into_iter().collect();
         let body = Bytes::from_static("안녕하세요".as_bytes());
-        let broadcast = Broadcast::new(&headers, body.clone());
+        let broadcast = Broadcast::new(headers.clone(), body.clone());
 
         for version in Version::ALL {
             for subscription in ["sub-0", "sub:1"] {
@@ -119,7 +128,8 @@ mod tests {
                 }
                 let frame = frame.with_body(body.clone());
 
-                let encoded = broadcast.for_subscriber(&[("subscription", subscription)], version);
+                let head = Broadcast::head(&[("subscription", subscription)], version);
+                let encoded = broadcast.for_subscriber(head, version);
 
                 assert_eq!(encoded.to_bytes(), encode(&frame, version));
                 assert_eq!(encoded.len(), encoded.to_bytes().len());
@@ -131,9 +141,9 @@ mod tests {
     #[test]
     fn the_body_is_shared() {
         let body = Bytes::from(vec![0xFF; 1000]);
-        let broadcast = Broadcast::new(&Headers::new(), body.clone());
+        let broadcast = Broadcast::new(Headers::new(), body.clone());
 
-        let encoded = broadcast.for_subscriber(&[], Version::V1_2);
+        let encoded = broadcast.for_subscriber(Broadcast::head(&[], Version::V1_2), Version::V1_2);
 
         assert_eq!(encoded.body.as_ptr(), body.as_ptr());
         assert!(!encoded.is_text());

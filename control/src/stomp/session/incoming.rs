@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use madang_wire::{Command, Destination, ErrorCode, Frame, HeartBeat, Pattern, Version, header};
 
+use super::outgoing::subscription_head;
 use super::{Action, Output, Sent, Session, State};
 use crate::stomp::heart_beats::{HeartBeats, TO_CLIENTS};
 use crate::stomp::subscriptions::{AckMode, Gate, Replay, Subscription};
@@ -152,7 +153,10 @@ impl Session {
         let Feed { destination, pattern, replay } = feed;
         let is_private = matches!(destination, Destination::UserQueue(_));
         let gate = Gate::of(replay);
-        let subscription = Subscription { name, pattern: pattern.clone(), is_private, ack, gate };
+        let head = subscription_head(name.as_deref(), None, self.version());
+        let pattern_kept = pattern.clone();
+        let subscription =
+            Subscription { name, head, pattern: pattern_kept, is_private, ack, gate };
         let id = self.subscriptions.add(subscription);
         if is_private {
             return;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use madang_wire::{Command, ErrorCode, Frame, Version, header};
+use bytes::Bytes;
+use madang_wire::{Broadcast, Command, ErrorCode, Frame, Version, header};
 
 use super::{Action, Output, Session, State};
 use crate::broker::{Message, SubscriptionId};
@@ -27,18 +28,16 @@ impl Session {
         let Some(subscription) = self.subscriptions.get_mut(id) else {
             return;
         };
-        let number = match subscription.ack {
-            AckMode::Auto => None,
+        let head = match subscription.ack {
+            AckMode::Auto => subscription.head.clone(),
             AckMode::Client | AckMode::ClientIndividual => {
-                Some(self.pending.add(id, message).to_string())
+                let number = self.pending.add(id, message);
+                // Before 1.2 the message's own id is what a client acknowledges.
+                let number = (version == Version::V1_2).then_some(number);
+                subscription_head(subscription.name.as_deref(), number, version)
             }
         };
-        let mut own = Vec::with_capacity(2);
-        own.extend(subscription.name.as_deref().map(|name| (header::SUBSCRIPTION, name)));
-        if version == Version::V1_2 {
-            own.extend(number.as_deref().map(|number| (header::ACK, number)));
-        }
-        self.output.push_back(Output::Message(message.for_subscriber(&own, version)));
+        self.output.push_back(Output::Message { head, message: Arc::clone(message) });
         let limits = &self.config.limits;
         if self.pending.len() > limits.outbox_messages || self.pending.bytes() > limits.outbox_bytes
         {
@@ -94,4 +93,18 @@ impl Session {
         let of_queues = messages.into_iter().filter(|message| message.is_queued());
         self.actions.extend(of_queues.map(Action::GiveBack));
     }
+}
+
+/// How the MESSAGEs of a subscription begin; `number` is what their ACK is to name.
+pub(super) fn subscription_head(
+    name: Option<&str>,
+    number: Option<u64>,
+    version: Version,
+) -> Bytes {
+    let number = number.map(|number| number.to_string());
+    let own: Vec<_> = [(header::SUBSCRIPTION, name), (header::ACK, number.as_deref())]
+        .into_iter()
+        .filter_map(|(header, value)| Some((header, value?)))
+        .collect();
+    Broadcast::head(&own, version)
 }

@@ -1,0 +1,274 @@
+//! A WebSocket, made for many that carry the same messages.
+//!
+//! tungstenite reads: fragments, masks, UTF-8, pings and the closing handshake are its business. What the server sends
+//! is written here: its messages are neither masked nor in fragments, so each is a header of a few bytes before parts
+//! that all receivers share. Several messages leave in one call of the system, long parts without being copied.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Sink, Stream};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::{
+    CloseFrame, Role, WebSocketConfig, WebSocketContext,
+};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use crate::stomp::socket::Outgoing;
+
+/// What is read at a time, in bytes. Each connection has such a buffer from its start, and most are idle.
+const READ_BUFFER: usize = 2 * 1024;
+/// What is gathered before it is written in the middle of a turn, in bytes; the end of a turn always writes.
+const WRITE_BUFFER: usize = 32 * 1024;
+/// Parts of messages from this length on are not copied, in bytes.
+const SHARED: usize = 2 * 1024;
+/// What an empty buffer may keep for the next messages, in bytes.
+const KEPT: usize = 4 * 1024;
+/// Parts that one call of the system takes.
+const SLICES: usize = 32;
+
+/// The server's end of a WebSocket.
+pub struct WebSocket {
+    context: WebSocketContext,
+    wire: Wire,
+    /// tungstenite may hold messages that it has not handed out.
+    holds_more: bool,
+}
+
+impl WebSocket {
+    /// After the handshake. `read_ahead`: what came after the request's head. A longer message than `message_bytes` is an
+    /// error.
+    pub(super) fn new(stream: TcpStream, read_ahead: Bytes, message_bytes: usize) -> WebSocket {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_message_size(Some(message_bytes))
+            .max_frame_size(Some(message_bytes));
+        WebSocket {
+            context: WebSocketContext::new(Role::Server, Some(config)),
+            wire: Wire { stream, read_ahead, output: Output::default() },
+            holds_more: true,
+        }
+    }
+
+    /// Puts a message into the buffer.
+    pub(crate) fn put(&mut self, is_text: bool, parts: impl AsRef<[Bytes]>) {
+        let parts = parts.as_ref();
+        let length = parts.iter().map(Bytes::len).sum();
+        self.wire.output.put_header(if is_text { TEXT } else { BINARY }, length);
+        parts.iter().for_each(|part| self.wire.output.put(part));
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
+        loop {
+            if !self.holds_more {
+                ready!(self.wire.stream.poll_read_ready(cx))?;
+            }
+            match self.context.read(&mut self.wire) {
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.holds_more = false;
+                }
+                read => {
+                    self.holds_more = true;
+                    return Poll::Ready(read);
+                }
+            }
+        }
+    }
+}
+
+impl Stream for WebSocket {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let read = this.read(cx);
+        // Reading makes pongs and the answer to a Close.
+        if let Poll::Ready(Err(error)) = this.wire.poll_write(cx) {
+            return Poll::Ready(Some(Err(error.into())));
+        }
+        read.map(|read| match read {
+            Err(Error::ConnectionClosed | Error::AlreadyClosed) => None,
+            read => Some(read),
+        })
+    }
+}
+
+impl Sink<Outgoing> for WebSocket {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        match self.wire.output.length < WRITE_BUFFER {
+            true => Poll::Ready(Ok(())),
+            false => self.wire.poll_write(cx).map_err(Error::from),
+        }
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, outgoing: Outgoing) -> Result<(), Error> {
+        let WebSocket { context, wire, .. } = &mut *self;
+        match outgoing {
+            Outgoing::Frame(frame) => {
+                let is_text = frame.is_text();
+                self.put(is_text, frame.into_parts());
+                Ok(())
+            }
+            Outgoing::Ping => context.write(wire, Message::Ping(Bytes::new())),
+            Outgoing::Close(code) => {
+                let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::default() };
+                context.write(wire, Message::Close(Some(frame)))
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.wire.poll_write(cx).map_err(Error::from)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.poll_flush(cx)
+    }
+}
+
+/// The TCP connection and what is to be written to it. tungstenite takes it for a stream that never blocks a writer.
+struct Wire {
+    stream: TcpStream,
+    read_ahead: Bytes,
+    output: Output,
+}
+
+impl Wire {
+    /// Writes all output. Ready when nothing is left.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.output.length > 0 {
+            match self.output.write(&self.stream) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(written) => self.output.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.stream.poll_write_ready(cx))?;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read_ahead.is_empty() {
+            return self.stream.try_read(buffer);
+        }
+        let length = buffer.len().min(self.read_ahead.len());
+        self.read_ahead.copy_to_slice(&mut buffer[..length]);
+        Ok(length)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.put_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Bytes on their way out. Who fills it looks at `length` first.
+#[derive(Debug, Default)]
+struct Output {
+    /// Long parts, and what was gathered between them.
+    chunks: VecDeque<Bytes>,
+    /// What was gathered after the last chunk.
+    gathered: BytesMut,
+    /// Bytes of all.
+    length: usize,
+}
+
+/// The first byte of a header: a whole message of this kind (RFC 6455 §5.2).
+const TEXT: u8 = 0x81;
+const BINARY: u8 = 0x82;
+
+impl Output {
+    fn put_header(&mut self, kind: u8, length: usize) {
+        let (mut header, long) = ([0; 10], length as u64);
+        header[0] = kind;
+        let size = match length {
+            0..=125 => {
+                header[1] = length as u8;
+                2
+            }
+            126..=0xFFFF => {
+                header[1] = 126;
+                header[2..4].copy_from_slice(&(length as u16).to_be_bytes());
+                4
+            }
+            _ => {
+                header[1] = 127;
+                header[2..].copy_from_slice(&long.to_be_bytes());
+                10
+            }
+        };
+        self.put_slice(&header[..size]);
+    }
+
+    fn put_slice(&mut self, bytes: &[u8]) {
+        self.gathered.extend_from_slice(bytes);
+        self.length += bytes.len();
+    }
+
+    fn put(&mut self, part: &Bytes) {
+        if part.len() < SHARED {
+            return self.put_slice(part);
+        }
+        if !self.gathered.is_empty() {
+            self.chunks.push_back(self.gathered.split().freeze());
+        }
+        self.chunks.push_back(part.clone());
+        self.length += part.len();
+    }
+
+    fn write(&self, stream: &TcpStream) -> io::Result<usize> {
+        if self.chunks.is_empty() {
+            return stream.try_write(&self.gathered);
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let parts = self.chunks.iter().map(Bytes::as_ref).chain([self.gathered.as_ref()]);
+        let mut used = 0;
+        for (slice, part) in slices.iter_mut().zip(parts) {
+            *slice = IoSlice::new(part);
+            used += 1;
+        }
+        stream.try_write_vectored(&slices[..used])
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.length -= written;
+        while let Some(chunk) = self.chunks.front_mut() {
+            if written < chunk.len() {
+                return chunk.advance(written);
+            }
+            written -= chunk.len();
+            self.chunks.pop_front();
+        }
+        self.gathered.advance(written);
+        if self.length == 0 {
+            self.rest();
+        }
+    }
+
+    /// Gives memory back that an idle connection needs not.
+    fn rest(&mut self) {
+        match self.gathered.capacity() > KEPT {
+            true => self.gathered = BytesMut::new(),
+            false => self.gathered.clear(),
+        }
+        if self.chunks.capacity() > SLICES {
+            self.chunks = VecDeque::new();
+        }
+    }
+}
