@@ -1,7 +1,7 @@
 # Madang in a container: the binary and the libraries it needs, nothing else.
 #
 #   docker build -t madang .
-#   docker run --init -p 127.0.0.1:8080:8080 -p 5004:5004/udp -p 5004:5004 -p 3478:3478/udp -v madang:/data madang
+#   docker run --init -p 127.0.0.1:8080:8080 -p 5004:5004/udp -p 5004:5004 -p 3478:3478/udp -p 3478:3478 -v madang:/data madang
 #
 # Then http://127.0.0.1:8080 is a room server for this machine. For others, put HTTPS in front of port 8080 and say
 # under which address this machine is reached: -e MADANG_MEDIA__PUBLIC_IP=203.0.113.7
@@ -27,6 +27,6 @@ ENV MADANG_DATA_DIR=/data \
     MADANG_HTTP__LISTEN=0.0.0.0:8080 \
     MADANG_INSECURE=true \
     MADANG_MEDIA__WORKERS=1
-EXPOSE 8080/tcp 5004/udp 5004/tcp 3478/udp
+EXPOSE 8080/tcp 5004/udp 5004/tcp 3478/udp 3478/tcp
 HEALTHCHECK --interval=15s --timeout=5s --start-period=5s CMD ["/bin/madang", "healthcheck"]
 ENTRYPOINT ["/bin/madang"]

@@ -165,9 +165,9 @@ impl Server {
         self.engine.media_tcp_addresses()
     }
 
-    /// Where TURN is served; None when it is off.
+    /// Where TURN is served by UDP; None when it is off.
     pub fn turn_addr(&self) -> Option<SocketAddr> {
-        self.turn.as_ref().map(Turn::addr)
+        self.turn.as_ref().map(Turn::udp_addr)
     }
 
     /// What an operator wants to know after the start, a few lines of text.
@@ -175,7 +175,9 @@ impl Server {
         let udp = self.media_addresses().iter().map(|addr| format!("{addr}/udp"));
         let tcp = self.media_tcp_addresses().iter().map(|addr| format!("{addr}/tcp"));
         let media: Vec<String> = udp.chain(tcp).collect();
-        let turn = self.turn_addr().map_or("off".to_owned(), |addr| format!("{addr}/udp"));
+        let turn = self.turn.as_ref().map_or("off".to_owned(), |turn| {
+            format!("{}/udp, {}/tcp", turn.udp_addr(), turn.tcp_addr())
+        });
         let stomp = self.stomp_addr().map(|addr| ("stomp", format!("{addr}/tcp")));
         let lines = [
             Some(("data", self.settings.data_dir.display().to_string())),

@@ -1,5 +1,6 @@
 //! Addresses, as far as their meaning differs from their bytes.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use stun_types::AddressFamily;
@@ -7,20 +8,54 @@ use stun_types::AddressFamily;
 /// Where a client sends from: its half of the 5-tuple (RFC 8656 §3.2), as the socket reports it. Answers go to exactly
 /// this address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientAddr(pub SocketAddr);
+pub struct ClientAddr {
+    /// What carries its messages.
+    pub transport: Transport,
+    /// The other end.
+    pub addr: SocketAddr,
+}
+
+/// What carries a client's messages to this server. Its peers are reached by UDP in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// A message in each datagram.
+    Udp,
+    /// A stream of messages, each of which says how long it is.
+    Tcp,
+}
 
 impl ClientAddr {
+    /// A client that sends datagrams.
+    pub fn udp(addr: SocketAddr) -> ClientAddr {
+        ClientAddr { transport: Transport::Udp, addr }
+    }
+
+    /// A client at the other end of a connection.
+    pub fn tcp(addr: SocketAddr) -> ClientAddr {
+        ClientAddr { transport: Transport::Tcp, addr }
+    }
+
     /// What the client is told about itself: without the IPv6 disguise of a dual-stack socket.
     pub(crate) fn mapped(self) -> SocketAddr {
-        canonical(self.0)
+        canonical(self.addr)
     }
 
     /// What counts as one client for quotas: an IPv4 address, or the /64 that an IPv6 host owns anyway.
     pub(crate) fn network(self) -> IpAddr {
-        match self.0.ip().to_canonical() {
+        match self.addr.ip().to_canonical() {
             IpAddr::V4(ip) => IpAddr::V4(ip),
             IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (!0 << 64))),
         }
+    }
+}
+
+impl fmt::Display for ClientAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let transport = match self.transport {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        };
+        write!(f, "{}/{transport}", self.addr)
     }
 }
 

@@ -1,5 +1,7 @@
-//! The shell: one UDP socket, the clocks, and the mailbox through which the media engine's datagrams come.
+//! The shell: the sockets, the clocks, and the mailbox through which the media engine's datagrams come.
 #![expect(clippy::disallowed_methods, reason = "this module is where the clocks are read")]
+
+mod streams;
 
 use std::future;
 use std::io;
@@ -9,12 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use tokio::net::UdpSocket;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::{ClientAddr, Server, Stats, ToMedia};
+use crate::{ClientAddr, Server, Stats, ToMedia, Transport};
+use streams::{StreamEvent, Streams};
 
 /// Datagrams that wait to be sent to clients: a tenth of a second at 40,000 packets a second. When full, further ones
 /// are dropped and counted, as on any congested path.
@@ -22,6 +25,9 @@ const MAILBOX_DATAGRAMS: usize = 4096;
 
 /// Datagrams handled per wake-up before the other source gets its turn.
 const BATCH: usize = 64;
+
+/// Between two looks at which connections are to be closed.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// The longest UDP datagram.
 const MAX_DATAGRAM: usize = 65_535;
@@ -80,13 +86,22 @@ impl Handle {
     }
 }
 
-/// Serves clients on `socket` until `shutdown` is cancelled. Datagrams for the media engine are given to `deliver`, which
+/// Where clients come to, at the same port commonly.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For datagrams.
+    pub udp: UdpSocket,
+    /// For connections.
+    pub tcp: TcpListener,
+}
+
+/// Serves clients on `listeners` until `shutdown` is cancelled. Datagrams for the media engine are given to `deliver`, which
 /// must not block.
 ///
 /// # Errors
 /// When the runtime can't wait for the socket any more. A datagram that can't be received or sent is no error.
 pub async fn run(
-    socket: UdpSocket,
+    listeners: Listeners,
     server: Server,
     mailbox: Mailbox,
     deliver: impl Fn(Datagram),
@@ -94,7 +109,8 @@ pub async fn run(
 ) -> io::Result<()> {
     let Mailbox { mut receiver, stats } = mailbox;
     let mut shell = Shell {
-        socket,
+        socket: listeners.udp,
+        streams: Streams::new(listeners.tcp),
         server,
         deliver,
         send_refused: 0,
@@ -103,6 +119,7 @@ pub async fn run(
     };
     let mut incoming = vec![0; MAX_DATAGRAM];
     let mut waiting = Vec::with_capacity(BATCH);
+    let mut sweeps = tokio::time::interval(SWEEP);
     info!("TURN is served");
     // A fresh socket counts as not writable until the runtime has heard of it.
     shell.socket.writable().await?;
@@ -114,11 +131,13 @@ pub async fn run(
                 readable?;
                 shell.serve_clients(&mut incoming);
             }
+            event = shell.streams.event() => shell.handle_stream(event),
+            _ = sweeps.tick() => shell.sweep(),
             // Without any handle left, this branch rests; clients are served on.
             1.. = receiver.recv_many(&mut waiting, BATCH) => shell.serve_media(&mut waiting),
             () = sleep_until(deadline) => shell.server.handle_timeout(Instant::now()),
         }
-        stats.send_replace(Stats { send_refused: shell.send_refused, ..shell.server.stats() });
+        stats.send_replace(shell.stats());
     }
 }
 
@@ -131,9 +150,10 @@ async fn sleep_until(deadline: Option<Instant>) {
 
 struct Shell<F> {
     socket: UdpSocket,
+    streams: Streams,
     server: Server,
     deliver: F,
-    /// Datagrams that the socket didn't take.
+    /// What the socket, or a slow client's connection, didn't take.
     send_refused: u64,
     /// What payloads for the media engine are cut from.
     block: BytesMut,
@@ -143,9 +163,7 @@ struct Shell<F> {
 
 impl<F: Fn(Datagram)> Shell<F> {
     fn serve_clients(&mut self, incoming: &mut [u8]) {
-        let now = Instant::now();
-        let unix_now =
-            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let (now, unix_now) = (Instant::now(), unix_now());
         for _ in 0..BATCH {
             let (length, client) = match self.socket.try_recv_from(incoming) {
                 Ok(received) => received,
@@ -155,14 +173,54 @@ impl<F: Fn(Datagram)> Shell<F> {
                     return;
                 }
             };
-            let client = ClientAddr(client);
-            let relay = self.server.handle_datagram(now, unix_now, client, &incoming[..length]);
-            if let Some(relay) = relay {
-                (self.deliver)(own(&mut self.block, relay));
+            self.handle_message(now, unix_now, ClientAddr::udp(client), &incoming[..length]);
+        }
+    }
+
+    fn handle_stream(&mut self, event: StreamEvent) {
+        match event {
+            StreamEvent::Accepted(stream, client) => {
+                // The same address again: its former connection is gone, whoever has heard of that.
+                self.server.handle_closed(client);
+                self.streams.accept(Instant::now(), stream, client);
             }
-            while let Some(answer) = self.server.poll_transmit() {
-                self.send(answer.client, &answer.payload);
+            StreamEvent::Received(client, message) => {
+                self.handle_message(Instant::now(), unix_now(), client, &message);
             }
+            StreamEvent::Ended(client, connection) => {
+                if self.streams.is_present(client, connection) {
+                    self.streams.close(client);
+                    self.server.handle_closed(client);
+                }
+            }
+        }
+    }
+
+    fn handle_message(
+        &mut self,
+        now: Instant,
+        unix_now: Duration,
+        client: ClientAddr,
+        message: &[u8],
+    ) {
+        if let Some(relay) = self.server.handle_datagram(now, unix_now, client, message) {
+            (self.deliver)(own(&mut self.block, relay));
+        }
+        while let Some(answer) = self.server.poll_transmit() {
+            self.send(answer.client, &answer.payload);
+        }
+    }
+
+    fn sweep(&mut self) {
+        self.streams.sweep(Instant::now(), |client| self.server.has_allocation(client));
+    }
+
+    fn stats(&self) -> Stats {
+        Stats {
+            send_refused: self.send_refused,
+            connections: self.streams.len() as u64,
+            connections_refused: self.streams.refused,
+            ..self.server.stats()
         }
     }
 
@@ -186,10 +244,18 @@ impl<F: Fn(Datagram)> Shell<F> {
 
     fn send(&mut self, client: ClientAddr, payload: &[u8]) {
         // Waiting for a full socket would delay everybody else's packets; a dropped one is asked for again.
-        if self.socket.try_send_to(payload, client.0).is_err() {
+        let is_sent = match client.transport {
+            Transport::Udp => self.socket.try_send_to(payload, client.addr).is_ok(),
+            Transport::Tcp => self.streams.send(client, payload),
+        };
+        if !is_sent {
             self.send_refused += 1;
         }
     }
+}
+
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO)
 }
 
 /// The datagram with a payload of its own, cut from the block; a used-up block lives until its last payload is gone.

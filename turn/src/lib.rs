@@ -12,7 +12,7 @@
 //!
 //! - [`Server`] decides; it has no sockets and no clocks. [`Config`] is what the operator decides, [`Stats`] what the
 //!   server counts.
-//! - [`run`] is the shell around it: a UDP socket and a [`Mailbox`], to which the media engine sends by a [`Handle`].
+//! - [`run`] is the shell around it: the [`Listeners`] for clients and a [`Mailbox`], to which the media engine sends by a [`Handle`].
 //! - [`credentials`] makes what a client needs: a username that says until when and for whom, and its password.
 //!
 //! # The journey of a datagram
@@ -39,6 +39,7 @@ mod authentication;
 mod config;
 mod credentials;
 mod farewells;
+mod framing;
 mod io;
 mod nonce;
 mod peers;
@@ -50,9 +51,9 @@ mod server;
 mod stats;
 mod table;
 
-pub use address::ClientAddr;
+pub use address::{ClientAddr, Transport};
 pub use config::{Config, Mistake, Secret};
 pub use credentials::{Credentials, credentials};
-pub use io::{Datagram, Handle, Mailbox, mailbox, run};
+pub use io::{Datagram, Handle, Listeners, Mailbox, mailbox, run};
 pub use server::{Server, ToMedia, Transmit};
 pub use stats::{Refused, Stats};

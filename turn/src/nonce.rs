@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     fn client(text: &str) -> ClientAddr {
-        ClientAddr(text.parse().unwrap())
+        ClientAddr::udp(text.parse().unwrap())
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Server {
         })
     }
 
-    /// Takes a datagram from a client. What it wants relayed is returned; what it gets as an answer waits in
+    /// Takes a datagram from a client, or a message from its connection. What it wants relayed is returned; what it gets as an answer waits in
     /// [`Server::poll_transmit`].
     pub fn handle_datagram<'a>(
         &mut self,
@@ -115,6 +115,19 @@ impl Server {
     /// quotas in time on a quiet server.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.stats.allocations_expired += self.table.expire(now);
+    }
+
+    /// The connection of a client is closed: what it had allocated ends.
+    pub fn handle_closed(&mut self, client: ClientAddr) {
+        if self.table.of_client(client).is_some() {
+            self.table.remove(client);
+            self.stats.allocations_closed += 1;
+        }
+    }
+
+    /// Whether a client has an allocation.
+    pub fn has_allocation(&self, client: ClientAddr) -> bool {
+        self.table.of_client(client).is_some()
     }
 
     /// The next answer to send.
@@ -159,7 +172,7 @@ impl Server {
 
     /// Nobody is told of a malformed datagram, and nothing is relayed.
     fn drop_malformed(&mut self, client: ClientAddr) -> Option<ToMedia<'static>> {
-        trace!(client = %client.0, "malformed datagram dropped");
+        trace!(%client, "malformed datagram dropped");
         self.stats.dropped_malformed += 1;
         None
     }

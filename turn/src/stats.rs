@@ -13,6 +13,12 @@ pub struct Stats {
     pub allocations_expired: u64,
     /// Allocations that their client ended with a Refresh of lifetime 0.
     pub allocations_deleted: u64,
+    /// Allocations that ended because their client's connection was closed.
+    pub allocations_closed: u64,
+    /// Connections at the moment.
+    pub connections: u64,
+    /// Connections refused because there were enough, in all or from one address.
+    pub connections_refused: u64,
     /// Binding requests answered with success.
     pub bindings: u64,
     /// Requests refused, by reason.
@@ -45,7 +51,8 @@ pub struct Stats {
     pub dropped_answers: u64,
     /// Datagrams of the media engine dropped because the mailbox was full.
     pub dropped_mailbox_full: u64,
-    /// Datagrams that the socket didn't take: full buffer, unreachable network.
+    /// Datagrams that the socket didn't take (full buffer, unreachable network), and messages for which a connection
+    /// whose client reads slowly had no room.
     pub send_refused: u64,
 }
 

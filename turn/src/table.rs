@@ -181,7 +181,7 @@ mod tests {
 
         for _ in 0..20_000 {
             dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let client = ClientAddr(SocketAddr::from((
+            let client = ClientAddr::udp(SocketAddr::from((
                 [10, 0, 0, (dice >> 28) as u8],
                 4000 + (dice >> 24 & 7) as u16,
             )));

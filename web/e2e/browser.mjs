@@ -90,6 +90,7 @@ export function received(page) {
       videos,
       totalAudioEnergy: sound.reduce((sum, { totalAudioEnergy = 0 }) => sum + totalAudioEnergy, 0),
       localCandidateType: local?.candidateType,
+      relayProtocol: local?.relayProtocol,
       protocol: local?.protocol,
       remoteAddress: remote?.address,
       remotePort: remote?.port,

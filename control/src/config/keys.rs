@@ -53,7 +53,7 @@ const KEYS: &[Key] = keys! {
     media.public_ip: "addresses that clients reach this server at, the preferred one first. Default: the machine's own"
     media.workers: "threads that forward media. Default: number of cores"
     turn.enabled: "run the bundled TURN server"
-    turn.listen: "address of the TURN server (UDP). Default: port 3478 beside the media ports"
+    turn.listen: "address of the TURN server (UDP and TCP). Default: port 3478 beside the media ports"
     turn.relay_ports: "port numbers of relayed addresses; no socket is opened for them"
     turn.realm: "realm of the TURN credentials"
     limits.frame_bytes: "longest STOMP frame, in bytes; 0: no limit"

@@ -106,7 +106,7 @@ pub struct Media {
 pub struct Turn {
     /// Run the bundled TURN server.
     pub enabled: bool,
-    /// Where it listens (UDP). When not given, port 3478 beside the media ports.
+    /// Where it listens (UDP and TCP). When not given, port 3478 beside the media ports.
     pub listen: Option<SocketAddr>,
     /// Port numbers of relayed addresses. They are names only; no socket is opened.
     pub relay_ports: RangeInclusive<u16>,

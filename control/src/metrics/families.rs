@@ -156,6 +156,17 @@ pub(super) const TURN: &[Family<TurnStats>] = &[
     counter("madang_turn_allocations_deleted_total", "Allocations that their client ended.", |s| {
         s.allocations_deleted
     }),
+    counter(
+        "madang_turn_allocations_closed_total",
+        "Allocations that ended with their client's connection.",
+        |s| s.allocations_closed,
+    ),
+    gauge("madang_turn_connections", "TCP connections of clients.", |s| s.connections),
+    counter(
+        "madang_turn_connections_refused_total",
+        "TCP connections refused because there were enough.",
+        |s| s.connections_refused,
+    ),
     counter("madang_turn_bindings_total", "Binding requests answered with success.", |s| {
         s.bindings
     }),

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::SystemTime;
 
 use anyhow::anyhow;
+use madang_turn::Listeners;
 use tokio::net::TcpListener;
 
 use crate::config::variable;
@@ -37,17 +38,20 @@ pub(super) async fn listen_stomp(address: SocketAddr) -> anyhow::Result<TcpListe
 }
 
 /// Binds a UDP socket for the key `turn.listen`.
-pub(super) async fn listen_turn(address: SocketAddr) -> anyhow::Result<tokio::net::UdpSocket> {
-    tokio::net::UdpSocket::bind(address).await.map_err(|error| {
+pub(super) async fn listen_turn(address: SocketAddr) -> anyhow::Result<Listeners> {
+    let refused = |protocol: &str, error| {
         explain(
             error,
-            format!("TURN can't listen on {address}/udp"),
+            format!("TURN can't listen on {address}/{protocol}"),
             &format!(
                 "--set turn.listen=…, {} or the key `turn.listen` (or turn it off: --set turn.enabled=false)",
                 variable("turn.listen"),
             ),
         )
-    })
+    };
+    let udp = tokio::net::UdpSocket::bind(address).await.map_err(|error| refused("udp", error))?;
+    let tcp = TcpListener::bind(address).await.map_err(|error| refused("tcp", error))?;
+    Ok(Listeners { udp, tcp })
 }
 
 /// Why an address could not be had, and how to choose another one.

@@ -1,11 +1,10 @@
-//! The bundled TURN server: its socket, its credentials, and its way to the media engine.
+//! The bundled TURN server: its sockets, its credentials, and its way to the media engine.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use madang_sfu::io::{Handle as SfuHandle, RelayedDatagram};
 use madang_wire::{IceServer, Secret};
-use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -20,8 +19,9 @@ const CREDENTIALS_SECS: u64 = 12 * 60 * 60;
 
 /// All that TURN needs before the media engine is there.
 pub(super) struct BoundTurn {
-    socket: UdpSocket,
-    addr: SocketAddr,
+    listeners: madang_turn::Listeners,
+    udp: SocketAddr,
+    tcp: SocketAddr,
     host: IpAddr,
     secret: String,
     config: madang_turn::Config,
@@ -30,7 +30,8 @@ pub(super) struct BoundTurn {
 /// The running TURN server.
 pub(super) struct Turn {
     handle: madang_turn::Handle,
-    addr: SocketAddr,
+    udp: SocketAddr,
+    tcp: SocketAddr,
     host: IpAddr,
     secret: String,
     task: JoinHandle<()>,
@@ -38,7 +39,7 @@ pub(super) struct Turn {
 }
 
 impl BoundTurn {
-    /// Binds the socket and reads the secret, or makes one.
+    /// Binds the sockets and reads the secret, or makes one.
     pub(super) async fn bind(
         settings: &Settings,
         addresses: &Addresses,
@@ -52,9 +53,9 @@ impl BoundTurn {
             ..madang_turn::Config::default()
         };
         config.check().map_err(refused)?;
-        let socket = io::listen_turn(addresses.turn).await?;
-        let addr = socket.local_addr()?;
-        Ok(BoundTurn { socket, addr, host: addresses.turn_host, secret, config })
+        let listeners = io::listen_turn(addresses.turn).await?;
+        let (udp, tcp) = (listeners.udp.local_addr()?, listeners.tcp.local_addr()?);
+        Ok(BoundTurn { listeners, udp, tcp, host: addresses.turn_host, secret, config })
     }
 
     /// Serves clients, who reach the `media` addresses of the engine behind `sfu` and no others.
@@ -71,19 +72,26 @@ impl BoundTurn {
             sfu.deliver_relayed(RelayedDatagram { relayed, media, payload });
         };
         let stop = CancellationToken::new();
-        let serve = madang_turn::run(self.socket, server, mailbox, deliver, stop.clone());
+        let serve = madang_turn::run(self.listeners, server, mailbox, deliver, stop.clone());
         let task = tokio::spawn(async move {
             if let Err(error) = serve.await {
                 error!(%error, "TURN is not served any more");
             }
         });
-        Ok(Turn { handle, addr: self.addr, host: self.host, secret: self.secret, task, stop })
+        let BoundTurn { udp, tcp, host, secret, .. } = self;
+        Ok(Turn { handle, udp, tcp, host, secret, task, stop })
     }
 }
 
 impl Turn {
-    pub(super) fn addr(&self) -> SocketAddr {
-        self.addr
+    /// Where it is served by UDP.
+    pub(super) fn udp_addr(&self) -> SocketAddr {
+        self.udp
+    }
+
+    /// Where it is served by TCP: the same port, unless that was chosen by the system.
+    pub(super) fn tcp_addr(&self) -> SocketAddr {
+        self.tcp
     }
 
     pub(super) fn handle(&self) -> madang_turn::Handle {
@@ -93,14 +101,18 @@ impl Turn {
     /// Mints credentials for a participant.
     pub(super) fn ice_servers(&self) -> IceServers {
         let secret = madang_turn::Secret::new(self.secret.as_str());
-        let addr = SocketAddr::new(self.host, self.addr.port());
+        let udp = SocketAddr::new(self.host, self.udp.port());
+        let tcp = SocketAddr::new(self.host, self.tcp.port());
         Arc::new(move |participant| {
             let now = io::unix_now();
             let made = madang_turn::credentials(&secret, participant, now, CREDENTIALS_SECS);
             vec![
-                IceServer { urls: vec![format!("stun:{addr}")], username: None, credential: None },
+                IceServer { urls: vec![format!("stun:{udp}")], username: None, credential: None },
                 IceServer {
-                    urls: vec![format!("turn:{addr}?transport=udp")],
+                    urls: vec![
+                        format!("turn:{udp}?transport=udp"),
+                        format!("turn:{tcp}?transport=tcp"),
+                    ],
                     username: Some(made.username),
                     credential: Some(Secret::new(made.password)),
                 },
@@ -133,15 +145,17 @@ mod tests {
         settings.media.public_ip = vec!["2001:db8::7".parse().unwrap()];
         let addresses = Addresses::choose(&settings, || panic!("not needed")).unwrap();
         let bound = BoundTurn::bind(&settings, &addresses).await.unwrap();
-        let port = bound.addr.port();
+        let (udp, tcp) = (bound.udp.port(), bound.tcp.port());
         let (engine, sfu, _events) = engine();
         let turn = bound.start(engine.media_addresses(), sfu, madang_turn::mailbox()).unwrap();
 
         let servers = turn.ice_servers()("김하늘");
 
-        assert_eq!(servers[0].urls, [format!("stun:[2001:db8::7]:{port}")]);
+        assert_eq!(servers[0].urls, [format!("stun:[2001:db8::7]:{udp}")]);
         assert_eq!(servers[0].username, None);
-        assert_eq!(servers[1].urls, [format!("turn:[2001:db8::7]:{port}?transport=udp")]);
+        let by_udp = format!("turn:[2001:db8::7]:{udp}?transport=udp");
+        let by_tcp = format!("turn:[2001:db8::7]:{tcp}?transport=tcp");
+        assert_eq!(servers[1].urls, [by_udp, by_tcp]);
         let (expiry, user) = servers[1].username.as_ref().unwrap().split_once(':').unwrap();
         let left = expiry.parse::<u64>().unwrap() - io::unix_now();
         assert_eq!(user, "김하늘");

@@ -13,7 +13,7 @@ use turn_types::message::DATA;
 
 use super::{Server, ToMedia};
 use crate::ClientAddr;
-use crate::address::canonical;
+use crate::address::{Transport, canonical};
 use crate::allocation::{Allocation, ChannelNumber};
 use crate::request::{peer, refuse_unknown_attributes};
 
@@ -50,7 +50,7 @@ impl Server {
             return None;
         }
         match allocation.channel_to(now, media) {
-            Some(number) => write_channel_data(number, payload, out),
+            Some(number) => write_channel_data(number, payload, allocation.client.transport, out),
             None => {
                 self.next_indication += 1;
                 write_data_indication(self.next_indication, media, payload, out);
@@ -144,17 +144,27 @@ fn data<'a>(message: &Message<'_>, datagram: &'a [u8]) -> Option<&'a [u8]> {
     datagram.get(start..start + attribute.value.len())
 }
 
-/// RFC 8656 §12.4: number, length, payload; over UDP, padding may follow.
+/// RFC 8656 §12.4: number, length, payload; padding may follow.
 fn parse_channel_data(datagram: &[u8]) -> Option<(ChannelNumber, &[u8])> {
     let (number, length) = ChannelData::parse_header(datagram).ok()?;
     let payload = datagram.get(4..4 + length)?;
     Some((ChannelNumber::parse(number)?, payload))
 }
 
-fn write_channel_data(number: ChannelNumber, payload: &[u8], out: &mut Vec<u8>) {
+/// RFC 8656 §12.5: in a stream, the next message begins at a multiple of four bytes.
+fn write_channel_data(
+    number: ChannelNumber,
+    payload: &[u8],
+    transport: Transport,
+    out: &mut Vec<u8>,
+) {
+    let length = 4 + payload.len();
     out.clear();
-    out.resize(4 + payload.len(), 0);
+    out.resize(length, 0);
     ChannelData::new(number.get(), payload).write_into_unchecked(out);
+    if transport == Transport::Tcp {
+        out.resize(length.next_multiple_of(4), 0);
+    }
 }
 
 fn write_data_indication(id: u128, media: SocketAddr, payload: &[u8], out: &mut Vec<u8>) {

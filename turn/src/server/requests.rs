@@ -124,7 +124,7 @@ impl Server {
         };
         let allocation = self.table.create(now, wish)?;
         self.stats.allocations_created += 1;
-        debug!(client = %client.0, relayed = %allocation.relayed, user = caller.user, "allocated");
+        debug!(%client, relayed = %allocation.relayed, user = caller.user, "allocated");
         Ok(allocated(request, allocation, &wanted))
     }
 
@@ -151,7 +151,7 @@ impl Server {
                 self.table.remove(client);
                 self.farewells.remember(now, client, transaction);
                 self.stats.allocations_deleted += 1;
-                debug!(client = %client.0, %relayed, "deleted");
+                debug!(%client, %relayed, "deleted");
                 Duration::ZERO
             }
             wanted => {

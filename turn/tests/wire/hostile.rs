@@ -20,8 +20,12 @@ fn a_flood_without_credentials_leaves_no_state() {
     for n in 0..100_000_u32 {
         let [_, b, c, d] = n.to_be_bytes();
         let client = SocketAddr::from(([10, b, c, d], 1024 + (n % 60_000) as u16));
-        let relay =
-            world.server.handle_datagram(world.now, world.unix_now, ClientAddr(client), &request);
+        let relay = world.server.handle_datagram(
+            world.now,
+            world.unix_now,
+            ClientAddr::udp(client),
+            &request,
+        );
         assert_eq!(relay, None);
         world.server.poll_transmit().unwrap();
     }

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use madang_turn::{Datagram, Server, credentials, mailbox, run};
+use madang_turn::{Datagram, Handle, Listeners, Server, credentials, mailbox, run};
 use stun_types::message::BINDING;
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -17,21 +19,11 @@ use crate::world::{
 
 #[tokio::test]
 async fn a_datagram_goes_to_media_and_back() {
-    let (handle, mailbox) = mailbox();
-    let echo = handle.clone();
-    let shutdown = CancellationToken::new();
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let server_addr = socket.local_addr().unwrap();
-    let server = tokio::spawn(run(
-        socket,
-        Server::new(&config(), 1).unwrap(),
-        mailbox,
-        move |datagram| echo.deliver(datagram),
-        shutdown.clone(),
-    ));
-    let client = Client::new(server_addr).await;
+    let running = Running::start().await;
+    let handle = &running.handle;
+    let client = Client::new(running.udp).await;
 
-    let login = Login::new(client.credentials(), &client.ask(&allocate().unsigned()).await);
+    let login = Login::new(my_credentials(), &client.ask(&allocate().unsigned()).await);
     let answer = client.ask(&allocate().signed(&login)).await;
     let relayed = relayed(&answer);
     assert_eq!(code(&client.ask(&bind(0x4000, MEDIA).signed(&login)).await), 0);
@@ -53,8 +45,58 @@ async fn a_datagram_goes_to_media_and_back() {
     assert_eq!((stats.to_media_packets, stats.to_media_bytes), (2, 1203));
     assert_eq!((stats.to_client_packets, stats.to_client_bytes), (3, 1208));
     assert_eq!((stats.allocations, stats.send_refused), (1, 0));
-    shutdown.cancel();
-    server.await.unwrap().unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn messages_in_a_stream_go_to_media_and_back_and_the_allocation_ends_with_the_stream() {
+    let running = Running::start().await;
+    let mut client = Stream(TcpStream::connect(running.tcp).await.unwrap());
+
+    let challenge = client.ask(&allocate().unsigned()).await;
+    let login = Login::new(my_credentials(), &challenge);
+    let relayed = relayed(&client.ask(&allocate().signed(&login)).await);
+    assert_eq!(code(&client.ask(&bind(0x4000, MEDIA).signed(&login)).await), 0);
+    let padded = [&channel_data(0x4000, b"three")[..], &[0; 3]].concat();
+    for byte in &padded {
+        client.0.write_all(&[*byte]).await.unwrap();
+    }
+    let echoed = client.receive().await;
+    running.handle.deliver(Datagram {
+        relayed,
+        media: MEDIA.parse().unwrap(),
+        payload: Bytes::from_static(&[2; 1200]),
+    });
+    let unasked = client.receive().await;
+
+    assert_eq!(echoed, padded);
+    assert_eq!(unasked, channel_data(0x4000, &[2; 1200]));
+    drop(client);
+    let client = Client::new(running.udp).await;
+    while running.handle.stats().allocations_closed == 0 {
+        client.ask(&Ask::request(BINDING).unsigned()).await;
+    }
+    let stats = running.handle.stats();
+    assert_eq!((stats.allocations, stats.connections), (0, 0));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_makes_no_sense_is_closed_and_others_go_on() {
+    let running = Running::start().await;
+    let mut bystander = Stream(TcpStream::connect(running.tcp).await.unwrap());
+    bystander.ask(&Ask::request(BINDING).unsigned()).await;
+
+    for nonsense in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0, 1, 0xff, 0xfc], &[0x40, 0, 0x20, 0]] {
+        let mut stream = TcpStream::connect(running.tcp).await.unwrap();
+        stream.write_all(nonsense).await.unwrap();
+        let end = timeout(PATIENCE, stream.read(&mut [0; 16])).await.expect("it is closed");
+        // Closed with what was sent still unread, a connection is reset.
+        assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+    }
+
+    bystander.ask(&Ask::request(BINDING).unsigned()).await;
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -72,6 +114,76 @@ async fn a_full_mailbox_drops_and_counts() {
     assert_eq!(handle.stats().dropped_mailbox_full, 5000 - 4096);
 }
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server whose media engine echoes.
+struct Running {
+    handle: Handle,
+    udp: SocketAddr,
+    tcp: SocketAddr,
+    shutdown: CancellationToken,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    async fn start() -> Running {
+        let (handle, mailbox) = mailbox();
+        let echo = handle.clone();
+        let shutdown = CancellationToken::new();
+        let listeners = Listeners {
+            udp: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+            tcp: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        };
+        let (udp, tcp) = (listeners.udp.local_addr().unwrap(), listeners.tcp.local_addr().unwrap());
+        let server = tokio::spawn(run(
+            listeners,
+            Server::new(&config(), 1).unwrap(),
+            mailbox,
+            move |datagram| echo.deliver(datagram),
+            shutdown.clone(),
+        ));
+        Running { handle, udp, tcp, shutdown, server }
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.server.await.unwrap().unwrap();
+    }
+}
+
+fn my_credentials() -> madang_turn::Credentials {
+    let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    credentials(&config().secret, "alice", since_1970.as_secs(), 60)
+}
+
+/// A client by TCP.
+struct Stream(TcpStream);
+
+impl Stream {
+    async fn ask(&mut self, message: &[u8]) -> Vec<u8> {
+        self.0.write_all(message).await.unwrap();
+        self.receive().await
+    }
+
+    /// The next message, with its padding.
+    async fn receive(&mut self) -> Vec<u8> {
+        let mut message = vec![0; 4];
+        self.read(&mut message).await;
+        let announced = usize::from(u16::from_be_bytes([message[2], message[3]]));
+        let rest = match message[0] {
+            0x40.. => announced.next_multiple_of(4),
+            _ => 16 + announced,
+        };
+        message.resize(4 + rest, 0);
+        self.read(&mut message[4..]).await;
+        message
+    }
+
+    async fn read(&mut self, buffer: &mut [u8]) {
+        timeout(PATIENCE, self.0.read_exact(buffer)).await.expect("the server answers").unwrap();
+    }
+}
+
 struct Client {
     socket: UdpSocket,
 }
@@ -83,11 +195,6 @@ impl Client {
         Client { socket }
     }
 
-    fn credentials(&self) -> madang_turn::Credentials {
-        let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap();
-        credentials(&config().secret, "alice", since_1970.as_secs(), 60)
-    }
-
     async fn ask(&self, datagram: &[u8]) -> Vec<u8> {
         self.socket.send(datagram).await.unwrap();
         self.receive().await
@@ -95,7 +202,7 @@ impl Client {
 
     async fn receive(&self) -> Vec<u8> {
         let mut buffer = vec![0; 2000];
-        let length = timeout(Duration::from_secs(20), self.socket.recv(&mut buffer))
+        let length = timeout(PATIENCE, self.socket.recv(&mut buffer))
             .await
             .expect("the server answers")
             .unwrap();

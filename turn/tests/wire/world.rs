@@ -251,7 +251,7 @@ pub(crate) fn channel_data(number: u16, payload: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn client_addr(text: &str) -> ClientAddr {
-    ClientAddr(text.parse().unwrap())
+    ClientAddr::udp(text.parse().unwrap())
 }
 
 pub(crate) fn relayed(answer: &[u8]) -> SocketAddr {
