@@ -6,8 +6,12 @@
 //! after a step down the next step up waits, longer each time.
 //!
 //! An estimate can't rise far above what is received, since nobody knows that more would come through. So where it leaves
-//! room but not enough for the next layer, that layer is tried: when it is too much, the estimate falls. The first estimate
-//! is of the same kind, made while the stream has just begun.
+//! room but not enough for the next layer, that layer is tried: when it is too much, the estimate falls. For the same
+//! reason nothing is taken away while the estimate grows, nor at once when the first one comes, which is made while the
+//! stream has just begun.
+//!
+//! Who sends no estimates (Chromium while it sends no video) tells of lost packets all the same: when many are, what came
+//! through is the estimate, which grows from there as a receiver's own would.
 
 use std::time::{Duration, Instant};
 
@@ -31,6 +35,14 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// What has gone well for so long was no mistake: the next wait is a short one again.
 const PROVEN: Duration = Duration::from_secs(30);
+/// Losses are counted over so long.
+const STRETCH: Duration = Duration::from_millis(900);
+/// With more than this lost of 256, it is the connection that is full: a bad one loses less, and repairs it.
+const MUCH_LOSS: u8 = 40;
+/// What is lost or not after a change is known so much later.
+const REACTION: Duration = Duration::from_secs(2);
+/// What hasn't risen for so long doesn't grow any more; while it grows, it is told several times a second.
+const GROWTH: Duration = Duration::from_secs(3);
 /// A layer is tried for so long: an estimate grows by 8 % in a second.
 const TRIAL: Duration = Duration::from_secs(12);
 
@@ -39,6 +51,13 @@ const TRIAL: Duration = Duration::from_secs(12);
 pub(crate) struct Chooser {
     /// Bits per second.
     estimate: Option<(u64, Instant)>,
+    /// When it last became higher, and when much lower.
+    rose_at: Option<Instant>,
+    dropped_at: Option<Instant>,
+    /// The estimate is made here, from losses.
+    is_own: bool,
+    /// Of 256 packets so many were lost, by the last two reports since the estimate was made from some.
+    losses: [u8; 2],
     /// Something was chosen by an estimate that hasn't expired since.
     is_limited: bool,
     /// Since the last step down.
@@ -63,17 +82,35 @@ struct Trial {
 impl Chooser {
     /// The receiver says what it can take, in bits per second for all that it gets.
     pub(crate) fn estimated(&mut self, now: Instant, bits_per_second: u64) {
-        self.estimate = Some((bits_per_second, now));
+        self.is_own = false;
+        self.set_estimate(now, bits_per_second);
+    }
+
+    /// The receiver lost so many of 256 packets since it was looked at last, which was a while ago.
+    pub(crate) fn lost(&mut self, of_256: u8) {
+        self.losses = [self.losses[1], of_256];
+    }
+
+    fn set_estimate(&mut self, now: Instant, bits_per_second: u64) {
+        if let Some((before, _)) = self.estimate.replace((bits_per_second, now)) {
+            if bits_per_second > before + before / 100 {
+                self.rose_at = Some(now);
+            } else if bits_per_second < before - before / 20 {
+                self.dropped_at = Some(now);
+            }
+        }
     }
 
     /// The layer for each slot; `others` is the video that goes to the receiver beside them, in bits per second.
     pub(crate) fn choose(&mut self, now: Instant, others: u64, slots: &[Ladder]) -> Vec<usize> {
-        let fresh = |at: Instant| now.saturating_duration_since(at) < ESTIMATE_EXPIRY;
-        let Some((estimate, _)) = self.estimate.filter(|(_, at)| fresh(*at)) else {
+        let present: Vec<usize> = slots.iter().map(|slot| slot.layer).collect();
+        let sent = total(others, slots, &present);
+        self.estimate_by_loss(now, sent);
+        let Some(estimate) = self.fresh_estimate(now) else {
             (self.trial, self.is_limited) = (None, false);
             return slots.iter().map(|slot| slot.best().unwrap_or(slot.layer)).collect();
         };
-        let limits = self.limits(now, estimate, others, slots);
+        let limits = self.limits(now, estimate, sent);
         let chosen = climb(others, slots, limits);
         let is_down = |(slot, &layer): (&Ladder, &usize)| {
             layer < slot.layer && slot.rates[slot.layer].is_some()
@@ -90,15 +127,43 @@ impl Chooser {
         }
     }
 
-    fn limits(&mut self, now: Instant, estimate: u64, others: u64, slots: &[Ladder]) -> Limits {
-        let present: Vec<usize> = slots.iter().map(|slot| slot.layer).collect();
-        let sent = total(others, slots, &present);
+    fn fresh_estimate(&self, now: Instant) -> Option<u64> {
+        let fresh = |at: Instant| now.saturating_duration_since(at) < ESTIMATE_EXPIRY;
+        self.estimate.filter(|(_, at)| fresh(*at)).map(|(estimate, _)| estimate)
+    }
+
+    /// Makes an estimate of what is lost, unless the receiver makes its own.
+    fn estimate_by_loss(&mut self, now: Instant, sent: u64) {
+        let present = self.fresh_estimate(now);
+        if present.is_some() && !self.is_own {
+            self.losses = [0; 2];
+            return;
+        }
+        let since = self.estimate.map(|(_, at)| now.saturating_duration_since(at));
+        // The first of two may be a burst.
+        let [before, lately] = self.losses;
+        if before.min(lately) > MUCH_LOSS && since.is_none_or(|since| since >= REACTION) {
+            let through = sent.saturating_mul(256 - u64::from(lately)) / 256;
+            (self.is_own, self.is_limited) = (true, true);
+            self.set_estimate(now, present.unwrap_or(u64::MAX).min(through));
+            self.dropped_at = Some(now);
+            self.losses = [0; 2];
+        } else if let Some(estimate) = present
+            && since.is_some_and(|since| since >= REACTION)
+        {
+            let grown = estimate + estimate * 4 / 25;
+            self.set_estimate(now, grown.min(sent + sent / 2).max(estimate));
+        }
+    }
+
+    fn limits(&mut self, now: Instant, estimate: u64, sent: u64) -> Limits {
         if !std::mem::replace(&mut self.is_limited, true) && sent <= estimate + estimate / 2 {
             self.trial = Some(Trial { until: now + TRIAL, estimate });
         }
         if let Some(trial) = self.trial {
             let has_followed = sent <= estimate;
-            let has_failed = estimate < trial.estimate - trial.estimate / 20 || now >= trial.until;
+            let has_failed = estimate < trial.estimate - trial.estimate / 20
+                || (now >= trial.until && !self.is_growing(now));
             if has_followed || has_failed {
                 self.trial = None;
             } else {
@@ -106,9 +171,18 @@ impl Chooser {
             }
         }
         // What is sent varies around its rate, and the estimate around what can be received.
-        let to_stay = estimate + estimate / 7;
+        let bearable = estimate + estimate / 7;
+        let to_stay = if self.is_growing(now) { bearable.max(sent) } else { bearable };
         let to_rise = if self.may_rise(now) { estimate - estimate / 10 } else { 0 };
         Limits { to_stay, to_rise }
+    }
+
+    /// The estimate is on its way up, and met no congestion lately.
+    fn is_growing(&self, now: Instant) -> bool {
+        let lately = |at: Option<Instant>, window| {
+            at.is_some_and(|at| now.saturating_duration_since(at) < window)
+        };
+        lately(self.rose_at, GROWTH) && !lately(self.dropped_at, FIRST_WAIT)
     }
 
     fn may_rise(&self, now: Instant) -> bool {
@@ -145,6 +219,28 @@ impl Chooser {
         };
         self.fell = Some(Fall { at: now, wait });
         self.trial = None;
+    }
+}
+
+/// What a receiver says of one stream, over stretches that are long enough to mean something: browsers report with every
+/// NACK, too, and then of a few packets.
+#[derive(Debug, Default)]
+pub(crate) struct Loss {
+    /// When a report was looked at last, with the highest sequence number and the number of lost packets in it.
+    last: Option<(Instant, u32, i32)>,
+}
+
+impl Loss {
+    /// How many of 256 packets were lost, when there is something to be said.
+    pub(crate) fn reported(&mut self, now: Instant, (highest, lost): (u32, i32)) -> Option<u8> {
+        let (at, earlier, known) = *self.last.get_or_insert((now, highest, lost));
+        let expected = highest.wrapping_sub(earlier);
+        if now.saturating_duration_since(at) < STRETCH || expected == 0 {
+            return None;
+        }
+        self.last = Some((now, highest, lost));
+        let lost = u64::try_from(lost.wrapping_sub(known)).unwrap_or_default();
+        Some((lost * 256 / u64::from(expected)).min(255) as u8)
     }
 }
 
@@ -290,6 +386,65 @@ mod tests {
         assert_eq!(chooser.choose(now + 3 * SECOND, 0, &[at(0)]), [0], "not at once again");
         chooser.estimated(now + 6 * SECOND, 225_000);
         assert_eq!(chooser.choose(now + 6 * SECOND, 0, &[at(0)]), [1]);
+    }
+
+    #[test]
+    fn loss_is_counted_over_stretches() {
+        let now = start();
+        let mut loss = Loss::default();
+        let at = |ms| now + Duration::from_millis(ms);
+        assert_eq!(loss.reported(at(0), (u32::MAX - 9, 5)), None);
+        assert_eq!(loss.reported(at(100), (u32::MAX, 10)), None);
+        assert_eq!(loss.reported(at(1000), (90, 30)), Some(64));
+        assert_eq!(loss.reported(at(2000), (90, 30)), None, "nothing was sent");
+        assert_eq!(loss.reported(at(2500), (100, 20)), Some(0), "duplicates");
+        assert_eq!(loss.reported(at(9000), (101, 0x7f_ffff)), Some(255), "nonsense");
+    }
+
+    /// What a connection that carries so much makes of a receiver without estimates, in layers by the second.
+    fn by_loss(capacity: u64, seconds: u32) -> Vec<usize> {
+        let now = start();
+        let mut chooser = Chooser::default();
+        let mut layer = 2;
+        let seen = (0..seconds).map(|second| {
+            let sent = RATES[layer].unwrap();
+            let lost = sent.saturating_sub(capacity) * 256 / sent;
+            chooser.lost(lost as u8);
+            layer = chooser.choose(now + SECOND * second, 0, &[at(layer)])[0];
+            layer
+        });
+        seen.collect()
+    }
+
+    #[test]
+    fn much_loss_is_an_estimate_too() {
+        assert!(by_loss(2_000_000, 60).iter().all(|&layer| layer == 2));
+        assert!(by_loss(1_400_000, 60).iter().all(|&layer| layer == 2), "7 % is repaired");
+        for (capacity, fitting) in [(600_000, 1), (200_000, 0)] {
+            let seen = by_loss(capacity, 120);
+            let more = seen[5..].iter().filter(|&&layer| layer > fitting).count();
+            let less = seen[5..].iter().filter(|&&layer| layer < fitting).count();
+            assert!(more <= 15 && less <= 40, "{capacity}: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_taken_away_while_the_estimate_grows() {
+        let now = start();
+        let mut chooser = Chooser { is_limited: true, ..Chooser::default() };
+        for second in 0..10 {
+            chooser.estimated(now + SECOND * second, 200_000 + 20_000 * u64::from(second));
+            let chosen = chooser.choose(now + SECOND * second, 0, &[at(1)]);
+            assert_eq!(chosen, [if second == 0 { 0 } else { 1 }]);
+        }
+        assert_eq!(chooser.choose(now + 9 * SECOND + GROWTH, 0, &[at(1)]), [0], "it has stopped");
+
+        let mut chooser = Chooser { is_limited: true, ..Chooser::default() };
+        for (second, estimate) in [(0, 500_000), (1, 550_000), (2, 400_000), (3, 410_000)] {
+            chooser.estimated(now + SECOND * second, estimate);
+            let chosen = chooser.choose(now + SECOND * second, 0, &[at(1)]);
+            assert_eq!(chosen, [if second < 2 { 1 } else { 0 }], "since there was congestion");
+        }
     }
 
     #[test]

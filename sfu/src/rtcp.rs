@@ -31,7 +31,14 @@ pub(crate) enum Message {
     /// A receiver misses these packets: the first one, and a bit for each of the 16 behind it.
     Nack { ssrc: u32, first: u16, following: u16 },
     /// What a receiver says of one of our streams.
-    Report { last_sender_report: u32, delay_since_last_sender_report: u32 },
+    Report {
+        ssrc: u32,
+        /// Since the stream began.
+        cumulative_lost: i32,
+        highest_sequence: u32,
+        last_sender_report: u32,
+        delay_since_last_sender_report: u32,
+    },
     /// How much a receiver can take, in bits per second for all that it gets (draft-alvestrand-rmcat-remb-03).
     Estimate { bits_per_second: u64 },
     /// A stream of the sender has ended.
@@ -121,6 +128,10 @@ fn reports(packet: &[u8]) -> impl Iterator<Item = Message> + '_ {
     let blocks = packet.get(start..).unwrap_or_default().chunks_exact(24).take(count);
     blocks.filter_map(|block| {
         Some(Message::Report {
+            ssrc: word(block, 0)?,
+            // 24 bits with a sign.
+            cumulative_lost: (word(block, 4)? << 8) as i32 >> 8,
+            highest_sequence: word(block, 8)?,
             last_sender_report: word(block, 16)?,
             delay_since_last_sender_report: word(block, 20)?,
         })
@@ -330,6 +341,8 @@ mod tests {
         write_sender_report(&mut compound, &info);
         write_cname(&mut compound, 7, "마당");
         let block = ReportBlock {
+            cumulative_lost: -3,
+            highest_sequence: 70_000,
             last_sender_report: 3,
             delay_since_last_sender_report: 4,
             ..ReportBlock::default()
@@ -346,7 +359,13 @@ mod tests {
             read,
             [
                 Message::SenderReport { ssrc: 7, ntp: info.ntp, rtp_timestamp: 9 },
-                Message::Report { last_sender_report: 3, delay_since_last_sender_report: 4 },
+                Message::Report {
+                    ssrc: 0,
+                    cumulative_lost: -3,
+                    highest_sequence: 70_000,
+                    last_sender_report: 3,
+                    delay_since_last_sender_report: 4,
+                },
                 Message::KeyFrameRequest { ssrc: 8 },
                 Message::KeyFrameRequest { ssrc: 10 },
                 Message::KeyFrameRequest { ssrc: 11 },

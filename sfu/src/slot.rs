@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 
 use crate::history::Packet;
+use crate::layers::Loss;
 use crate::rewrite::{Position, Rewriter, Sent};
 use crate::rtcp::{NtpTime, SenderInfo};
 use crate::rtp::{self, Header};
@@ -29,6 +30,8 @@ pub(crate) struct Slot {
     rewriter: Rewriter,
     packets: u32,
     octets: u32,
+    /// Of what was sent, as the receiver says.
+    pub(crate) loss: Loss,
     /// The SSRC of retransmissions, and the index of the next.
     pub(crate) rtx_ssrc: u32,
     next_rtx_index: u64,
@@ -96,6 +99,7 @@ impl Slot {
             rewriter: Rewriter::new(kind, rng.random(), rng.random()),
             packets: 0,
             octets: 0,
+            loss: Loss::default(),
             rtx_ssrc: rng.random(),
             next_rtx_index: u64::from(rng.random::<u16>() & 0x7fff),
             resent: Vec::new(),

@@ -298,11 +298,6 @@ impl Worker {
         }
     }
 
-    /// RTP packets received and sent so far, cheaply: for the shell's decision how long to gather.
-    pub(crate) fn traffic(&self) -> (u64, u64) {
-        (self.stats.rtp_received, self.stats.rtp_sent)
-    }
-
     /// For the shell, which alone knows what the socket refused and how often it was full.
     pub(crate) fn count_sending(&mut self, refused: u64, waits: u64) {
         self.stats.send_refused += refused;

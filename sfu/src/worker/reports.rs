@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::remote::RemoteTrack;
 use super::{Remote, Worker, WorkerNumber, ntp_time};
+use crate::MediaKind;
 use crate::dtls::MTU;
-use crate::peer::{Connection, Link};
+use crate::peer::{Connection, Link, Peer};
 use crate::rtcp::{self, Message, SenderInfo};
 use crate::slot::Slot;
 use crate::track::{SlotKey, TrackKey};
@@ -42,7 +43,14 @@ impl Worker {
                 Message::Nack { ssrc, first, following } => {
                     self.resend(now, key, ssrc, Message::missing(first, following));
                 }
-                Message::Report { last_sender_report, delay_since_last_sender_report } => {
+                Message::Report {
+                    ssrc,
+                    cumulative_lost,
+                    highest_sequence,
+                    last_sender_report,
+                    delay_since_last_sender_report,
+                } => {
+                    self.note_loss(now, key, ssrc, (highest_sequence, cumulative_lost));
                     let delay = delay_since_last_sender_report;
                     self.measure_round_trip(now, key, last_sender_report, delay);
                 }
@@ -97,10 +105,7 @@ impl Worker {
                 continue;
             };
             let track = &mut peer.tracks[track];
-            if track.is_open
-                && track.kind == crate::MediaKind::Video
-                && track.key_frames.is_due(now)
-            {
+            if track.is_open && track.kind == MediaKind::Video && track.key_frames.is_due(now) {
                 rtcp::write_pli(&mut compound, reporter, ssrc);
                 self.stats.pli_sent += 1;
             }
@@ -154,6 +159,17 @@ impl Worker {
             rtcp::write_receiver_report(&mut compound, reporter, blocks);
             rtcp::write_cname(&mut compound, reporter, &cname);
             self.send_rtcp(key, compound);
+        }
+    }
+
+    /// What a receiver lost of the video that it gets says how much comes through.
+    fn note_loss(&mut self, now: Instant, key: usize, ssrc: u32, reported: (u32, i32)) {
+        let Peer { slots, link, .. } = &mut self.peers[key];
+        let mut slots = slots.iter_mut();
+        let slot = slots.find(|slot| slot.ssrc == ssrc && slot.kind == MediaKind::Video);
+        let lost = slot.and_then(|slot| slot.loss.reported(now, reported));
+        if let (Some(of_256), Some(connection)) = (lost, link.connection_mut()) {
+            connection.chooser.lost(of_256);
         }
     }
 
