@@ -15,7 +15,7 @@ use crate::dtls::{Identity, Keys};
 use crate::ice::Candidate;
 use crate::path::Path;
 use crate::rtp::write_header;
-use crate::srtp::{self, Inbound, Outbound, Profile};
+use crate::srtp::{self, Outbound, Profile};
 use crate::worker::{Config, Worker};
 use crate::{Answer, MediaKind, Mid, PeerId, RoomId, Source};
 
@@ -23,13 +23,9 @@ const ROOM: RoomId = RoomId(1);
 const FINGERPRINT: &str = "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:\
                            10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F";
 
-/// The header extension ids of the offers here.
-pub(crate) const AUDIO_LEVEL: u8 = 1;
-pub(crate) const TRANSPORT_SEQUENCE: u8 = 3;
-
-/// The payload types of the offers here.
-pub(crate) const OPUS: u8 = 111;
-pub(crate) const VP8: u8 = 96;
+/// An extension's id and a payload type of the offers here.
+const TRANSPORT_SEQUENCE: u8 = 3;
+const VP8: u8 = 96;
 
 /// A worker, its clock, and where it writes to.
 pub(crate) struct Rig {
@@ -44,7 +40,6 @@ pub(crate) struct Far {
     pub(crate) id: PeerId,
     pub(crate) path: Path,
     pub(crate) profile: Profile,
-    pub(crate) inbound: Inbound,
     pub(crate) outbound: Outbound,
     /// SSRCs in the answer by m-line: the slot's, and that of its retransmissions.
     pub(crate) slots: HashMap<String, Vec<u32>>,
@@ -62,9 +57,13 @@ impl Rig {
     /// # Panics
     /// When the worker refuses it.
     pub(crate) fn join(&mut self, id: u64, publishes: bool, slots: &[MediaKind]) -> Far {
+        self.join_with(id, &offer(id, publishes, slots))
+    }
+
+    /// A connected peer with another offer.
+    pub(crate) fn join_with(&mut self, id: u64, offer: &str) -> Far {
         let path = Path::Udp(([198, 51, (id >> 8) as u8, id as u8], 5000).into());
-        let offer = offer(id, publishes, slots);
-        let answer = self.worker.offer(self.now, ROOM, PeerId(id), &offer);
+        let answer = self.worker.offer(self.now, ROOM, PeerId(id), offer);
         let answer = answer.expect("the offer is good");
         self.worker.handle_datagram(self.now, path, &mut check(id, &answer));
         let material: Vec<u8> =
@@ -77,9 +76,9 @@ impl Rig {
         let keys = Keys { profile: self.profile, inbound, outbound };
         self.worker.connect(self.now, PeerId(id), Box::new(keys));
         self.discard();
-        let (inbound, outbound) = far;
+        let (_, outbound) = far;
         let slots = ssrcs(&answer.sdp);
-        Far { id: PeerId(id), path, profile: self.profile, inbound, outbound, slots }
+        Far { id: PeerId(id), path, profile: self.profile, outbound, slots }
     }
 
     /// Shows a publisher's camera in a video slot.
@@ -89,6 +88,7 @@ impl Rig {
     }
 
     /// Lets time pass.
+    #[cfg(fuzzing)]
     pub(crate) fn advance(&mut self, by: Duration) {
         self.now += by;
         if self.worker.poll_timeout().is_some_and(|at| at <= self.now) {
@@ -107,16 +107,16 @@ impl Rig {
         while self.worker.poll_event().is_some() {}
     }
 
-    /// Fills batches with what is to be sent and forgets them. Tells how many runs and bytes there were.
-    pub(crate) fn discard(&mut self) -> (usize, usize) {
-        let (mut runs, mut bytes) = (0, 0);
+    /// Fills batches with what is to be sent, and forgets them. Tells how many datagrams there were.
+    pub(crate) fn discard(&mut self) -> usize {
+        let mut datagrams = 0;
         while self.worker.poll_batch(self.now, &mut self.batch) {
-            runs += self.batch.runs().count();
-            bytes += self.batch.runs().map(|(_, run)| run.len()).sum::<usize>();
+            let runs = self.batch.runs();
+            datagrams += runs.map(|(run, bytes)| bytes.len().div_ceil(run.segment)).sum::<usize>();
             self.batch.clear();
         }
         while self.worker.poll_event().is_some() {}
-        (runs, bytes)
+        datagrams
     }
 }
 

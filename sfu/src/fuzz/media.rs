@@ -1,4 +1,4 @@
-//! Everything behind the keys: a publisher and a receiver whose packets are authentic, and hostile.
+//! Everything behind the keys: peers whose packets are authentic, and hostile.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use super::strangers::{cut, identity, start};
 use crate::MediaKind::{Audio, Video};
 use crate::batch::MAX_PACKET;
 use crate::path::{Path, Protocol, demux};
-use crate::rig::{Far, Rig};
+use crate::rig::{self, Far, Rig};
 use crate::rtp::Header;
 use crate::srtp::Profile;
 
-/// What two connected peers and a stranger send, each behind its length in 16 bits. The first byte says who and how,
+/// What three connected peers and a stranger send, each behind its length in 16 bits. The first byte says who and how,
 /// and how much time passes; the rest is sealed for them, or comes as it is.
 ///
 /// Whatever it is: what goes out is authentic, fits into a packet, and never has two contents under one number, which
@@ -19,8 +19,10 @@ use crate::srtp::Profile;
 pub fn media(events: &[u8]) {
     let mut rig = Rig::new(start(), identity(), Profile::AeadAes128Gcm);
     let mut publisher = rig.join(1, true, &[]);
-    let mut receiver = rig.join(2, true, &[Video, Audio, Audio]);
+    let mut receiver = rig.join(2, true, &[Video, Video, Audio, Audio]);
+    let layered = rig.join_with(3, &rig::offer(3, true, &[]).replace("a=mid:1\r\n", LAYERS));
     rig.watch(&receiver, 2, &publisher);
+    rig.watch(&receiver, 3, &layered);
     rig.discard();
     let stranger = Path::Udp(([203, 0, 113, 1], 9).into());
     let mut sealed = HashMap::new();
@@ -36,6 +38,7 @@ pub fn media(events: &[u8]) {
             3 => (receiver.path, rtcp(&mut receiver, bytes)),
             4 => (receiver.path, rtp(&receiver, bytes)),
             5 => (publisher.path, video(&publisher, bytes)),
+            6 => (layered.path, rtp(&layered, bytes)),
             _ => (publisher.path, rtp(&publisher, bytes)),
         };
         rig.worker.handle_datagram(rig.now, path, &mut datagram);
@@ -47,6 +50,15 @@ pub fn media(events: &[u8]) {
     rig.worker.close();
     rig.flush(|_, _| {});
 }
+
+/// What a camera with three encodings says of them.
+const LAYERS: &str = "a=mid:1\r\n\
+    a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n\
+    a=extmap:11 urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\r\n\
+    a=rid:q send\r\n\
+    a=rid:h send\r\n\
+    a=rid:f send\r\n\
+    a=simulcast:send q;h;f\r\n";
 
 /// A packet as it lies there, if it has a header at all. The numbers that must fit are brought into reach: the SSRC is
 /// one of the publisher's, or not known yet.
