@@ -23,6 +23,19 @@ struct Tables {
     load: Vec<usize>,
 }
 
+impl Tables {
+    /// Puts a peer, which is nowhere, on a worker.
+    fn put(&mut self, room: RoomId, peer: PeerId, worker: usize) {
+        let shares = self.rooms.entry(room).or_default();
+        match shares.iter_mut().find(|share| share.worker == worker) {
+            Some(share) => share.peers += 1,
+            None => shares.push(Share { worker, peers: 1 }),
+        }
+        self.load[worker] += 1;
+        self.peers.insert(peer, Home { room, worker });
+    }
+}
+
 /// The part of a room that one worker has.
 #[derive(Clone, Copy, Debug)]
 struct Share {
@@ -58,15 +71,9 @@ impl Placement {
         if let Some(home) = tables.peers.get(&peer) {
             return Place { worker: home.worker, is_new: false };
         }
-        let Tables { rooms, peers, load } = &mut *tables;
-        let shares = rooms.entry(room).or_default();
-        let worker = self.worker_for_one_more(shares, load);
-        match shares.iter_mut().find(|share| share.worker == worker) {
-            Some(share) => share.peers += 1,
-            None => shares.push(Share { worker, peers: 1 }),
-        }
-        load[worker] += 1;
-        peers.insert(peer, Home { room, worker });
+        let shares = tables.rooms.get(&room).map(Vec::as_slice).unwrap_or_default();
+        let worker = self.worker_for_one_more(shares, &tables.load);
+        tables.put(room, peer, worker);
         Place { worker, is_new: true }
     }
 
@@ -86,9 +93,25 @@ impl Placement {
             .unwrap_or_default()
     }
 
+    /// A worker has this peer. It was placed there before; but what the worker said of its end, while the offer that
+    /// brought it back was on its way, has taken the place away.
+    pub(super) fn keep(&self, room: RoomId, peer: PeerId, worker: usize) {
+        let mut tables = self.lock();
+        if !tables.peers.contains_key(&peer) {
+            tables.put(room, peer, worker);
+        }
+    }
+
     /// The worker of a peer that was placed.
     pub(super) fn worker_of(&self, peer: PeerId) -> Option<usize> {
         self.lock().peers.get(&peer).map(|home| home.worker)
+    }
+
+    /// A worker hasn't this peer any more; another one may.
+    pub(super) fn forget_at(&self, peer: PeerId, worker: usize) {
+        if self.worker_of(peer) == Some(worker) {
+            self.forget(peer);
+        }
     }
 
     /// A peer is gone; its room too, if it was the last one.
@@ -144,6 +167,23 @@ mod tests {
         let placement = Placement::new(1, 100);
         assert!(placement.place(RoomId(1), PeerId(10)).is_new);
         assert!(!placement.place(RoomId(1), PeerId(10)).is_new);
+    }
+
+    #[test]
+    fn an_offer_that_races_with_the_end_of_its_peer_keeps_a_place() {
+        let placement = Placement::new(2, 100);
+        placement.place(RoomId(1), PeerId(10));
+        placement.place(RoomId(2), PeerId(20));
+        assert!(!placement.place(RoomId(2), PeerId(20)).is_new, "the offer is on its way");
+        placement.forget_at(PeerId(20), 1);
+        placement.keep(RoomId(2), PeerId(20), 1);
+        placement.keep(RoomId(2), PeerId(20), 1);
+        assert_eq!(placement.worker_of(PeerId(20)), Some(1));
+
+        placement.forget_at(PeerId(20), 0);
+        assert_eq!(placement.worker_of(PeerId(20)), Some(1), "where it isn't any more");
+        placement.forget_at(PeerId(20), 1);
+        assert_eq!(placement.place(RoomId(3), PeerId(30)).worker, 1, "it counted once");
     }
 
     #[test]

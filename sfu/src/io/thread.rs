@@ -153,12 +153,19 @@ impl Shell {
         match command {
             Command::Offer { room, peer, sdp, reply } => {
                 // Nobody waits any more for the answer: then the peer is removed by whoever gave up.
-                let _ = reply.send(self.worker.offer(now, room, peer, &sdp));
+                let answer = self.worker.offer(now, room, peer, &sdp);
+                if answer.is_ok() {
+                    self.placement.keep(room, peer, self.number);
+                }
+                let _ = reply.send(answer);
             }
             Command::Assign { peer, slot, source } => {
                 self.worker.assign(now, peer, &slot, source.as_ref());
             }
-            Command::Remove { peer } => self.worker.remove(peer),
+            Command::Remove { peer } => {
+                self.worker.remove(peer);
+                self.placement.forget_at(peer, self.number);
+            }
             Command::Shutdown => {}
         }
     }
@@ -256,8 +263,11 @@ impl Shell {
             let Some(event) = self.worker.poll_event() else {
                 break;
             };
-            if let Event::Disconnected { peer, .. } = &event {
-                self.placement.forget(*peer);
+            // An offer may have brought it back before this could be told.
+            if let Event::Disconnected { peer, .. } = &event
+                && !self.worker.has_peer(*peer)
+            {
+                self.placement.forget_at(*peer, self.number);
             }
             permit.send(event);
         }

@@ -287,6 +287,11 @@ impl Worker {
         ids.into_iter().for_each(|id| self.remove(id));
     }
 
+    /// Whether it has this peer.
+    pub(crate) fn has_peer(&self, id: PeerId) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
     /// The counters at this moment.
     pub(crate) fn stats(&self) -> Stats {
         let connected = self.peers.iter().filter(|(_, peer)| peer.link.keys().is_some());

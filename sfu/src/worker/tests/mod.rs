@@ -162,6 +162,18 @@ fn a_peer_that_stops_checking_is_forgotten() {
 }
 
 #[test]
+fn an_offer_brings_back_who_was_forgotten_before_that_is_told() {
+    let mut world = World::new();
+    let client = world.join(1);
+    world.advance(2 * CONSENT_EXPIRY);
+    assert!(!world.worker.has_peer(PeerId(1)));
+    world.offer(1, &client.offer_with_slots(3, 1)).unwrap();
+    assert!(world.worker.has_peer(PeerId(1)), "so its end may be told after its beginning");
+    let gone = |event: &&Event| matches!(event, Event::Disconnected { .. });
+    assert_eq!(world.events.iter().filter(gone).count(), 1);
+}
+
+#[test]
 fn an_ice_restart_does_not_interrupt_media() {
     let (mut world, mut a, mut b) = pair();
     a.send_video(&mut world, 1, true);
