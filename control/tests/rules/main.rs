@@ -6,6 +6,7 @@ mod acknowledging;
 mod connecting;
 mod exchange;
 mod frames;
+mod limits;
 mod sending;
 mod server_frames;
 mod subscribing;

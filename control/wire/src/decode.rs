@@ -283,7 +283,7 @@ impl Decoder {
         let Some(length) = headers.get(header::CONTENT_LENGTH) else {
             return Ok(Expects::BodyToNul { command, headers, used, searched: 0 });
         };
-        let length: usize = length.trim().parse().map_err(|_| DecodeError::BadContentLength)?;
+        let length = number(length.trim()).ok_or(DecodeError::BadContentLength)?;
         if length > 0 && !command.may_have_body() {
             return Err(DecodeError::UnexpectedBody(command));
         }
@@ -346,6 +346,12 @@ impl Decoder {
         }
         Ok(())
     }
+}
+
+/// Digits and nothing else: `parse` alone would take a sign too. More than there can be stands for the most that can be.
+fn number(text: &str) -> Option<usize> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(usize::MAX))
 }
 
 /// More than the longest command and CR LF; a first line that goes on for longer is none.

@@ -15,7 +15,9 @@ impl HeartBeat {
     /// Parses `<can send>,<wants>`. `None` when it is not that.
     pub fn parse(value: &str) -> Option<HeartBeat> {
         let (can_send, wants) = value.split_once(',')?;
-        let number = |text: &str| text.trim().parse::<u32>().ok();
+        // `parse` alone would take a sign too.
+        let is_digit = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = |text: &str| text.trim().parse().ok().filter(|_| is_digit(text.trim()));
         Some(HeartBeat { can_send_ms: number(can_send)?, wants_ms: number(wants)? })
     }
 
@@ -49,7 +51,7 @@ mod tests {
 
     #[test]
     fn anything_but_two_numbers_is_refused() {
-        for text in ["", "1", "a,b", "1,2,3", "-1,0", "99999999999,1"] {
+        for text in ["", "1", "a,b", "1,2,3", "-1,0", "+1,0", "99999999999,1"] {
             assert_eq!(HeartBeat::parse(text), None, "{text}");
         }
     }

@@ -150,6 +150,15 @@ fn what_is_not_a_frame_is_refused() {
         (b"SEND\nfoo:b\0ar\n\n\0", DecodeError::NulInHeaders),
         (b"SEND\ncontent-length:-1\n\n\0", DecodeError::BadContentLength),
         (b"SEND\ncontent-length:two\n\nab\0", DecodeError::BadContentLength),
+        (b"SEND\ncontent-length:+2\n\nab\0", DecodeError::BadContentLength),
+        (b"SEND\ncontent-length:0x2\n\nab\0", DecodeError::BadContentLength),
+        (b"SEND\ncontent-length:2,0\n\nab\0", DecodeError::BadContentLength),
+        (b"SEND\ncontent-length:\n\nab\0", DecodeError::BadContentLength),
+        (b"SEND\n:\0", DecodeError::NulInHeaders),
+        (b"\xef\xbb\xbfSEND\n\n\0", DecodeError::UnknownCommand("\u{feff}SEND".into())),
+        (b" SEND\n\n\0", DecodeError::UnknownCommand(" SEND".into())),
+        (b"SEND \n\n\0", DecodeError::UnknownCommand("SEND ".into())),
+        (b"\0SEND\n\n\0", DecodeError::UnknownCommand(String::new())),
         (b"SEND\ncontent-length:1\n\nab\0", DecodeError::MissingNul),
         (b"SUBSCRIBE\nid:1\n\nx\0", DecodeError::UnexpectedBody(Command::Subscribe)),
         (b"ACK\ncontent-length:1\n\nx\0", DecodeError::UnexpectedBody(Command::Ack)),
@@ -164,12 +173,14 @@ fn each_limit_is_named_when_it_is_exceeded() {
     let limits = Limits { frame_bytes: 200, headers: 3, header_bytes: 100 };
     let long_body = format!("SEND\n\n{}", "x".repeat(300));
     let announced = "SEND\ncontent-length:18446744073709551615\n\n";
+    let beyond = "SEND\ncontent-length:99999999999999999999999\n\n";
     let long_header = format!("SEND\nfoo:{}", "x".repeat(300));
     let long_line = format!("SEND\nfoo:{}\n\n\0", "x".repeat(97));
     let many = "SEND\na:1\nb:2\nc:3\nd:4\n\n\0";
     for (bytes, name) in [
         (long_body.as_str(), "frame_bytes = 200"),
         (announced, "frame_bytes = 200"),
+        (beyond, "frame_bytes = 200"),
         (&long_header, "header_bytes = 100"),
         (&long_line, "header_bytes = 100"),
         (many, "headers = 3"),
