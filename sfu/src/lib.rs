@@ -26,6 +26,9 @@
 //! transcoding; offers by the server.
 
 mod batch;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod budget;
 mod dtls;
 mod feedback;
@@ -44,7 +47,7 @@ mod path;
 mod peer;
 mod rate;
 mod rewrite;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, feature = "bench"))]
 mod rig;
 mod room;
 mod rtcp;

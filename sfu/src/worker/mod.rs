@@ -209,7 +209,7 @@ impl Worker {
     }
 
     /// Takes keys for a peer as if a handshake had led to them.
-    #[cfg(fuzzing)]
+    #[cfg(any(fuzzing, feature = "bench"))]
     pub(crate) fn connect(&mut self, now: Instant, peer: PeerId, keys: Box<crate::dtls::Keys>) {
         if let Some(&key) = self.by_id.get(&peer) {
             self.handle_dtls_event(now, key, Some(DtlsEvent::Keys(keys)));
