@@ -40,6 +40,8 @@ mod config;
 mod credentials;
 mod farewells;
 mod framing;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod io;
 mod nonce;
 mod peers;
