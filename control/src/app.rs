@@ -17,7 +17,7 @@ use crate::relay::Relay;
 use crate::room::Requester;
 use crate::room::task::Letter;
 use crate::rooms::{Refusal, Rooms};
-use crate::stomp::{Receipt, Sent};
+use crate::stomp::{Kind, Receipt, Sent};
 
 /// Rooms that a session may have asked to join and not left.
 const MAX_ROOMS: usize = 256;
@@ -92,10 +92,10 @@ impl App {
                 Err((ErrorCode::BadRequest, message))
             }
             Destination::Topic(to) => {
-                self.forward(&to, sent, |message| self.broker.publish(&message))
+                self.forward(&to, sent, Kind::Topic, |message| self.broker.publish(&message))
             }
             Destination::Queue(to) => {
-                self.forward(&to, sent, |message| self.broker.enqueue(&message))
+                self.forward(&to, sent, Kind::Needed, |message| self.broker.enqueue(&message))
             }
             Destination::OtherUserQueue { user, queue } => {
                 let to = format!("/user{queue}");
@@ -105,7 +105,9 @@ impl App {
                         "only the server sends signals".to_owned(),
                     ));
                 }
-                self.forward(&to, sent, |message| self.broker.tell_user(&user, &message))
+                self.forward(&to, sent, Kind::Needed, |message| {
+                    self.broker.tell_user(&user, &message);
+                })
             }
             Destination::UserQueue(queue) => {
                 let message = format!("name the user that it is for: /user/{{name}}{queue}");
@@ -177,6 +179,7 @@ impl App {
         &self,
         destination: &str,
         sent: Sent,
+        kind: Kind,
         pass_on: impl FnOnce(Arc<Message>),
     ) -> Result<(), Refusal> {
         if !Pattern::parse(destination).is_ok_and(|pattern| pattern.is_literal()) {
@@ -185,7 +188,8 @@ impl App {
         }
         let headers: Headers =
             sent.headers.iter().filter(|(name, _)| !PRIVATE_HEADERS.contains(name)).collect();
-        pass_on(Arc::new(Message::new(destination, headers, sent.body)));
+        let message = Message::new(destination, headers, sent.body).of_kind(kind);
+        pass_on(Arc::new(message.accepted(sent.at)));
         Ok(())
     }
 
@@ -199,8 +203,9 @@ impl App {
             match &self.relay {
                 Some(relay) => relay.publish(&destination, headers.clone(), sent.body.clone())?,
                 None => {
-                    let message = Message::new(&destination, headers.clone(), sent.body.clone());
-                    self.broker.publish(&Arc::new(message));
+                    let message = Message::new(&destination, headers.clone(), sent.body.clone())
+                        .of_kind(Kind::Topic);
+                    self.broker.publish(&Arc::new(message.accepted(sent.at)));
                 }
             }
         }

@@ -7,14 +7,18 @@
 //! or queue that nobody subscribed to is forgotten. One of a queue that somebody had and gave back (by NACK, or by going
 //! away without an ACK) is not: it goes to another subscriber, or back to the same, or waits for the next.
 
+mod patterns;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
 
 use bytes::Bytes;
 use madang_wire::{Broadcast, Encoded, Headers, Pattern, Version, header};
 
-use crate::stomp::{Outbox, Parcel};
+use self::patterns::Patterns;
+use crate::stomp::{Kind, Outbox, Parcel};
 
 /// One STOMP session, unique for the lifetime of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +39,10 @@ pub(crate) struct Message {
     pub(crate) seq: Option<u64>,
     /// The body, as in the frame.
     pub(crate) body: Bytes,
+    /// What it is to a client that reads too slowly.
+    pub(crate) kind: Kind,
+    /// When its SEND was read, if it is a client's.
+    pub(crate) accepted_at: Option<Instant>,
     encoded: Broadcast,
 }
 
@@ -56,7 +64,25 @@ impl Message {
         headers.set(header::MESSAGE_ID, id.as_str());
         let seq = headers.get(header::SEQ).and_then(|seq| seq.parse().ok());
         let encoded = Broadcast::new(headers, body.clone());
-        Message { destination: destination.to_owned(), id, seq, body, encoded }
+        Message {
+            destination: destination.to_owned(),
+            id,
+            seq,
+            body,
+            kind: Kind::Needed,
+            accepted_at: None,
+            encoded,
+        }
+    }
+
+    /// The same, of a SEND that was read then.
+    pub(crate) fn accepted(self, at: Instant) -> Message {
+        Message { accepted_at: Some(at), ..self }
+    }
+
+    /// The same, of this kind.
+    pub(crate) fn of_kind(self, kind: Kind) -> Message {
+        Message { kind, ..self }
     }
 
     /// A message whose body is JSON.
@@ -93,7 +119,7 @@ struct Table {
     /// Subscribers of exactly this destination.
     literal: HashMap<String, Subscribers>,
     /// Subscribers of a pattern with stars.
-    patterns: HashMap<String, (Pattern, Subscribers)>,
+    patterns: Patterns,
     /// Sessions of a user.
     users: HashMap<String, Vec<SessionId>>,
     /// Whose turn it is at a queue. One number for all queues: names of queues are the clients' and have no bound.
@@ -114,7 +140,8 @@ const MOST_RETURNED: usize = 10_000;
 /// Bytes of their bodies.
 const MOST_RETURNED_BYTES: usize = 16 * 1024 * 1024;
 
-type Subscribers = BTreeMap<(SessionId, SubscriptionId), Outbox>;
+type SubscriberKey = (SessionId, SubscriptionId);
+type Subscribers = BTreeMap<SubscriberKey, Outbox>;
 
 #[derive(Debug)]
 struct Attached {
@@ -182,11 +209,13 @@ impl Broker {
     /// Gives a message to the subscribers of its destination that belong to certain sessions.
     pub(crate) fn publish_to(&self, message: &Arc<Message>, may_see: impl Fn(SessionId) -> bool) {
         let table = self.read();
-        for ((session, subscription), outbox) in table.subscribers(&message.destination) {
-            if may_see(*session) {
-                outbox.push(Parcel::Subscribed(*subscription, Arc::clone(message)));
+        table.each_subscribers(&message.destination, |them| {
+            for ((session, subscription), outbox) in them {
+                if may_see(*session) {
+                    outbox.push(Parcel::Subscribed(*subscription, Arc::clone(message)));
+                }
             }
-        }
+        });
     }
 
     /// Gives a message to one subscriber of its destination, by turns.
@@ -233,17 +262,16 @@ impl Broker {
 impl Table {
     /// Whether there was a subscriber, in a session that may have the message.
     fn hand_to_one(&self, message: &Arc<Message>, may_have: impl Fn(SessionId) -> bool) -> bool {
-        let candidates = || {
-            self.subscribers(&message.destination).filter(|((session, _), _)| may_have(*session))
-        };
-        let count = candidates().count();
-        if count == 0 {
+        let mut candidates = Vec::new();
+        self.each_subscribers(&message.destination, |them| {
+            candidates.extend(them.iter().filter(|((session, _), _)| may_have(*session)));
+        });
+        if candidates.is_empty() {
             return false;
         }
-        let turn = self.turn.fetch_add(1, Relaxed) % count;
-        if let Some(((_, subscription), outbox)) = candidates().nth(turn) {
-            outbox.push(Parcel::Subscribed(*subscription, Arc::clone(message)));
-        }
+        let turn = self.turn.fetch_add(1, Relaxed) % candidates.len();
+        let ((_, subscription), outbox) = candidates[turn];
+        outbox.push(Parcel::Subscribed(*subscription, Arc::clone(message)));
         true
     }
 
@@ -257,7 +285,7 @@ impl Table {
         let subscribers = if pattern.is_literal() {
             self.literal.entry(text).or_default()
         } else {
-            &mut self.patterns.entry(text).or_insert_with(|| (pattern, BTreeMap::new())).1
+            self.patterns.entry(&text)
         };
         subscribers.insert((session, id), outbox);
     }
@@ -270,20 +298,17 @@ impl Table {
                 self.literal.remove(text);
             }
         }
-        if let Some((_, subscribers)) = self.patterns.get_mut(text) {
-            subscribers.remove(&key);
-            if subscribers.is_empty() {
-                self.patterns.remove(text);
-            }
+        if !pattern.is_literal() {
+            self.patterns.remove(text, &key);
         }
     }
 
-    fn subscribers<'a>(
-        &'a self,
-        destination: &'a str,
-    ) -> impl Iterator<Item = (&'a (SessionId, SubscriptionId), &'a Outbox)> {
-        let by_pattern = self.patterns.values().filter(|(pattern, _)| pattern.matches(destination));
-        self.literal.get(destination).into_iter().chain(by_pattern.map(|(_, them)| them)).flatten()
+    /// Calls `each` with the subscribers of the destination and those of every pattern that means it.
+    fn each_subscribers<'a>(&'a self, destination: &str, mut each: impl FnMut(&'a Subscribers)) {
+        if let Some(them) = self.literal.get(destination) {
+            each(them);
+        }
+        self.patterns.find(destination, &mut each);
     }
 }
 
@@ -448,7 +473,7 @@ mod tests {
     }
 
     fn client(broker: &Broker, id: u64) -> Outbox {
-        let outbox = Outbox::new(100, 100_000);
+        let outbox = Outbox::for_test(100, 100_000);
         broker.attach(SessionId(id), &format!("user-{id}"), &outbox);
         outbox
     }

@@ -21,7 +21,7 @@ use tracing::{Instrument, debug_span};
 pub use limits::Limits;
 pub(crate) use limits::is_reached;
 pub(crate) use signals::Signals;
-pub use stats::ControlStats;
+pub use stats::{ControlStats, Delays};
 pub(crate) use stats::{Counters, down, up};
 
 use crate::app::App;
@@ -181,6 +181,7 @@ impl Hub {
             prefixes: Arc::clone(&hub.app.prefixes),
             relays: hub.app.relay.is_some(),
             limits: Arc::clone(&hub.limits),
+            counters: Arc::clone(&hub.counters),
         };
         let connection = Connection {
             id,

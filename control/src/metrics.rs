@@ -10,12 +10,13 @@ mod families;
 
 use madang_sfu::Stats as SfuStats;
 use madang_turn::Stats as TurnStats;
+use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use self::families::{
-    CONTROL, CONTROL_ERRORS, Family, Kind, REFUSED, SFU, TURN, TURN_REFUSED, gauge,
+    CONTROL, CONTROL_LABELLED, FAN_OUT, Family, Kind, REFUSED, SFU, TURN, TURN_REFUSED, gauge,
 };
-use crate::hub::ControlStats;
+use crate::hub::{ControlStats, Delays};
 
 /// The `Content-Type` of the page.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -55,8 +56,38 @@ pub fn render(snapshot: &Snapshot) -> prometheus::Result<String> {
     for family in CONTROL {
         register_one(&registry, family, (family.value)(&snapshot.control))?;
     }
-    register(&registry, &CONTROL_ERRORS, "code", snapshot.control.errors.iter().copied())?;
-    TextEncoder::new().encode_to_string(&registry.gather())
+    for labelled in CONTROL_LABELLED {
+        let samples = (labelled.samples)(&snapshot.control);
+        register(&registry, &labelled.family, labelled.label, samples.iter().copied())?;
+    }
+    let mut families = registry.gather();
+    families.push(histogram(FAN_OUT, &snapshot.control.fan_out));
+    TextEncoder::new().encode_to_string(&families)
+}
+
+/// The crate's own histogram counts one by one; this one has been counted.
+fn histogram((name, help): (&str, &str), delays: &Delays) -> MetricFamily {
+    let seconds = |us: u64| us as f64 / 1e6;
+    let mut below = 0;
+    let buckets = Delays::BOUNDS_US.iter().zip(delays.counts).map(|(bound, count)| {
+        below += count;
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(seconds(*bound));
+        bucket.set_cumulative_count(below);
+        bucket
+    });
+    let mut counted = Histogram::default();
+    counted.set_bucket(buckets.collect());
+    counted.set_sample_count(delays.total);
+    counted.set_sample_sum(seconds(delays.sum_us));
+    let mut metric = Metric::default();
+    metric.set_histogram(counted);
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(MetricType::HISTOGRAM);
+    family.set_metric(vec![metric]);
+    family
 }
 
 fn build_info(registry: &Registry) -> prometheus::Result<()> {
@@ -118,7 +149,8 @@ mod tests {
 
         let names = SFU.iter().map(|f| f.name).chain(TURN.iter().map(|f| f.name));
         let names = names.chain(CONTROL.iter().map(|f| f.name));
-        for name in names.chain([TURN_REFUSED.name, CONTROL_ERRORS.name, "madang_build_info"]) {
+        let names = names.chain(CONTROL_LABELLED.iter().map(|labelled| labelled.family.name));
+        for name in names.chain([TURN_REFUSED.name, FAN_OUT.0, "madang_build_info"]) {
             assert!(page.contains(&format!("# HELP {name} ")), "{name} has no help");
             assert!(page.contains(&format!("# TYPE {name} ")), "{name} has no type");
         }
@@ -147,6 +179,14 @@ mod tests {
             "madang_turn_refused_requests_total{code=\"401\"} 7",
             "madang_control_errors_total{code=\"room_full\"} 2",
             "madang_control_chat_messages_total 9",
+            "madang_control_subscriptions{at=\"relay\"} 1",
+            "madang_control_sent_frames_total{command=\"MESSAGE\"} 8",
+            "madang_control_protocol_errors_total{kind=\"slow consumer\"} 1",
+            "madang_control_slow_consumers_total{policy=\"disconnect\"} 1",
+            "madang_control_discarded_messages_total{policy=\"coalesce\"} 40",
+            "madang_control_fan_out_seconds_bucket{le=\"0.00025\"} 3",
+            "madang_control_fan_out_seconds_bucket{le=\"+Inf\"} 4",
+            "madang_control_fan_out_seconds_sum 3",
         ] {
             assert!(page.lines().any(|line| line == sample), "{sample} is missing in\n{page}");
         }
@@ -181,6 +221,17 @@ mod tests {
             control: ControlStats {
                 chat_stored: 9,
                 errors: vec![("room_full", 2)],
+                subscriptions: [("broker", 5), ("user", 2), ("relay", 1)],
+                frames_received: vec![("SEND", 3)],
+                frames_sent: vec![("MESSAGE", 8)],
+                protocol_errors: vec![("slow consumer", 1)],
+                slow_consumers: [("coalesce", 1), ("drop_oldest", 0), ("disconnect", 1)],
+                discarded: [("coalesce", 40), ("drop_oldest", 0), ("disconnect", 0)],
+                fan_out: Delays {
+                    counts: [1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0],
+                    total: 4,
+                    sum_us: 3_000_000,
+                },
                 ..ControlStats::default()
             },
         }

@@ -17,7 +17,7 @@ use crate::broker::{Message, SessionId, SubscriptionId};
 use crate::hub::{IceServers, Limits, is_reached};
 use crate::room::task::{self, Letter, Tools};
 use crate::room::{Inbox, RoomConfig, room_of};
-use crate::stomp::Receipt;
+use crate::stomp::{Kind, Receipt};
 
 /// Letters that wait for a busy room; one more request gets `overloaded`.
 const MAILBOX: usize = 1_024;
@@ -227,5 +227,6 @@ fn post(entry: &Entry, letter: Letter) -> Result<(), Refusal> {
 }
 
 fn listed(summary: &RoomSummary) -> Arc<Message> {
-    Arc::new(Message::json(Destination::ROOMS, summary.to_json()))
+    let kind = Kind::State(summary.name.as_str().into());
+    Arc::new(Message::json(Destination::ROOMS, summary.to_json()).of_kind(kind))
 }

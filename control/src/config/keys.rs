@@ -67,8 +67,10 @@ const KEYS: &[Key] = keys! {
     limits.participants_per_room: "participants of one room; 0: no limit"
     limits.rooms: "open rooms; 0: no limit"
     limits.subscriptions: "subscriptions of one session"
-    limits.outbox_messages: "messages that wait for one slow client before it is dropped"
-    limits.outbox_bytes: "bytes that wait for one slow client before it is dropped"
+    limits.outbox_messages: "messages that wait for one client that reads slowly, before the next two keys apply"
+    limits.outbox_bytes: "the same in bytes"
+    limits.slow_room_state: "what then happens to speakers, changed participants and the list of rooms: coalesce (only the latest is sent), drop_oldest, or disconnect (with an ERROR)"
+    limits.slow_topics: "the same for what clients publish on topics. Too much of anything else, as chat, queues and replies, always disconnects"
     limits.chat_bytes: "longest chat line, in bytes"
 };
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use config::{Value, ValueKind};
 
 use crate::relay::RelayUrl;
+use crate::stomp::SlowPolicy;
 
 /// A type of setting. The error of `read` ends a sentence that starts with the key.
 pub(super) trait Setting: Sized {
@@ -118,6 +119,17 @@ impl Setting for RelayUrl {
 
     fn show(&self) -> Option<toml::Value> {
         self.to_string().show()
+    }
+}
+
+impl Setting for SlowPolicy {
+    fn read(value: &Value) -> Result<SlowPolicy, String> {
+        let text = String::read(value).unwrap_or_default();
+        text.parse().map_err(|()| "must be coalesce, drop_oldest or disconnect".to_owned())
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        self.as_str().to_owned().show()
     }
 }
 

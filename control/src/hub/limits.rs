@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::stomp::SlowPolicy;
+
 /// The bounds of the control plane. Where a field says so, 0 means no limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -35,10 +37,16 @@ pub struct Limits {
     pub rooms: usize,
     /// Subscriptions of a session; one more is refused with `not_allowed`.
     pub subscriptions: usize,
-    /// Messages that wait for one slow client; one more ends its connection.
+    /// Messages that wait for one slow client; at one more, [`Limits::slow_room_state`] and [`Limits::slow_topics`] say
+    /// which go. When that is not enough, its connection ends with an ERROR.
     pub outbox_messages: usize,
-    /// Bytes that wait for one slow client; more end its connection.
+    /// The same in bytes.
     pub outbox_bytes: usize,
+    /// What happens to speakers, changed participants, the changed room and the list of rooms.
+    pub slow_room_state: SlowPolicy,
+    /// What happens to what clients publish on topics. Chat, queues, replies and all other events of a room are never lost
+    /// silently: too many of them end the connection.
+    pub slow_topics: SlowPolicy,
     /// Bytes of a chat line; a longer one gets `too_large`.
     pub chat_bytes: usize,
 }
@@ -59,6 +67,8 @@ impl Default for Limits {
             subscriptions: 200,
             outbox_messages: 4_096,
             outbox_bytes: 8 * 1024 * 1024,
+            slow_room_state: SlowPolicy::Coalesce,
+            slow_topics: SlowPolicy::Disconnect,
             chat_bytes: 8 * 1024,
         }
     }

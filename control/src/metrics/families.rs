@@ -265,19 +265,10 @@ pub(super) const REFUSED: &[RefusedCode] = &[
 
 pub(super) const CONTROL: &[Family<ControlStats>] = &[
     gauge("madang_control_sessions", "WebSocket connections.", |s| s.sessions),
-    gauge("madang_control_subscriptions", "Subscriptions.", |s| s.subscriptions),
     gauge("madang_control_rooms", "Open rooms.", |s| s.rooms),
     gauge("madang_control_participants", "Participants in all rooms.", |s| s.participants),
-    counter(
-        "madang_control_received_frames_total",
-        "STOMP frames received, without heart-beats.",
-        |s| s.frames_received,
-    ),
     counter("madang_control_received_bytes_total", "Bytes received in WebSocket messages.", |s| {
         s.bytes_received
-    }),
-    counter("madang_control_sent_frames_total", "STOMP frames sent, without heart-beats.", |s| {
-        s.frames_sent
     }),
     counter("madang_control_sent_bytes_total", "Bytes sent in WebSocket messages.", |s| {
         s.bytes_sent
@@ -286,16 +277,6 @@ pub(super) const CONTROL: &[Family<ControlStats>] = &[
         "madang_control_refused_connections_total",
         "Connections refused because a limit was reached.",
         |s| s.connections_refused,
-    ),
-    counter(
-        "madang_control_protocol_errors_total",
-        "STOMP ERROR frames sent, each of which ended its connection.",
-        |s| s.protocol_errors,
-    ),
-    counter(
-        "madang_control_slow_consumers_total",
-        "Connections ended because their client did not read fast enough.",
-        |s| s.slow_consumers,
     ),
     counter("madang_control_chat_messages_total", "Chat lines stored.", |s| s.chat_stored),
     gauge("madang_relay_up", "1 while the external broker can be used, else 0.", |s| {
@@ -314,5 +295,77 @@ pub(super) const CONTROL: &[Family<ControlStats>] = &[
     ),
 ];
 
-pub(super) const CONTROL_ERRORS: Family<ControlStats> =
-    counter("madang_control_errors_total", "Error messages sent, by code.", |_| 0);
+/// A family with one label, and its samples.
+pub(super) struct Labelled {
+    pub(super) family: Family<ControlStats>,
+    pub(super) label: &'static str,
+    pub(super) samples: fn(&ControlStats) -> &[(&'static str, u64)],
+}
+
+pub(super) const CONTROL_LABELLED: &[Labelled] = &[
+    Labelled {
+        family: gauge(
+            "madang_control_subscriptions",
+            "Subscriptions: at this server's broker, below /user, and at the external broker.",
+            |_| 0,
+        ),
+        label: "at",
+        samples: |s| &s.subscriptions,
+    },
+    Labelled {
+        family: counter(
+            "madang_control_received_frames_total",
+            "STOMP frames received by command, without heart-beats.",
+            |_| 0,
+        ),
+        label: "command",
+        samples: |s| &s.frames_received,
+    },
+    Labelled {
+        family: counter(
+            "madang_control_sent_frames_total",
+            "STOMP frames sent by command, without heart-beats.",
+            |_| 0,
+        ),
+        label: "command",
+        samples: |s| &s.frames_sent,
+    },
+    Labelled {
+        family: counter(
+            "madang_control_protocol_errors_total",
+            "STOMP ERROR frames sent, each of which ended its connection, by their message.",
+            |_| 0,
+        ),
+        label: "kind",
+        samples: |s| &s.protocol_errors,
+    },
+    Labelled {
+        family: counter(
+            "madang_control_slow_consumers_total",
+            "Connections whose client did not read fast enough, by what had to be done about it.",
+            |_| 0,
+        ),
+        label: "policy",
+        samples: |s| &s.slow_consumers,
+    },
+    Labelled {
+        family: counter(
+            "madang_control_discarded_messages_total",
+            "Messages that slow clients were not sent, by policy.",
+            |_| 0,
+        ),
+        label: "policy",
+        samples: |s| &s.discarded,
+    },
+    Labelled {
+        family: counter("madang_control_errors_total", "Error messages sent, by code.", |_| 0),
+        label: "code",
+        samples: |s| &s.errors,
+    },
+];
+
+/// Name and help of the one histogram.
+pub(super) const FAN_OUT: (&str, &str) = (
+    "madang_control_fan_out_seconds",
+    "From when a client's SEND to a topic or queue was read until a MESSAGE of it was handed to a socket.",
+);

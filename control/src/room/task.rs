@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use jiff::Timestamp;
 use madang_sfu::io::Handle;
-use madang_wire::{ChatMessage, Destination, ErrorCode, Headers, Request, Signal, header};
+use madang_wire::{ChatMessage, Destination, ErrorCode, Event, Headers, Request, Signal, header};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -21,7 +21,7 @@ use super::{Effect, Inbox, Moment, Requester, Room, RoomConfig, room_of};
 use crate::broker::{Broker, Message, SessionId};
 use crate::hub::{Counters, Signals, down, up};
 use crate::rooms::Rooms;
-use crate::stomp::Receipt;
+use crate::stomp::{Kind, Receipt};
 use crate::store::{NewChatMessage, Store, StoreError};
 
 /// Chat messages of one room on their way into the store. While there are more, the mailbox waits.
@@ -177,7 +177,8 @@ impl Task {
                 Effect::RemovePeer { peer } => self.tools.sfu.remove(peer).await,
                 Effect::Signal { to, signal } => self.tools.signals.send(&to, &signal),
                 Effect::Publish(event) => {
-                    let message = Message::json(&self.events, event.to_json());
+                    let message =
+                        Message::json(&self.events, event.to_json()).of_kind(kind_of(&event));
                     self.tools.broker.publish(&Arc::new(message));
                 }
                 Effect::StoreChat { from, message } => {
@@ -234,6 +235,23 @@ impl Task {
         gauge.fetch_add(participants.into(), Relaxed);
         gauge.fetch_sub(self.counted.into(), Relaxed);
         self.counted = participants;
+    }
+}
+
+/// What an event is to a client that reads too slowly. Most change what came before them; few say all there is to say.
+fn kind_of(event: &Event) -> Kind {
+    match event {
+        Event::Speakers { .. } => Kind::State("speakers".into()),
+        Event::ParticipantChanged { participant } => Kind::State(participant.id.as_str().into()),
+        Event::RoomChanged { .. } => Kind::State("room".into()),
+        Event::Recording { .. } => Kind::State("recording".into()),
+        Event::ParticipantJoined { .. }
+        | Event::ParticipantLeft { .. }
+        | Event::SourceAdded { .. }
+        | Event::SourceRemoved { .. }
+        | Event::Reaction { .. }
+        | Event::MessageDeleted { .. }
+        | Event::RoomEnded { .. } => Kind::Needed,
     }
 }
 

@@ -23,12 +23,13 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::outbox::Discarded;
 use super::replays::{Page, Replays};
 use super::socket::{Outgoing, Socket};
-use super::{Action, Outbox, Parcel, Receipt, Session, SessionConfig};
+use super::{Action, Outbox, Parcel, Receipt, Session, SessionConfig, SlowPolicy};
 use crate::app::{App, Sender};
 use crate::broker::{SessionId, SubscriptionId};
-use crate::hub::{Counters, down, up};
+use crate::hub::{Counters, up};
 use crate::relay::{Line, Order};
 use crate::room::Requester;
 use crate::store::Store;
@@ -44,6 +45,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// After so many pings without a sign of life the connection is given up.
 const MAX_SILENT_PINGS: u32 = 2;
+
+/// Parcels for which an idle connection keeps room.
+const FEW_PARCELS: usize = 4;
 
 /// What a connection's task works with.
 pub(crate) struct Connection {
@@ -77,6 +81,12 @@ struct Running {
     ping_at: Instant,
     /// What ended it, when that was not the session itself.
     close_code: Option<u16>,
+    /// What a turn took out of the outbox; empty between turns.
+    parcels: Vec<Parcel>,
+    /// By policy: whether it had to be used.
+    slow: [bool; 3],
+    /// What the gauges of subscriptions have heard of.
+    counted: [u64; 3],
 }
 
 /// The other end ended the connection.
@@ -100,7 +110,7 @@ enum Event {
 impl Connection {
     /// Speaks STOMP until either side ends the session.
     pub(crate) async fn run<S: Socket>(self, mut socket: S, config: SessionConfig) {
-        let outbox = Outbox::new(config.limits.outbox_messages, config.limits.outbox_bytes);
+        let outbox = Outbox::new(&config.limits);
         let mut running = Running {
             sender: Sender { session: self.id, rooms: HashSet::new() },
             user: config.user.clone(),
@@ -114,6 +124,9 @@ impl Connection {
             needs_ping: false,
             ping_at: Instant::now() + PING_INTERVAL,
             close_code: None,
+            parcels: Vec::new(),
+            slow: [false; 3],
+            counted: [0; 3],
             connection: self,
         };
         let ended = running.run(&mut socket).await;
@@ -123,7 +136,7 @@ impl Connection {
             Err(Lost::Closing) => answer_close(socket).await,
             Err(Lost::Gone) => {}
         }
-        running.count();
+        running.count_subscriptions([0; 3]);
     }
 }
 
@@ -283,17 +296,19 @@ impl Running {
 
     /// Takes what others have put into the outbox, as far as the client keeps up.
     fn take_parcels(&mut self) {
-        while !self.session.has_enough_output() {
-            let Some(parcel) = self.outbox.pop() else {
-                break;
-            };
+        let (most, bytes) = self.session.room_for_output();
+        let discarded = self.outbox.take(most, bytes, &mut self.parcels);
+        for parcel in self.parcels.drain(..) {
             self.session.handle_parcel(parcel);
         }
-        if self.outbox.has_overflowed() && !self.session.is_over() {
-            up(&self.connection.counters.slow_consumers);
-            warn!("a client reads too slowly and is dropped");
+        self.parcels.shrink_to(FEW_PARCELS);
+        if discarded != Discarded::default() {
+            self.handle_discarded(discarded);
+        }
+        if let Some(limit) = self.outbox.overflow().filter(|_| !self.session.is_over()) {
+            self.is_slow(SlowPolicy::Disconnect);
             self.close_code = Some(close_code::POLICY);
-            self.session.handle_overflow();
+            self.session.handle_overflow(limit);
         }
         if let Some(receipt) = self.goodbye.take() {
             if self.outbox.owes_receipts() || !self.outbox.is_empty() {
@@ -301,6 +316,26 @@ impl Running {
             } else {
                 self.session.handle_drained(receipt);
             }
+        }
+    }
+
+    fn handle_discarded(&mut self, Discarded { coalesced, dropped }: Discarded) {
+        let counters = Arc::clone(&self.connection.counters);
+        for (policy, count) in
+            [(SlowPolicy::Coalesce, coalesced), (SlowPolicy::DropOldest, dropped)]
+        {
+            if count > 0 {
+                counters.discarded[policy as usize].fetch_add(count, Relaxed);
+                self.is_slow(policy);
+            }
+        }
+    }
+
+    /// Counts and logs a policy that had to be used, once per connection.
+    fn is_slow(&mut self, policy: SlowPolicy) {
+        if !std::mem::replace(&mut self.slow[policy as usize], true) {
+            up(&self.connection.counters.slow_consumers[policy as usize]);
+            warn!(policy = policy.as_str(), "a client reads too slowly");
         }
     }
 
@@ -312,11 +347,9 @@ impl Running {
                     self.connection.app.broker.attach(self.connection.id, &self.user, &self.outbox);
                 }
                 Action::Subscribe { id, destination, pattern } => {
-                    up(&self.connection.counters.subscriptions);
                     self.subscribe(id, &destination, pattern);
                 }
                 Action::Unsubscribe { id } => {
-                    down(&self.connection.counters.subscriptions);
                     self.connection.app.broker.unsubscribe(self.connection.id, id);
                 }
                 Action::Replay { id, room, what } => self.replays.start(id, room, what),
@@ -375,8 +408,7 @@ impl Running {
         self.line = None;
         let App { broker, .. } = &self.connection.app;
         // First, so that nothing more comes: what is in the outbox afterwards is all that others have to be given.
-        let count = broker.detach(self.connection.id) as u64;
-        self.connection.counters.subscriptions.fetch_sub(count, Relaxed);
+        broker.detach(self.connection.id);
         let unread = self.outbox.close();
         for message in self.session.take_undelivered(unread) {
             broker.give_back(&message, self.connection.id);
@@ -415,12 +447,20 @@ impl Running {
     }
 
     fn count(&mut self) {
-        let counts = self.session.take_counts();
-        let counters = &self.connection.counters;
-        counters.frames_received.fetch_add(counts.received, Relaxed);
-        counters.frames_sent.fetch_add(counts.sent, Relaxed);
-        counters.bytes_sent.fetch_add(counts.bytes_sent, Relaxed);
-        counters.protocol_errors.fetch_add(counts.errors, Relaxed);
+        let counts = self.session.subscription_counts();
+        self.count_subscriptions(counts);
+    }
+
+    /// Moves the gauges by what changed.
+    fn count_subscriptions(&mut self, counts: [u64; 3]) {
+        let gauges = &self.connection.counters.subscriptions;
+        for ((gauge, counted), count) in gauges.iter().zip(&mut self.counted).zip(counts) {
+            if *counted != count {
+                // Wraps around when it falls, and back when all is added up.
+                gauge.fetch_add(count.wrapping_sub(*counted), Relaxed);
+                *counted = count;
+            }
+        }
     }
 }
 

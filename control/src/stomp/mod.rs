@@ -16,6 +16,7 @@ mod outbox;
 mod rate;
 mod replays;
 mod session;
+mod slow;
 pub(crate) mod socket;
 mod subscriptions;
 pub(crate) mod tcp;
@@ -23,4 +24,6 @@ mod transactions;
 
 pub(crate) use outbox::{Outbox, Parcel, Receipt};
 pub(crate) use session::{Action, Sent, Session, SessionConfig};
+pub(crate) use slow::Kind;
+pub use slow::SlowPolicy;
 pub(crate) use subscriptions::{REPLAY_PAGE, Replay};

@@ -7,11 +7,15 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 
+use super::slow::Policies;
 use crate::broker::{Message, SubscriptionId};
+use crate::hub::Limits;
 use crate::relay::Delivery;
 
 /// What a parcel weighs besides its message's body, in bytes: headers and bookkeeping, roughly.
 const PARCEL_BYTES: usize = 256;
+/// Below so many parcels nobody looks whether one replaces another.
+const FEW: usize = 64;
 
 /// Something for a session, from whoever has something for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +34,9 @@ pub(crate) enum Parcel {
 
 /// The bounded queue towards one connection. Clones are the same queue.
 ///
-/// Who puts something in never waits. When the client reads too slowly and the queue is full, it is emptied of all but
-/// messages of queues, which somebody else can have, takes nothing more, and the connection ends.
+/// Who puts something in never waits. When the client reads too slowly, messages that a later one replaces go first,
+/// then the oldest of those that may be lost ([`Policies`]). When that makes no room worth having, the queue is emptied of
+/// all but messages of queues, which somebody else can have, takes nothing more, and the connection ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox(Arc<Shared>);
 
@@ -44,6 +49,7 @@ struct Shared {
     waker: AtomicWaker,
     max_messages: usize,
     max_bytes: usize,
+    policies: Policies,
 }
 
 #[derive(Debug, Default)]
@@ -53,26 +59,53 @@ struct Queue {
     /// Receipts that somebody still holds.
     owed: usize,
     state: State,
+    /// At so many parcels it is looked whether one replaces another.
+    tidy_at: usize,
+    discarded: Discarded,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum State {
     #[default]
     Open,
-    Overflowed,
+    Overflowed(Limit),
     Closed,
 }
 
+/// What of the limits was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    Messages,
+    Bytes,
+}
+
+/// Messages that a slow client was not sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Discarded {
+    /// A later one took their place.
+    pub(crate) coalesced: u64,
+    /// They were the oldest.
+    pub(crate) dropped: u64,
+}
+
 impl Outbox {
-    /// An empty queue for at most so many messages and bytes.
-    pub(crate) fn new(max_messages: usize, max_bytes: usize) -> Outbox {
+    /// An empty queue.
+    pub(crate) fn new(limits: &Limits) -> Outbox {
+        let queue = Queue { tidy_at: FEW, ..Queue::default() };
         Outbox(Arc::new(Shared {
-            queue: Mutex::default(),
+            queue: Mutex::new(queue),
             changed: AtomicBool::new(false),
             waker: AtomicWaker::new(),
-            max_messages,
-            max_bytes,
+            max_messages: limits.outbox_messages,
+            max_bytes: limits.outbox_bytes,
+            policies: Policies { state: limits.slow_room_state, topics: limits.slow_topics },
         }))
+    }
+
+    /// One for at most so many messages and bytes.
+    #[cfg(test)]
+    pub(crate) fn for_test(outbox_messages: usize, outbox_bytes: usize) -> Outbox {
+        Outbox::new(&Limits { outbox_messages, outbox_bytes, ..Limits::default() })
     }
 
     /// Puts a parcel at the end, unless the session is over.
@@ -83,22 +116,36 @@ impl Outbox {
         }
         queue.bytes += weight(&parcel);
         queue.parcels.push_back(parcel);
-        if queue.parcels.len() > self.0.max_messages || queue.bytes > self.0.max_bytes {
-            queue.overflow();
-        }
+        self.0.make_room(&mut queue);
         drop(queue);
         self.wake();
     }
 
-    /// Takes the first parcel; none after an overflow.
-    pub(crate) fn pop(&self) -> Option<Parcel> {
+    /// Takes parcels, at most so many and hardly more bytes; none after an overflow. Says what was discarded since the last
+    /// call.
+    pub(crate) fn take(&self, most: usize, bytes: usize, into: &mut Vec<Parcel>) -> Discarded {
         let mut queue = self.lock();
-        if queue.state != State::Open {
-            return None;
+        if queue.state == State::Open {
+            let left = queue.bytes.saturating_sub(bytes);
+            while into.len() < most && (queue.bytes > left || bytes == usize::MAX) {
+                let Some(parcel) = queue.parcels.pop_front() else { break };
+                queue.bytes -= weight(&parcel);
+                into.push(parcel);
+            }
+            if queue.parcels.is_empty() && queue.parcels.capacity() > FEW {
+                queue.parcels = VecDeque::new();
+                queue.tidy_at = FEW;
+            }
         }
-        let parcel = queue.parcels.pop_front()?;
-        queue.bytes -= weight(&parcel);
-        Some(parcel)
+        std::mem::take(&mut queue.discarded)
+    }
+
+    /// Takes the first parcel.
+    #[cfg(test)]
+    pub(crate) fn pop(&self) -> Option<Parcel> {
+        let mut parcels = Vec::new();
+        self.take(1, usize::MAX, &mut parcels);
+        parcels.pop()
     }
 
     /// Ready when something may have changed since it last was. Only one task may wait.
@@ -117,9 +164,12 @@ impl Outbox {
         }
     }
 
-    /// Whether the client was too slow.
-    pub(crate) fn has_overflowed(&self) -> bool {
-        self.lock().state == State::Overflowed
+    /// Whether the client was too slow, and which limit it ran into.
+    pub(crate) fn overflow(&self) -> Option<Limit> {
+        match self.lock().state {
+            State::Overflowed(limit) => Some(limit),
+            State::Open | State::Closed => None,
+        }
     }
 
     /// Whether parcels wait.
@@ -146,9 +196,47 @@ impl Outbox {
     }
 }
 
+impl Shared {
+    /// Sees to it that the queue is within its limits.
+    fn make_room(&self, queue: &mut Queue) {
+        if queue.parcels.len() >= queue.tidy_at {
+            queue.coalesce(self.policies);
+            // Each time twice as late as before, so that looking costs little however long the queue is.
+            queue.tidy_at = FEW.max(2 * queue.parcels.len());
+        }
+        let limit = match () {
+            () if queue.parcels.len() > self.max_messages => Limit::Messages,
+            () if queue.bytes > self.max_bytes => Limit::Bytes,
+            () => return,
+        };
+        queue.coalesce(self.policies);
+        // To three quarters: less would have to be done again at every message.
+        let (messages, bytes) = (self.max_messages / 4 * 3, self.max_bytes / 4 * 3);
+        let (mut left, mut left_bytes) = (queue.parcels.len(), queue.bytes);
+        let dropped = self.policies.drop_oldest(&mut queue.parcels, |gone| {
+            left -= usize::from(gone.is_some());
+            left_bytes -= gone.map_or(0, weight);
+            left > messages || left_bytes > bytes
+        });
+        queue.discarded.dropped += dropped;
+        queue.bytes = left_bytes;
+        if left > messages || left_bytes > bytes {
+            queue.overflow(limit);
+        }
+    }
+}
+
 impl Queue {
-    fn overflow(&mut self) {
-        self.state = State::Overflowed;
+    fn coalesce(&mut self, policies: Policies) {
+        let gone = policies.coalesce(&mut self.parcels);
+        if gone > 0 {
+            self.discarded.coalesced += gone;
+            self.bytes = self.parcels.iter().map(weight).sum();
+        }
+    }
+
+    fn overflow(&mut self, limit: Limit) {
+        self.state = State::Overflowed(limit);
         self.parcels.retain(|parcel| match parcel {
             Parcel::Subscribed(_, message) => message.is_queued(),
             _ => false,
@@ -218,10 +306,11 @@ mod tests {
     use madang_wire::Headers;
 
     use super::*;
+    use crate::stomp::{Kind, SlowPolicy};
 
     #[test]
     fn parcels_leave_in_the_order_they_came() {
-        let outbox = Outbox::new(10, 10_000);
+        let outbox = Outbox::for_test(10, 10_000);
         outbox.push(Parcel::Receipt("a".into()));
         outbox.push(Parcel::Receipt("b".into()));
 
@@ -232,19 +321,19 @@ mod tests {
 
     #[test]
     fn too_many_messages_empty_it_for_good() {
-        let outbox = Outbox::new(2, 10_000);
+        let outbox = Outbox::for_test(2, 10_000);
         for _ in 0..3 {
             outbox.push(Parcel::End("over"));
         }
 
-        assert!(outbox.has_overflowed());
+        assert!(outbox.overflow().is_some());
         outbox.push(Parcel::End("over"));
         assert_eq!(outbox.pop(), None);
     }
 
     #[test]
     fn messages_of_queues_are_left_for_others() {
-        let outbox = Outbox::new(4, 10_000);
+        let outbox = Outbox::for_test(4, 10_000);
         let message = |destination| {
             let message = Message::new(destination, Headers::new(), Bytes::new());
             Parcel::Subscribed(SubscriptionId(1), Arc::new(message))
@@ -252,7 +341,7 @@ mod tests {
         for destination in ["/topic/a", "/queue/a", "/topic/a", "/queue/b", "/topic/a"] {
             outbox.push(message(destination));
         }
-        assert!(outbox.has_overflowed());
+        assert!(outbox.overflow().is_some());
 
         let left = outbox.close();
 
@@ -266,26 +355,26 @@ mod tests {
 
     #[test]
     fn too_many_bytes_empty_it_for_good() {
-        let outbox = Outbox::new(100, 1_000);
+        let outbox = Outbox::for_test(100, 1_000);
         outbox.push(Parcel::Receipt("x".repeat(1_000)));
 
-        assert!(outbox.has_overflowed());
+        assert!(outbox.overflow().is_some());
     }
 
     #[test]
     fn what_left_makes_room() {
-        let outbox = Outbox::new(1, 10_000);
+        let outbox = Outbox::for_test(1, 10_000);
         for _ in 0..5 {
             outbox.push(Parcel::End("over"));
             assert!(outbox.pop().is_some());
         }
 
-        assert!(!outbox.has_overflowed());
+        assert!(outbox.overflow().is_none());
     }
 
     #[test]
     fn a_receipt_is_sent_when_the_last_holder_lets_go() {
-        let outbox = Outbox::new(10, 10_000);
+        let outbox = Outbox::for_test(10, 10_000);
         let receipt = Receipt::new("r-1".into(), &outbox);
         let other = receipt.clone();
 
@@ -300,12 +389,95 @@ mod tests {
 
     #[test]
     fn a_withheld_receipt_is_never_sent() {
-        let outbox = Outbox::new(10, 10_000);
+        let outbox = Outbox::for_test(10, 10_000);
         let receipt = Receipt::new("r-1".into(), &outbox);
         receipt.withhold();
         drop(receipt);
 
         assert!(outbox.is_empty());
         assert!(!outbox.owes_receipts());
+    }
+
+    #[test]
+    fn a_later_state_replaces_an_earlier_one_of_the_same_thing() {
+        let outbox = Outbox::for_test(1_000, 1_000_000);
+        let state = |thing: &str, body: String| message(Kind::State(thing.into()), body);
+        outbox.push(message(Kind::Needed, "first".to_owned()));
+        for number in 0..500 {
+            outbox.push(state("speakers", format!("s{number}")));
+            outbox.push(state("room", format!("r{number}")));
+        }
+
+        let (bodies, discarded) = drain(&outbox);
+
+        assert_eq!(bodies[0], "first");
+        assert!(bodies.len() < 2 * FEW, "{}", bodies.len());
+        assert_eq!(bodies[bodies.len() - 2..], ["s499", "r499"]);
+        assert_eq!(discarded.coalesced as usize + bodies.len(), 1_001);
+        assert_eq!(discarded.dropped, 0);
+    }
+
+    #[test]
+    fn the_oldest_of_a_topic_make_room_and_nothing_else_is_lost() {
+        let limits = Limits {
+            outbox_messages: 100,
+            slow_topics: SlowPolicy::DropOldest,
+            ..Limits::default()
+        };
+        let outbox = Outbox::new(&limits);
+        for number in 0..50 {
+            outbox.push(message(Kind::Needed, format!("n{number}")));
+        }
+        for number in 0..1_000 {
+            outbox.push(message(Kind::Topic, format!("t{number}")));
+        }
+
+        let (bodies, discarded) = drain(&outbox);
+
+        assert_eq!(bodies.iter().filter(|body| body.starts_with('n')).count(), 50);
+        assert_eq!(bodies.last().map(String::as_str), Some("t999"));
+        assert!(bodies.len() <= 100);
+        assert_eq!(discarded.dropped as usize + bodies.len(), 1_050);
+        // In their order, without holes between them.
+        let first: usize = bodies[50][1..].parse().unwrap();
+        assert_eq!(bodies[50..], (first..1_000).map(|n| format!("t{n}")).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_must_not_be_lost_ends_the_connection() {
+        let outbox = Outbox::for_test(1_000, 10_000);
+        for _ in 0..100 {
+            outbox.push(message(Kind::Needed, "x".repeat(1_000)));
+        }
+
+        assert_eq!(outbox.overflow(), Some(Limit::Bytes));
+        assert_eq!(drain(&outbox).0.len(), 0);
+    }
+
+    #[test]
+    fn a_queue_that_is_empty_again_gives_its_memory_back() {
+        let outbox = Outbox::for_test(10_000, 10_000_000);
+        for _ in 0..5_000 {
+            outbox.push(message(Kind::Needed, String::new()));
+        }
+
+        drain(&outbox);
+
+        assert!(outbox.lock().parcels.capacity() <= FEW);
+    }
+
+    fn message(kind: Kind, body: String) -> Parcel {
+        let message = Message::json("/topic/a", body.into()).of_kind(kind);
+        Parcel::Subscribed(SubscriptionId(1), Arc::new(message))
+    }
+
+    fn drain(outbox: &Outbox) -> (Vec<String>, Discarded) {
+        let mut parcels = Vec::new();
+        let discarded = outbox.take(usize::MAX, usize::MAX, &mut parcels);
+        let bodies = parcels.into_iter().map(|parcel| match parcel {
+            Parcel::Subscribed(_, message) => String::from_utf8(message.body.to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        });
+        (bodies.collect(), discarded)
     }
 }

@@ -8,24 +8,28 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use bytes::Bytes;
 use madang_wire::{
-    Decoded, Decoder, Destination, Encoded, ErrorCode, Frame, Headers, Limits, Pattern, Prefixes,
-    RoomName, Version, encode,
+    Command, Decoded, Decoder, Destination, Encoded, ErrorCode, Frame, Headers, Limits, Pattern,
+    Prefixes, RoomName, Version, encode,
 };
 
 use super::heart_beats::{Due, HeartBeats};
-use super::outbox::Parcel;
+use super::outbox::{Limit, Parcel};
 use super::rate::Rate;
 use super::subscriptions::{Pending, REPLAY_PAGE, Replay, Subscriptions};
 use super::transactions::Transactions;
 use crate::broker::{Message, SubscriptionId};
+use crate::hub::{Counters, up};
 use crate::relay::Routes;
 
 /// Frames that may wait to be written before no more is read from this client.
 const ENOUGH_OUTPUT: usize = 64;
+/// The same in bytes; the last frame may be longer.
+const ENOUGH_OUTPUT_BYTES: usize = 256 * 1024;
 
 /// What a session is given at its start.
 #[derive(Clone, Debug)]
@@ -40,6 +44,8 @@ pub(crate) struct SessionConfig {
     pub(crate) relays: bool,
     /// See [`crate::hub::Limits`].
     pub(crate) limits: Arc<crate::hub::Limits>,
+    /// What is counted of it.
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// A STOMP session.
@@ -60,16 +66,8 @@ pub(crate) struct Session {
     actions: VecDeque<Action>,
     /// Grows by what one `handle_*` makes; nobody calls them while [`Session::has_enough_output`].
     output: VecDeque<Output>,
-    counts: Counts,
-}
-
-/// Frames since the last look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) received: u64,
-    pub(crate) sent: u64,
-    pub(crate) bytes_sent: u64,
-    pub(crate) errors: u64,
+    /// Of the bodies of all output.
+    output_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -121,6 +119,8 @@ pub(crate) struct Sent {
     pub(crate) destination: String,
     pub(crate) headers: Headers,
     pub(crate) body: Bytes,
+    /// When it was read.
+    pub(crate) at: Instant,
 }
 
 #[derive(Debug)]
@@ -132,6 +132,17 @@ enum Output {
         message: Arc<Message>,
     },
     HeartBeat,
+}
+
+impl Output {
+    /// Bytes that it keeps in memory, roughly.
+    fn weight(&self) -> usize {
+        match self {
+            Output::Frame(frame) => frame.body.len(),
+            Output::Message { message, .. } => message.body.len(),
+            Output::HeartBeat => 0,
+        }
+    }
 }
 
 impl Session {
@@ -152,7 +163,7 @@ impl Session {
             routes: Routes::default(),
             actions: VecDeque::new(),
             output: VecDeque::new(),
-            counts: Counts::default(),
+            output_bytes: 0,
             config,
         }
     }
@@ -242,10 +253,18 @@ impl Session {
     }
 
     /// The client does not read fast enough.
-    pub(crate) fn handle_overflow(&mut self) {
+    pub(crate) fn handle_overflow(&mut self, limit: Limit) {
         self.output.clear();
-        let detail = "The client reads more slowly than messages come for it; connect again.";
-        self.fail("slow consumer", detail, None);
+        self.output_bytes = 0;
+        let limits = &self.config.limits;
+        let (most, what, key) = match limit {
+            Limit::Messages => (limits.outbox_messages, "messages", "limits.outbox_messages"),
+            Limit::Bytes => (limits.outbox_bytes, "bytes", "limits.outbox_bytes"),
+        };
+        let detail = format!(
+            "More than {most} {what} waited for this client ({key}): it reads more slowly than they come. Connect again."
+        );
+        self.fail("slow consumer", &detail, None);
     }
 
     /// Acts on a deadline.
@@ -258,7 +277,7 @@ impl Session {
             State::Open { heart_beats, .. } => match heart_beats.next() {
                 Some((at, Due::Send)) if at <= now => {
                     heart_beats.handle_sent(now);
-                    self.output.push_back(Output::HeartBeat);
+                    self.push_output(Output::HeartBeat);
                 }
                 Some((at, Due::Receive)) if at <= now => {
                     self.fail("timeout", "No heart-beat came for twice the agreed interval.", None);
@@ -286,17 +305,24 @@ impl Session {
     /// The next frame to write.
     pub(crate) fn poll_output(&mut self, now: Instant) -> Option<Encoded> {
         let output = self.output.pop_front()?;
+        self.output_bytes -= output.weight();
         let version = self.version();
         if let State::Open { heart_beats, .. } = &mut self.state {
             heart_beats.handle_sent(now);
         }
-        let encoded = match output {
+        let counters = &self.config.counters;
+        let (command, encoded) = match output {
             Output::HeartBeat => return Some(Encoded::whole(Bytes::from_static(b"\n"))),
-            Output::Frame(frame) => Encoded::whole(encode(&frame, version)),
-            Output::Message { head, message } => message.for_subscriber(head, version),
+            Output::Frame(frame) => (frame.command, Encoded::whole(encode(&frame, version))),
+            Output::Message { head, message } => {
+                if let Some(at) = message.accepted_at {
+                    counters.count_delivery(now.saturating_duration_since(at));
+                }
+                (Command::Message, message.for_subscriber(head, version))
+            }
         };
-        self.counts.sent += 1;
-        self.counts.bytes_sent += encoded.len() as u64;
+        up(&counters.frames_sent[command as usize]);
+        counters.bytes_sent.fetch_add(encoded.len() as u64, Relaxed);
         Some(encoded)
     }
 
@@ -307,7 +333,18 @@ impl Session {
 
     /// Whether so much is to be written that nothing more should be handled first.
     pub(crate) fn has_enough_output(&self) -> bool {
-        self.output.len() >= ENOUGH_OUTPUT
+        self.output.len() >= ENOUGH_OUTPUT || self.output_bytes >= ENOUGH_OUTPUT_BYTES
+    }
+
+    /// How many messages and bytes may come before it [has enough](Session::has_enough_output).
+    pub(crate) fn room_for_output(&self) -> (usize, usize) {
+        let room = ENOUGH_OUTPUT.saturating_sub(self.output.len());
+        (room, ENOUGH_OUTPUT_BYTES.saturating_sub(self.output_bytes))
+    }
+
+    fn push_output(&mut self, output: Output) {
+        self.output_bytes += output.weight();
+        self.output.push_back(output);
     }
 
     /// Whether frames are read from the client. What it sends afterwards is of no interest.
@@ -325,9 +362,10 @@ impl Session {
         matches!(self.state, State::Over { after_error: true, .. })
     }
 
-    /// Frames since the last call.
-    pub(crate) fn take_counts(&mut self) -> Counts {
-        std::mem::take(&mut self.counts)
+    /// How many subscriptions live at this server's broker, below `/user`, and at the external broker.
+    pub(crate) fn subscription_counts(&self) -> [u64; 3] {
+        let private = self.subscriptions.private_len();
+        [self.subscriptions.len() - private, private, self.routes.len()].map(|count| count as u64)
     }
 
     /// What is to be given to others when the session ends, oldest first: the messages of queues that the client never

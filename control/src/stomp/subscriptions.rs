@@ -151,6 +151,8 @@ impl Gate {
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     by_id: BTreeMap<SubscriptionId, Subscription>,
+    /// How many of them are below `/user`.
+    private: usize,
     last_id: u64,
 }
 
@@ -159,15 +161,23 @@ impl Subscriptions {
         self.by_id.len()
     }
 
+    /// How many of them are below `/user`.
+    pub(super) fn private_len(&self) -> usize {
+        self.private
+    }
+
     pub(super) fn add(&mut self, subscription: Subscription) -> SubscriptionId {
         self.last_id += 1;
         let id = SubscriptionId(self.last_id);
+        self.private += usize::from(subscription.is_private);
         self.by_id.insert(id, subscription);
         id
     }
 
     pub(super) fn remove(&mut self, id: SubscriptionId) -> Option<Subscription> {
-        self.by_id.remove(&id)
+        let removed = self.by_id.remove(&id)?;
+        self.private -= usize::from(removed.is_private);
+        Some(removed)
     }
 
     pub(super) fn get_mut(&mut self, id: SubscriptionId) -> Option<&mut Subscription> {

@@ -6,8 +6,12 @@ use madang_wire::{Command, Destination, ErrorCode, Frame, HeartBeat, Pattern, Ve
 
 use super::outgoing::subscription_head;
 use super::{Action, Output, Sent, Session, State};
+use crate::hub::up;
 use crate::stomp::heart_beats::{HeartBeats, TO_CLIENTS};
 use crate::stomp::subscriptions::{AckMode, Gate, Replay, Subscription};
+
+/// Segments of a subscribed pattern; each is a level of the broker's tree of patterns.
+const MOST_SEGMENTS: usize = 64;
 
 /// Why the session can't go on, for an ERROR frame.
 pub(super) struct Violation {
@@ -19,7 +23,7 @@ type Handled = Result<(), Violation>;
 
 impl Session {
     pub(super) fn handle_frame(&mut self, now: Instant, frame: Frame) {
-        self.counts.received += 1;
+        up(&self.config.counters.frames_received[frame.command as usize]);
         let receipt = frame.header(header::RECEIPT).map(str::to_owned);
         let handled = match &self.state {
             State::ExpectConnect { .. } => self.handle_connect(now, &frame),
@@ -55,7 +59,7 @@ impl Session {
             .with_header(header::SESSION, self.config.id.as_str())
             .with_header(header::HEART_BEAT, TO_CLIENTS.to_string())
             .with_header(header::USER_NAME, self.config.user.as_str());
-        self.output.push_back(Output::Frame(connected));
+        self.push_output(Output::Frame(connected));
         self.actions.push_back(Action::Attach);
         self.receipt(frame);
         Ok(())
@@ -71,7 +75,7 @@ impl Session {
             Command::Unsubscribe => self.handle_unsubscribe(&frame),
             Command::Ack | Command::Nack => self.handle_ack(frame),
             Command::Begin => self.handle_begin(&frame),
-            Command::Commit => self.handle_commit(&frame),
+            Command::Commit => self.handle_commit(now, &frame),
             Command::Abort => self.handle_abort(&frame),
             Command::Disconnect => self.handle_disconnect(&frame),
             Command::Connect | Command::Stomp => {
@@ -93,7 +97,7 @@ impl Session {
             return self.postpone(&transaction, frame);
         }
         let receipt = frame.header(header::RECEIPT).map(str::to_owned);
-        self.actions.push_back(Action::Send { messages: vec![sent(frame)], receipt });
+        self.actions.push_back(Action::Send { messages: vec![sent(frame, now)], receipt });
         Ok(())
     }
 
@@ -134,6 +138,9 @@ impl Session {
         let destination =
             Destination::parse(text, &self.config.prefixes).map_err(|error| bad(&error))?;
         let pattern = Pattern::parse(text).map_err(|error| bad(&error))?;
+        if !pattern.is_literal() && text.split('/').count() > MOST_SEGMENTS {
+            return Err(bad(&format!("a pattern has at most {MOST_SEGMENTS} segments")));
+        }
         let replay = match &destination {
             Destination::Request { .. } | Destination::App(_) => {
                 return Err(bad(
@@ -250,13 +257,13 @@ impl Session {
         Ok(())
     }
 
-    fn handle_commit(&mut self, frame: &Frame) -> Handled {
+    fn handle_commit(&mut self, now: Instant, frame: &Frame) -> Handled {
         let name = required(frame, header::TRANSACTION)?;
         let frames = self.transactions.end(name).map_err(transaction_violation)?;
         let mut messages = Vec::new();
         for frame in frames {
             match frame.command {
-                Command::Send => messages.push(sent(frame)),
+                Command::Send => messages.push(sent(frame, now)),
                 _ => self.acknowledge(&frame),
             }
         }
@@ -287,9 +294,9 @@ struct Feed {
     replay: Option<Replay>,
 }
 
-fn sent(frame: Frame) -> Sent {
+fn sent(frame: Frame, at: Instant) -> Sent {
     let destination = frame.header(header::DESTINATION).unwrap_or_default().to_owned();
-    Sent { destination, headers: frame.headers, body: frame.body }
+    Sent { destination, headers: frame.headers, body: frame.body, at }
 }
 
 pub(super) fn required<'a>(frame: &'a Frame, name: &'static str) -> Result<&'a str, Violation> {

@@ -37,7 +37,7 @@ impl Session {
                 subscription_head(subscription.name.as_deref(), number, version)
             }
         };
-        self.output.push_back(Output::Message { head, message: Arc::clone(message) });
+        self.push_output(Output::Message { head, message: Arc::clone(message) });
         let limits = &self.config.limits;
         if self.pending.len() > limits.outbox_messages || self.pending.bytes() > limits.outbox_bytes
         {
@@ -55,7 +55,7 @@ impl Session {
     pub(super) fn push_receipt(&mut self, id: String) {
         if !self.is_over() {
             let receipt = Frame::new(Command::Receipt).with_header(header::RECEIPT_ID, id);
-            self.output.push_back(Output::Frame(receipt));
+            self.push_output(Output::Frame(receipt));
         }
     }
 
@@ -71,7 +71,7 @@ impl Session {
     }
 
     /// Ends the session with an ERROR.
-    pub(super) fn fail(&mut self, message: &str, detail: &str, receipt: Option<String>) {
+    pub(super) fn fail(&mut self, message: &'static str, detail: &str, receipt: Option<String>) {
         if self.is_over() {
             return;
         }
@@ -84,8 +84,8 @@ impl Session {
         if let Some(receipt) = receipt {
             error.headers.push(header::RECEIPT_ID, receipt);
         }
-        self.output.push_back(Output::Frame(error.with_body(detail.to_owned())));
-        self.counts.errors += 1;
+        self.push_output(Output::Frame(error.with_body(detail.to_owned())));
+        self.config.counters.count_protocol_error(message);
         self.state = State::Over { version: self.version(), after_error: true };
     }
 

@@ -36,9 +36,9 @@ impl Session {
             Err(shared) => shared.frame.clone(),
         };
         let ends = frame.command == Command::Error;
-        self.output.push_back(Output::Frame(frame));
+        self.push_output(Output::Frame(frame));
         if ends {
-            self.counts.errors += 1;
+            self.config.counters.count_protocol_error("of the external broker");
             self.state = State::Over { version: self.version(), after_error: true };
         }
     }

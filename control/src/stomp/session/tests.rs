@@ -461,6 +461,7 @@ impl Client {
             prefixes: Arc::new(Prefixes::default()),
             relays: false,
             limits: Arc::default(),
+            counters: Arc::default(),
         };
         Client { session: Session::new(config, now), now, decoder: Decoder::new(Limits::default()) }
     }

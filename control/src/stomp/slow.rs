@@ -1,0 +1,116 @@
+//! What happens to a client that reads more slowly than messages come for it.
+
+use std::collections::{HashSet, VecDeque};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::outbox::Parcel;
+use crate::broker::SubscriptionId;
+
+/// What becomes of the messages for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SlowPolicy {
+    /// Of messages that say the same thing at different times, the latest is kept.
+    Coalesce,
+    /// The oldest make room when there are too many.
+    DropOldest,
+    /// None is lost silently: when there are too many, the connection ends with an ERROR.
+    Disconnect,
+}
+
+impl SlowPolicy {
+    /// All of them, in the order of `SlowPolicy`.
+    pub const ALL: [SlowPolicy; 3] =
+        [SlowPolicy::Coalesce, SlowPolicy::DropOldest, SlowPolicy::Disconnect];
+
+    /// As in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SlowPolicy::Coalesce => "coalesce",
+            SlowPolicy::DropOldest => "drop_oldest",
+            SlowPolicy::Disconnect => "disconnect",
+        }
+    }
+}
+
+impl FromStr for SlowPolicy {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<SlowPolicy, ()> {
+        SlowPolicy::ALL.into_iter().find(|policy| policy.as_str() == text).ok_or(())
+    }
+}
+
+/// What a message is, to somebody who can't have all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// Chat, queues, replies, who came and went: without it the client would be wrong and not know it.
+    #[default]
+    Needed,
+    /// What clients publish to a topic.
+    Topic,
+    /// The whole state of that thing, which a later one of the same destination replaces.
+    State(Arc<str>),
+}
+
+/// The policies, by kind of message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policies {
+    pub(crate) state: SlowPolicy,
+    pub(crate) topics: SlowPolicy,
+}
+
+impl Policies {
+    fn of(self, kind: &Kind) -> SlowPolicy {
+        match kind {
+            Kind::Needed => SlowPolicy::Disconnect,
+            Kind::Topic => self.topics,
+            Kind::State(_) => self.state,
+        }
+    }
+
+    /// Removes what a later message replaces; returns how many that were.
+    pub(super) fn coalesce(self, parcels: &mut VecDeque<Parcel>) -> u64 {
+        let before = parcels.len();
+        let mut later: HashSet<(SubscriptionId, String, Kind)> = HashSet::new();
+        let mut keeps: Vec<bool> = parcels
+            .iter()
+            .rev()
+            .map(|parcel| match parcel {
+                Parcel::Subscribed(id, message)
+                    if self.of(&message.kind) == SlowPolicy::Coalesce =>
+                {
+                    later.insert((*id, message.destination.clone(), message.kind.clone()))
+                }
+                _ => true,
+            })
+            .collect();
+        parcels.retain(|_| keeps.pop().unwrap_or(true));
+        (before - parcels.len()) as u64
+    }
+
+    /// Removes the oldest of those that may go, while there are too many; returns how many that were.
+    pub(super) fn drop_oldest(
+        self,
+        parcels: &mut VecDeque<Parcel>,
+        mut are_too_many: impl FnMut(Option<&Parcel>) -> bool,
+    ) -> u64 {
+        let before = parcels.len();
+        let mut goes_on = are_too_many(None);
+        parcels.retain(|parcel| {
+            let may_go = match parcel {
+                Parcel::Subscribed(_, message) => self.of(&message.kind) == SlowPolicy::DropOldest,
+                _ => false,
+            };
+            if !goes_on || !may_go {
+                return true;
+            }
+            goes_on = are_too_many(Some(parcel));
+            false
+        });
+        (before - parcels.len()) as u64
+    }
+}
