@@ -1,5 +1,5 @@
-//! What a STOMP server's fan-out costs, for any server that speaks STOMP over WebSocket:
-//! `cargo run --release -p loadtest --example stomp -- --pid PID`.
+//! What a STOMP server's fan-out costs: `cargo run --release -p loadtest --example stomp`. Measures a release server that
+//! it starts itself, or any that speaks STOMP over WebSocket (`--pid PID --ws URL`).
 //!
 //! ```text
 //! publishers ─▶ server ─▶ 500 subscribers, all in this process and on one thread
@@ -22,7 +22,10 @@ mod stamp;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
+use loadtest::bench::must_exist;
+use loadtest::bench::server::TestServer;
 use options::{Options, Scenario};
 use process::Process;
 use report::{Report, Row};
@@ -54,7 +57,23 @@ fn run(options: &Options) -> anyhow::Result<Report> {
 }
 
 async fn measure(options: &Options) -> anyhow::Result<Report> {
-    let server = Process::new(options.pid)?;
+    if let Some(pid) = options.pid {
+        return measure_server(options, Process::new(pid)?).await;
+    }
+    let this = std::env::current_exe().context("finding this program")?;
+    let beside = this.ancestors().nth(2).context("finding the release build")?.join("madang");
+    let program = options.server.clone().unwrap_or(beside);
+    must_exist(&program)?;
+    let cores = std::thread::available_parallelism()?;
+    let server = TestServer::start(&program, &format!("0-{}", cores.get() - 1)).await?;
+    let url = format!("ws{}/ws", server.url.trim_start_matches("http").trim_end_matches('/'));
+    let options = Options { url: url.parse().context("the server's address")?, ..options.clone() };
+    let report = measure_server(&options, Process::new(server.pid)?).await;
+    server.stop().await;
+    report
+}
+
+async fn measure_server(options: &Options, server: Process) -> anyhow::Result<Report> {
     let mut rows = Vec::new();
     for scenario in options.scenarios() {
         eprintln!("{}…", scenario.name());

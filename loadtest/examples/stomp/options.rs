@@ -1,21 +1,25 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Parser, ValueEnum};
 use tokio_tungstenite::tungstenite::http::Uri;
 
 /// Measures a STOMP server's fan-out: CPU time of its process per delivered message, order, loss, latency, memory.
 ///
-/// Works with every STOMP server on this machine. For Madang, lift the limits that are meant for single clients:
-/// `madang --set limits.messages_per_second=0 --set limits.connections_per_address=0`. The exit code is 1 when a
-/// message was lost or out of order.
+/// Starts a release server of its own and says what each figure is to be; with `--pid` and `--ws` it measures any STOMP
+/// server on this machine. The exit code is 1 when a message was lost or out of order.
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct Options {
-    /// The server's WebSocket.
-    #[arg(long = "ws", default_value = "ws://127.0.0.1:8080/ws")]
+    /// The WebSocket of a server that runs already.
+    #[arg(long = "ws", requires = "pid", default_value = "ws://127.0.0.1:8080/ws")]
     pub(crate) url: Uri,
-    /// The server's process.
+    /// The process of a server that runs already. Default: one is started for this.
     #[arg(long)]
-    pub(crate) pid: u32,
+    pub(crate) pid: Option<u32>,
+    /// The program to start. Default: the release build of `madang`.
+    #[arg(long, conflicts_with = "pid")]
+    pub(crate) server: Option<PathBuf>,
     /// What to measure. Default: everything.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) scenario: Vec<Scenario>,

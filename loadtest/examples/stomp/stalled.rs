@@ -6,6 +6,12 @@ use super::report::Row;
 use super::socket::Socket;
 use crate::options::Options;
 
+/// Names of the two rows.
+pub(crate) const NONE_STALLED: &str = "none stalled";
+pub(crate) const SOME_STALLED: &str = "10 stalled";
+/// What their outboxes may hold by default (`limits.outbox_bytes`), in KiB.
+pub(crate) const MEMORY_KIB: f64 = (STALLED * 8 * 1024) as f64;
+
 /// How many do not read.
 const STALLED: usize = 10;
 /// Of the system, for each of them: what is sent to them is to wait in the server.
@@ -22,13 +28,13 @@ pub(crate) async fn run(options: &Options, server: &Process) -> anyhow::Result<[
         body_bytes: 4096,
         seconds: SECONDS.max(options.seconds),
     };
-    let without = exchange::run("none stalled", &load, options, server).await?;
+    let without = exchange::run(NONE_STALLED, &load, options, server).await?;
     let mut stalled = Vec::new();
     for _ in 0..STALLED {
         let mut socket = Socket::connect(options, "0,0", Some(RECEIVE_BUFFER)).await?;
         socket.subscribe(&format!("{}0", options.destination)).await?;
         stalled.push(socket);
     }
-    let with = exchange::run("10 stalled", &load, options, server).await?;
+    let with = exchange::run(SOME_STALLED, &load, options, server).await?;
     Ok([without, with])
 }

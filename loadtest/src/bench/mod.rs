@@ -5,7 +5,7 @@
 
 mod floor;
 mod rows;
-mod server;
+pub mod server;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -65,18 +65,22 @@ struct Measured {
 
 /// A figure and what it is to be.
 #[derive(Clone, Debug, Serialize)]
-struct Figure {
-    name: &'static str,
+pub struct Figure {
+    /// What it says, with its unit.
+    pub name: &'static str,
     /// None when it could not be measured.
-    value: Option<f64>,
-    target: Target,
+    pub value: Option<f64>,
+    /// What it is to be.
+    pub target: Target,
 }
 
 /// What a figure is to be.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Target {
+pub enum Target {
+    /// So much or less.
     AtMost(f64),
+    /// So much or more.
     AtLeast(f64),
     /// It only explains the others.
     None,
@@ -100,12 +104,7 @@ impl Figure {
 pub async fn run(options: &BenchOptions, progress: impl Fn(&str)) -> Result<BenchReport> {
     let this = std::env::current_exe().context("finding this program")?;
     let server = options.server.clone().unwrap_or_else(|| this.with_file_name("madang"));
-    if !server.exists() {
-        bail!(
-            "there is no {}; build it with `cargo build --release -p madang -p loadtest`",
-            server.display()
-        );
-    }
+    must_exist(&server)?;
     let wanted =
         |row: &&'static Row| options.only.as_ref().is_none_or(|part| row.name.contains(part));
     let mut rows = Vec::new();
@@ -117,14 +116,28 @@ pub async fn run(options: &BenchOptions, progress: impl Fn(&str)) -> Result<Benc
     Ok(BenchReport { machine: Machine::this(), rows })
 }
 
+/// Whether the server's program is there.
+///
+/// # Errors
+/// It is not, and how to make it.
+pub fn must_exist(server: &Path) -> Result<()> {
+    if !server.exists() {
+        bail!(
+            "there is no {}; build it with `cargo build --release -p madang -p loadtest`",
+            server.display()
+        );
+    }
+    Ok(())
+}
+
 async fn measure(
     row: &'static Row,
     options: &BenchOptions,
     generator: &Path,
     server: &Path,
 ) -> Result<Measured> {
-    let server = TestServer::start(server, options.server_core).await?;
-    let output = pinned(generator, options.generator_core)
+    let server = TestServer::start(server, &options.server_core.to_string()).await?;
+    let output = pinned(generator, &options.generator_core.to_string())
         .args(["--light", "--json", "--url", &server.url])
         .args(["--server-pid", &server.pid.to_string()])
         .args(row.arguments.split(' '))
@@ -150,12 +163,12 @@ async fn measure(
     Ok(Measured { name: row.name, arguments: row.arguments, figures, report })
 }
 
-/// A command on one core, with as many open files as the system allows.
-fn pinned(program: &Path, core: u32) -> Command {
+/// A command on these cores (as `taskset` spells them), with as many open files as the system allows.
+fn pinned(program: &Path, cores: &str) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", "ulimit -n $(ulimit -Hn); exec taskset -c \"$@\"", "sh"])
-        .arg(core.to_string())
+        .arg(cores)
         .arg(program);
     command
 }

@@ -27,18 +27,23 @@ const SETTINGS: [&str; 8] = [
 ];
 
 /// A server of its own; killed when dropped.
-pub(super) struct TestServer {
+pub struct TestServer {
     child: Child,
-    pub(super) url: String,
-    pub(super) pid: u32,
+    /// Its page.
+    pub url: String,
+    /// Its process.
+    pub pid: u32,
     _data: TempDir,
 }
 
 impl TestServer {
-    /// Starts it on a core and waits for its address.
-    pub(super) async fn start(program: &Path, core: u32) -> Result<TestServer> {
+    /// Starts it on these cores (as `taskset` spells them) and waits for its address.
+    ///
+    /// # Errors
+    /// When it does not start, or says no address.
+    pub async fn start(program: &Path, cores: &str) -> Result<TestServer> {
         let data = TempDir::new().context("making a directory for the server")?;
-        let mut command = pinned(program, core);
+        let mut command = pinned(program, cores);
         command.args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(data.path());
         command.args(SETTINGS.iter().flat_map(|setting| ["--set", setting]));
         command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped());
@@ -59,7 +64,7 @@ impl TestServer {
     }
 
     /// Ends it.
-    pub(super) async fn stop(mut self) {
+    pub async fn stop(mut self) {
         if let Err(error) = self.child.kill().await {
             tracing::warn!(%error, "the server had ended");
         }
