@@ -43,6 +43,8 @@ const MUCH_LOSS: u8 = 40;
 const REACTION: Duration = Duration::from_secs(2);
 /// What hasn't risen for so long doesn't grow any more; while it grows, it is told several times a second.
 const GROWTH: Duration = Duration::from_secs(3);
+/// For so long an estimate may be somewhat too low before anything is taken away.
+const PASSING: Duration = Duration::from_millis(1500);
 /// A layer is tried for so long: an estimate grows by 8 % in a second.
 const TRIAL: Duration = Duration::from_secs(12);
 
@@ -58,6 +60,8 @@ pub(crate) struct Chooser {
     is_own: bool,
     /// Of 256 packets so many were lost, by the last two reports since the estimate was made from some.
     losses: [u8; 2],
+    /// Since when more is sent than it allows.
+    over_since: Option<Instant>,
     /// Something was chosen by an estimate that hasn't expired since.
     is_limited: bool,
     /// Since the last step down.
@@ -172,7 +176,11 @@ impl Chooser {
         }
         // What is sent varies around its rate, and the estimate around what can be received.
         let bearable = estimate + estimate / 7;
-        let to_stay = if self.is_growing(now) { bearable.max(sent) } else { bearable };
+        let to_stay = if self.is_growing(now) || self.may_pass(now, estimate, bearable, sent) {
+            bearable.max(sent)
+        } else {
+            bearable
+        };
         let to_rise = if self.may_rise(now) { estimate - estimate / 10 } else { 0 };
         Limits { to_stay, to_rise }
     }
@@ -183,6 +191,16 @@ impl Chooser {
             at.is_some_and(|at| now.saturating_duration_since(at) < window)
         };
         lately(self.rose_at, GROWTH) && !lately(self.dropped_at, FIRST_WAIT)
+    }
+
+    /// A moment of congestion takes 15 % off what comes through; without another one the estimate soon has that back.
+    fn may_pass(&mut self, now: Instant, estimate: u64, bearable: u64, sent: u64) -> bool {
+        if sent <= bearable {
+            self.over_since = None;
+            return true;
+        }
+        let since = *self.over_since.get_or_insert(now);
+        now.saturating_duration_since(since) < PASSING && sent <= estimate + estimate / 3
     }
 
     fn may_rise(&self, now: Instant) -> bool {
@@ -218,7 +236,7 @@ impl Chooser {
             _ => FIRST_WAIT,
         };
         self.fell = Some(Fall { at: now, wait });
-        self.trial = None;
+        (self.trial, self.over_since) = (None, None);
     }
 }
 
@@ -338,6 +356,20 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_of_congestion_takes_nothing_away() {
+        let now = start();
+        let mut chooser = Chooser { is_limited: true, ..Chooser::default() };
+        let steps =
+            [(0, 510_000), (1000, 425_000), (2000, 450_000), (3000, 425_000), (4400, 425_000)];
+        for (ms, estimate) in steps {
+            let now = now + Duration::from_millis(ms);
+            chooser.estimated(now, estimate);
+            assert_eq!(chooser.choose(now, 0, &[at(1)]), [1], "{ms}");
+        }
+        assert_eq!(chooser.choose(now + Duration::from_millis(4600), 0, &[at(1)]), [0], "it lasts");
+    }
+
+    #[test]
     fn after_a_fall_it_waits_longer_each_time() {
         let mut now = start();
         let mut chooser = Chooser::default();
@@ -437,10 +469,12 @@ mod tests {
             let chosen = chooser.choose(now + SECOND * second, 0, &[at(1)]);
             assert_eq!(chosen, [if second == 0 { 0 } else { 1 }]);
         }
-        assert_eq!(chooser.choose(now + 9 * SECOND + GROWTH, 0, &[at(1)]), [0], "it has stopped");
+        let stopped = now + 9 * SECOND + GROWTH;
+        assert_eq!(chooser.choose(stopped, 0, &[at(1)]), [1]);
+        assert_eq!(chooser.choose(stopped + PASSING, 0, &[at(1)]), [0], "it has stopped");
 
         let mut chooser = Chooser { is_limited: true, ..Chooser::default() };
-        for (second, estimate) in [(0, 500_000), (1, 550_000), (2, 400_000), (3, 410_000)] {
+        for (second, estimate) in [(0, 500_000), (1, 550_000), (2, 350_000), (3, 360_000)] {
             chooser.estimated(now + SECOND * second, estimate);
             let chosen = chooser.choose(now + SECOND * second, 0, &[at(1)]);
             assert_eq!(chosen, [if second < 2 { 1 } else { 0 }], "since there was congestion");
@@ -455,7 +489,8 @@ mod tests {
         assert_eq!(chooser.choose(now, 0, &[at(2)]), [2]);
         chooser.estimated(now + 5 * SECOND, 1_200_000);
         assert_eq!(chooser.choose(now + 5 * SECOND, 0, &[at(2)]), [2]);
-        assert_eq!(chooser.choose(now + TRIAL, 0, &[at(2)]), [1]);
+        assert_eq!(chooser.choose(now + TRIAL, 0, &[at(2)]), [2]);
+        assert_eq!(chooser.choose(now + TRIAL + PASSING, 0, &[at(2)]), [1]);
     }
 
     #[test]

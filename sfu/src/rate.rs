@@ -7,11 +7,16 @@ const WINDOW: Duration = Duration::from_millis(500);
 /// What sends nothing for so long is paused: cameras and shared screens that stand still send a picture a second.
 const SILENCE: Duration = Duration::from_millis(1200);
 
+/// What has come for so long will go on.
+const STEADY: Duration = Duration::from_secs(2);
+
 /// A measured bit rate.
 #[derive(Debug, Default)]
 pub(crate) struct Rate {
     /// The present window's start and bytes. `None` before the first packet, and when the stream was paused.
     window: Option<(Instant, u64)>,
+    /// Since when something comes.
+    began_at: Option<Instant>,
     last_packet_at: Option<Instant>,
     /// Of the windows before, smoothed.
     bits_per_second: Option<u64>,
@@ -23,6 +28,7 @@ impl Rate {
         if !self.is_active(now) {
             *self = Rate::default();
         }
+        self.began_at.get_or_insert(now);
         self.last_packet_at = Some(now);
         let (began, so_far) = self.window.get_or_insert((now, 0));
         let passed = now.saturating_duration_since(*began);
@@ -41,6 +47,13 @@ impl Rate {
         self.last_packet_at.is_some_and(|at| now.saturating_duration_since(at) < SILENCE)
     }
 
+    /// Whether it has come without a pause for a while. Senders that look for what they can send begin layers and give
+    /// them up.
+    pub(crate) fn is_steady(&self, now: Instant) -> bool {
+        let is_old = |at| now.saturating_duration_since(at) >= STEADY;
+        self.is_active(now) && self.began_at.is_some_and(is_old)
+    }
+
     /// Bits per second; `None` while nothing comes.
     pub(crate) fn bits_per_second(&self, now: Instant) -> Option<u64> {
         let begun = || self.window.map(|(_, bytes)| bytes * 8);
@@ -52,6 +65,7 @@ impl Rate {
         match bits_per_second {
             None => self.end(),
             Some(_) => {
+                self.began_at.get_or_insert(now);
                 self.last_packet_at = Some(now);
                 self.bits_per_second = bits_per_second;
             }
@@ -81,6 +95,7 @@ mod tests {
         let measured = rate.bits_per_second(end).unwrap();
         assert!((950_000..1_050_000).contains(&measured), "{measured}");
 
+        assert!(!rate.is_steady(start + STEADY / 2) && rate.is_steady(end));
         assert_eq!(rate.bits_per_second(end + SILENCE), None);
         rate.packet(end + 2 * SILENCE, 1000);
         assert_eq!(rate.bits_per_second(end + 2 * SILENCE), Some(8000), "it begins anew");

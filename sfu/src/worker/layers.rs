@@ -76,7 +76,12 @@ impl Worker {
             }
             let layers = self.layers_of(source);
             let present = Some(slot.next().unwrap_or(source));
-            let rates: Rates = layers.map(|layer| rate(layer?));
+            let is_steady = |layer: TrackKey| publisher.tracks[layer.track].rate.is_steady(now);
+            let has_begun = !layers.iter().flatten().any(|&layer| is_steady(layer));
+            // A layer that begins later than the source is not at once for those who have another.
+            let is_ripe =
+                |layer: &TrackKey| has_begun || is_steady(*layer) || Some(*layer) == present;
+            let rates: Rates = layers.map(|layer| rate(layer.filter(is_ripe)?));
             let layer = layers.iter().position(|layer| *layer == present).unwrap_or_default();
             choices.push(Choice { slot: at, layers, ladder: Ladder { rates, layer } });
         }

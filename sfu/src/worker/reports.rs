@@ -105,7 +105,15 @@ impl Worker {
                 continue;
             };
             let track = &mut peer.tracks[track];
-            if track.is_open && track.kind == MediaKind::Video && track.key_frames.is_due(now) {
+            // A layer that is paused can't answer, and the others would: senders answer with key frames of all layers.
+            let is_there = track.rid.is_none() || track.rate.is_active(now);
+            let is_received = !track.subscribers.is_empty() || !track.elsewhere.is_empty();
+            if track.is_open
+                && track.kind == MediaKind::Video
+                && is_there
+                && is_received
+                && track.key_frames.is_due(now)
+            {
                 rtcp::write_pli(&mut compound, reporter, ssrc);
                 self.stats.pli_sent += 1;
             }

@@ -351,6 +351,22 @@ fn layer_switch_goes_up_when_the_estimate_has_been_high_for_a_while() {
 }
 
 #[test]
+fn layer_switch_to_a_layer_that_pauses_meanwhile_is_given_up() {
+    let mut scene = Scene::new();
+    scene.run(3000, None);
+    scene.camera.answers = false;
+    scene.run(500, Some(150));
+    scene.camera.is_active[1] = false;
+    scene.run(2000, Some(150));
+    let paused = scene.camera.ssrc(1);
+    scene.camera.answers = true;
+    scene.camera.client.asked.clear();
+    scene.run(1000, Some(150));
+    assert!(!scene.camera.client.asked.contains(&paused), "nobody wants a key frame of it");
+    assert_eq!(scene.layers().last(), Some(&0));
+}
+
+#[test]
 fn layer_switch_takes_a_key_frame_that_is_there_already() {
     let mut scene = Scene::new();
     scene.run(1500, None);
@@ -456,6 +472,8 @@ fn bye_of_a_layer_is_a_pause_without_the_wait() {
     scene.run(500, None);
     assert_eq!(scene.layers(), [1]);
     scene.camera.is_active[2] = true;
-    scene.run(1000, None);
+    scene.run(1500, None);
+    assert_eq!(scene.layers(), [1], "not at once, it may end again");
+    scene.run(1500, None);
     assert_eq!(scene.layers(), [1, 2], "the same stream may go on");
 }
