@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 /// Over so much is counted.
 const WINDOW: Duration = Duration::from_millis(500);
-/// What sends nothing for so long is paused: cameras and shared screens that stand still send a picture a second.
-const SILENCE: Duration = Duration::from_millis(1200);
+/// What sends nothing for so long is paused. A camera sends many pictures in that time, even in the dark.
+const SILENCE: Duration = Duration::from_millis(800);
 
 /// What has come for so long will go on.
 const STEADY: Duration = Duration::from_secs(2);
