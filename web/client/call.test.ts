@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isForwarded } from "./call.ts";
+import { cameraEncodings, isForwarded } from "./call.ts";
 
 test.each([
   ["audio/opus", "minptime=10;useinbandfec=1"],
@@ -24,6 +24,20 @@ test.each([
   ["video/H264", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=640034"],
 ])("%s with %s is not offered", (mimeType, sdpFmtpLine) => {
   expect(isForwarded(codec(mimeType, sdpFmtpLine))).toBe(false);
+});
+
+test.each([
+  [960, 540, [4, 2, 1], [true, true, true]],
+  [1280, 720, [4, 2, 1], [true, true, true]],
+  [540, 960, [4, 2, 1], [true, true, true]],
+  [undefined, undefined, [4, 2, 1], [true, true, true]],
+  [640, 480, [2, 1, 1], [true, true, false]],
+  [320, 180, [1, 1, 1], [true, false, false]],
+])("a camera of %s x %s is sent in fitting sizes", (width, height, scales, active) => {
+  const encodings = cameraEncodings(width, height);
+  expect(encodings.map(({ rid }) => rid)).toEqual(["q", "h", "f"]);
+  expect(encodings.map(({ scaleResolutionDownBy }) => scaleResolutionDownBy)).toEqual(scales);
+  expect(encodings.map(({ active }) => active)).toEqual(active);
 });
 
 function codec(mimeType: string, sdpFmtpLine: string | undefined): RTCRtpCodec {

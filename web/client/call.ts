@@ -6,6 +6,32 @@ export const AUDIO_SLOTS = 3;
 export const FIRST_VIDEO_SLOTS = 8;
 export const MAX_VIDEO_SLOTS = 49;
 
+/** A picture whose longer side has so many pixels is sent in three sizes; one of half of it in two. */
+const THREE_LAYERS = 960;
+const RIDS = ["q", "h", "f"];
+/** Enough for faces that move; what a layer needs grows with its pixels. */
+const BITS_PER_PIXEL_AND_SECOND = 2.2;
+const LEAST_BITRATE = 100_000;
+
+/**
+ * In which sizes a camera is sent, so that the server can give each receiver what its connection carries. Of a small
+ * picture Chromium sends only as many layers as here, the first ones: they must not be the smallest then.
+ *
+ * Each has one spatial and one temporal layer: without saying so, Chromium makes one scalable stream of VP9 and AV1, of
+ * which no receiver could get less.
+ */
+export function cameraEncodings(width = THREE_LAYERS, height = 0): RTCRtpEncodingParameters[] {
+  const side = Math.max(width, height);
+  const layers = side >= THREE_LAYERS ? 3 : side >= THREE_LAYERS / 2 ? 2 : 1;
+  return RIDS.map((rid, layer) => {
+    const scaleResolutionDownBy = 2 ** Math.max(layers - 1 - layer, 0);
+    const pixels = ((side / scaleResolutionDownBy) ** 2 * 9) / 16;
+    const maxBitrate = Math.max(Math.round(pixels * BITS_PER_PIXEL_AND_SECOND), LEAST_BITRATE);
+    const active = layer < layers;
+    return { rid, active, scaleResolutionDownBy, maxBitrate, scalabilityMode: "L1T1" };
+  });
+}
+
 export interface CallTracks {
   microphone: MediaStreamTrack | undefined;
   camera: MediaStreamTrack | undefined;
@@ -15,7 +41,7 @@ export interface CallTracks {
  * The one peer connection to the server (protocol §7). The client makes every offer; the m-lines are, in this order:
  *
  *     microphone  sendonly ┐ always there, so that a device can be
- *     camera      sendonly ┘ switched on later without a new offer
+ *     camera      sendonly ┘ switched on later without a new offer; the camera in layers q, h, f
  *     3 audio     recvonly ┐ slots: what they carry changes by the server's
  *     8+ video    recvonly ┘ `slots` messages, never by renegotiation
  */
@@ -32,7 +58,10 @@ export class Call {
     this.peerConnection = new RTCPeerConnection({ bundlePolicy: "max-bundle", ...configuration });
     const sendonly: RTCRtpTransceiverInit = { direction: "sendonly" };
     this.#microphone = this.peerConnection.addTransceiver(tracks.microphone ?? "audio", sendonly);
-    this.#camera = this.peerConnection.addTransceiver(tracks.camera ?? "video", sendonly);
+    this.#camera = this.peerConnection.addTransceiver(tracks.camera ?? "video", {
+      ...sendonly,
+      sendEncodings: encodingsOf(tracks.camera),
+    });
     chooseCodecs(this.#microphone, "audio");
     chooseCodecs(this.#camera, "video");
     for (let slot = 0; slot < AUDIO_SLOTS; slot++) this.#audioSlots.push(this.#addSlot("audio"));
@@ -72,6 +101,21 @@ export class Call {
   async replaceTracks(tracks: CallTracks): Promise<void> {
     await this.#microphone.sender.replaceTrack(tracks.microphone ?? null);
     await this.#camera.sender.replaceTrack(tracks.camera ?? null);
+    if (tracks.camera) await this.#fitLayers(tracks.camera);
+  }
+
+  /** Another camera may have another size. */
+  async #fitLayers(camera: MediaStreamTrack): Promise<void> {
+    const { sender } = this.#camera;
+    const parameters = sender.getParameters();
+    const fitting = encodingsOf(camera);
+    for (const encoding of parameters.encodings) {
+      Object.assign(
+        encoding,
+        fitting.find(({ rid }) => rid === encoding.rid),
+      );
+    }
+    await sender.setParameters(parameters);
   }
 
   /** Makes room for that many videos. True when a new offer has to tell the server. */
@@ -113,6 +157,11 @@ export class Call {
     this.#streams.set(slot, new MediaStream([slot.receiver.track]));
     return slot;
   }
+}
+
+function encodingsOf(camera: MediaStreamTrack | undefined): RTCRtpEncodingParameters[] {
+  const { width, height } = camera?.getSettings() ?? {};
+  return cameraEncodings(width, height);
 }
 
 /**

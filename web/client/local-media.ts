@@ -9,12 +9,12 @@ export interface LocalMediaState {
 }
 
 /**
- * No layers are sent: every receiver decodes what the camera delivers, nine at a time in a grid of nine. This size is
- * sharp in such a grid and cheap enough for a phone.
+ * Receivers whose connections allow it decode what the camera delivers, nine at a time in a grid of nine. This size is
+ * sharp in such a grid and cheap enough for a phone; smaller ones Chromium doesn't send in three layers.
  */
 const CAMERA: MediaTrackConstraints = {
-  width: { ideal: 640 },
-  height: { ideal: 360 },
+  width: { ideal: 960 },
+  height: { ideal: 540 },
   frameRate: { ideal: 30 },
 };
 

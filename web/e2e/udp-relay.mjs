@@ -2,17 +2,29 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 
+/** What more than so many milliseconds of datagrams wait for is lost. */
+const MOST_WAITING_MS = 300;
+
 /**
  * Stands before `ports` of the loopback interface. `loss` is the share of datagrams that is lost, `delay` the
- * milliseconds that the others take, both in either direction; `seed` says which ones are lost.
+ * milliseconds that the others take, both in either direction; `seed` says which ones are lost. `rate` is how many bits
+ * a second come through towards the pages; what can't wait for them is lost.
  */
-export async function badNetwork(ports, { loss, delay, seed = 1 }) {
+export async function badNetwork(ports, { loss = 0, delay = 0, rate = Infinity, seed = 1 }) {
   const random = generator(seed);
   const counts = { up: { passed: 0, lost: 0 }, down: { passed: 0, lost: 0 } };
-  const pass = (count, send) => {
-    if (random() < loss) return void count.lost++;
+  let freeAt = 0;
+  const queue = (bytes) => {
+    const now = performance.now();
+    freeAt = Math.max(freeAt, now) + (8_000 * bytes) / rate;
+    return freeAt - now;
+  };
+  const pass = (count, bytes, send) => {
+    if (random() < loss || (count === counts.down && freeAt > performance.now() + MOST_WAITING_MS)) {
+      return void count.lost++;
+    }
     count.passed++;
-    setTimeout(send, delay);
+    setTimeout(send, delay + (count === counts.down ? queue(bytes) : 0));
   };
   const relays = await Promise.all(ports.map((port) => relay(port, counts, pass)));
   return {
@@ -36,12 +48,12 @@ async function relay(port, { up, down }, pass) {
       opening.then((back) => {
         open.push(back);
         back.on("message", (datagram) => {
-          pass(down, () => send(front, datagram, client.port, client.address));
+          pass(down, datagram.length, () => send(front, datagram, client.port, client.address));
         });
       });
     }
     const back = await backs.get(key);
-    pass(up, () => send(back, datagram, port, "127.0.0.1"));
+    pass(up, datagram.length, () => send(back, datagram, port, "127.0.0.1"));
   });
   return { port, instead: front.address().port, close: () => open.splice(0).forEach(close) };
 
