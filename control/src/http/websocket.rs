@@ -47,6 +47,8 @@ impl WebSocket {
             .write_buffer_size(0)
             .max_message_size(Some(message_bytes))
             .max_frame_size(Some(message_bytes));
+        // Copied, because even an empty part would keep all of HTTP's buffer in memory.
+        let read_ahead = Bytes::copy_from_slice(&read_ahead);
         WebSocket {
             context: WebSocketContext::new(Role::Server, Some(config)),
             wire: Wire { stream, read_ahead, output: Output::default() },
