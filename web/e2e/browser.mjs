@@ -80,9 +80,9 @@ export function received(page) {
       return { participant: video.dataset.participant, framesDecoded, frameWidth, frameHeight, freezeCount };
     });
     const sound = inbound.filter(({ kind }) => kind === "audio");
-    const pair = reports.find(({ type, nominated, state }) => {
-      return type === "candidate-pair" && nominated && state === "succeeded";
-    });
+    // Chromium names the pair in use at the transport, Firefox at the pair.
+    const inUse = reports.find(({ type }) => type === "transport")?.selectedCandidatePairId;
+    const pair = reports.find(({ type, id, selected }) => type === "candidate-pair" && (selected || id === inUse));
     const [local, remote] = [pair?.localCandidateId, pair?.remoteCandidateId].map((wanted) => {
       return reports.find(({ id }) => id === wanted);
     });
