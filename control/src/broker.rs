@@ -218,7 +218,7 @@ impl Broker {
         });
     }
 
-    /// Gives a message to one subscriber of its destination, by turns.
+    /// Gives a message to one subscriber of its destination, by turns. Without any it is gone.
     pub(crate) fn enqueue(&self, message: &Arc<Message>) {
         self.read().hand_to_one(message, |_| true);
     }
@@ -270,9 +270,12 @@ impl Table {
             return false;
         }
         let turn = self.turn.fetch_add(1, Relaxed) % candidates.len();
-        let ((_, subscription), outbox) = candidates[turn];
-        outbox.push(Parcel::Subscribed(*subscription, Arc::clone(message)));
-        true
+        // One whose session is just ending takes nothing; then it is the next one's turn.
+        candidates.iter().cycle().skip(turn).take(candidates.len()).any(
+            |((_, subscription), outbox)| {
+                outbox.push(Parcel::Subscribed(*subscription, Arc::clone(message)))
+            },
+        )
     }
 
     fn add(&mut self, session: SessionId, id: SubscriptionId, pattern: Pattern) {

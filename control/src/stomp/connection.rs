@@ -294,17 +294,24 @@ impl Running {
         Ok(())
     }
 
-    /// Takes what others have put into the outbox, as far as the client keeps up.
+    /// Takes what others have put into the outbox, as far as the client keeps up. Afterwards the outbox is empty, or the
+    /// session has enough to write, so that nothing waits for a wake-up that doesn't come.
     fn take_parcels(&mut self) {
-        let (most, bytes) = self.session.room_for_output();
-        let discarded = self.outbox.take(most, bytes, &mut self.parcels);
-        for parcel in self.parcels.drain(..) {
-            self.session.handle_parcel(parcel);
+        loop {
+            let (most, bytes) = self.session.room_for_output();
+            let discarded = self.outbox.take(most, bytes, &mut self.parcels);
+            if discarded != Discarded::default() {
+                self.handle_discarded(discarded);
+            }
+            let is_done = self.parcels.is_empty();
+            for parcel in self.parcels.drain(..) {
+                self.session.handle_parcel(parcel);
+            }
+            if is_done || self.session.has_enough_output() {
+                break;
+            }
         }
         self.parcels.shrink_to(FEW_PARCELS);
-        if discarded != Discarded::default() {
-            self.handle_discarded(discarded);
-        }
         if let Some(limit) = self.outbox.overflow().filter(|_| !self.session.is_over()) {
             self.is_slow(SlowPolicy::Disconnect);
             self.close_code = Some(close_code::POLICY);

@@ -108,17 +108,23 @@ impl Outbox {
         Outbox::new(&Limits { outbox_messages, outbox_bytes, ..Limits::default() })
     }
 
-    /// Puts a parcel at the end, unless the session is over.
-    pub(crate) fn push(&self, parcel: Parcel) {
+    /// Puts a parcel at the end. `false` when it is not taken, because the session is over. After an overflow, messages
+    /// of queues are taken until [`Outbox::close`], so that they stay in order; the connection is about to do that.
+    pub(crate) fn push(&self, parcel: Parcel) -> bool {
         let mut queue = self.lock();
-        if queue.state != State::Open {
-            return;
+        match queue.state {
+            State::Open => {}
+            State::Overflowed(_) if is_queued(&parcel) => {}
+            State::Overflowed(_) | State::Closed => return false,
         }
         queue.bytes += weight(&parcel);
         queue.parcels.push_back(parcel);
-        self.0.make_room(&mut queue);
+        if queue.state == State::Open {
+            self.0.make_room(&mut queue);
+        }
         drop(queue);
         self.wake();
+        true
     }
 
     /// Takes parcels, at most so many and hardly more bytes; none after an overflow. Says what was discarded since the last
@@ -237,13 +243,15 @@ impl Queue {
 
     fn overflow(&mut self, limit: Limit) {
         self.state = State::Overflowed(limit);
-        self.parcels.retain(|parcel| match parcel {
-            Parcel::Subscribed(_, message) => message.is_queued(),
-            _ => false,
-        });
+        self.parcels.retain(is_queued);
         self.parcels.shrink_to_fit();
         self.bytes = self.parcels.iter().map(weight).sum();
     }
+}
+
+/// Whether somebody else can have it.
+fn is_queued(parcel: &Parcel) -> bool {
+    matches!(parcel, Parcel::Subscribed(_, message) if message.is_queued())
 }
 
 fn weight(parcel: &Parcel) -> usize {
