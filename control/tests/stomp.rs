@@ -303,7 +303,7 @@ async fn a_client_that_does_not_read_is_dropped_and_others_go_on() {
     other.subscribe("echo", "/topic/echo", &[]).await;
 
     let body = format!("\"{}\"", "x".repeat(200_000));
-    while metric(&server, "slow_consumers").await == "0" {
+    while metric(&server, r#"slow_consumers_total{policy="disconnect"}"#).await == "0" {
         other.send("/topic/flood", &[], &body).await;
         other.send("/topic/echo", &[], "\"on\"").await;
         assert_eq!(other.message("echo").await, "on");

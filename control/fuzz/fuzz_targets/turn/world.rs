@@ -131,7 +131,12 @@ impl World {
         let request = [0, 3, 0, 8, 0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
         let transport = [0, 0x19, 0, 4, 17, 0, 0, 0];
         let request = [&request[..], &transport].concat();
-        self.server.handle_datagram(self.now, self.unix_now, ClientAddr::udp(ALICE.into()), &request);
+        self.server.handle_datagram(
+            self.now,
+            self.unix_now,
+            ClientAddr::udp(ALICE.into()),
+            &request,
+        );
         let answer = self.server.poll_transmit().expect("an Allocate is answered");
         let answer = Message::from_bytes(&answer.payload).expect("the answer is STUN");
         let nonce = answer.attribute::<Nonce>().expect("a 401 has a nonce");
