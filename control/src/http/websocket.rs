@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use crate::stomp::socket::Outgoing;
 
 /// What is read at a time, in bytes. Each connection has such a buffer from its start, and most are idle.
-const READ_BUFFER: usize = 2 * 1024;
+const READ_BUFFER: usize = 1024;
 /// What is gathered before it is written in the middle of a turn, in bytes; the end of a turn always writes.
 const WRITE_BUFFER: usize = 32 * 1024;
 /// Parts of messages from this length on are not copied, in bytes.
@@ -32,7 +32,8 @@ const SLICES: usize = 32;
 
 /// The server's end of a WebSocket.
 pub struct WebSocket {
-    context: WebSocketContext,
+    /// In a box, because every future on the way to the session keeps room for what is handed through it.
+    context: Box<WebSocketContext>,
     wire: Wire,
     /// tungstenite may hold messages that it has not handed out.
     holds_more: bool,
@@ -50,7 +51,7 @@ impl WebSocket {
         // Copied, because even an empty part would keep all of HTTP's buffer in memory.
         let read_ahead = Bytes::copy_from_slice(&read_ahead);
         WebSocket {
-            context: WebSocketContext::new(Role::Server, Some(config)),
+            context: Box::new(WebSocketContext::new(Role::Server, Some(config))),
             wire: Wire { stream, read_ahead, output: Output::default() },
             holds_more: true,
         }

@@ -108,8 +108,13 @@ enum Event {
 }
 
 impl Connection {
-    /// Speaks STOMP until either side ends the session.
-    pub(crate) async fn run<S: Socket>(self, mut socket: S, config: SessionConfig) {
+    /// Speaks STOMP until either side ends the session. Not an async fn, which would keep room for its arguments beside
+    /// what becomes of them, for each connection.
+    pub(crate) fn run<S: Socket>(
+        self,
+        mut socket: S,
+        config: SessionConfig,
+    ) -> impl Future<Output = ()> + Send {
         let outbox = Outbox::new(&config.limits);
         let mut running = Running {
             sender: Sender { session: self.id, rooms: HashSet::new() },
@@ -129,14 +134,16 @@ impl Connection {
             counted: [0; 3],
             connection: self,
         };
-        let ended = running.run(&mut socket).await;
-        running.leave().await;
-        match ended {
-            Ok(()) => running.close(socket).await,
-            Err(Lost::Closing) => answer_close(socket).await,
-            Err(Lost::Gone) => {}
+        async move {
+            let ended = running.run(&mut socket).await;
+            running.leave().await;
+            match ended {
+                Ok(()) => running.close(&mut socket).await,
+                Err(Lost::Closing) => answer_close(&mut socket).await,
+                Err(Lost::Gone) => {}
+            }
+            running.count_subscriptions([0; 3]);
         }
-        running.count_subscriptions([0; 3]);
     }
 }
 
@@ -434,7 +441,7 @@ impl Running {
     }
 
     /// Writes what is left, and closes.
-    async fn close<S: Socket>(&mut self, mut socket: S) {
+    async fn close<S: Socket>(&mut self, socket: &mut S) {
         let by_itself =
             if self.session.has_failed() { close_code::PROTOCOL } else { close_code::NORMAL };
         let code = self.close_code.unwrap_or(by_itself);
@@ -487,7 +494,7 @@ pub(crate) async fn refuse(mut socket: impl Socket, reason: &str) {
 }
 
 /// Lets the WebSocket write the close frame that it owes.
-async fn answer_close(mut socket: impl Socket) {
+async fn answer_close(socket: &mut impl Socket) {
     let written = async { while let Some(Ok(_)) = socket.next().await {} };
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, written).await;
 }

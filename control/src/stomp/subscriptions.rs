@@ -150,7 +150,8 @@ impl Gate {
 /// The subscriptions of a session by their numbers; bounded by `Limits::subscriptions`.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    by_id: BTreeMap<SubscriptionId, Subscription>,
+    /// In boxes, because a tree has room for eleven from the first on, and most sessions have one or two.
+    by_id: BTreeMap<SubscriptionId, Box<Subscription>>,
     /// How many of them are below `/user`.
     private: usize,
     last_id: u64,
@@ -170,18 +171,18 @@ impl Subscriptions {
         self.last_id += 1;
         let id = SubscriptionId(self.last_id);
         self.private += usize::from(subscription.is_private);
-        self.by_id.insert(id, subscription);
+        self.by_id.insert(id, Box::new(subscription));
         id
     }
 
     pub(super) fn remove(&mut self, id: SubscriptionId) -> Option<Subscription> {
         let removed = self.by_id.remove(&id)?;
         self.private -= usize::from(removed.is_private);
-        Some(removed)
+        Some(*removed)
     }
 
     pub(super) fn get_mut(&mut self, id: SubscriptionId) -> Option<&mut Subscription> {
-        self.by_id.get_mut(&id)
+        self.by_id.get_mut(&id).map(Box::as_mut)
     }
 
     /// The subscription that the client calls so; of a 1.0 client's without a name, the one to that destination.
