@@ -82,7 +82,9 @@ export function received(page) {
     const sound = inbound.filter(({ kind }) => kind === "audio");
     // Chromium names the pair in use at the transport, Firefox at the pair.
     const inUse = reports.find(({ type }) => type === "transport")?.selectedCandidatePairId;
-    const pair = reports.find(({ type, id, selected }) => type === "candidate-pair" && (selected || id === inUse));
+    const pair = reports.find(
+      ({ type, id, selected }) => type === "candidate-pair" && (selected || id === inUse),
+    );
     const [local, remote] = [pair?.localCandidateId, pair?.remoteCandidateId].map((wanted) => {
       return reports.find(({ id }) => id === wanted);
     });
