@@ -170,10 +170,10 @@ impl Shell {
         }
     }
 
-    /// Takes what is there and forwards it at once, without a pause for more to come. Pauses of 250 µs and 1 ms, measured
-    /// both ways, save no CPU: with one publisher and 500 receivers a frame's packets come together by themselves, while
-    /// those before them are sent; with many publishers what comes in a pause goes to different receivers, so that no
-    /// longer runs form; and latency grows by the pause.
+    /// Takes what is there and forwards it at once, without a pause for more to come. A pause of 250 µs, measured both
+    /// ways, saves 8 % of the CPU time with one publisher and 500 receivers, 4 % with 200, and costs a fifth more with 50;
+    /// one of 1 ms saves many publishers nothing, since what comes in it goes to different receivers, so that no longer
+    /// runs form. Latency grows by the pause, and under load packets gather by themselves while others are sent.
     fn receive(&mut self) -> io::Result<()> {
         for _ in 0..ROUNDS {
             let runs = self.socket.receive()?;
