@@ -109,12 +109,13 @@ impl Outbox {
     }
 
     /// Puts a parcel at the end. `false` when it is not taken, because the session is over. After an overflow, messages
-    /// of queues are taken until [`Outbox::close`], so that they stay in order; the connection is about to do that.
+    /// of queues are taken until [`Outbox::close`], so that they stay in order; the connection is about to do that, and
+    /// nothing is taken beyond twice the limits.
     pub(crate) fn push(&self, parcel: Parcel) -> bool {
         let mut queue = self.lock();
         match queue.state {
             State::Open => {}
-            State::Overflowed(_) if is_queued(&parcel) => {}
+            State::Overflowed(_) if is_queued(&parcel) && self.0.has_twice_the_room(&queue) => {}
             State::Overflowed(_) | State::Closed => return false,
         }
         queue.bytes += weight(&parcel);
@@ -203,6 +204,10 @@ impl Outbox {
 }
 
 impl Shared {
+    fn has_twice_the_room(&self, queue: &Queue) -> bool {
+        queue.parcels.len() / 2 < self.max_messages && queue.bytes / 2 < self.max_bytes
+    }
+
     /// Sees to it that the queue is within its limits.
     fn make_room(&self, queue: &mut Queue) {
         if queue.parcels.len() >= queue.tidy_at {
