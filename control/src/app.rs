@@ -11,11 +11,12 @@ use madang_wire::{
 };
 use serde_json::Value;
 
+use crate::auth::Grant;
 use crate::broker::{Broker, Message, SessionId};
 use crate::hub::Signals;
 use crate::relay::Relay;
-use crate::room::Requester;
 use crate::room::task::Letter;
+use crate::room::{Asked, Requester};
 use crate::rooms::{Refusal, Rooms};
 use crate::stomp::{Kind, Receipt, Sent};
 
@@ -51,6 +52,8 @@ pub(crate) struct App {
 /// Who sends, and which rooms have heard of them.
 pub(crate) struct Sender {
     pub(crate) session: SessionId,
+    /// What they may do.
+    pub(crate) grant: Arc<Grant>,
     /// Rooms to be told when the session is over; at most [`MAX_ROOMS`].
     pub(crate) rooms: HashSet<RoomName>,
 }
@@ -152,12 +155,15 @@ impl App {
             .map_err(|error| (ErrorCode::BadRequest, error.to_string()))?;
         let (is_join, is_leave) =
             (matches!(request, Request::Join(_)), matches!(request, Request::Leave(_)));
-        let letter = Letter::Request {
+        let header = |name| sent.headers.get(name).map(str::to_owned);
+        let asked = Asked {
             from: from.clone(),
-            resume: sent.headers.get(header::RESUME).map(str::to_owned),
+            grant: Arc::clone(&sender.grant),
+            resume: header(header::RESUME),
+            message_id: header(header::MESSAGE_ID),
             request,
-            receipt: receipt.cloned(),
         };
+        let letter = Letter::Request { asked, receipt: receipt.cloned() };
         if !is_join {
             self.rooms.post(room, letter)?;
             if is_leave {

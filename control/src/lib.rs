@@ -17,7 +17,8 @@
 //!    Where topics and queues live on an external broker, [`relay`] is the way there.
 //! 4. [`room`] holds a pure `Room` per open room, owned by one task with a bounded mailbox. It decides and returns
 //!    effects; the task carries them out.
-//! 5. [`store`] remembers. A chat line is on the disk before anyone hears of it.
+//! 5. [`auth`] says at the beginning of all this who the client is, and what they may do.
+//! 6. [`store`] remembers. A chat line is on the disk before anyone hears of it.
 //!
 //! # The main types
 //!
@@ -32,6 +33,7 @@
 //! - Clocks and sockets appear only in modules that say so with `#![expect(clippy::disallowed_methods)]`.
 
 pub mod app;
+pub mod auth;
 pub mod broker;
 pub mod cli;
 pub mod config;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use madang_sfu::{Mid, PeerId, RoomId, Source};
-use madang_wire::{Event, RoomName, Signal};
+use madang_wire::{Event, Request, RoomName, Signal};
 
+use crate::auth::Grant;
 use crate::broker::SessionId;
 use crate::hub::{IceServers, Limits};
 use crate::store::NewChatMessage;
@@ -36,6 +37,19 @@ pub(crate) struct Requester {
     pub(crate) session: SessionId,
     /// Its header `correlation-id`.
     pub(crate) correlation_id: Option<String>,
+}
+
+/// A request on its way to a room.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) from: Requester,
+    /// What its sender may do.
+    pub(crate) grant: Arc<Grant>,
+    /// The header `resume`.
+    pub(crate) resume: Option<String>,
+    /// The header `message-id`, by which a client makes sure that a message is stored once.
+    pub(crate) message_id: Option<String>,
+    pub(crate) request: Request,
 }
 
 impl From<SessionId> for Requester {

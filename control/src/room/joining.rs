@@ -7,6 +7,7 @@ use rand::RngExt;
 
 use super::member::{Member, Origin, Presence};
 use super::{Effect, Moment, Refusal, Requester, Room, peer_of, refuse};
+use crate::auth::Grant;
 use crate::broker::SessionId;
 use crate::hub::is_reached;
 
@@ -57,8 +58,13 @@ impl Room {
         &mut self,
         now: Moment,
         from: &Requester,
+        grant: &Grant,
         join: Join,
     ) -> Result<(), Refusal> {
+        if !grant.opens(&self.config.name) {
+            let message = format!("your token does not open the room {}", self.config.name);
+            return refuse(ErrorCode::NotAllowed, message);
+        }
         let name = checked_name(&join.name)?;
         let mids = join.mids.unwrap_or_default();
         check_mids(&mids)?;

@@ -35,7 +35,7 @@ use madang_wire::{
 };
 use rand::rngs::StdRng;
 
-pub(crate) use effect::{Effect, Moment, Requester, RoomConfig};
+pub(crate) use effect::{Asked, Effect, Moment, Requester, RoomConfig};
 pub(crate) use inbox::Inbox;
 
 use self::joining::Pending;
@@ -84,18 +84,13 @@ impl Room {
         }
     }
 
-    /// Takes a request. `resume` is its header of that name.
-    pub(crate) fn handle_request(
-        &mut self,
-        now: Moment,
-        from: Requester,
-        resume: Option<&str>,
-        request: Request,
-    ) {
+    /// Takes a request.
+    pub(crate) fn handle_request(&mut self, now: Moment, asked: Asked) {
+        let Asked { from, grant, resume, message_id, request } = asked;
         let handled = match (request, resume) {
-            (Request::Join(join), Some(token)) => self.handle_resume(now, &from, token, join),
-            (Request::Join(join), None) => self.handle_join(now, &from, join),
-            (request, _) => self.handle_members_request(now, &from, request),
+            (Request::Join(join), Some(token)) => self.handle_resume(now, &from, &token, join),
+            (Request::Join(join), None) => self.handle_join(now, &from, &grant, join),
+            (request, _) => self.handle_members_request(now, &from, message_id, request),
         };
         if let Err(Refusal { code, message }) = handled {
             self.effects

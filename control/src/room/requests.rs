@@ -12,7 +12,7 @@ use crate::store::NewChatMessage;
 const MAX_EMOJI_BYTES: usize = 64;
 /// The most metadata of a participant, in bytes of JSON.
 const MAX_METADATA_BYTES: usize = 4 * 1024;
-/// The longest id that a chat message answers, in bytes.
+/// The longest id that a chat message has or answers, in bytes.
 const MAX_ID_BYTES: usize = 64;
 /// The most slots that a view names; more than a page shows.
 const MAX_WANTED_SLOTS: usize = 64;
@@ -22,6 +22,7 @@ impl Room {
         &mut self,
         now: Moment,
         from: &Requester,
+        message_id: Option<String>,
         request: Request,
     ) -> Result<(), Refusal> {
         let Some(index) = self.index_of_session(from.session) else {
@@ -35,7 +36,7 @@ impl Room {
             Request::Sources(sources) => self.set_mids(index, sources.mids),
             Request::View(view) => self.handle_view(from, index, view),
             Request::State(state) => self.handle_state(index, state),
-            Request::Chat(chat) => self.handle_chat(now, from, index, chat),
+            Request::Chat(chat) => self.handle_chat(now, from, index, message_id, chat),
             Request::React(react) => self.handle_react(index, react.emoji),
             Request::Moderate(_) => {
                 let message =
@@ -97,6 +98,7 @@ impl Room {
         now: Moment,
         from: &Requester,
         index: usize,
+        message_id: Option<String>,
         chat: Chat,
     ) -> Result<(), Refusal> {
         let Chat { text, to, reply_to } = chat;
@@ -107,11 +109,11 @@ impl Room {
         if text.len() > most {
             return refuse(ErrorCode::TooLarge, format!("a chat message has at most {most} bytes"));
         }
-        if reply_to.as_ref().is_some_and(|id| id.len() > MAX_ID_BYTES) {
-            return refuse(
-                ErrorCode::TooLarge,
-                format!("reply_to has at most {MAX_ID_BYTES} bytes"),
-            );
+        for (name, id) in [("reply_to", &reply_to), ("message-id", &message_id)] {
+            if id.as_ref().is_some_and(|id| id.len() > MAX_ID_BYTES) {
+                let message = format!("{name} has at most {MAX_ID_BYTES} bytes");
+                return refuse(ErrorCode::TooLarge, message);
+            }
         }
         if to.as_ref().is_some_and(|to| self.index_of_participant(to).is_none()) {
             return refuse(
@@ -127,6 +129,7 @@ impl Room {
             text,
             to,
             reply_to,
+            message_id,
             sent_at: now.utc,
         };
         self.effects.push_back(Effect::StoreChat { from: from.clone(), message });

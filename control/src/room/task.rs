@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Effect, Inbox, Moment, Requester, Room, RoomConfig, room_of};
+use super::{Asked, Effect, Inbox, Moment, Requester, Room, RoomConfig, room_of};
 use crate::broker::{Broker, Message, SessionId};
 use crate::hub::{Counters, Signals, down, up};
 use crate::rooms::Rooms;
@@ -32,10 +32,7 @@ const MAX_STORING: usize = 256;
 pub(crate) enum Letter {
     /// A participant, or somebody who wants to become one, asks for something.
     Request {
-        from: Requester,
-        /// The header `resume`.
-        resume: Option<String>,
-        request: Request,
+        asked: Asked,
         /// Sent when the request is done, for chat when it is stored.
         receipt: Option<Receipt>,
     },
@@ -142,9 +139,9 @@ impl Task {
 
     async fn handle_letter(&mut self, letter: Letter) {
         match letter {
-            Letter::Request { from, resume, request, mut receipt } => {
-                let is_chat = matches!(request, Request::Chat(_));
-                self.room.handle_request(now(), from, resume.as_deref(), request);
+            Letter::Request { asked, mut receipt } => {
+                let is_chat = matches!(asked.request, Request::Chat(_));
+                self.room.handle_request(now(), asked);
                 self.carry_out(&mut receipt).await;
                 // A chat message's receipt says that it is stored; one that is left here was refused.
                 if let Some(receipt) = receipt.filter(|_| is_chat) {

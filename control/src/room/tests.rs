@@ -9,6 +9,7 @@ use madang_wire::{Joined, RoomName, Slot, SlotReason};
 use rand::SeedableRng;
 
 use super::*;
+use crate::auth::Grant;
 use crate::hub::Limits;
 
 #[test]
@@ -466,12 +467,12 @@ impl World {
 
     fn request(&mut self, session: u64, action: &str, body: &str) {
         let request = Request::parse(action, body.as_bytes()).unwrap();
-        self.room.handle_request(self.now, SessionId(session).into(), None, request);
+        self.room.handle_request(self.now, asked(session, None, request));
     }
 
     fn resume(&mut self, session: u64, token: &str, body: &str) {
         let request = Request::parse("join", body.as_bytes()).unwrap();
-        self.room.handle_request(self.now, SessionId(session).into(), Some(token), request);
+        self.room.handle_request(self.now, asked(session, Some(token), request));
     }
 
     fn refused(&mut self, session: u64, action: &str, body: &str) -> ErrorCode {
@@ -521,6 +522,17 @@ impl World {
 }
 
 /// Publishes these m-lines and has an audio slot before these video slots.
+/// A request of a guest, who is another one in each session.
+pub(super) fn asked(session: u64, resume: Option<&str>, request: Request) -> Asked {
+    Asked {
+        from: SessionId(session).into(),
+        grant: Arc::new(Grant::guest(format!("guest-{session}"))),
+        resume: resume.map(str::to_owned),
+        message_id: None,
+        request,
+    }
+}
+
 fn answer(published: &[&str], slots: &[&str]) -> Answer {
     let line = |mid: &&str| MediaLine {
         mid: Mid::new(mid),

@@ -10,6 +10,7 @@ use madang_sfu::{Answer, MediaKind, MediaLine, Mid, OfferError, RoomId, Source};
 use madang_wire::RoomName;
 use rand::{RngExt, SeedableRng};
 
+use super::tests::asked;
 use super::*;
 use crate::hub::Limits;
 
@@ -93,7 +94,7 @@ impl Walk {
             }
         };
         let request = Request::parse(action, body.as_bytes()).unwrap();
-        self.room.handle_request(self.now, session.into(), None, request);
+        self.room.handle_request(self.now, asked(session.0, None, request));
         self.carry_out();
     }
 
@@ -103,7 +104,7 @@ impl Walk {
         };
         let token = member.resume_token.clone();
         let request = Request::parse("join", br#"{"name":"a"}"#).unwrap();
-        self.room.handle_request(self.now, session.into(), Some(&token), request);
+        self.room.handle_request(self.now, asked(session.0, Some(&token), request));
         self.carry_out();
     }
 

@@ -28,6 +28,7 @@ use super::replays::{Page, Replays};
 use super::socket::{Outgoing, Socket};
 use super::{Action, Outbox, Parcel, Receipt, Session, SessionConfig, SlowPolicy};
 use crate::app::{App, Sender};
+use crate::auth::Grant;
 use crate::broker::{SessionId, SubscriptionId};
 use crate::hub::{Counters, up};
 use crate::relay::{Line, Order};
@@ -116,8 +117,9 @@ impl Connection {
         config: SessionConfig,
     ) -> impl Future<Output = ()> + Send {
         let outbox = Outbox::new(&config.limits);
+        let grant = Arc::new(Grant::guest(config.user.clone()));
         let mut running = Running {
-            sender: Sender { session: self.id, rooms: HashSet::new() },
+            sender: Sender { session: self.id, grant, rooms: HashSet::new() },
             user: config.user.clone(),
             session: Session::new(config, Instant::now()),
             outbox,

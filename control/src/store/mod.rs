@@ -65,6 +65,8 @@ pub struct NewChatMessage {
     pub to: Option<String>,
     /// The id of the message that this one answers.
     pub reply_to: Option<String>,
+    /// The author's own id for it, if they gave one: a second message with the same is the first one again.
+    pub message_id: Option<String>,
     /// When the server took it. Kept in milliseconds.
     pub sent_at: Timestamp,
 }

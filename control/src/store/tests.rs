@@ -229,6 +229,7 @@ fn line(id: &str) -> NewChatMessage {
         text: "안녕".to_owned(),
         to: None,
         reply_to: None,
+        message_id: None,
         sent_at: Timestamp::UNIX_EPOCH,
     }
 }

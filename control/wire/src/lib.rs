@@ -33,6 +33,7 @@ mod json;
 mod participant;
 pub mod request;
 mod room_name;
+mod room_settings;
 mod secret;
 mod signal;
 
@@ -48,5 +49,6 @@ pub use heart_beat::HeartBeat;
 pub use participant::{Participant, Role, SourceKind};
 pub use request::{Request, RequestError};
 pub use room_name::{RoomName, RoomNameError};
+pub use room_settings::{Publishers, RoomSettings};
 pub use secret::Secret;
 pub use signal::{ErrorCode, IceServer, Joined, Layer, Signal, Slot, SlotReason};
