@@ -120,6 +120,11 @@ enum Command {
         slot: Mid,
         source: Option<Source>,
     },
+    Permit {
+        peer: PeerId,
+        mid: Mid,
+        is_permitted: bool,
+    },
     Remove {
         peer: PeerId,
     },
@@ -232,6 +237,18 @@ impl Handle {
     /// Unknown peers and slots are ignored: they may have gone in the meantime.
     pub async fn assign(&self, peer: PeerId, slot: Mid, source: Option<Source>) {
         self.send(peer, Command::Assign { peer, slot, source }).await;
+    }
+
+    /// Says whether what a peer publishes on an m-line is forwarded; unless told otherwise, it is. What is forbidden is
+    /// dropped where it arrives, in all its layers, whatever the client goes on sending: nobody gets it, who speaks
+    /// there doesn't count as a speaker and has no audio slot, and nothing that came before is sent any more. Once it is
+    /// permitted again, video starts on a key frame, which is asked for.
+    ///
+    /// The word holds for this m-line through all later offers of the peer, also when the m-line isn't there yet: it may be
+    /// given before the offer that brings it. Unknown peers are ignored; so for a peer's first offer it is given
+    /// after the answer has come, and before the client gets that, since without it no media can flow.
+    pub async fn permit(&self, peer: PeerId, mid: Mid, is_permitted: bool) {
+        self.send(peer, Command::Permit { peer, mid, is_permitted }).await;
     }
 
     /// Forgets a peer: its media stops, its slots vanish. The last peer takes the room with it.

@@ -17,10 +17,14 @@ use crate::slot::Slot;
 use crate::srtp::RtpStream;
 use crate::track::{Reception, Stream, Track, clock_rate};
 use crate::worker::WorkerNumber;
-use crate::{MediaKind, PeerId, RoomId};
+use crate::{MediaKind, Mid, PeerId, RoomId};
 
 /// SSRCs that a peer may have at a time; beyond, the one silent for the longest time is forgotten.
 const MAX_STREAMS: usize = 32;
+
+/// Forbidden m-lines that a peer can have: more than tracks. Of more, those that it hasn't published are forgotten, the
+/// oldest first.
+const MAX_FORBIDDEN: usize = 256;
 
 /// Seconds between the sampling of a packet and its arrival; a report that says more isn't believed.
 const MOST_DELAY: u32 = 1;
@@ -31,6 +35,8 @@ pub(crate) struct Peer {
     pub(crate) room: RoomId,
     pub(crate) link: Link,
     pub(crate) tracks: Vec<Track>,
+    /// M-lines whose media is not forwarded, also some that it doesn't have yet.
+    pub(crate) forbidden: Vec<Mid>,
     /// Always empty for a peer of another worker: that one serves its slots.
     pub(crate) slots: Vec<Slot>,
     pub(crate) streams: Vec<Stream>,
@@ -107,6 +113,29 @@ impl Connection {
 }
 
 impl Peer {
+    /// Remembers whether the media of an m-line is forwarded. `false` when that is known already.
+    pub(crate) fn permit(&mut self, mid: &Mid, is_permitted: bool) -> bool {
+        if self.is_permitted(mid) == is_permitted {
+            return false;
+        }
+        if is_permitted {
+            self.forbidden.retain(|forbidden| forbidden != mid);
+            return true;
+        }
+        if self.forbidden.len() >= MAX_FORBIDDEN {
+            let is_published = |mid: &Mid| self.tracks.iter().any(|track| track.mid == *mid);
+            let unpublished = self.forbidden.iter().position(|mid| !is_published(mid));
+            self.forbidden.remove(unpublished.unwrap_or_default());
+        }
+        self.forbidden.push(mid.clone());
+        true
+    }
+
+    /// Whether the media of an m-line is forwarded.
+    pub(crate) fn is_permitted(&self, mid: &Mid) -> bool {
+        !self.forbidden.contains(mid)
+    }
+
     /// The place of the stream with this SSRC.
     pub(crate) fn stream(&self, ssrc: u32) -> Option<usize> {
         self.streams.iter().position(|stream| stream.ssrc == ssrc)

@@ -117,6 +117,12 @@ impl Slot {
         self.rewriter.stop();
     }
 
+    /// Sends nothing any more of what came so far; the same source goes on as after a switch to it.
+    pub(crate) fn interrupt(&mut self) {
+        self.rewriter.forget_sent();
+        self.rewriter.stop();
+    }
+
     /// The layer with which it is about to go on.
     pub(crate) fn next(&self) -> Option<TrackKey> {
         self.next

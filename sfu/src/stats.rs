@@ -49,6 +49,8 @@ pub struct Stats {
     pub dropped_srtp: u64,
     /// RTP packets dropped because their SSRC or payload type was not negotiated.
     pub dropped_unnegotiated: u64,
+    /// RTP packets dropped because the media of their m-line is forbidden.
+    pub dropped_forbidden: u64,
     /// Datagrams that the socket refused to send (unreachable network, a device's queue that stays full).
     pub send_refused: u64,
     /// Times that sending waited because the kernel's buffers were full.

@@ -49,6 +49,8 @@ pub(crate) struct Track {
     pub(crate) retransmissions: Vec<(u32, u32)>,
     /// False once an offer closed the m-line; the place stays, because m-lines keep theirs.
     pub(crate) is_open: bool,
+    /// What comes is forwarded.
+    pub(crate) is_permitted: bool,
     /// The slots that carry it.
     pub(crate) subscribers: Vec<SlotKey>,
     /// Workers that it crosses to: those with peers of the room for audio, those that want it for video.
@@ -70,6 +72,7 @@ impl Track {
             announced: Vec::new(),
             retransmissions: Vec::new(),
             is_open: false,
+            is_permitted: true,
             subscribers: Vec::new(),
             elsewhere: Vec::new(),
             key_frames: KeyFrameRequests::default(),
@@ -175,6 +178,12 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    /// Nothing that came so far is sent any more.
+    pub(crate) fn forget(&mut self, kind: MediaKind) {
+        self.history = History::new(kind);
+        self.end();
+    }
+
     /// Its sender says that it has ended: nothing of it is waited for, and nobody starts on its last key frame. What proves
     /// its packets to be no replays stays, since it may go on.
     pub(crate) fn end(&mut self) {

@@ -125,6 +125,11 @@ pub(super) const SFU: &[Family<SfuStats>] = &[
         "RTP packets dropped because their SSRC or payload type was not negotiated.",
         |s| s.dropped_unnegotiated,
     ),
+    counter(
+        "madang_sfu_dropped_forbidden_packets_total",
+        "RTP packets dropped because their sender was muted by others or may not publish.",
+        |s| s.dropped_forbidden,
+    ),
     gauge("madang_sfu_tcp_connections", "TCP connections for media.", |s| s.tcp_connections),
     counter(
         "madang_sfu_tcp_refused_connections_total",

@@ -162,6 +162,9 @@ impl Shell {
             Command::Assign { peer, slot, source } => {
                 self.worker.assign(now, peer, &slot, source.as_ref());
             }
+            Command::Permit { peer, mid, is_permitted } => {
+                self.worker.permit(now, peer, &mid, is_permitted);
+            }
             Command::Remove { peer } => {
                 self.worker.remove(peer);
                 self.placement.forget_at(peer, self.number);

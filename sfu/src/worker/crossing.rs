@@ -9,7 +9,7 @@ use crate::parcel::Crossing;
 use crate::peer::Link;
 use crate::rtp::Header;
 use crate::srtp::RtpStream;
-use crate::track::{TrackKey, clock_rate};
+use crate::track::{Track, TrackKey, clock_rate};
 use crate::{MediaKind, PeerId};
 
 impl Worker {
@@ -88,8 +88,9 @@ impl Worker {
         };
         let peer = &mut self.peers[key];
         let is_from = matches!(peer.link, Link::Through(worker) if worker == from);
-        let track = peer.tracks.get_mut(crossing.track).filter(|track| is_from && track.is_open);
-        let Some(track) = track else {
+        let track = peer.tracks.get_mut(crossing.track);
+        let may_come = |track: &&mut Track| is_from && track.is_open && track.is_permitted;
+        let Some(track) = track.filter(may_come) else {
             return;
         };
         let kind = track.kind;

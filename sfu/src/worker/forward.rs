@@ -66,10 +66,15 @@ impl Burst {
         first + self.packets[first..].iter().take_while(|packet| packet.track == track).count()
     }
 
-    /// Drops what a peer published; in the middle of forwarding everything, since a packet must not go out twice.
+    /// Drops what a peer published.
     pub(super) fn forget_peer(&mut self, peer: usize) {
+        self.forget(|track| track.peer == peer);
+    }
+
+    /// Drops packets of some tracks; in the middle of forwarding all, since a packet must not go out twice.
+    pub(super) fn forget(&mut self, is_over: impl Fn(TrackKey) -> bool) {
         if self.cursor == (0, 0) {
-            self.packets.retain(|packet| packet.track.peer != peer);
+            self.packets.retain(|packet| !is_over(packet.track));
         } else {
             self.clear();
         }
@@ -232,7 +237,7 @@ impl Worker {
         self.arrived(now, track, place, index, codec, header, opened, payload);
     }
 
-    /// Keeps a packet, and puts it into the burst if anybody wants it.
+    /// Keeps a packet that may be forwarded, and puts it into the burst if anybody wants it.
     #[expect(clippy::too_many_arguments, reason = "the parts of one packet, each computed once")]
     pub(super) fn arrived(
         &mut self,
@@ -248,6 +253,10 @@ impl Worker {
         let peer = &mut self.peers[key.peer];
         let track = &mut peer.tracks[key.track];
         let stream = &mut peer.streams[place];
+        if !track.is_permitted {
+            self.stats.dropped_forbidden += 1;
+            return;
+        }
         track.rate.packet(now, opened.len());
         let starts_key_frame =
             stream.history.keep(index, codec, header, &track.extensions, opened, payload.clone());

@@ -22,6 +22,7 @@ mod forward;
 mod layers;
 mod negotiate;
 mod paths;
+mod permit;
 mod remote;
 mod repair;
 mod reports;

@@ -91,6 +91,7 @@ impl Worker {
             room,
             link: Link::Direct(connection),
             tracks: Vec::new(),
+            forbidden: Vec::new(),
             slots: Vec::new(),
             streams: Vec::new(),
             clock: SenderClock::default(),
@@ -186,10 +187,14 @@ impl Worker {
                 peer.tracks.len() - 1
             }
         };
+        let is_permitted = peer.is_permitted(mid);
         let track = &mut peer.tracks[place];
         track.open(common);
+        track.is_permitted = is_permitted;
         if let (MediaKind::Audio, Some(room)) = (track.kind, self.rooms.get_mut(&room)) {
-            room.speakers.add(TrackKey { peer: key, track: place }, peer.id);
+            if is_permitted {
+                room.speakers.add(TrackKey { peer: key, track: place }, peer.id);
+            }
             if matches!(peer.link, Link::Direct(_)) {
                 track.elsewhere.clone_from(&room.elsewhere);
             }

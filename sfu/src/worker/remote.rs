@@ -36,8 +36,10 @@ pub(crate) enum Remote {
     Present { room: RoomId, wants_answer: bool },
     /// The teller has no peers of the room any more.
     Absent { room: RoomId },
-    /// The tracks of a peer of the teller, in the order of their places.
-    Published { room: RoomId, peer: PeerId, tracks: Vec<Published> },
+    /// The tracks of a peer of the teller, in the order of their places, and the m-lines whose media is forbidden.
+    Published { room: RoomId, peer: PeerId, tracks: Vec<Published>, forbidden: Vec<Mid> },
+    /// Whether the media of an m-line of a peer of the teller is forwarded from here on.
+    Permit { peer: PeerId, mid: Mid, is_permitted: bool },
     /// A peer of the teller is gone.
     Gone { peer: PeerId },
     /// Whether the teller wants a video track of a peer of the one that is told.
@@ -107,8 +109,14 @@ impl Worker {
                 self.part(from, room);
                 self.assign_audio(room);
             }
-            Remote::Published { room, peer, tracks } => {
-                self.publish_remote(now, from, room, peer, &tracks);
+            Remote::Published { room, peer, tracks, forbidden } => {
+                if let Some(key) = self.remote_peer(from, room, peer) {
+                    self.peers[key].forbidden = forbidden;
+                    self.publish_remote(now, room, key, &tracks);
+                }
+            }
+            Remote::Permit { peer, mid, is_permitted } => {
+                self.permit_elsewhere(now, from, peer, &mid, is_permitted);
             }
             Remote::Gone { peer } => self.forget_remote(from, peer),
             Remote::Want { track, is_wanted } => self.want_elsewhere(from, track, is_wanted),
@@ -230,17 +238,8 @@ impl Worker {
     }
 
     /// What a peer of another worker publishes.
-    fn publish_remote(
-        &mut self,
-        now: Instant,
-        from: WorkerNumber,
-        room: RoomId,
-        id: PeerId,
-        tracks: &[Published],
-    ) {
-        let Some(key) = self.remote_peer(from, room, id) else {
-            return;
-        };
+    fn publish_remote(&mut self, now: Instant, room: RoomId, key: usize, tracks: &[Published]) {
+        let id = self.peers[key].id;
         for (track, published) in tracks.iter().enumerate() {
             let Published { mid, rid, negotiated, is_open } = published;
             let is_known = self.peers[key].tracks.get(track).is_some();
@@ -275,6 +274,7 @@ impl Worker {
             room,
             link: Link::Through(from),
             tracks: Vec::new(),
+            forbidden: Vec::new(),
             slots: Vec::new(),
             streams: Vec::new(),
             clock: SenderClock::default(),
@@ -374,7 +374,8 @@ fn publication(peer: &Peer) -> Remote {
         negotiated: track.negotiated(),
         is_open: track.is_open,
     });
-    Remote::Published { room: peer.room, peer: peer.id, tracks: tracks.collect() }
+    let (tracks, forbidden) = (tracks.collect(), peer.forbidden.clone());
+    Remote::Published { room: peer.room, peer: peer.id, tracks, forbidden }
 }
 
 fn others(

@@ -109,6 +109,7 @@ impl Worker {
             let is_there = track.rid.is_none() || track.rate.is_active(now);
             let is_received = !track.subscribers.is_empty() || !track.elsewhere.is_empty();
             if track.is_open
+                && track.is_permitted
                 && track.kind == MediaKind::Video
                 && is_there
                 && is_received
@@ -129,7 +130,8 @@ impl Worker {
         for place in 0..peer.tracks.len() {
             let known = peer.last_key_frame(place);
             let track = &mut peer.tracks[place];
-            if track.is_open && !track.subscribers.is_empty() && track.key_frames.is_due(now) {
+            let may_come = track.is_open && track.is_permitted;
+            if may_come && !track.subscribers.is_empty() && track.key_frames.is_due(now) {
                 let track = RemoteTrack { peer: peer.id, place };
                 self.lanes[worker].post(Remote::KeyFrame { track, known });
             }

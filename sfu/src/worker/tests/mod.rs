@@ -4,6 +4,7 @@ mod allocation;
 mod client;
 mod codecs;
 mod lip_sync;
+mod permit;
 mod repair;
 mod rtcp;
 mod simulcast;

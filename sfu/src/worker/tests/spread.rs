@@ -11,28 +11,28 @@ use crate::worker::Remote;
 use crate::{Event, Mid, PeerId};
 
 /// Two workers, and what is on its way between them.
-struct Spread {
-    worlds: [World; 2],
+pub(super) struct Spread {
+    pub(super) worlds: [World; 2],
 }
 
-const A: usize = 0;
-const B: usize = 1;
+pub(super) const A: usize = 0;
+pub(super) const B: usize = 1;
 
 impl Spread {
     #[expect(clippy::disallowed_methods, reason = "virtual time needs some first instant")]
-    fn new() -> Spread {
+    pub(super) fn new() -> Spread {
         let now = Instant::now();
         Spread { worlds: [0, 1].map(|number| World::of_worker(now, number, 2)) }
     }
 
-    fn join(&mut self, worker: usize, peer: u64) -> Client {
+    pub(super) fn join(&mut self, worker: usize, peer: u64) -> Client {
         let client = self.worlds[worker].join(peer);
         self.cross();
         client
     }
 
     /// Hands over what one worker has for the other, until both are quiet.
-    fn cross(&mut self) {
+    pub(super) fn cross(&mut self) {
         loop {
             let messages = [A, B].map(|from| self.waiting(from));
             if messages.iter().all(Vec::is_empty) {
@@ -47,7 +47,7 @@ impl Spread {
     }
 
     /// What a worker has for the other one.
-    fn waiting(&mut self, from: usize) -> Vec<Remote> {
+    pub(super) fn waiting(&mut self, from: usize) -> Vec<Remote> {
         let messages = std::iter::from_fn(|| self.worlds[from].worker.poll_remote());
         messages.inspect(|(to, _)| assert_eq!(*to, 1 - from)).map(|(_, message)| message).collect()
     }
@@ -60,7 +60,7 @@ impl Spread {
     }
 
     /// Carries everything between workers and clients, until all is quiet.
-    fn settle(&mut self, on_a: &mut [&mut Client], on_b: &mut [&mut Client]) {
+    pub(super) fn settle(&mut self, on_a: &mut [&mut Client], on_b: &mut [&mut Client]) {
         for _ in 0..3 {
             self.cross();
             self.worlds[A].exchange(on_a);
@@ -68,7 +68,7 @@ impl Spread {
         }
     }
 
-    fn advance(&mut self, by: Duration) {
+    pub(super) fn advance(&mut self, by: Duration) {
         for _ in 0..by.as_millis() {
             self.worlds.iter_mut().for_each(|world| world.advance(Duration::from_millis(1)));
             self.cross();
@@ -76,7 +76,7 @@ impl Spread {
     }
 
     /// Puts a camera into the first video slot of a peer on a worker.
-    fn assign(&mut self, worker: usize, peer: u64, camera: u64) {
+    pub(super) fn assign(&mut self, worker: usize, peer: u64, camera: u64) {
         let world = &mut self.worlds[worker];
         world.worker.assign(world.now, PeerId(peer), &Mid::new("4"), camera_of(camera).as_ref());
         world.collect();
@@ -84,7 +84,7 @@ impl Spread {
 }
 
 /// Peer 1 on A is seen by peer 2 on B: a key frame and nine more packets.
-fn running() -> (Spread, Client, Client) {
+pub(super) fn running() -> (Spread, Client, Client) {
     let mut spread = Spread::new();
     let mut a = spread.join(A, 1);
     let mut b = spread.join(B, 2);
@@ -102,7 +102,7 @@ fn numbers(client: &Client) -> Vec<u16> {
     client.received.iter().map(|packet| packet.sequence_number).collect()
 }
 
-fn heard_by(world: &World, listener: u64) -> Vec<Option<u64>> {
+pub(super) fn heard_by(world: &World, listener: u64) -> Vec<Option<u64>> {
     let slots = world.events.iter().filter_map(|event| match event {
         Event::AudioSlot { peer, source, .. } if *peer == PeerId(listener) => Some(source.as_ref()),
         _ => None,
@@ -110,7 +110,7 @@ fn heard_by(world: &World, listener: u64) -> Vec<Option<u64>> {
     slots.map(|source| source.map(|source| source.peer.0)).collect()
 }
 
-fn speakers(world: &World) -> Vec<Vec<u64>> {
+pub(super) fn speakers(world: &World) -> Vec<Vec<u64>> {
     let said = world.events.iter().filter_map(|event| match event {
         Event::Speakers { levels, .. } => Some(levels),
         _ => None,
