@@ -49,6 +49,15 @@ test("forgets a deleted message and does not take it again", () => {
   expect(log.add(message(1))).toBe(false);
 });
 
+test("shows nothing of a message that was deleted before", () => {
+  const log = new ChatLog();
+
+  expect(log.add({ ...message(3), text: "", deleted: true })).toBe(false);
+
+  expect(log.messages).toHaveLength(0);
+  expect(log.replayHeader).toEqual({ since: "3" });
+});
+
 function message(seq: number): ChatMessage {
   return {
     seq,

@@ -8,10 +8,14 @@ export class ChatLog {
   #messages: ChatMessage[] = [];
   #lastSeq = 0;
 
-  /** Takes a message; false when it is known, which happens when a replay overlaps what is live. */
+  /**
+   * Takes a message; false when there is nothing to show: it was deleted, or is known, which happens when a replay
+   * overlaps what is live.
+   */
   add(message: ChatMessage): boolean {
     if (message.seq <= this.#lastSeq) return false;
     this.#lastSeq = message.seq;
+    if (message.deleted === true) return false;
     this.#messages.push(message);
     if (this.#messages.length > KEPT_MESSAGES) this.#messages.shift();
     return true;

@@ -7,6 +7,12 @@ const TIME = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-dig
 /** Pixels from the end at which a reader still counts as reading the end. */
 const NEAR_END = 80;
 
+export interface ChatActions {
+  /** Resolves once the message is stored. */
+  send(text: string): Promise<void>;
+  delete(id: string): void;
+}
+
 /** The chat panel. Message text goes into text nodes, never into HTML. */
 export class ChatView {
   readonly root: HTMLElement;
@@ -20,11 +26,11 @@ export class ChatView {
     rows: "1",
     maxlength: "4000",
   });
-  readonly #send: (text: string) => Promise<void>;
+  readonly #actions: ChatActions;
   readonly #shown = new Map<number, HTMLElement>();
 
-  constructor(send: (text: string) => Promise<void>) {
-    this.#send = send;
+  constructor(actions: ChatActions) {
+    this.#actions = actions;
     const button = element(
       "button",
       { type: "submit", class: "round", "data-testid": "chat-send", "aria-label": texts.send },
@@ -47,8 +53,12 @@ export class ChatView {
     this.root = element("aside", attributes, heading, body, this.#problem, form);
   }
 
-  /** Shows exactly these, in this order; `self` is one's own participant id. True when one of them is unseen. */
-  show(messages: readonly ChatMessage[], self: string | undefined): boolean {
+  /**
+   * Shows exactly these, in this order; `self` is one's own participant id, and a moderator may delete all of them. True
+   * when one of them is unseen.
+   */
+  show(messages: readonly ChatMessage[], self: string | undefined, isModerator: boolean): boolean {
+    this.root.classList.toggle("moderated", isModerator);
     const body = this.#list.parentElement as HTMLElement;
     const wasAtEnd = body.scrollTop + body.clientHeight >= body.scrollHeight - NEAR_END;
     const wanted = new Set(messages.map((message) => message.seq));
@@ -60,7 +70,7 @@ export class ChatView {
     let added = false;
     for (const message of messages) {
       if (this.#shown.has(message.seq)) continue;
-      const shown = messageElement(message, message.from.id === self);
+      const shown = this.#messageElement(message, message.from.id === self);
       this.#shown.set(message.seq, shown);
       this.#list.append(shown);
       added = true;
@@ -81,7 +91,7 @@ export class ChatView {
     this.#fitInput();
     this.#problem.hidden = true;
     try {
-      await this.#send(text);
+      await this.#actions.send(text);
     } catch (error) {
       // Give the text back, unless the next message is being written.
       if (this.#input.value === "") this.#input.value = text;
@@ -95,17 +105,30 @@ export class ChatView {
     this.#input.style.height = "auto";
     this.#input.style.height = `${Math.min(this.#input.scrollHeight + 2, 140)}px`;
   }
-}
 
-function messageElement(message: ChatMessage, isOwn: boolean): HTMLElement {
-  const sentAt = new Date(message.sent_at);
-  const meta = element(
-    "div",
-    { class: "chat-meta" },
-    element("span", { class: "chat-author" }, isOwn ? texts.you : message.from.name),
-    element("time", { datetime: message.sent_at }, TIME.format(sentAt)),
-  );
-  if (message.to !== undefined) meta.append(element("span", {}, texts.privately));
-  const attributes = { class: isOwn ? "chat-message own" : "chat-message", "data-testid": "chat-message" };
-  return element("li", attributes, meta, element("p", { class: "chat-text" }, message.text));
+  #messageElement(message: ChatMessage, isOwn: boolean): HTMLElement {
+    const sentAt = new Date(message.sent_at);
+    const remove = element(
+      "button",
+      {
+        type: "button",
+        class: "quiet chat-delete",
+        title: texts.deleteMessage,
+        "aria-label": texts.deleteMessage,
+        "data-testid": "delete-message",
+      },
+      icon("trash"),
+    );
+    remove.addEventListener("click", () => this.#actions.delete(message.id));
+    const meta = element(
+      "div",
+      { class: "chat-meta" },
+      element("span", { class: "chat-author" }, isOwn ? texts.you : message.from.name),
+      element("time", { datetime: message.sent_at }, TIME.format(sentAt)),
+    );
+    if (message.to !== undefined) meta.append(element("span", {}, texts.privately));
+    meta.append(remove);
+    const attributes = { class: isOwn ? "chat-message own" : "chat-message", "data-testid": "chat-message" };
+    return element("li", attributes, meta, element("p", { class: "chat-text" }, message.text));
+  }
 }

@@ -3,8 +3,10 @@ import type { LocalMedia } from "./local-media.ts";
 import type { RoomSummary } from "./messages.ts";
 import { parseRoomName } from "./room-name.ts";
 import type { Signalling } from "./signalling.ts";
-import { texts } from "./texts.ts";
+import { language, texts } from "./texts.ts";
 import { Tile } from "./tile.ts";
+
+const TIME = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
 
 export interface LobbyOptions {
   media: LocalMedia;
@@ -13,7 +15,9 @@ export interface LobbyOptions {
   room: string;
   /** Why the last stay ended, when it was not by leaving. */
   notice?: string;
-  onJoin(name: string, room: string): void;
+  /** Whether the room asked for a password. */
+  needsPassword: boolean;
+  onJoin(name: string, room: string, password: string | undefined): void;
 }
 
 /** The page before a room: who one is, where one goes, how one looks. */
@@ -40,6 +44,15 @@ export class Lobby {
     "aria-describedby": "room-hint",
     placeholder: texts.roomPlaceholder,
   });
+  readonly #password = element("input", {
+    id: "password",
+    type: "password",
+    "data-testid": "password-input",
+    autocomplete: "off",
+    "aria-label": texts.password,
+    placeholder: texts.password,
+    maxlength: "256",
+  });
   readonly #problem = element("p", { class: "problem", role: "alert", hidden: true });
   readonly #join = element(
     "button",
@@ -56,6 +69,7 @@ export class Lobby {
     this.#options = options;
     this.#name.value = options.name;
     this.#room.value = options.room;
+    this.#password.hidden = !options.needsPassword;
     if (options.notice !== undefined) this.#complain(options.notice);
     this.#mute.addEventListener("click", () => {
       options.media.muted = !options.media.muted;
@@ -100,6 +114,7 @@ export class Lobby {
   focus(): void {
     if (this.#name.value === "") this.#name.focus();
     else if (this.#room.value === "") this.#room.focus();
+    else if (!this.#password.hidden) this.#password.focus();
     else this.#join.focus();
   }
 
@@ -125,6 +140,7 @@ export class Lobby {
       element("label", { for: "room" }, texts.room),
       this.#room,
       element("p", { class: "hint", id: "room-hint" }, texts.roomHint),
+      this.#password,
       this.#problem,
       this.#join,
       element("h2", {}, texts.openRooms),
@@ -151,7 +167,8 @@ export class Lobby {
       this.#complain(texts.roomInvalid);
       this.#room.focus();
     } else {
-      this.#options.onJoin(name, room);
+      const password = this.#password.value;
+      this.#options.onJoin(name, room, password === "" ? undefined : password);
     }
   }
 
@@ -193,11 +210,13 @@ export class Lobby {
   }
 
   #openRoom(room: RoomSummary): HTMLElement {
+    const since = texts.openSince(TIME.format(new Date(room.created_at)));
+    const about = [texts.people(room.participants), since, ...(room.locked ? [texts.locked] : [])];
     const button = element(
       "button",
       { type: "button", "data-testid": "open-room" },
       element("span", {}, room.name),
-      element("span", { class: "note" }, texts.people(room.participants)),
+      element("span", { class: "note" }, about.join(" · ")),
     );
     button.addEventListener("click", () => {
       this.#room.value = room.name;

@@ -5,7 +5,7 @@ import { pathOfRoom, roomInPath } from "./room-name.ts";
 import { RoomSession } from "./room-session.ts";
 import { RoomView } from "./room-view.ts";
 import { Signalling, signallingUrl } from "./signalling.ts";
-import { endingText, language } from "./texts.ts";
+import { endingText, language, texts } from "./texts.ts";
 
 /** `?name=X&autojoin=1&relay=1`, kept while moving between lobby and rooms. */
 const query = new URLSearchParams(location.search);
@@ -18,7 +18,7 @@ let session: RoomSession | undefined;
 /** Takes the page that is shown away. */
 let closePage = () => {};
 
-function showLobby(notice?: string): void {
+function showLobby(notice?: string, needsPassword = false): void {
   closePage();
   document.title = "Madang";
   const lobby = new Lobby({
@@ -27,10 +27,11 @@ function showLobby(notice?: string): void {
     name: query.get("name") ?? localStorage.getItem(NAME_KEY) ?? "",
     room: roomInPath(location.pathname) ?? "",
     ...(notice === undefined ? {} : { notice }),
-    onJoin(name, room) {
+    needsPassword,
+    onJoin(name, room, password) {
       localStorage.setItem(NAME_KEY, name);
       history.pushState(null, "", pathOfRoom(room) + location.search);
-      enterRoom(name, room);
+      enterRoom(name, room, password);
     },
   });
   app.replaceChildren(lobby.root);
@@ -38,7 +39,7 @@ function showLobby(notice?: string): void {
   closePage = () => lobby.close();
 }
 
-function enterRoom(name: string, room: string): void {
+function enterRoom(name: string, room: string, password?: string): void {
   closePage();
   document.title = `${room} · Madang`;
   const stay = new RoomSession({
@@ -46,9 +47,14 @@ function enterRoom(name: string, room: string): void {
     media,
     room,
     name,
+    ...(password === undefined ? {} : { password }),
     relayOnly: query.get("relay") === "1",
     onChange: () => view.update(),
-    onEnded: (code, message) => showLobby(endingText(code, message)),
+    onEnded: (code, message) => {
+      const asked = code === "wrong_password";
+      if (asked) showLobby(password === undefined ? texts.passwordNeeded : texts.passwordWrong, true);
+      else showLobby(endingText(code, message));
+    },
   });
   session = stay;
   const view = new RoomView(stay, media, () => {

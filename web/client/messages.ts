@@ -5,10 +5,12 @@ export type SourceKind = "microphone" | "camera" | "screen" | "screen_audio";
 /** Which source each published m-line carries, by `a=mid`. */
 export type Mids = Record<string, SourceKind>;
 
+export type Role = "host" | "speaker" | "listener";
+
 export interface Participant {
   id: string;
   name: string;
-  role: "host" | "speaker" | "listener";
+  role: Role;
   joined_at: string;
   muted: boolean;
   camera_off: boolean;
@@ -40,6 +42,12 @@ export interface Refusal {
   message: string;
 }
 
+/** Somebody whom a moderator may admit. */
+export interface Waiting {
+  id: string;
+  name: string;
+}
+
 /** A message on `/user/queue/signal`. */
 export type Signal =
   | Joined
@@ -49,6 +57,7 @@ export type Signal =
   | { type: "left" }
   | Refusal
   | { type: "kicked"; reason: string }
+  | { type: "waiting"; waiting: Waiting[] }
   | { type: "moved"; url: string };
 
 /** A message on `/topic/rooms/{room}/events`; the ones that the page shows. */
@@ -58,6 +67,7 @@ export type RoomEvent =
   | { type: "source_added" | "source_removed"; participant: string; source: SourceKind }
   | { type: "speakers"; speakers: { participant: string; level: number }[] }
   | { type: "message_deleted"; seq: number; id: string }
+  | { type: "room_changed"; room: RoomSummary }
   | { type: "room_ended"; reason: string };
 
 /** A message on `/topic/rooms/{room}/chat`. */
@@ -67,8 +77,25 @@ export interface ChatMessage {
   from: { id: string; name: string };
   text: string;
   to?: string;
+  /** What is left of a message that was deleted: everything but its text. */
+  deleted?: boolean;
   sent_at: string;
 }
+
+/** What a moderator can do (protocol §3). */
+export type ModerateAction =
+  | "mute"
+  | "stop_camera"
+  | "stop_screen"
+  | "kick"
+  | "ban"
+  | "lock"
+  | "unlock"
+  | "admit"
+  | "deny"
+  | "set_role"
+  | "delete_message"
+  | "end_room";
 
 /** A message on `/topic/rooms`; no participants means that the room is open no more. */
 export interface RoomSummary {

@@ -2,16 +2,19 @@ import { Call, type CallTracks } from "./call.ts";
 import { ChatLog } from "./chat-log.ts";
 import type { LocalMedia } from "./local-media.ts";
 import type { ChatMessage, Joined, RoomEvent, Signal } from "./messages.ts";
+import { Moderation } from "./moderation.ts";
+import { randomId } from "./random-id.ts";
 import { Roster } from "./roster.ts";
-import { Refused, type Signalling } from "./signalling.ts";
+import { Refused, type Signalling, Unanswered } from "./signalling.ts";
 
-export type ConnectionState = "connecting" | "connected" | "reconnecting";
+export type ConnectionState = "connecting" | "waiting" | "connected" | "reconnecting";
 
 export interface RoomSessionOptions {
   signalling: Signalling;
   media: LocalMedia;
   room: string;
   name: string;
+  password?: string;
   /** Media goes through the TURN server alone. */
   relayOnly: boolean;
   /** Something that the page shows is different. */
@@ -22,6 +25,8 @@ export interface RoomSessionOptions {
 
 /** How long media may take to connect before ICE starts over; each further try gets as much more. */
 const MEDIA_PATIENCE_MS = 5_000;
+/** How often a message is sent whose fate a lost connection hides. Its id makes sure that it is stored once. */
+const CHAT_TRIES = 3;
 /** After so many fruitless ICE restarts the room is joined anew. */
 const MAX_ICE_RESTARTS = 2;
 
@@ -35,6 +40,7 @@ const MAX_ICE_RESTARTS = 2;
 export class RoomSession {
   readonly roster = new Roster();
   readonly chat = new ChatLog();
+  readonly moderation: Moderation;
   readonly room: string;
   readonly #options: RoomSessionOptions;
   readonly #endings: (() => void)[] = [];
@@ -45,6 +51,13 @@ export class RoomSession {
   #unsubscribeChat = () => {};
   #wasConnected = false;
   #isOver = false;
+  /** A moderator has to admit this visitor first. */
+  #isWaiting = false;
+  #isLocked = false;
+  /** What the server refused last, for people. */
+  #problem: string | undefined;
+  /** Called when the room is entered, or left. */
+  readonly #entered = new Set<() => void>();
   #iceRestarts = 0;
   #mediaTimer: ReturnType<typeof setTimeout> | undefined;
   /** One offer at a time: each waits for the answer to the one before. */
@@ -53,6 +66,7 @@ export class RoomSession {
   constructor(options: RoomSessionOptions) {
     this.#options = options;
     this.room = options.room;
+    this.moderation = new Moderation(options.signalling, options.room, (message) => this.#complain(message));
   }
 
   /** Joins as soon as there is a connection. */
@@ -84,11 +98,38 @@ export class RoomSession {
     const isConnected =
       this.#options.signalling.isOpen && this.peerConnection?.connectionState === "connected";
     if (isConnected) return "connected";
+    if (this.#isWaiting) return "waiting";
     return this.#wasConnected ? "reconnecting" : "connecting";
   }
 
+  /** Whether nobody else is let in. */
+  get isLocked(): boolean {
+    return this.#isLocked;
+  }
+
+  /** Whether one may moderate, as far as the page knows; the server decides. */
+  get isModerator(): boolean {
+    return this.roster.self?.role === "host" || this.moderation.waiting.length > 0;
+  }
+
+  /** What the server refused since this was asked last. */
+  takeProblem(): string | undefined {
+    const problem = this.#problem;
+    this.#problem = undefined;
+    return problem;
+  }
+
+  /** Resolves once the server has stored the message. */
   async sendChat(text: string): Promise<void> {
-    await this.#options.signalling.store(this.room, "chat", { text });
+    const headers = { "message-id": randomId() };
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#options.signalling.store(this.room, "chat", { text }, headers);
+      } catch (error) {
+        if (!(error instanceof Unanswered) || tries === CHAT_TRIES || this.#isOver) throw error;
+        await this.#whenEntered();
+      }
+    }
   }
 
   toggleMicrophone(): Promise<void> {
@@ -143,11 +184,12 @@ export class RoomSession {
   }
 
   async #joinWithOffer(): Promise<void> {
-    const { signalling, room, name } = this.#options;
+    const { signalling, room } = this.#options;
     const call = this.#startCall();
     const sdp = await call.offer();
     if (this.#isOver) return;
-    const joined = await signalling.request(room, "join", "joined", { name, sdp, mids: call.mids });
+    const body = { ...this.#introduction, sdp, mids: call.mids };
+    const joined = await signalling.request(room, "join", "joined", body);
     // At once: while the answer is being taken, later news may arrive, which this must not overwrite.
     this.#joined(joined);
     if (this.#isOver || joined.answer === undefined) return;
@@ -157,8 +199,8 @@ export class RoomSession {
   }
 
   async #joinThenOffer(): Promise<void> {
-    const { signalling, room, name } = this.#options;
-    this.#joined(await signalling.request(room, "join", "joined", { name }));
+    const { signalling, room } = this.#options;
+    this.#joined(await signalling.request(room, "join", "joined", this.#introduction));
     if (this.#isOver) return;
     this.#startCall();
     this.#negotiate();
@@ -181,8 +223,24 @@ export class RoomSession {
     this.#watchMedia();
   }
 
+  /** What every `join` says. */
+  get #introduction(): { name: string; password?: string } {
+    const { name, password } = this.#options;
+    return password === undefined ? { name } : { name, password };
+  }
+
+  #whenEntered(): Promise<void> {
+    return new Promise((resolve) => this.#entered.add(resolve));
+  }
+
+  #tellEntered(): void {
+    for (const resolve of this.#entered) resolve();
+    this.#entered.clear();
+  }
+
   #joined(joined: Joined): void {
     if (this.#isOver) return;
+    this.#isWaiting = false;
     this.#resumeToken = joined.resume_token;
     this.#iceServers = joined.ice_servers;
     this.roster.reset(joined);
@@ -195,6 +253,7 @@ export class RoomSession {
       },
       this.chat.replayHeader,
     );
+    this.#tellEntered();
     this.#changed();
   }
 
@@ -294,6 +353,7 @@ export class RoomSession {
   }
 
   #signalled(signal: Signal): void {
+    if (this.moderation.apply(signal)) this.#changed();
     switch (signal.type) {
       case "slots":
         this.roster.showSlots(signal.slots);
@@ -304,6 +364,9 @@ export class RoomSession {
         break;
       case "error":
         console.warn(`The server refused (${signal.code}): ${signal.message}`);
+        if (signal.code !== "waiting") break;
+        this.#isWaiting = true;
+        this.#changed();
         break;
       case "moved":
         location.assign(signal.url);
@@ -316,7 +379,13 @@ export class RoomSession {
     this.roster.apply(event);
     if (event.type === "message_deleted") this.chat.delete(event.seq);
     if (event.type === "participant_joined") this.#makeRoom();
+    if (event.type === "room_changed") this.#isLocked = event.room.locked;
     if (event.type === "room_ended") this.#end("room_ended", event.reason);
+    this.#changed();
+  }
+
+  #complain(message: string): void {
+    this.#problem = message;
     this.#changed();
   }
 
@@ -336,6 +405,7 @@ export class RoomSession {
 
   #finish(): void {
     this.#isOver = true;
+    this.#tellEntered();
     clearTimeout(this.#mediaTimer);
     this.#unsubscribeEvents();
     this.#unsubscribeChat();

@@ -3,6 +3,7 @@ import { element, icon, type IconName } from "./dom.ts";
 import { tileWidth } from "./grid.ts";
 import type { LocalMedia } from "./local-media.ts";
 import type { Participant } from "./messages.ts";
+import { PeopleView } from "./people-view.ts";
 import type { RoomSession } from "./room-session.ts";
 import { texts } from "./texts.ts";
 import { Tile } from "./tile.ts";
@@ -36,12 +37,17 @@ export class RoomView {
   readonly #camera = controlButton("camera-button");
   readonly #chatToggle = controlButton("chat-button");
   readonly #chat: ChatView;
+  readonly #people: PeopleView;
   readonly #resized = new ResizeObserver(() => this.#layOut());
 
   constructor(session: RoomSession, media: LocalMedia, leave: () => void) {
     this.#session = session;
     this.#media = media;
-    this.#chat = new ChatView((text) => session.sendChat(text));
+    this.#chat = new ChatView({
+      send: (text) => session.sendChat(text),
+      delete: (id) => session.moderation.deleteMessage(id),
+    });
+    this.#people = new PeopleView(session);
     this.#own.root.classList.add("own");
     this.#grid.append(this.#own.root);
     this.#playSound.addEventListener("click", () => this.#play());
@@ -53,6 +59,7 @@ export class RoomView {
       stage,
       this.#controls(leave),
       this.#chat.root,
+      this.#people.root,
       this.#sound,
     );
     this.#resized.observe(this.#grid);
@@ -64,14 +71,18 @@ export class RoomView {
     this.#showOwn();
     this.#showOthers();
     this.#showSound();
-    const { roster, connectionState, chat } = this.#session;
+    this.#people.update();
+    const { roster, connectionState, chat, isModerator, moderation } = this.#session;
     this.#count.textContent = String(Math.max(roster.size, 1));
-    this.#alone.hidden = roster.others.length > 0 || connectionState !== "connected";
+    this.#count.parentElement?.classList.toggle("unread", moderation.waiting.length > 0);
+    const isWaiting = connectionState === "waiting";
+    this.#alone.textContent = isWaiting ? texts.waitingRoom : texts.alone;
+    this.#alone.hidden = !isWaiting && (roster.others.length > 0 || connectionState !== "connected");
     if (this.#connection.dataset.state !== connectionState) {
       this.#connection.dataset.state = connectionState;
       this.#connection.textContent = texts[connectionState];
     }
-    const hasNew = this.#chat.show(chat.messages, roster.self?.id);
+    const hasNew = this.#chat.show(chat.messages, roster.self?.id, isModerator);
     if (hasNew && !this.#isChatShown) this.#chatToggle.classList.add("unread");
     this.#layOut();
   }
@@ -97,11 +108,12 @@ export class RoomView {
       );
     });
     const people = element(
-      "span",
-      { class: "count", title: texts.participants },
+      "button",
+      { type: "button", class: "quiet count", title: texts.participants, "data-testid": "people-button" },
       icon("people"),
       this.#count,
     );
+    people.addEventListener("click", () => this.#people.toggle());
     const title = element("h1", {}, this.#session.room);
     return element("header", { class: "room-header" }, title, people, this.#connection, copy);
   }

@@ -34,6 +34,7 @@ export class Roster {
         this.#speakers = new Set(event.speakers.map((speaker) => speaker.participant));
         break;
       case "message_deleted":
+      case "room_changed":
       case "room_ended":
         break;
     }

@@ -95,7 +95,10 @@ export class Signalling {
     if (this.isOpen) this.#publish(room, action, body, {});
   }
 
-  /** A request with its reply. */
+  /**
+   * A request with its reply. When a moderator has to admit one first, the reply comes as late as that; `onSignal` hears
+   * an `error` with the code `waiting` at once.
+   */
   async request<T extends Signal["type"]>(
     room: string,
     action: string,
@@ -109,10 +112,10 @@ export class Signalling {
   }
 
   /** A request that the server acknowledges with a RECEIPT once it is durable. */
-  async store(room: string, action: string, body: object): Promise<void> {
+  async store(room: string, action: string, body: object, headers: StompHeaders = {}): Promise<void> {
     const receipt = `stored-${++this.#lastCorrelation}`;
     this.#client.watchForReceipt(receipt, () => this.#settle(receipt, { type: "done" }));
-    await this.#exchange(room, action, body, { receipt }, receipt);
+    await this.#exchange(room, action, body, { ...headers, receipt }, receipt);
   }
 
   #exchange(
@@ -167,8 +170,9 @@ export class Signalling {
   #settle(id: string, reply: Signal): void {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
-    this.#pending.delete(id);
     clearTimeout(pending.timer);
+    if (reply.type === "error" && reply.code === "waiting") return;
+    this.#pending.delete(id);
     if (reply.type === "error") pending.reject(new Refused(reply));
     else pending.resolve(reply);
   }
