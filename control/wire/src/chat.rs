@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A stored chat message (protocol §6).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChatMessage {
     /// Its place in the room: rises by one, without gaps.
     pub seq: u64,
@@ -27,6 +28,7 @@ pub struct ChatMessage {
 
 /// Who wrote a message. The name is that of the time of writing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Author {
     /// The participant.
     pub id: String,

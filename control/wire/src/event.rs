@@ -113,6 +113,7 @@ pub enum LeaveReason {
 
 /// An open room, on `/topic/rooms`. `participants: 0` says that it is open no more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RoomSummary {
     /// Its name.
     pub name: RoomName,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 /// Someone in a room, as everybody there sees them (protocol §5).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Participant {
     /// Unique in the room, opaque.
     pub id: String,
@@ -31,11 +32,13 @@ pub struct Participant {
     pub sources: Vec<SourceKind>,
     /// What their client wants others to know.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub metadata: Map<String, Value>,
 }
 
 /// What a participant may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Moderates.
@@ -49,6 +52,7 @@ pub enum Role {
 
 /// What a published stream shows or carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SourceKind {
     /// A voice.

@@ -225,6 +225,7 @@ pub struct React {
 
 /// `moderate`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Moderate {
     /// What to do.
     pub action: ModerateAction,
@@ -238,6 +239,7 @@ pub struct Moderate {
 
 /// What a moderator can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ModerateAction {
     /// Stop forwarding their microphone.

@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 
 /// A valid room name: 1–64 characters of `A-Z a-z 0-9 _ -` or Hangul syllables (U+AC00–U+D7A3), case-sensitive.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    schema(value_type = String, pattern = "^[A-Za-z0-9_\\-가-힣]{1,64}$", example = "마당")
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct RoomName(Arc<str>);
 

@@ -6,6 +6,7 @@ use crate::Role;
 
 /// What a room is set to; whatever is left out has its default, so that `{}` is an ordinary room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct RoomSettings {
     /// Most participants at a time; the server's own limit holds besides. None: that one alone.
@@ -37,6 +38,7 @@ impl Default for RoomSettings {
 
 /// Who may publish in a room. Listeners never do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Publishers {
     /// Hosts and speakers.

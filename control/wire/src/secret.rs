@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// A password, token or credential: it goes over the wire as it is, but does not print.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, format = Password))]
 #[serde(transparent)]
 pub struct Secret(String);
 
