@@ -42,10 +42,23 @@ impl TestServer {
     /// # Errors
     /// When it does not start, or says no address.
     pub async fn start(program: &Path, cores: &str) -> Result<TestServer> {
+        TestServer::start_with(program, cores, &[]).await
+    }
+
+    /// The same with further settings, as `store.url=…`.
+    ///
+    /// # Errors
+    /// When it does not start, or says no address.
+    pub async fn start_with(
+        program: &Path,
+        cores: &str,
+        settings: &[String],
+    ) -> Result<TestServer> {
         let data = TempDir::new().context("making a directory for the server")?;
         let mut command = pinned(program, cores);
         command.args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(data.path());
-        command.args(SETTINGS.iter().flat_map(|setting| ["--set", setting]));
+        let settings = SETTINGS.into_iter().chain(settings.iter().map(String::as_str));
+        command.args(settings.flat_map(|setting| ["--set", setting]));
         command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().context("starting the server")?;
         let pid = child.id().context("the server ended at once")?;
