@@ -22,7 +22,7 @@ use crate::broker::{Broker, Message, SessionId};
 use crate::hub::{Counters, Signals, down, up};
 use crate::rooms::Rooms;
 use crate::stomp::{Kind, Receipt};
-use crate::store::{NewChatMessage, Store, StoreError};
+use crate::store::{Appended, NewChatMessage, Store, StoreError};
 
 /// Chat messages of one room on their way into the store. While there are more, the mailbox waits.
 const MAX_STORING: usize = 256;
@@ -70,7 +70,7 @@ struct Task {
 /// A chat message that the store has answered for.
 struct Stored {
     from: Requester,
-    result: Result<ChatMessage, StoreError>,
+    result: Result<Appended, StoreError>,
     receipt: Option<Receipt>,
 }
 
@@ -208,7 +208,9 @@ impl Task {
     /// Delivers a stored message, then acknowledges it.
     fn handle_stored(&mut self, Stored { from, result, receipt }: Stored) {
         match result {
-            Ok(message) => {
+            // Its author did not hear of it the first time; all others have it.
+            Ok(Appended::Known(_)) => {}
+            Ok(Appended::Stored(message)) => {
                 up(&self.tools.counters.chat_stored);
                 self.room.handle_stored(&message);
                 let shared = Arc::new(chat_message(&self.chat, &message));

@@ -13,7 +13,7 @@ use super::{REPLAY_PAGE, Replay};
 use crate::broker::{Message, SessionId, SubscriptionId};
 use crate::room::task::chat_message;
 use crate::rooms::Rooms;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Viewer};
 
 /// The replays of one session, one page of one of them at a time: what a client asks for must not fill the memory
 /// before the client has read it.
@@ -77,7 +77,8 @@ async fn read(
     what: Replay,
 ) -> Result<Vec<Arc<Message>>, StoreError> {
     let viewer = rooms.who(room, session).await;
-    let viewer = viewer.as_deref();
+    let viewer = viewer.map(|participant| Viewer { participant, user: None });
+    let viewer = viewer.as_ref();
     let messages = match what {
         Replay::Last(count) => store.last_chat(room, count, viewer).await?,
         Replay::Since(seq) => store.chat_since(room, seq, REPLAY_PAGE, viewer).await?,

@@ -1,99 +1,442 @@
-//! Chat in SQL.
+//! Chat: one numbered list of messages per room.
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use madang_wire::{Author, ChatMessage, RoomName};
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
-use sqlx::{FromRow, Row};
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, Row};
 
-use super::NewChatMessage;
+use super::row::{
+    check_id, number, optional_text, optional_time, text, time, to_number, without_nul,
+};
+use super::writer::{Change, Unwritten, Writing};
+use super::{Store, StoreError, folding};
 
-const INSERT: &str = "
-    INSERT INTO chat_messages (room, seq, id, from_id, from_name, text, to_id, reply_to, sent_at)
-    SELECT ?1, 1 + coalesce((SELECT max(seq) FROM chat_messages WHERE room = ?1), 0), ?2, ?3, ?4, ?5, ?6, ?7, ?8
-    RETURNING seq, id, from_id, from_name, text, to_id, reply_to, sent_at";
+const COLUMNS: &str =
+    "seq, id, from_id, from_name, text, to_id, reply_to, sent_at, deleted_at, from_user, to_user";
 
-const LAST: &str = "
-    SELECT * FROM (
-        SELECT seq, id, from_id, from_name, text, to_id, reply_to, sent_at FROM chat_messages
-        WHERE room = ?1 AND (to_id IS NULL OR to_id = ?3 OR from_id = ?3)
-        ORDER BY seq DESC LIMIT ?2
-    ) ORDER BY seq";
+const INSERT: &str = "INSERT INTO chat_messages (room, seq, id, from_id, from_name, text, to_id, reply_to, sent_at, \
+    from_user, to_user, author, message_id, folded) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-const SINCE: &str = "
-    SELECT seq, id, from_id, from_name, text, to_id, reply_to, sent_at FROM chat_messages
-    WHERE room = ?1 AND seq > ?4 AND (to_id IS NULL OR to_id = ?3 OR from_id = ?3)
-    ORDER BY seq LIMIT ?2";
+/// Private messages are for their two ends.
+const VISIBLE: &str = "(to_id IS NULL OR to_id = ? OR from_id = ? OR to_user = ? OR from_user = ?)";
 
-const LAST_SEQ: &str = "SELECT coalesce(max(seq), 0) FROM chat_messages WHERE room = ?1";
+/// Messages that one transaction deletes for being old; others get their turn in between.
+const PURGE: i64 = 1_000;
 
-/// Stores a message under the next number of its room. The caller holds the transaction.
-pub(super) async fn insert(
-    connection: &mut SqliteConnection,
-    room: &RoomName,
-    message: &NewChatMessage,
-) -> Result<ChatMessage, sqlx::Error> {
-    let Stored(stored) = sqlx::query_as(INSERT)
-        .bind(room.as_str())
-        .bind(&message.id)
-        .bind(&message.from_id)
-        .bind(&message.from_name)
-        .bind(&message.text)
-        .bind(&message.to)
-        .bind(&message.reply_to)
-        .bind(message.sent_at.as_millisecond())
-        .fetch_one(connection)
-        .await?;
-    Ok(stored)
+/// A chat message on its way into the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewChatMessage {
+    /// Unique in its room.
+    pub id: String,
+    /// Who wrote it: the participant's id.
+    pub from_id: String,
+    /// Who wrote it: the name at that time.
+    pub from_name: String,
+    /// Who wrote it: the user, unless they are a guest.
+    pub from_user: Option<String>,
+    /// The text as typed.
+    pub text: String,
+    /// The one participant who may read it, besides its author; `None` means everybody.
+    pub to: Option<String>,
+    /// The user who that is, unless they are a guest.
+    pub to_user: Option<String>,
+    /// The id of the message that this one answers.
+    pub reply_to: Option<String>,
+    /// The author's own id for it, if they gave one: a second message with the same is the first one again. Authors are
+    /// told apart by user, guests by participant.
+    pub message_id: Option<String>,
+    /// When the server took it. Kept in milliseconds.
+    pub sent_at: Timestamp,
 }
 
-pub(super) async fn last(
-    readers: &SqlitePool,
-    room: &RoomName,
-    n: u32,
-    viewer: Option<&str>,
-) -> Result<Vec<ChatMessage>, sqlx::Error> {
-    let rows = sqlx::query_as(LAST).bind(room.as_str()).bind(n).bind(viewer);
-    Ok(unwrap_rows(rows.fetch_all(readers).await?))
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is stored, under the next number of its room.
+    Stored(ChatMessage),
+    /// Its author's message of this `message_id` was stored before, as this.
+    Known(ChatMessage),
 }
 
-pub(super) async fn since(
-    readers: &SqlitePool,
-    room: &RoomName,
-    seq: u64,
-    limit: u32,
-    viewer: Option<&str>,
-) -> Result<Vec<ChatMessage>, sqlx::Error> {
-    // SQLite's integers end at 2^63 - 1; no message has a higher number.
-    let seq = i64::try_from(seq).unwrap_or(i64::MAX);
-    let rows = sqlx::query_as(SINCE).bind(room.as_str()).bind(limit).bind(viewer).bind(seq);
-    Ok(unwrap_rows(rows.fetch_all(readers).await?))
+/// Whoever reads: they see what is public, and what is private to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Viewer {
+    /// Who they are in the room.
+    pub participant: String,
+    /// Who they are everywhere, unless they are a guest.
+    pub user: Option<String>,
 }
 
-pub(super) async fn last_seq(readers: &SqlitePool, room: &RoomName) -> Result<u64, sqlx::Error> {
-    let seq: i64 = sqlx::query_scalar(LAST_SEQ).bind(room.as_str()).fetch_one(readers).await?;
-    Ok(seq.unsigned_abs())
+/// A stored message, with what others are not told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatRecord {
+    /// The message.
+    pub message: ChatMessage,
+    /// The user who wrote it; None for a guest.
+    pub from_user: Option<String>,
+    /// The user whom it is for; None when it is for everybody or a guest.
+    pub to_user: Option<String>,
 }
 
-fn unwrap_rows(rows: Vec<Stored>) -> Vec<ChatMessage> {
-    rows.into_iter().map(|Stored(message)| message).collect()
-}
-
-/// A row of `chat_messages`, as it goes over the wire.
-struct Stored(ChatMessage);
-
-impl FromRow<'_, SqliteRow> for Stored {
-    fn from_row(row: &SqliteRow) -> Result<Stored, sqlx::Error> {
-        let seq: i64 = row.try_get("seq")?;
-        let sent_at = Timestamp::from_millisecond(row.try_get("sent_at")?)
-            .map_err(|error| sqlx::Error::Decode(error.into()))?;
-        Ok(Stored(ChatMessage {
-            seq: seq.unsigned_abs(),
-            id: row.try_get("id")?,
-            from: Author { id: row.try_get("from_id")?, name: row.try_get("from_name")? },
-            text: row.try_get("text")?,
-            to: row.try_get("to_id")?,
-            reply_to: row.try_get("reply_to")?,
-            sent_at,
-        }))
+impl Appended {
+    /// The message as it is stored.
+    pub fn message(&self) -> &ChatMessage {
+        match self {
+            Appended::Stored(message) | Appended::Known(message) => message,
+        }
     }
+}
+
+impl Store {
+    /// Stores a message and gives it the next number of its room, unless it is stored already. It is on the disk when
+    /// this returns.
+    ///
+    /// Waits while the writer's queue is full. A caller that gives up waiting does not take the message back.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] concerns this message alone; the others concern everybody's.
+    pub async fn append_chat(
+        &self,
+        room: &RoomName,
+        message: NewChatMessage,
+    ) -> Result<Appended, StoreError> {
+        self.writer.write(Append::new(room, message)).await
+    }
+
+    /// The last `limit` messages that `viewer` may read, in ascending order. Without a viewer, none that is private.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn last_chat(
+        &self,
+        room: &RoomName,
+        limit: u32,
+        viewer: Option<&Viewer>,
+    ) -> Result<Vec<ChatMessage>, StoreError> {
+        self.chat_before(room, u64::MAX, limit, viewer).await
+    }
+
+    /// The last `limit` messages before number `seq` that `viewer` may read, in ascending order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn chat_before(
+        &self,
+        room: &RoomName,
+        seq: u64,
+        limit: u32,
+        viewer: Option<&Viewer>,
+    ) -> Result<Vec<ChatMessage>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM chat_messages WHERE room = ? AND seq < ? AND {VISIBLE} ORDER BY seq DESC LIMIT ?"
+        );
+        let query = self.readers.query(sql).bind(room.as_str()).bind(to_number(seq));
+        let mut messages = self.messages(visible_to(query, viewer).bind(i64::from(limit))).await?;
+        messages.reverse();
+        Ok(messages)
+    }
+
+    /// The first `limit` messages after number `seq` that `viewer` may read, in ascending order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn chat_since(
+        &self,
+        room: &RoomName,
+        seq: u64,
+        limit: u32,
+        viewer: Option<&Viewer>,
+    ) -> Result<Vec<ChatMessage>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM chat_messages WHERE room = ? AND seq > ? AND {VISIBLE} ORDER BY seq LIMIT ?"
+        );
+        let query = self.readers.query(sql).bind(room.as_str()).bind(to_number(seq));
+        self.messages(visible_to(query, viewer).bind(i64::from(limit))).await
+    }
+
+    /// The last `limit` messages before number `before` that contain every word of `words`, in whatever case, and that
+    /// `viewer` may read; the latest first. Without a word there are none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn search_chat(
+        &self,
+        room: &RoomName,
+        words: &str,
+        before: Option<u64>,
+        limit: u32,
+        viewer: Option<&Viewer>,
+    ) -> Result<Vec<ChatMessage>, StoreError> {
+        let patterns = folding::patterns(&without_nul(words.to_owned()));
+        if patterns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let contains = " AND coalesce(folded, text) LIKE ? ESCAPE '!'".repeat(patterns.len());
+        let sql = format!(
+            "SELECT {COLUMNS} FROM chat_messages WHERE room = ? AND seq < ? AND {VISIBLE} AND deleted_at IS NULL\
+             {contains} ORDER BY seq DESC LIMIT ?"
+        );
+        let before = to_number(before.unwrap_or(u64::MAX));
+        let mut query =
+            visible_to(self.readers.query(sql).bind(room.as_str()).bind(before), viewer);
+        for pattern in patterns {
+            query = query.bind(pattern);
+        }
+        self.messages(query.bind(i64::from(limit))).await
+    }
+
+    /// One message, deleted or not.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn chat_message(
+        &self,
+        room: &RoomName,
+        id: &str,
+    ) -> Result<Option<ChatRecord>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM chat_messages WHERE room = ? AND id = ?");
+        let query = self.readers.query(sql).bind(room.as_str()).bind(without_nul(id.to_owned()));
+        let row = self.readers.row(query).await?;
+        Ok(row.as_ref().map(record).transpose()?)
+    }
+
+    /// Deletes a message; its number, id and author stay, its text is gone. Returns what is left, or None when there is
+    /// no such message.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn delete_chat(
+        &self,
+        room: &RoomName,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Option<ChatMessage>, StoreError> {
+        let id = without_nul(id.to_owned());
+        self.writer.write(Delete { room: room.clone(), id, now }).await
+    }
+
+    /// Deletes what was sent before `before`, without a trace; the room's numbers go on. Returns how many messages that
+    /// were.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn purge_chat(&self, room: &RoomName, before: Timestamp) -> Result<u64, StoreError> {
+        let mut purged = 0;
+        loop {
+            let some = self.writer.write(Purge { room: room.clone(), before }).await?;
+            purged += some;
+            if some == 0 {
+                return Ok(purged);
+            }
+        }
+    }
+
+    /// The number of the room's last message; 0 when there was none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn last_seq(&self, room: &RoomName) -> Result<u64, StoreError> {
+        let query = self.readers.query("SELECT last_seq FROM rooms WHERE name = ?");
+        let row = self.readers.row(query.bind(room.as_str())).await?;
+        Ok(row.map_or(Ok(0), |row| number(&row, "last_seq"))?)
+    }
+
+    async fn messages(
+        &self,
+        query: Query<'_, Any, AnyArguments>,
+    ) -> Result<Vec<ChatMessage>, StoreError> {
+        let rows = self.readers.rows(query).await?;
+        Ok(rows.iter().map(message).collect::<Result<_, _>>()?)
+    }
+}
+
+struct Append {
+    room: RoomName,
+    message: NewChatMessage,
+    /// Whose `message_id` it is.
+    author: Option<String>,
+}
+
+impl Append {
+    fn new(room: &RoomName, mut message: NewChatMessage) -> Append {
+        message.text = without_nul(message.text);
+        message.from_name = without_nul(message.from_name);
+        message.reply_to = message.reply_to.map(without_nul);
+        let author = message.message_id.as_ref().map(|_| match &message.from_user {
+            Some(user) => format!("user {user}"),
+            None => format!("participant {}", message.from_id),
+        });
+        Append { room: room.clone(), message, author }
+    }
+
+    fn check(&self) -> Result<(), Unwritten> {
+        let NewChatMessage { from_id, from_user, to, to_user, message_id, .. } = &self.message;
+        check_id("a participant", from_id)?;
+        for (what, id) in [
+            ("a user", from_user),
+            ("a participant", to),
+            ("a user", to_user),
+            ("a message-id", message_id),
+        ] {
+            id.as_deref().map_or(Ok(()), |id| check_id(what, id))?;
+        }
+        Ok(())
+    }
+
+    /// The same message of the same author, if it is stored.
+    async fn known(&self, writing: &mut Writing<'_>) -> Result<Option<ChatMessage>, sqlx::Error> {
+        let (Some(author), Some(message_id)) = (&self.author, &self.message.message_id) else {
+            return Ok(None);
+        };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM chat_messages WHERE room = ? AND author = ? AND message_id = ?"
+        );
+        let query = writing.query(sql).bind(self.room.as_str()).bind(author).bind(message_id);
+        writing.row(query).await?.as_ref().map(message).transpose()
+    }
+
+    async fn insert(&self, writing: &mut Writing<'_>, seq: i64) -> Result<(), sqlx::Error> {
+        let message = &self.message;
+        let query = writing
+            .query(INSERT)
+            .bind(self.room.as_str())
+            .bind(seq)
+            .bind(&message.id)
+            .bind(&message.from_id)
+            .bind(&message.from_name)
+            .bind(&message.text)
+            .bind(&message.to)
+            .bind(&message.reply_to)
+            .bind(message.sent_at.as_millisecond())
+            .bind(&message.from_user)
+            .bind(&message.to_user)
+            .bind(&self.author)
+            .bind(&message.message_id)
+            .bind(folding::folded(&message.text));
+        writing.run(query).await?;
+        Ok(())
+    }
+
+    fn stored(&self, seq: i64) -> Result<ChatMessage, sqlx::Error> {
+        let message = self.message.clone();
+        let sent_at = Timestamp::from_millisecond(message.sent_at.as_millisecond())
+            .map_err(|error| sqlx::Error::Encode(error.into()))?;
+        Ok(ChatMessage {
+            seq: seq.unsigned_abs(),
+            id: message.id,
+            from: Author { id: message.from_id, name: message.from_name },
+            text: message.text,
+            to: message.to,
+            reply_to: message.reply_to,
+            sent_at,
+            deleted: false,
+        })
+    }
+}
+
+impl Change for Append {
+    type Answer = Appended;
+
+    fn write<'a>(
+        &'a self,
+        writing: &'a mut Writing<'_>,
+    ) -> BoxFuture<'a, Result<Appended, Unwritten>> {
+        Box::pin(async move {
+            self.check()?;
+            // Whoever has the room's number may ask whether the message is known: nobody else can store it meanwhile.
+            let seq = writing.last_seq(&self.room, self.message.sent_at).await? + 1;
+            if let Some(known) = self.known(writing).await? {
+                return Ok(Appended::Known(known));
+            }
+            self.insert(writing, seq).await?;
+            writing.set_last_seq(&self.room, seq);
+            Ok(Appended::Stored(self.stored(seq)?))
+        })
+    }
+}
+
+struct Delete {
+    room: RoomName,
+    id: String,
+    now: Timestamp,
+}
+
+impl Change for Delete {
+    type Answer = Option<ChatMessage>;
+
+    fn write<'a>(
+        &'a self,
+        writing: &'a mut Writing<'_>,
+    ) -> BoxFuture<'a, Result<Option<ChatMessage>, Unwritten>> {
+        Box::pin(async move {
+            let delete = writing.query(
+                "UPDATE chat_messages SET text = '', folded = NULL, deleted_at = ? \
+                 WHERE room = ? AND id = ? AND deleted_at IS NULL",
+            );
+            let delete = delete.bind(self.now.as_millisecond());
+            writing.run(delete.bind(self.room.as_str()).bind(&self.id)).await?;
+            let sql = format!("SELECT {COLUMNS} FROM chat_messages WHERE room = ? AND id = ?");
+            let left = writing.query(sql).bind(self.room.as_str()).bind(&self.id);
+            let left = writing.row(left).await?;
+            Ok(left.as_ref().map(message).transpose()?)
+        })
+    }
+}
+
+/// Deletes some of what is old.
+struct Purge {
+    room: RoomName,
+    before: Timestamp,
+}
+
+impl Change for Purge {
+    type Answer = u64;
+
+    fn write<'a>(&'a self, writing: &'a mut Writing<'_>) -> BoxFuture<'a, Result<u64, Unwritten>> {
+        Box::pin(async move {
+            let before = self.before.as_millisecond();
+            let old = writing.query(
+                "SELECT seq FROM chat_messages WHERE room = ? AND sent_at < ? ORDER BY seq LIMIT ?",
+            );
+            let old = writing.rows(old.bind(self.room.as_str()).bind(before).bind(PURGE)).await?;
+            let Some(last) = old.last() else { return Ok(0) };
+            let last: i64 = last.try_get("seq")?;
+            let purge = writing
+                .query("DELETE FROM chat_messages WHERE room = ? AND sent_at < ? AND seq <= ?");
+            Ok(writing.run(purge.bind(self.room.as_str()).bind(before).bind(last)).await?)
+        })
+    }
+}
+
+/// Binds the values of [`VISIBLE`].
+fn visible_to<'q>(
+    query: Query<'q, Any, AnyArguments>,
+    viewer: Option<&Viewer>,
+) -> Query<'q, Any, AnyArguments> {
+    let participant = viewer.map(|viewer| viewer.participant.as_str());
+    let user = viewer.and_then(|viewer| viewer.user.as_deref());
+    query.bind(participant).bind(participant).bind(user).bind(user)
+}
+
+fn message(row: &AnyRow) -> Result<ChatMessage, sqlx::Error> {
+    Ok(ChatMessage {
+        seq: number(row, "seq")?,
+        id: text(row, "id")?,
+        from: Author { id: text(row, "from_id")?, name: text(row, "from_name")? },
+        text: text(row, "text")?,
+        to: optional_text(row, "to_id")?,
+        reply_to: optional_text(row, "reply_to")?,
+        sent_at: time(row, "sent_at")?,
+        deleted: optional_time(row, "deleted_at")?.is_some(),
+    })
+}
+
+fn record(row: &AnyRow) -> Result<ChatRecord, sqlx::Error> {
+    Ok(ChatRecord {
+        message: message(row)?,
+        from_user: optional_text(row, "from_user")?,
+        to_user: optional_text(row, "to_user")?,
+    })
 }

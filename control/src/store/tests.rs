@@ -3,6 +3,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
+use jiff::Timestamp;
+use madang_wire::{ChatMessage, RoomName};
+
 use super::*;
 
 #[tokio::test]
@@ -11,10 +14,10 @@ async fn messages_are_numbered_per_room_in_order() {
     let store = open(dir.path()).await;
 
     for n in 1..=3 {
-        let stored = store.append_chat(&room("마당"), line(&format!("m{n}"))).await.unwrap();
+        let stored = append(&store, "마당", line(&format!("m{n}"))).await;
         assert_eq!(stored.seq, n);
     }
-    let elsewhere = store.append_chat(&room("other"), line("m1")).await.unwrap();
+    let elsewhere = append(&store, "other", line("m1")).await;
 
     assert_eq!(elsewhere.seq, 1);
     assert_eq!(seqs(&store.last_chat(&room("마당"), 2, None).await.unwrap()), [2, 3]);
@@ -38,9 +41,9 @@ async fn what_is_read_is_what_was_stored() {
         ..line("m1")
     };
 
-    let stored = store.append_chat(&room("마당"), message.clone()).await.unwrap();
+    let stored = append(&store, "마당", message.clone()).await;
 
-    assert_eq!(stored.text, message.text);
+    assert_eq!(stored.text, message.text.replace('\0', "\u{FFFD}"));
     assert_eq!(stored.from.name, message.from_name);
     assert_eq!(stored.reply_to, message.reply_to);
     assert_eq!(stored.sent_at.to_string(), "2026-01-02T03:04:05.678Z");
@@ -56,7 +59,7 @@ async fn concurrent_callers_leave_no_gap_and_get_different_numbers() {
     let callers = (0..1500).map(|n| {
         let store = store.clone();
         tokio::spawn(async move {
-            let stored = store.append_chat(&room("마당"), line(&format!("m{n}"))).await.unwrap();
+            let stored = append(&store, "마당", line(&format!("m{n}"))).await;
             assert_eq!(stored.id, format!("m{n}"), "each caller gets its own message");
             stored.seq
         })
@@ -85,7 +88,7 @@ async fn numbers_go_on_after_a_restart() {
     drop(store);
 
     let store = open(dir.path()).await;
-    let third = store.append_chat(&room("마당"), line("m3")).await.unwrap();
+    let third = append(&store, "마당", line("m3")).await;
     assert_eq!(third.seq, 3);
     let ids = store.last_chat(&room("마당"), 10, None).await.unwrap();
     assert_eq!(ids.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(), ["m1", "m2", "m3"]);
@@ -106,12 +109,15 @@ async fn private_messages_are_for_their_two_ends() {
         (Some("c"), vec![1, 3]),
         (None, vec![1, 3]),
     ] {
+        let viewer = viewer.map(|id: &str| Viewer { participant: id.to_owned(), user: None });
+        let viewer = viewer.as_ref();
         let last = store.last_chat(&room("마당"), 10, viewer).await.unwrap();
         let since = store.chat_since(&room("마당"), 0, 10, viewer).await.unwrap();
         assert_eq!(seqs(&last), visible, "{viewer:?}");
         assert_eq!(since, last, "{viewer:?}");
     }
-    let last_two = store.last_chat(&room("마당"), 2, Some("c")).await.unwrap();
+    let c = Viewer { participant: "c".to_owned(), user: None };
+    let last_two = store.last_chat(&room("마당"), 2, Some(&c)).await.unwrap();
     assert_eq!(seqs(&last_two), [1, 3], "hidden ones don't count");
 }
 
@@ -126,7 +132,7 @@ async fn a_refused_message_takes_no_number_and_no_other_message_with_it() {
         tokio::join!(store.append_chat(&lobby, line("m1")), store.append_chat(&lobby, line("m2")),);
 
     assert!(matches!(again, Err(StoreError::Refused(_))), "{again:?}");
-    assert_eq!(next.unwrap().seq, 2);
+    assert_eq!(next.unwrap().message().seq, 2);
 }
 
 #[tokio::test]
@@ -170,7 +176,7 @@ async fn files_are_for_their_owner_alone_and_closing_folds_them_into_one() {
 #[tokio::test]
 async fn urls_that_cannot_work_are_explained() {
     for (url, expected) in [
-        ("postgres://localhost/madang", "must start with `sqlite://`"),
+        ("redis://localhost/madang", "must start with sqlite://"),
         ("sqlite::memory:", "in memory"),
         ("sqlite:///nowhere/to/be/found.db", "/nowhere/to/be/found.db"),
     ] {
@@ -213,6 +219,13 @@ async fn dies_after_storing() {
 
 const DIE_IN: &str = "MADANG_TEST_DIE_IN";
 
+async fn append(store: &Store, name: &str, message: NewChatMessage) -> ChatMessage {
+    match store.append_chat(&room(name), message).await.unwrap() {
+        Appended::Stored(message) => message,
+        Appended::Known(message) => panic!("stored before: {message:?}"),
+    }
+}
+
 async fn open(dir: &Path) -> Store {
     Store::open(&format!("sqlite://{}", dir.join("madang.db").display())).await.unwrap()
 }
@@ -226,8 +239,10 @@ fn line(id: &str) -> NewChatMessage {
         id: id.to_owned(),
         from_id: "a".to_owned(),
         from_name: "하늘".to_owned(),
+        from_user: None,
         text: "안녕".to_owned(),
         to: None,
+        to_user: None,
         reply_to: None,
         message_id: None,
         sent_at: Timestamp::UNIX_EPOCH,

@@ -1,19 +1,59 @@
 //! The one task that writes: group commit across callers.
+//!
+//! A [`Change`] is what one caller wants. It waits in the queue; the task takes what waits into one transaction, and
+//! answers each caller after the commit. If the database refuses one of them, the transaction is taken back and each is
+//! tried alone, so that one caller's failure is nobody else's.
 
-use madang_wire::{ChatMessage, RoomName};
-use sqlx::Connection;
-use sqlx::sqlite::SqliteConnection;
+mod link;
+mod writing;
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use super::{NewChatMessage, StoreError, chat};
+pub(super) use self::link::{Link, Trouble};
+pub(super) use self::writing::Writing;
+use super::StoreError;
 
-/// Messages that may wait for the writer. When full, callers wait: a room's mailbox then fills, and that pushes back on
+/// Changes that may wait for the writer. When full, callers wait: a room's mailbox then fills, and that pushes back on
 /// those who type.
 const QUEUE: usize = 1024;
 
-/// Most messages in one transaction: bounds how long the first one waits for the others.
+/// Most changes in one transaction: bounds how long the first one waits for the others.
 const GROUP: usize = 256;
+
+/// How long a transaction may take, beginning and commit included, before its connection is given up.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What somebody wants to be written.
+pub(super) trait Change: Send + 'static {
+    /// What they are told once it is.
+    type Answer: Send + 'static;
+
+    /// Writes it. May be called again after the transaction was taken back. When it is refused, it has written nothing,
+    /// for the rest of the group is committed all the same.
+    fn write<'a>(
+        &'a self,
+        writing: &'a mut Writing<'_>,
+    ) -> BoxFuture<'a, Result<Self::Answer, Unwritten>>;
+}
+
+/// Why a change was not written.
+#[derive(Debug)]
+pub(super) enum Unwritten {
+    /// It may not be; this is why.
+    Refused(String),
+    /// The database could not do it.
+    Failed(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Unwritten {
+    fn from(error: sqlx::Error) -> Unwritten {
+        Unwritten::Failed(error)
+    }
+}
 
 /// The clonable sender to the writer's task. The task ends, with everything queued stored, when it is told to close or
 /// when the last sender is gone.
@@ -22,35 +62,25 @@ pub(super) struct Writer {
     commands: mpsc::Sender<Command>,
 }
 
-#[derive(Debug)]
 enum Command {
-    Append(Append),
+    Write(Box<dyn Job>),
     Close(oneshot::Sender<()>),
-}
-
-#[derive(Debug)]
-struct Append {
-    room: RoomName,
-    message: NewChatMessage,
-    reply: oneshot::Sender<Result<ChatMessage, StoreError>>,
 }
 
 impl Writer {
     /// Gives the connection to a task of its own.
-    pub(super) fn start(connection: SqliteConnection) -> Writer {
+    pub(super) fn start(link: Link) -> Writer {
         let (commands, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(run(connection, queue));
+        tokio::spawn(run(link, queue));
         Writer { commands }
     }
 
-    pub(super) async fn append(
-        &self,
-        room: RoomName,
-        message: NewChatMessage,
-    ) -> Result<ChatMessage, StoreError> {
+    /// Has a change written; it is durable when this returns. It has its place in the queue once this was polled, unless
+    /// the queue is full.
+    pub(super) async fn write<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let append = Command::Append(Append { room, message, reply });
-        self.commands.send(append).await.map_err(|_| StoreError::Closed)?;
+        let job = Box::new(Waiting { change, written: None, reply });
+        self.commands.send(Command::Write(job)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -63,14 +93,25 @@ impl Writer {
     }
 }
 
-async fn run(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Command>) {
+async fn run(mut link: Link, mut queue: mpsc::Receiver<Command>) {
     let mut commands = Vec::with_capacity(GROUP);
     let mut closing = Vec::new();
-    while queue.recv_many(&mut commands, GROUP).await > 0 {
-        let mut appends = Vec::with_capacity(commands.len());
+    let mut check = Box::pin(tokio::time::sleep(link.until_check()));
+    loop {
+        tokio::select! {
+            received = queue.recv_many(&mut commands, GROUP) => if received == 0 {
+                break;
+            },
+            () = &mut check => {
+                link.check().await;
+                check.set(tokio::time::sleep(link.until_check()));
+                continue;
+            }
+        }
+        let mut jobs = Vec::with_capacity(commands.len());
         for command in commands.drain(..) {
             match command {
-                Command::Append(append) => appends.push(append),
+                Command::Write(job) => jobs.push(job),
                 Command::Close(reply) => {
                     // What is queued behind is still stored; later callers are told that the store is closed.
                     queue.close();
@@ -78,57 +119,148 @@ async fn run(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Command
                 }
             }
         }
-        if !appends.is_empty() {
-            store(&mut connection, appends).await;
+        let was_there = link.is_there();
+        write(&mut link, jobs).await;
+        if was_there && !link.is_there() {
+            check.set(tokio::time::sleep(link.until_check()));
         }
     }
-    if let Err(error) = connection.close().await {
-        error!(%error, "the database did not close cleanly");
-    }
+    link.close().await;
     for reply in closing {
         // The caller may have given up waiting.
         let _ = reply.send(());
     }
 }
 
-/// Stores the messages in one transaction and answers each caller after the commit.
-async fn store(connection: &mut SqliteConnection, appends: Vec<Append>) {
-    let messages: Vec<_> = appends.iter().map(|append| (&append.room, &append.message)).collect();
-    let outcome = commit(connection, &messages).await;
-    match outcome {
-        Ok(results) => {
-            for (append, result) in appends.into_iter().zip(results) {
-                // A caller that gave up loses the answer, not the message.
-                let _ = append.reply.send(result);
+/// Writes the jobs together or, when that does not work, one by one, and answers them.
+async fn write(link: &mut Link, mut jobs: Vec<Box<dyn Job>>) {
+    let failed = match attempt(link, &mut jobs).await {
+        Ok(()) => None,
+        Err(Failure::OfOne(_)) if jobs.len() > 1 && link.is_there() => {
+            for job in jobs {
+                write_alone(link, job).await;
+            }
+            return;
+        }
+        Err(failure) => Some(StoreError::from(failure)),
+    };
+    if let Some(error) = &failed {
+        error!(%error, changes = jobs.len(), "nothing could be stored");
+    }
+    jobs.into_iter().for_each(|job| job.answer(failed.as_ref()));
+}
+
+async fn write_alone(link: &mut Link, job: Box<dyn Job>) {
+    let mut alone = [job];
+    let failed = attempt(link, &mut alone).await.err().map(StoreError::from);
+    let [job] = alone;
+    job.answer(failed.as_ref());
+}
+
+/// One transaction. When it fails, nothing of it is stored, unless the connection was lost while it was committed.
+async fn attempt(link: &mut Link, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+    let dialect = link.dialect();
+    let Some(connection) = link.connection() else {
+        return Err(Failure::Away(link.trouble()));
+    };
+    let transaction = async {
+        let mut writing = Writing::begin(connection, dialect).await.map_err(Failure::OfAll)?;
+        for job in jobs {
+            if let Err(error) = job.attempt(&mut writing).await {
+                writing.take_back().await;
+                return Err(Failure::OfOne(error));
             }
         }
-        Err(error) => {
-            error!(%error, messages = appends.len(), "chat could not be stored");
-            for append in appends {
-                let _ = append.reply.send(Err(StoreError::Failed(error.to_string())));
+        writing.commit().await
+    };
+    let outcome = match tokio::time::timeout(DEADLINE, transaction).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let reason = format!("it did not answer within {} seconds", DEADLINE.as_secs());
+            link.give_up(reason.clone());
+            return Err(Failure::Away(reason));
+        }
+    };
+    if outcome.is_err() {
+        link.check().await;
+    }
+    outcome
+}
+
+/// Why a transaction failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// One of its changes could not be written; the others may do without it.
+    OfOne(sqlx::Error),
+    /// It could not begin or be committed.
+    OfAll(sqlx::Error),
+    /// There is no connection, because of this.
+    Away(String),
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> StoreError {
+        match failure {
+            Failure::OfOne(sqlx::Error::Database(error))
+                if error.kind() != sqlx::error::ErrorKind::Other =>
+            {
+                StoreError::Refused(error.to_string())
             }
+            Failure::OfOne(error) | Failure::OfAll(error) => StoreError::Failed(error.to_string()),
+            Failure::Away(reason) => StoreError::Away(reason),
         }
     }
 }
 
-/// One result per message when the transaction was committed. A message that a constraint refuses leaves the others
-/// alone; any other failure may have rolled the transaction back already, so it fails the group.
-async fn commit(
-    connection: &mut SqliteConnection,
-    messages: &[(&RoomName, &NewChatMessage)],
-) -> Result<Vec<Result<ChatMessage, StoreError>>, sqlx::Error> {
-    // IMMEDIATE: the write lock is taken before the highest seq is read.
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut results = Vec::with_capacity(messages.len());
-    for (room, message) in messages {
-        results.push(match chat::insert(&mut transaction, room, message).await {
-            Ok(stored) => Ok(stored),
-            Err(sqlx::Error::Database(error)) if error.kind() != sqlx::error::ErrorKind::Other => {
-                Err(StoreError::Refused(error.to_string()))
-            }
-            Err(error) => return Err(error),
-        });
+/// A change of any type, with the caller who waits for it.
+trait Job: Send {
+    fn attempt<'a>(
+        &'a mut self,
+        writing: &'a mut Writing<'_>,
+    ) -> BoxFuture<'a, Result<(), sqlx::Error>>;
+
+    /// Tells the caller what came of it: what `attempt` found, unless the transaction failed.
+    fn answer(self: Box<Self>, failed: Option<&StoreError>);
+}
+
+struct Waiting<C: Change> {
+    change: C,
+    /// What the last attempt came to.
+    written: Option<Result<C::Answer, StoreError>>,
+    reply: oneshot::Sender<Result<C::Answer, StoreError>>,
+}
+
+impl<C: Change> Job for Waiting<C> {
+    fn attempt<'a>(
+        &'a mut self,
+        writing: &'a mut Writing<'_>,
+    ) -> BoxFuture<'a, Result<(), sqlx::Error>> {
+        Box::pin(async move {
+            self.written = Some(match self.change.write(writing).await {
+                Ok(answer) => Ok(answer),
+                Err(Unwritten::Refused(reason)) => Err(StoreError::Refused(reason)),
+                Err(Unwritten::Failed(error)) => return Err(error),
+            });
+            Ok(())
+        })
     }
-    transaction.commit().await?;
-    Ok(results)
+
+    fn answer(self: Box<Self>, failed: Option<&StoreError>) {
+        let answer = match (failed, self.written) {
+            (Some(error), _) => Err(error.clone()),
+            (None, Some(written)) => written,
+            (None, None) => Err(StoreError::Closed),
+        };
+        // A caller that gave up loses the answer, not what was written.
+        let _ = self.reply.send(answer);
+    }
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Command::Write(_) => "Write",
+            Command::Close(_) => "Close",
+        })
+    }
 }

@@ -24,6 +24,9 @@ pub struct ChatMessage {
     pub reply_to: Option<String>,
     /// When the server stored it.
     pub sent_at: Timestamp,
+    /// Whether it was deleted: then its text is empty.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
 }
 
 /// Who wrote a message. The name is that of the time of writing.

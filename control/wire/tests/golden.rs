@@ -380,6 +380,7 @@ fn chat_message() -> ChatMessage {
         to: None,
         reply_to: None,
         sent_at: noon(),
+        deleted: false,
     }
 }
 

@@ -1,0 +1,119 @@
+//! The writer's connection, which comes back after the database was away.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::{AnyConnection, Connection};
+
+use tracing::{error, info};
+
+use super::super::dialect::{Address, Dialect};
+
+/// How often an idle connection is looked at.
+const CHECK: Duration = Duration::from_secs(5);
+/// How long a healthy database may take for an answer to nothing.
+const PING: Duration = Duration::from_secs(5);
+/// How long opening a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How soon a lost connection is opened again; twice as long after each failure.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+/// The longest time between two tries.
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// Why the database can't be written, if that is so. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(in crate::store) struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    pub(in crate::store) fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, reason: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+}
+
+/// The connection that writes.
+pub(in crate::store) struct Link {
+    address: Address,
+    connection: Option<AnyConnection>,
+    trouble: Trouble,
+    retry: Duration,
+}
+
+impl Link {
+    pub(in crate::store) fn new(address: Address, connection: AnyConnection) -> Link {
+        let connection = Some(connection);
+        Link { address, connection, trouble: Trouble::default(), retry: FIRST_RETRY }
+    }
+
+    /// What `/readyz` asks.
+    pub(in crate::store) fn watch(&self) -> Trouble {
+        self.trouble.clone()
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.address.dialect
+    }
+
+    pub(super) fn connection(&mut self) -> Option<&mut AnyConnection> {
+        self.connection.as_mut()
+    }
+
+    pub(super) fn is_there(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// Why there is no connection.
+    pub(super) fn trouble(&self) -> String {
+        self.trouble.get().unwrap_or_default()
+    }
+
+    /// When to call [`Link::check`] again.
+    pub(super) fn until_check(&self) -> Duration {
+        if self.is_there() { CHECK } else { self.retry }
+    }
+
+    /// Finds out whether the database is still there, and looks for it when it is not.
+    pub(super) async fn check(&mut self) {
+        match &mut self.connection {
+            Some(connection) => match tokio::time::timeout(PING, connection.ping()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => self.give_up(error.to_string()),
+                Err(_) => self.give_up("it does not answer".to_owned()),
+            },
+            None => self.look().await,
+        }
+    }
+
+    async fn look(&mut self) {
+        match tokio::time::timeout(CONNECT, self.address.connect()).await {
+            Ok(Ok(connection)) => {
+                info!("the database is back");
+                self.connection = Some(connection);
+                self.trouble.set(None);
+                self.retry = FIRST_RETRY;
+                return;
+            }
+            Ok(Err(error)) => self.trouble.set(Some(error.to_string())),
+            Err(_) => self.trouble.set(Some("it does not answer".to_owned())),
+        }
+        self.retry = (self.retry * 2).min(LAST_RETRY);
+    }
+
+    /// Forgets the connection. What was under way on it is not known to be stored.
+    pub(super) fn give_up(&mut self, reason: String) {
+        error!(reason, "the database is away");
+        self.connection = None;
+        self.trouble.set(Some(reason));
+        self.retry = FIRST_RETRY;
+    }
+
+    pub(super) async fn close(self) {
+        let Some(connection) = self.connection else { return };
+        if let Err(error) = connection.close().await {
+            error!(%error, "the database did not close cleanly");
+        }
+    }
+}
