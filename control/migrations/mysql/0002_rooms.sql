@@ -68,5 +68,3 @@ CREATE TABLE webhook_deliveries (
     attempts BIGINT     NOT NULL,
     due_at   BIGINT     NOT NULL
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-
-CREATE INDEX webhook_deliveries_by_due ON webhook_deliveries (due_at, id);

@@ -68,5 +68,3 @@ CREATE TABLE webhook_deliveries (
     attempts INTEGER NOT NULL,
     due_at   INTEGER NOT NULL
 ) STRICT;
-
-CREATE INDEX webhook_deliveries_by_due ON webhook_deliveries (due_at, id);

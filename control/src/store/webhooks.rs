@@ -9,7 +9,7 @@ use super::row::{number, text, time, to_number, without_nul};
 use super::writer::{Change, Unwritten, Writing};
 use super::{Store, StoreError};
 
-/// Most calls that wait; more are refused.
+/// Most calls that wait; the oldest give way to more.
 pub const MOST_DELIVERIES: u32 = 100_000;
 
 /// A call to make.
@@ -39,28 +39,37 @@ pub struct Delivery {
 }
 
 impl Store {
-    /// Stores calls, all of them or none, until they are delivered.
-    ///
-    /// # Errors
-    /// [`StoreError::Refused`] when [`MOST_DELIVERIES`] wait; otherwise when the database fails.
-    pub async fn queue_webhooks(&self, deliveries: &[NewDelivery]) -> Result<(), StoreError> {
-        self.writer.write(Queue(deliveries.to_vec())).await
-    }
-
-    /// The first `limit` calls to make at this time, in the order in which they are due.
+    /// Stores calls, all of them or none, until they are delivered. When more than [`MOST_DELIVERIES`] wait, the oldest
+    /// are given up; returns how many.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn due_webhooks(
+    pub async fn queue_webhooks(&self, deliveries: &[NewDelivery]) -> Result<u64, StoreError> {
+        self.writer.write(Queue(deliveries.to_vec())).await
+    }
+
+    /// The first `limit` calls that wait for a URL, in the order in which they were stored, due or not.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn waiting_webhooks(
         &self,
-        now: Timestamp,
+        url: &str,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let sql = "SELECT id, url, body, attempts, due_at FROM webhook_deliveries WHERE due_at <= ? \
-            ORDER BY due_at, id LIMIT ?";
-        let query = self.readers.query(sql).bind(now.as_millisecond()).bind(i64::from(limit));
-        let rows = self.readers.rows(query).await?;
+        let sql = "SELECT id, url, body, attempts, due_at FROM webhook_deliveries WHERE url = ? \
+            ORDER BY id LIMIT ?";
+        let query = self.readers.query(sql).bind(without_nul(url.to_owned()));
+        let rows = self.readers.rows(query.bind(i64::from(limit))).await?;
         Ok(rows.iter().map(delivery).collect::<Result<_, _>>()?)
+    }
+
+    /// Forgets the calls that wait for any other URL than these. Returns how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn keep_webhooks_of(&self, urls: &[String]) -> Result<u64, StoreError> {
+        self.writer.write(KeepOf(urls.to_vec())).await
     }
 
     /// A call is done, or given up: it waits no more.
@@ -99,18 +108,10 @@ const COUNT: &str = "SELECT count(*) AS waiting FROM webhook_deliveries";
 struct Queue(Vec<NewDelivery>);
 
 impl Change for Queue {
-    type Answer = ();
+    type Answer = u64;
 
-    fn write<'a>(&'a self, writing: &'a mut Writing<'_>) -> BoxFuture<'a, Result<(), Unwritten>> {
+    fn write<'a>(&'a self, writing: &'a mut Writing<'_>) -> BoxFuture<'a, Result<u64, Unwritten>> {
         Box::pin(async move {
-            let row = writing.row(writing.query(COUNT)).await?;
-            let waiting: i64 = row.map_or(Ok(0), |row| row.try_get("waiting"))?;
-            let more = i64::try_from(self.0.len()).unwrap_or(i64::MAX);
-            if waiting.saturating_add(more) > i64::from(MOST_DELIVERIES) {
-                return Err(Unwritten::Refused(format!(
-                    "at most {MOST_DELIVERIES} webhook calls wait for delivery"
-                )));
-            }
             for NewDelivery { url, body, at } in &self.0 {
                 let insert = writing
                     .query("INSERT INTO webhook_deliveries (url, body, attempts, due_at) VALUES (?, ?, 0, ?)")
@@ -119,7 +120,40 @@ impl Change for Queue {
                     .bind(at.as_millisecond());
                 writing.run(insert).await?;
             }
-            Ok(())
+            let row = writing.row(writing.query(COUNT)).await?;
+            let waiting: i64 = row.map_or(Ok(0), |row| row.try_get("waiting"))?;
+            Ok(give_up_oldest(writing, waiting - i64::from(MOST_DELIVERIES)).await?)
+        })
+    }
+}
+
+async fn give_up_oldest(writing: &mut Writing<'_>, excess: i64) -> Result<u64, sqlx::Error> {
+    if excess <= 0 {
+        return Ok(0);
+    }
+    let sql = "SELECT id FROM webhook_deliveries ORDER BY id LIMIT 1 OFFSET ?";
+    let Some(row) = writing.row(writing.query(sql).bind(excess)).await? else { return Ok(0) };
+    let first_kept: i64 = row.try_get("id")?;
+    let delete = writing.query("DELETE FROM webhook_deliveries WHERE id < ?");
+    writing.run(delete.bind(first_kept)).await
+}
+
+struct KeepOf(Vec<String>);
+
+impl Change for KeepOf {
+    type Answer = u64;
+
+    fn write<'a>(&'a self, writing: &'a mut Writing<'_>) -> BoxFuture<'a, Result<u64, Unwritten>> {
+        Box::pin(async move {
+            // `NOT IN ()` is not SQL everywhere.
+            let marks = ["?"].repeat(self.0.len()).join(", ");
+            let others =
+                if marks.is_empty() { String::new() } else { format!(" WHERE url NOT IN ({marks})") };
+            let mut delete = writing.query(format!("DELETE FROM webhook_deliveries{others}"));
+            for url in &self.0 {
+                delete = delete.bind(without_nul(url.clone()));
+            }
+            Ok(writing.run(delete).await?)
         })
     }
 }
