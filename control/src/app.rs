@@ -38,6 +38,11 @@ const PRIVATE_HEADERS: &[&str] = &[
     header::TRANSACTION,
 ];
 
+/// `Authorization` is taken in any spelling.
+fn is_private(name: &str) -> bool {
+    PRIVATE_HEADERS.contains(&name) || name.eq_ignore_ascii_case(header::AUTHORIZATION)
+}
+
 /// Carries out what sessions send.
 #[derive(Clone)]
 pub(crate) struct App {
@@ -108,6 +113,8 @@ impl App {
                         "only the server sends signals".to_owned(),
                     ));
                 }
+                // As in Spring, a slash of the name is written so.
+                let user = user.replace("%2F", "/");
                 self.forward(&to, sent, Kind::Needed, |message| {
                     self.broker.tell_user(&user, &message);
                 })
@@ -192,8 +199,7 @@ impl App {
             let message = "a message goes to one destination: `*` and `**` are for subscriptions";
             return Err((ErrorCode::BadRequest, message.to_owned()));
         }
-        let headers: Headers =
-            sent.headers.iter().filter(|(name, _)| !PRIVATE_HEADERS.contains(name)).collect();
+        let headers: Headers = sent.headers.iter().filter(|(name, _)| !is_private(name)).collect();
         let message = Message::new(destination, headers, sent.body).of_kind(kind);
         pass_on(Arc::new(message.accepted(sent.at)));
         Ok(())

@@ -1,8 +1,221 @@
 //! Who somebody is, and what they may do.
 //!
+//! ```text
+//! CONNECT ─▶ Credential ─▶ Auth ─▶ Grant ─▶ with each request to its room
+//!                           │ │
+//!           Verifier: secret, keys ◀── task: file or URL of a JWK set
+//!                             └─ revoked tokens ◀── store
+//! ```
+//!
 //! A [`Grant`] is what a connection's credential is worth. It is made when the client connects, and travels with each of
-//! its requests to the rooms, which decide by it.
+//! its requests to the rooms, which decide by it. [`Verifier`] decides without clock and network; `task` keeps its keys up
+//! to date. [`Minter`] makes tokens where the server has a secret of its own.
+//!
+//! What is absent: passwords, and accounts. Whoever makes tokens knows the people.
 
+mod api_keys;
+mod claims;
+mod credential;
+mod error;
 mod grant;
+mod keys;
+mod minter;
+mod reader;
+mod revoked;
+mod schedule;
+mod source;
+mod strength;
+mod task;
+#[cfg(test)]
+mod tests;
+mod verifier;
 
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use madang_wire::Secret;
+
+pub use self::api_keys::ApiKeys;
+pub(crate) use self::credential::{Credential, Place};
+pub use self::error::AuthError;
 pub use self::grant::{Grant, Scope};
+pub use self::keys::{JwksError, Keys};
+pub use self::minter::{LONGEST_TTL, Minted, Minter, NewToken};
+use self::revoked::Revoked;
+pub use self::source::JwksSource;
+pub use self::strength::{SHORTEST, weakness};
+pub use self::task::KeyKeeper;
+use self::task::Refresher;
+pub use self::verifier::Verifier;
+use crate::{config, secrets};
+
+/// The file of the self-made secret in the data directory.
+const SECRET_FILE: &str = "auth.secret";
+/// The file of the self-made API key.
+const API_KEY_FILE: &str = "api.key";
+
+/// Decides who may connect. Clones are the same one.
+#[derive(Clone)]
+pub struct Auth(Arc<Shared>);
+
+struct Shared {
+    is_required: bool,
+    verifier: RwLock<Arc<Verifier>>,
+    minter: Option<Minter>,
+    revoked: RwLock<Revoked>,
+    /// Whether the public keys could be read at least once; true without any.
+    has_keys: AtomicBool,
+    refresher: Option<Arc<Refresher>>,
+}
+
+impl Auth {
+    /// Reads or makes the secret, and reads the public keys, which the keeper then keeps up to date.
+    ///
+    /// # Errors
+    /// When the secret or a file of public keys can't be used.
+    pub async fn open(
+        settings: &config::Auth,
+        data_dir: &Path,
+    ) -> anyhow::Result<(Auth, Option<KeyKeeper>)> {
+        let secret = signing_secret(settings, data_dir)?;
+        let config::Auth { required, jwks, issuer, audience, .. } = settings;
+        let minter =
+            secret.as_ref().map(|secret| Minter::new(secret, issuer.clone(), audience.clone()));
+        let verifier = Verifier::new(secret.as_ref(), issuer.clone(), audience.clone());
+        let auth = Auth(Arc::new(Shared {
+            is_required: *required,
+            verifier: RwLock::new(Arc::new(verifier)),
+            minter,
+            revoked: RwLock::default(),
+            has_keys: AtomicBool::new(true),
+            refresher: jwks.as_ref().map(|_| Arc::default()),
+        }));
+        let keeper = match jwks {
+            Some(source) => Some(KeyKeeper::open(&auth, source.clone()).await?),
+            None => None,
+        };
+        Ok((auth, keeper))
+    }
+
+    /// Whether nobody gets in without a token.
+    pub fn is_required(&self) -> bool {
+        self.0.is_required
+    }
+
+    /// What makes tokens; none when they are another issuer's business.
+    pub fn minter(&self) -> Option<&Minter> {
+        self.0.minter.as_ref()
+    }
+
+    /// Why nobody's token can be checked, if that is so: the public keys were never read.
+    pub fn trouble(&self) -> Option<String> {
+        (!self.has_keys()).then(|| "the public keys for tokens can't be fetched".to_owned())
+    }
+
+    /// What a token is worth at this time, with the keys that are known.
+    ///
+    /// # Errors
+    /// When it is not worth anything.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Grant, AuthError> {
+        let verifier = Arc::clone(&self.0.verifier.read().unwrap_or_else(PoisonError::into_inner));
+        let grant = verifier.verify(token, now)?;
+        if self.is_revoked(&grant) { Err(AuthError::Revoked) } else { Ok(grant) }
+    }
+
+    /// Whether a token was taken back.
+    pub fn is_revoked(&self, grant: &Grant) -> bool {
+        let revoked = self.0.revoked.read().unwrap_or_else(PoisonError::into_inner);
+        grant.token_id.as_ref().is_some_and(|id| revoked.has(id))
+    }
+
+    /// Refuses the token with this `jti` from here on, until it expires by itself. False when too many are refused
+    /// already. Sessions that use it are the hub's business.
+    pub(crate) fn add_revoked(&self, id: String, until: Timestamp, now: Timestamp) -> bool {
+        let mut revoked = self.0.revoked.write().unwrap_or_else(PoisonError::into_inner);
+        revoked.add(id, until, now)
+    }
+
+    /// What a client may do that shows this; `None` for a guest.
+    fn check(
+        &self,
+        credential: Option<&Credential>,
+        now: Timestamp,
+    ) -> Result<Option<Grant>, AuthError> {
+        let Some(credential) = credential else {
+            return if self.is_required() { Err(AuthError::Missing) } else { Ok(None) };
+        };
+        if credential.is_password() && !self.is_required() {
+            return Ok(None);
+        }
+        let grant = self.verify(credential.token.expose(), now)?;
+        if let Place::Passcode { login: Some(login) } = &credential.place
+            && *login != grant.user
+        {
+            let reason = "`login` is not its user (`sub`); leave it empty".to_owned();
+            return Err(AuthError::Claims(reason));
+        }
+        Ok(Some(grant))
+    }
+
+    fn set_keys(&self, keys: Arc<Keys>) {
+        let mut verifier = self.0.verifier.write().unwrap_or_else(PoisonError::into_inner);
+        *verifier = Arc::new(verifier.with_keys(keys));
+        drop(verifier);
+        self.set_has_keys(true);
+    }
+
+    fn has_keys(&self) -> bool {
+        self.0.has_keys.load(Relaxed)
+    }
+
+    fn set_has_keys(&self, has: bool) {
+        self.0.has_keys.store(has, Relaxed);
+    }
+
+    /// Whether there may be newer keys.
+    fn can_learn(&self) -> bool {
+        self.0.refresher.is_some()
+    }
+
+    fn refresher(&self) -> Option<&Arc<Refresher>> {
+        self.0.refresher.as_ref()
+    }
+}
+
+/// The secret that tokens are signed with: the configured one, or else one that the server makes for itself. None when
+/// tokens come from another issuer, whose public keys are configured.
+///
+/// # Errors
+/// When its file can't be used.
+pub fn signing_secret(settings: &config::Auth, data_dir: &Path) -> anyhow::Result<Option<Secret>> {
+    match (&settings.secret, &settings.jwks) {
+        (Some(secret), _) => Ok(Some(secret.clone())),
+        (None, Some(_)) => Ok(None),
+        (None, None) => self_made(data_dir, SECRET_FILE).map(Some),
+    }
+}
+
+/// The keys of the REST interface: the configured ones, or else one that the server makes for itself.
+///
+/// # Errors
+/// When its file can't be used.
+pub fn api_keys(settings: &config::Auth, data_dir: &Path) -> anyhow::Result<ApiKeys> {
+    match settings.api_keys.is_empty() {
+        false => Ok(ApiKeys::new(settings.api_keys.clone())),
+        true => Ok(ApiKeys::new(vec![self_made(data_dir, API_KEY_FILE)?])),
+    }
+}
+
+fn self_made(data_dir: &Path, name: &str) -> anyhow::Result<Secret> {
+    let secret = secrets::load_or_make(data_dir, name)?;
+    match weakness(&secret) {
+        None => Ok(Secret::new(secret)),
+        Some(weakness) => Err(anyhow::anyhow!("it {weakness}; remove the file to have one made"))
+            .with_context(|| {
+                format!("the secret in {} can't be used", data_dir.join(name).display())
+            }),
+    }
+}

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use madang_wire::{Broadcast, Encoded, Headers, Pattern, Version, header};
 
 use self::patterns::Patterns;
+use crate::auth::Grant;
 use crate::stomp::{Kind, Outbox, Parcel};
 
 /// One STOMP session, unique for the lifetime of the process.
@@ -145,18 +146,18 @@ type Subscribers = BTreeMap<SubscriberKey, Outbox>;
 
 #[derive(Debug)]
 struct Attached {
-    user: String,
+    grant: Arc<Grant>,
     outbox: Outbox,
     subscriptions: HashMap<SubscriptionId, Pattern>,
 }
 
 impl Broker {
     /// Makes a session known, under the name of its user.
-    pub(crate) fn attach(&self, session: SessionId, user: &str, outbox: &Outbox) {
+    pub(crate) fn attach(&self, session: SessionId, grant: &Arc<Grant>, outbox: &Outbox) {
         let mut table = self.write();
-        table.users.entry(user.to_owned()).or_default().push(session);
-        let (user, outbox) = (user.to_owned(), outbox.clone());
-        table.sessions.insert(session, Attached { user, outbox, subscriptions: HashMap::new() });
+        table.users.entry(grant.user.clone()).or_default().push(session);
+        let (grant, outbox) = (Arc::clone(grant), outbox.clone());
+        table.sessions.insert(session, Attached { grant, outbox, subscriptions: HashMap::new() });
     }
 
     /// Forgets a session and its subscriptions; says how many there were.
@@ -165,10 +166,10 @@ impl Broker {
         let Some(attached) = table.sessions.remove(&session) else {
             return 0;
         };
-        if let Some(sessions) = table.users.get_mut(&attached.user) {
+        if let Some(sessions) = table.users.get_mut(&attached.grant.user) {
             sessions.retain(|id| *id != session);
             if sessions.is_empty() {
-                table.users.remove(&attached.user);
+                table.users.remove(&attached.grant.user);
             }
         }
         for (subscription, pattern) in &attached.subscriptions {
@@ -248,6 +249,13 @@ impl Broker {
                 attached.outbox.push(Parcel::Private(Arc::clone(message)));
             }
         }
+    }
+
+    /// Ends all sessions that use the token with this `jti`.
+    pub(crate) fn revoke(&self, token_id: &str) {
+        let table = self.read();
+        let using = |attached: &&Attached| attached.grant.token_id.as_deref() == Some(token_id);
+        table.sessions.values().filter(using).for_each(|attached| attached.outbox.revoke());
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Table> {
@@ -477,7 +485,8 @@ mod tests {
 
     fn client(broker: &Broker, id: u64) -> Outbox {
         let outbox = Outbox::for_test(100, 100_000);
-        broker.attach(SessionId(id), &format!("user-{id}"), &outbox);
+        let grant = Arc::new(Grant::guest(format!("user-{id}")));
+        broker.attach(SessionId(id), &grant, &outbox);
         outbox
     }
 

@@ -25,6 +25,7 @@ pub use stats::{ControlStats, Delays};
 pub(crate) use stats::{Counters, down, up};
 
 use crate::app::App;
+use crate::auth::{Auth, Grant};
 use crate::broker::{Broker, SessionId};
 use crate::http::WebSocket;
 use crate::relay::{Relay, RelayUrl};
@@ -78,6 +79,7 @@ pub struct Hub(Arc<Shared>);
 struct Shared {
     limits: Arc<Limits>,
     app: App,
+    auth: Auth,
     store: Store,
     counters: Arc<Counters>,
     admitted: Mutex<Admitted>,
@@ -106,6 +108,7 @@ impl Hub {
     /// [`Hub::drain`] does so politely.
     pub fn start(
         config: HubConfig,
+        auth: Auth,
         store: Store,
         sfu: Handle,
         sfu_events: mpsc::Receiver<EngineEvent>,
@@ -135,6 +138,7 @@ impl Hub {
         Hub(Arc::new(Shared {
             limits,
             app: App { broker, rooms, signals, prefixes, relay },
+            auth,
             store,
             counters,
             admitted: Mutex::default(),
@@ -177,7 +181,6 @@ impl Hub {
         let id = SessionId(hub.last_session.fetch_add(1, Relaxed));
         let config = SessionConfig {
             id: format!("{:016x}", rand::random::<u64>()),
-            user: format!("guest-{:08x}", rand::random::<u32>()),
             prefixes: Arc::clone(&hub.app.prefixes),
             relays: hub.app.relay.is_some(),
             limits: Arc::clone(&hub.limits),
@@ -186,13 +189,15 @@ impl Hub {
         let connection = Connection {
             id,
             app: hub.app.clone(),
+            auth: hub.auth.clone(),
             store: hub.store.clone(),
             counters: Arc::clone(&hub.counters),
             drain: hub.drain.clone(),
             shutdown: hub.shutdown.clone(),
         };
         let span = debug_span!("session", id = %config.id);
-        let run = connection.run(socket, config).instrument(span);
+        let guest = Grant::guest(format!("guest-{:08x}", rand::random::<u32>()));
+        let run = connection.run(socket, config, guest).instrument(span);
         hub.connections.track_future(run).await;
     }
 
@@ -202,9 +207,9 @@ impl Hub {
         ControlStats { relay, ..self.0.counters.snapshot() }
     }
 
-    /// Why the hub can't do all that it should, if that is so: the external broker is away.
+    /// Why the hub can't do all that it should, if that is so: the external broker is away, or the public keys for tokens.
     pub fn trouble(&self) -> Option<String> {
-        self.0.app.relay.as_ref().and_then(Relay::trouble)
+        self.0.app.relay.as_ref().and_then(Relay::trouble).or_else(|| self.0.auth.trouble())
     }
 
     /// Ends all sessions with a word of farewell, and waits until what they sent is stored: for 5 seconds at most, and

@@ -34,6 +34,7 @@ use tracing::{error, warn};
 
 use self::addresses::Addresses;
 use self::turn::{BoundTurn, Turn};
+use crate::auth::Auth;
 use crate::hub::{Hub, HubConfig, IceServers};
 use crate::metrics::Snapshot;
 use crate::stomp::tcp;
@@ -56,6 +57,9 @@ pub struct Server {
     turn: Option<Turn>,
     engine: Engine,
     store: Store,
+    auth: Auth,
+    /// Keeps the public keys up to date.
+    keys: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -81,6 +85,7 @@ impl Server {
         secrets::create_data_dir(&settings.data_dir).with_context(|| {
             format!("the data directory {} can't be created", settings.data_dir.display())
         })?;
+        let (auth, keys) = Auth::open(&settings.auth, &settings.data_dir).await?;
         let store = Store::open(&settings.store_url()).await?;
 
         let bound_turn = match settings.turn.enabled {
@@ -102,7 +107,8 @@ impl Server {
         };
 
         let stop_hub = CancellationToken::new();
-        let hub = start_hub(&settings, &store, &sfu, events, turn.as_ref(), &stop_hub);
+        let keys = keys.map(|keeper| tokio::spawn(keeper.run(stop_hub.clone())));
+        let hub = start_hub(&settings, &auth, &store, &sfu, events, turn.as_ref(), &stop_hub);
         let (draining, stop_http) = (CancellationToken::new(), CancellationToken::new());
         let app = http::App {
             hub: hub.clone(),
@@ -131,6 +137,8 @@ impl Server {
             turn,
             engine,
             store,
+            auth,
+            keys,
         })
     }
 
@@ -190,15 +198,26 @@ impl Server {
         for (name, value) in lines.into_iter().flatten() {
             writeln!(text, "  {name:<6} {value}").expect("writing to a String can't fail");
         }
-        text.push_str(
-            "Authentication is off: whoever can reach this server can enter every room.\n",
-        );
+        text.push_str(&self.authentication());
         if !self.http_addr.ip().is_loopback() {
             text.push_str(
                 "Others need HTTPS in front of it: browsers give camera and microphone to no other page.\n",
             );
         }
         text
+    }
+
+    /// Who gets in, a line of text.
+    fn authentication(&self) -> String {
+        if !self.auth.is_required() {
+            return "Authentication is off: whoever can reach this server can enter every room.\n"
+                .to_owned();
+        }
+        let jwks = self.settings.auth.jwks.as_ref();
+        let issuer = jwks.map(|jwks| format!("their issuer, whose public keys are in {jwks}"));
+        let here = self.auth.minter().map(|_| "`madang token`".to_owned());
+        let makers: Vec<String> = here.into_iter().chain(issuer).collect();
+        format!("Authentication is on: tokens come from {}.\n", makers.join(" or "))
     }
 
     /// Takes no more work: `/readyz` says so, and sessions hear farewell. Pages and metrics are still there.
@@ -227,6 +246,12 @@ impl Server {
             && stomp.await.is_err()
         {
             error!("the STOMP listener broke");
+        }
+
+        if let Some(keys) = self.keys
+            && keys.await.is_err()
+        {
+            error!("the task that keeps the public keys broke");
         }
 
         self.engine.shutdown().await;
@@ -274,6 +299,7 @@ fn start_media(
 
 fn start_hub(
     settings: &Settings,
+    auth: &Auth,
     store: &Store,
     sfu: &SfuHandle,
     events: mpsc::Receiver<Event>,
@@ -289,7 +315,7 @@ fn start_hub(
     };
     let ice_servers =
         turn.map_or_else(|| Arc::new(|_: &str| Vec::new()) as IceServers, Turn::ice_servers);
-    Hub::start(config, store.clone(), sfu.clone(), events, ice_servers, stop.clone())
+    Hub::start(config, auth.clone(), store.clone(), sfu.clone(), events, ice_servers, stop.clone())
 }
 
 fn snapshots(

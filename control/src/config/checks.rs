@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::http::Uri;
 
 use super::{Mistake, Mistakes, Settings, variable};
+use crate::auth::weakness;
 
 /// More threads than any machine has cores; a slip of the finger would start them all.
 const MOST_WORKERS: usize = 256;
@@ -30,20 +31,46 @@ pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
         .chain(origins)
         .chain(prefixes(settings))
         .chain(positive_limits(settings))
-        .chain(positive_times(settings));
+        .chain(positive_times(settings))
+        .chain(weak_secrets(settings))
+        .chain(forgeable_keys(settings));
     found.for_each(|reason| mistakes.push(Mistake::refused(reason)));
 }
 
 fn insecure(settings: &Settings, key: &str, listen: SocketAddr) -> Option<String> {
-    if settings.insecure || listen.ip().is_loopback() {
+    if settings.insecure || settings.auth.required || listen.ip().is_loopback() {
         return None;
     }
     Some(format!(
         "`{key}` is {listen}, which others can reach, but authentication is off: everybody could enter every \
-         room. Listen on 127.0.0.1:{port}, or give --insecure (key `insecure`, {variable}=true) when that is meant",
+         room. Let nobody in without a token (--set auth.required=true, {required}=true), listen on 127.0.0.1:{port}, or \
+         give --insecure (key `insecure`, {variable}=true) when that is meant",
         port = listen.port(),
+        required = variable("auth.required"),
         variable = variable("insecure"),
     ))
+}
+
+fn weak_secrets(settings: &Settings) -> impl Iterator<Item = String> {
+    let secret = settings.auth.secret.iter().map(|secret| ("auth.secret", secret));
+    let keys = settings.auth.api_keys.iter().map(|key| ("auth.api_keys", key));
+    secret.chain(keys).filter_map(|(key, secret)| {
+        let weakness = weakness(secret.expose())?;
+        Some(format!(
+            "a secret in `{key}` {weakness}. `openssl rand -base64 32` makes a good one, and without the key the server \
+             makes one for itself"
+        ))
+    })
+}
+
+fn forgeable_keys(settings: &Settings) -> Option<String> {
+    let source = settings.auth.jwks.as_ref()?;
+    (source.is_forgeable() && !settings.insecure).then(|| {
+        format!(
+            "`auth.jwks` is {source}: without TLS, whoever is on the way can put in keys of their own. Use https://, or \
+             give --insecure when the network is yours"
+        )
+    })
 }
 
 /// It stands in a page and in the page's policy.

@@ -41,6 +41,12 @@ const KEYS: &[Key] = keys! {
     resume_grace: "how long a participant stays whose connection dropped"
     app_prefixes: "first segments of destinations that are requests to the server"
     broker_prefixes: "first segments of destinations that the broker serves"
+    auth.required: "let nobody in without a token"
+    auth.secret: "secret that tokens are signed with (HS256), 32 bytes or more. Default: a self-made one, in the file auth.secret in data_dir, unless auth.jwks is set"
+    auth.jwks: "file or URL of a JWK set with public keys that verify tokens of another issuer (ES256, ES384, RS256, PS256, EdDSA). Default: none"
+    auth.issuer: "what tokens must have as iss. Default: anything"
+    auth.audience: "what tokens must have in aud. Default: anything"
+    auth.api_keys: "keys of the REST interface, 32 characters or more each. Default: a self-made one, in the file api.key in data_dir"
     broker.relay: "external broker (RabbitMQ, ActiveMQ, Artemis) for topics and queues outside rooms, as stomp://user:password@host:61613/vhost. Default: none, they live in this server"
     http.listen: "address of web page, STOMP and metrics (TCP)"
     http.allowed_origins: "origins besides the server's own whose pages may connect; * is every one"
@@ -77,7 +83,7 @@ const KEYS: &[Key] = keys! {
 impl Key {
     /// Whether its value must not be shown.
     pub(super) fn is_secret(&self) -> bool {
-        self.name == "broker.relay"
+        ["auth.secret", "auth.api_keys", "broker.relay"].contains(&self.name)
     }
 }
 

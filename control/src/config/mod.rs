@@ -23,6 +23,9 @@ use config::{Environment, File, FileFormat, Value, ValueKind};
 
 pub use self::mistakes::{Mistake, Mistakes};
 
+use madang_wire::Secret;
+
+use crate::auth::JwksSource;
 use crate::hub::{HubConfig, Limits};
 use crate::relay::RelayUrl;
 use crate::sockjs;
@@ -34,6 +37,8 @@ pub struct Settings {
     pub http: Http,
     /// Serve others without authentication.
     pub insecure: bool,
+    /// Who gets in.
+    pub auth: Auth,
     /// Where files are kept: the database and self-made secrets.
     pub data_dir: PathBuf,
     /// What is remembered.
@@ -63,6 +68,23 @@ pub struct Settings {
 pub struct Broker {
     /// An external broker for topics and queues; without one they live in this server.
     pub relay: Option<RelayUrl>,
+}
+
+/// `auth.*`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Auth {
+    /// Let nobody in without a token.
+    pub required: bool,
+    /// What tokens are signed with (HS256). Without it and without `jwks`, the server makes one for itself.
+    pub secret: Option<Secret>,
+    /// Public keys that verify tokens of another issuer.
+    pub jwks: Option<JwksSource>,
+    /// What tokens must have as `iss`; anything when not given.
+    pub issuer: Option<String>,
+    /// What tokens must have in `aud`; anything when not given.
+    pub audience: Option<String>,
+    /// Keys of the REST interface; when empty, the server makes one for itself.
+    pub api_keys: Vec<Secret>,
 }
 
 /// `http.*`
@@ -124,6 +146,7 @@ impl Default for Settings {
             stomp: Stomp::default(),
             sockjs: sockjs::Config::default(),
             insecure: false,
+            auth: Auth::default(),
             data_dir: PathBuf::from("./madang-data"),
             store: Store::default(),
             media: Media {

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Value, ValueKind};
+use madang_wire::Secret;
 
+use crate::auth::JwksSource;
 use crate::relay::RelayUrl;
 use crate::stomp::SlowPolicy;
 
@@ -122,6 +124,27 @@ impl Setting for RelayUrl {
     }
 }
 
+/// It does not show.
+impl Setting for Secret {
+    fn read(value: &Value) -> Result<Secret, String> {
+        String::read(value).map(|text| Secret::new(text.trim()))
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        "(hidden)".to_owned().show()
+    }
+}
+
+impl Setting for JwksSource {
+    fn read(value: &Value) -> Result<JwksSource, String> {
+        JwksSource::parse(&String::read(value)?)
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        self.to_string().show()
+    }
+}
+
 impl Setting for SlowPolicy {
     fn read(value: &Value) -> Result<SlowPolicy, String> {
         let text = String::read(value).unwrap_or_default();
@@ -152,7 +175,8 @@ impl Setting for Duration {
     }
 }
 
-fn duration(text: &str) -> Option<Duration> {
+/// A time with a unit, or in seconds.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().ok()?;
@@ -160,6 +184,8 @@ fn duration(text: &str) -> Option<Duration> {
         "ms" => Some(Duration::from_millis(number)),
         "" | "s" => Some(Duration::from_secs(number)),
         "m" | "min" => Some(Duration::from_secs(number.checked_mul(60)?)),
+        "h" => Some(Duration::from_secs(number.checked_mul(60 * 60)?)),
+        "d" => Some(Duration::from_secs(number.checked_mul(24 * 60 * 60)?)),
         _ => None,
     }
 }

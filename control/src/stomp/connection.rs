@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::ws::close_code;
 use futures_util::{SinkExt, StreamExt};
+use jiff::Timestamp;
 use madang_wire::{Command, Destination, Encoded, Frame, Pattern, Signal, Version, encode, header};
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -26,13 +27,13 @@ use tracing::{debug, warn};
 use super::outbox::Discarded;
 use super::replays::{Page, Replays};
 use super::socket::{Outgoing, Socket};
-use super::{Action, Outbox, Parcel, Receipt, Session, SessionConfig, SlowPolicy};
+use super::{Action, End, Outbox, Parcel, Receipt, Session, SessionConfig, SlowPolicy};
 use crate::app::{App, Sender};
-use crate::auth::Grant;
+use crate::auth::{Auth, Credential, Grant};
 use crate::broker::{SessionId, SubscriptionId};
 use crate::hub::{Counters, up};
 use crate::relay::{Line, Order};
-use crate::room::Requester;
+use crate::room::{Moment, Requester};
 use crate::store::Store;
 
 /// What clients are told when the server stops.
@@ -54,6 +55,7 @@ const FEW_PARCELS: usize = 4;
 pub(crate) struct Connection {
     pub(crate) id: SessionId,
     pub(crate) app: App,
+    pub(crate) auth: Auth,
     pub(crate) store: Store,
     pub(crate) counters: Arc<Counters>,
     /// Asks the session to end.
@@ -66,7 +68,6 @@ pub(crate) struct Connection {
 struct Running {
     connection: Connection,
     session: Session,
-    user: String,
     outbox: Outbox,
     sender: Sender,
     /// A DISCONNECT that waits for what came before it, with its receipt.
@@ -109,18 +110,18 @@ enum Event {
 }
 
 impl Connection {
-    /// Speaks STOMP until either side ends the session. Not an async fn, which would keep room for its arguments beside
+    /// Speaks STOMP until either side ends the session. `guest`: what the client may do if it has no credential and needs
+    /// none. Not an async fn, which would keep room for its arguments beside
     /// what becomes of them, for each connection.
     pub(crate) fn run<S: Socket>(
         self,
         mut socket: S,
         config: SessionConfig,
+        guest: Grant,
     ) -> impl Future<Output = ()> + Send {
         let outbox = Outbox::new(&config.limits);
-        let grant = Arc::new(Grant::guest(config.user.clone()));
         let mut running = Running {
-            sender: Sender { session: self.id, grant, rooms: HashSet::new() },
-            user: config.user.clone(),
+            sender: Sender { session: self.id, grant: Arc::new(guest), rooms: HashSet::new() },
             session: Session::new(config, Instant::now()),
             outbox,
             goodbye: None,
@@ -260,7 +261,7 @@ impl Running {
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), Lost> {
-        self.session.handle_timeout(now);
+        self.session.handle_timeout(Moment { instant: now, utc: Timestamp::now() });
         if self.ping_at <= now {
             self.ping_at = now + PING_INTERVAL;
             self.silent_pings += 1;
@@ -321,6 +322,9 @@ impl Running {
             }
         }
         self.parcels.shrink_to(FEW_PARCELS);
+        if self.outbox.is_revoked() {
+            self.session.handle_revoked();
+        }
         if let Some(limit) = self.outbox.overflow().filter(|_| !self.session.is_over()) {
             self.is_slow(SlowPolicy::Disconnect);
             self.close_code = Some(close_code::POLICY);
@@ -359,9 +363,10 @@ impl Running {
     async fn carry_out(&mut self) {
         while let Some(action) = self.session.poll_action() {
             match action {
-                Action::Attach => {
-                    self.connection.app.broker.attach(self.connection.id, &self.user, &self.outbox);
+                Action::Authenticate(credential) => {
+                    self.authenticate(credential.as_deref()).await;
                 }
+                Action::Attach => self.attach(),
                 Action::Subscribe { id, destination, pattern } => {
                     self.subscribe(id, &destination, pattern);
                 }
@@ -391,6 +396,39 @@ impl Running {
                     self.goodbye = Some(receipt);
                 }
             }
+        }
+    }
+
+    /// Finds out what the client may do. Meanwhile nothing more is read from it.
+    async fn authenticate(&mut self, credential: Option<&Credential>) {
+        let Connection { auth, drain, .. } = &self.connection;
+        let verdict = tokio::select! {
+            biased;
+            verdict = auth.admit(credential) => verdict,
+            // The session ends next, by what the turn finds.
+            () = drain.cancelled() => return,
+        };
+        match verdict {
+            Ok(grant) => {
+                if let Some(grant) = grant {
+                    self.sender.grant = Arc::new(grant);
+                }
+                let now = Moment { instant: Instant::now(), utc: Timestamp::now() };
+                self.session.handle_admitted(now, &self.sender.grant);
+            }
+            Err(why) => {
+                debug!(%why, "a client may not connect");
+                self.session.handle_refused(&why);
+            }
+        }
+    }
+
+    /// Makes the session reachable. A token that was revoked in the same moment finds its session here or at the broker.
+    fn attach(&self) {
+        let Connection { app, auth, id, .. } = &self.connection;
+        app.broker.attach(*id, &self.sender.grant, &self.outbox);
+        if auth.is_revoked(&self.sender.grant) {
+            self.outbox.revoke();
         }
     }
 
@@ -429,7 +467,9 @@ impl Running {
         for message in self.session.take_undelivered(unread) {
             broker.give_back(&message, self.connection.id);
         }
-        self.tell_rooms(false).await;
+        // Who has no rights any more has none to come back either.
+        let is_final = self.session.end() == Some(End::RightsOver);
+        self.tell_rooms(is_final).await;
         debug!("session ended");
     }
 
@@ -444,8 +484,11 @@ impl Running {
 
     /// Writes what is left, and closes.
     async fn close<S: Socket>(&mut self, socket: &mut S) {
-        let by_itself =
-            if self.session.has_failed() { close_code::PROTOCOL } else { close_code::NORMAL };
+        let by_itself = match self.session.end() {
+            Some(End::Error) => close_code::PROTOCOL,
+            Some(End::Refused | End::RightsOver) => close_code::POLICY,
+            Some(End::Goodbye) | None => close_code::NORMAL,
+        };
         let code = self.close_code.unwrap_or(by_itself);
         let last_words = async {
             while let Some(frame) = self.session.poll_output(Instant::now()) {

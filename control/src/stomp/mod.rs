@@ -11,6 +11,7 @@
 //! what the session asks for. Everybody else reaches a session through its `Outbox`.
 
 pub(crate) mod connection;
+mod expiry;
 pub(crate) mod heart_beats;
 mod outbox;
 mod rate;
@@ -23,7 +24,7 @@ pub(crate) mod tcp;
 mod transactions;
 
 pub(crate) use outbox::{Outbox, Parcel, Receipt};
-pub(crate) use session::{Action, Sent, Session, SessionConfig};
+pub(crate) use session::{Action, End, Sent, Session, SessionConfig};
 pub(crate) use slow::Kind;
 pub use slow::SlowPolicy;
 pub(crate) use subscriptions::{REPLAY_PAGE, Replay};

@@ -45,6 +45,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Something happened that the connection has not looked at.
     changed: AtomicBool,
+    /// What the session may do was taken back.
+    is_revoked: AtomicBool,
     /// The one connection.
     waker: AtomicWaker,
     max_messages: usize,
@@ -95,6 +97,7 @@ impl Outbox {
         Outbox(Arc::new(Shared {
             queue: Mutex::new(queue),
             changed: AtomicBool::new(false),
+            is_revoked: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             max_messages: limits.outbox_messages,
             max_bytes: limits.outbox_bytes,
@@ -169,6 +172,17 @@ impl Outbox {
         if !self.0.changed.swap(true, AcqRel) {
             self.0.waker.wake();
         }
+    }
+
+    /// Ends the session, whatever waits in the queue: a client that reads nothing must not keep its rights.
+    pub(crate) fn revoke(&self) {
+        self.0.is_revoked.store(true, Relaxed);
+        self.wake();
+    }
+
+    /// Whether the session is to end so.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.0.is_revoked.load(Relaxed)
     }
 
     /// Whether the client was too slow, and which limit it ran into.

@@ -13,31 +13,35 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use madang_wire::{
-    Command, Decoded, Decoder, Destination, Encoded, ErrorCode, Frame, Headers, Limits, Pattern,
-    Prefixes, RoomName, Version, encode,
+    Command, Decoded, Decoder, Destination, Encoded, ErrorCode, Frame, Headers, HeartBeat, Limits,
+    Pattern, Prefixes, RoomName, Version, encode,
 };
 
+use super::expiry::Expiry;
 use super::heart_beats::{Due, HeartBeats};
 use super::outbox::{Limit, Parcel};
 use super::rate::Rate;
 use super::subscriptions::{Pending, REPLAY_PAGE, Replay, Subscriptions};
 use super::transactions::Transactions;
+use crate::auth::{AuthError, Credential, Grant};
 use crate::broker::{Message, SubscriptionId};
 use crate::hub::{Counters, up};
 use crate::relay::Routes;
+use crate::room::Moment;
 
 /// Frames that may wait to be written before no more is read from this client.
 const ENOUGH_OUTPUT: usize = 64;
 /// The same in bytes; the last frame may be longer.
 const ENOUGH_OUTPUT_BYTES: usize = 256 * 1024;
 
+/// The `message` of the ERROR for a client that may not connect.
+const NOT_AUTHENTICATED: &str = "not authenticated";
+
 /// What a session is given at its start.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionConfig {
     /// Its id, for the header `session`.
     pub(crate) id: String,
-    /// The guest's name, for `user-name`.
-    pub(crate) user: String,
     /// What destinations begin with.
     pub(crate) prefixes: Arc<Prefixes>,
     /// Whether topics and queues live on an external broker.
@@ -75,9 +79,13 @@ enum State {
     ExpectConnect {
         until: Instant,
     },
+    /// After CONNECT, until somebody knows what its credential is worth. What the client sends meanwhile waits.
+    ExpectVerdict(Box<Connecting>),
     Open {
         version: Version,
         heart_beats: HeartBeats,
+        /// When the rights end; in a box, because guests have none.
+        expiry: Option<Box<Expiry>>,
     },
     /// After DISCONNECT, until what came before it is done.
     Draining {
@@ -85,14 +93,37 @@ enum State {
     },
     Over {
         version: Version,
-        /// Whether an ERROR was the end.
-        after_error: bool,
+        end: End,
     },
+}
+
+/// A CONNECT that is good but for its credential.
+#[derive(Debug)]
+struct Connecting {
+    version: Version,
+    /// What it said about heart-beats.
+    heart_beat: HeartBeat,
+    receipt: Option<String>,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By DISCONNECT.
+    Goodbye,
+    /// By an ERROR.
+    Error,
+    /// By an ERROR, because the client may not connect.
+    Refused,
+    /// By an ERROR, because the client may do nothing any more.
+    RightsOver,
 }
 
 /// What a session can want from the world.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Action {
+    /// Find out what the client may do, and call `handle_admitted` or `handle_refused`.
+    Authenticate(Option<Box<Credential>>),
     /// The client is connected: make the session reachable.
     Attach,
     /// Let the broker send what matches.
@@ -170,7 +201,7 @@ impl Session {
 
     /// Takes bytes from the client.
     pub(crate) fn handle_bytes(&mut self, now: Instant, bytes: &[u8]) {
-        if !self.reads() {
+        if !self.reads() && !matches!(self.state, State::ExpectVerdict(_)) {
             return;
         }
         if let State::Open { heart_beats, .. } = &mut self.state {
@@ -179,6 +210,10 @@ impl Session {
         if let Err(error) = self.decoder.push(bytes) {
             return self.fail("malformed frame", &error.to_string(), None);
         }
+        self.read_frames(now);
+    }
+
+    fn read_frames(&mut self, now: Instant) {
         while self.reads() {
             match self.decoder.next_frame() {
                 Ok(None) => return,
@@ -186,6 +221,40 @@ impl Session {
                 Ok(Some(Decoded::Frame(frame))) => self.handle_frame(now, frame),
                 Err(error) => return self.fail("malformed frame", &error.to_string(), None),
             }
+        }
+    }
+
+    /// The client may connect: this is what it may do.
+    pub(crate) fn handle_admitted(&mut self, now: Moment, grant: &Grant) {
+        let State::ExpectVerdict(connecting) = &mut self.state else {
+            return;
+        };
+        let Connecting { version, heart_beat, ref mut receipt } = **connecting;
+        let receipt = receipt.take();
+        let expiry = grant.expires_at.map(|at| Box::new(Expiry::new(at, now)));
+        self.handle_connected(now.instant, version, heart_beat, &grant.user, expiry);
+        if let Some(receipt) = receipt {
+            self.push_receipt(receipt);
+        }
+        // What came behind CONNECT has waited.
+        self.read_frames(now.instant);
+    }
+
+    /// The client may not connect.
+    pub(crate) fn handle_refused(&mut self, why: &AuthError) {
+        let State::ExpectVerdict(connecting) = &mut self.state else {
+            return;
+        };
+        let receipt = connecting.receipt.take();
+        self.fail(NOT_AUTHENTICATED, &why.to_string(), receipt);
+        self.end_is(End::Refused);
+    }
+
+    /// The client's token was taken back.
+    pub(crate) fn handle_revoked(&mut self) {
+        if !self.is_over() {
+            self.fail("token revoked", "Your token was revoked.", None);
+            self.end_is(End::RightsOver);
         }
     }
 
@@ -249,7 +318,7 @@ impl Session {
         if let Some(receipt) = receipt {
             self.push_receipt(receipt);
         }
-        self.state = State::Over { version, after_error: false };
+        self.state = State::Over { version, end: End::Goodbye };
     }
 
     /// The client does not read fast enough.
@@ -268,7 +337,16 @@ impl Session {
     }
 
     /// Acts on a deadline.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, moment: Moment) {
+        let now = moment.instant;
+        if let State::Open { expiry: Some(expiry), .. } = &mut self.state
+            && expiry.deadline() <= now
+            && expiry.look(moment)
+        {
+            let detail = format!("Your token ended at {}. Connect with a new one.", expiry.at());
+            self.fail("token expired", &detail, None);
+            self.end_is(End::RightsOver);
+        }
         match &mut self.state {
             State::ExpectConnect { until } if *until <= now => {
                 let within = self.config.limits.connect_timeout;
@@ -292,8 +370,12 @@ impl Session {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
             State::ExpectConnect { until } => Some(*until),
-            State::Open { heart_beats, .. } => heart_beats.next().map(|(at, _)| at),
-            State::Draining { .. } | State::Over { .. } => None,
+            State::Open { heart_beats, expiry, .. } => {
+                let heart_beat = heart_beats.next().map(|(at, _)| at);
+                let expiry = expiry.as_ref().map(|expiry| expiry.deadline());
+                heart_beat.into_iter().chain(expiry).min()
+            }
+            State::ExpectVerdict(_) | State::Draining { .. } | State::Over { .. } => None,
         }
     }
 
@@ -357,9 +439,18 @@ impl Session {
         matches!(self.state, State::Over { .. })
     }
 
-    /// Whether it is over because of an ERROR.
-    pub(crate) fn has_failed(&self) -> bool {
-        matches!(self.state, State::Over { after_error: true, .. })
+    /// How it ended, if it is over.
+    pub(crate) fn end(&self) -> Option<End> {
+        match self.state {
+            State::Over { end, .. } => Some(end),
+            _ => None,
+        }
+    }
+
+    fn end_is(&mut self, why: End) {
+        if let State::Over { end, .. } = &mut self.state {
+            *end = why;
+        }
     }
 
     /// How many subscriptions live at this server's broker, below `/user`, and at the external broker.
@@ -381,11 +472,12 @@ impl Session {
     }
 
     fn version(&self) -> Version {
-        match self.state {
+        match &self.state {
             State::ExpectConnect { .. } => Version::V1_2,
+            State::ExpectVerdict(connecting) => connecting.version,
             State::Open { version, .. }
             | State::Draining { version }
-            | State::Over { version, .. } => version,
+            | State::Over { version, .. } => *version,
         }
     }
 }

@@ -38,6 +38,11 @@ impl Headers {
         self.entries.retain(|(n, _)| n != name);
     }
 
+    /// Removes the headers whose names do not pass.
+    pub fn retain(&mut self, passes: impl Fn(&str) -> bool) {
+        self.entries.retain(|(name, _)| passes(name));
+    }
+
     /// The value that counts, if the header is there.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)

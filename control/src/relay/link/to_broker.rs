@@ -19,9 +19,10 @@ impl Link {
         let destination = frame.header(header::DESTINATION).unwrap_or_default();
         let destination = to_broker(destination, self.rest);
         frame.headers.set(header::DESTINATION, destination);
-        for name in PRIVATE_HEADERS {
-            frame.headers.remove(name);
-        }
+        let is_private = |name: &str| {
+            PRIVATE_HEADERS.contains(&name) || name.eq_ignore_ascii_case(header::AUTHORIZATION)
+        };
+        frame.headers.retain(|name| !is_private(name));
         self.pass_on(frame, None);
     }
 

@@ -5,8 +5,10 @@ use std::time::Instant;
 use madang_wire::{Command, Destination, ErrorCode, Frame, HeartBeat, Pattern, Version, header};
 
 use super::outgoing::subscription_head;
-use super::{Action, Output, Sent, Session, State};
+use super::{Action, Connecting, Output, Sent, Session, State};
+use crate::auth::Credential;
 use crate::hub::up;
+use crate::stomp::expiry::Expiry;
 use crate::stomp::heart_beats::{HeartBeats, TO_CLIENTS};
 use crate::stomp::subscriptions::{AckMode, Gate, Replay, Subscription};
 
@@ -26,7 +28,7 @@ impl Session {
         up(&self.config.counters.frames_received[frame.command as usize]);
         let receipt = frame.header(header::RECEIPT).map(str::to_owned);
         let handled = match &self.state {
-            State::ExpectConnect { .. } => self.handle_connect(now, &frame),
+            State::ExpectConnect { .. } => self.handle_connect(&frame),
             _ => self.handle_open(now, frame),
         };
         if let Err(Violation { message, detail }) = handled {
@@ -34,7 +36,7 @@ impl Session {
         }
     }
 
-    fn handle_connect(&mut self, now: Instant, frame: &Frame) -> Handled {
+    fn handle_connect(&mut self, frame: &Frame) -> Handled {
         if !matches!(frame.command, Command::Connect | Command::Stomp) {
             let detail = format!("The first frame must be CONNECT, not {}.", frame.command);
             return violation("not connected", detail);
@@ -50,19 +52,37 @@ impl Session {
             },
         };
         self.decoder.set_version(version);
+        let receipt = frame.header(header::RECEIPT).map(str::to_owned);
         self.state =
-            State::Open { version, heart_beats: HeartBeats::agree(TO_CLIENTS, client, now) };
+            State::ExpectVerdict(Box::new(Connecting { version, heart_beat: client, receipt }));
+        match Credential::of(&frame.headers) {
+            Ok(credential) => {
+                self.actions.push_back(Action::Authenticate(credential.map(Box::new)));
+            }
+            Err(error) => self.handle_refused(&error),
+        }
+        Ok(())
+    }
+
+    pub(super) fn handle_connected(
+        &mut self,
+        now: Instant,
+        version: Version,
+        client: HeartBeat,
+        user: &str,
+        expiry: Option<Box<Expiry>>,
+    ) {
+        let heart_beats = HeartBeats::agree(TO_CLIENTS, client, now);
+        self.state = State::Open { version, heart_beats, expiry };
         let server = concat!("madang/", env!("CARGO_PKG_VERSION"));
         let connected = Frame::new(Command::Connected)
             .with_header(header::VERSION, version.as_str())
             .with_header(header::SERVER, server)
             .with_header(header::SESSION, self.config.id.as_str())
             .with_header(header::HEART_BEAT, TO_CLIENTS.to_string())
-            .with_header(header::USER_NAME, self.config.user.as_str());
+            .with_header(header::USER_NAME, user);
         self.push_output(Output::Frame(connected));
         self.actions.push_back(Action::Attach);
-        self.receipt(frame);
-        Ok(())
     }
 
     fn handle_open(&mut self, now: Instant, frame: Frame) -> Handled {

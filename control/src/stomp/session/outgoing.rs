@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use madang_wire::{Broadcast, Command, ErrorCode, Frame, Version, header};
 
-use super::{Action, Output, Session, State};
+use super::{Action, End, Output, Session, State};
 use crate::broker::{Message, SubscriptionId};
 use crate::stomp::subscriptions::AckMode;
 
@@ -86,7 +86,7 @@ impl Session {
         }
         self.push_output(Output::Frame(error.with_body(detail.to_owned())));
         self.config.counters.count_protocol_error(message);
-        self.state = State::Over { version: self.version(), after_error: true };
+        self.state = State::Over { version: self.version(), end: End::Error };
     }
 
     pub(super) fn give_back(&mut self, messages: Vec<Arc<Message>>) {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use madang_wire::{Command, Destination, ErrorCode, Frame, Version, header};
 
 use super::incoming::{Violation, required, violation};
-use super::{Action, Output, Session, State};
+use super::{Action, End, Output, Session, State};
 use crate::relay::{self, Delivery};
 use crate::stomp::subscriptions::AckMode;
 
@@ -39,7 +39,7 @@ impl Session {
         self.push_output(Output::Frame(frame));
         if ends {
             self.config.counters.count_protocol_error("of the external broker");
-            self.state = State::Over { version: self.version(), after_error: true };
+            self.state = State::Over { version: self.version(), end: End::Error };
         }
     }
 

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use madang_wire::{Command, Decoded, Decoder, Frame, Headers, Limits, Prefixes, Version, header};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
+use crate::auth::{AuthError, Grant};
 use crate::broker::Message;
+use crate::room::Moment;
 
 #[test]
 fn connect_agrees_on_version_and_heart_beats() {
@@ -91,6 +94,63 @@ fn unknown_versions_are_refused_with_those_that_are_known() {
     let error = client.next();
     assert_eq!(error.command, Command::Error);
     assert_eq!(error.header(header::VERSION), Some("1.0,1.1,1.2"));
+}
+
+#[test]
+fn what_comes_behind_connect_waits_for_the_verdict() {
+    let mut client = Client::new();
+    let frames = "CONNECT\naccept-version:1.2\npasscode:a.b.c\nreceipt:r\n\n\0SEND\ndestination:/topic/a\n\n\0";
+    client.send(frames);
+    client.session.handle_bytes(client.now, b"SEND\ndestination:/topic/b\n\n\0");
+    assert!(matches!(client.actions()[..], [Action::Authenticate(Some(_))]));
+    assert!(client.is_quiet());
+
+    client.session.handle_admitted(client.moment(), &Grant::guest("하나".to_owned()));
+
+    assert_eq!(client.next().header(header::USER_NAME), Some("하나"));
+    assert_eq!(client.next().command, Command::Receipt);
+    let actions = client.actions();
+    assert!(
+        matches!(actions[..], [Action::Attach, Action::Send { .. }, Action::Send { .. }]),
+        "{actions:?}"
+    );
+}
+
+#[test]
+fn a_client_that_may_not_connect_is_told_why_and_nothing_else_happens() {
+    for connect in ["passcode:a.b.c", "Authorization:Basic YTpi"] {
+        let mut client = Client::new();
+        client
+            .send(&format!("CONNECT\n{connect}\nreceipt:r\n\n\0SEND\ndestination:/topic/a\n\n\0"));
+        client.actions();
+        client.session.handle_refused(&AuthError::BadSignature);
+
+        let error = client.next();
+        assert_eq!(error.header(header::MESSAGE), Some("not authenticated"));
+        assert_eq!(error.header(header::RECEIPT_ID), Some("r"));
+        assert!(!error.body.is_empty());
+        assert_eq!(client.session.end(), Some(End::Refused));
+        assert_eq!(client.actions(), []);
+    }
+}
+
+#[test]
+fn rights_end_with_the_token() {
+    let mut client = Client::new();
+    client.send("CONNECT\naccept-version:1.2\npasscode:a.b.c\n\n\0");
+    client.actions();
+    let expires_at = Timestamp::from_second(100).ok();
+    let grant = Grant { expires_at, ..Grant::guest("하나".to_owned()) };
+    client.session.handle_admitted(client.moment(), &grant);
+    client.next();
+
+    client.later(Duration::from_secs(99));
+    assert!(client.is_quiet());
+    assert_eq!(client.session.poll_timeout(), Some(client.now + Duration::from_secs(1)));
+    client.later(Duration::from_secs(1));
+
+    assert_eq!(client.next().header(header::MESSAGE), Some("token expired"));
+    assert_eq!(client.session.end(), Some(End::RightsOver));
 }
 
 #[test]
@@ -448,7 +508,10 @@ fn nothing_that_a_client_sends_makes_it_panic() {
 /// The other end of a session.
 struct Client {
     session: Session,
+    began: Instant,
     now: Instant,
+    /// What the session wanted, but for its CONNECT.
+    acted: Vec<Action>,
     decoder: Decoder,
 }
 
@@ -457,13 +520,13 @@ impl Client {
         let now = Instant::now();
         let config = SessionConfig {
             id: "session-1".into(),
-            user: "guest".into(),
             prefixes: Arc::new(Prefixes::default()),
             relays: false,
             limits: Arc::default(),
             counters: Arc::default(),
         };
-        Client { session: Session::new(config, now), now, decoder: Decoder::new(Limits::default()) }
+        let (session, decoder) = (Session::new(config, now), Decoder::new(Limits::default()));
+        Client { session, began: now, now, acted: Vec::new(), decoder }
     }
 
     fn connected() -> Client {
@@ -480,6 +543,27 @@ impl Client {
 
     fn send(&mut self, text: &str) {
         self.session.handle_bytes(self.now, text.as_bytes());
+        self.admit_guest();
+    }
+
+    /// Lets everybody in who needs no token.
+    fn admit_guest(&mut self) {
+        let actions = self.actions();
+        for action in actions {
+            match action {
+                Action::Authenticate(None) => {
+                    let guest = Grant::guest("guest".to_owned());
+                    self.session.handle_admitted(self.moment(), &guest);
+                }
+                other => self.acted.push(other),
+            }
+        }
+    }
+
+    /// The wall clock began at 1970.
+    fn moment(&self) -> Moment {
+        let since = self.now - self.began;
+        Moment { instant: self.now, utc: Timestamp::UNIX_EPOCH + since }
     }
 
     fn subscribe(&mut self, headers: &str) -> SubscriptionId {
@@ -492,11 +576,13 @@ impl Client {
 
     fn later(&mut self, by: Duration) {
         self.now += by;
-        self.session.handle_timeout(self.now);
+        self.session.handle_timeout(self.moment());
     }
 
     fn actions(&mut self) -> Vec<Action> {
-        std::iter::from_fn(|| self.session.poll_action()).collect()
+        let mut actions = std::mem::take(&mut self.acted);
+        actions.extend(std::iter::from_fn(|| self.session.poll_action()));
+        actions
     }
 
     fn is_quiet(&self) -> bool {

@@ -1,0 +1,112 @@
+//! Makes tokens.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jsonwebtoken::{EncodingKey, Header};
+use madang_wire::{Role, Secret, SourceKind};
+use serde::Serialize;
+
+use super::Scope;
+
+/// Longest time that a token may be good for.
+pub const LONGEST_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// Signs tokens with the server's own secret (HS256).
+#[derive(Clone)]
+pub struct Minter {
+    key: EncodingKey,
+    issuer: Option<String>,
+    audience: Option<String>,
+}
+
+/// What a token is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewToken {
+    /// Whose it is.
+    pub user: String,
+    /// What others see when the user does not choose a name.
+    pub name: Option<String>,
+    /// Which rooms it opens.
+    pub scope: Scope,
+    /// The highest role that it gives. None: the room's own choice.
+    pub role: Option<Role>,
+    /// What it lets its user publish, within their role. None: all of it.
+    pub publish: Option<Vec<SourceKind>>,
+    /// Whether it lets its user moderate. None: by their role.
+    pub moderate: Option<bool>,
+    /// How long it is good for; at most [`LONGEST_TTL`].
+    pub ttl: Duration,
+}
+
+/// A token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Minted {
+    /// The JWT itself.
+    pub token: Secret,
+    /// Its `jti`, by which it can be revoked.
+    pub id: String,
+    /// Its `exp`.
+    pub expires_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    sub: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    iat: i64,
+    exp: i64,
+    room: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<Role>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publish: Option<&'a [SourceKind]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moderate: Option<bool>,
+    jti: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
+}
+
+impl Minter {
+    /// One that signs with this secret, and puts `iss` and `aud` into tokens where the server asks for them.
+    pub fn new(secret: &Secret, issuer: Option<String>, audience: Option<String>) -> Minter {
+        Minter { key: EncodingKey::from_secret(secret.expose().as_bytes()), issuer, audience }
+    }
+
+    /// Makes a token with a `jti` of its own. Whether [`super::Verifier`] takes it is for the caller to find out: a user
+    /// that is empty or too long is not.
+    ///
+    /// # Errors
+    /// When it would end later than [`LONGEST_TTL`] from here, or can't be signed.
+    pub fn mint(&self, new: &NewToken, now: Timestamp) -> Result<Minted, String> {
+        let id = format!("{:032x}", rand::random::<u128>());
+        let expires_at = Some(new.ttl)
+            .filter(|ttl| (Duration::from_secs(1)..=LONGEST_TTL).contains(ttl))
+            .and_then(|ttl| now.checked_add(ttl).ok())
+            .ok_or("a token is good for a second at least, and ten years at most")?;
+        let claims = Claims {
+            sub: &new.user,
+            name: new.name.as_deref(),
+            iat: now.as_second(),
+            exp: expires_at.as_second(),
+            room: match &new.scope {
+                Scope::Every => "*",
+                Scope::One(name) => name.as_str(),
+            },
+            role: new.role,
+            publish: new.publish.as_deref(),
+            moderate: new.moderate,
+            jti: &id,
+            iss: self.issuer.as_deref(),
+            aud: self.audience.as_deref(),
+        };
+        let token = jsonwebtoken::encode(&Header::default(), &claims, &self.key)
+            .map_err(|error| format!("the token can't be signed: {error}"))?;
+        let expires_at = Timestamp::from_second(claims.exp).unwrap_or(expires_at);
+        Ok(Minted { token: Secret::new(token), id, expires_at })
+    }
+}

@@ -1,0 +1,95 @@
+//! Which secrets everybody could guess.
+
+/// Fewest bytes of a secret for HS256 (RFC 7518 §3.2), and of an API key.
+pub const SHORTEST: usize = 32;
+
+/// Fewest different characters that something random has.
+const FEWEST_KINDS: usize = 8;
+
+/// What stands in examples. Long random text has none of them by chance: each has 7 characters or more.
+const WORDS: &[&str] = &[
+    "changeit",
+    "changeme",
+    "changethis",
+    "devkeydevkey",
+    "example",
+    "jwtsecret",
+    "mysecret",
+    "passphrase",
+    "password",
+    "placeholder",
+    "replaceme",
+    "replacethis",
+    "secretkey",
+    "secretsecret",
+    "stringsecret",
+    "supersecret",
+    "topsecret",
+    "yoursecret",
+    "bitsecret",
+    "bezkoder",
+    "springsecurity",
+    "springboot",
+];
+
+/// Secrets of widely copied tutorials that look random.
+const KNOWN: &[&str] = &[
+    "404E635266556A586E3272357538782F413F4428472B4B6250645367566B5970",
+    "c2lsdmVybmluZS10ZWNoLXNwcmluZy1ib290LWp3dC10dXRvcmlhbC1zZWNyZXQtc2lsdmVybmluZS10ZWNoLXNwcmluZy1ib290LWp3dC10dXRvcmlhbC1zZWNyZXQK",
+    "VlwEyVBsYt9V7zq57TejMnVUyzblYcfPQye08f7MGVA9XkHN",
+];
+
+/// Why a text is no secret, to end a sentence that starts with its key.
+pub fn weakness(secret: &str) -> Option<String> {
+    let folded: String =
+        secret.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
+    let is_known = KNOWN.contains(&secret.trim())
+        || WORDS.iter().any(|word| folded.contains(word))
+        || ["secret", "devkey", "guest", "admin", "madang", "test"].contains(&folded.as_str());
+    if is_known {
+        return Some("is one that stands in examples, which everybody knows".to_owned());
+    }
+    if secret.len() < SHORTEST {
+        let bytes = secret.len();
+        return Some(format!("has {bytes} bytes, and needs {SHORTEST}"));
+    }
+    let mut kinds: Vec<char> = secret.chars().collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    (kinds.len() < FEWEST_KINDS).then(|| "is too regular to be random".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_examples_is_no_secret() {
+        for secret in [
+            "secret",
+            "changeme",
+            "devkey",
+            "your-256-bit-secret",
+            "a-string-secret-at-least-256-bits-long",
+            "please-CHANGE-ME-before-you-deploy-this",
+            "======================BezKoder=Spring===========================",
+            "404E635266556A586E3272357538782F413F4428472B4B6250645367566B5970",
+            "mySecretKey12345678901234567890123456",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "0123401234012340123401234012340123401234",
+            "J8v-_q2Zk9",
+        ] {
+            assert!(weakness(secret).is_some(), "{secret}");
+        }
+    }
+
+    #[test]
+    fn random_text_is() {
+        for _ in 0..1_000 {
+            let hexadecimal =
+                format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+            assert_eq!(weakness(&hexadecimal), None, "{hexadecimal}");
+        }
+        assert_eq!(weakness("kQ3v0m9Xc1hZb7Yt5Lr2Wn8Ud6Sg4Pa0Ef"), None);
+    }
+}

@@ -1,0 +1,133 @@
+//! Keeps the public keys up to date, and asks for newer ones when a token needs them.
+#![expect(clippy::disallowed_methods, reason = "when keys are fetched is timed here")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::reader::Reader;
+use super::schedule::Schedule;
+use super::{Auth, AuthError, Credential, Grant, JwksSource};
+
+/// How long a client waits for newer keys at most: longer than a fetch may take.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// How those who need newer keys reach the task that fetches them.
+#[derive(Debug, Default)]
+pub(super) struct Refresher {
+    asked: Notify,
+    /// Counts how often it was looked because somebody asked.
+    looked: watch::Sender<u64>,
+}
+
+impl Auth {
+    /// What a token is worth. When it was signed with a key that is not known, the keys are looked at again first, which
+    /// may take seconds.
+    ///
+    /// # Errors
+    /// When it is not worth anything.
+    pub async fn authenticate(&self, token: &str) -> Result<Grant, AuthError> {
+        match self.verify(token, Timestamp::now()) {
+            Err(AuthError::UnknownKey(_)) if self.can_learn() => {}
+            verdict => return verdict,
+        }
+        Box::pin(self.learn()).await;
+        self.verify(token, Timestamp::now())
+    }
+
+    /// The same for what a client shows at CONNECT; `None` is a guest.
+    pub(crate) async fn admit(
+        &self,
+        credential: Option<&Credential>,
+    ) -> Result<Option<Grant>, AuthError> {
+        match self.check(credential, Timestamp::now()) {
+            Err(AuthError::UnknownKey(_)) if self.can_learn() => {}
+            verdict => return verdict,
+        }
+        // In a box: it is rare, and every connection's future would keep room for it.
+        Box::pin(self.learn()).await;
+        self.check(credential, Timestamp::now())
+    }
+
+    /// Waits until the keys were looked at again.
+    async fn learn(&self) {
+        let Some(refresher) = self.refresher() else {
+            return;
+        };
+        let mut looked = refresher.looked.subscribe();
+        refresher.asked.notify_one();
+        // Who waits too long goes on with the keys that are there.
+        let _ = tokio::time::timeout(PATIENCE, looked.changed()).await;
+    }
+}
+
+/// Looks for newer keys.
+pub struct KeyKeeper {
+    auth: Auth,
+    source: JwksSource,
+    reader: Reader,
+}
+
+impl KeyKeeper {
+    /// Reads the keys for the first time. A file must be readable; a URL may be away at the moment.
+    pub(super) async fn open(auth: &Auth, source: JwksSource) -> anyhow::Result<KeyKeeper> {
+        let reader = Reader::new(&source).map_err(anyhow::Error::msg)?;
+        let mut keeper = KeyKeeper { auth: auth.clone(), source, reader };
+        if let Err(reason) = keeper.look().await {
+            let source = &keeper.source;
+            anyhow::ensure!(
+                !keeper.reader.is_file(),
+                "the public keys in {source} can't be used: {reason}"
+            );
+            warn!(%source, reason, "the public keys can't be fetched yet");
+            auth.set_has_keys(false);
+        }
+        Ok(keeper)
+    }
+
+    /// Looks for newer keys until `stop`. Those that are known stay while newer ones can't be had.
+    pub async fn run(mut self, stop: CancellationToken) {
+        // Nothing is in the middle of being changed at any await.
+        let _ = stop.run_until_cancelled(self.keep()).await;
+    }
+
+    async fn keep(&mut self) {
+        let mut schedule = Schedule::new(self.reader.is_file(), Instant::now());
+        schedule.handle_looked(Instant::now(), self.auth.has_keys());
+        let Some(refresher) = self.auth.refresher().cloned() else {
+            return;
+        };
+        loop {
+            let was_asked = tokio::select! {
+                () = refresher.asked.notified() => true,
+                () = tokio::time::sleep_until(schedule.next().into()) => false,
+            };
+            if !was_asked || schedule.handle_asked(Instant::now()) {
+                let looked = self.look().await;
+                schedule.handle_looked(Instant::now(), looked.is_ok());
+                if let Err(reason) = looked {
+                    let source = &self.source;
+                    warn!(%source, reason, "newer public keys can't be had; those that are known stay");
+                }
+            }
+            if was_asked {
+                refresher.looked.send_modify(|times| *times += 1);
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), String> {
+        if let Some(keys) = self.reader.read().await? {
+            debug!(source = %self.source, keys = keys.len(), "public keys were read");
+            for reason in keys.skipped() {
+                debug!(source = %self.source, reason, "a public key is of no use here");
+            }
+            self.auth.set_keys(Arc::new(keys));
+        }
+        Ok(())
+    }
+}
