@@ -50,6 +50,7 @@ pub use self::strength::{SHORTEST, weakness};
 pub use self::task::KeyKeeper;
 use self::task::Refresher;
 pub use self::verifier::Verifier;
+use crate::store::{Store, StoreError};
 use crate::{config, secrets};
 
 /// The file of the self-made secret in the data directory.
@@ -128,14 +129,43 @@ impl Auth {
     /// Whether a token was taken back.
     pub fn is_revoked(&self, grant: &Grant) -> bool {
         let revoked = self.0.revoked.read().unwrap_or_else(PoisonError::into_inner);
-        grant.token_id.as_ref().is_some_and(|id| revoked.has(id))
+        grant.token_id.as_ref().is_some_and(|id| revoked.until(id).is_some())
     }
 
-    /// Refuses the token with this `jti` from here on, until it expires by itself. False when too many are refused
-    /// already. Sessions that use it are the hub's business.
-    pub(crate) fn add_revoked(&self, id: String, until: Timestamp, now: Timestamp) -> bool {
+    /// Takes up what was revoked before the server started.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn recall(&self, store: &Store, now: Timestamp) -> Result<(), StoreError> {
+        store.forget_revocations(now).await?;
+        let stored = store.revocations(now).await?;
+        self.0.revoked.write().unwrap_or_else(PoisonError::into_inner).recall(stored);
+        Ok(())
+    }
+
+    /// Refuses the token with this `jti` from here on, also after a restart, until it has expired by itself: without
+    /// `until`, as long as any token of this server could be good for. Sessions that use it are the hub's business.
+    ///
+    /// # Errors
+    /// When the store fails or has too many; then nothing has changed.
+    pub(crate) async fn revoke(
+        &self,
+        store: &Store,
+        id: &str,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let known = {
+            let revoked = self.0.revoked.read().unwrap_or_else(PoisonError::into_inner);
+            revoked.until(id)
+        };
+        let longest = || now.checked_add(LONGEST_TTL).unwrap_or(Timestamp::MAX);
+        let until = until.unwrap_or_else(longest).max(known.unwrap_or(Timestamp::MIN));
+        store.forget_revocations(now).await?;
+        store.revoke_token(id, until).await?;
         let mut revoked = self.0.revoked.write().unwrap_or_else(PoisonError::into_inner);
-        revoked.add(id, until, now)
+        revoked.add(id.to_owned(), until, now);
+        Ok(())
     }
 
     /// What a client may do that shows this; `None` for a guest.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use madang_sfu::Event as EngineEvent;
 use madang_sfu::io::Handle;
 use madang_wire::{IceServer, Prefixes};
@@ -34,7 +35,7 @@ use crate::rooms::{Rooms, RoomsConfig};
 use crate::stomp::SessionConfig;
 use crate::stomp::connection::{self, Connection};
 use crate::stomp::socket::Socket;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// How long [`Hub::drain`] waits for sessions, and then for rooms.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -199,6 +200,27 @@ impl Hub {
         let guest = Grant::guest(format!("guest-{:08x}", rand::random::<u32>()));
         let run = connection.run(socket, config, guest).instrument(span);
         hub.connections.track_future(run).await;
+    }
+
+    /// Takes a token back by its `jti`, until it has expired by itself (without `until`: for ten years): it opens nothing
+    /// any more, and the sessions that use it end at once.
+    ///
+    /// # Errors
+    /// When the store fails or has too many of them; then nothing has changed.
+    pub async fn revoke(
+        &self,
+        token_id: &str,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.0.auth.revoke(&self.0.store, token_id, until, now).await?;
+        self.0.app.broker.revoke(token_id);
+        Ok(())
+    }
+
+    /// Who may do what.
+    pub fn auth(&self) -> &Auth {
+        &self.0.auth
     }
 
     /// A snapshot of the counters.

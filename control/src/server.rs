@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use jiff::Timestamp;
 use madang_sfu::Event;
 use madang_sfu::io::{
     Config as SfuConfig, Engine, Handle as SfuHandle, RelayedDatagram, StartError,
@@ -87,6 +88,7 @@ impl Server {
         })?;
         let (auth, keys) = Auth::open(&settings.auth, &settings.data_dir).await?;
         let store = Store::open(&settings.store_url()).await?;
+        auth.recall(&store, Timestamp::now()).await?;
 
         let bound_turn = match settings.turn.enabled {
             true => Some(BoundTurn::bind(&settings, &addresses).await?),
@@ -218,6 +220,11 @@ impl Server {
         let here = self.auth.minter().map(|_| "`madang token`".to_owned());
         let makers: Vec<String> = here.into_iter().chain(issuer).collect();
         format!("Authentication is on: tokens come from {}.\n", makers.join(" or "))
+    }
+
+    /// The control plane, for programs that the server is a part of.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
     }
 
     /// Takes no more work: `/readyz` says so, and sessions hear farewell. Pages and metrics are still there.

@@ -4,29 +4,27 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-/// Revoked tokens that are remembered; one more is refused. Those that have expired are forgotten.
-const MOST: usize = 100_000;
-
-/// The `jti` of revoked tokens, until they would have expired by themselves.
+/// The `jti` of revoked tokens, until they would have expired by themselves: those that the store holds, which bounds
+/// them ([`MOST_REVOCATIONS`](crate::store::MOST_REVOCATIONS)).
 #[derive(Debug, Default)]
 pub(super) struct Revoked(HashMap<String, Timestamp>);
 
 impl Revoked {
-    /// Remembers a token until it expires. False: there is no room, even though the expired ones were forgotten.
-    pub(super) fn add(&mut self, id: String, until: Timestamp, now: Timestamp) -> bool {
-        if self.0.len() >= MOST {
-            self.0.retain(|_, until| *until > now);
-        }
-        if self.0.len() >= MOST && !self.0.contains_key(&id) {
-            return false;
-        }
+    /// Remembers a token until it expires, and forgets those that have.
+    pub(super) fn add(&mut self, id: String, until: Timestamp, now: Timestamp) {
+        self.0.retain(|_, until| *until > now);
         let known = self.0.entry(id).or_insert(until);
         *known = until.max(*known);
-        true
     }
 
-    pub(super) fn has(&self, id: &str) -> bool {
-        self.0.contains_key(id)
+    /// Until when a token is to be refused.
+    pub(super) fn until(&self, id: &str) -> Option<Timestamp> {
+        self.0.get(id).copied()
+    }
+
+    /// Puts in what was stored.
+    pub(super) fn recall(&mut self, stored: Vec<(String, Timestamp)>) {
+        self.0.extend(stored);
     }
 }
 
@@ -35,16 +33,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_bounded_and_forgets_what_has_expired() {
+    fn it_forgets_what_has_expired_and_nothing_else() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let mut revoked = Revoked::default();
-        for n in 0..MOST {
-            assert!(revoked.add(n.to_string(), at(100), at(0)));
-        }
+        revoked.recall(vec![("a".to_owned(), at(100)), ("b".to_owned(), at(200))]);
 
-        assert!(!revoked.add("one more".to_owned(), at(200), at(99)));
-        assert!(revoked.add("7".to_owned(), at(300), at(99)), "it is there already");
-        assert!(revoked.add("one more".to_owned(), at(200), at(100)));
-        assert!(revoked.has("7") && revoked.has("one more") && !revoked.has("8"));
+        revoked.add("b".to_owned(), at(150), at(99));
+        revoked.add("c".to_owned(), at(300), at(100));
+
+        let until = ["a", "b", "c"].map(|id| revoked.until(id));
+        assert_eq!(until, [None, Some(at(200)), Some(at(300))]);
     }
 }
