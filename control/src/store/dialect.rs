@@ -157,7 +157,20 @@ impl Address {
 
     /// Brings the schema up to date.
     pub(super) async fn migrate(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-        Ok(self.dialect.migrator().run(connection).await?)
+        if self.dialect == Dialect::MySql {
+            // The migrator locks others out, but MariaDB understands "wait for ever" as "do not wait". The connection's
+            // end, if not this function's, releases the lock.
+            sqlx::raw_sql("SELECT GET_LOCK(CONCAT('madang.', MD5(DATABASE())), 60)")
+                .execute(&mut *connection)
+                .await?;
+        }
+        self.dialect.migrator().run(&mut *connection).await?;
+        if self.dialect == Dialect::MySql {
+            sqlx::raw_sql("SELECT RELEASE_LOCK(CONCAT('madang.', MD5(DATABASE())))")
+                .execute(connection)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Connections that read; they are opened when they are needed.
