@@ -229,9 +229,11 @@ impl Hub {
         ControlStats { relay, ..self.0.counters.snapshot() }
     }
 
-    /// Why the hub can't do all that it should, if that is so: the external broker is away, or the public keys for tokens.
+    /// Why the hub can't do all that it should, if that is so: the database or the external broker is away, or the public
+    /// keys for tokens.
     pub fn trouble(&self) -> Option<String> {
-        self.0.app.relay.as_ref().and_then(Relay::trouble).or_else(|| self.0.auth.trouble())
+        let of_relay = || self.0.app.relay.as_ref().and_then(Relay::trouble);
+        self.0.store.trouble().or_else(of_relay).or_else(|| self.0.auth.trouble())
     }
 
     /// Ends all sessions with a word of farewell, and waits until what they sent is stored: for 5 seconds at most, and

@@ -53,7 +53,7 @@ const KEYS: &[Key] = keys! {
     stomp.tcp_listen: "address of plain STOMP, for programs that are not browsers (TCP). Default: nowhere"
     sockjs.cookie: "set the cookie JSESSIONID, which some load balancers need to find a SockJS session's server"
     sockjs.client_url: "where the SockJS iframe page loads sockjs-client from, in the version that the sites' pages have"
-    store.url: "database; sqlite:// and a path. Default: madang.db in data_dir"
+    store.url: "database: sqlite:// and the path of a file, or postgres://user:password@host/database, or the same with mysql:// or mariadb://. Default: madang.db in data_dir"
     media.udp_port: "UDP port of the first media worker, the others take the next ones; 0: any free ports"
     media.tcp_port: "TCP port of the first media worker, for clients without UDP; 0: any free ports. Default: the number of media.udp_port"
     media.public_ip: "addresses that clients reach this server at, the preferred one first. Default: the machine's own"
@@ -83,7 +83,7 @@ const KEYS: &[Key] = keys! {
 impl Key {
     /// Whether its value must not be shown.
     pub(super) fn is_secret(&self) -> bool {
-        ["auth.secret", "auth.api_keys", "broker.relay"].contains(&self.name)
+        ["auth.secret", "auth.api_keys", "broker.relay", "store.url"].contains(&self.name)
     }
 }
 

@@ -16,7 +16,7 @@ mod value;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Environment, File, FileFormat, Value, ValueKind};
@@ -29,6 +29,7 @@ use crate::auth::JwksSource;
 use crate::hub::{HubConfig, Limits};
 use crate::relay::RelayUrl;
 use crate::sockjs;
+use crate::store::StoreUrl;
 
 /// The merged configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +108,7 @@ pub struct Stomp {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Store {
     /// The database; an SQLite file in `data_dir` when not given.
-    pub url: Option<String>,
+    pub url: Option<StoreUrl>,
 }
 
 /// `media.*`
@@ -227,8 +228,9 @@ impl Settings {
     }
 
     /// The database to open.
-    pub fn store_url(&self) -> String {
-        self.store.url.clone().unwrap_or_else(|| sqlite_url(&self.data_dir.join("madang.db")))
+    pub fn store_url(&self) -> StoreUrl {
+        let url = self.store.url.clone();
+        url.unwrap_or_else(|| StoreUrl::of_file(&self.data_dir.join("madang.db")))
     }
 }
 
@@ -287,13 +289,6 @@ fn flatten(root: Value) -> Vec<(String, Value)> {
     leaves.retain(|(name, _)| !name.is_empty());
     leaves.sort_by(|(left, _), (right, _)| left.cmp(right));
     leaves
-}
-
-/// The URL of an SQLite file. What would end the path in a URL is percent-encoded.
-fn sqlite_url(path: &Path) -> String {
-    let path = path.to_string_lossy();
-    let path = path.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
-    format!("sqlite://{path}")
 }
 
 #[cfg(test)]

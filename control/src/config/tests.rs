@@ -8,7 +8,7 @@ fn without_sources_the_defaults_hold() {
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.limits.frame_bytes, 2 * 1024 * 1024);
     assert_eq!(settings.resume_grace, Duration::from_secs(20));
-    assert_eq!(settings.store_url(), "sqlite://./madang-data/madang.db");
+    assert_eq!(settings.store_url().expose(), "sqlite://./madang-data/madang.db");
 }
 
 #[test]
@@ -204,7 +204,25 @@ fn help_names_every_key_and_its_variable() {
 fn odd_letters_in_a_path_do_not_end_it() {
     let settings = with_flags(&[("data_dir", "/tmp/100%?#")]).unwrap();
 
-    assert_eq!(settings.store_url(), "sqlite:///tmp/100%25%3F%23/madang.db");
+    assert_eq!(settings.store_url().expose(), "sqlite:///tmp/100%25%3F%23/madang.db");
+}
+
+#[test]
+fn the_database_is_a_url_whose_password_is_never_shown() {
+    let url = "postgres://app:very-secret@db.example/madang?sslmode=require";
+
+    let settings = with_flags(&[("store.url", url)]).unwrap();
+    let mistakes = with_flags(&[("store.url", "redis://app:very-secret@db")]).unwrap_err();
+
+    assert_eq!(settings.store_url().expose(), url);
+    let shown = settings.to_toml();
+    let expected = "url = \"postgres://app:***@db.example/madang?sslmode=require\"";
+    assert!(shown.contains(expected), "{shown}");
+    let mistakes = mistakes.to_string();
+    assert!(mistakes.contains("`store.url` (flag) is no database"), "{mistakes}");
+    for text in [shown, format!("{settings:?}"), mistakes] {
+        assert!(!text.contains("very-secret"), "{text}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use madang_wire::Secret;
 use crate::auth::JwksSource;
 use crate::relay::RelayUrl;
 use crate::stomp::SlowPolicy;
+use crate::store::StoreUrl;
 
 /// A type of setting. The error of `read` ends a sentence that starts with the key.
 pub(super) trait Setting: Sized {
@@ -138,6 +139,18 @@ impl Setting for Secret {
 impl Setting for JwksSource {
     fn read(value: &Value) -> Result<JwksSource, String> {
         JwksSource::parse(&String::read(value)?)
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        self.to_string().show()
+    }
+}
+
+/// It shows without its password.
+impl Setting for StoreUrl {
+    fn read(value: &Value) -> Result<StoreUrl, String> {
+        let text = String::read(value).unwrap_or_default();
+        text.parse().map_err(|reason: String| format!("is no database: {reason}"))
     }
 
     fn show(&self) -> Option<toml::Value> {

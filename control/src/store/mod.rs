@@ -60,9 +60,6 @@ pub struct Store {
 /// Why the store could not do it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The URL is not one that this server can open.
-    #[error("store.url can't be opened: {0}")]
-    Url(String),
     /// The database could not be opened or brought to the present schema.
     #[error("the database {url} can't be opened: {reason}")]
     Open {
@@ -90,14 +87,13 @@ impl Store {
     /// called inside a tokio runtime.
     ///
     /// # Errors
-    /// When it is no URL of a database, or when that can't be opened.
-    pub async fn open(url: &str) -> Result<Store, StoreError> {
-        let url: StoreUrl = url.parse().map_err(StoreError::Url)?;
+    /// When the database can't be opened.
+    pub async fn open(url: &StoreUrl) -> Result<Store, StoreError> {
         let failed = |error: &dyn ToString| StoreError::Open {
             url: url.to_string(),
             reason: error.to_string(),
         };
-        let address = Address::find(&url).map_err(|error| failed(&error))?;
+        let address = Address::find(url).map_err(|error| failed(&error))?;
         let connecting = tokio::time::timeout(OPEN, address.connect()).await;
         let mut connection = connecting
             .map_err(|_| failed(&"it does not answer"))?

@@ -147,8 +147,11 @@ impl Change for KeepOf {
         Box::pin(async move {
             // `NOT IN ()` is not SQL everywhere.
             let marks = ["?"].repeat(self.0.len()).join(", ");
-            let others =
-                if marks.is_empty() { String::new() } else { format!(" WHERE url NOT IN ({marks})") };
+            let others = if marks.is_empty() {
+                String::new()
+            } else {
+                format!(" WHERE url NOT IN ({marks})")
+            };
             let mut delete = writing.query(format!("DELETE FROM webhook_deliveries{others}"));
             for url in &self.0 {
                 delete = delete.bind(without_nul(url.clone()));

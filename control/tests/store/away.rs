@@ -37,7 +37,7 @@ pub(crate) async fn writes_fail_while_the_database_is_away_and_work_again(databa
 pub(crate) async fn a_password_is_not_told(database: &Database) {
     let url = database.fresh().await.replace("right-password", "wrong-password");
 
-    let error = Store::open(&url).await.unwrap_err().to_string();
+    let error = Store::open(&url.parse().unwrap()).await.unwrap_err().to_string();
 
     assert!(error.contains("madang:***@127.0.0.1"), "{error}");
     assert!(!error.contains("wrong-password"), "{error}");

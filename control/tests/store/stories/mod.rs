@@ -61,7 +61,7 @@ pub(crate) async fn tell_all(fresh: impl AsyncFn() -> String) {
 }
 
 pub(crate) async fn open(url: &str) -> Store {
-    Store::open(url).await.unwrap()
+    Store::open(&url.parse().unwrap()).await.unwrap()
 }
 
 /// The database itself, for what the store has no question for.

@@ -52,28 +52,34 @@ pub(super) async fn moderation_is_remembered_per_room(url: &str) {
 
 pub(super) async fn webhook_calls_wait_until_they_are_delivered(url: &str) {
     let store = open(url).await;
-    let call = |body: &str, ms: i64| NewDelivery {
-        url: "https://example.com/hook?a=b".to_owned(),
+    let (hook, other) = ("https://example.com/hook?a=b", "https://example.com/훅");
+    let call = |url: &str, body: &str| NewDelivery {
+        url: url.to_owned(),
         body: body.to_owned(),
-        at: at(ms),
+        at: at(100),
     };
-    let calls = [call("1", 200), call("2", 100), call("3", 100), call("4", 900)];
-    store.queue_webhooks(&calls).await.unwrap();
+    let calls = [call(hook, "1"), call(other, "2"), call(hook, "3"), call(hook, "4")];
+    let given_up = store.queue_webhooks(&calls).await.unwrap();
     store.close().await;
     let store = open(url).await;
 
-    let due = store.due_webhooks(at(200), 10).await.unwrap();
-    let first = store.due_webhooks(at(200), 1).await.unwrap();
-    store.webhook_delivered(due[0].id).await.unwrap();
-    store.webhook_failed(due[1].id, 3, at(300)).await.unwrap();
-    let next = store.due_webhooks(at(300), 10).await.unwrap();
+    let waiting = store.waiting_webhooks(hook, 10).await.unwrap();
+    let first = store.waiting_webhooks(hook, 1).await.unwrap();
+    store.webhook_delivered(waiting[1].id).await.unwrap();
+    store.webhook_failed(waiting[0].id, 3, at(300)).await.unwrap();
+    let left = store.waiting_webhooks(hook, 10).await.unwrap();
+    let pending = store.pending_webhooks().await.unwrap();
+    let forgotten = store.keep_webhooks_of(&[other.to_owned(), "x".to_owned()]).await.unwrap();
 
-    assert_eq!(bodies(&due), ["2", "3", "1"]);
-    assert_eq!(first, due[..1]);
-    assert_eq!((due[0].attempts, due[0].at), (0, at(100)));
-    assert_eq!(bodies(&next), ["1", "3"]);
-    assert_eq!((next[1].attempts, next[1].at), (3, at(300)));
-    assert_eq!(store.pending_webhooks().await.unwrap(), 3);
+    assert_eq!((given_up, pending, forgotten), (0, 3, 2));
+    assert_eq!(bodies(&waiting), ["1", "3", "4"]);
+    assert_eq!(first, waiting[..1]);
+    assert_eq!((waiting[0].attempts, waiting[0].at), (0, at(100)));
+    assert_eq!(bodies(&left), ["1", "4"]);
+    assert_eq!((left[0].attempts, left[0].at), (3, at(300)));
+    assert_eq!(bodies(&store.waiting_webhooks(other, 10).await.unwrap()), ["2"]);
+    assert_eq!(store.keep_webhooks_of(&[]).await.unwrap(), 1);
+    assert_eq!(store.pending_webhooks().await.unwrap(), 0);
     store.close().await;
 }
 
