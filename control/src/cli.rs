@@ -1,10 +1,13 @@
 //! The command line.
 
+mod token;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use self::token::{Made, TokenArgs};
 use crate::config::{CONFIG_VARIABLE, Sources, help};
 
 /// Video rooms that a team can run itself.
@@ -40,10 +43,12 @@ pub struct SettingsArgs {
 }
 
 /// What the program can do besides serving.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Print the merged configuration, or everything that is wrong with it
     Check,
+    /// Print a token that opens a room, and on standard error the address of the page that enters with it
+    Token(TokenArgs),
     /// Ask a running server for /healthz; the exit code is 0 when it is well
     Healthcheck,
 }

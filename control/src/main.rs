@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use jiff::Timestamp;
 use madang::cli::{Cli, Command};
 use madang::{Server, Settings, healthcheck, open_files};
 use tokio::runtime::{Builder, Runtime};
@@ -32,6 +33,12 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         None => runtime.block_on(serve(settings)),
         Some(Command::Check) => {
             print!("{}", settings.to_toml());
+            Ok(())
+        }
+        Some(Command::Token(token)) => {
+            let made = token.make(&settings, Timestamp::now())?;
+            println!("{}", made.token.expose());
+            made.notes.iter().for_each(|note| eprintln!("{note}"));
             Ok(())
         }
         Some(Command::Healthcheck) => runtime.block_on(healthcheck::ask(settings.http.listen)),

@@ -146,13 +146,7 @@ impl Server {
 
     /// The page to open on this machine.
     pub fn url(&self) -> String {
-        let ip = match self.http_addr.ip() {
-            // Browsers give camera and microphone to pages from a loopback address or over HTTPS alone.
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        format!("http://{}/", SocketAddr::new(ip, self.http_addr.port()))
+        url_here(self.http_addr)
     }
 
     /// Where web page and STOMP are served.
@@ -267,6 +261,17 @@ impl Server {
         }
         self.store.close().await;
     }
+}
+
+/// Where a browser on this machine finds a server that listens at this address.
+pub(crate) fn url_here(listen: SocketAddr) -> String {
+    let ip = match listen.ip() {
+        // Browsers give camera and microphone to pages from a loopback address or over HTTPS alone.
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}/", SocketAddr::new(ip, listen.port()))
 }
 
 fn start_media(

@@ -5,6 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use jiff::Timestamp;
+use madang::auth::Verifier;
+use madang_wire::{Role, Secret, SourceKind};
+
 #[test]
 fn the_last_line_is_the_page_to_open_and_the_healthcheck_finds_the_server() {
     let dir = tempfile::tempdir().unwrap();
@@ -76,6 +80,87 @@ fn help_lists_the_keys() {
 
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("healthcheck") && text.contains("MADANG_LIMITS__ROOMS"), "{text}");
+}
+
+#[test]
+fn token_prints_what_a_server_with_the_same_settings_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().to_str().unwrap();
+    let arguments = ["token", "--data-dir", data_dir, "--room", "주간회의", "--name", "하나"];
+    let further = ["--role", "host", "--publish", "microphone,screen", "--moderate", "--ttl", "2h"];
+
+    let output = madang(&[&arguments[..], &further[..]].concat())
+        .args(["--user", "u-1", "--url", "https://rooms.example/"])
+        .output()
+        .unwrap();
+
+    let (token, notes) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{notes}");
+    assert_eq!(token.lines().count(), 1, "nothing but the token, so that a script can use it");
+    let page = format!("https://rooms.example/rooms/주간회의#token={}", token.trim());
+    assert!(notes.lines().any(|line| line == page), "{notes}");
+    let secret = std::fs::read_to_string(dir.path().join("auth.secret")).unwrap();
+    let verifier = Verifier::new(Some(&Secret::new(secret.trim())), None, None);
+    let grant = verifier.verify(token.trim(), Timestamp::now()).unwrap();
+    assert_eq!((grant.user.as_str(), grant.name.as_deref()), ("u-1", Some("하나")));
+    assert_eq!((grant.role, grant.moderate), (Some(Role::Host), Some(true)));
+    assert_eq!(grant.publish, Some(vec![SourceKind::Microphone, SourceKind::Screen]));
+    assert!(grant.token_id.is_some());
+}
+
+#[test]
+fn a_token_that_nobody_would_take_is_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    for (arguments, says) in [
+        (&["--room", "a b"][..], "room"),
+        (&["--room", "a", "--role", "admin"], "host, speaker or listener"),
+        (&["--room", "a", "--publish", "voice"], "microphone, camera or screen"),
+        (&["--room", "a", "--ttl", "soon"], "30m, 2h or 7d"),
+        (&["--room", "a", "--ttl", "20000d"], "ten years"),
+        (&["--room", "a", "--user", ""], "`sub`"),
+        (&["--room", "a", "--set", "auth.jwks=keys.json"], "come from your issuer"),
+        (&["--room", "a", "--set", "auth.secret=changeme"], "examples"),
+        (&[], "--room"),
+    ] {
+        let output = madang(&[&["token"], arguments].concat())
+            .args(["--data-dir", dir.path().to_str().unwrap()])
+            .output()
+            .unwrap();
+        let error = text(&output.stderr);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{arguments:?}");
+        assert!(error.contains(says), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn others_are_served_when_everybody_needs_a_token() {
+    let settings = |required: &str| {
+        let key = format!("auth.required={required}");
+        run(&["check", "--listen", "0.0.0.0:8080", "--set", &key])
+    };
+
+    assert!(settings("true").status.success());
+    let refused = text(&settings("false").stderr);
+    assert!(refused.contains("auth.required=true") && refused.contains("--insecure"), "{refused}");
+}
+
+#[test]
+fn secrets_of_the_configuration_are_not_printed() {
+    let secret = "kQ3v0m9Xc1hZb7Yt5Lr2Wn8Ud6Sg4Pa0Ef";
+    for key in ["MADANG_AUTH__SECRET", "MADANG_AUTH__API_KEYS"] {
+        let output = madang(&["check"]).env(key, secret).output().unwrap();
+        let printed = text(&output.stdout);
+        assert!(output.status.success() && printed.contains("(hidden)"), "{printed}");
+        assert!(!printed.contains(secret));
+
+        let weak = madang(&["check"]).env(key, "hunter2").output().unwrap();
+        let error = text(&weak.stderr);
+        assert!(error.contains("has 7 bytes") && !error.contains("hunter2"), "{error}");
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A server in a process of its own, killed when a test fails.

@@ -22,6 +22,7 @@ use std::time::Duration;
 use config::{Environment, File, FileFormat, Value, ValueKind};
 
 pub use self::mistakes::{Mistake, Mistakes};
+pub(crate) use self::value::duration;
 
 use madang_wire::Secret;
 
