@@ -1,8 +1,12 @@
-//! Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01): when each packet of
-//! a publisher came, so that its bandwidth estimation can work.
+//! Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01): when each packet
+//! came. The server tells publishers, so that their bandwidth estimation can work, and is told by receivers.
+
+mod read;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+pub(crate) use read::Feedback;
 
 /// Packets that wait to be reported: as many as come in a report interval of 50 ms at 100 Mbit/s. The oldest make room.
 const MAX_ARRIVALS: usize = 512;
@@ -139,27 +143,12 @@ mod tests {
         Instant::now()
     }
 
-    /// Reads a feedback payload into the number and the arrival, in ticks since the start, of each received packet.
+    /// The number and the arrival, in ticks since the start, of each received packet.
     fn read(payload: &[u8]) -> Vec<(u16, i64)> {
-        let word = |at: usize| u16::from_be_bytes([payload[at], payload[at + 1]]);
-        let (base, count) = (word(0), usize::from(word(2)));
-        let reference = u32::from_be_bytes([0, payload[4], payload[5], payload[6]]);
-        let mut at = i64::from(reference) * 256;
-        let chunks = count.div_ceil(7);
-        let mut deltas = &payload[8 + 2 * chunks..];
-        let mut packets = Vec::new();
-        for n in 0..count {
-            let status = word(8 + n / 7 * 2) >> (12 - 2 * (n % 7)) & 3;
-            let (delta, rest) = match status {
-                SMALL => (i64::from(deltas[0]), &deltas[1..]),
-                LARGE => (i64::from(i16::from_be_bytes([deltas[0], deltas[1]])), &deltas[2..]),
-                _ => continue,
-            };
-            deltas = rest;
-            at += delta;
-            packets.push((base.wrapping_add(n as u16), at));
-        }
-        packets
+        let feedback = Feedback::parse(payload).unwrap();
+        let reference = i64::from(feedback.reference) * 256;
+        let came = feedback.statuses().filter_map(|(number, at)| Some((number, at?)));
+        came.map(|(number, at)| (number, reference + at / 250)).collect()
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Which layer of each simulcast source a receiver gets: the best that its connection carries.
 //!
-//! What the connection carries is the receiver's own estimate (REMB), which is about video alone: browsers leave out sound
-//! that comes without transport-wide sequence numbers. Slots rise by one layer each in turn until the next
+//! What the connection carries is estimated of when and whether the receiver's packets came, where it tells that
+//! ([`crate::estimator`]); else it is the receiver's own estimate (REMB), which is about video alone: browsers leave out
+//! sound that comes without transport-wide sequence numbers. Slots rise by one layer each in turn until the next
 //! step would be too much. Two things keep it from swinging: a step up needs more room than staying needs, and
 //! after a step down the next step up waits, longer each time.
 //!
@@ -10,8 +11,8 @@
 //! reason nothing is taken away while the estimate grows, nor at once when the first one comes, which is made while the
 //! stream has just begun.
 //!
-//! Who sends no estimates (Chromium while it sends no video) tells of lost packets all the same: when many are, what came
-//! through is the estimate, which grows from there as a receiver's own would.
+//! Who does neither tells of lost packets all the same: when many are, what came through is the estimate, which grows
+//! from there as a receiver's own would.
 
 use std::time::{Duration, Instant};
 
@@ -53,11 +54,11 @@ const TRIAL: Duration = Duration::from_secs(12);
 pub(crate) struct Chooser {
     /// Bits per second.
     estimate: Option<(u64, Instant)>,
-    /// When it last became higher, and when much lower.
+    basis: Basis,
+    /// The estimate at its last rise or drop, and when it last became higher, and when much lower.
+    mark: Option<u64>,
     rose_at: Option<Instant>,
     dropped_at: Option<Instant>,
-    /// The estimate is made here, from losses.
-    is_own: bool,
     /// Of 256 packets so many were lost, by the last two reports since the estimate was made from some.
     losses: [u8; 2],
     /// Since when more is sent than it allows.
@@ -67,6 +68,18 @@ pub(crate) struct Chooser {
     /// Since the last step down.
     fell: Option<Fall>,
     trial: Option<Trial>,
+}
+
+/// What an estimate is made of, the best first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// The receiver tells when packets came.
+    Feedback,
+    /// The receiver's own estimate.
+    #[default]
+    Receiver,
+    /// The receiver tells how many packets were lost.
+    Loss,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,10 +97,21 @@ struct Trial {
 }
 
 impl Chooser {
-    /// The receiver says what it can take, in bits per second for all that it gets.
+    /// What the receiver's feedback says that it can take, in bits per second for all that it gets, sound too.
+    pub(crate) fn measured(&mut self, now: Instant, bits_per_second: u64) {
+        self.set_estimate(now, Basis::Feedback, bits_per_second);
+    }
+
+    /// The receiver says what it can take, in bits per second for all video that it gets.
     pub(crate) fn estimated(&mut self, now: Instant, bits_per_second: u64) {
-        self.is_own = false;
-        self.set_estimate(now, bits_per_second);
+        if self.basis(now) != Some(Basis::Feedback) {
+            self.set_estimate(now, Basis::Receiver, bits_per_second);
+        }
+    }
+
+    /// What the present estimate is made of. `None` when there is none.
+    pub(crate) fn basis(&self, now: Instant) -> Option<Basis> {
+        self.fresh_estimate(now).map(|_| self.basis)
     }
 
     /// The receiver lost so many of 256 packets since it was looked at last, which was a while ago.
@@ -95,17 +119,21 @@ impl Chooser {
         self.losses = [self.losses[1], of_256];
     }
 
-    fn set_estimate(&mut self, now: Instant, bits_per_second: u64) {
-        if let Some((before, _)) = self.estimate.replace((bits_per_second, now)) {
-            if bits_per_second > before + before / 100 {
-                self.rose_at = Some(now);
-            } else if bits_per_second < before - before / 20 {
-                self.dropped_at = Some(now);
-            }
+    fn set_estimate(&mut self, now: Instant, basis: Basis, bits_per_second: u64) {
+        // Estimates of different kinds don't compare.
+        let mark = self.mark.filter(|_| basis == self.basis).unwrap_or(bits_per_second);
+        let has_risen = bits_per_second > mark + mark / 100;
+        let has_dropped = bits_per_second < mark - mark / 20;
+        if has_risen {
+            self.rose_at = Some(now);
+        } else if has_dropped {
+            self.dropped_at = Some(now);
         }
+        self.mark = Some(if has_risen || has_dropped { bits_per_second } else { mark });
+        (self.estimate, self.basis) = (Some((bits_per_second, now)), basis);
     }
 
-    /// The layer for each slot; `others` is the video that goes to the receiver beside them, in bits per second.
+    /// The layer for each slot; `others` is what goes to the receiver beside them, in bits per second.
     pub(crate) fn choose(&mut self, now: Instant, others: u64, slots: &[Ladder]) -> Vec<usize> {
         let present: Vec<usize> = slots.iter().map(|slot| slot.layer).collect();
         let sent = total(others, slots, &present);
@@ -139,7 +167,7 @@ impl Chooser {
     /// Makes an estimate of what is lost, unless the receiver makes its own.
     fn estimate_by_loss(&mut self, now: Instant, sent: u64) {
         let present = self.fresh_estimate(now);
-        if present.is_some() && !self.is_own {
+        if present.is_some() && self.basis != Basis::Loss {
             self.losses = [0; 2];
             return;
         }
@@ -148,15 +176,16 @@ impl Chooser {
         let [before, lately] = self.losses;
         if before.min(lately) > MUCH_LOSS && since.is_none_or(|since| since >= REACTION) {
             let through = sent.saturating_mul(256 - u64::from(lately)) / 256;
-            (self.is_own, self.is_limited) = (true, true);
-            self.set_estimate(now, present.unwrap_or(u64::MAX).min(through));
+            self.is_limited = true;
+            self.set_estimate(now, Basis::Loss, present.unwrap_or(u64::MAX).min(through));
             self.dropped_at = Some(now);
             self.losses = [0; 2];
         } else if let Some(estimate) = present
             && since.is_some_and(|since| since >= REACTION)
         {
             let grown = estimate + estimate * 4 / 25;
-            self.set_estimate(now, grown.min(sent + sent / 2).max(estimate));
+            let grown = grown.min(sent + sent / 2).max(estimate);
+            self.set_estimate(now, Basis::Loss, grown);
         }
     }
 

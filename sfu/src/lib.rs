@@ -30,7 +30,9 @@ mod batch;
 #[doc(hidden)]
 pub mod bench;
 mod budget;
+mod departures;
 mod dtls;
+mod estimator;
 mod feedback;
 mod framing;
 #[cfg(fuzzing)]

@@ -4,8 +4,10 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
+use crate::departures::Departures;
 use crate::dtls::{Fingerprint, Keys, Transport};
-use crate::feedback::Arrivals;
+use crate::estimator::Estimator;
+use crate::feedback::{Arrivals, Feedback};
 use crate::gaps::Gaps;
 use crate::history::History;
 use crate::ice::Agent;
@@ -98,6 +100,10 @@ pub(crate) struct Connection {
     pub(crate) budget: Budget,
     /// When its packets came, for its bandwidth estimation.
     pub(crate) arrivals: Arrivals,
+    /// What was sent to it under transport-wide numbers.
+    pub(crate) departures: Departures,
+    /// Of what it says about those; made when it does so first.
+    pub(crate) estimator: Option<Box<Estimator>>,
     /// Which layers it gets.
     pub(crate) chooser: Chooser,
     /// It takes RTCP that isn't compound (RFC 5506).
@@ -109,6 +115,16 @@ impl Connection {
     pub(crate) fn measured(&mut self, round_trip: Duration) {
         self.round_trip =
             Some(self.round_trip.map_or(round_trip, |so_far| (so_far * 7 + round_trip) / 8));
+    }
+
+    /// The peer says when packets came.
+    pub(crate) fn told(&mut self, now: Instant, feedback: &Feedback<'_>) {
+        let estimator = self.estimator.get_or_insert_default();
+        self.departures.take(feedback, estimator);
+        estimator.told(now);
+        if let Some(bits_per_second) = estimator.bits_per_second() {
+            self.chooser.measured(now, bits_per_second);
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The RTCP that the media plane reads and writes: RFC 3550 §6, RFC 4585 §6.2.1 (NACK) and §6.3.1 (PLI), RFC 5104 §4.3.1 (FIR).
+//! The RTCP that the media plane reads and writes: RFC 3550 §6, RFC 4585 §6.2.1 (NACK) and §6.3.1 (PLI), RFC 5104 §4.3.1 (FIR),
+//! and transport-wide feedback.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ const MAX_BLOCKS: usize = 31;
 
 /// What a compound packet says that is acted on here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Message {
+pub(crate) enum Message<'a> {
     /// A sender's clock: this RTP timestamp was sampled at that wall-clock time.
     SenderReport { ssrc: u32, ntp: NtpTime, rtp_timestamp: u32 },
     /// A receiver needs a key frame of this stream (PLI or FIR).
@@ -41,11 +42,13 @@ pub(crate) enum Message {
     },
     /// How much a receiver can take, in bits per second for all that it gets (draft-alvestrand-rmcat-remb-03).
     Estimate { bits_per_second: u64 },
+    /// When packets came that have transport-wide sequence numbers; what stands behind the two SSRCs.
+    TransportFeedback { payload: &'a [u8] },
     /// A stream of the sender has ended.
     Bye { ssrc: u32 },
 }
 
-impl Message {
+impl Message<'_> {
     /// The sequence numbers that a generic NACK names.
     pub(crate) fn missing(first: u16, following: u16) -> impl Iterator<Item = u16> {
         let behind = (0..16).filter(move |bit| following >> bit & 1 == 1);
@@ -74,7 +77,7 @@ impl NtpTime {
 }
 
 /// Reads a compound packet; stops at the first malformed part.
-pub(crate) fn messages(compound: &[u8]) -> impl Iterator<Item = Message> + '_ {
+pub(crate) fn messages(compound: &[u8]) -> impl Iterator<Item = Message<'_>> {
     packets(compound).flat_map(|packet| {
         let key_frames = key_frame_requests(packet).map(|ssrc| Message::KeyFrameRequest { ssrc });
         sender_report(packet)
@@ -82,6 +85,7 @@ pub(crate) fn messages(compound: &[u8]) -> impl Iterator<Item = Message> + '_ {
             .chain(reports(packet))
             .chain(key_frames)
             .chain(nacks(packet))
+            .chain(transport_feedback(packet))
             .chain(estimate(packet))
             .chain(ended(packet))
     })
@@ -105,7 +109,7 @@ fn word(packet: &[u8], at: usize) -> Option<u32> {
     packet.get(at..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
 }
 
-fn sender_report(packet: &[u8]) -> Option<Message> {
+fn sender_report(packet: &[u8]) -> Option<Message<'_>> {
     if packet[1] != SENDER_REPORT {
         return None;
     }
@@ -118,7 +122,7 @@ fn sender_report(packet: &[u8]) -> Option<Message> {
 }
 
 /// The report blocks of sender and receiver reports.
-fn reports(packet: &[u8]) -> impl Iterator<Item = Message> + '_ {
+fn reports(packet: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let start = match packet[1] {
         SENDER_REPORT => 28,
         RECEIVER_REPORT => 8,
@@ -138,7 +142,7 @@ fn reports(packet: &[u8]) -> impl Iterator<Item = Message> + '_ {
     })
 }
 
-fn nacks(packet: &[u8]) -> impl Iterator<Item = Message> + '_ {
+fn nacks(packet: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let is_nack = packet[1] == TRANSPORT_FEEDBACK && packet[0] & 0x1f == FMT_NACK;
     let entries = if is_nack { packet.get(12..).unwrap_or_default() } else { &[] };
     entries.chunks_exact(4).filter_map(|entry| {
@@ -147,6 +151,13 @@ fn nacks(packet: &[u8]) -> impl Iterator<Item = Message> + '_ {
         let following = u16::from_be_bytes([entry[2], entry[3]]);
         Some(Message::Nack { ssrc, first, following })
     })
+}
+
+fn transport_feedback(packet: &[u8]) -> Option<Message<'_>> {
+    let is_it = packet[1] == TRANSPORT_FEEDBACK && packet[0] & 0x1f == FMT_TRANSPORT_CC;
+    // Where words are filled up, their number stands in the last byte; there are enough deltas without it.
+    let payload = packet.get(12..).filter(|_| is_it)?;
+    Some(Message::TransportFeedback { payload })
 }
 
 fn key_frame_requests(packet: &[u8]) -> impl Iterator<Item = u32> + '_ {
@@ -158,7 +169,7 @@ fn key_frame_requests(packet: &[u8]) -> impl Iterator<Item = u32> + '_ {
 
 /// §2.2: after the identifier the number of SSRCs, then six bits of exponent and 18 of mantissa. The SSRCs that follow
 /// are those of all that a browser receives.
-fn estimate(packet: &[u8]) -> Option<Message> {
+fn estimate(packet: &[u8]) -> Option<Message<'_>> {
     let is_estimate = packet[1] == PAYLOAD_FEEDBACK
         && packet[0] & 0x1f == FMT_APPLICATION
         && packet.get(12..16) == Some(b"REMB");
@@ -170,7 +181,7 @@ fn estimate(packet: &[u8]) -> Option<Message> {
 }
 
 /// RFC 3550 §6.6.
-fn ended(packet: &[u8]) -> impl Iterator<Item = Message> + '_ {
+fn ended(packet: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let count = if packet[1] == BYE { usize::from(packet[0] & 0x1f) } else { 0 };
     (0..count).map_while(|at| Some(Message::Bye { ssrc: word(packet, 4 + 4 * at)? }))
 }
@@ -390,17 +401,17 @@ mod tests {
 
     #[test]
     fn remb_is_read_and_bounded() {
-        let read = |exponent: u8, mantissa: u32| {
+        let estimate = |bits_per_second| [Message::Estimate { bits_per_second }];
+        let check = |exponent: u8, mantissa: u32, expected| {
             let mut packet = vec![0x8f, 206, 0, 6, 0, 0, 0, 1, 0, 0, 0, 0];
             packet.extend(b"REMB");
             packet.extend((2 << 24 | u32::from(exponent) << 18 | mantissa).to_be_bytes());
             packet.extend([0; 8]);
-            messages(&packet).collect::<Vec<_>>()
+            assert_eq!(messages(&packet).collect::<Vec<_>>(), estimate(expected));
         };
-        let estimate = |bits_per_second| [Message::Estimate { bits_per_second }];
-        assert_eq!(read(0, 0), estimate(0));
-        assert_eq!(read(3, 100_000), estimate(800_000));
-        assert_eq!(read(63, 0x3_ffff), estimate(MAX_ESTIMATE));
+        check(0, 0, 0);
+        check(3, 100_000, 800_000);
+        check(63, 0x3_ffff, MAX_ESTIMATE);
         let mut other = vec![0x8f, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0];
         other.extend(b"RIMB");
         other.extend([1, 0, 0, 1]);

@@ -37,6 +37,11 @@ pub(crate) struct Slot {
     next_rtx_index: u64,
     /// What was sent again lately, by sequence number modulo the length; empty until the first request.
     resent: Vec<Option<(u16, Instant)>>,
+    /// The id of the extension with the transport-wide sequence number, when the client says when packets came.
+    number_id: Option<u8>,
+    /// Of packets that would be sent again as they were: sequence number and transport-wide one, by the former modulo the
+    /// length; empty until the first such packet.
+    numbered: Vec<(u16, u16)>,
 }
 
 /// What a packet is sealed with on its way out.
@@ -45,37 +50,59 @@ pub(crate) struct Wire<'a> {
     pub(crate) profile: Profile,
     pub(crate) srtp: &'a Outbound,
     pub(crate) sent_at: SendTime,
+    /// The transport-wide sequence number, in case the packet takes one.
+    pub(crate) number: u16,
 }
 
-/// `abs-send-time`: when a packet left the server, in seconds as a fixed-point number of 6 and 18 bits.
+/// When a packet left the server, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SendTime([u8; 3]);
+pub(crate) struct SendTime(u64);
 
 impl SendTime {
     /// Any beginning will do, as long as it is the same for all packets.
     pub(crate) fn new(since: Instant, now: Instant) -> SendTime {
         let passed = now.saturating_duration_since(since);
-        let fixed =
-            (passed.as_secs() << 18) + ((u64::from(passed.subsec_nanos()) << 18) / 1_000_000_000);
-        let [.., high, middle, low] = fixed.to_be_bytes();
-        SendTime([high, middle, low])
+        SendTime(passed.as_secs() * 1_000_000 + u64::from(passed.subsec_micros()))
+    }
+
+    /// Wraps after 71 minutes.
+    pub(crate) fn microseconds(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// `abs-send-time`: in seconds as a fixed-point number of 6 and 18 bits.
+    fn absolute(self) -> [u8; 3] {
+        let (seconds, rest) = (self.0 / 1_000_000, self.0 % 1_000_000);
+        let [.., high, middle, low] = ((seconds << 18) + (rest << 18) / 1_000_000).to_be_bytes();
+        [high, middle, low]
     }
 }
 
 /// Retransmissions remembered, so that a repeated request is answered once in a round trip.
 const RESENT: usize = 128;
+/// Transport-wide numbers remembered of packets that may have to be sent again as they were: as many as there are packets
+/// of audio in a history. Older ones are not sent again.
+const NUMBERED: usize = 64;
 /// Bytes that a retransmission has in front of the payload: the original sequence number. RFC 4588 §4.
 const ORIGINAL_SEQUENCE_NUMBER: usize = 2;
 
 /// What became of a packet at a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forwarded {
-    /// It was written, with this length.
-    Sent(usize),
+    /// It was written.
+    Sent(Written),
     /// It isn't for this slot: no payload, too late, or a codec that was not negotiated here.
     Dropped,
     /// The slot can only go on with a key frame.
     AwaitsKeyFrame,
+}
+
+/// A packet in its place in the send buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) length: usize,
+    /// The transport-wide sequence number that it has.
+    pub(crate) number: Option<u16>,
 }
 
 impl Slot {
@@ -91,6 +118,7 @@ impl Slot {
             mid,
             kind,
             ssrc: rng.random(),
+            number_id: number_id(&payloads, &extensions),
             payloads,
             extensions,
             is_open: true,
@@ -103,6 +131,7 @@ impl Slot {
             rtx_ssrc: rng.random(),
             next_rtx_index: u64::from(rng.random::<u16>() & 0x7fff),
             resent: Vec::new(),
+            numbered: Vec::new(),
         }
     }
 
@@ -147,6 +176,7 @@ impl Slot {
         if (&self.payloads, &self.extensions) != (&payloads, &extensions) {
             self.rewriter.forget_sent();
         }
+        self.number_id = number_id(&payloads, &extensions);
         (self.payloads, self.extensions, self.is_open) = (payloads, extensions, true);
     }
 
@@ -183,13 +213,19 @@ impl Slot {
             return Forwarded::Dropped;
         };
         let ssrc = self.ssrc;
-        let outgoing = Outgoing { format, ssrc, index: position.index, is_rtx: false };
+        let number = self.number_id.filter(|_| self.is_measured(format)).map(|_| wire.number);
+        let outgoing = Outgoing { format, ssrc, index: position.index, is_rtx: false, number };
         let Some(length) = self.write(packet, content, outgoing, position, wire, out) else {
             return Forwarded::Dropped;
         };
+        if let Some(number) = number.filter(|_| format.rtx.is_none()) {
+            self.numbered.resize(NUMBERED, (0, 0));
+            let sequence_number = position.index as u16;
+            self.numbered[usize::from(sequence_number) % NUMBERED] = (sequence_number, number);
+        }
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(content.len() as u32);
-        Forwarded::Sent(length)
+        Forwarded::Sent(Written { length, number })
     }
 
     /// What was sent under a sequence number, unless it was sent again less than a round trip ago.
@@ -213,29 +249,48 @@ impl Slot {
     }
 
     /// Writes a packet that was sent before once more, sealed, to the front of `out`: as a retransmission where those
-    /// are negotiated, else as it was. Returns the length.
+    /// are negotiated, else as it was.
     pub(crate) fn retransmit(
         &mut self,
         sent: &Sent,
         packet: &Packet<'_>,
         wire: Wire<'_>,
         out: &mut [u8],
-    ) -> Option<usize> {
+    ) -> Option<Written> {
         let format = self.format(packet.codec)?;
         let content = content(packet, format.codec)?;
         let position = sent.position(packet.position);
+        let is_measured = self.number_id.is_some() && self.is_measured(format);
         let outgoing = match format.rtx {
             Some(payload_type) => Outgoing {
                 format: Format { payload_type, ..format },
                 ssrc: self.rtx_ssrc,
                 index: self.next_rtx_index,
                 is_rtx: true,
+                number: is_measured.then_some(wire.number),
             },
-            None => Outgoing { format, ssrc: self.ssrc, index: position.index, is_rtx: false },
+            None => {
+                let number = if is_measured { Some(self.number_of(position)?) } else { None };
+                let (ssrc, index) = (self.ssrc, position.index);
+                Outgoing { format, ssrc, index, is_rtx: false, number }
+            }
         };
         let length = self.write(packet, content, outgoing, position, wire, out)?;
         self.next_rtx_index += u64::from(outgoing.is_rtx);
-        Some(length)
+        Some(Written { length, number: outgoing.number })
+    }
+
+    /// The transport-wide number under which a packet went out that is to be sent again as it was: sealed once more, it
+    /// must be the same (RFC 7714 §8.1).
+    fn number_of(&self, position: Position) -> Option<u16> {
+        let sequence_number = position.index as u16;
+        let (known, number) = *self.numbered.get(usize::from(sequence_number) % NUMBERED)?;
+        (known == sequence_number).then_some(number)
+    }
+
+    /// Whether packets may say when they leave, or as which of all: not where video would be sent again as it was.
+    fn is_measured(&self, format: Format) -> bool {
+        self.kind == MediaKind::Audio || format.rtx.is_some()
     }
 
     /// How a published codec goes out here.
@@ -268,7 +323,14 @@ impl Slot {
         let passed_on = packet.extensions().filter_map(|(extension, value)| {
             self.extensions.id_of(extension).map(|id| (id, value))
         });
-        let send_time = self.send_time_id(outgoing.format).map(|id| (id, &wire.sent_at.0[..]));
+        let stamp = match outgoing.number.map(u16::to_be_bytes) {
+            Some([high, low]) => self.number_id.map(|id| (id, [high, low, 0], 2)),
+            None => {
+                let id = self.send_time_id(outgoing.format);
+                id.map(|id| (id, wire.sent_at.absolute(), 3))
+            }
+        };
+        let stamp = stamp.as_ref().map(|(id, value, length)| (*id, &value[..*length]));
         let header_len = rtp::write_header(
             out,
             packet.marker,
@@ -276,7 +338,7 @@ impl Slot {
             outgoing.index as u16,
             position.timestamp,
             outgoing.ssrc,
-            passed_on.chain(send_time),
+            passed_on.chain(stamp),
         );
         if packet.has_dependency_descriptor() {
             self.renumber_frame(&mut out[..header_len], position);
@@ -303,10 +365,10 @@ impl Slot {
         Some(sealed.len())
     }
 
-    /// The extension by which the receiver estimates what it can take (REMB), of its video alone. Only where lost packets
-    /// come again as retransmissions: else the same packet is sealed twice, and must be the same (RFC 7714 §8.1).
+    /// The extension by which the receiver estimates what it can take (REMB), of its video alone, unless it tells when
+    /// numbered packets came.
     fn send_time_id(&self, format: Format) -> Option<u8> {
-        let is_estimated = self.kind == MediaKind::Video && format.rtx.is_some();
+        let is_estimated = self.kind == MediaKind::Video && self.is_measured(format);
         is_estimated.then(|| self.extensions.id_of(Extension::AbsoluteSendTime)).flatten()
     }
 
@@ -342,6 +404,12 @@ impl Slot {
     }
 }
 
+/// Under which id packets are numbered, for a client that tells when they came.
+fn number_id(payloads: &[Payload], extensions: &ExtensionMap) -> Option<u8> {
+    let is_told = payloads.iter().any(Payload::has_transport_feedback);
+    extensions.id_of(Extension::TransportSequence).filter(|_| is_told)
+}
+
 /// What of a packet's payload goes out in a format. `None` when it is damaged.
 fn content<'a>(packet: &Packet<'a>, format: Codec) -> Option<&'a [u8]> {
     match (packet.codec, format) {
@@ -368,4 +436,6 @@ struct Outgoing {
     index: u64,
     /// It is a retransmission under RFC 4588.
     is_rtx: bool,
+    /// Its transport-wide sequence number.
+    number: Option<u16>,
 }

@@ -1,5 +1,7 @@
 //! What a worker counts.
 
+use crate::track::TrackKey;
+
 /// Counters of one worker, since it started unless a field says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -39,6 +41,16 @@ pub struct Stats {
     pub pli_sent: u64,
     /// Picture Loss Indications and Full Intra Requests received from subscribers.
     pub pli_received: u64,
+    /// Times that a receiver got a better layer of a camera.
+    pub layers_up: u64,
+    /// Times that a receiver got a lesser layer of a camera.
+    pub layers_down: u64,
+    /// Receivers whose bandwidth is estimated by their transport-wide feedback, at the moment.
+    pub estimated_by_feedback: u64,
+    /// Receivers that estimate it themselves (REMB), at the moment.
+    pub estimated_by_receiver: u64,
+    /// Receivers whose losses say that it is little, at the moment.
+    pub estimated_by_loss: u64,
     /// Datagrams dropped because no protocol of RFC 7983 starts with their first byte.
     pub dropped_unknown: u64,
     /// Datagrams dropped because they came from an address that no ICE check validated.
@@ -64,6 +76,11 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// A slot goes from one layer of its source to another.
+    pub(crate) fn count_layer(&mut self, from: TrackKey, to: TrackKey) {
+        *(if from.track < to.track { &mut self.layers_up } else { &mut self.layers_down }) += 1;
+    }
+
     pub(crate) fn count_crossing(&mut self, is_taken: bool) {
         *(if is_taken { &mut self.crossed } else { &mut self.crossing_refused }) += 1;
     }

@@ -130,6 +130,31 @@ pub(super) const SFU: &[Family<SfuStats>] = &[
         "RTP packets dropped because their sender was muted by others or may not publish.",
         |s| s.dropped_forbidden,
     ),
+    counter(
+        "madang_sfu_layers_up_total",
+        "Times that a receiver got a better layer of a simulcast camera.",
+        |s| s.layers_up,
+    ),
+    counter(
+        "madang_sfu_layers_down_total",
+        "Times that a receiver got a lesser layer of a simulcast camera.",
+        |s| s.layers_down,
+    ),
+    gauge(
+        "madang_sfu_feedback_estimates",
+        "Receivers whose bandwidth is estimated by their transport-wide feedback.",
+        |s| s.estimated_by_feedback,
+    ),
+    gauge(
+        "madang_sfu_remb_estimates",
+        "Receivers that estimate their bandwidth themselves (REMB).",
+        |s| s.estimated_by_receiver,
+    ),
+    gauge(
+        "madang_sfu_loss_estimates",
+        "Receivers without other estimates who lose so much that their bandwidth is taken to be short.",
+        |s| s.estimated_by_loss,
+    ),
     gauge("madang_sfu_tcp_connections", "TCP connections for media.", |s| s.tcp_connections),
     counter(
         "madang_sfu_tcp_refused_connections_total",

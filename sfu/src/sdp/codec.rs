@@ -61,6 +61,11 @@ impl Payload {
     pub(crate) fn has_nack(&self) -> bool {
         self.feedback.contains(&NACK)
     }
+
+    /// Whether it is told when packets came.
+    pub(crate) fn has_transport_feedback(&self) -> bool {
+        self.feedback.contains(&TRANSPORT_CC)
+    }
 }
 
 const NACK: &str = "nack";

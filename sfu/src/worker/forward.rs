@@ -351,7 +351,6 @@ impl Worker {
         }
         let started = self.started;
         let sent_at = SendTime::new(started.0, now);
-        let wire = Wire { profile: keys.profile, srtp: &keys.outbound, sent_at };
         let mut awaits_key_frame = false;
         for arrived in &self.burst.packets[packets] {
             let (place, id) = arrived.stream;
@@ -363,10 +362,17 @@ impl Worker {
             };
             let live = || publisher.timestamp_about(now, ntp_time(started, now), stream);
             let out = &mut batch.spare()[..MAX_PACKET];
+            let number = connection.departures.number();
+            let wire = Wire { profile: keys.profile, srtp: &keys.outbound, sent_at, number };
             match slot.forward(now, id, live, &packet, wire, out) {
-                Forwarded::Sent(length) => {
+                Forwarded::Sent(written) => {
+                    let length = written.length;
                     batch.push(path, length);
-                    self.passed_layers.extend(slot.reach(track).map(|passed| (passed, to)));
+                    connection.departures.written(sent_at, written);
+                    if let Some(passed) = slot.reach(track) {
+                        self.stats.count_layer(passed, track);
+                        self.passed_layers.push((passed, to));
+                    }
                     connection.budget.earn(length);
                     self.stats.rtp_sent += 1;
                     self.stats.rtp_sent_bytes += length as u64;

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Remote, Worker, WorkerNumber};
-use crate::layers::{Ladder, Rates};
+use crate::layers::{Basis, Ladder, Rates};
 use crate::peer::Link;
 use crate::sdp::MAX_LAYERS;
 use crate::track::{SlotKey, TrackKey};
@@ -39,6 +39,23 @@ impl Worker {
                 self.choose_layers(now, key);
             }
         }
+        self.count_estimates(now);
+    }
+
+    fn count_estimates(&mut self, now: Instant) {
+        let connections = self.peers.iter().filter_map(|(_, peer)| peer.link.connection());
+        let bases = connections.filter_map(|connection| connection.chooser.basis(now));
+        let (mut by_feedback, mut by_receiver, mut by_loss) = (0, 0, 0);
+        for basis in bases {
+            match basis {
+                Basis::Feedback => by_feedback += 1,
+                Basis::Receiver => by_receiver += 1,
+                Basis::Loss => by_loss += 1,
+            }
+        }
+        self.stats.estimated_by_feedback = by_feedback;
+        self.stats.estimated_by_receiver = by_receiver;
+        self.stats.estimated_by_loss = by_loss;
     }
 
     /// Brings the slots of a receiver to the layers that its connection carries.
@@ -58,14 +75,16 @@ impl Worker {
         }
     }
 
-    /// The simulcast slots of a connected receiver, and the bits per second of the video that it gets beside them. `None` when
-    /// there are no such slots.
+    /// The simulcast slots of a connected receiver, and the bits per second of what it gets beside them, as far as its
+    /// estimate is about that. `None` when there are no such slots.
     fn ladders(&self, now: Instant, key: usize) -> Option<(u64, Vec<Choice>)> {
         let peer = self.peers.get(key).filter(|peer| peer.link.keys().is_some())?;
+        let basis = peer.link.connection()?.chooser.basis(now);
         let mut others = 0;
         let mut choices = Vec::new();
         for (at, slot) in peer.slots.iter().enumerate() {
-            let Some(source) = slot.source().filter(|_| slot.kind == MediaKind::Video) else {
+            let is_estimated = slot.kind == MediaKind::Video || basis == Some(Basis::Feedback);
+            let Some(source) = slot.source().filter(|_| is_estimated) else {
                 continue;
             };
             let publisher = &self.peers[source.peer];

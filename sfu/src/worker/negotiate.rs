@@ -6,6 +6,7 @@ use rand::RngExt;
 
 use super::{TICK, Worker};
 use crate::budget::Budget;
+use crate::departures::Departures;
 use crate::feedback::Arrivals;
 use crate::ice::{Agent, Credentials};
 use crate::layers::Chooser;
@@ -83,6 +84,8 @@ impl Worker {
             round_trip: None,
             budget: Budget::new(now),
             arrivals: Arrivals::default(),
+            departures: Departures::default(),
+            estimator: None,
             chooser: Chooser::default(),
             has_reduced_size: false,
         };

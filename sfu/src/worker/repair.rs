@@ -113,10 +113,12 @@ impl Worker {
         }
         let mut out = [0; MAX_PACKET];
         let sent_at = SendTime::new(self.started.0, now);
-        let wire = Wire { profile: keys.profile, srtp: &keys.outbound, sent_at };
-        if let Some(length) = slot.retransmit(&sent, &packet, wire, &mut out) {
+        let number = connection.departures.number();
+        let wire = Wire { profile: keys.profile, srtp: &keys.outbound, sent_at, number };
+        if let Some(written) = slot.retransmit(&sent, &packet, wire, &mut out) {
+            connection.departures.written(sent_at, written);
             self.stats.rtx_sent += 1;
-            self.send(path, out[..length].to_vec());
+            self.send(path, out[..written.length].to_vec());
         }
     }
 
@@ -130,7 +132,7 @@ impl Worker {
         let Some((publisher, peer)) = self.peers.get2_mut(source.peer, to.peer) else {
             return false;
         };
-        let Some(connection) = peer.link.connection() else {
+        let Some(connection) = peer.link.connection_mut() else {
             return false;
         };
         let (Some(keys), Some(path)) = (&connection.keys, connection.ice.selected()) else {
@@ -145,15 +147,18 @@ impl Worker {
         let slot = &mut peer.slots[to.slot];
         let ntp = ntp_time(self.started, now);
         let sent_at = SendTime::new(self.started.0, now);
-        let wire = Wire { profile: keys.profile, srtp: &keys.outbound, sent_at };
         for index in packets {
             let Some(packet) = stream.history.packet(index) else {
                 continue;
             };
             let mut out = [0; MAX_PACKET];
             let live = || publisher.timestamp_about(now, ntp, stream);
+            let number = connection.departures.number();
+            let wire = Wire { profile: keys.profile, srtp: &keys.outbound, sent_at, number };
             let forwarded = slot.forward(now, stream.id, live, &packet, wire, &mut out);
-            if let Forwarded::Sent(length) = forwarded {
+            if let Forwarded::Sent(written) = forwarded {
+                let length = written.length;
+                connection.departures.written(sent_at, written);
                 self.stats.rtp_sent += 1;
                 self.stats.rtp_sent_bytes += length as u64;
                 super::enqueue(&mut self.outbox, &mut self.stats, path, out[..length].to_vec());
@@ -164,6 +169,7 @@ impl Worker {
         if slot.stream() == Some(id)
             && let Some(passed) = slot.reach(source)
         {
+            self.stats.count_layer(passed, source);
             self.unsubscribe(passed, to);
         }
         true

@@ -6,6 +6,7 @@ use super::remote::RemoteTrack;
 use super::{Remote, Worker, WorkerNumber, ntp_time};
 use crate::MediaKind;
 use crate::dtls::MTU;
+use crate::feedback::Feedback;
 use crate::peer::{Connection, Link, Peer};
 use crate::rtcp::{self, Message, SenderInfo};
 use crate::slot::Slot;
@@ -57,6 +58,12 @@ impl Worker {
                 Message::Estimate { bits_per_second } => {
                     if let Some(connection) = self.peers[key].link.connection_mut() {
                         connection.chooser.estimated(now, bits_per_second);
+                    }
+                }
+                Message::TransportFeedback { payload } => {
+                    let connection = self.peers[key].link.connection_mut();
+                    if let Some((connection, feedback)) = connection.zip(Feedback::parse(payload)) {
+                        connection.told(now, &feedback);
                     }
                 }
                 Message::Bye { ssrc } => self.stream_ended(key, ssrc),

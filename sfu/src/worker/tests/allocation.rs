@@ -8,7 +8,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::client::World;
+use super::client::{Client, World};
+use super::feedback::with_feedback;
 use super::simulcast::{Camera, with_layers};
 use super::{camera_of, pair};
 use crate::batch::SendBatch;
@@ -79,7 +80,18 @@ fn forwarding_of_layers_allocates_nothing() {
 
 #[test]
 fn forwarding_allocates_nothing() {
-    let (mut world, mut a, mut b) = pair();
+    assert_nothing_is_allocated(pair());
+}
+
+#[test]
+fn forwarding_of_numbered_packets_allocates_nothing() {
+    let mut world = World::new();
+    let (a, b) = (world.join(1), world.join_with(2, with_feedback));
+    world.worker.assign(world.now, PeerId(2), &Mid::new("4"), camera_of(1).as_ref());
+    assert_nothing_is_allocated((world, a, b));
+}
+
+fn assert_nothing_is_allocated((mut world, mut a, mut b): (World, Client, Client)) {
     a.send_video(&mut world, 1, true);
     world.exchange(&mut [&mut a, &mut b]);
     let mut datagrams: Vec<_> = (2..1002).map(|sequence| a.video(sequence, false)).collect();

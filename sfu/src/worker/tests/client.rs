@@ -545,6 +545,14 @@ a=fmtp:{0} apt={payload_type}
         self.send_rtcp(world, compound);
     }
 
+    /// Says when packets came; `payload` is what stands behind the SSRCs.
+    pub(super) fn send_transport_feedback(&mut self, world: &mut World, payload: &[u8]) {
+        let mut compound = Vec::new();
+        let slot = self.slot_ssrc("4");
+        crate::rtcp::write_transport_feedback(&mut compound, self.id as u32, slot, payload);
+        self.send_rtcp(world, compound);
+    }
+
     /// Says that streams have ended.
     pub(super) fn send_bye(&mut self, world: &mut World, ssrcs: &[u32]) {
         let mut compound = vec![0x80 | ssrcs.len() as u8, 203, 0, ssrcs.len() as u8];

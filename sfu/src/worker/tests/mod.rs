@@ -3,6 +3,7 @@
 mod allocation;
 mod client;
 mod codecs;
+mod feedback;
 mod lip_sync;
 mod permit;
 mod repair;
