@@ -218,7 +218,8 @@ const AUDIO: &str = "\
     a=rtpmap:63 red/48000/2\r\n\
     a=fmtp:63 111/111\r\n\
     a=rtpmap:111 opus/48000/2\r\n\
-    a=rtcp-fb:* nack\r\n";
+    a=rtcp-fb:* nack\r\n\
+    a=rtcp-fb:* transport-cc\r\n";
 
 const VIDEO: &str = "\
     a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\

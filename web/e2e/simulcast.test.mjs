@@ -79,6 +79,25 @@ describe("a camera in three sizes", () => {
     assert.ok(last.frames - first.frames >= 75, `${last.frames - first.frames} frames in 15 s`);
   });
 
+  test("is seen in its whole size again when there is room for it", async (t) => {
+    const started = performance.now();
+    network.limit(Infinity);
+    await narrow.waitForFunction(showsWidth, CAMERA_WIDTH, { timeout: PATIENCE_MS });
+    t.diagnostic(`after ${((performance.now() - started) / 1_000).toFixed(1)} s`);
+  });
+
+  test("is chosen by what the receivers tell of when packets came", async () => {
+    const page = await (await fetch(`${server.url}/metrics`)).text();
+    const sum = (name) => {
+      const values = [...page.matchAll(new RegExp(`^${name}\\{.*\\} (\\d+)$`, "gm"))];
+      return values.reduce((total, [, value]) => total + Number(value), 0);
+    };
+    assert.equal(sum("madang_sfu_feedback_estimates"), 2);
+    assert.equal(sum("madang_sfu_remb_estimates"), 0);
+    assert.ok(sum("madang_sfu_layers_down_total") > 0);
+    assert.ok(sum("madang_sfu_layers_up_total") > 0);
+  });
+
   test("no page complained", () => {
     assert.deepEqual([publisher, wide, narrow].map(({ errors }) => errors).flat(), []);
   });

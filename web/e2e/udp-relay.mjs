@@ -31,6 +31,10 @@ export async function badNetwork(ports, { loss = 0, delay = 0, rate = Infinity, 
     counts,
     /** The port to send to instead, by the real one. For `throughBadNetwork`. */
     ports: Object.fromEntries(relays.map(({ port, instead }) => [port, instead])),
+    /** Lets so many bits a second through from now on. */
+    limit(bitsPerSecond) {
+      rate = bitsPerSecond;
+    },
     close: () => relays.forEach((relay) => relay.close()),
   };
 }

@@ -1,5 +1,6 @@
 //! What reads single packets, or a stream of them.
 
+use crate::feedback::Feedback;
 use crate::framing::Deframer;
 use crate::rtcp::{self, Message};
 use crate::rtp::{Counters, Header, dependency, key_frame, red};
@@ -72,8 +73,15 @@ fn redundant(bytes: &[u8]) {
 /// A compound RTCP packet.
 pub fn rtcp(compound: &[u8]) {
     for message in rtcp::messages(compound) {
-        if let Message::Nack { first, following, .. } = message {
-            assert!((1..=17).contains(&Message::missing(first, following).count()));
+        match message {
+            Message::Nack { first, following, .. } => {
+                assert!((1..=17).contains(&Message::missing(first, following).count()));
+            }
+            Message::TransportFeedback { payload } => {
+                let statuses = Feedback::parse(payload).map(|feedback| feedback.statuses().count());
+                assert!(statuses.is_none_or(|statuses| statuses <= 4096));
+            }
+            _ => {}
         }
     }
     for limit in [0, 8, 100, 1200] {
