@@ -6,10 +6,14 @@
 //! /ws/…                           the same through SockJS, see `sockjs`
 //! /healthz  /readyz  /metrics     for the operator's machines
 //! ```
+//!
+//! With `http.tls.cert` it is HTTPS; what comes without TLS is told so, see `plain`.
 
 mod connections;
 mod origin;
 mod pages;
+mod plain;
+mod stream;
 mod upgrade;
 mod websocket;
 
@@ -24,10 +28,13 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use self::connections::Entrance;
 pub use self::origin::Origins;
 pub(crate) use self::origin::REFUSAL as ORIGIN_REFUSAL;
 pub(crate) use self::upgrade::Upgrade;
@@ -73,10 +80,20 @@ impl App {
     }
 }
 
-/// Serves until `shutdown`, then until the requests under way are answered.
-pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) {
-    let request_timeout = app.request_timeout;
-    connections::serve(listener, router(app), request_timeout, shutdown).await;
+/// Serves until `shutdown`, then until the requests under way are answered. With TLS, what comes without is told where
+/// to come.
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    tls: Option<Arc<ServerConfig>>,
+    shutdown: CancellationToken,
+) {
+    let entrance = Entrance {
+        request_timeout: app.request_timeout,
+        router: router(app),
+        tls: tls.map(|config| (TlsAcceptor::from(config), plain::router())),
+    };
+    connections::serve(listener, entrance, shutdown).await;
 }
 
 fn router(app: App) -> Router {

@@ -50,6 +50,7 @@ pub mod server;
 pub mod sockjs;
 pub mod stomp;
 pub mod store;
+pub mod tls;
 
 pub use config::Settings;
 pub use server::Server;

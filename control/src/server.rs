@@ -36,10 +36,12 @@ use tracing::{error, warn};
 use self::addresses::Addresses;
 use self::turn::{BoundTurn, Turn};
 use crate::auth::Auth;
+use crate::config::Http;
 use crate::hub::{Hub, HubConfig, IceServers};
 use crate::metrics::Snapshot;
 use crate::stomp::tcp;
 use crate::store::Store;
+use crate::tls::Certificate;
 use crate::{Settings, config, http, secrets, sockjs};
 
 /// How long shutdown waits for HTTP answers under way.
@@ -70,6 +72,8 @@ impl Server {
     /// The settings' mistakes, or what could not be opened, with the key that would change it.
     pub async fn start(settings: Settings) -> anyhow::Result<Server> {
         settings.check()?;
+        let certificate = settings.http.tls.files().map(Certificate::load).transpose()?;
+        let tls = certificate.as_ref().map(Certificate::server_config).transpose()?;
         // First, so that a server that runs already says so before anything is touched.
         let listener = io::listen_tcp(settings.http.listen).await?;
         let http_addr = listener.local_addr()?;
@@ -122,7 +126,9 @@ impl Server {
             draining: draining.clone(),
             snapshot: snapshots(hub.clone(), sfu, turn.as_ref()),
         };
-        let http = tokio::spawn(http::serve(listener, app, stop_http.clone()));
+        let serve = http::serve(listener, app, tls, stop_http.clone());
+        let watch = watch_certificate(certificate, stop_http.clone());
+        let http = tokio::spawn(async { _ = tokio::join!(serve, watch) });
         let stomp = stomp_addr.zip(stomp_listener).map(|(address, listener)| {
             let serve = tcp::serve(listener, hub.clone(), draining.clone());
             (address, tokio::spawn(serve))
@@ -146,7 +152,7 @@ impl Server {
 
     /// The page to open on this machine.
     pub fn url(&self) -> String {
-        url_here(self.http_addr)
+        url_here(&self.settings.http, self.http_addr)
     }
 
     /// Where web page and STOMP are served.
@@ -195,9 +201,9 @@ impl Server {
             writeln!(text, "  {name:<6} {value}").expect("writing to a String can't fail");
         }
         text.push_str(&self.authentication());
-        if !self.http_addr.ip().is_loopback() {
+        if !self.http_addr.ip().is_loopback() && self.settings.http.tls.cert.is_none() {
             text.push_str(
-                "Others need HTTPS in front of it: browsers give camera and microphone to no other page.\n",
+                "Others need HTTPS (http.tls.cert, or a proxy in front): browsers give camera and microphone to no other page.\n",
             );
         }
         text
@@ -264,14 +270,21 @@ impl Server {
 }
 
 /// Where a browser on this machine finds a server that listens at this address.
-pub(crate) fn url_here(listen: SocketAddr) -> String {
+pub(crate) fn url_here(http: &Http, listen: SocketAddr) -> String {
     let ip = match listen.ip() {
         // Browsers give camera and microphone to pages from a loopback address or over HTTPS alone.
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    format!("http://{}/", SocketAddr::new(ip, listen.port()))
+    let scheme = if http.tls.cert.is_some() { "https" } else { "http" };
+    format!("{scheme}://{}/", SocketAddr::new(ip, listen.port()))
+}
+
+async fn watch_certificate(certificate: Option<Arc<Certificate>>, stop: CancellationToken) {
+    if let Some(certificate) = certificate {
+        certificate.watch(stop).await;
+    }
 }
 
 fn start_media(

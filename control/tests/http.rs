@@ -203,7 +203,7 @@ async fn a_port_in_use_is_named_with_the_ways_to_change_it() {
     let other = tempfile::tempdir().unwrap();
 
     let http = Settings {
-        http: madang::config::Http { listen: server.http_addr(), allowed_origins: vec![] },
+        http: madang::config::Http { listen: server.http_addr(), ..Settings::default().http },
         ..settings(&other)
     };
     let mut turn = settings(&other);

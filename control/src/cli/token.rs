@@ -66,7 +66,8 @@ impl TokenArgs {
                  with. Set `auth.secret` as well if it should make some itself"
             );
         };
-        let url = self.url.clone().unwrap_or_else(|| url_here(settings.http.listen));
+        let url =
+            self.url.clone().unwrap_or_else(|| url_here(&settings.http, settings.http.listen));
         let new = self.into_new();
         let minter = Minter::new(&secret, auth.issuer.clone(), auth.audience.clone());
         let minted = minter.mint(&new, now).map_err(anyhow::Error::msg)?;

@@ -17,6 +17,7 @@ pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
         insecure(settings, "http.listen", settings.http.listen),
         settings.stomp.tcp_listen.and_then(|listen| insecure(settings, "stomp.tcp_listen", listen)),
         client_url(settings),
+        half_tls(settings),
         workers(settings),
         ports(settings, "media.udp_port", settings.media.udp_port),
         settings.media.tcp_port.and_then(|port| ports(settings, "media.tcp_port", port)),
@@ -71,6 +72,16 @@ fn forgeable_keys(settings: &Settings) -> Option<String> {
              give --insecure when the network is yours"
         )
     })
+}
+
+fn half_tls(settings: &Settings) -> Option<String> {
+    let tls = &settings.http.tls;
+    let (given, missing) = match (&tls.cert, &tls.key) {
+        (Some(_), None) => ("http.tls.cert", "http.tls.key"),
+        (None, Some(_)) => ("http.tls.key", "http.tls.cert"),
+        _ => return None,
+    };
+    Some(format!("`{given}` needs `{missing}` beside it: HTTPS has a certificate and its key"))
 }
 
 /// It stands in a page and in the page's policy.

@@ -50,6 +50,8 @@ const KEYS: &[Key] = keys! {
     broker.relay: "external broker (RabbitMQ, ActiveMQ, Artemis) for topics and queues outside rooms, as stomp://user:password@host:61613/vhost. Default: none, they live in this server"
     http.listen: "address of web page, STOMP and metrics (TCP)"
     http.allowed_origins: "origins besides the server's own whose pages may connect; * is every one"
+    http.tls.cert: "PEM file with the certificate for HTTPS and those that lead to its issuer; read again when it changes. Default: HTTP without TLS"
+    http.tls.key: "PEM file with the certificate's private key. Default: HTTP without TLS"
     stomp.tcp_listen: "address of plain STOMP, for programs that are not browsers (TCP). Default: nowhere"
     sockjs.cookie: "set the cookie JSESSIONID, which some load balancers need to find a SockJS session's server"
     sockjs.client_url: "where the SockJS iframe page loads sockjs-client from, in the version that the sites' pages have"

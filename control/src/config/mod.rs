@@ -29,8 +29,8 @@ use madang_wire::Secret;
 use crate::auth::JwksSource;
 use crate::hub::{HubConfig, Limits};
 use crate::relay::RelayUrl;
-use crate::sockjs;
 use crate::store::StoreUrl;
+use crate::{sockjs, tls};
 
 /// The merged configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +96,25 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Origins besides the server's own whose pages may open a WebSocket; `*` is every one.
     pub allowed_origins: Vec<String>,
+    /// For HTTPS.
+    pub tls: HttpTls,
+}
+
+/// `http.tls.*`: both or neither.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HttpTls {
+    /// A PEM file with the certificate, then those that lead to its issuer.
+    pub cert: Option<PathBuf>,
+    /// A PEM file with its private key.
+    pub key: Option<PathBuf>,
+}
+
+impl HttpTls {
+    /// Where certificate and key are; None without TLS.
+    pub fn files(&self) -> Option<tls::Files> {
+        let (cert, key) = (self.cert.clone()?, self.key.clone()?);
+        Some(tls::Files { cert, key })
+    }
 }
 
 /// `stomp.*`
@@ -144,7 +163,11 @@ impl Default for Settings {
         let hub = HubConfig::default();
         let turn = madang_turn::Config::default();
         Settings {
-            http: Http { listen: SocketAddr::new(loopback, 8080), allowed_origins: Vec::new() },
+            http: Http {
+                listen: SocketAddr::new(loopback, 8080),
+                allowed_origins: Vec::new(),
+                tls: HttpTls::default(),
+            },
             stomp: Stomp::default(),
             sockjs: sockjs::Config::default(),
             insecure: false,

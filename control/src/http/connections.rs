@@ -20,8 +20,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+
+use super::stream::HttpStream;
 
 /// HTTP connections at a time; a WebSocket stops counting once it is one. When full, a further one takes the place of
 /// the oldest that has no request under way, so that connections which never ask for anything keep nobody out; when all
@@ -31,14 +34,21 @@ const MOST_CONNECTIONS: usize = 4096;
 /// How long accepting rests after the system refused, as it does when all file descriptors are in use.
 const REST: Duration = Duration::from_millis(200);
 
-/// Serves until `shutdown`, then until the requests under way are answered. `request_timeout`: see
-/// [`crate::hub::Limits`].
-pub(super) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    request_timeout: Duration,
-    shutdown: CancellationToken,
-) {
+/// The first byte of a TLS connection: a handshake record (RFC 8446 §5.1). No HTTP method begins with it.
+const HANDSHAKE: u8 = 0x16;
+
+/// What clients find behind the port.
+#[derive(Clone)]
+pub(super) struct Entrance {
+    pub(super) router: Router,
+    /// See [`crate::hub::Limits`]; a TLS handshake may take as long.
+    pub(super) request_timeout: Duration,
+    /// When the port is for HTTPS: how to open that, and what is said to those who come without.
+    pub(super) tls: Option<(TlsAcceptor, Router)>,
+}
+
+/// Serves until `shutdown`, then until the requests under way are answered.
+pub(super) async fn serve(listener: TcpListener, entrance: Entrance, shutdown: CancellationToken) {
     let mut places = Places::default();
     loop {
         tokio::select! {
@@ -46,7 +56,7 @@ pub(super) async fn serve(
             Some(_) = places.tasks.join_next() => {}
             accepted = listener.accept(), if places.may_take() => match accepted {
                 Ok((stream, from)) => places.take(|requests| {
-                    connection(stream, from, router.clone(), requests, request_timeout, shutdown.clone())
+                    connection(stream, from, entrance.clone(), requests, shutdown.clone())
                 }),
                 Err(error) => rest_after(error).await,
             }
@@ -160,15 +170,50 @@ impl HttpBody for Answering {
 async fn connection(
     stream: TcpStream,
     from: SocketAddr,
-    router: Router,
+    entrance: Entrance,
     requests: Requests,
-    request_timeout: Duration,
     shutdown: CancellationToken,
 ) {
     // STOMP frames are small and somebody waits for each of them.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "TCP_NODELAY was refused");
     }
+    let request_timeout = entrance.request_timeout;
+    let opened = tokio::select! {
+        opened = tokio::time::timeout(request_timeout, open(stream, entrance)) => opened,
+        () = shutdown.cancelled() => return,
+    };
+    match opened {
+        Ok(Ok((stream, router))) => {
+            serve_http(stream, from, router, requests, request_timeout, shutdown).await;
+        }
+        Ok(Err(error)) => debug!(%error, "a connection was not opened"),
+        Err(_) => debug!("a TLS handshake took too long"),
+    }
+}
+
+/// Opens TLS where the port is for it, and says whom the client is to talk to.
+async fn open(stream: TcpStream, entrance: Entrance) -> io::Result<(HttpStream, Router)> {
+    let Some((acceptor, plain)) = entrance.tls else {
+        return Ok((HttpStream::Plain(stream), entrance.router));
+    };
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    if first[0] != HANDSHAKE {
+        return Ok((HttpStream::Plain(stream), plain));
+    }
+    let stream = acceptor.accept(stream).await?;
+    Ok((HttpStream::Tls(Box::new(stream)), entrance.router))
+}
+
+async fn serve_http(
+    stream: HttpStream,
+    from: SocketAddr,
+    router: Router,
+    requests: Requests,
+    request_timeout: Duration,
+    shutdown: CancellationToken,
+) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(from));

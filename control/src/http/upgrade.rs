@@ -7,11 +7,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::debug;
 
 use super::WebSocket;
+use super::stream::HttpStream;
 
 /// The subprotocols that name a STOMP version, best first.
 const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
@@ -53,12 +53,12 @@ impl Upgrade {
             return StatusCode::UPGRADE_REQUIRED.into_response();
         };
         tokio::spawn(async move {
-            match connection.await.map(Upgraded::downcast::<TokioIo<TcpStream>>) {
+            match connection.await.map(Upgraded::downcast::<TokioIo<HttpStream>>) {
                 Ok(Ok(parts)) => {
                     let stream = parts.io.into_inner();
                     serve(WebSocket::new(stream, parts.read_buf, message_bytes)).await;
                 }
-                Ok(Err(_)) => debug!("a WebSocket upgrade failed: it is no TCP connection"),
+                Ok(Err(_)) => debug!("a WebSocket upgrade failed: it is no connection of ours"),
                 Err(error) => debug!(%error, "a WebSocket upgrade failed"),
             }
         });

@@ -5,18 +5,19 @@
 //! that all receivers share. Several messages leave in one call of the system, long parts without being copied.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Sink, Stream};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::protocol::{
     CloseFrame, Role, WebSocketConfig, WebSocketContext,
 };
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
+use super::stream::HttpStream;
 use crate::stomp::socket::Outgoing;
 
 /// What is read at a time, in bytes. Each connection has such a buffer from its start, and most are idle.
@@ -35,14 +36,12 @@ pub struct WebSocket {
     /// In a box, because every future on the way to the session keeps room for what is handed through it.
     context: Box<WebSocketContext>,
     wire: Wire,
-    /// tungstenite may hold messages that it has not handed out.
-    holds_more: bool,
 }
 
 impl WebSocket {
     /// After the handshake. `read_ahead`: what came after the request's head. A longer message than `message_bytes` is an
     /// error.
-    pub(super) fn new(stream: TcpStream, read_ahead: Bytes, message_bytes: usize) -> WebSocket {
+    pub(super) fn new(stream: HttpStream, read_ahead: Bytes, message_bytes: usize) -> WebSocket {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
@@ -53,7 +52,6 @@ impl WebSocket {
         WebSocket {
             context: Box::new(WebSocketContext::new(Role::Server, Some(config))),
             wire: Wire { stream, read_ahead, output: Output::default() },
-            holds_more: true,
         }
     }
 
@@ -66,20 +64,15 @@ impl WebSocket {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
-        loop {
-            if !self.holds_more {
-                ready!(self.wire.stream.poll_read_ready(cx))?;
-            }
-            match self.context.read(&mut self.wire) {
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.holds_more = false;
-                }
-                read => {
-                    self.holds_more = true;
-                    return Poll::Ready(read);
-                }
-            }
+        match self.context.read(&mut Turn { wire: &mut self.wire, cx: Some(cx) }) {
+            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
+            read => Poll::Ready(read),
         }
+    }
+
+    /// Lets tungstenite put a control frame into the buffer.
+    fn put_control(&mut self, message: Message) -> Result<(), Error> {
+        self.context.write(&mut Turn { wire: &mut self.wire, cx: None }, message)
     }
 }
 
@@ -111,17 +104,16 @@ impl Sink<Outgoing> for WebSocket {
     }
 
     fn start_send(mut self: Pin<&mut Self>, outgoing: Outgoing) -> Result<(), Error> {
-        let WebSocket { context, wire, .. } = &mut *self;
         match outgoing {
             Outgoing::Frame(frame) => {
                 let is_text = frame.is_text();
                 self.put(is_text, frame.into_parts());
                 Ok(())
             }
-            Outgoing::Ping => context.write(wire, Message::Ping(Bytes::new())),
+            Outgoing::Ping => self.put_control(Message::Ping(Bytes::new())),
             Outgoing::Close(code) => {
                 let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::default() };
-                context.write(wire, Message::Close(Some(frame)))
+                self.put_control(Message::Close(Some(frame)))
             }
         }
     }
@@ -135,9 +127,9 @@ impl Sink<Outgoing> for WebSocket {
     }
 }
 
-/// The TCP connection and what is to be written to it. tungstenite takes it for a stream that never blocks a writer.
+/// The connection and what is to be written to it.
 struct Wire {
-    stream: TcpStream,
+    stream: HttpStream,
     read_ahead: Bytes,
     output: Output,
 }
@@ -146,33 +138,42 @@ impl Wire {
     /// Writes all output. Ready when nothing is left.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.output.length > 0 {
-            match self.output.write(&self.stream) {
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(written) => self.output.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.stream.poll_write_ready(cx))?;
-                }
-                Err(error) => return Poll::Ready(Err(error)),
+            match ready!(self.output.poll_write(&mut self.stream, cx))? {
+                0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                written => self.output.advance(written),
             }
         }
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 }
 
-impl Read for Wire {
+/// What tungstenite takes for a stream: one that never blocks a writer, and has nothing to read without a task that would
+/// be woken for more.
+struct Turn<'a, 'b> {
+    wire: &'a mut Wire,
+    cx: Option<&'a mut Context<'b>>,
+}
+
+impl Read for Turn<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.read_ahead.is_empty() {
-            return self.stream.try_read(buffer);
+        let Wire { stream, read_ahead, .. } = self.wire;
+        if !read_ahead.is_empty() {
+            let length = buffer.len().min(read_ahead.len());
+            read_ahead.copy_to_slice(&mut buffer[..length]);
+            return Ok(length);
         }
-        let length = buffer.len().min(self.read_ahead.len());
-        self.read_ahead.copy_to_slice(&mut buffer[..length]);
-        Ok(length)
+        let Some(cx) = &mut self.cx else { return Err(ErrorKind::WouldBlock.into()) };
+        let mut buffer = ReadBuf::new(buffer);
+        match Pin::new(stream).poll_read(cx, &mut buffer) {
+            Poll::Ready(read) => read.map(|()| buffer.filled().len()),
+            Poll::Pending => Err(ErrorKind::WouldBlock.into()),
+        }
     }
 }
 
-impl Write for Wire {
+impl Write for Turn<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.output.put_slice(bytes);
+        self.wire.output.put_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -235,9 +236,10 @@ impl Output {
         self.length += part.len();
     }
 
-    fn write(&self, stream: &TcpStream) -> io::Result<usize> {
+    fn poll_write(&self, stream: &mut HttpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(stream);
         if self.chunks.is_empty() {
-            return stream.try_write(&self.gathered);
+            return stream.poll_write(cx, &self.gathered);
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
         let parts = self.chunks.iter().map(Bytes::as_ref).chain([self.gathered.as_ref()]);
@@ -246,7 +248,7 @@ impl Output {
             *slice = IoSlice::new(part);
             used += 1;
         }
-        stream.try_write_vectored(&slices[..used])
+        stream.poll_write_vectored(cx, &slices[..used])
     }
 
     fn advance(&mut self, mut written: usize) {

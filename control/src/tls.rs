@@ -1,0 +1,168 @@
+//! The certificate of HTTPS, read again when its files change.
+//!
+//! Certificates are renewed every few weeks, by programs that replace files. A new one is taken within
+//! [`LOOK_INTERVAL`], for connections that begin afterwards; one that can't be used changes nothing.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Between two looks at the files.
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The protocols that may be spoken inside (RFC 7301): one, because WebSockets are opened by HTTP/1.1.
+const ALPN: &[u8] = b"http/1.1";
+
+/// Where certificate and key are, both in PEM (RFC 7468).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The server's certificate, then those that lead to its issuer.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Why certificate and key can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file can't be read, or is not PEM.
+    #[error("`{key}`: {path} can't be read: {reason}")]
+    File {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// They are no certificate and its key.
+    #[error("`http.tls.cert` and `http.tls.key` can't be used together: {0}")]
+    Unfit(#[from] rustls::Error),
+}
+
+/// The present certificate.
+#[derive(Debug)]
+pub(crate) struct Certificate {
+    files: Files,
+    present: RwLock<Arc<CertifiedKey>>,
+}
+
+impl Certificate {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// When they can't be used.
+    pub(crate) fn load(files: Files) -> Result<Arc<Certificate>, TlsError> {
+        let present = RwLock::new(Arc::new(read(&files)?));
+        Ok(Arc::new(Certificate { files, present }))
+    }
+
+    /// What every connection is opened with.
+    ///
+    /// # Errors
+    /// When the cryptography lacks what TLS 1.2 and 1.3 need, which it does not.
+    pub(crate) fn server_config(self: &Arc<Certificate>) -> Result<Arc<ServerConfig>, TlsError> {
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    /// Looks at the files until `stop`.
+    pub(crate) async fn watch(self: Arc<Certificate>, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
+            let this = Arc::clone(&self);
+            // Files on a network may take their time.
+            if tokio::task::spawn_blocking(move || this.look()).await.is_err() {
+                warn!("looking at the certificate broke");
+            }
+        }
+    }
+
+    /// Takes what the files hold, if it is another certificate and can be used.
+    fn look(&self) {
+        match read(&self.files) {
+            Ok(read) => {
+                let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
+                if read.cert != present.cert {
+                    *present = Arc::new(read);
+                    info!("the certificate was replaced");
+                }
+            }
+            // A renewal under way may have replaced one file of the two.
+            Err(error) => {
+                warn!(%error, "the certificate can't be read again; the one before stays")
+            }
+        }
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.present.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn read(files: &Files) -> Result<CertifiedKey, TlsError> {
+    let unread = |key, path: &PathBuf, reason: String| {
+        let path = path.display().to_string();
+        TlsError::File { key, path, reason }
+    };
+    let certs = CertificateDer::pem_file_iter(&files.cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>)
+        .map_err(|error| unread("http.tls.cert", &files.cert, error.to_string()))?;
+    if certs.is_empty() {
+        let reason = "it holds no certificate (-----BEGIN CERTIFICATE-----)".to_owned();
+        return Err(unread("http.tls.cert", &files.cert, reason));
+    }
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|error| unread("http.tls.key", &files.key, error.to_string()))?;
+    Ok(CertifiedKey::from_der(certs, key, &provider())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertifiedKey as Made, generate_simple_self_signed};
+
+    use super::*;
+
+    #[test]
+    fn a_renewed_certificate_is_taken_and_half_of_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let files = Files { cert: path("cert.pem"), key: path("key.pem") };
+        let make = || generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let write_cert = |made: &Made<_>| std::fs::write(&files.cert, made.cert.pem()).unwrap();
+        let write_key = |made: &Made<rcgen::KeyPair>| {
+            std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap()
+        };
+        let (first, second) = (make(), make());
+        write_cert(&first);
+        write_key(&first);
+        let certificate = Certificate::load(files.clone()).unwrap();
+        let present = || certificate.present.read().unwrap().cert[0].as_ref().to_vec();
+
+        write_cert(&second);
+        certificate.look();
+        assert_eq!(present(), first.cert.der().as_ref());
+
+        write_key(&second);
+        certificate.look();
+        assert_eq!(present(), second.cert.der().as_ref());
+    }
+}
