@@ -44,7 +44,11 @@ impl Observed {
             Signal::Slots { slots } => self.take_slots(slots),
             Signal::Kicked { reason } => self.ended = Some(format!("kicked: {reason}")),
             Signal::Moved { url } => self.ended = Some(format!("the room moved to {url}")),
-            Signal::Answer { .. } | Signal::Done {} | Signal::Left {} | Signal::Error { .. } => {}
+            Signal::Answer { .. }
+            | Signal::Done {}
+            | Signal::Left {}
+            | Signal::Waiting { .. }
+            | Signal::Error { .. } => {}
         }
         if let Some(correlation) = correlation {
             self.replies.insert(correlation.to_owned(), signal);

@@ -16,6 +16,8 @@ export interface Participant {
   camera_off: boolean;
   hand_raised: boolean;
   sources: SourceKind[];
+  /** What a moderator has stopped; absent when nothing. */
+  stopped?: SourceKind[];
 }
 
 /** One receiving m-line and what it carries. */
@@ -56,8 +58,8 @@ export type Signal =
   | { type: "done" }
   | { type: "left" }
   | Refusal
-  | { type: "kicked"; reason: string }
   | { type: "waiting"; waiting: Waiting[] }
+  | { type: "kicked"; reason: string }
   | { type: "moved"; url: string };
 
 /** A message on `/topic/rooms/{room}/events`; the ones that the page shows. */

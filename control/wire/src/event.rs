@@ -119,7 +119,7 @@ pub struct RoomSummary {
     pub name: RoomName,
     /// How many are in it.
     pub participants: u32,
-    /// Since when it is open.
+    /// When it was created.
     pub created_at: Timestamp,
     /// Whether it takes no more participants.
     pub locked: bool,

@@ -51,4 +51,4 @@ pub use request::{Request, RequestError};
 pub use room_name::{RoomName, RoomNameError};
 pub use room_settings::{Publishers, RoomSettings};
 pub use secret::Secret;
-pub use signal::{ErrorCode, IceServer, Joined, Layer, Signal, Slot, SlotReason};
+pub use signal::{ErrorCode, IceServer, Joined, Layer, Signal, Slot, SlotReason, Waiting};

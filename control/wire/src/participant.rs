@@ -30,6 +30,9 @@ pub struct Participant {
     /// What they publish, each kind at most once.
     #[serde(default)]
     pub sources: Vec<SourceKind>,
+    /// What a moderator has stopped: it is not forwarded, and they can't switch it on again by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stopped: Vec<SourceKind>,
     /// What their client wants others to know.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]

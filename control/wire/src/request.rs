@@ -229,10 +229,10 @@ pub struct React {
 pub struct Moderate {
     /// What to do.
     pub action: ModerateAction,
-    /// To whom.
+    /// To whom: a participant, or for `admit` and `deny` one who waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participant: Option<String>,
-    /// What else the action needs: a role, a message's id, a reason.
+    /// What else the action takes, see [`ModerateAction`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
 }
@@ -242,15 +242,15 @@ pub struct Moderate {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ModerateAction {
-    /// Stop forwarding their microphone.
+    /// Stop forwarding all their sound; `value: false` lets them switch it on again.
     Mute,
-    /// Stop forwarding their camera.
+    /// Stop forwarding their camera; `value: false` as above.
     StopCamera,
-    /// Stop forwarding their screen.
+    /// Stop forwarding their screen and its sound; `value: false` as above.
     StopScreen,
-    /// Remove them.
+    /// Remove them; their token does not open the room any more. `value` may be a reason.
     Kick,
-    /// Remove them for good.
+    /// Remove them for good, or until the time in `value` (RFC 3339).
     Ban,
     /// Let nobody in any more.
     Lock,

@@ -35,6 +35,11 @@ pub enum Signal {
         /// Why, for people.
         message: String,
     },
+    /// Who waits to be let in, all of them; for those who may let them in. Whenever that changes.
+    Waiting {
+        /// In the order in which they came.
+        waiting: Vec<Waiting>,
+    },
     /// A moderator removed this participant.
     Kicked {
         /// Why, for people.
@@ -75,6 +80,15 @@ pub struct Joined {
     pub chat_seq: u64,
     /// The server's clock.
     pub server_time: Timestamp,
+}
+
+/// Someone who waits to be let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// What `admit` and `deny` name in `participant`.
+    pub id: String,
+    /// What they want to be called.
+    pub name: String,
 }
 
 /// An entry of `RTCConfiguration.iceServers`.

@@ -17,7 +17,8 @@ use madang_wire::request::{
 use madang_wire::{
     Author, ChatMessage, Command, Decoded, Decoder, Destination, ErrorCode, Event, Frame,
     IceServer, Joined, Layer, LeaveReason, Limits, Participant, Prefixes, Request, Role, RoomName,
-    RoomSummary, Secret, Signal, Slot, SlotReason, SourceKind, Speaker, Version, encode, header,
+    RoomSummary, Secret, Signal, Slot, SlotReason, SourceKind, Speaker, Version, Waiting, encode,
+    header,
 };
 use serde_json::json;
 
@@ -74,7 +75,8 @@ fn every_request_signal_and_event_has_an_example() {
             assert_eq!(body["type"], *tag);
         }
     };
-    let signals = ["joined", "answer", "slots", "done", "left", "error", "kicked", "moved"];
+    let signals =
+        ["joined", "answer", "slots", "done", "left", "error", "waiting", "kicked", "moved"];
     tagged("signal", &signals);
     let events = [
         "participant_joined",
@@ -236,6 +238,10 @@ fn requests() -> Vec<(&'static str, Request)> {
         participant: Some("p-2".into()),
         value: Some(json!("listener")),
     };
+    let of = |action, value| Moderate { action, value, ..moderate.clone() };
+    let lift = of(ModerateAction::Mute, Some(json!(false)));
+    let ban = of(ModerateAction::Ban, Some(json!("2026-02-01T00:00:00Z")));
+    let lock = Moderate { action: ModerateAction::Lock, participant: None, value: None };
     vec![
         ("join", Request::Join(join)),
         ("join_with_media", Request::Join(join_with_media)),
@@ -248,6 +254,9 @@ fn requests() -> Vec<(&'static str, Request)> {
         ("chat_private", Request::Chat(reply)),
         ("react", Request::React(React { emoji: "👏".into() })),
         ("moderate", Request::Moderate(moderate)),
+        ("moderate_lift", Request::Moderate(lift)),
+        ("moderate_room", Request::Moderate(lock)),
+        ("moderate_ban", Request::Moderate(ban)),
         ("leave", Request::Leave(Leave {})),
     ]
 }
@@ -275,6 +284,7 @@ fn signals() -> Vec<(&'static str, Signal)> {
         code: ErrorCode::BadRequest,
         message: "the body of join can't be read: missing field `name` at line 1 column 2".into(),
     };
+    let waiting = Waiting { id: "w-1".into(), name: "이두리".into() };
     vec![
         ("joined", Signal::Joined(Box::new(joined))),
         ("joined_with_media", Signal::Joined(Box::new(joined_with_media))),
@@ -283,6 +293,7 @@ fn signals() -> Vec<(&'static str, Signal)> {
         ("done", Signal::Done {}),
         ("left", Signal::Left {}),
         ("error", error),
+        ("waiting", Signal::Waiting { waiting: vec![waiting] }),
         ("kicked", Signal::Kicked { reason: "removed by the host".into() }),
         ("moved", Signal::Moved { url: "https://b.example/rooms/회의실".into() }),
     ]
@@ -291,6 +302,7 @@ fn signals() -> Vec<(&'static str, Signal)> {
 fn events() -> Vec<(&'static str, Event)> {
     let duri_id = || "p-2".to_owned();
     let muted = Participant { muted: true, hand_raised: true, ..duri() };
+    let silenced = Participant { stopped: vec![SourceKind::Microphone], ..muted.clone() };
     let camera = SourceKind::Camera;
     let speakers = vec![
         Speaker { participant: duri_id(), level: 21 },
@@ -302,6 +314,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("participant_joined", Event::ParticipantJoined { participant: duri() }),
         ("participant_left", Event::ParticipantLeft { participant: duri(), reason }),
         ("participant_changed", Event::ParticipantChanged { participant: muted }),
+        ("participant_changed_stopped", Event::ParticipantChanged { participant: silenced }),
         ("source_added", Event::SourceAdded { participant: duri_id(), source: camera }),
         ("source_removed", Event::SourceRemoved { participant: duri_id(), source: camera }),
         ("speakers", Event::Speakers { speakers }),
@@ -362,6 +375,7 @@ fn hana() -> Participant {
         camera_off: false,
         hand_raised: false,
         sources: vec![SourceKind::Microphone, SourceKind::Camera],
+        stopped: Vec::new(),
         metadata: serde_json::Map::new(),
     }
 }
