@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use madang_sfu::Event as EngineEvent;
 use madang_sfu::io::Handle;
-use madang_wire::{IceServer, Prefixes};
+use madang_wire::{ErrorCode, IceServer, Prefixes, RoomName, Secret};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,9 +29,11 @@ use crate::app::App;
 use crate::auth::{Auth, Grant};
 use crate::broker::{Broker, SessionId};
 use crate::http::WebSocket;
+use crate::passwords::Passwords;
 use crate::relay::{Relay, RelayUrl};
 use crate::room::task::Tools;
-use crate::rooms::{Rooms, RoomsConfig};
+use crate::room::{Admin, AdminReply};
+use crate::rooms::{RoomCreation, Rooms, RoomsConfig};
 use crate::stomp::SessionConfig;
 use crate::stomp::connection::{self, Connection};
 use crate::stomp::socket::Socket;
@@ -55,6 +57,10 @@ pub struct HubConfig {
     pub broker_prefixes: Vec<String>,
     /// The external broker on which topics and queues live, if there is one.
     pub relay: Option<RelayUrl>,
+    /// Who creates rooms.
+    pub rooms_created_by: RoomCreation,
+    /// Days after which chat is deleted, in rooms that don't say; 0 keeps it for ever.
+    pub chat_retention_days: u32,
 }
 
 impl Default for HubConfig {
@@ -66,6 +72,8 @@ impl Default for HubConfig {
             app_prefixes: app,
             broker_prefixes: broker,
             relay: None,
+            rooms_created_by: RoomCreation::Join,
+            chat_retention_days: 0,
         }
     }
 }
@@ -82,6 +90,7 @@ struct Shared {
     app: App,
     auth: Auth,
     store: Store,
+    passwords: Passwords,
     counters: Arc<Counters>,
     admitted: Mutex<Admitted>,
     last_session: AtomicU64,
@@ -116,22 +125,30 @@ impl Hub {
         ice_servers: IceServers,
         shutdown: CancellationToken,
     ) -> Hub {
-        let HubConfig { limits, resume_grace, app_prefixes, broker_prefixes, relay } = config;
+        let HubConfig { limits, resume_grace, app_prefixes, broker_prefixes, relay, .. } = config;
         let limits = Arc::new(limits);
         let counters = Arc::new(Counters::default());
         let broker = Broker::default();
         let signals = Signals::new(broker.clone(), Arc::clone(&counters));
         let stop = shutdown.child_token();
+        let passwords = Passwords::default();
         let tools = Tools {
             broker: broker.clone(),
             signals: signals.clone(),
             store: store.clone(),
             sfu,
             counters: Arc::clone(&counters),
+            passwords: passwords.clone(),
             stop: stop.clone(),
         };
         let tasks = TaskTracker::new();
-        let rooms_config = RoomsConfig { limits: Arc::clone(&limits), resume_grace, ice_servers };
+        let rooms_config = RoomsConfig {
+            limits: Arc::clone(&limits),
+            resume_grace,
+            ice_servers,
+            guests_may_host: !auth.is_required(),
+            joins_create: config.rooms_created_by == RoomCreation::Join,
+        };
         let rooms = Rooms::new(rooms_config, tools, tasks.clone());
         tasks.spawn(pass_on(sfu_events, rooms.clone(), stop.clone()));
         let prefixes = Arc::new(Prefixes { app: app_prefixes, broker: broker_prefixes });
@@ -141,6 +158,7 @@ impl Hub {
             app: App { broker, rooms, signals, prefixes, relay },
             auth,
             store,
+            passwords,
             counters,
             admitted: Mutex::default(),
             last_session: AtomicU64::new(0),
@@ -221,6 +239,30 @@ impl Hub {
     /// Who may do what.
     pub fn auth(&self) -> &Auth {
         &self.0.auth
+    }
+
+    /// Asks a room for something on behalf of an operator. The room opens for that if it is not open, but is on no list
+    /// while nobody is in it.
+    ///
+    /// # Errors
+    /// What a client would be told: `no_such_room` when the store knows none of this name, and what [`AdminRequest`]
+    /// brings about.
+    ///
+    /// [`AdminRequest`]: crate::room::AdminRequest
+    pub async fn ask_room(
+        &self,
+        room: &RoomName,
+        admin: Admin,
+    ) -> Result<AdminReply, (ErrorCode, String)> {
+        self.0.app.rooms.ask(room, admin).await
+    }
+
+    /// Hashes a room's password with argon2id, as a PHC string.
+    ///
+    /// # Errors
+    /// When it is too long, or too many are hashed at the moment.
+    pub async fn hash_password(&self, password: Secret) -> Result<String, (ErrorCode, String)> {
+        self.0.passwords.hash(password).await
     }
 
     /// A snapshot of the counters.

@@ -42,6 +42,7 @@ pub mod http;
 pub mod hub;
 pub mod metrics;
 pub mod open_files;
+mod passwords;
 pub mod relay;
 pub mod room;
 pub mod rooms;

@@ -4,6 +4,7 @@
 //! a room retires under it: no letter can fall into the mailbox of a room that has just gone.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,11 +17,40 @@ use tokio_util::task::TaskTracker;
 use crate::broker::{Message, SessionId, SubscriptionId};
 use crate::hub::{IceServers, Limits, is_reached};
 use crate::room::task::{self, Letter, Tools};
-use crate::room::{Inbox, RoomConfig, room_of};
+use crate::room::{Admin, AdminReply, Inbox, Reader, RoomConfig, room_of};
 use crate::stomp::{Kind, Receipt};
 
 /// Letters that wait for a busy room; one more request gets `overloaded`.
 const MAILBOX: usize = 1_024;
+
+/// Who creates rooms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RoomCreation {
+    /// Whoever joins one first, by REST too.
+    #[default]
+    Join,
+    /// Operators, by REST; others can't join what is not there.
+    Rest,
+}
+
+impl RoomCreation {
+    /// As in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RoomCreation::Join => "join",
+            RoomCreation::Rest => "rest",
+        }
+    }
+}
+
+impl FromStr for RoomCreation {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<RoomCreation, ()> {
+        let all = [RoomCreation::Join, RoomCreation::Rest];
+        all.into_iter().find(|one| one.as_str() == text).ok_or(())
+    }
+}
 
 /// The open rooms. Clones are the same directory.
 #[derive(Clone)]
@@ -39,6 +69,10 @@ pub(crate) struct RoomsConfig {
     pub(crate) limits: Arc<Limits>,
     pub(crate) resume_grace: Duration,
     pub(crate) ice_servers: IceServers,
+    /// See [`RoomConfig::guests_may_host`].
+    pub(crate) guests_may_host: bool,
+    /// See [`RoomConfig::joins_create`].
+    pub(crate) joins_create: bool,
 }
 
 /// Bounded by `Limits::rooms`.
@@ -82,8 +116,29 @@ impl Rooms {
     /// Posts a letter to a room, which opens if it is not.
     pub(crate) fn post_opening(&self, name: &RoomName, letter: Letter) -> Result<(), Refusal> {
         let mut directory = self.lock();
-        if let Some(entry) = directory.rooms.get(name) {
-            return post(entry, letter);
+        post(self.entry(&mut directory, name)?, letter)
+    }
+
+    /// Asks a room for something on behalf of an operator. It opens for that if it is not open, but is on no list while
+    /// nobody is in it. A room that the store does not know is `no_such_room`.
+    pub(crate) async fn ask(&self, name: &RoomName, admin: Admin) -> Result<AdminReply, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.post_opening(name, Letter::Admin { admin, reply })?;
+        match answer.await {
+            Ok(answer) => answer.map_err(|refusal| (refusal.code, refusal.message)),
+            // Its task is cut off when the process ends.
+            Err(_) => Err((ErrorCode::Draining, "the server is shutting down".to_owned())),
+        }
+    }
+
+    /// The entry of a room, which opens if it is not open.
+    fn entry<'a>(
+        &self,
+        directory: &'a mut Directory,
+        name: &RoomName,
+    ) -> Result<&'a Entry, Refusal> {
+        if directory.rooms.contains_key(name) {
+            return Ok(&directory.rooms[name]);
         }
         if directory.is_closed {
             return Err((ErrorCode::Draining, "the server is shutting down".to_owned()));
@@ -92,7 +147,7 @@ impl Rooms {
         if is_reached(most, directory.rooms.len()) {
             return Err((ErrorCode::Overloaded, format!("the server has its {most} open rooms")));
         }
-        post(self.open(&mut directory, name), letter)
+        Ok(self.open(directory, name))
     }
 
     /// Tells a room that a session is over; waits while its mailbox is full, for this must not be lost.
@@ -109,12 +164,21 @@ impl Rooms {
         let _ = mailbox.send(Letter::Gone { session, said_goodbye, receipt }).await;
     }
 
-    /// The participant that a session is in a room.
-    pub(crate) async fn who(&self, name: &RoomName, session: SessionId) -> Option<String> {
-        let mailbox = self.lock().rooms.get(name).map(|entry| entry.mailbox.clone())?;
-        let (reply, answer) = oneshot::channel();
-        mailbox.send(Letter::Who { session, reply }).await.ok()?;
-        answer.await.ok()?
+    /// What of a room's stored chat a session may read. The room opens for the answer if it is not open.
+    pub(crate) async fn reader(&self, name: &RoomName, session: SessionId) -> Reader {
+        loop {
+            let (reply, answer) = oneshot::channel();
+            let mailbox = match self.entry(&mut self.lock(), name) {
+                Ok(entry) => entry.mailbox.clone(),
+                Err(_) => return Reader::Nothing,
+            };
+            // A room that closes at this moment hears nothing more; the next one by its name does.
+            if mailbox.send(Letter::Who { session, reply }).await.is_ok()
+                && let Ok(reader) = answer.await
+            {
+                return reader;
+            }
+        }
     }
 
     /// Hands an event of the media engine to its room.
@@ -190,13 +254,16 @@ impl Rooms {
         let (mailbox, letters) = mpsc::channel(MAILBOX);
         let inbox = Arc::new(Inbox::default());
         directory.inboxes.insert(id, Arc::clone(&inbox));
-        let RoomsConfig { limits, resume_grace, ice_servers } = &self.0.config;
+        let RoomsConfig { limits, resume_grace, ice_servers, guests_may_host, joins_create } =
+            &self.0.config;
         let config = RoomConfig {
             name: name.clone(),
             id,
             limits: Arc::clone(limits),
             resume_grace: *resume_grace,
             ice_servers: Arc::clone(ice_servers),
+            guests_may_host: *guests_may_host,
+            joins_create: *joins_create,
         };
         let tools = self.0.tools.clone();
         self.0.tasks.spawn(task::run(config, letters, inbox, tools, self.clone()));

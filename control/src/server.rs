@@ -337,6 +337,8 @@ fn start_hub(
         app_prefixes: settings.app_prefixes.clone(),
         broker_prefixes: settings.broker_prefixes.clone(),
         relay: settings.broker.relay.clone(),
+        rooms_created_by: settings.rooms.created_by,
+        chat_retention_days: settings.rooms.chat_retention_days,
     };
     let ice_servers =
         turn.map_or_else(|| Arc::new(|_: &str| Vec::new()) as IceServers, Turn::ice_servers);

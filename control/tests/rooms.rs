@@ -20,7 +20,8 @@ async fn who_joins_learns_who_is_there() {
 
     assert_eq!(first["participant"]["name"], "가람");
     assert_eq!(first["chat_seq"], 0);
-    assert_eq!(first["participant"]["role"], "speaker");
+    assert_eq!(first["participant"]["role"], "host", "somebody must be able to moderate");
+    assert_eq!(second["participant"]["role"], "speaker");
     let names: Vec<_> =
         second["participants"].as_array().unwrap().iter().map(|p| &p["name"]).collect();
     assert_eq!(names, ["가람", "나래"]);
@@ -179,7 +180,7 @@ async fn what_cannot_be_is_refused_and_the_connection_goes_on() {
         (ROOM, "chat", "{", "bad_request", "EOF"),
         (ROOM, "chat", "{}", "bad_request", "missing field `text`"),
         (ROOM, "chat", r#"{"text":"a","to":"x"}"#, "no_such_participant", ""),
-        (ROOM, "moderate", r#"{"action":"lock"}"#, "not_allowed", "host"),
+        (ROOM, "moderate", r#"{"action":"kick"}"#, "bad_request", "participant"),
         (ROOM, "offer", garbage.as_str(), "bad_sdp", ""),
         (ROOM, "offer", huge.as_str(), "too_large", "1000000"),
         (ROOM, "join", r#"{"name":"again"}"#, "bad_request", "already"),

@@ -48,6 +48,8 @@ const KEYS: &[Key] = keys! {
     auth.audience: "what tokens must have in aud. Default: anything"
     auth.api_keys: "keys of the REST interface, 32 characters or more each. Default: a self-made one, in the file api.key in data_dir"
     broker.relay: "external broker (RabbitMQ, ActiveMQ, Artemis) for topics and queues outside rooms, as stomp://user:password@host:61613/vhost. Default: none, they live in this server"
+    rooms.created_by: "who creates rooms: join (whoever joins one first) or rest (operators alone)"
+    rooms.chat_retention_days: "days after which chat is deleted, in rooms that don't say; 0: never"
     http.listen: "address of web page, STOMP and metrics (TCP)"
     http.allowed_origins: "origins besides the server's own whose pages may connect; * is every one"
     http.tls.cert: "PEM file with the certificate for HTTPS and those that lead to its issuer; read again when it changes. Default: HTTP without TLS"

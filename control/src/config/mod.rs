@@ -29,6 +29,7 @@ use madang_wire::Secret;
 use crate::auth::JwksSource;
 use crate::hub::{HubConfig, Limits};
 use crate::relay::RelayUrl;
+use crate::rooms::RoomCreation;
 use crate::store::StoreUrl;
 use crate::{sockjs, tls};
 
@@ -63,6 +64,17 @@ pub struct Settings {
     pub broker_prefixes: Vec<String>,
     /// Where topics and queues live.
     pub broker: Broker,
+    /// What rooms are like that don't say.
+    pub rooms: Rooms,
+}
+
+/// `rooms.*`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rooms {
+    /// Who creates them.
+    pub created_by: RoomCreation,
+    /// Days after which their chat is deleted; 0 keeps it for ever.
+    pub chat_retention_days: u32,
 }
 
 /// `broker.*`
@@ -191,6 +203,7 @@ impl Default for Settings {
             app_prefixes: hub.app_prefixes,
             broker_prefixes: hub.broker_prefixes,
             broker: Broker { relay: hub.relay },
+            rooms: Rooms::default(),
         }
     }
 }

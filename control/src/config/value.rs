@@ -13,6 +13,7 @@ use madang_wire::Secret;
 
 use crate::auth::JwksSource;
 use crate::relay::RelayUrl;
+use crate::rooms::RoomCreation;
 use crate::stomp::SlowPolicy;
 use crate::store::StoreUrl;
 
@@ -162,6 +163,17 @@ impl Setting for SlowPolicy {
     fn read(value: &Value) -> Result<SlowPolicy, String> {
         let text = String::read(value).unwrap_or_default();
         text.parse().map_err(|()| "must be coalesce, drop_oldest or disconnect".to_owned())
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        self.as_str().to_owned().show()
+    }
+}
+
+impl Setting for RoomCreation {
+    fn read(value: &Value) -> Result<RoomCreation, String> {
+        let text = String::read(value).unwrap_or_default();
+        text.parse().map_err(|()| "must be join or rest".to_owned())
     }
 
     fn show(&self) -> Option<toml::Value> {

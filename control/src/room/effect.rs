@@ -1,12 +1,14 @@
 //! What a room does to the world.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use madang_sfu::{Mid, PeerId, RoomId, Source};
-use madang_wire::{Event, Request, RoomName, Signal};
+use madang_wire::{Event, Request, RoomName, Secret, Signal};
 
+use super::{Deleter, Keeping};
 use crate::auth::Grant;
 use crate::broker::SessionId;
 use crate::hub::{IceServers, Limits};
@@ -19,16 +21,42 @@ pub(crate) enum Effect {
     Offer { peer: PeerId, sdp: String },
     /// Show a source in a peer's slot, or nothing.
     Assign { peer: PeerId, slot: Mid, source: Option<Source> },
+    /// Forward what a peer publishes on an m-line, or drop it.
+    Permit { peer: PeerId, mid: Mid, is_permitted: bool },
     /// End a peer's media.
     RemovePeer { peer: PeerId },
     /// Tell one session something.
     Signal { to: Requester, signal: Signal },
-    /// Tell everybody who listens to the room's events.
-    Publish(Event),
+    /// Tell those who listen to the room's events.
+    Publish { event: Event, to: Audience },
     /// Store a chat message, then deliver it and acknowledge it, in the order in which they were given.
     StoreChat { from: Requester, message: NewChatMessage },
-    /// There are so many participants from here on.
+    /// Have a password checked, and call `handle_verified` with the result.
+    Verify { ticket: u64, password: Secret, hash: String },
+    /// Have the store keep something, and tell `from` that it is done.
+    Keep { from: Option<Requester>, keeping: Box<Keeping> },
+    /// Delete a chat message, if they may, and call `handle_deleted`.
+    DeleteMessage { deleter: Deleter, id: String },
+    /// Delete the room with all that the store has of it, once its chat is stored; nothing comes after it.
+    DeleteRoom,
+    /// There are so many participants from here on; the room's summary may be another besides.
     Count(u32),
+}
+
+/// Who of those that subscribed gets something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    Everybody,
+    These(Arc<HashSet<SessionId>>),
+}
+
+impl Audience {
+    pub(crate) fn has(&self, session: SessionId) -> bool {
+        match self {
+            Audience::Everybody => true,
+            Audience::These(sessions) => sessions.contains(&session),
+        }
+    }
 }
 
 /// A session, and the request that is being answered, if any.
@@ -73,4 +101,8 @@ pub(crate) struct RoomConfig {
     pub(crate) limits: Arc<Limits>,
     pub(crate) resume_grace: Duration,
     pub(crate) ice_servers: IceServers,
+    /// Whether a guest who comes into the empty room is its host, as where authentication is off.
+    pub(crate) guests_may_host: bool,
+    /// Whether joining a room that never was creates it.
+    pub(crate) joins_create: bool,
 }

@@ -1,56 +1,30 @@
-//! Coming in, coming back, and starting media.
+//! Coming in and coming back.
 
-use madang_sfu::{Answer, MediaKind, OfferError, PeerId};
-use madang_wire::request::{Join, Mids, Offer};
-use madang_wire::{ErrorCode, Event, Joined, Participant, Role, Secret, Signal, SourceKind};
+use std::sync::Arc;
+
+use madang_wire::request::{Join, Mids, View};
+use madang_wire::{ErrorCode, Event, Joined, Participant, Role, Secret, Signal};
 use rand::RngExt;
 
-use super::member::{Member, Origin, Presence};
-use super::{Effect, Moment, Refusal, Requester, Room, peer_of, refuse};
+use super::door::{Joiner, Verdict};
+use super::member::{Member, Presence};
+use super::offers::{Purpose, check_mids};
+use super::rights::{self, Standing};
+use super::{Effect, Moment, Refusal, Requester, Room, refuse};
 use crate::auth::Grant;
 use crate::broker::SessionId;
 use crate::hub::is_reached;
+use crate::passwords::MAX_BYTES;
 
 /// The longest name of a participant, in characters.
 const MAX_NAME_CHARS: usize = 64;
-/// The most m-lines that a client may name.
-const MAX_MIDS: usize = 64;
-/// The longest `a=mid`, in bytes.
-const MAX_MID_BYTES: usize = 64;
 
-/// An offer on its way through the engine.
-#[derive(Debug)]
-pub(super) struct Pending {
-    from: Requester,
-    origin: Origin,
-    purpose: Purpose,
-}
-
-#[derive(Debug)]
-enum Purpose {
-    /// Who will come in if the offer is good. Nobody sees them before.
-    Join(Box<Member>),
-    /// A participant who comes back with an offer, and what it publishes.
-    Resume { participant: String, mids: Option<Mids> },
-    /// A participant's offer.
-    Offer { participant: String },
-}
-
-impl Pending {
-    /// Whether the offer still matters when a session is over.
-    pub(super) fn survives(&self, gone: SessionId) -> bool {
-        self.from.session != gone
-    }
-
-    /// The participant whose offer it is, if they are in the room.
-    pub(super) fn participant(&self) -> Option<&str> {
-        match &self.purpose {
-            Purpose::Join(_) => None,
-            Purpose::Resume { participant, .. } | Purpose::Offer { participant } => {
-                Some(participant)
-            }
-        }
-    }
+/// What the room finds somebody to be who wants to come in.
+#[derive(Clone, Copy)]
+struct Entrance {
+    role: Role,
+    /// Their standing by the highest role that they may have, which is what opens doors.
+    highest: Standing,
 }
 
 impl Room {
@@ -58,214 +32,289 @@ impl Room {
         &mut self,
         now: Moment,
         from: &Requester,
-        grant: &Grant,
+        grant: &Arc<Grant>,
         join: Join,
     ) -> Result<(), Refusal> {
-        if !grant.opens(&self.config.name) {
-            let message = format!("your token does not open the room {}", self.config.name);
-            return refuse(ErrorCode::NotAllowed, message);
-        }
-        let name = checked_name(&join.name)?;
-        let mids = join.mids.unwrap_or_default();
+        self.check_scope(grant)?;
+        let Join { name, role, password, sdp, mids } = join;
+        let name = checked_name(&name)?;
+        let mids = mids.unwrap_or_default();
         check_mids(&mids)?;
-        let is_on_the_way = self.pending.values().any(|pending| !pending.survives(from.session));
-        if is_on_the_way || self.index_of_session(from.session).is_some() {
-            return refuse(ErrorCode::BadRequest, "this session is in the room already");
+        if self.door.has(from.session) {
+            return refuse(ErrorCode::BadRequest, "this session's join is not answered yet");
         }
-        let joining =
-            self.pending.values().filter(|pending| pending.participant().is_none()).count();
-        let most = self.config.limits.participants_per_room;
-        if is_reached(most, self.members.len() + joining) {
-            return refuse(ErrorCode::RoomFull, format!("this room has its {most} participants"));
+        let joiner = Joiner { from: from.clone(), grant: Arc::clone(grant), name, role, mids, sdp };
+        let entrance = self.entrance(now, &joiner)?;
+        match self.kept.record.password_hash.clone() {
+            Some(hash) if rights::needs_password(entrance.highest, grant) => {
+                self.knock(joiner, password, hash)
+            }
+            _ => self.enter_or_wait(now, joiner, entrance),
         }
-        let member = self.new_member(now, from.session, name, join.role, mids);
-        match join.sdp {
-            None => self.admit(now, from, member, None),
-            Some(sdp) => self.offer(from, None, sdp, Purpose::Join(Box::new(member))),
-        }
-        Ok(())
     }
 
-    /// Who has the token is the participant, whichever session they come with.
+    /// A password was checked.
+    pub(crate) fn handle_verified(&mut self, now: Moment, ticket: u64, verdict: Verdict) {
+        let Some(joiner) = self.door.knocked(ticket) else { return };
+        let from = joiner.from.clone();
+        let handled = match verdict {
+            // Much may have changed in the meantime.
+            Verdict::Right => self
+                .entrance(now, &joiner)
+                .and_then(|entrance| self.enter_or_wait(now, joiner, entrance)),
+            Verdict::Wrong => {
+                self.door.tried(from.session, now.instant);
+                refuse(ErrorCode::WrongPassword, "the password of this room is another")
+            }
+            Verdict::Overloaded => {
+                refuse(ErrorCode::Overloaded, "the server has too many passwords to check")
+            }
+        };
+        self.tell_refusal(&from, handled);
+        self.tell_news();
+    }
+
+    /// Who has the token is the participant, whichever session they come with; a user besides has to be that user.
     pub(super) fn handle_resume(
         &mut self,
         now: Moment,
         from: &Requester,
+        grant: &Arc<Grant>,
         token: &str,
         join: Join,
     ) -> Result<(), Refusal> {
+        self.check_scope(grant)?;
         let Some(index) = self.members.iter().position(|member| member.resume_token == token)
         else {
             let message = "nobody can be resumed by this token: it is wrong, or its time ran out; join without it";
             return refuse(ErrorCode::NoSuchParticipant, message);
         };
-        if self.index_of_session(from.session).is_some_and(|present| present != index) {
+        let before = &self.members[index].grant;
+        if before.is_guest != grant.is_guest || (!grant.is_guest && before.user != grant.user) {
+            return refuse(ErrorCode::NotAllowed, "this participant is another user");
+        }
+        self.check_not_banned(now, from, grant)?;
+        if self.index_of_session(from.session).is_some_and(|present| present != index)
+            || self.door.has(from.session)
+        {
             return refuse(ErrorCode::BadRequest, "this session is in the room already");
         }
         if let Some(mids) = &join.mids {
             check_mids(mids)?;
         }
-        let Some(sdp) = join.sdp else {
-            self.take_over(now, from, index, join.mids, None);
+        let participant = self.members[index].public.id.clone();
+        if join.sdp.is_some() {
+            self.check_no_offer_of(&participant)?;
+        }
+        self.take_grant(index, grant);
+        match join.sdp {
+            None => self.take_over(now, from, index, join.mids, None),
+            Some(sdp) => {
+                let purpose = Purpose::Resume { participant, mids: join.mids };
+                self.offer(from, Some(index), sdp, purpose);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets somebody in whom a moderator admits.
+    pub(super) fn let_in(&mut self, now: Moment, joiner: Joiner) {
+        let from = joiner.from.clone();
+        let opens = self.is_deserted();
+        let highest = self.highest(&joiner.grant, opens);
+        let entered = rights::role_of(highest.role, joiner.role).map(|role| {
+            self.come_in(now, joiner, role);
+        });
+        self.tell_refusal(&from, entered);
+    }
+
+    /// Whether the room has as many participants as it may, those on the way in included.
+    pub(super) fn check_space(&self) -> Result<(), Refusal> {
+        let joining =
+            self.pending.values().filter(|pending| pending.participant().is_none()).count();
+        let present = self.members.len() + joining;
+        let own = self.kept.record.settings.max_participants;
+        let own = own.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+        let general = self.config.limits.participants_per_room;
+        let full = |most: usize| {
+            refuse(ErrorCode::RoomFull, format!("this room has its {most} participants"))
+        };
+        match own.filter(|own| present >= *own) {
+            Some(own) => full(own),
+            None if is_reached(general, present) => full(general),
+            None => Ok(()),
+        }
+    }
+
+    fn check_scope(&self, grant: &Grant) -> Result<(), Refusal> {
+        if grant.opens(&self.config.name) {
+            return Ok(());
+        }
+        let message = format!("your token does not open the room {}", self.config.name);
+        refuse(ErrorCode::NotAllowed, message)
+    }
+
+    fn check_not_banned(
+        &self,
+        now: Moment,
+        from: &Requester,
+        grant: &Grant,
+    ) -> Result<(), Refusal> {
+        if self.door.turns_away(from.session) {
+            return refuse(ErrorCode::NotAllowed, "you were removed from this room");
+        }
+        let Some(ban) = self.kept.ban_of(grant, now.utc) else {
             return Ok(());
         };
-        let participant = self.members[index].public.id.clone();
-        self.check_no_offer_of(&participant)?;
-        let purpose = Purpose::Resume { participant, mids: join.mids };
-        self.offer(from, Some(index), sdp, purpose);
-        Ok(())
+        let until = ban.until.map(|until| format!(" until {until}")).unwrap_or_default();
+        let reason = ban.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        refuse(ErrorCode::NotAllowed, format!("you are banned from this room{until}{reason}"))
     }
 
-    pub(super) fn handle_offer(
+    /// What somebody finds at the door, a password and a waiting room aside.
+    fn entrance(&self, now: Moment, joiner: &Joiner) -> Result<Entrance, Refusal> {
+        let (from, grant) = (&joiner.from, &joiner.grant);
+        let is_on_the_way = self.pending.values().any(|pending| !pending.survives(from.session));
+        if is_on_the_way || self.index_of_session(from.session).is_some() {
+            return refuse(ErrorCode::BadRequest, "this session is in the room already");
+        }
+        self.check_not_banned(now, from, grant)?;
+        let opens = self.is_deserted() && joiner.role.is_none_or(|asked| asked == Role::Host);
+        let highest = self.highest(grant, opens);
+        let role = rights::role_of(highest.role, joiner.role)?;
+        if self.kept.record.is_locked && !rights::walks_in(highest) {
+            return refuse(ErrorCode::RoomLocked, "this room is locked");
+        }
+        self.check_space()?;
+        Ok(Entrance { role, highest })
+    }
+
+    /// Whether nobody is in, nor about to be.
+    fn is_deserted(&self) -> bool {
+        self.members.is_empty() && self.pending.is_empty()
+    }
+
+    /// The standing by the highest role that somebody may have.
+    fn highest(&self, grant: &Grant, opens: bool) -> Standing {
+        let opens = opens && self.config.guests_may_host;
+        Standing::of(rights::highest_role(self.kept.role_of(grant), grant, opens), grant)
+    }
+
+    /// Has a password checked.
+    fn knock(
         &mut self,
-        from: &Requester,
-        index: usize,
-        offer: Offer,
+        joiner: Joiner,
+        password: Option<Secret>,
+        hash: String,
     ) -> Result<(), Refusal> {
-        let participant = self.members[index].public.id.clone();
-        self.check_no_offer_of(&participant)?;
-        self.offer(from, Some(index), offer.sdp, Purpose::Offer { participant });
-        Ok(())
-    }
-
-    pub(super) fn set_mids(&mut self, index: usize, mids: Mids) -> Result<(), Refusal> {
-        check_mids(&mids)?;
-        let published = self.members[index].media.iter().flat_map(|media| &media.published);
-        for line in published {
-            let is_audio = line.kind == MediaKind::Audio;
-            if let Some(kind) =
-                mids.get(line.mid.as_str()).filter(|kind| kind.is_audio() != is_audio)
-            {
-                let message = format!("the m-line {:?} can't carry {kind}", line.mid.as_str());
-                return refuse(ErrorCode::BadRequest, message);
-            }
+        let Some(password) = password else {
+            return refuse(ErrorCode::WrongPassword, "this room has a password");
+        };
+        if password.expose().len() > MAX_BYTES {
+            let message = format!("a password has at most {MAX_BYTES} bytes");
+            return refuse(ErrorCode::TooLarge, message);
         }
-        self.members[index].mids = mids;
-        self.update_sources(index);
-        self.show();
+        if self.door.has_tried_enough(joiner.from.session) {
+            let message = "too many wrong passwords; try again in a minute";
+            return refuse(ErrorCode::RateLimited, message);
+        }
+        let Some(ticket) = self.door.knock(joiner) else {
+            return refuse(ErrorCode::Overloaded, "too many want to come in at the moment");
+        };
+        self.effects.push_back(Effect::Verify { ticket, password, hash });
         Ok(())
     }
 
-    /// Takes the engine's answer to an [`Effect::Offer`].
-    pub(crate) fn handle_answer(
+    fn enter_or_wait(
         &mut self,
         now: Moment,
-        peer: PeerId,
-        answer: Result<Answer, OfferError>,
-    ) {
-        let Some(Pending { from, origin, purpose }) = self.pending.remove(&peer) else {
-            // Whoever asked has left in the meantime.
-            if answer.is_ok() && self.index_of_peer(peer).is_none() {
-                self.effects.push_back(Effect::RemovePeer { peer });
-            }
-            return;
-        };
-        match answer {
-            Err(error) => self.reply(&from, refused(&error)),
-            Ok(answer) => match purpose {
-                Purpose::Join(mut member) => {
-                    member.set_media(peer, origin, &answer);
-                    self.admit(now, &from, *member, Some(answer.sdp));
-                }
-                Purpose::Resume { participant, mids } => {
-                    let Some(index) = self.index_of_participant(&participant) else {
-                        return;
-                    };
-                    self.set_media(index, peer, origin, &answer);
-                    self.take_over(now, &from, index, mids, Some(answer.sdp));
-                }
-                Purpose::Offer { participant } => {
-                    let Some(index) = self.index_of_participant(&participant) else {
-                        return;
-                    };
-                    self.set_media(index, peer, origin, &answer);
-                    self.reply(&from, Signal::Answer { sdp: answer.sdp });
-                    self.update_sources(index);
-                    self.show();
-                }
-            },
+        joiner: Joiner,
+        entrance: Entrance,
+    ) -> Result<(), Refusal> {
+        if !self.kept.record.settings.waiting_room || rights::walks_in(entrance.highest) {
+            self.come_in(now, joiner, entrance.role);
+            return Ok(());
         }
-        self.tell_news();
-    }
-
-    /// Sends an offer to the engine: for the peer that the client's connection is already, or else for another one.
-    fn offer(&mut self, from: &Requester, index: Option<usize>, sdp: String, purpose: Purpose) {
-        let origin = Origin::of(&sdp);
-        let present = index.and_then(|index| self.members[index].media.as_ref());
-        let peer = match present.filter(|media| media.origin == origin) {
-            Some(media) => media.peer,
-            None => {
-                self.last_peer = self.last_peer.wrapping_add(1);
-                peer_of(self.config.id, self.last_peer)
-            }
-        };
-        self.pending.insert(peer, Pending { from: from.clone(), origin, purpose });
-        self.effects.push_back(Effect::Offer { peer, sdp });
-    }
-
-    fn check_no_offer_of(&self, participant: &str) -> Result<(), Refusal> {
-        if self.pending.values().any(|pending| pending.participant() == Some(participant)) {
-            return refuse(ErrorCode::BadRequest, "the offer before this one is not answered yet");
+        let id = format!("{:016x}", self.random.random::<u64>());
+        if !self.door.wait(id, joiner) {
+            return refuse(ErrorCode::Overloaded, "too many wait to be let in");
         }
-        Ok(())
+        self.tell_moderators_who_waits();
+        refuse(ErrorCode::Waiting, "a moderator has to let you in; `joined` will follow")
     }
 
-    /// The peer that was there before, if it is another one, ends.
-    fn set_media(&mut self, index: usize, peer: PeerId, origin: Origin, answer: &Answer) {
-        let before = self.members[index].media.as_ref().map(|media| media.peer);
-        self.members[index].set_media(peer, origin, answer);
-        if let Some(before) = before.filter(|before| *before != peer) {
-            self.effects.push_back(Effect::RemovePeer { peer: before });
+    fn come_in(&mut self, now: Moment, joiner: Joiner, role: Role) {
+        let from = joiner.from.clone();
+        let sdp = joiner.sdp.clone();
+        let member = self.new_member(now, joiner, role);
+        match sdp {
+            None => self.admit(now, &from, member, None),
+            Some(sdp) => self.offer(&from, None, sdp, Purpose::Join(Box::new(member))),
         }
     }
 
-    fn new_member(
-        &mut self,
-        now: Moment,
-        session: SessionId,
-        name: String,
-        role: Option<Role>,
-        mids: Mids,
-    ) -> Member {
-        // Nobody can prove to be a host without a token.
-        let role = match role {
-            Some(Role::Listener) => Role::Listener,
-            Some(Role::Host | Role::Speaker) | None => Role::Speaker,
-        };
+    fn new_member(&mut self, now: Moment, joiner: Joiner, role: Role) -> Member {
+        let Joiner { from, grant, name, mids, .. } = joiner;
+        let stopped = self.stopped.get(&grant.user).copied().unwrap_or_default();
         Member {
             public: Participant {
                 id: format!("{:016x}", self.random.random::<u64>()),
                 name,
                 role,
                 joined_at: now.utc,
-                muted: false,
-                camera_off: false,
+                muted: stopped.sound,
+                camera_off: stopped.camera,
                 hand_raised: false,
                 sources: Vec::new(),
+                stopped: stopped.to_wire(),
                 metadata: serde_json::Map::new(),
             },
+            grant,
+            may_publish: Vec::new(),
+            stopped,
             resume_token: format!("{:032x}", self.random.random::<u128>()),
-            presence: Presence::Here(session),
+            presence: Presence::Here(from.session),
             media: None,
             mids,
-            view: madang_wire::request::View::default(),
+            view: View::default(),
             spoke: 0,
             has_news: false,
         }
     }
 
-    fn admit(&mut self, now: Moment, from: &Requester, member: Member, answer: Option<String>) {
+    pub(super) fn admit(
+        &mut self,
+        now: Moment,
+        from: &Requester,
+        member: Member,
+        answer: Option<String>,
+    ) {
         let participant = member.public.clone();
         self.members.push(member);
         let index = self.members.len() - 1;
         self.publish(Event::ParticipantJoined { participant });
-        self.update_sources(index);
+        self.update_rights(index);
         self.show();
         self.count();
         self.welcome(now, from, index, answer);
     }
 
-    fn take_over(
+    /// A user comes back with a grant that may be another: it counts from here on, and lowers the role if it must.
+    fn take_grant(&mut self, index: usize, grant: &Arc<Grant>) {
+        if !grant.is_guest {
+            let highest = self.highest(grant, false).role;
+            let public = &mut self.members[index].public;
+            let role = rights::lower(public.role, highest);
+            if role != std::mem::replace(&mut public.role, role) {
+                let participant = public.clone();
+                self.publish(Event::ParticipantChanged { participant });
+            }
+        }
+        self.members[index].grant = Arc::clone(grant);
+        self.update_rights(index);
+    }
+
+    pub(super) fn take_over(
         &mut self,
         now: Moment,
         from: &Requester,
@@ -303,16 +352,29 @@ impl Room {
             server_time: now.utc,
         };
         self.reply(from, Signal::Joined(Box::new(joined)));
+        self.tell_who_waits(index);
     }
-}
 
-fn refused(error: &OfferError) -> Signal {
-    let code = match error {
-        OfferError::BadSdp(_) => ErrorCode::BadSdp,
-        OfferError::TooLarge { .. } => ErrorCode::TooLarge,
-        OfferError::Overloaded => ErrorCode::Overloaded,
-    };
-    Signal::Error { code, message: error.to_string() }
+    /// Tells a member who waits, if they may let people in.
+    pub(super) fn tell_who_waits(&mut self, index: usize) {
+        let waiting = self.door.list();
+        let member = &self.members[index];
+        if let Some(session) = member.session().filter(|_| member.standing().moderates)
+            && !waiting.is_empty()
+        {
+            self.reply(&session.into(), Signal::Waiting { waiting });
+        }
+    }
+
+    /// Tells all moderators who waits from here on.
+    pub(super) fn tell_moderators_who_waits(&mut self) {
+        let waiting = self.door.list();
+        let moderators = self.members.iter().filter(|member| member.standing().moderates);
+        let sessions: Vec<SessionId> = moderators.filter_map(Member::session).collect();
+        for session in sessions {
+            self.reply(&session.into(), Signal::Waiting { waiting: waiting.clone() });
+        }
+    }
 }
 
 /// A participant's name without white space around it.
@@ -331,16 +393,4 @@ pub(super) fn checked_name(name: &str) -> Result<String, Refusal> {
         return refuse(ErrorCode::BadRequest, "a name has no control characters");
     }
     Ok(name.to_owned())
-}
-
-fn check_mids(mids: &Mids) -> Result<(), Refusal> {
-    if mids.len() > MAX_MIDS || mids.keys().any(|mid| mid.len() > MAX_MID_BYTES) {
-        let message = format!("at most {MAX_MIDS} m-lines of {MAX_MID_BYTES} bytes can be named");
-        return refuse(ErrorCode::TooLarge, message);
-    }
-    let count = |kind: SourceKind| mids.values().filter(|other| **other == kind).count();
-    if let Some(kind) = mids.values().find(|kind| count(**kind) > 1) {
-        return refuse(ErrorCode::BadRequest, format!("two m-lines are named {kind}"));
-    }
-    Ok(())
 }

@@ -1,19 +1,31 @@
 //! A participant as the room knows them, with what nobody else sees.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
-use madang_sfu::{Answer, MediaKind, MediaLine, PeerId, Source};
+use madang_sfu::{Answer, MediaKind, MediaLine, Mid, PeerId, Source};
 use madang_wire::request::{Mids, View};
 use madang_wire::{Participant, Slot, SourceKind};
 
+use super::publishing::Stopped;
+use super::rights::Standing;
 use super::slots::{Shown, SlotState};
+use crate::auth::Grant;
 use crate::broker::SessionId;
+use crate::store::Viewer;
 
 /// A participant.
 #[derive(Debug)]
 pub(super) struct Member {
     /// What everybody sees.
     pub(super) public: Participant,
+    /// What they may do.
+    pub(super) grant: Arc<Grant>,
+    /// What they may publish, by their role, grant and the room.
+    pub(super) may_publish: Vec<SourceKind>,
+    /// What a moderator has stopped.
+    pub(super) stopped: Stopped,
     pub(super) resume_token: String,
     pub(super) presence: Presence,
     /// Their peer connection, while there is one.
@@ -45,9 +57,25 @@ pub(super) struct Media {
     pub(super) origin: Origin,
     pub(super) published: Vec<MediaLine>,
     pub(super) slots: Vec<SlotState>,
+    /// Whether the engine forwards an m-line, where it was told; otherwise it does.
+    pub(super) told: HashMap<Mid, bool>,
 }
 
 impl Member {
+    pub(super) fn standing(&self) -> Standing {
+        Standing::of(self.public.role, &self.grant)
+    }
+
+    /// Their user, if they have shown who that is.
+    pub(super) fn user(&self) -> Option<&str> {
+        (!self.grant.is_guest).then_some(self.grant.user.as_str())
+    }
+
+    /// How the store knows them.
+    pub(super) fn viewer(&self) -> Viewer {
+        Viewer { participant: self.public.id.clone(), user: self.user().map(str::to_owned) }
+    }
+
     pub(super) fn session(&self) -> Option<SessionId> {
         match self.presence {
             Presence::Here(session) => Some(session),
@@ -57,9 +85,9 @@ impl Member {
 
     /// Takes the engine's answer in: the m-lines as they are from here on.
     pub(super) fn set_media(&mut self, peer: PeerId, origin: Origin, answer: &Answer) {
-        let before = match self.media.take() {
-            Some(media) if media.peer == peer => media.slots,
-            _ => Vec::new(),
+        let (before, told) = match self.media.take() {
+            Some(media) if media.peer == peer => (media.slots, media.told),
+            _ => (Vec::new(), HashMap::new()),
         };
         let keep = |line: &MediaLine| {
             let same = before.iter().find(|slot| slot.mid == line.mid && slot.kind == line.kind);
@@ -67,10 +95,11 @@ impl Member {
         };
         let slots: Vec<SlotState> = answer.slots.iter().map(keep).collect();
         self.has_news |= slots != before;
-        self.media = Some(Media { peer, origin, published: answer.published.clone(), slots });
+        let published = answer.published.clone();
+        self.media = Some(Media { peer, origin, published, slots, told });
     }
 
-    /// What they publish and have named, in the order of [`SourceKind`].
+    /// What they publish, may publish and have named, in the order of [`SourceKind`].
     pub(super) fn sources(&self) -> Vec<SourceKind> {
         let mut kinds: Vec<_> = self.named().map(|shown| shown.kind).collect();
         kinds.sort();
@@ -84,7 +113,9 @@ impl Member {
             .flat_map(|media| media.published.iter().map(move |line| (media.peer, line)))
             .filter_map(|(peer, line)| {
                 let kind = *self.mids.get(line.mid.as_str())?;
-                let fits = kind.is_audio() == (line.kind == MediaKind::Audio);
+                let fits = kind.is_audio() == (line.kind == MediaKind::Audio)
+                    && self.may_publish.contains(&kind)
+                    && !(self.stopped.screen && is_of_screen(kind));
                 let source = Source { peer, mid: line.mid.clone() };
                 fits.then(|| Shown { participant: self.public.id.clone(), kind, source })
             })
@@ -104,6 +135,11 @@ impl Member {
         let media = self.media.as_ref()?;
         Some(media.slots.iter().map(SlotState::to_wire).collect())
     }
+}
+
+/// A screen that is stopped is gone; a microphone or camera is there, and off.
+fn is_of_screen(kind: SourceKind) -> bool {
+    matches!(kind, SourceKind::Screen | SourceKind::ScreenAudio)
 }
 
 /// What tells one `RTCPeerConnection` from another: the session id in the SDP's origin, which stays the same through

@@ -11,11 +11,18 @@
 //!
 //! A room does not know STOMP, sockets or clocks, and never waits.
 
+mod admin;
+mod door;
 mod effect;
 mod inbox;
 mod joining;
+mod kept;
 mod member;
+mod moderation;
+mod offers;
+mod publishing;
 mod requests;
+mod rights;
 mod showing;
 mod slots;
 pub(crate) mod task;
@@ -24,10 +31,10 @@ mod tests;
 #[cfg(test)]
 mod walk;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
-use jiff::Timestamp;
 use madang_sfu::Event as EngineEvent;
 use madang_sfu::PeerId;
 use madang_wire::{
@@ -35,21 +42,32 @@ use madang_wire::{
 };
 use rand::rngs::StdRng;
 
-pub(crate) use effect::{Asked, Effect, Moment, Requester, RoomConfig};
+pub use admin::{Admin, AdminReply, AdminRequest, Configure, RoomState};
+pub(crate) use door::Verdict;
+pub(crate) use effect::{Asked, Audience, Effect, Moment, Requester, RoomConfig};
 pub(crate) use inbox::Inbox;
+pub(crate) use kept::{Change, Keeping, Kept};
+pub(crate) use moderation::Deleter;
 
-use self::joining::Pending;
+use self::door::Door;
 use self::member::{Member, Presence};
+use self::offers::Pending;
+use self::publishing::Stopped;
 use crate::broker::SessionId;
+use crate::store::Viewer;
 
 /// One room.
 pub(crate) struct Room {
     config: RoomConfig,
-    created_at: Timestamp,
+    kept: Kept,
     /// In join order; bounded by `Limits::participants_per_room`.
     members: Vec<Member>,
     /// Offers that the engine has not answered yet, at most one per member or joiner.
     pending: HashMap<PeerId, Pending>,
+    /// Those who are not in yet.
+    door: Door,
+    /// What moderators have stopped, by user: leaving and coming again lifts nothing. Bounded where it is written.
+    stopped: HashMap<String, Stopped>,
     /// The peers of this room are numbered; see [`peer_of`].
     last_peer: u32,
     /// `seq` of the last chat message.
@@ -61,23 +79,36 @@ pub(crate) struct Room {
     effects: VecDeque<Effect>,
 }
 
+/// What of a room's stored chat somebody may read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// They are not in the room, and it keeps people out.
+    Nothing,
+    /// They are not in the room, but everybody may come in.
+    Public,
+    /// That, and what is private to them.
+    Viewer(Viewer),
+}
+
 /// Why a request was refused: what the client is told.
-#[derive(Debug)]
-struct Refusal {
-    code: ErrorCode,
-    message: String,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: String,
 }
 
 impl Room {
-    /// An empty room whose last chat message was number `chat_seq`.
-    pub(crate) fn new(config: RoomConfig, chat_seq: u64, now: Moment, random: StdRng) -> Room {
+    /// An empty room.
+    pub(crate) fn new(config: RoomConfig, kept: Kept, random: StdRng) -> Room {
         Room {
             config,
-            created_at: now.utc,
+            chat_seq: kept.record.last_seq,
+            kept,
             members: Vec::new(),
             pending: HashMap::new(),
+            door: Door::default(),
+            stopped: HashMap::new(),
             last_peer: 0,
-            chat_seq,
             last_spoke: 0,
             random,
             effects: VecDeque::new(),
@@ -88,15 +119,20 @@ impl Room {
     pub(crate) fn handle_request(&mut self, now: Moment, asked: Asked) {
         let Asked { from, grant, resume, message_id, request } = asked;
         let handled = match (request, resume) {
-            (Request::Join(join), Some(token)) => self.handle_resume(now, &from, &token, join),
+            (Request::Join(join), Some(token)) => {
+                self.handle_resume(now, &from, &grant, &token, join)
+            }
             (Request::Join(join), None) => self.handle_join(now, &from, &grant, join),
             (request, _) => self.handle_members_request(now, &from, message_id, request),
         };
-        if let Err(Refusal { code, message }) = handled {
-            self.effects
-                .push_back(Effect::Signal { to: from, signal: Signal::Error { code, message } });
-        }
+        self.tell_refusal(&from, handled);
         self.tell_news();
+    }
+
+    fn tell_refusal(&mut self, to: &Requester, handled: Result<(), Refusal>) {
+        if let Err(Refusal { code, message }) = handled {
+            self.reply(to, Signal::Error { code, message });
+        }
     }
 
     /// Takes what the media engine says by itself.
@@ -115,6 +151,11 @@ impl Room {
     /// A session is over. After a goodbye its participant leaves; otherwise they may come back for a while.
     pub(crate) fn handle_gone(&mut self, now: Moment, session: SessionId, said_goodbye: bool) {
         self.pending.retain(|_, pending| pending.survives(session));
+        if self.door.is_waiting(session) {
+            self.door.forget(session);
+            self.tell_moderators_who_waits();
+        }
+        self.door.forget(session);
         let Some(index) = self.index_of_session(session) else {
             return;
         };
@@ -134,6 +175,7 @@ impl Room {
 
     /// Lets those go who did not come back in time.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.door.handle_timeout(now);
         let is_late =
             |member: &Member| matches!(member.presence, Presence::Away { until } if until <= now);
         while let Some(index) = self.members.iter().position(is_late) {
@@ -148,7 +190,7 @@ impl Room {
             Presence::Here(_) => None,
             Presence::Away { until } => Some(until),
         });
-        away.min()
+        away.chain(self.door.poll_timeout()).min()
     }
 
     /// The next effect.
@@ -156,9 +198,9 @@ impl Room {
         self.effects.pop_front()
     }
 
-    /// Whether nobody is here or on the way in.
+    /// Whether nobody is here, on the way in, or worth remembering.
     pub(crate) fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.pending.is_empty()
+        self.members.is_empty() && self.pending.is_empty() && self.door.is_empty()
     }
 
     /// The participant of a session.
@@ -174,13 +216,22 @@ impl Room {
         self.participant_of(session).is_some_and(|id| id == to || id == message.from.id)
     }
 
+    /// What of the stored chat a session may read.
+    pub(crate) fn reader(&self, session: SessionId) -> Reader {
+        match self.index_of_session(session) {
+            Some(index) => Reader::Viewer(self.members[index].viewer()),
+            None if self.is_open() => Reader::Public,
+            None => Reader::Nothing,
+        }
+    }
+
     /// The room as the list of rooms shows it.
     pub(crate) fn summary(&self) -> RoomSummary {
         RoomSummary {
             name: self.config.name.clone(),
             participants: u32::try_from(self.members.len()).unwrap_or(u32::MAX),
-            created_at: self.created_at,
-            locked: false,
+            created_at: self.kept.record.created_at,
+            locked: self.kept.record.is_locked,
         }
     }
 
@@ -205,8 +256,10 @@ impl Room {
         self.effects.push_back(Effect::Count(self.summary().participants));
     }
 
-    /// Brings a member's `sources` up to date and tells everybody what is more or less.
+    /// Brings a member's `sources`, and what the engine forwards of them, up to date; tells everybody what is more or
+    /// less.
     fn update_sources(&mut self, index: usize) {
+        self.permit(index);
         let member = &mut self.members[index];
         let (before, after) = (std::mem::take(&mut member.public.sources), member.sources());
         member.public.sources.clone_from(&after);
@@ -222,7 +275,27 @@ impl Room {
     }
 
     fn publish(&mut self, event: Event) {
-        self.effects.push_back(Effect::Publish(event));
+        let to = self.audience();
+        self.effects.push_back(Effect::Publish { event, to });
+    }
+
+    /// Who hears the room. Somebody who is not in it hears it only while everybody may come in.
+    pub(crate) fn audience(&self) -> Audience {
+        if self.is_open() {
+            return Audience::Everybody;
+        }
+        let present: HashSet<SessionId> = self.members.iter().filter_map(Member::session).collect();
+        Audience::These(Arc::new(present))
+    }
+
+    /// Whether nothing keeps anybody out.
+    fn is_open(&self) -> bool {
+        let record = &self.kept.record;
+        !record.is_locked
+            && record.password_hash.is_none()
+            && !record.settings.waiting_room
+            && self.kept.bans.is_empty()
+            && !self.door.turns_anybody_away()
     }
 
     fn reply(&mut self, to: &Requester, signal: Signal) {

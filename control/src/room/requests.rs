@@ -5,7 +5,7 @@ use madang_wire::{ErrorCode, Event, LeaveReason, Request, Signal};
 use rand::RngExt;
 
 use super::joining::checked_name;
-use super::{Effect, Moment, Refusal, Requester, Room, refuse};
+use super::{Effect, Moment, Refusal, Requester, Room, refuse, rights};
 use crate::store::NewChatMessage;
 
 /// The longest reaction, in bytes; the longest emoji sequences have some 35.
@@ -26,6 +26,9 @@ impl Room {
         request: Request,
     ) -> Result<(), Refusal> {
         let Some(index) = self.index_of_session(from.session) else {
+            if self.door.has(from.session) {
+                return self.handle_request_at_door(from, &request);
+            }
             let message = format!("you are not in the room {}; join it first", self.config.name);
             return refuse(ErrorCode::NoSuchRoom, message);
         };
@@ -38,11 +41,7 @@ impl Room {
             Request::State(state) => self.handle_state(index, state),
             Request::Chat(chat) => self.handle_chat(now, from, index, message_id, chat),
             Request::React(react) => self.handle_react(index, react.emoji),
-            Request::Moderate(_) => {
-                let message =
-                    "only hosts moderate a room, and nobody is a host while authentication is off";
-                refuse(ErrorCode::NotAllowed, message)
-            }
+            Request::Moderate(moderate) => self.handle_moderate(now, from, index, moderate),
             Request::Leave(_) => {
                 self.remove_member(index, LeaveReason::Left);
                 self.reply(from, Signal::Left {});
@@ -52,6 +51,23 @@ impl Room {
                 refuse(ErrorCode::BadRequest, "this session is in the room already")
             }
         }
+    }
+
+    fn handle_request_at_door(
+        &mut self,
+        from: &Requester,
+        request: &Request,
+    ) -> Result<(), Refusal> {
+        if !matches!(request, Request::Leave(_)) {
+            return refuse(ErrorCode::Waiting, "you are not in the room yet");
+        }
+        let was_waiting = self.door.is_waiting(from.session);
+        self.door.leave(from.session);
+        self.reply(from, Signal::Left {});
+        if was_waiting {
+            self.tell_moderators_who_waits();
+        }
+        Ok(())
     }
 
     fn handle_view(&mut self, from: &Requester, index: usize, view: View) -> Result<(), Refusal> {
@@ -78,6 +94,13 @@ impl Room {
                 return refuse(ErrorCode::TooLarge, message);
             }
         }
+        let stopped = self.members[index].stopped;
+        if (stopped.sound && muted == Some(false)) || (stopped.camera && camera_off == Some(false))
+        {
+            let message =
+                "a moderator switched this off; only a moderator can let you switch it on";
+            return refuse(ErrorCode::NotAllowed, message);
+        }
         let public = &mut self.members[index].public;
         let before = public.clone();
         public.muted = muted.unwrap_or(public.muted);
@@ -88,6 +111,7 @@ impl Room {
         if *public != before {
             let participant = public.clone();
             self.publish(Event::ParticipantChanged { participant });
+            self.permit(index);
             self.show();
         }
         Ok(())
@@ -101,6 +125,7 @@ impl Room {
         message_id: Option<String>,
         chat: Chat,
     ) -> Result<(), Refusal> {
+        rights::check_chat(self.members[index].standing(), &self.kept.record.settings)?;
         let Chat { text, to, reply_to } = chat;
         let most = self.config.limits.chat_bytes;
         if text.trim().is_empty() {
@@ -115,21 +140,24 @@ impl Room {
                 return refuse(ErrorCode::TooLarge, message);
             }
         }
-        if to.as_ref().is_some_and(|to| self.index_of_participant(to).is_none()) {
+        let addressee = to.as_ref().map(|to| self.index_of_participant(to));
+        if addressee == Some(None) {
             return refuse(
                 ErrorCode::NoSuchParticipant,
                 "whom this message is for is not in the room",
             );
         }
+        let user_of = |index: usize| self.members[index].user().map(str::to_owned);
+        let to_user = addressee.flatten().and_then(user_of);
         let author = &self.members[index].public;
         let message = NewChatMessage {
             id: format!("{:032x}", self.random.random::<u128>()),
             from_id: author.id.clone(),
             from_name: author.name.clone(),
-            from_user: None,
+            from_user: user_of(index),
             text,
             to,
-            to_user: None,
+            to_user,
             reply_to,
             message_id,
             sent_at: now.utc,

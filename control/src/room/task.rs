@@ -1,6 +1,9 @@
 //! The task that owns a room.
 #![expect(clippy::disallowed_methods, reason = "the room's clock is read here and nowhere else")]
 
+mod keeping;
+mod opening;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,17 +12,23 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesOrdered;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use jiff::Timestamp;
 use madang_sfu::io::Handle;
-use madang_wire::{ChatMessage, Destination, ErrorCode, Event, Headers, Request, Signal, header};
+use madang_wire::{
+    ChatMessage, Destination, ErrorCode, Event, Headers, Request, Secret, Signal, header,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Asked, Effect, Inbox, Moment, Requester, Room, RoomConfig, room_of};
+use super::{
+    Admin, AdminReply, Asked, Audience, Effect, Inbox, Moment, Reader, Refusal, Requester, Room,
+    RoomConfig, Verdict, room_of,
+};
 use crate::broker::{Broker, Message, SessionId};
 use crate::hub::{Counters, Signals, down, up};
+use crate::passwords::Passwords;
 use crate::rooms::Rooms;
 use crate::stomp::{Kind, Receipt};
 use crate::store::{Appended, NewChatMessage, Store, StoreError};
@@ -38,8 +47,10 @@ pub(crate) enum Letter {
     },
     /// A session is over.
     Gone { session: SessionId, said_goodbye: bool, receipt: Option<Receipt> },
-    /// Who is this session in this room?
-    Who { session: SessionId, reply: oneshot::Sender<Option<String>> },
+    /// What of the chat may this session read?
+    Who { session: SessionId, reply: oneshot::Sender<Reader> },
+    /// An operator asks for something.
+    Admin { admin: Admin, reply: oneshot::Sender<Result<AdminReply, Refusal>> },
 }
 
 /// What a room's task works with.
@@ -50,6 +61,7 @@ pub(crate) struct Tools {
     pub(crate) store: Store,
     pub(crate) sfu: Handle,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) passwords: Passwords,
     /// Ends the room once its mailbox is empty and its chat stored.
     pub(crate) stop: CancellationToken,
 }
@@ -65,6 +77,12 @@ struct Task {
     counted: u32,
     /// At most `MAX_STORING`.
     storing: FuturesOrdered<BoxFuture<'static, Stored>>,
+    /// Passwords that are being checked, with their tickets. The room bounds them.
+    verifying: FuturesUnordered<BoxFuture<'static, (u64, Verdict)>>,
+    /// Why what an operator asked could not be done, found out while it was carried out.
+    failed: Option<Refusal>,
+    /// The store has forgotten the room.
+    is_deleted: bool,
 }
 
 /// A chat message that the store has answered for.
@@ -83,32 +101,67 @@ pub(crate) async fn run(
     rooms: Rooms,
 ) {
     let (name, id) = (config.name.clone(), config.id);
-    let chat_seq = tools.store.last_seq(&name).await.unwrap_or_else(|error| {
-        warn!(%error, "the room's last chat message is not known");
-        0
-    });
-    let mut task = Task {
-        room: Room::new(config, chat_seq, now(), rand::make_rng()),
-        events: Destination::events_of(&name),
-        chat: Destination::chat_of(&name),
-        counted: 0,
-        storing: FuturesOrdered::new(),
-        tools,
-        rooms,
-    };
-    up(&task.tools.counters.rooms);
-    debug!(room = %name, "room opened");
-    task.run(&mut mailbox, &inbox).await;
-    task.count(0);
-    task.rooms.forget(&name, id);
-    down(&task.tools.counters.rooms);
-    debug!(room = %name, "room closed");
+    while let Some(letter) = next_letter(&mut mailbox, &tools.stop).await {
+        match opening::open(&config, &tools, &letter).await {
+            Ok(room) => {
+                up(&tools.counters.rooms);
+                debug!(room = %name, "room opened");
+                let mut task = Task::new(room, tools.clone(), rooms.clone());
+                task.handle_letter(letter).await;
+                task.run(&mut mailbox, &inbox).await;
+                task.count(0);
+                down(&tools.counters.rooms);
+                debug!(room = %name, "room closed");
+                break;
+            }
+            Err(refusal) => opening::refuse(&tools, letter, &refusal),
+        }
+        if rooms.retire(&name, &mailbox) {
+            break;
+        }
+    }
+    rooms.forget(&name, id);
+    mailbox.close();
+    while let Some(letter) = mailbox.recv().await {
+        opening::refuse(&tools, letter, &opening::is_gone(&name, &tools.stop));
+    }
+}
+
+/// The next letter for a room that is not open yet.
+async fn next_letter(
+    mailbox: &mut mpsc::Receiver<Letter>,
+    stop: &CancellationToken,
+) -> Option<Letter> {
+    tokio::select! {
+        biased;
+        letter = mailbox.recv() => letter,
+        () = stop.cancelled() => None,
+    }
 }
 
 impl Task {
+    fn new(room: Room, tools: Tools, rooms: Rooms) -> Task {
+        Task {
+            events: Destination::events_of(room.name()),
+            chat: Destination::chat_of(room.name()),
+            room,
+            tools,
+            rooms,
+            counted: 0,
+            storing: FuturesOrdered::new(),
+            verifying: FuturesUnordered::new(),
+            failed: None,
+            is_deleted: false,
+        }
+    }
+
     async fn run(&mut self, mailbox: &mut mpsc::Receiver<Letter>, inbox: &Inbox) {
         let stop = self.tools.stop.clone();
         loop {
+            let is_idle = self.room.is_empty() && self.storing.is_empty();
+            if self.is_deleted || (is_idle && self.rooms.retire(self.room.name(), mailbox)) {
+                return;
+            }
             let timeout = self.room.poll_timeout();
             tokio::select! {
                 letter = mailbox.recv(), if self.storing.len() < MAX_STORING => match letter {
@@ -121,17 +174,21 @@ impl Task {
                     self.carry_out(&mut None).await;
                 }
                 Some(stored) = self.storing.next() => self.handle_stored(stored),
+                Some((ticket, verdict)) = self.verifying.next() => {
+                    self.room.handle_verified(now(), ticket, verdict);
+                    self.carry_out(&mut None).await;
+                }
                 () = until(timeout) => {
                     self.room.handle_timeout(Instant::now());
                     self.carry_out(&mut None).await;
                 }
                 () = stop.cancelled(), if !mailbox.is_closed() => mailbox.close(),
             }
-            let is_idle = self.room.is_empty() && self.storing.is_empty();
-            if is_idle && self.rooms.retire(self.room.name(), mailbox) {
-                return;
-            }
         }
+        self.finish_storing().await;
+    }
+
+    async fn finish_storing(&mut self) {
         while let Some(stored) = self.storing.next().await {
             self.handle_stored(stored);
         }
@@ -155,7 +212,18 @@ impl Task {
             }
             Letter::Who { session, reply } => {
                 // Whoever asked may have stopped waiting.
-                let _ = reply.send(self.room.participant_of(session).map(str::to_owned));
+                let _ = reply.send(self.room.reader(session));
+            }
+            Letter::Admin { admin, reply } => {
+                self.failed = None;
+                let answer = self.room.handle_admin(now(), admin);
+                self.carry_out(&mut None).await;
+                let answer = match self.failed.take() {
+                    Some(failed) => Err(failed),
+                    None => answer,
+                };
+                // The same.
+                let _ = reply.send(answer);
             }
         }
     }
@@ -171,22 +239,36 @@ impl Task {
                 Effect::Assign { peer, slot, source } => {
                     self.tools.sfu.assign(peer, slot, source).await;
                 }
+                Effect::Permit { peer, mid, is_permitted } => {
+                    self.tools.sfu.permit(peer, mid, is_permitted).await;
+                }
                 Effect::RemovePeer { peer } => self.tools.sfu.remove(peer).await,
                 Effect::Signal { to, signal } => self.tools.signals.send(&to, &signal),
-                Effect::Publish(event) => {
-                    let message =
-                        Message::json(&self.events, event.to_json()).of_kind(kind_of(&event));
-                    self.tools.broker.publish(&Arc::new(message));
-                }
+                Effect::Publish { event, to } => self.publish(&event, &to),
+                Effect::Verify { ticket, password, hash } => self.verify(ticket, password, hash),
+                Effect::Keep { from, keeping } => self.keep(from, *keeping).await,
+                Effect::DeleteMessage { deleter, id } => self.delete_message(deleter, &id).await,
                 Effect::StoreChat { from, message } => {
                     self.store(from, message, receipt.take()).await
                 }
+                Effect::DeleteRoom => self.delete_room().await,
                 Effect::Count(participants) => {
                     self.count(participants);
                     self.rooms.update(&self.room.summary());
                 }
             }
         }
+    }
+
+    fn publish(&self, event: &Event, to: &Audience) {
+        let message = Message::json(&self.events, event.to_json()).of_kind(kind_of(event));
+        self.tools.broker.publish_to(&Arc::new(message), |session| to.has(session));
+    }
+
+    fn verify(&self, ticket: u64, password: Secret, hash: String) {
+        let passwords = self.tools.passwords.clone();
+        let verifying = async move { (ticket, passwords.verify(password, hash).await) };
+        self.verifying.push(Box::pin(verifying));
     }
 
     /// Gives a message to the store. It gets its place in the store's queue here: the next one comes after it.
@@ -214,7 +296,9 @@ impl Task {
                 up(&self.tools.counters.chat_stored);
                 self.room.handle_stored(&message);
                 let shared = Arc::new(chat_message(&self.chat, &message));
-                let may_read = |session| self.room.may_read(session, &message);
+                let audience = self.room.audience();
+                let may_read =
+                    |session| audience.has(session) && self.room.may_read(session, &message);
                 self.tools.broker.publish_to(&shared, may_read);
             }
             Err(error) => {

@@ -11,6 +11,7 @@ use rand::SeedableRng;
 use super::*;
 use crate::auth::Grant;
 use crate::hub::Limits;
+use crate::store::RoomRecord;
 
 #[test]
 fn joining_tells_the_joiner_and_everybody() {
@@ -461,8 +462,12 @@ impl World {
             limits: Arc::new(Limits { participants_per_room: 3, ..Limits::default() }),
             resume_grace: Duration::from_secs(20),
             ice_servers: Arc::new(|_| Vec::new()),
+            guests_may_host: false,
+            joins_create: true,
         };
-        World { room: Room::new(config, 0, now, StdRng::seed_from_u64(1)), now }
+        let record = RoomRecord::new(config.name.clone(), None, now.utc);
+        let kept = Kept { record, roles: HashMap::new(), bans: Vec::new() };
+        World { room: Room::new(config, kept, StdRng::seed_from_u64(1)), now }
     }
 
     fn request(&mut self, session: u64, action: &str, body: &str) {
@@ -548,7 +553,7 @@ fn answer(published: &[&str], slots: &[&str]) -> Answer {
 fn events(effects: &[Effect]) -> Vec<&Event> {
     let mut events = Vec::new();
     for effect in effects {
-        if let Effect::Publish(event) = effect {
+        if let Effect::Publish { event, .. } = effect {
             events.push(event);
         }
     }

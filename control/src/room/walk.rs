@@ -13,6 +13,7 @@ use rand::{RngExt, SeedableRng};
 use super::tests::asked;
 use super::*;
 use crate::hub::Limits;
+use crate::store::RoomRecord;
 
 #[test]
 fn what_the_engine_was_told_is_always_what_the_slots_say() {
@@ -46,9 +47,13 @@ impl Walk {
             limits: Arc::new(Limits { participants_per_room: 5, ..Limits::default() }),
             resume_grace: Duration::from_secs(20),
             ice_servers: Arc::new(|_| Vec::new()),
+            guests_may_host: true,
+            joins_create: true,
         };
+        let record = RoomRecord::new(config.name.clone(), None, now.utc);
+        let kept = Kept { record, roles: HashMap::new(), bans: Vec::new() };
         Walk {
-            room: Room::new(config, 0, now, StdRng::seed_from_u64(seed)),
+            room: Room::new(config, kept, StdRng::seed_from_u64(seed)),
             now,
             random: StdRng::seed_from_u64(seed + 1_000),
             shows: HashMap::new(),
@@ -147,10 +152,17 @@ impl Walk {
                     self.shows.remove(&(peer, slot));
                 }
                 Effect::RemovePeer { peer } => self.forget(peer),
-                Effect::Publish(Event::ParticipantJoined { .. }) => self.joined += 1,
-                Effect::Publish(Event::ParticipantLeft { .. }) => self.left += 1,
+                Effect::Publish { event: Event::ParticipantJoined { .. }, .. } => self.joined += 1,
+                Effect::Publish { event: Event::ParticipantLeft { .. }, .. } => self.left += 1,
                 Effect::Count(count) => self.count = count,
-                Effect::Publish(_) | Effect::Signal { .. } | Effect::StoreChat { .. } => {}
+                Effect::Permit { .. }
+                | Effect::Publish { .. }
+                | Effect::Signal { .. }
+                | Effect::StoreChat { .. }
+                | Effect::Verify { .. }
+                | Effect::Keep { .. }
+                | Effect::DeleteMessage { .. }
+                | Effect::DeleteRoom => {}
             }
         }
     }

@@ -452,8 +452,8 @@ impl Running {
 
     fn handle_page(&mut self, Page { id, room, what, messages }: Page) {
         match messages {
-            Some(messages) => self.session.handle_replay(id, room, what, &messages),
-            None => self.session.handle_replay_failed(id),
+            Ok(messages) => self.session.handle_replay(id, room, what, &messages),
+            Err((code, message)) => self.session.handle_replay_failed(id, code, message),
         }
     }
 

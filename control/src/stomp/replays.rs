@@ -6,14 +6,15 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use madang_wire::{Destination, RoomName};
+use madang_wire::{Destination, ErrorCode, RoomName};
 use tracing::warn;
 
 use super::{REPLAY_PAGE, Replay};
 use crate::broker::{Message, SessionId, SubscriptionId};
+use crate::room::Reader;
 use crate::room::task::chat_message;
-use crate::rooms::Rooms;
-use crate::store::{Store, StoreError, Viewer};
+use crate::rooms::{Refusal, Rooms};
+use crate::store::Store;
 
 /// The replays of one session, one page of one of them at a time: what a client asks for must not fill the memory
 /// before the client has read it.
@@ -31,8 +32,8 @@ pub(super) struct Page {
     pub(super) id: SubscriptionId,
     pub(super) room: RoomName,
     pub(super) what: Replay,
-    /// `None` when the store failed.
-    pub(super) messages: Option<Vec<Arc<Message>>>,
+    /// Or why there are none.
+    pub(super) messages: Result<Vec<Arc<Message>>, Refusal>,
 }
 
 impl Replays {
@@ -53,9 +54,7 @@ impl Replays {
             };
             let (session, store, rooms) = (self.session, self.store.clone(), self.rooms.clone());
             let read = async move {
-                let read = read(&store, &rooms, session, &room, what).await;
-                let messages =
-                    read.inspect_err(|error| warn!(%error, "stored chat can't be read")).ok();
+                let messages = read(&store, &rooms, session, &room, what).await;
                 Page { id, room, what, messages }
             };
             self.reading = Some(read.boxed());
@@ -75,14 +74,23 @@ async fn read(
     session: SessionId,
     room: &RoomName,
     what: Replay,
-) -> Result<Vec<Arc<Message>>, StoreError> {
-    let viewer = rooms.who(room, session).await;
-    let viewer = viewer.map(|participant| Viewer { participant, user: None });
-    let viewer = viewer.as_ref();
-    let messages = match what {
-        Replay::Last(count) => store.last_chat(room, count, viewer).await?,
-        Replay::Since(seq) => store.chat_since(room, seq, REPLAY_PAGE, viewer).await?,
+) -> Result<Vec<Arc<Message>>, Refusal> {
+    let viewer = match rooms.reader(room, session).await {
+        Reader::Viewer(viewer) => Some(viewer),
+        Reader::Public => None,
+        Reader::Nothing => {
+            let message = format!("the chat of {room} is for those who are in it; join first");
+            return Err((ErrorCode::NotAllowed, message));
+        }
     };
+    let messages = match what {
+        Replay::Last(count) => store.last_chat(room, count, viewer.as_ref()).await,
+        Replay::Since(seq) => store.chat_since(room, seq, REPLAY_PAGE, viewer.as_ref()).await,
+    };
+    let messages = messages.map_err(|error| {
+        warn!(%error, "stored chat can't be read");
+        (ErrorCode::Internal, "stored messages can't be read at the moment".to_owned())
+    })?;
     let destination = Destination::chat_of(room);
     Ok(messages.iter().map(|message| Arc::new(chat_message(&destination, message))).collect())
 }

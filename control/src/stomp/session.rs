@@ -300,13 +300,16 @@ impl Session {
     }
 
     /// A replay failed: the client is told, and gets the live messages.
-    pub(crate) fn handle_replay_failed(&mut self, id: SubscriptionId) {
+    pub(crate) fn handle_replay_failed(
+        &mut self,
+        id: SubscriptionId,
+        code: ErrorCode,
+        message: String,
+    ) {
         let Some(subscription) = self.subscriptions.get_mut(id) else {
             return;
         };
         subscription.gate.open();
-        let message = "stored messages can't be read at the moment".to_owned();
-        let code = ErrorCode::Internal;
         self.actions.push_back(Action::Refuse { code, message, correlation_id: None });
     }
 

@@ -1,0 +1,130 @@
+//! Rooms' passwords: hashing and checking them.
+//!
+//! Argon2id is made to cost time and memory, so it runs beside the runtime's threads, a few at a time. Whoever comes when
+//! too many wait is told that the server is overloaded; guessing costs the guesser more than it costs the rooms.
+
+use std::sync::Arc;
+
+use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use madang_wire::{ErrorCode, Secret};
+use rand::RngExt;
+use tokio::sync::Semaphore;
+
+use crate::room::Verdict;
+use crate::rooms::Refusal;
+
+/// Passwords that are worked on at a time; each takes 19 MiB.
+const AT_A_TIME: usize = 2;
+/// Passwords that wait for that; one more is refused.
+const MAX_WAITING: usize = 128;
+
+/// Works on passwords. Clones share the same bounds.
+#[derive(Clone, Debug)]
+pub(crate) struct Passwords {
+    places: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+}
+
+/// The longest password, in bytes.
+pub(crate) const MAX_BYTES: usize = 256;
+
+/// A password was not worked on: too many others are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Overloaded;
+
+impl Default for Passwords {
+    fn default() -> Passwords {
+        Passwords {
+            places: Arc::new(Semaphore::new(MAX_WAITING)),
+            turns: Arc::new(Semaphore::new(AT_A_TIME)),
+        }
+    }
+}
+
+impl Passwords {
+    /// Whether a password is the one that was hashed.
+    pub(crate) async fn verify(&self, password: Secret, hash: String) -> Verdict {
+        match self.work(move || is_right(&password, &hash)).await {
+            Ok(true) => Verdict::Right,
+            Ok(false) => Verdict::Wrong,
+            Err(Overloaded) => Verdict::Overloaded,
+        }
+    }
+
+    /// Hashes a password with a salt of its own, as a PHC string.
+    pub(crate) async fn hash(&self, password: Secret) -> Result<String, Refusal> {
+        if password.expose().is_empty() {
+            return Err((ErrorCode::BadRequest, "a password has at least one letter".to_owned()));
+        }
+        if password.expose().len() > MAX_BYTES {
+            let message = format!("a password has at most {MAX_BYTES} bytes");
+            return Err((ErrorCode::TooLarge, message));
+        }
+        match self.work(move || hash(&password)).await {
+            Ok(Some(hash)) => Ok(hash),
+            Ok(None) => Err((ErrorCode::Internal, "the password can't be hashed".to_owned())),
+            Err(Overloaded) => {
+                let message = "the server has too many passwords to work on".to_owned();
+                Err((ErrorCode::Overloaded, message))
+            }
+        }
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Overloaded> {
+        let _place = self.places.try_acquire().map_err(|_| Overloaded)?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Overloaded)?;
+        // The turn goes along: who stops waiting does not stop the work.
+        let working = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        // Without a result when the runtime goes down.
+        working.await.map_err(|_| Overloaded)
+    }
+}
+
+fn is_right(password: &Secret, hash: &str) -> bool {
+    let Ok(hash) = PasswordHash::new(hash) else { return false };
+    Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok()
+}
+
+fn hash(password: &Secret) -> Option<String> {
+    let random: [u8; 16] = rand::rng().random();
+    let salt = SaltString::encode_b64(&random).ok()?;
+    let hash = Argon2::default().hash_password(password.expose().as_bytes(), &salt).ok()?;
+    Some(hash.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_known_by_its_hash() {
+        let passwords = Passwords::default();
+        let sesame = Secret::new("열려라 참깨");
+
+        let hash = passwords.hash(sesame.clone()).await.unwrap();
+
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert_ne!(hash, passwords.hash(sesame.clone()).await.unwrap(), "each has its own salt");
+        assert_eq!(passwords.verify(sesame, hash.clone()).await, Verdict::Right);
+        assert_eq!(passwords.verify(Secret::new("참깨"), hash).await, Verdict::Wrong);
+        assert_eq!(passwords.verify(Secret::new("참깨"), "$garbage".into()).await, Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn too_many_at_a_time_are_refused() {
+        let passwords = Passwords::default();
+        let _all = passwords.places.acquire_many(MAX_WAITING as u32).await.unwrap();
+
+        let verdict = passwords.verify(Secret::new("a"), String::new()).await;
+
+        assert_eq!(verdict, Verdict::Overloaded);
+    }
+}

@@ -1,0 +1,251 @@
+//! What operators ask of a room, by REST. A room is the one writer of what it remembers, so they ask it, whether
+//! somebody is in it or not.
+
+use jiff::Timestamp;
+use madang_wire::request::Moderate;
+use madang_wire::{ErrorCode, LeaveReason, Participant, Role, RoomSettings, Waiting};
+
+use super::kept::{Change, MAX_PEOPLE};
+use super::moderation::Moderator;
+use super::rights::{self, Standing};
+use super::{Effect, Moment, Refusal, Room, refuse};
+use crate::store::{Ban, RoomRecord};
+
+/// Something that an operator asks.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Who, for the audit.
+    pub by: String,
+    /// What.
+    pub request: AdminRequest,
+}
+
+/// What operators can ask of a room.
+#[derive(Clone, Debug)]
+pub enum AdminRequest {
+    /// What is the room, and who is in it?
+    State,
+    /// Set it up.
+    Configure(Configure),
+    /// Moderate, with a host's rights.
+    Moderate(Moderate),
+    /// Keep a role for a user, or none.
+    SetRole {
+        /// Whose.
+        user: String,
+        /// None: the one of their token counts again.
+        role: Option<Role>,
+    },
+    /// Keep a user out.
+    Ban {
+        /// Whom.
+        user: String,
+        /// None: for good.
+        until: Option<Timestamp>,
+        /// Why, for people.
+        reason: Option<String>,
+    },
+    /// Let them in again.
+    Unban {
+        /// Whom.
+        user: String,
+    },
+    /// End the room, and forget all of it.
+    Delete,
+}
+
+/// What is to be different about a room; None leaves it as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Configure {
+    /// All settings, not those alone that change.
+    pub settings: Option<RoomSettings>,
+    /// Whether only moderators come in.
+    pub is_locked: Option<bool>,
+    /// A hash by [`Hub::hash_password`](crate::hub::Hub::hash_password); `Some(None)` takes the password away.
+    pub password_hash: Option<Option<String>>,
+}
+
+/// What a room answers to an operator.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AdminReply {
+    /// To [`AdminRequest::State`].
+    State(Box<RoomState>),
+    /// It is done, and stored.
+    Done,
+}
+
+/// A room as operators see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoomState {
+    /// As stored; `last_seq` is up to date.
+    pub record: RoomRecord,
+    /// In join order.
+    pub participants: Vec<Participant>,
+    /// In the order in which they came.
+    pub waiting: Vec<Waiting>,
+    /// By user.
+    pub roles: Vec<(String, Role)>,
+    /// Past ones may be among them.
+    pub bans: Vec<Ban>,
+}
+
+impl Room {
+    /// Takes what an operator asks. What has to be kept is an effect without anybody to tell; the reply is for after it.
+    pub(crate) fn handle_admin(
+        &mut self,
+        now: Moment,
+        admin: Admin,
+    ) -> Result<AdminReply, Refusal> {
+        let Admin { by, request } = admin;
+        let by = Moderator {
+            name: by,
+            participant: None,
+            standing: Standing { role: Role::Host, moderates: true },
+            from: None,
+        };
+        match request {
+            AdminRequest::State => return Ok(AdminReply::State(Box::new(self.state()))),
+            AdminRequest::Configure(configure) => self.configure(now, &by, configure)?,
+            AdminRequest::Moderate(moderate) => self.moderate(now, &by, moderate)?,
+            AdminRequest::SetRole { user, role } => self.keep_role(now, &by, user, role)?,
+            AdminRequest::Ban { user, until, reason } => {
+                self.ban_user(now, &by, user, until, reason)?;
+            }
+            AdminRequest::Unban { user } => {
+                self.kept.bans.retain(|ban| ban.user != user);
+                let change = Some(Change::Unban { user: user.clone() });
+                self.keep(now, &by, "unban", change, Some(user), None);
+            }
+            AdminRequest::Delete => {
+                self.empty("the room was deleted");
+                self.effects.push_back(Effect::DeleteRoom);
+                self.keep(now, &by, "delete_room", None, None, None);
+            }
+        }
+        self.tell_news();
+        Ok(AdminReply::Done)
+    }
+
+    fn state(&self) -> RoomState {
+        let mut roles: Vec<_> =
+            self.kept.roles.iter().map(|(user, role)| (user.clone(), *role)).collect();
+        roles.sort_by(|(one, _), (other, _)| one.cmp(other));
+        RoomState {
+            record: RoomRecord { last_seq: self.chat_seq, ..self.kept.record.clone() },
+            participants: self.members.iter().map(|member| member.public.clone()).collect(),
+            waiting: self.door.list(),
+            roles,
+            bans: self.kept.bans.clone(),
+        }
+    }
+
+    fn configure(
+        &mut self,
+        now: Moment,
+        by: &Moderator,
+        configure: Configure,
+    ) -> Result<(), Refusal> {
+        let Configure { settings, is_locked, password_hash } = configure;
+        if settings.as_ref().is_some_and(|settings| settings.max_participants == Some(0)) {
+            let message =
+                "max_participants must be at least 1; lock a room that nobody shall enter";
+            return refuse(ErrorCode::BadRequest, message);
+        }
+        let record = &mut self.kept.record;
+        let detail = details(settings.is_some(), is_locked, password_hash.as_ref());
+        if let Some(settings) = settings {
+            record.settings = settings;
+        }
+        record.is_locked = is_locked.unwrap_or(record.is_locked);
+        if let Some(hash) = password_hash {
+            record.password_hash = hash;
+        }
+        let record = record.clone();
+        self.keep(now, by, "configure", Some(Change::Record(record)), None, Some(detail));
+        self.tell_room_changed();
+        for index in 0..self.members.len() {
+            self.update_rights(index);
+        }
+        self.show();
+        self.open_waiting_room(now);
+        Ok(())
+    }
+
+    /// Without a waiting room nobody waits: who fits comes in.
+    fn open_waiting_room(&mut self, now: Moment) {
+        if self.kept.record.settings.waiting_room {
+            return;
+        }
+        while self.check_space().is_ok()
+            && let Some(joiner) = self.door.take_first()
+        {
+            self.let_in(now, joiner);
+        }
+        if let Err(full) = self.check_space() {
+            while let Some(joiner) = self.door.take_first() {
+                self.tell_refusal(&joiner.from, Err(full.clone()));
+            }
+        }
+    }
+
+    fn keep_role(
+        &mut self,
+        now: Moment,
+        by: &Moderator,
+        user: String,
+        role: Option<Role>,
+    ) -> Result<(), Refusal> {
+        if !self.kept.set_role(&user, role) {
+            let message = format!("this room keeps {MAX_PEOPLE} roles, which are the most");
+            return refuse(ErrorCode::Overloaded, message);
+        }
+        match role {
+            Some(role) => self.apply_role(&user, role),
+            None => self.apply_role_of_grant(&user),
+        }
+        let detail = role.map(|role| rights::name(role).to_owned());
+        let change = Some(Change::Role { user: user.clone(), role });
+        self.keep(now, by, "set_role", change, Some(user), detail);
+        Ok(())
+    }
+
+    fn ban_user(
+        &mut self,
+        now: Moment,
+        by: &Moderator,
+        user: String,
+        until: Option<Timestamp>,
+        reason: Option<String>,
+    ) -> Result<(), Refusal> {
+        let detail = reason.clone();
+        let ban = Ban {
+            user: user.clone(),
+            token: None,
+            until,
+            reason,
+            by: by.name.clone(),
+            at: now.utc,
+        };
+        let Some(ban) = self.kept.add_ban(ban, now.utc) else {
+            let message = format!("this room has {MAX_PEOPLE} bans, which are the most");
+            return refuse(ErrorCode::Overloaded, message);
+        };
+        self.expel_banned(now, LeaveReason::Banned);
+        self.keep(now, by, "ban", Some(Change::Ban(ban)), Some(user), detail);
+        Ok(())
+    }
+}
+
+/// What the audit says of a new configuration: what it is about, and no secret.
+fn details(
+    has_settings: bool,
+    is_locked: Option<bool>,
+    password: Option<&Option<String>>,
+) -> String {
+    let parts = [
+        has_settings.then_some("settings"),
+        is_locked.map(|is_locked| if is_locked { "locked" } else { "unlocked" }),
+        password.map(|hash| if hash.is_some() { "password" } else { "no password" }),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,189 @@
+//! Starting and renegotiating media.
+
+use madang_sfu::{Answer, MediaKind, OfferError, PeerId};
+use madang_wire::request::{Mids, Offer};
+use madang_wire::{ErrorCode, Signal, SourceKind};
+
+use super::member::{Member, Origin};
+use super::{Effect, Moment, Refusal, Requester, Room, peer_of, refuse};
+use crate::broker::SessionId;
+
+/// The most m-lines that a client may name.
+const MAX_MIDS: usize = 64;
+/// The longest `a=mid`, in bytes.
+const MAX_MID_BYTES: usize = 64;
+
+/// An offer on its way through the engine.
+#[derive(Debug)]
+pub(super) struct Pending {
+    from: Requester,
+    origin: Origin,
+    purpose: Purpose,
+}
+
+/// What it is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// Who will come in if the offer is good. Nobody sees them before.
+    Join(Box<Member>),
+    /// A participant who comes back with an offer, and what it publishes.
+    Resume { participant: String, mids: Option<Mids> },
+    /// A participant's offer.
+    Offer { participant: String },
+}
+
+impl Pending {
+    /// Whether the offer still matters when a session is over.
+    pub(super) fn survives(&self, gone: SessionId) -> bool {
+        self.from.session != gone
+    }
+
+    /// The participant whose offer it is, if they are in the room.
+    pub(super) fn participant(&self) -> Option<&str> {
+        match &self.purpose {
+            Purpose::Join(_) => None,
+            Purpose::Resume { participant, .. } | Purpose::Offer { participant } => {
+                Some(participant)
+            }
+        }
+    }
+}
+
+impl Room {
+    pub(super) fn handle_offer(
+        &mut self,
+        from: &Requester,
+        index: usize,
+        offer: Offer,
+    ) -> Result<(), Refusal> {
+        let participant = self.members[index].public.id.clone();
+        self.check_no_offer_of(&participant)?;
+        self.offer(from, Some(index), offer.sdp, Purpose::Offer { participant });
+        Ok(())
+    }
+
+    pub(super) fn set_mids(&mut self, index: usize, mids: Mids) -> Result<(), Refusal> {
+        check_mids(&mids)?;
+        let may_publish = &self.members[index].may_publish;
+        if let Some(kind) = mids.values().find(|kind| !may_publish.contains(kind)) {
+            return refuse(ErrorCode::NotAllowed, format!("you may not publish a {kind} here"));
+        }
+        let published = self.members[index].media.iter().flat_map(|media| &media.published);
+        for line in published {
+            let is_audio = line.kind == MediaKind::Audio;
+            if let Some(kind) =
+                mids.get(line.mid.as_str()).filter(|kind| kind.is_audio() != is_audio)
+            {
+                let message = format!("the m-line {:?} can't carry {kind}", line.mid.as_str());
+                return refuse(ErrorCode::BadRequest, message);
+            }
+        }
+        self.members[index].mids = mids;
+        self.update_sources(index);
+        self.show();
+        Ok(())
+    }
+
+    /// Takes the engine's answer to an [`Effect::Offer`].
+    pub(crate) fn handle_answer(
+        &mut self,
+        now: Moment,
+        peer: PeerId,
+        answer: Result<Answer, OfferError>,
+    ) {
+        let Some(Pending { from, origin, purpose }) = self.pending.remove(&peer) else {
+            // Whoever asked has left in the meantime.
+            if answer.is_ok() && self.index_of_peer(peer).is_none() {
+                self.effects.push_back(Effect::RemovePeer { peer });
+            }
+            return;
+        };
+        match answer {
+            Err(error) => self.reply(&from, refused(&error)),
+            Ok(answer) => match purpose {
+                Purpose::Join(mut member) => {
+                    member.set_media(peer, origin, &answer);
+                    self.admit(now, &from, *member, Some(answer.sdp));
+                }
+                Purpose::Resume { participant, mids } => {
+                    let Some(index) = self.index_of_participant(&participant) else {
+                        return;
+                    };
+                    self.set_media(index, peer, origin, &answer);
+                    self.take_over(now, &from, index, mids, Some(answer.sdp));
+                }
+                Purpose::Offer { participant } => {
+                    let Some(index) = self.index_of_participant(&participant) else {
+                        return;
+                    };
+                    self.set_media(index, peer, origin, &answer);
+                    self.reply(&from, Signal::Answer { sdp: answer.sdp });
+                    self.update_sources(index);
+                    self.show();
+                }
+            },
+        }
+        self.tell_news();
+    }
+
+    /// Sends an offer to the engine: for the peer that the client's connection is already, or else for another one.
+    pub(super) fn offer(
+        &mut self,
+        from: &Requester,
+        index: Option<usize>,
+        sdp: String,
+        purpose: Purpose,
+    ) {
+        if let Some(index) = index {
+            self.forbid_in_advance(index, &sdp);
+        }
+        let origin = Origin::of(&sdp);
+        let present = index.and_then(|index| self.members[index].media.as_ref());
+        let peer = match present.filter(|media| media.origin == origin) {
+            Some(media) => media.peer,
+            None => {
+                self.last_peer = self.last_peer.wrapping_add(1);
+                peer_of(self.config.id, self.last_peer)
+            }
+        };
+        self.pending.insert(peer, Pending { from: from.clone(), origin, purpose });
+        self.effects.push_back(Effect::Offer { peer, sdp });
+    }
+
+    pub(super) fn check_no_offer_of(&self, participant: &str) -> Result<(), Refusal> {
+        if self.pending.values().any(|pending| pending.participant() == Some(participant)) {
+            return refuse(ErrorCode::BadRequest, "the offer before this one is not answered yet");
+        }
+        Ok(())
+    }
+
+    /// The peer that was there before, if it is another one, ends.
+    fn set_media(&mut self, index: usize, peer: PeerId, origin: Origin, answer: &Answer) {
+        let before = self.members[index].media.as_ref().map(|media| media.peer);
+        self.members[index].set_media(peer, origin, answer);
+        if let Some(before) = before.filter(|before| *before != peer) {
+            self.effects.push_back(Effect::RemovePeer { peer: before });
+        }
+    }
+}
+
+fn refused(error: &OfferError) -> Signal {
+    let code = match error {
+        OfferError::BadSdp(_) => ErrorCode::BadSdp,
+        OfferError::TooLarge { .. } => ErrorCode::TooLarge,
+        OfferError::Overloaded => ErrorCode::Overloaded,
+    };
+    Signal::Error { code, message: error.to_string() }
+}
+
+pub(super) fn check_mids(mids: &Mids) -> Result<(), Refusal> {
+    if mids.len() > MAX_MIDS || mids.keys().any(|mid| mid.len() > MAX_MID_BYTES) {
+        let message = format!("at most {MAX_MIDS} m-lines of {MAX_MID_BYTES} bytes can be named");
+        return refuse(ErrorCode::TooLarge, message);
+    }
+    let count = |kind: SourceKind| mids.values().filter(|other| **other == kind).count();
+    if let Some(kind) = mids.values().find(|kind| count(**kind) > 1) {
+        return refuse(ErrorCode::BadRequest, format!("two m-lines are named {kind}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Which of a participant's m-lines are forwarded.
+//!
+//! What a client names as its `sources` is a claim. What it may publish, what a moderator has stopped, and what it calls
+//! muted bind: for each published m-line the engine is told whether its packets go anywhere.
+
+use madang_sfu::{MediaKind, Mid};
+use madang_wire::SourceKind;
+
+use super::member::Member;
+use super::{Effect, Room, rights};
+
+/// M-lines of one peer about which the engine was told something. Beyond, those that are gone are forgotten.
+const MAX_TOLD: usize = 256;
+/// M-lines of an offer that are looked at before the engine has seen it; browsers have no more.
+const MAX_LINES: usize = 128;
+
+/// What a moderator has stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stopped {
+    /// All that sounds: a microphone can be called anything.
+    pub(super) sound: bool,
+    pub(super) camera: bool,
+    /// With its sound.
+    pub(super) screen: bool,
+}
+
+impl Stopped {
+    pub(super) fn covers(self, source: SourceKind) -> bool {
+        match source {
+            SourceKind::Microphone => self.sound,
+            SourceKind::Camera => self.camera,
+            SourceKind::Screen => self.screen,
+            SourceKind::ScreenAudio => self.sound || self.screen,
+        }
+    }
+
+    /// As everybody sees it.
+    pub(super) fn to_wire(self) -> Vec<SourceKind> {
+        let all = [SourceKind::Microphone, SourceKind::Camera, SourceKind::Screen];
+        all.into_iter().filter(|source| self.covers(*source)).collect()
+    }
+}
+
+impl Member {
+    /// What an m-line of theirs carries, as far as rights go. What has no name, or none that fits, counts as what it
+    /// most likely is.
+    fn carries(&self, mid: &Mid, kind: MediaKind) -> SourceKind {
+        let is_audio = kind == MediaKind::Audio;
+        let named = self.mids.get(mid.as_str()).copied();
+        named.filter(|named| named.is_audio() == is_audio).unwrap_or(match kind {
+            MediaKind::Audio => SourceKind::Microphone,
+            MediaKind::Video => SourceKind::Camera,
+        })
+    }
+
+    fn is_forwarded(&self, mid: &Mid, kind: MediaKind) -> bool {
+        let source = self.carries(mid, kind);
+        let is_muted = source == SourceKind::Microphone && self.public.muted;
+        self.may_publish.contains(&source) && !self.stopped.covers(source) && !is_muted
+    }
+}
+
+impl Room {
+    /// Works out anew what a member may publish, and tells the engine and everybody what that changes.
+    pub(super) fn update_rights(&mut self, index: usize) {
+        let settings = &self.kept.record.settings;
+        let Member { grant, public, .. } = &self.members[index];
+        let all = [
+            SourceKind::Microphone,
+            SourceKind::Camera,
+            SourceKind::Screen,
+            SourceKind::ScreenAudio,
+        ];
+        let may = |source: &SourceKind| rights::may_publish(public.role, grant, settings, *source);
+        self.members[index].may_publish = all.into_iter().filter(may).collect();
+        self.update_sources(index);
+    }
+
+    /// Tells the engine which m-lines it forwards, where that is different.
+    pub(super) fn permit(&mut self, index: usize) {
+        let Some(media) = &self.members[index].media else { return };
+        let lines: Vec<_> =
+            media.published.iter().map(|line| (line.mid.clone(), line.kind)).collect();
+        self.tell_engine(index, &lines);
+        self.forget_told(index);
+    }
+
+    /// Forgets m-lines that are gone, once they are too many.
+    fn forget_told(&mut self, index: usize) {
+        let Some(media) = &mut self.members[index].media else { return };
+        if media.told.len() <= MAX_TOLD {
+            return;
+        }
+        let (peer, published) = (media.peer, &media.published);
+        let effects = &mut self.effects;
+        media.told.retain(|mid, is_permitted| {
+            let stays = published.iter().any(|line| line.mid == *mid);
+            if !stays && !*is_permitted {
+                effects.push_back(Effect::Permit { peer, mid: mid.clone(), is_permitted: true });
+            }
+            stays
+        });
+    }
+
+    /// Forbids what an offer brings and must not be forwarded, before the engine sees the offer: on a connection that
+    /// is up, packets may follow at once.
+    pub(super) fn forbid_in_advance(&mut self, index: usize, sdp: &str) {
+        let forbidden = |(mid, kind): &(Mid, MediaKind)| {
+            let member = &self.members[index];
+            member.media.is_some() && !member.is_forwarded(mid, *kind)
+        };
+        let lines: Vec<_> = lines_of(sdp).into_iter().filter(forbidden).collect();
+        self.tell_engine(index, &lines);
+    }
+
+    fn tell_engine(&mut self, index: usize, lines: &[(Mid, MediaKind)]) {
+        let member = &self.members[index];
+        let Some(media) = &member.media else { return };
+        let mut news = Vec::new();
+        for (mid, kind) in lines {
+            let is_permitted = member.is_forwarded(mid, *kind);
+            if media.told.get(mid).copied().unwrap_or(true) != is_permitted {
+                news.push((media.peer, mid.clone(), is_permitted));
+            }
+        }
+        for (peer, mid, is_permitted) in news {
+            if let Some(media) = &mut self.members[index].media {
+                media.told.insert(mid.clone(), is_permitted);
+            }
+            self.effects.push_back(Effect::Permit { peer, mid, is_permitted });
+        }
+    }
+}
+
+/// The m-lines that an offer may publish on, with their `a=mid` (RFC 8843 §10).
+fn lines_of(sdp: &str) -> Vec<(Mid, MediaKind)> {
+    let sections = sdp.split("\nm=").skip(1).take(MAX_LINES);
+    let line_of = |section: &str| {
+        let kind = match section.split(' ').next()? {
+            "audio" => MediaKind::Audio,
+            "video" => MediaKind::Video,
+            _ => return None,
+        };
+        // The end of the last one was cut in two.
+        let mut lines = section.lines().map(str::trim_end);
+        let publishes = !lines.clone().any(|line| line == "a=recvonly" || line == "a=inactive");
+        let mid = lines.find_map(|line| line.strip_prefix("a=mid:"))?;
+        publishes.then(|| (Mid::new(mid), kind))
+    };
+    sections.filter_map(line_of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_muted_microphone_is_muted_by_any_name() {
+        let muted = Stopped { sound: true, ..Stopped::default() };
+
+        assert!(muted.covers(SourceKind::Microphone) && muted.covers(SourceKind::ScreenAudio));
+        assert!(!muted.covers(SourceKind::Screen) && !muted.covers(SourceKind::Camera));
+        assert_eq!(muted.to_wire(), [SourceKind::Microphone]);
+    }
+
+    #[test]
+    fn the_m_lines_that_publish_are_found_in_an_offer() {
+        let sdp = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\na=mid:no\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n\
+                   m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:data\r\n\
+                   m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:slot\r\na=recvonly\r\n\
+                   m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=sendonly\r\na=mid:1\r\n";
+
+        let expected = [(Mid::new("0"), MediaKind::Audio), (Mid::new("1"), MediaKind::Video)];
+        assert_eq!(lines_of(sdp), expected);
+    }
+}

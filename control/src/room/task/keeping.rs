@@ -1,0 +1,96 @@
+//! What a room's task does with the store, chat aside.
+
+use madang_wire::{ErrorCode, RoomName, Signal};
+use tracing::warn;
+
+use super::{Task, now};
+use crate::room::{Change, Deleter, Keeping, Refusal, Requester};
+use crate::store::{Store, StoreError};
+
+impl Task {
+    /// Has something kept, and tells who did it. Without anybody to tell, [`Task::failed`] says what went wrong.
+    pub(super) async fn keep(&mut self, from: Option<Requester>, keeping: Keeping) {
+        let kept = store(&self.tools.store, self.room.name(), &keeping).await;
+        let kept = kept.map_err(|error| {
+            warn!(%error, action = keeping.entry.action, "what a moderator did was not stored");
+            not_kept(&error)
+        });
+        self.tell(from, kept.map(|()| Signal::Done {}));
+    }
+
+    /// Deletes a chat message, if there is one that they may delete.
+    pub(super) async fn delete_message(&mut self, deleter: Deleter, id: &str) {
+        let from = deleter.from.clone();
+        let (store, room) = (&self.tools.store, self.room.name());
+        let deleted = async {
+            let Some(found) = store.chat_message(room, id).await? else { return Ok(None) };
+            if found.message.deleted || !deleter.may_delete(&found) {
+                return Ok(None);
+            }
+            store.delete_chat(room, id, now().utc).await
+        };
+        let handled = match deleted.await {
+            Ok(message) => self.room.handle_deleted(now(), deleter, message.as_ref()),
+            Err(error) => {
+                warn!(%error, "a chat message was not deleted");
+                Err(not_kept(&error))
+            }
+        };
+        if let Err(refusal) = handled {
+            self.tell(from, Err(refusal));
+        }
+    }
+
+    /// Has the store forget the room.
+    pub(super) async fn delete_room(&mut self) {
+        self.finish_storing().await;
+        match self.tools.store.delete_room(self.room.name()).await {
+            Ok(_) => self.is_deleted = true,
+            Err(error) => {
+                warn!(%error, "a room was not deleted");
+                self.failed = Some(not_kept(&error));
+            }
+        }
+    }
+
+    /// Tells whoever asked; what nobody asked for by a session is remembered for the one who did.
+    fn tell(&mut self, to: Option<Requester>, what: Result<Signal, Refusal>) {
+        match (to, what) {
+            (Some(to), Ok(signal)) => self.tools.signals.send(&to, &signal),
+            (Some(to), Err(Refusal { code, message })) => {
+                self.tools.signals.send(&to, &Signal::Error { code, message });
+            }
+            (None, Ok(_)) => {}
+            (None, Err(refusal)) => self.failed = Some(refusal),
+        }
+    }
+}
+
+async fn store(store: &Store, room: &RoomName, keeping: &Keeping) -> Result<(), StoreError> {
+    match &keeping.change {
+        None => {}
+        Some(Change::Record(record)) => store.save_room(record).await?,
+        Some(Change::Role { user, role: Some(role) }) => store.set_role(room, user, *role).await?,
+        Some(Change::Role { user, role: None }) => {
+            store.clear_role(room, user).await?;
+        }
+        Some(Change::Ban(ban)) => store.ban(room, ban).await?,
+        Some(Change::Unban { user }) => {
+            store.unban(room, user).await?;
+        }
+    }
+    store.record_audit(&keeping.entry).await
+}
+
+fn not_kept(error: &StoreError) -> Refusal {
+    match error {
+        StoreError::Refused(reason) => Refusal {
+            code: ErrorCode::Overloaded,
+            message: format!("it could not be kept: {reason}"),
+        },
+        _ => {
+            let message = "it holds while the room is open, but could not be stored".to_owned();
+            Refusal { code: ErrorCode::Internal, message }
+        }
+    }
+}

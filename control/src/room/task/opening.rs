@@ -1,0 +1,90 @@
+//! Opening a room: what the store has of it comes first, and without that nobody comes in.
+
+use madang_wire::{ErrorCode, Request, RoomName, Signal};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{Letter, Tools, now};
+use crate::room::{Asked, Kept, Reader, Refusal, Room, RoomConfig};
+use crate::store::{RoomRecord, StoreError};
+
+/// Opens a room for its first letter. A join creates a room that never was, where joins may.
+pub(super) async fn open(
+    config: &RoomConfig,
+    tools: &Tools,
+    letter: &Letter,
+) -> Result<Room, Refusal> {
+    match load(config, tools, letter).await {
+        Ok(Some(kept)) => Ok(Room::new(config.clone(), kept, rand::make_rng())),
+        Ok(None) => {
+            let message = format!("there is no room {}", config.name);
+            Err(Refusal { code: ErrorCode::NoSuchRoom, message })
+        }
+        Err(error) => {
+            warn!(%error, room = %config.name, "a room can't be opened");
+            let message = "the room can't be opened at the moment".to_owned();
+            Err(Refusal { code: ErrorCode::Internal, message })
+        }
+    }
+}
+
+async fn load(
+    config: &RoomConfig,
+    tools: &Tools,
+    letter: &Letter,
+) -> Result<Option<Kept>, StoreError> {
+    let (store, name, now) = (&tools.store, &config.name, now().utc);
+    let record: Option<RoomRecord> = match creator(letter, name).filter(|_| config.joins_create) {
+        Some(created_by) => Some(store.open_room(name, created_by, now).await?),
+        None => store.room(name).await?,
+    };
+    let Some(record) = record else { return Ok(None) };
+    let roles = store.roles(name).await?.into_iter().collect();
+    let mut bans = store.bans(name).await?;
+    bans.retain(|ban| ban.until.is_none_or(|until| until > now));
+    Ok(Some(Kept { record, roles, bans }))
+}
+
+/// Who creates a room by this letter: a user, or a guest, of whom nothing is remembered.
+fn creator<'a>(letter: &'a Letter, room: &RoomName) -> Option<Option<&'a str>> {
+    let Letter::Request { asked, .. } = letter else { return None };
+    let Asked { grant, resume: None, request: Request::Join(_), .. } = asked else { return None };
+    let user = (!grant.is_guest).then_some(grant.user.as_str());
+    grant.opens(room).then_some(user)
+}
+
+/// Answers a letter that comes to no room.
+pub(super) fn refuse(tools: &Tools, letter: Letter, refusal: &Refusal) {
+    match letter {
+        Letter::Request { asked, receipt } => {
+            if let Some(receipt) = receipt.filter(|_| matches!(asked.request, Request::Chat(_))) {
+                receipt.withhold();
+            }
+            let Refusal { code, message } = refusal.clone();
+            tools.signals.send(&asked.from, &Signal::Error { code, message });
+        }
+        Letter::Gone { .. } => {}
+        Letter::Who { reply, .. } => {
+            let reader = match refusal.code {
+                ErrorCode::NoSuchRoom => Reader::Public,
+                _ => Reader::Nothing,
+            };
+            // Whoever asked may have stopped waiting.
+            let _ = reply.send(reader);
+        }
+        Letter::Admin { reply, .. } => {
+            // The same.
+            let _ = reply.send(Err(refusal.clone()));
+        }
+    }
+}
+
+/// What those hear whose letters come after a room's end.
+pub(super) fn is_gone(name: &RoomName, stop: &CancellationToken) -> Refusal {
+    if stop.is_cancelled() {
+        let message = "the server is shutting down".to_owned();
+        return Refusal { code: ErrorCode::Draining, message };
+    }
+    let message = format!("the room {name} has just closed; try again");
+    Refusal { code: ErrorCode::NoSuchRoom, message }
+}
