@@ -4,6 +4,7 @@
 //! /  /rooms/{room}  /assets/…     the web client, embedded in the binary
 //! /ws                             STOMP over WebSocket, handed to the hub
 //! /ws/…                           the same through SockJS, see `sockjs`
+//! /api/…                          REST, see `api`
 //! /healthz  /readyz  /metrics     for the operator's machines
 //! ```
 //!
@@ -39,6 +40,7 @@ pub use self::origin::Origins;
 pub(crate) use self::origin::REFUSAL as ORIGIN_REFUSAL;
 pub(crate) use self::upgrade::Upgrade;
 pub use self::websocket::WebSocket;
+use crate::api::{self, Api};
 use crate::hub::Hub;
 use crate::metrics::{self, Snapshot};
 use crate::sockjs;
@@ -85,18 +87,19 @@ impl App {
 pub async fn serve(
     listener: TcpListener,
     app: App,
+    api: Api,
     tls: Option<Arc<ServerConfig>>,
     shutdown: CancellationToken,
 ) {
     let entrance = Entrance {
         request_timeout: app.request_timeout,
-        router: router(app),
+        router: router(app, api),
         tls: tls.map(|config| (TlsAcceptor::from(config), plain::router())),
     };
     connections::serve(listener, entrance, shutdown).await;
 }
 
-fn router(app: App) -> Router {
+fn router(app: App, api: Api) -> Router {
     Router::new()
         .route("/", get(pages::client))
         .route("/rooms/{room}", get(pages::room))
@@ -107,8 +110,9 @@ fn router(app: App) -> Router {
         .route("/metrics", get(metrics_page))
         .fallback(pages::asset)
         .method_not_allowed_fallback(pages::wrong_method)
-        .layer(map_response(pages::with_security_headers))
         .with_state(Arc::new(app))
+        .merge(api::routes(api))
+        .layer(map_response(pages::with_security_headers))
 }
 
 async fn websocket(

@@ -32,6 +32,7 @@
 //! - Nothing here touches a media packet. Datagrams between the TURN server and the media engine pass by closures.
 //! - Clocks and sockets appear only in modules that say so with `#![expect(clippy::disallowed_methods)]`.
 
+pub mod api;
 pub mod app;
 pub mod auth;
 pub mod broker;

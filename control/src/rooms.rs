@@ -207,6 +207,11 @@ impl Rooms {
         open.map(listed).collect()
     }
 
+    /// The rooms in which somebody is, in no order.
+    pub(crate) fn listed(&self) -> Vec<RoomSummary> {
+        self.lock().rooms.values().filter_map(|entry| entry.summary.clone()).collect()
+    }
+
     /// Puts a room into the list as it is, and tells those who follow it.
     pub(crate) fn update(&self, summary: &RoomSummary) {
         let mut directory = self.lock();

@@ -35,7 +35,8 @@ use tracing::{error, warn};
 
 use self::addresses::Addresses;
 use self::turn::{BoundTurn, Turn};
-use crate::auth::Auth;
+use crate::api::{self, Api};
+use crate::auth::{self, Auth};
 use crate::config::Http;
 use crate::hub::{Hub, HubConfig, IceServers};
 use crate::metrics::Snapshot;
@@ -91,6 +92,7 @@ impl Server {
             format!("the data directory {} can't be created", settings.data_dir.display())
         })?;
         let (auth, keys) = Auth::open(&settings.auth, &settings.data_dir).await?;
+        let api_keys = auth::api_keys(&settings.auth, &settings.data_dir)?;
         let store = Store::open(&settings.store_url()).await?;
         auth.recall(&store, Timestamp::now()).await?;
 
@@ -116,6 +118,14 @@ impl Server {
         let keys = keys.map(|keeper| tokio::spawn(keeper.run(stop_hub.clone())));
         let hub = start_hub(&settings, &auth, &store, &sfu, events, turn.as_ref(), &stop_hub);
         let (draining, stop_http) = (CancellationToken::new(), CancellationToken::new());
+        let api = Api::new(api::Config {
+            hub: hub.clone(),
+            auth: auth.clone(),
+            api_keys,
+            origins: http::Origins::new(&settings.http.allowed_origins),
+            body_timeout: settings.limits.request_timeout,
+            draining: draining.clone(),
+        });
         let app = http::App {
             hub: hub.clone(),
             origins: http::Origins::new(&settings.http.allowed_origins),
@@ -126,7 +136,7 @@ impl Server {
             draining: draining.clone(),
             snapshot: snapshots(hub.clone(), sfu, turn.as_ref()),
         };
-        let serve = http::serve(listener, app, tls, stop_http.clone());
+        let serve = http::serve(listener, app, api, tls, stop_http.clone());
         let watch = watch_certificate(certificate, stop_http.clone());
         let http = tokio::spawn(async { _ = tokio::join!(serve, watch) });
         let stomp = stomp_addr.zip(stomp_listener).map(|(address, listener)| {

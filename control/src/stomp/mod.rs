@@ -24,6 +24,7 @@ pub(crate) mod tcp;
 mod transactions;
 
 pub(crate) use outbox::{Outbox, Parcel, Receipt};
+pub(crate) use rate::Rate;
 pub(crate) use session::{Action, End, Sent, Session, SessionConfig};
 pub(crate) use slow::Kind;
 pub use slow::SlowPolicy;

@@ -1,0 +1,87 @@
+//! What a request brings, read and checked: query and body. Whatever can't be read is answered with a problem.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use madang_wire::ErrorCode;
+use serde::de::DeserializeOwned;
+
+use super::Api;
+use super::problem::Problem;
+
+/// The longest body, in bytes.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// The query.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Query<T>, Problem> {
+        let query = axum::extract::Query::from_request_parts(parts, state).await;
+        let axum::extract::Query(query) = query.map_err(|error: QueryRejection| {
+            Problem::bad_request(format!("the query can't be read: {}", error.body_text()))
+        })?;
+        Ok(Query(query))
+    }
+}
+
+/// The body, JSON.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Json<T>, Problem> {
+        if !is_json(request.headers()) {
+            let message = "the body must be JSON, with content-type: application/json";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Problem::bad_request(message).with_status(status));
+        }
+        let reading = read(request.into_body());
+        let Ok(bytes) = tokio::time::timeout(api.body_timeout, reading).await else {
+            let message = "the body did not arrive in time";
+            return Err(Problem::bad_request(message).with_status(StatusCode::REQUEST_TIMEOUT));
+        };
+        let value = serde_json::from_slice(&bytes?)
+            .map_err(|error| Problem::bad_request(format!("the body can't be read: {error}")))?;
+        Ok(Json(value))
+    }
+}
+
+async fn read(body: Body) -> Result<Bytes, Problem> {
+    let collected = Limited::new(body, MOST_BYTES).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            let message = format!("a body has at most {MOST_BYTES} bytes");
+            return Problem::new(ErrorCode::TooLarge, message);
+        }
+        Problem::bad_request("the body broke off")
+    })?;
+    Ok(collected.to_bytes())
+}
+
+/// No type at all is taken for JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return true };
+    let kind = kind.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
+    ["application/json", "application/merge-patch+json"]
+        .iter()
+        .any(|json| kind.eq_ignore_ascii_case(json))
+}
+
+/// How many items a page of a list has.
+pub(super) fn page_size(asked: Option<u32>, usual: u32, most: u32) -> Result<u32, Problem> {
+    match asked {
+        None => Ok(usual),
+        Some(limit) if (1..=most).contains(&limit) => Ok(limit),
+        Some(limit) => {
+            Err(Problem::bad_request(format!("limit must be from 1 to {most}, not {limit}")))
+        }
+    }
+}

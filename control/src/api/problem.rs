@@ -1,0 +1,178 @@
+//! What is said when something can't be done (RFC 9457).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use madang_wire::ErrorCode;
+use serde::Serialize;
+use tracing::warn;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::store::StoreError;
+
+/// The media type of a problem.
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Why a request was not carried out (RFC 9457). `type` is `about:blank`: `code` tells problems apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
+    kind: &'static str,
+    /// The name of the status.
+    #[schema(example = "Not Found")]
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 404)]
+    status: u16,
+    /// What is wrong, for people.
+    #[schema(value_type = String)]
+    detail: Cow<'static, str>,
+    /// What is wrong, for programs: a code of the control protocol, or `not_found` or `conflict`.
+    #[schema(example = "no_such_room")]
+    code: &'static str,
+    /// Seconds after which to try again.
+    #[serde(skip)]
+    retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// A refusal with a code of the control protocol.
+    pub(crate) fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem::with(status_of(code), code.as_str(), detail)
+    }
+
+    /// Something is not there that is no room and no participant.
+    pub(crate) fn not_found(detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem::with(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// There is such a thing already.
+    pub(crate) fn conflict(detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem::with(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    /// The request itself is wrong.
+    pub(crate) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem::new(ErrorCode::BadRequest, detail)
+    }
+
+    /// The credential does not suffice.
+    pub(crate) fn not_allowed(detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem::new(ErrorCode::NotAllowed, detail)
+    }
+
+    /// There is none, or it is not accepted.
+    pub(crate) fn not_authenticated(detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem::new(ErrorCode::NotAuthenticated, detail)
+    }
+
+    /// With another status than the code usually has.
+    pub(crate) fn with_status(self, status: StatusCode) -> Problem {
+        Problem { status: status.as_u16(), title: title_of(status), ..self }
+    }
+
+    /// Tells when to try again.
+    pub(crate) fn retry_after(self, seconds: u64) -> Problem {
+        Problem { retry_after: Some(seconds), ..self }
+    }
+
+    fn with(
+        status: StatusCode,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Problem {
+        Problem {
+            kind: "about:blank",
+            title: title_of(status),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code,
+            retry_after: None,
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after;
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"madang\"");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl From<(ErrorCode, String)> for Problem {
+    fn from((code, message): (ErrorCode, String)) -> Problem {
+        Problem::new(code, message)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        match error {
+            StoreError::Refused(reason) => Problem::conflict(reason),
+            StoreError::Closed => Problem::new(ErrorCode::Draining, "the server is shutting down"),
+            error => {
+                // What a database says may name tables and files, which are nobody's business.
+                warn!(%error, "a request could not be answered");
+                Problem::new(ErrorCode::Internal, "the database failed")
+            }
+        }
+    }
+}
+
+/// All problems, in the document of every operation.
+impl IntoResponses for Problem {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let content = || {
+            let schema = Ref::from_schema_name("Problem");
+            ContentBuilder::new().schema(Some(schema)).build()
+        };
+        let response = |description: &str| {
+            let response =
+                ResponseBuilder::new().description(description).content(MEDIA_TYPE, content());
+            RefOr::T(response.build())
+        };
+        let described = [
+            ("400", "The path, the query or the body is wrong"),
+            ("401", "There is no credential, or it is not accepted"),
+            ("403", "The credential does not suffice"),
+            ("404", "There is no such room, or no such thing in it"),
+            ("429", "Too many requests without a credential"),
+            ("default", "Any other problem"),
+        ];
+        described.map(|(status, text)| (status.to_owned(), response(text))).into()
+    }
+}
+
+fn title_of(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Error")
+}
+
+fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::BadRequest | ErrorCode::BadSdp => StatusCode::BAD_REQUEST,
+        ErrorCode::NotAuthenticated => StatusCode::UNAUTHORIZED,
+        ErrorCode::NotAllowed | ErrorCode::WrongPassword => StatusCode::FORBIDDEN,
+        ErrorCode::NoSuchRoom | ErrorCode::NoSuchParticipant => StatusCode::NOT_FOUND,
+        ErrorCode::RoomFull | ErrorCode::RoomLocked | ErrorCode::Waiting => StatusCode::CONFLICT,
+        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::Overloaded | ErrorCode::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

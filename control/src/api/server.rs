@@ -1,0 +1,56 @@
+//! How the server is.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::access::Caller;
+use super::problem::Problem;
+use super::{Api, io};
+
+/// How the server is at the moment.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ServerState {
+    /// Its version.
+    #[schema(value_type = String, example = "0.1.0")]
+    version: &'static str,
+    /// Since when it runs, in seconds.
+    uptime_seconds: u64,
+    /// Whether it takes no more work because it is about to stop.
+    draining: bool,
+    /// Open rooms.
+    rooms: u64,
+    /// Participants in all rooms.
+    participants: u64,
+    /// Connected clients.
+    sessions: u64,
+    /// Chat messages stored since the start.
+    chat_messages: u64,
+}
+
+/// How the server is. Needs an API key.
+#[utoipa::path(
+    get,
+    path = "/server",
+    tag = "server",
+    responses((status = 200, body = ServerState), Problem)
+)]
+pub(super) async fn server(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+) -> Result<Json<ServerState>, Problem> {
+    caller.check_operator()?;
+    let stats = api.hub.stats();
+    Ok(Json(ServerState {
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: io::uptime(&api).as_secs(),
+        draining: api.draining.is_cancelled(),
+        rooms: stats.rooms,
+        participants: stats.participants,
+        sessions: stats.sessions,
+        chat_messages: stats.chat_stored,
+    }))
+}
