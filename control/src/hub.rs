@@ -13,11 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use madang_sfu::Event as EngineEvent;
 use madang_sfu::io::Handle;
-<<<<<<< HEAD
-use madang_wire::{ErrorCode, IceServer, Prefixes, RoomName, Secret};
-=======
-use madang_wire::{IceServer, Prefixes, RoomSummary};
->>>>>>> 022a3b0 (Answer to REST: who asks and how often, the lobby, tokens made and taken back, how the server is)
+use madang_wire::{ErrorCode, IceServer, Prefixes, RoomName, RoomSummary, Secret};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -245,7 +241,6 @@ impl Hub {
         &self.0.auth
     }
 
-<<<<<<< HEAD
     /// Asks a room for something on behalf of an operator. The room opens for that if it is not open, but is on no list
     /// while nobody is in it.
     ///
@@ -268,11 +263,11 @@ impl Hub {
     /// When it is too long, or too many are hashed at the moment.
     pub async fn hash_password(&self, password: Secret) -> Result<String, (ErrorCode, String)> {
         self.0.passwords.hash(password).await
-=======
+    }
+
     /// The rooms in which somebody is, in no order.
     pub fn open_rooms(&self) -> Vec<RoomSummary> {
         self.0.app.rooms.listed()
->>>>>>> 022a3b0 (Answer to REST: who asks and how often, the lobby, tokens made and taken back, how the server is)
     }
 
     /// A snapshot of the counters.
