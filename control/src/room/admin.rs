@@ -3,21 +3,33 @@
 
 use jiff::Timestamp;
 use madang_wire::request::Moderate;
-use madang_wire::{ErrorCode, LeaveReason, Participant, Role, RoomSettings, Waiting};
+use madang_wire::{ErrorCode, LeaveReason, Participant, Role, Waiting};
+use serde_json::{Map, Value};
 
 use super::kept::{Change, MAX_PEOPLE};
+use super::member::Member;
 use super::moderation::Moderator;
 use super::rights::{self, Standing};
 use super::{Effect, Moment, Refusal, Room, refuse};
 use crate::store::{Ban, RoomRecord};
 
-/// Something that an operator asks.
+/// Something that is asked by REST.
 #[derive(Clone, Debug)]
 pub struct Admin {
     /// Who, for the audit.
-    pub by: String,
-    /// What.
-    pub request: AdminRequest,
+    pub(crate) by: String,
+    /// The user, if it is one and no operator.
+    pub(crate) user: Option<String>,
+    pub(crate) standing: Standing,
+    pub(crate) request: AdminRequest,
+}
+
+impl Admin {
+    /// An operator asks, who may do everything. `by` is for the audit.
+    pub fn operator(by: &str, request: AdminRequest) -> Admin {
+        let standing = Standing { role: Role::Host, moderates: true };
+        Admin { by: by.to_owned(), user: None, standing, request }
+    }
 }
 
 /// What operators can ask of a room.
@@ -27,7 +39,7 @@ pub enum AdminRequest {
     State,
     /// Set it up.
     Configure(Configure),
-    /// Moderate, with a host's rights.
+    /// Moderate.
     Moderate(Moderate),
     /// Keep a role for a user, or none.
     SetRole {
@@ -57,8 +69,8 @@ pub enum AdminRequest {
 /// What is to be different about a room; None leaves it as it is.
 #[derive(Clone, Debug, Default)]
 pub struct Configure {
-    /// All settings, not those alone that change.
-    pub settings: Option<RoomSettings>,
+    /// The settings that change; see [`RoomSettings::patched`](madang_wire::RoomSettings::patched).
+    pub settings: Option<Map<String, Value>>,
     /// Whether only moderators come in.
     pub is_locked: Option<bool>,
     /// A hash by [`Hub::hash_password`](crate::hub::Hub::hash_password); `Some(None)` takes the password away.
@@ -96,13 +108,8 @@ impl Room {
         now: Moment,
         admin: Admin,
     ) -> Result<AdminReply, Refusal> {
-        let Admin { by, request } = admin;
-        let by = Moderator {
-            name: by,
-            participant: None,
-            standing: Standing { role: Role::Host, moderates: true },
-            from: None,
-        };
+        let Admin { by, user, standing, request } = admin;
+        let by = Moderator { name: by, participant: None, user, standing, from: None };
         match request {
             AdminRequest::State => return Ok(AdminReply::State(Box::new(self.state()))),
             AdminRequest::Configure(configure) => self.configure(now, &by, configure)?,
@@ -146,15 +153,12 @@ impl Room {
         configure: Configure,
     ) -> Result<(), Refusal> {
         let Configure { settings, is_locked, password_hash } = configure;
-        if settings.as_ref().is_some_and(|settings| settings.max_participants == Some(0)) {
-            let message =
-                "max_participants must be at least 1; lock a room that nobody shall enter";
-            return refuse(ErrorCode::BadRequest, message);
-        }
         let record = &mut self.kept.record;
         let detail = details(settings.is_some(), is_locked, password_hash.as_ref());
-        if let Some(settings) = settings {
-            record.settings = settings;
+        if let Some(patch) = settings {
+            let patched = record.settings.patched(&patch);
+            record.settings =
+                patched.map_err(|message| Refusal { code: ErrorCode::BadRequest, message })?;
         }
         record.is_locked = is_locked.unwrap_or(record.is_locked);
         if let Some(hash) = password_hash {
@@ -188,6 +192,18 @@ impl Room {
         }
     }
 
+    /// Whether a user is one on whom somebody may act: the rule for participants, by what is known of the user.
+    fn check_user(&self, by: &Moderator, user: &str) -> Result<(), Refusal> {
+        let is_here_as_host =
+            |member: &Member| member.user() == Some(user) && member.public.role == Role::Host;
+        let is_host = self.kept.roles.get(user) == Some(&Role::Host)
+            || self.members.iter().any(is_here_as_host);
+        if is_host && by.standing.role != Role::Host {
+            return refuse(ErrorCode::NotAllowed, "only hosts act on hosts");
+        }
+        Ok(())
+    }
+
     fn keep_role(
         &mut self,
         now: Moment,
@@ -195,6 +211,10 @@ impl Room {
         user: String,
         role: Option<Role>,
     ) -> Result<(), Refusal> {
+        self.check_user(by, &user)?;
+        if let Some(role) = role {
+            rights::check_gives(by.standing, role)?;
+        }
         if !self.kept.set_role(&user, role) {
             let message = format!("this room keeps {MAX_PEOPLE} roles, which are the most");
             return refuse(ErrorCode::Overloaded, message);
@@ -217,6 +237,7 @@ impl Room {
         until: Option<Timestamp>,
         reason: Option<String>,
     ) -> Result<(), Refusal> {
+        self.check_user(by, &user)?;
         let detail = reason.clone();
         let ban = Ban {
             user: user.clone(),

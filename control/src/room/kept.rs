@@ -56,7 +56,7 @@ impl Kept {
 
     /// The ban that keeps somebody out.
     pub(super) fn ban_of(&self, grant: &Grant, now: Timestamp) -> Option<&Ban> {
-        self.bans.iter().find(|ban| is_active(ban, now) && concerns(ban, grant))
+        self.bans.iter().find(|ban| keeps_out(ban, grant, now))
     }
 
     /// Adds a ban; returns it as it is to be kept, or None when there are too many. A user has one ban: what was
@@ -97,6 +97,11 @@ impl Kept {
 pub(super) fn concerns(ban: &Ban, grant: &Grant) -> bool {
     let same_token = ban.token.is_none() || ban.token == grant.token_id;
     !grant.is_guest && ban.user == grant.user && same_token
+}
+
+/// Whether a ban keeps out whoever holds this grant.
+pub(crate) fn keeps_out(ban: &Ban, grant: &Grant, now: Timestamp) -> bool {
+    is_active(ban, now) && concerns(ban, grant)
 }
 
 fn is_active(ban: &Ban, now: Timestamp) -> bool {

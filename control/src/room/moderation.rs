@@ -29,6 +29,8 @@ pub(super) struct Moderator {
     pub(super) name: String,
     /// Their participant; None: somebody with a key to the whole server.
     pub(super) participant: Option<String>,
+    /// Their user, if they are no guest.
+    pub(super) user: Option<String>,
     pub(super) standing: Standing,
     /// Who hears `done`.
     pub(super) from: Option<Requester>,
@@ -59,6 +61,7 @@ impl Room {
         let moderator = Moderator {
             name: member.grant.user.clone(),
             participant: Some(member.public.id.clone()),
+            user: member.user().map(str::to_owned),
             standing: member.standing(),
             from: Some(from.clone()),
         };
@@ -369,13 +372,11 @@ impl Room {
         let Some(Value::String(id)) = value else {
             return refuse(ErrorCode::BadRequest, "the value must be the id of a message");
         };
-        let member = by.participant.as_deref().and_then(|id| self.index_of_participant(id));
-        let user = member.and_then(|index| self.members[index].user()).map(str::to_owned);
         let deleter = Deleter {
             name: by.name.clone(),
             moderates: by.standing.moderates,
             participant: by.participant.clone(),
-            user,
+            user: by.user.clone(),
             from: by.from.clone(),
         };
         self.effects.push_back(Effect::DeleteMessage { deleter, id: id.clone() });
@@ -393,9 +394,9 @@ impl Room {
             return refuse(ErrorCode::BadRequest, "there is no such message");
         };
         self.publish(Event::MessageDeleted { seq: message.seq, id: message.id.clone() });
-        let Deleter { name, participant, from, moderates, .. } = deleter;
+        let Deleter { name, participant, user, from, moderates } = deleter;
         let standing = Standing { role: Role::Speaker, moderates };
-        let by = Moderator { name, participant, standing, from };
+        let by = Moderator { name, participant, user, standing, from };
         let detail = Some(format!("message {}", message.seq));
         self.keep(now, &by, "delete_message", None, Some(message.from.id.clone()), detail);
         Ok(())

@@ -11,15 +11,15 @@ use crate::auth::Grant;
 
 /// What somebody is to others in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
-    pub(super) role: Role,
+pub(crate) struct Standing {
+    pub(crate) role: Role,
     /// Whether they may moderate.
-    pub(super) moderates: bool,
+    pub(crate) moderates: bool,
 }
 
 impl Standing {
     /// Of whoever holds the grant in this role: a claim about moderating wins over the role.
-    pub(super) fn of(role: Role, grant: &Grant) -> Standing {
+    pub(crate) fn of(role: Role, grant: &Grant) -> Standing {
         Standing { role, moderates: grant.moderate.unwrap_or(role == Role::Host) }
     }
 }
@@ -27,7 +27,7 @@ impl Standing {
 /// The highest role that somebody may have: the one that the room keeps for them, or else the one that their token
 /// names. `opens` says that a guest comes into an empty room of a server without authentication: they are its host,
 /// because somebody must be able to moderate, and there everybody may do everything.
-pub(super) fn highest_role(kept: Option<Role>, grant: &Grant, opens: bool) -> Role {
+pub(crate) fn highest_role(kept: Option<Role>, grant: &Grant, opens: bool) -> Role {
     match kept.filter(|_| !grant.is_guest).or(grant.role) {
         Some(role) => role,
         None if grant.is_guest && opens => Role::Host,
@@ -63,13 +63,13 @@ pub(super) fn may_publish(
 }
 
 /// Whether a lock or a waiting room lets somebody pass whose standing by their highest role is this.
-pub(super) fn walks_in(highest: Standing) -> bool {
+pub(crate) fn walks_in(highest: Standing) -> bool {
     highest.moderates || highest.role == Role::Host
 }
 
 /// Whether somebody needs the room's password, if it has one. Guests always do: being a host by coming first is
 /// nothing that they have shown.
-pub(super) fn needs_password(highest: Standing, grant: &Grant) -> bool {
+pub(crate) fn needs_password(highest: Standing, grant: &Grant) -> bool {
     grant.is_guest || highest.role != Role::Host
 }
 

@@ -70,6 +70,18 @@ impl Store {
         Ok(rows.iter().map(role).collect::<Result<_, sqlx::Error>>()?)
     }
 
+    /// The role that a room keeps for a user, if it does.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn role_of(&self, room: &RoomName, user: &str) -> Result<Option<Role>, StoreError> {
+        let sql = "SELECT role FROM roles WHERE room = ? AND user_id = ?";
+        let query = self.readers.query(sql).bind(room.as_str());
+        let row = self.readers.row(query.bind(without_nul(user.to_owned()))).await?;
+        let role = row.map(|row| parsed(&row, "role")).transpose()?;
+        Ok(role.map(|ParsedRole(role)| role))
+    }
+
     /// Bans a user from a room, anew if they are banned.
     ///
     /// # Errors
@@ -84,6 +96,18 @@ impl Store {
     /// When the database fails.
     pub async fn unban(&self, room: &RoomName, user: &str) -> Result<bool, StoreError> {
         self.writer.write(Remove { table: "bans", room: room.clone(), user: user.to_owned() }).await
+    }
+
+    /// The ban of a user, past or not.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn ban_of(&self, room: &RoomName, user: &str) -> Result<Option<Ban>, StoreError> {
+        let sql = "SELECT user_id, token_id, expires_at, reason, made_by, made_at FROM bans \
+            WHERE room = ? AND user_id = ?";
+        let query = self.readers.query(sql).bind(room.as_str());
+        let row = self.readers.row(query.bind(without_nul(user.to_owned()))).await?;
+        Ok(row.as_ref().map(ban).transpose()?)
     }
 
     /// The bans of a room, past ones included, in the order of the users' names.

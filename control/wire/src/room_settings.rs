@@ -1,6 +1,7 @@
 //! How a room is set up.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::Role;
 
@@ -33,6 +34,40 @@ impl Default for RoomSettings {
             recording_allowed: true,
             retention_days: None,
         }
+    }
+}
+
+impl RoomSettings {
+    /// These settings with some changed (RFC 7396): `null` gives one its default.
+    ///
+    /// # Errors
+    /// What is wrong, for people: an unknown setting, or a value that it can't have.
+    pub fn patched(&self, patch: &Map<String, Value>) -> Result<RoomSettings, String> {
+        let unreadable = |error| format!("the settings can't be read: {error}");
+        let mut all: Map<String, Value> =
+            serde_json::to_value(self).and_then(serde_json::from_value).map_err(unreadable)?;
+        for (key, value) in patch {
+            match value {
+                _ if !all.contains_key(key) => {
+                    let key: String = key.chars().take(64).collect();
+                    return Err(format!("there is no setting {key:?}"));
+                }
+                Value::Null => all[key] = RoomSettings::default_of(key),
+                value => all[key] = value.clone(),
+            }
+        }
+        let patched: RoomSettings = serde_json::from_value(all.into()).map_err(unreadable)?;
+        if patched.max_participants == Some(0) {
+            let message =
+                "max_participants must be at least 1; lock a room that nobody shall enter";
+            return Err(message.to_owned());
+        }
+        Ok(patched)
+    }
+
+    fn default_of(key: &str) -> Value {
+        let mut all = serde_json::to_value(RoomSettings::default()).unwrap_or_default();
+        all.get_mut(key).map_or(Value::Null, Value::take)
     }
 }
 
@@ -69,6 +104,23 @@ mod tests {
 
         assert_eq!(settings, RoomSettings { waiting_room: true, ..RoomSettings::default() });
         assert!(settings.chat && settings.recording_allowed);
+    }
+
+    #[test]
+    fn a_patch_changes_what_it_names() {
+        let patch = |json: &str| {
+            let settings =
+                RoomSettings { waiting_room: true, chat: false, ..RoomSettings::default() };
+            settings.patched(&serde_json::from_str(json).unwrap())
+        };
+
+        let patched = patch(r#"{"chat":null,"max_participants":5}"#).unwrap();
+
+        assert_eq!((patched.chat, patched.waiting_room), (true, true));
+        assert_eq!(patched.max_participants, Some(5));
+        for wrong in [r#"{"caht":true}"#, r#"{"chat":1}"#, r#"{"max_participants":0}"#] {
+            assert!(patch(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

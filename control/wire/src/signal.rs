@@ -84,6 +84,7 @@ pub struct Joined {
 
 /// Someone who waits to be let in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Waiting {
     /// What `admit` and `deny` name in `participant`.
     pub id: String,
