@@ -27,11 +27,13 @@ export class Moderation {
   }
 
   /** What can be done to a participant, or to somebody who waits. */
-  act(
-    action: Exclude<ModerateAction, "lock" | "unlock" | "set_role" | "delete_message" | "end_room">,
-    participant: string,
-  ): void {
+  act(action: "kick" | "ban" | "admit" | "deny", participant: string): void {
     void this.#moderate({ action, participant });
+  }
+
+  /** Stops what somebody sends, or lets them switch it on again. */
+  stop(action: "mute" | "stop_camera", participant: string, stopped: boolean): void {
+    void this.#moderate({ action, participant, value: stopped });
   }
 
   setRole(participant: string, value: Role): void {
@@ -50,7 +52,11 @@ export class Moderation {
     void this.#moderate({ action: "end_room" });
   }
 
-  async #moderate(body: { action: ModerateAction; participant?: string; value?: string }): Promise<void> {
+  async #moderate(body: {
+    action: ModerateAction;
+    participant?: string;
+    value?: string | boolean;
+  }): Promise<void> {
     try {
       await this.#signalling.request(this.#room, "moderate", "done", body);
     } catch (error) {

@@ -11,7 +11,6 @@ export class PeopleView {
   readonly #session: RoomSession;
   readonly #waiting = element("ul", { class: "people-list", "aria-label": texts.wantToCome });
   readonly #people = element("ul", { class: "people-list", "aria-label": texts.participants });
-  readonly #problem = element("p", { class: "problem", role: "alert", hidden: true });
   readonly #lock = element("button", { type: "button", class: "quiet", "data-testid": "lock-button" });
   readonly #end = element(
     "button",
@@ -36,7 +35,6 @@ export class PeopleView {
     });
     this.root.append(
       element("header", {}, element("h2", {}, texts.participants), close),
-      this.#problem,
       this.#waiting,
       this.#people,
       this.#forModerators,
@@ -50,11 +48,6 @@ export class PeopleView {
 
   update(): void {
     const { roster, moderation, isModerator, isLocked } = this.#session;
-    const problem = this.#session.takeProblem();
-    if (problem !== undefined) {
-      this.#problem.textContent = problem;
-      this.#problem.hidden = false;
-    }
     const people = roster.self === undefined ? roster.others : [roster.self, ...roster.others];
     const content = JSON.stringify([people, moderation.waiting, isModerator, isLocked]);
     if (content === this.#shown) return;
@@ -89,25 +82,23 @@ export class PeopleView {
       row.append(element("span", { class: "note" }, texts.roles[person.role]));
       return row;
     }
-    const { moderation } = this.#session;
+    const { moderation, roster } = this.#session;
+    const muted = roster.isStopped(person, "microphone");
+    const off = roster.isStopped(person, "camera");
     row.append(
       this.#roleOf(person),
       action(
         "microphone",
-        texts.mutePerson(person.name),
+        (muted ? texts.letSpeak : texts.mutePerson)(person.name),
         "mute-person",
-        () => moderation.act("mute", person.id),
-        true,
+        muted,
+        () => moderation.stop("mute", person.id, !muted),
       ),
-      action(
-        "camera",
-        texts.stopCamera(person.name),
-        "stop-camera",
-        () => moderation.act("stop_camera", person.id),
-        true,
+      action("camera", (off ? texts.letShow : texts.stopCamera)(person.name), "stop-camera", off, () =>
+        moderation.stop("stop_camera", person.id, !off),
       ),
-      action("kick", texts.kick(person.name), "kick-person", () => moderation.act("kick", person.id)),
-      action("ban", texts.ban(person.name), "ban-person", () => {
+      action("kick", texts.kick(person.name), "kick-person", false, () => moderation.act("kick", person.id)),
+      action("ban", texts.ban(person.name), "ban-person", false, () => {
         if (confirm(texts.reallyBan(person.name))) moderation.act("ban", person.id);
       }),
     );
@@ -134,12 +125,12 @@ function action(
   name: IconName,
   label: string,
   testId: string,
+  crossed: boolean,
   act: () => void,
-  crossed = false,
 ): HTMLButtonElement {
   const attributes = {
     type: "button",
-    class: "quiet",
+    class: crossed ? "quiet danger" : "quiet",
     title: label,
     "aria-label": label,
     "data-testid": testId,

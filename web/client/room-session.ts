@@ -6,6 +6,7 @@ import { Moderation } from "./moderation.ts";
 import { randomId } from "./random-id.ts";
 import { Roster } from "./roster.ts";
 import { Refused, type Signalling, Unanswered } from "./signalling.ts";
+import { texts } from "./texts.ts";
 
 export type ConnectionState = "connecting" | "waiting" | "connected" | "reconnecting";
 
@@ -134,6 +135,7 @@ export class RoomSession {
 
   toggleMicrophone(): Promise<void> {
     const { media } = this.#options;
+    if (this.#mayNotSend("microphone")) return Promise.resolve();
     if (media.state.microphone === undefined) return this.#retryDevices();
     media.muted = !media.muted;
     this.#sendState();
@@ -142,6 +144,7 @@ export class RoomSession {
 
   toggleCamera(): Promise<void> {
     const { media } = this.#options;
+    if (this.#mayNotSend("camera")) return Promise.resolve();
     if (media.state.camera === undefined) return this.#retryDevices();
     media.cameraOff = !media.cameraOff;
     this.#sendState();
@@ -244,6 +247,7 @@ export class RoomSession {
     this.#resumeToken = joined.resume_token;
     this.#iceServers = joined.ice_servers;
     this.roster.reset(joined);
+    this.#obey();
     this.chat.reconcile(joined.chat_seq);
     this.#unsubscribeChat();
     this.#unsubscribeChat = this.#options.signalling.subscribe<ChatMessage>(
@@ -379,9 +383,27 @@ export class RoomSession {
     this.roster.apply(event);
     if (event.type === "message_deleted") this.chat.delete(event.seq);
     if (event.type === "participant_joined") this.#makeRoom();
+    if (event.type === "participant_changed" && event.participant.id === this.roster.self?.id) this.#obey();
     if (event.type === "room_changed") this.#isLocked = event.room.locked;
     if (event.type === "room_ended") this.#end("room_ended", event.reason);
     this.#changed();
+  }
+
+  /** What the server does not forward is not sent either: the camera's light goes out. */
+  #obey(): void {
+    const { media } = this.#options;
+    const self = this.roster.self;
+    const isListener = self?.role === "listener";
+    if (isListener || this.roster.isStopped(self, "microphone")) media.muted = true;
+    if (isListener || this.roster.isStopped(self, "camera")) media.cameraOff = true;
+  }
+
+  #mayNotSend(source: "microphone" | "camera"): boolean {
+    const { self } = this.roster;
+    const isListener = self?.role === "listener";
+    const isStopped = this.roster.isStopped(self, source);
+    if (isListener || isStopped) this.#complain(isListener ? texts.listenersWatch : texts.stoppedByHost);
+    return isListener || isStopped;
   }
 
   #complain(message: string): void {

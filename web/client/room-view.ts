@@ -8,6 +8,8 @@ import type { RoomSession } from "./room-session.ts";
 import { texts } from "./texts.ts";
 import { Tile } from "./tile.ts";
 
+/** How long a refusal is shown, in milliseconds. */
+const PROBLEM_MS = 6_000;
 /** Between tiles, in pixels; `.grid` in style.css has the same. */
 const GAP = 12;
 
@@ -20,6 +22,8 @@ export class RoomView {
   readonly #tiles = new Map<string, Tile>();
   readonly #grid = element("div", { class: "grid" });
   readonly #alone = element("p", { class: "alone" }, texts.alone);
+  readonly #problem = element("p", { class: "alone", role: "alert", "data-testid": "problem", hidden: true });
+  #problemTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #sound = element("div", { hidden: true });
   readonly #playSound = element(
     "button",
@@ -51,7 +55,14 @@ export class RoomView {
     this.#own.root.classList.add("own");
     this.#grid.append(this.#own.root);
     this.#playSound.addEventListener("click", () => this.#play());
-    const stage = element("section", { class: "stage" }, this.#grid, this.#alone, this.#playSound);
+    const stage = element(
+      "section",
+      { class: "stage" },
+      this.#grid,
+      this.#alone,
+      this.#problem,
+      this.#playSound,
+    );
     this.root = element(
       "main",
       { class: "room" },
@@ -72,6 +83,7 @@ export class RoomView {
     this.#showOthers();
     this.#showSound();
     this.#people.update();
+    this.#showProblem();
     const { roster, connectionState, chat, isModerator, moderation } = this.#session;
     this.#count.textContent = String(Math.max(roster.size, 1));
     this.#count.parentElement?.classList.toggle("unread", moderation.waiting.length > 0);
@@ -89,6 +101,7 @@ export class RoomView {
 
   close(): void {
     this.#resized.disconnect();
+    clearTimeout(this.#problemTimer);
     for (const tile of this.#tiles.values()) tile.remove();
     this.#own.remove();
     this.root.remove();
@@ -210,6 +223,15 @@ export class RoomView {
         if (isBlocked) this.#playSound.hidden = false;
       });
     }
+  }
+
+  #showProblem(): void {
+    const problem = this.#session.takeProblem();
+    if (problem === undefined) return;
+    this.#problem.textContent = problem;
+    this.#problem.hidden = false;
+    clearTimeout(this.#problemTimer);
+    this.#problemTimer = setTimeout(() => (this.#problem.hidden = true), PROBLEM_MS);
   }
 
   #layOut(): void {

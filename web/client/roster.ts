@@ -1,4 +1,4 @@
-import type { Joined, Participant, RoomEvent, Slot } from "./messages.ts";
+import type { Joined, Participant, RoomEvent, Slot, SourceKind } from "./messages.ts";
 
 /** Who is in the room, who speaks, and which slot shows whom. Pure: messages in, answers out. */
 export class Roster {
@@ -58,6 +58,11 @@ export class Roster {
 
   get size(): number {
     return this.#participants.size;
+  }
+
+  /** Whether a moderator stopped this source of somebody. */
+  isStopped(participant: Participant | undefined, source: SourceKind): boolean {
+    return participant?.stopped?.includes(source) === true;
   }
 
   isSpeaking(participant: string): boolean {
