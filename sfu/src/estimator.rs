@@ -27,10 +27,13 @@ use std::time::{Duration, Instant};
 const MS: i64 = 1000;
 /// Packets sent within this are one group. §5.2.
 const GROUP_US: i64 = 5 * MS;
+/// What was held up, by a radio say, comes at once. It is one group, as long as that takes at most so long.
+const HELD_UP_US: i64 = 100 * MS;
 /// After a pause like this, what was before says nothing of the delay's trend.
 const PAUSE_US: i64 = 1000 * MS;
-/// Groups over which the trend is taken.
-const TREND_GROUPS: usize = 20;
+/// Groups over which the trend is taken, and how many there must be: a group is a frame in most cases.
+const TREND_GROUPS: usize = 16;
+const LEAST_GROUPS: usize = 10;
 /// How much of the past stays in the smoothed delay.
 const SMOOTHING: f64 = 0.9;
 /// The trend counts as much as there are groups to show it, up to so many, and times the gain.
@@ -45,6 +48,8 @@ const THRESHOLD_DOWN: f64 = 0.039;
 const SPIKE: f64 = 15.0;
 /// The trend must be above the threshold for more than so long.
 const OVERUSE_MS: f64 = 10.0;
+/// A delay this much longer than the shortest is none that a queue makes.
+const SHORT_QUEUE_US: i64 = 15 * MS;
 /// A queue that has been this long all the time for [`STANDING_WINDOW_US`] is over-use, however flat.
 const STANDING_QUEUE_US: i64 = 150 * MS;
 const STANDING_WINDOW_US: i64 = 1000 * MS;
@@ -99,13 +104,9 @@ impl Estimator {
         let delay = came - sent;
         match &mut self.group {
             Some(group) if sent < group.sent => {}
-            Some(group) if sent - group.sent <= GROUP_US => {
-                if delay < group.delay {
-                    (group.delay, group.came) = (delay, came);
-                }
-            }
+            Some(group) if group.takes(sent, came, delay) => group.add(came, delay),
             group => {
-                if let Some(closed) = group.replace(Group { sent, came, delay }) {
+                if let Some(closed) = group.replace(Group::new(sent, came, delay)) {
                     self.judge(closed, sent - closed.sent);
                 }
             }
@@ -141,7 +142,9 @@ impl Estimator {
 
     fn judge(&mut self, group: Group, until_next: i64) {
         self.queue.add(group);
-        self.detector.judge(self.trend.add(group), self.trend.deltas, until_next);
+        let slope = self.trend.add(group);
+        let queue = self.queue.now();
+        self.detector.judge(slope, self.trend.deltas, queue, until_next);
         if until_next > PAUSE_US {
             self.trend = Trend::default();
         }
@@ -163,15 +166,38 @@ impl Unwrapped {
     }
 }
 
-/// Packets that were sent together. All in microseconds; the clocks of both ends have nothing in common.
+/// Packets that were sent together, or that came together because something held them up. All in microseconds; the clocks
+/// of both ends have nothing in common.
 #[derive(Clone, Copy, Debug)]
 struct Group {
-    /// When the first one was sent.
+    /// When the first one was sent, and came.
     sent: i64,
-    /// When the fastest one came.
+    first_came: i64,
+    /// When the last one came.
+    last_came: i64,
+    /// When the fastest one came, and how long that one took.
     came: i64,
-    /// How long that one took.
     delay: i64,
+}
+
+impl Group {
+    fn new(sent: i64, came: i64, delay: i64) -> Group {
+        Group { sent, first_came: came, last_came: came, came, delay }
+    }
+
+    fn takes(&self, sent: i64, came: i64, delay: i64) -> bool {
+        let came_with_it = came - self.last_came <= GROUP_US
+            && came - self.first_came <= HELD_UP_US
+            && delay < self.delay;
+        sent - self.sent <= GROUP_US || came_with_it
+    }
+
+    fn add(&mut self, came: i64, delay: i64) {
+        self.last_came = self.last_came.max(came);
+        if delay < self.delay {
+            (self.delay, self.came) = (delay, came);
+        }
+    }
 }
 
 /// The slope of the delay over the last groups.
@@ -194,15 +220,16 @@ impl Trend {
         self.smoothed = SMOOTHING * self.smoothed + (1.0 - SMOOTHING) * delay;
         let place = self.deltas as usize % TREND_GROUPS;
         self.points[place] = (milliseconds(group.came - origin.came), self.smoothed);
-        self.deltas = self.deltas.wrapping_add(1);
-        if (self.deltas as usize) < TREND_GROUPS {
+        self.deltas = self.deltas.saturating_add(1);
+        let points = &self.points[..TREND_GROUPS.min(self.deltas as usize)];
+        if points.len() < LEAST_GROUPS {
             return 0.0;
         }
         let mean = |part: fn(&(f64, f64)) -> f64| {
-            self.points.iter().map(part).sum::<f64>() / TREND_GROUPS as f64
+            points.iter().map(part).sum::<f64>() / points.len() as f64
         };
         let (x_mean, y_mean) = (mean(|point| point.0), mean(|point| point.1));
-        let sums = self.points.iter().fold((0.0, 0.0), |(above, below), (x, y)| {
+        let sums = points.iter().fold((0.0, 0.0), |(above, below), (x, y)| {
             (above + (x - x_mean) * (y - y_mean), below + (x - x_mean) * (x - x_mean))
         });
         if sums.1 > 0.0 { sums.0 / sums.1 } else { 0.0 }
@@ -237,7 +264,7 @@ impl Default for Detector {
 }
 
 impl Detector {
-    fn judge(&mut self, slope: f64, deltas: u32, until_next: i64) {
+    fn judge(&mut self, slope: f64, deltas: u32, queue: Length, until_next: i64) {
         let trend = f64::from(deltas.min(MOST_DELTAS)) * slope * TREND_GAIN;
         let passed = until_next as f64 / MS as f64;
         if trend > self.threshold {
@@ -245,10 +272,16 @@ impl Detector {
                 .over
                 .map_or((passed / 2.0, 1), |(so_long, groups)| (so_long + passed, groups + 1));
             self.over = Some((so_long, groups));
-            if so_long > OVERUSE_MS && groups > 1 && slope >= self.before {
-                self.over = Some((0.0, 0));
-                self.usage = Usage::Over;
-            }
+            // The trend tells late, and tells of a while: there must be a queue, and it must be growing still.
+            self.usage = match queue {
+                Length::Growing if so_long > OVERUSE_MS && groups > 1 && slope >= self.before => {
+                    self.over = Some((0.0, 0));
+                    Usage::Over
+                }
+                Length::Growing => self.usage,
+                Length::Shrinking => Usage::Under,
+                Length::None => Usage::Normal,
+            };
         } else {
             self.over = None;
             self.usage = if trend < -self.threshold { Usage::Under } else { Usage::Normal };
@@ -263,9 +296,19 @@ impl Detector {
     }
 }
 
-/// How long the queue is that no packet escapes, in microseconds.
+/// What there is of a queue at a moment.
+#[derive(Clone, Copy, Debug)]
+enum Length {
+    None,
+    Growing,
+    Shrinking,
+}
+
+/// How long the queue is, and how long the one that no packet escapes, in microseconds.
 #[derive(Debug, Default)]
 struct Queue {
+    /// The last groups' delays, the latest first.
+    delays: [i64; 5],
     /// The shortest delays: of a while, of the while before, and of the last moments.
     base: Window,
     lately: Window,
@@ -290,16 +333,31 @@ impl Window {
 
 impl Queue {
     fn add(&mut self, group: Group) {
+        self.delays.rotate_right(1);
+        self.delays[0] = group.delay;
         self.base.add(group.came, group.delay, BASE_WINDOW_US);
         self.lately.add(group.came, group.delay, STANDING_WINDOW_US);
     }
 
+    fn now(&self) -> Length {
+        let [now, .., before] = self.delays;
+        match self.excess(now) {
+            excess if excess < SHORT_QUEUE_US => Length::None,
+            _ if now < before => Length::Shrinking,
+            _ => Length::Growing,
+        }
+    }
+
     /// Whether it was long for a whole window.
     fn stands(&self) -> bool {
-        let base = self.base.before.into_iter().chain(self.base.least).min();
         let lately = self.lately.before.zip(self.lately.least);
-        let excess = lately.zip(base).map(|((before, least), base)| before.min(least) - base);
-        excess.is_some_and(|excess| excess > STANDING_QUEUE_US)
+        lately.is_some_and(|(before, least)| self.excess(before.min(least)) > STANDING_QUEUE_US)
+    }
+
+    /// How much longer a delay is than the shortest.
+    fn excess(&self, delay: i64) -> i64 {
+        let base = self.base.before.into_iter().chain(self.base.least).min();
+        base.map_or(0, |base| delay - base)
     }
 }
 

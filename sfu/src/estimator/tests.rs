@@ -31,6 +31,9 @@ struct Scene {
     /// Sent when, came when, bytes.
     on_the_way: VecDeque<(i64, Option<i64>, u64)>,
     rng: StdRng,
+    frame: i64,
+    /// Whatever comes before is held up until then.
+    stalled_until: i64,
     /// Estimates by the tenth of a second.
     seen: Vec<u64>,
     /// The longest wait since it was run last.
@@ -52,6 +55,8 @@ impl Scene {
             free_at: 0,
             on_the_way: VecDeque::new(),
             rng: StdRng::from_seed([3; 32]),
+            frame: FRAME_US,
+            stalled_until: 0,
             seen: Vec::new(),
             waited: 0,
         }
@@ -74,10 +79,11 @@ impl Scene {
         while self.now < end {
             self.now = frame_at.min(feedback_at);
             if self.now == frame_at {
-                frame_at += FRAME_US;
+                frame_at += self.frame;
                 // Every frame has another size.
                 let share = self.rng.random_range(60..140);
-                let bits = rate(self.estimator.bits_per_second()) * share / 100 / 30;
+                let bits = rate(self.estimator.bits_per_second()) * share / 100 * self.frame as u64
+                    / 1_000_000;
                 self.send(bits / 8);
             } else {
                 feedback_at += FEEDBACK_US;
@@ -98,7 +104,8 @@ impl Scene {
                 self.free_at =
                     self.now.max(self.free_at) + (bytes * 8 * 1_000_000 / self.capacity) as i64;
                 self.waited = self.waited.max(waits);
-                self.free_at + self.delay + self.rng.random_range(0..=self.jitter)
+                let came = self.free_at + self.delay + self.rng.random_range(0..=self.jitter);
+                came.max(self.stalled_until)
             });
             self.on_the_way.push_back((self.now, came, bytes));
         }
@@ -218,6 +225,31 @@ fn a_key_frame_is_no_congestion() {
         let least = *scene.seen.iter().min().unwrap();
         assert!(least >= 600_000, "{least}");
     }
+}
+
+#[test]
+fn what_is_held_up_for_a_moment_is_no_congestion() {
+    let mut scene = Scene::new(3_000_000);
+    scene.steady(5, 1_000_000);
+    for stall in [100, 300, 600] {
+        for _ in 0..5 {
+            scene.stalled_until = scene.now + stall * MS;
+            scene.steady(3, 1_000_000);
+            let least = *scene.seen.iter().min().unwrap();
+            assert!(least >= 950_000, "{least} after {stall} ms");
+        }
+    }
+}
+
+#[test]
+fn few_frames_tell_as_well() {
+    let mut scene = Scene::new(1_000_000);
+    scene.frame = 100 * MS;
+    scene.steady(5, 700_000);
+    assert!(*scene.seen[10..].iter().min().unwrap() >= 700_000, "{:?}", scene.seen);
+    scene.capacity = 400_000;
+    scene.steady(3, 700_000);
+    assert!(*scene.seen.last().unwrap() <= 400_000, "{:?}", scene.seen);
 }
 
 #[test]
