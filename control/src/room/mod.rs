@@ -25,6 +25,8 @@ mod requests;
 pub(crate) mod rights;
 mod showing;
 mod slots;
+#[cfg(test)]
+mod table;
 pub(crate) mod task;
 #[cfg(test)]
 mod tests;
