@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use axum::extract::ws::close_code;
 use futures_util::{SinkExt, StreamExt};
 use jiff::Timestamp;
-use madang_wire::{Command, Destination, Encoded, Frame, Pattern, Signal, Version, encode, header};
+use madang_wire::{
+    Command, Destination, Encoded, ErrorCode, Frame, Pattern, Signal, Version, encode, header,
+};
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -433,7 +435,13 @@ impl Running {
     }
 
     fn subscribe(&mut self, id: SubscriptionId, to: &Destination, pattern: Pattern) {
-        let App { broker, rooms, .. } = &self.connection.app;
+        let App { broker, rooms, signals, .. } = &self.connection.app;
+        if self.sender.grant.is_kept_from(&pattern) {
+            let message = format!("your token does not open all rooms of {}", pattern.as_str());
+            let error = Signal::Error { code: ErrorCode::NotAllowed, message };
+            // The subscription is there, and nothing ever comes by it.
+            return signals.send(&self.connection.id.into(), &error);
+        }
         if *to != Destination::Rooms {
             return broker.subscribe(self.connection.id, id, pattern);
         }
