@@ -297,13 +297,9 @@ impl Inside {
             ask(&mut room, session, grant, "join", &json!({"name": "x"}));
             let waiting = room.door.list();
             if let Some(one) = waiting.first().filter(|_| session != 6) {
-                let admin = Admin {
-                    by: "test".to_owned(),
-                    request: AdminRequest::Moderate(
-                        serde_json::from_value(json!({"action": "admit", "participant": one.id}))
-                            .unwrap(),
-                    ),
-                };
+                let admit = json!({"action": "admit", "participant": one.id});
+                let admit = AdminRequest::Moderate(serde_json::from_value(admit).unwrap());
+                let admin = Admin::operator("test", admit);
                 room.handle_admin(now(), admin).unwrap();
                 drain(&mut room);
             }
@@ -566,7 +562,7 @@ fn who_resumes_whom() {
             room.kept.bans.push(ban("a"));
         }
 
-        let mut asked = super::tests::asked(2, Some(&token), parse("join", &body));
+        let mut asked = tests::asked(2, Some(&token), parse("join", &body));
         asked.grant = Arc::new(resumer.clone());
         room.handle_request(now(), asked);
 
@@ -658,7 +654,7 @@ fn parse(action: &str, body: &Value) -> Request {
 }
 
 fn ask(room: &mut Room, session: u64, grant: Grant, action: &str, body: &Value) -> Vec<Effect> {
-    let mut asked = super::tests::asked(session, None, parse(action, body));
+    let mut asked = tests::asked(session, None, parse(action, body));
     asked.grant = Arc::new(grant);
     room.handle_request(now(), asked);
     drain(room)
