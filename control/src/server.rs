@@ -120,6 +120,7 @@ impl Server {
         let (draining, stop_http) = (CancellationToken::new(), CancellationToken::new());
         let api = Api::new(api::Config {
             hub: hub.clone(),
+            store: store.clone(),
             auth: auth.clone(),
             api_keys,
             origins: http::Origins::new(&settings.http.allowed_origins),

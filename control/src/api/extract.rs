@@ -1,14 +1,14 @@
-//! What a request brings, read and checked: query and body. Whatever can't be read is answered with a problem.
+//! What a request brings, read and checked: path, query and body. Whatever can't be read is answered with a problem.
 
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use madang_wire::ErrorCode;
+use madang_wire::{ErrorCode, RoomName};
 use serde::de::DeserializeOwned;
 
 use super::Api;
@@ -16,6 +16,69 @@ use super::problem::Problem;
 
 /// The longest body, in bytes.
 const MOST_BYTES: usize = 64 * 1024;
+
+/// The longest id of a user or a message in a path, in bytes.
+const LONGEST_ID: usize = 512;
+
+/// `{room}`
+pub(super) struct Room(pub(super) RoomName);
+
+impl<S: Send + Sync> FromRequestParts<S> for Room {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Room, Problem> {
+        let name = segment(parts, state, "room").await?;
+        let name = RoomName::parse(&name)
+            .map_err(|error| Problem::new(ErrorCode::NoSuchRoom, error.to_string()))?;
+        Ok(Room(name))
+    }
+}
+
+/// `{user}`
+pub(super) struct User(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for User {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<User, Problem> {
+        Ok(User(id(parts, state, "user").await?))
+    }
+}
+
+/// `{id}` of a message.
+pub(super) struct MessageId(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for MessageId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<MessageId, Problem> {
+        Ok(MessageId(id(parts, state, "id").await?))
+    }
+}
+
+async fn id<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Result<String, Problem> {
+    let id = segment(parts, state, name).await?;
+    if id.len() > LONGEST_ID || id.chars().any(char::is_control) {
+        let message =
+            format!("{name} in the path has at most {LONGEST_ID} bytes and no control characters");
+        return Err(Problem::bad_request(message));
+    }
+    Ok(id)
+}
+
+async fn segment<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    name: &str,
+) -> Result<String, Problem> {
+    let params = RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|_| Problem::bad_request("the path is not UTF-8"))?;
+    let found = params.iter().find(|(key, _)| *key == name);
+    found
+        .map(|(_, value)| value.to_owned())
+        .ok_or_else(|| Problem::not_found("there is nothing at this address"))
+}
 
 /// The query.
 pub(super) struct Query<T>(pub(super) T);

@@ -12,13 +12,19 @@
 #![expect(unused_qualifications, reason = "what `utoipa::path` makes of `params` is qualified")]
 
 mod access;
+mod audit;
+mod export;
 mod extract;
 mod io;
+mod link;
+mod messages;
+mod people;
 mod problem;
 mod quota;
 mod rooms;
 mod server;
 mod tokens;
+mod visitor;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -29,6 +35,7 @@ use axum::body::Bytes;
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -40,11 +47,14 @@ use self::quota::Quota;
 use crate::auth::{ApiKeys, Auth};
 use crate::http::Origins;
 use crate::hub::Hub;
+use crate::store::Store;
 
 /// What the API is given.
 pub struct Config {
     /// Knows rooms and sessions.
     pub hub: Hub,
+    /// What is remembered.
+    pub store: Store,
     /// Tells whose a token is, and makes tokens.
     pub auth: Auth,
     /// Who holds one of these may do everything.
@@ -60,10 +70,12 @@ pub struct Config {
 /// What the handlers share.
 pub struct Api {
     hub: Hub,
+    store: Store,
     auth: Auth,
     keys: ApiKeys,
     origins: Origins,
     quota: Mutex<Quota>,
+    exports: Arc<Semaphore>,
     body_timeout: Duration,
     started: Instant,
     draining: CancellationToken,
@@ -72,13 +84,15 @@ pub struct Api {
 impl Api {
     /// Made once, when the server starts.
     pub fn new(config: Config) -> Api {
-        let Config { hub, auth, api_keys, origins, body_timeout, draining } = config;
+        let Config { hub, store, auth, api_keys, origins, body_timeout, draining } = config;
         Api {
             hub,
+            store,
             auth,
             keys: api_keys,
             origins,
             quota: Mutex::default(),
+            exports: Arc::new(Semaphore::new(export::AT_A_TIME)),
             body_timeout,
             started: io::instant(),
             draining,
@@ -125,7 +139,19 @@ pub(crate) fn routes(api: Api) -> Router {
 /// The routes and their description, which are one.
 fn described() -> OpenApiRouter<Arc<Api>> {
     let v1 = OpenApiRouter::new()
-        .routes(routes!(rooms::list))
+        .routes(routes!(rooms::list, rooms::create))
+        .routes(routes!(rooms::show, rooms::change, rooms::delete))
+        .routes(routes!(people::participants))
+        .routes(routes!(people::moderate))
+        .routes(routes!(people::roles))
+        .routes(routes!(people::set_role, people::clear_role))
+        .routes(routes!(people::bans, people::ban))
+        .routes(routes!(people::unban))
+        .routes(routes!(messages::list))
+        .routes(routes!(messages::search))
+        .routes(routes!(messages::delete))
+        .routes(routes!(export::export))
+        .routes(routes!(audit::audit))
         .routes(routes!(tokens::mint))
         .routes(routes!(tokens::revoke))
         .routes(routes!(server::server));
@@ -145,6 +171,8 @@ fn described() -> OpenApiRouter<Arc<Api>> {
     components(schemas(Problem)),
     tags(
         (name = "rooms", description = "Rooms, their settings, lock and password"),
+        (name = "people", description = "Participants, moderation, roles, bans"),
+        (name = "messages", description = "The stored chat"),
         (name = "tokens", description = "Tokens (JWT) by which users connect"),
         (name = "server", description = "The server itself"),
     ),

@@ -1,22 +1,52 @@
 //! Rooms as wholes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json as JsonBody;
 use axum::extract::State;
-use madang_wire::{RoomName, RoomSummary};
-use serde::{Deserialize, Serialize};
+use axum::http::{HeaderName, StatusCode, header};
+use jiff::Timestamp;
+use madang_wire::{ErrorCode, RoomName, RoomSettings, RoomSummary, Secret};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Api;
 use super::access::Caller;
-use super::extract::{Query, page_size};
+use super::extract::{Json, Query, Room, page_size};
+use super::link;
 use super::problem::Problem;
+use super::visitor::OPERATOR;
+use super::{Api, io};
 use crate::auth::Scope;
+use crate::room::{Admin, AdminReply, AdminRequest, Configure, RoomState};
+use crate::store::{AuditEntry, RoomRecord};
 
 /// Rooms on a page of the list.
 const USUAL_PAGE: u32 = 100;
 const MOST_PER_PAGE: u32 = 1_000;
+
+/// A room.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RoomView {
+    name: RoomName,
+    /// How many are in it at the moment.
+    participants: u32,
+    /// How many wait to be let in.
+    waiting: u32,
+    /// When it was created.
+    created_at: Timestamp,
+    /// The user who did; absent when it was a guest, or by REST.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_by: Option<String>,
+    /// Whether it takes no more participants.
+    locked: bool,
+    /// Whether whoever comes in must know a password.
+    has_password: bool,
+    settings: RoomSettings,
+    /// `seq` of its last chat message; 0 when there was none.
+    chat_seq: u64,
+}
 
 /// Rooms, in the order of their names.
 #[derive(Serialize, ToSchema)]
@@ -35,9 +65,43 @@ pub(super) struct RoomsQuery {
     /// How many at most, from 1 to 1000.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
+    /// Also those in which nobody is. Needs an API key.
+    #[serde(default)]
+    all: bool,
 }
 
-/// The open rooms. Without authentication everybody may see the open ones, as in the lobby.
+/// A room to be.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct NewRoom {
+    name: RoomName,
+    /// What is left out has its default.
+    #[serde(default)]
+    settings: Option<Map<String, Value>>,
+    /// Whether it takes no participants for now.
+    #[serde(default)]
+    locked: bool,
+    /// What whoever comes in must know.
+    #[serde(default)]
+    #[schema(write_only)]
+    password: Option<Secret>,
+}
+
+/// What is to be different; what is left out stays as it is.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct RoomPatch {
+    /// The settings to change (RFC 7396): `null` gives one its default.
+    #[serde(default)]
+    #[schema(value_type = Option<RoomSettings>)]
+    settings: Option<Map<String, Value>>,
+    #[serde(default)]
+    locked: Option<bool>,
+    /// `null` takes it away.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, write_only)]
+    password: Option<Option<Secret>>,
+}
+
+/// The open rooms; with `all`, all rooms. Without authentication everybody may see the open ones, as in the lobby.
 #[utoipa::path(
     get,
     path = "/rooms",
@@ -55,15 +119,42 @@ pub(super) async fn list(
     if matches!(caller, Caller::Nobody) && api.auth.is_required() {
         return Err(Problem::not_authenticated("this needs an API key or a token"));
     }
-    let mut rooms = api.hub.open_rooms();
-    rooms.retain(|room| may_see(&caller, room));
-    rooms.retain(|room| query.after.as_ref().is_none_or(|after| room.name > *after));
-    rooms.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut rooms = if query.all {
+        caller.check_operator()?;
+        all_rooms(&api, query.after.as_ref(), limit).await?
+    } else {
+        let mut open = api.hub.open_rooms();
+        open.retain(|room| may_see(&caller, room));
+        open.retain(|room| query.after.as_ref().is_none_or(|after| room.name > *after));
+        open.sort_by(|one, other| one.name.cmp(&other.name));
+        open
+    };
     let limit = limit as usize;
     let has_more = rooms.len() > limit;
     rooms.truncate(limit);
     let next = rooms.last().filter(|_| has_more).map(|room| room.name.clone());
     Ok(JsonBody(RoomPage { rooms, next }))
+}
+
+/// One more than a page, so that one sees whether there are more.
+async fn all_rooms(
+    api: &Api,
+    after: Option<&RoomName>,
+    limit: u32,
+) -> Result<Vec<RoomSummary>, Problem> {
+    let records = api.store.rooms(after, limit + 1).await?;
+    let open = api.hub.open_rooms().into_iter();
+    let mut open: HashMap<RoomName, RoomSummary> =
+        open.map(|room| (room.name.clone(), room)).collect();
+    let summary = |record: RoomRecord| {
+        open.remove(&record.name).unwrap_or(RoomSummary {
+            name: record.name,
+            participants: 0,
+            created_at: record.created_at,
+            locked: record.is_locked,
+        })
+    };
+    Ok(records.into_iter().map(summary).collect())
 }
 
 /// A token for one room tells nothing about others.
@@ -75,4 +166,158 @@ fn may_see(caller: &Caller, room: &RoomSummary) -> bool {
             Scope::One(name) => *name == room.name,
         },
     }
+}
+
+/// Creates a room. Needs an API key.
+#[utoipa::path(
+    post,
+    path = "/rooms",
+    tag = "rooms",
+    request_body = NewRoom,
+    responses(
+        (status = 201, body = RoomView, headers(("location" = String, description = "The room"))),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "There is one of this name"),
+        Problem,
+    )
+)]
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Json(new): Json<NewRoom>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], JsonBody<RoomView>), Problem> {
+    caller.check_operator()?;
+    let NewRoom { name, settings, locked, password } = new;
+    let settings = RoomSettings::default()
+        .patched(&settings.unwrap_or_default())
+        .map_err(Problem::bad_request)?;
+    let password_hash = match password {
+        Some(password) => Some(hash(&api, password).await?),
+        None => None,
+    };
+    let now = io::now();
+    let record = RoomRecord {
+        settings,
+        is_locked: locked,
+        password_hash,
+        ..RoomRecord::new(name, None, now)
+    };
+    if !api.store.create_room(&record).await? {
+        return Err(Problem::conflict(format!("there is a room {} already", record.name)));
+    }
+    let entry = AuditEntry {
+        at: now,
+        room: Some(record.name.clone()),
+        actor: OPERATOR.to_owned(),
+        action: "create_room".to_owned(),
+        target: None,
+        detail: None,
+    };
+    api.store.record_audit(&entry).await?;
+    let location = [(header::LOCATION, link::room(&record.name))];
+    Ok((StatusCode::CREATED, location, JsonBody(view(api.state(&record.name).await?))))
+}
+
+/// A room.
+#[utoipa::path(
+    get,
+    path = "/rooms/{room}",
+    tag = "rooms",
+    params(("room" = RoomName, Path)),
+    responses((status = 200, body = RoomView), Problem)
+)]
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Room(room): Room,
+) -> Result<JsonBody<RoomView>, Problem> {
+    api.visitor(&caller, &room).await?;
+    Ok(JsonBody(view(api.state(&room).await?)))
+}
+
+/// Changes a room's settings, lock or password. Moderators may.
+#[utoipa::path(
+    patch,
+    path = "/rooms/{room}",
+    tag = "rooms",
+    params(("room" = RoomName, Path)),
+    request_body = RoomPatch,
+    responses((status = 200, body = RoomView), Problem)
+)]
+pub(super) async fn change(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Room(room): Room,
+    Json(patch): Json<RoomPatch>,
+) -> Result<JsonBody<RoomView>, Problem> {
+    let visitor = api.visitor(&caller, &room).await?;
+    visitor.check_moderates()?;
+    let RoomPatch { settings, locked, password } = patch;
+    let password_hash = match password {
+        Some(Some(password)) => Some(Some(hash(&api, password).await?)),
+        Some(None) => Some(None),
+        None => None,
+    };
+    if settings.is_some() || locked.is_some() || password_hash.is_some() {
+        let configure = Configure { settings, is_locked: locked, password_hash };
+        api.ask(&room, &visitor, AdminRequest::Configure(configure)).await?;
+    }
+    Ok(JsonBody(view(api.state(&room).await?)))
+}
+
+/// Ends a room and forgets all of it: chat, roles, bans. Needs an API key.
+#[utoipa::path(
+    delete,
+    path = "/rooms/{room}",
+    tag = "rooms",
+    params(("room" = RoomName, Path)),
+    responses((status = 204, description = "It is gone"), Problem)
+)]
+pub(super) async fn delete(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Room(room): Room,
+) -> Result<StatusCode, Problem> {
+    caller.check_operator()?;
+    let visitor = api.visitor(&caller, &room).await?;
+    api.ask(&room, &visitor, AdminRequest::Delete).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl Api {
+    /// A room at this moment.
+    pub(super) async fn state(&self, room: &RoomName) -> Result<RoomState, Problem> {
+        let admin = Admin::operator(OPERATOR, AdminRequest::State);
+        match self.hub.ask_room(room, admin).await? {
+            AdminReply::State(state) => Ok(*state),
+            AdminReply::Done => Err(Problem::new(ErrorCode::Internal, "the room said nothing")),
+        }
+    }
+}
+
+fn view(state: RoomState) -> RoomView {
+    let RoomState { record, participants, waiting, .. } = state;
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    RoomView {
+        name: record.name,
+        participants: count(participants.len()),
+        waiting: count(waiting.len()),
+        created_at: record.created_at,
+        created_by: record.created_by,
+        locked: record.is_locked,
+        has_password: record.password_hash.is_some(),
+        settings: record.settings,
+        chat_seq: record.last_seq,
+    }
+}
+
+async fn hash(api: &Api, password: Secret) -> Result<String, Problem> {
+    if password.expose().is_empty() {
+        return Err(Problem::bad_request("a password has at least one character"));
+    }
+    Ok(api.hub.hash_password(password).await?)
+}
+
+/// Tells `null` from what is not there.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Secret>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }

@@ -35,9 +35,12 @@ async fn a_token_is_not_an_api_key() {
     let (server, _dir, rest) = start().await;
     let host = rest.user("ann", "*", "host").await;
 
-    host.get("/server").await.is_problem(403, "not_allowed");
+    for path in ["/server", "/rooms?all=true"] {
+        host.get(path).await.is_problem(403, "not_allowed");
+    }
     let token = json!({ "user": "eve", "room": "*" });
     host.post("/tokens", token).await.is_problem(403, "not_allowed");
+    host.post("/rooms", json!({ "name": "mine" })).await.is_problem(403, "not_allowed");
     host.post("/tokens/revoke", json!({ "id": "x" })).await.is_problem(403, "not_allowed");
     server.shutdown().await;
 }

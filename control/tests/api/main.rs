@@ -3,6 +3,8 @@
 
 mod document;
 mod gate;
+mod messages;
+mod people;
 mod rest;
 mod rooms;
 mod tokens;

@@ -84,6 +84,14 @@ impl Rest {
         self.send_json(Method::POST, path, &body).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send_json(Method::PUT, path, &body).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send_json(Method::PATCH, path, &body).await
+    }
+
     /// A request to a path below `/api/v1`, or to one that begins with `/api`.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let prefix = if path.starts_with("/api") { "" } else { "/api/v1" };

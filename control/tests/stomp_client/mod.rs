@@ -73,13 +73,30 @@ impl Client {
         client
     }
 
+    /// The same with a token.
+    pub(crate) async fn connect_with(server: &Server, token: &str) -> Client {
+        let mut client = Client::open(server).await;
+        let connect =
+            format!("CONNECT\naccept-version:1.2\nhost:test\nAuthorization:Bearer {token}\n\n\0");
+        client.send_text(&connect).await;
+        assert_eq!(client.next().await.command, Command::Connected);
+        client.subscribe("signal", "/user/queue/signal", &[]).await;
+        client
+    }
+
     /// Connects, and joins a room without media; returns the `joined` message.
     pub(crate) async fn join(server: &Server, room: &str, name: &str) -> (Client, Value) {
-        let mut client = Client::connect(server).await;
+        let client = Client::connect(server).await;
+        client.into_room(room, name).await
+    }
+
+    /// Joins a room without media; returns the `joined` message.
+    pub(crate) async fn into_room(mut self, room: &str, name: &str) -> (Client, Value) {
+        let client = &mut self;
         let body = serde_json::json!({ "name": name }).to_string();
         let joined = client.request(room, "join", &body).await;
         assert_eq!(joined["type"], "joined", "{joined}");
-        (client, joined)
+        (self, joined)
     }
 
     /// Sends bytes as they are.

@@ -1,0 +1,111 @@
+//! What somebody is to a room.
+
+use madang_wire::{ErrorCode, Role, RoomName};
+
+use super::access::Caller;
+use super::problem::Problem;
+use super::{Api, io};
+use crate::auth::Grant;
+use crate::room::{Standing, keeps_out, rights};
+use crate::store::{RoomRecord, Viewer};
+
+/// What the operator is called in the record of moderation.
+pub(super) const OPERATOR: &str = "api";
+
+/// Somebody before a room that is there, and open to them.
+pub(super) struct Visitor {
+    /// For the record of moderation.
+    pub(super) name: String,
+    pub(super) standing: Standing,
+    /// Who they are to the chat; None for the operator, to whom private messages are not shown.
+    pub(super) viewer: Option<Viewer>,
+    /// Why they could not just walk in, if that is so.
+    hindrance: Option<Problem>,
+}
+
+impl Visitor {
+    /// Refuses whoever may not read what participants read. A room's password, lock and waiting room count here too: those
+    /// who would have to pass them are asked to come in and read there.
+    pub(super) fn check_reads(&self) -> Result<(), Problem> {
+        self.hindrance.clone().map_or(Ok(()), Err)
+    }
+
+    /// Whether they are this user.
+    pub(super) fn is(&self, user: &str) -> bool {
+        self.viewer.as_ref().is_some_and(|viewer| viewer.user.as_deref() == Some(user))
+    }
+
+    /// Refuses whoever may not moderate.
+    pub(super) fn check_moderates(&self) -> Result<(), Problem> {
+        if self.standing.moderates {
+            return Ok(());
+        }
+        Err(Problem::not_allowed("only hosts and moderators of this room may do that"))
+    }
+}
+
+impl Api {
+    /// What somebody is to a room.
+    pub(super) async fn visitor(
+        &self,
+        caller: &Caller,
+        room: &RoomName,
+    ) -> Result<Visitor, Problem> {
+        let grant = match caller {
+            Caller::Operator => None,
+            Caller::User(grant) => Some(grant),
+            Caller::Nobody => {
+                return Err(Problem::not_authenticated("this needs an API key or a token"));
+            }
+        };
+        if grant.is_some_and(|grant| !grant.opens(room)) {
+            return Err(Problem::not_allowed("this token is for another room"));
+        }
+        let Some(record) = self.store.room(room).await? else {
+            let message = format!("there is no room {room}");
+            return Err(Problem::new(ErrorCode::NoSuchRoom, message));
+        };
+        match grant {
+            None => Ok(Visitor {
+                name: OPERATOR.to_owned(),
+                standing: Standing { role: Role::Host, moderates: true },
+                viewer: None,
+                hindrance: None,
+            }),
+            Some(grant) => self.user_at(grant, &record).await,
+        }
+    }
+
+    async fn user_at(&self, grant: &Grant, record: &RoomRecord) -> Result<Visitor, Problem> {
+        let (room, user) = (&record.name, &grant.user);
+        let ban = self.store.ban_of(room, user).await?;
+        if ban.is_some_and(|ban| keeps_out(&ban, grant, io::now())) {
+            return Err(Problem::not_allowed("you are banned from this room"));
+        }
+        let kept = self.store.role_of(room, user).await?;
+        let standing = Standing::of(rights::highest_role(kept, grant, false), grant);
+        // Participants have ids of their own; what was private to one is found by its user.
+        let viewer = Viewer { participant: String::new(), user: Some(user.clone()) };
+        Ok(Visitor {
+            name: user.clone(),
+            standing,
+            viewer: Some(viewer),
+            hindrance: hindrance(standing, grant, record),
+        })
+    }
+}
+
+fn hindrance(standing: Standing, grant: &Grant, record: &RoomRecord) -> Option<Problem> {
+    if record.password_hash.is_some() && rights::needs_password(standing, grant) {
+        let message = "this room has a password; join it, or ask with a host's token";
+        return Some(Problem::new(ErrorCode::WrongPassword, message));
+    }
+    if rights::walks_in(standing) {
+        return None;
+    }
+    if record.is_locked {
+        return Some(Problem::new(ErrorCode::RoomLocked, "this room is locked"));
+    }
+    let message = "this room has a waiting room; join it, or ask with a host's token";
+    record.settings.waiting_room.then(|| Problem::new(ErrorCode::Waiting, message))
+}
