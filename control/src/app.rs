@@ -63,6 +63,16 @@ pub(crate) struct Sender {
     pub(crate) rooms: HashSet<RoomName>,
 }
 
+impl Sender {
+    /// Whether their grant opens a room.
+    pub(crate) fn opens(&self, room: &RoomName) -> Result<(), Refusal> {
+        if self.grant.opens(room) {
+            return Ok(());
+        }
+        Err((ErrorCode::NotAllowed, format!("your token does not open the room {room}")))
+    }
+}
+
 impl App {
     /// Carries out one SEND. The receipt is sent when all who hold it are done; a chat message that is not stored
     /// withholds it.
@@ -158,6 +168,7 @@ impl App {
         sent: &Sent,
         receipt: Option<&Receipt>,
     ) -> Result<(), Refusal> {
+        sender.opens(room)?;
         let request = Request::parse(action, &sent.body)
             .map_err(|error| (ErrorCode::BadRequest, error.to_string()))?;
         let (is_join, is_leave) =

@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use bytes::Bytes;
-use madang_wire::{Broadcast, Encoded, Headers, Pattern, Version, header};
+use madang_wire::{Broadcast, Encoded, Headers, Pattern, RoomName, Version, header};
 
 use self::patterns::Patterns;
 use crate::auth::Grant;
@@ -204,19 +204,20 @@ impl Broker {
 
     /// Gives a message to every subscriber of its destination.
     pub(crate) fn publish(&self, message: &Arc<Message>) {
-        self.publish_to(message, |_| true);
+        self.read().give(message, |_| true);
     }
 
-    /// Gives a message to the subscribers of its destination that belong to certain sessions.
-    pub(crate) fn publish_to(&self, message: &Arc<Message>, may_see: impl Fn(SessionId) -> bool) {
+    /// Gives a message about a room to the subscribers of its destination whose grant opens that room, as far as they may
+    /// hear it.
+    pub(crate) fn publish_of_room(
+        &self,
+        room: &RoomName,
+        message: &Arc<Message>,
+        may_hear: impl Fn(SessionId) -> bool,
+    ) {
         let table = self.read();
-        table.each_subscribers(&message.destination, |them| {
-            for ((session, subscription), outbox) in them {
-                if may_see(*session) {
-                    outbox.push(Parcel::Subscribed(*subscription, Arc::clone(message)));
-                }
-            }
-        });
+        let opens = |session| table.sessions.get(&session).is_some_and(|it| it.grant.opens(room));
+        table.give(message, |session| may_hear(session) && opens(session));
     }
 
     /// Gives a message to one subscriber of its destination, by turns. Without any it is gone.
@@ -268,6 +269,17 @@ impl Broker {
 }
 
 impl Table {
+    /// Gives a message to the subscribers of its destination, in sessions that may have it.
+    fn give(&self, message: &Arc<Message>, may_have: impl Fn(SessionId) -> bool) {
+        self.each_subscribers(&message.destination, |them| {
+            for ((session, subscription), outbox) in them {
+                if may_have(*session) {
+                    outbox.push(Parcel::Subscribed(*subscription, Arc::clone(message)));
+                }
+            }
+        });
+    }
+
     /// Whether there was a subscriber, in a session that may have the message.
     fn hand_to_one(&self, message: &Arc<Message>, may_have: impl Fn(SessionId) -> bool) -> bool {
         let mut candidates = Vec::new();
@@ -347,6 +359,7 @@ impl Returned {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Scope;
 
     #[test]
     fn a_topic_reaches_every_subscriber_once_per_subscription() {
@@ -459,15 +472,21 @@ mod tests {
     }
 
     #[test]
-    fn a_message_can_be_for_certain_sessions_alone() {
+    fn what_a_room_says_is_for_sessions_that_may_hear_it_and_whose_grant_opens_it() {
         let broker = Broker::default();
+        let room = RoomName::parse("마당").unwrap();
         let (a, b) = (client(&broker, 1), client(&broker, 2));
-        subscribe(&broker, 1, 1, "/topic/a");
-        subscribe(&broker, 2, 1, "/topic/a");
+        let elsewhere = Outbox::for_test(100, 100_000);
+        let scope = Scope::One(RoomName::parse("others").unwrap());
+        let grant = Grant { scope, ..Grant::guest("user-3".to_owned()) };
+        broker.attach(SessionId(3), &Arc::new(grant), &elsewhere);
+        for session in 1..=3 {
+            subscribe(&broker, session, 1, "/topic/**");
+        }
 
-        broker.publish_to(&message("/topic/a"), |session| session == SessionId(2));
+        broker.publish_of_room(&room, &message("/topic/a"), |session| session != SessionId(1));
 
-        assert_eq!((received(&a), received(&b)), (vec![], vec![1]));
+        assert_eq!((received(&a), received(&b), received(&elsewhere)), (vec![], vec![1], vec![]));
     }
 
     #[test]

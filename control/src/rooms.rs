@@ -14,6 +14,7 @@ use madang_wire::{Destination, ErrorCode, Pattern, RoomName, RoomSummary};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+use crate::auth::Grant;
 use crate::broker::{Message, SessionId, SubscriptionId};
 use crate::hub::{IceServers, Limits, is_reached};
 use crate::room::task::{self, Letter, Tools};
@@ -194,17 +195,19 @@ impl Rooms {
         }
     }
 
-    /// Subscribes a session to the list, and returns the rooms of this moment: later changes come by the subscription.
+    /// Subscribes a session to the list, and returns the rooms of this moment that its grant opens: later changes come by
+    /// the subscription.
     pub(crate) fn subscribe_to_list(
         &self,
         session: SessionId,
+        grant: &Grant,
         id: SubscriptionId,
         pattern: Pattern,
     ) -> Vec<Arc<Message>> {
         let directory = self.lock();
         self.0.tools.broker.subscribe(session, id, pattern);
         let open = directory.rooms.values().filter_map(|entry| entry.summary.as_ref());
-        open.map(listed).collect()
+        open.filter(|summary| grant.opens(&summary.name)).map(listed).collect()
     }
 
     /// The rooms in which somebody is, in no order.
@@ -220,7 +223,7 @@ impl Rooms {
         };
         if summary.participants > 0 {
             entry.summary = Some(summary.clone());
-            self.0.tools.broker.publish(&listed(summary));
+            self.0.tools.broker.publish_of_room(&summary.name, &listed(summary), |_| true);
         } else {
             self.unlist(entry);
         }
@@ -278,7 +281,7 @@ impl Rooms {
     fn unlist(&self, entry: &mut Entry) {
         if let Some(mut summary) = entry.summary.take() {
             summary.participants = 0;
-            self.0.tools.broker.publish(&listed(&summary));
+            self.0.tools.broker.publish_of_room(&summary.name, &listed(&summary), |_| true);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the holder of a credential may do.
 
 use jiff::Timestamp;
-use madang_wire::{Destination, Pattern, Role, RoomName, SourceKind};
+use madang_wire::{Role, RoomName, SourceKind};
 
 /// What a client may do: what its token says (protocol §8), or a guest's share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,19 +59,6 @@ impl Grant {
         }
     }
 
-    /// Whether a subscription would reach the chat or events of a room that it does not open.
-    pub fn is_kept_from(&self, pattern: &Pattern) -> bool {
-        let Scope::One(own) = &self.scope else { return false };
-        // `/topic/rooms/{room}/…`: the one room that is named there, or any other where a star is.
-        let named = pattern.as_str().split('/').nth(3).and_then(|name| RoomName::parse(name).ok());
-        let any = ["a", "b"].into_iter().filter_map(|name| RoomName::parse(name).ok());
-        let mut others = named.into_iter().chain(any).filter(|room| room != own);
-        others.any(|room| {
-            pattern.matches(&Destination::chat_of(&room))
-                || pattern.matches(&Destination::events_of(&room))
-        })
-    }
-
     /// Whether it lets a source be published, if the role does. Who may share a screen may share its sound.
     pub fn lets_publish(&self, source: SourceKind) -> bool {
         let asked = match source {
@@ -92,27 +79,6 @@ mod tests {
 
         assert!(guest.opens(&RoomName::parse("마당").unwrap()));
         assert!(guest.lets_publish(SourceKind::ScreenAudio));
-    }
-
-    #[test]
-    fn a_token_of_one_room_hears_that_room_alone() {
-        let own = RoomName::parse("a").unwrap();
-        let grant = Grant { scope: Scope::One(own), ..Grant::guest("a".to_owned()) };
-        for (pattern, is_kept) in [
-            ("/topic/rooms/a/chat", false),
-            ("/topic/rooms/a/*", false),
-            ("/topic/rooms/b/events", true),
-            ("/topic/rooms/회의/**", true),
-            ("/topic/rooms/*/chat", true),
-            ("/topic/*/c/events", true),
-            ("/topic/**", true),
-            ("/topic/rooms", false),
-            ("/topic/chat/**", false),
-            ("/queue/**", false),
-        ] {
-            assert_eq!(grant.is_kept_from(&Pattern::parse(pattern).unwrap()), is_kept, "{pattern}");
-            assert!(!Grant::guest("b".to_owned()).is_kept_from(&Pattern::parse(pattern).unwrap()));
-        }
     }
 
     #[test]

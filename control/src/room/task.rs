@@ -262,7 +262,8 @@ impl Task {
 
     fn publish(&self, event: &Event, to: &Audience) {
         let message = Message::json(&self.events, event.to_json()).of_kind(kind_of(event));
-        self.tools.broker.publish_to(&Arc::new(message), |session| to.has(session));
+        let room = self.room.name();
+        self.tools.broker.publish_of_room(room, &Arc::new(message), |session| to.has(session));
     }
 
     fn verify(&self, ticket: u64, password: Secret, hash: String) {
@@ -299,7 +300,7 @@ impl Task {
                 let audience = self.room.audience();
                 let may_read =
                     |session| audience.has(session) && self.room.may_read(session, &message);
-                self.tools.broker.publish_to(&shared, may_read);
+                self.tools.broker.publish_of_room(self.room.name(), &shared, may_read);
             }
             Err(error) => {
                 warn!(%error, "a chat message was not stored");

@@ -18,7 +18,7 @@ use axum::extract::ws::close_code;
 use futures_util::{SinkExt, StreamExt};
 use jiff::Timestamp;
 use madang_wire::{
-    Command, Destination, Encoded, ErrorCode, Frame, Pattern, Signal, Version, encode, header,
+    Command, Destination, Encoded, Frame, Pattern, RoomName, Signal, Version, encode, header,
 };
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -29,7 +29,7 @@ use tracing::{debug, warn};
 use super::outbox::Discarded;
 use super::replays::{Page, Replays};
 use super::socket::{Outgoing, Socket};
-use super::{Action, End, Outbox, Parcel, Receipt, Session, SessionConfig, SlowPolicy};
+use super::{Action, End, Outbox, Parcel, Receipt, Replay, Session, SessionConfig, SlowPolicy};
 use crate::app::{App, Sender};
 use crate::auth::{Auth, Credential, Grant};
 use crate::broker::{SessionId, SubscriptionId};
@@ -375,7 +375,7 @@ impl Running {
                 Action::Unsubscribe { id } => {
                     self.connection.app.broker.unsubscribe(self.connection.id, id);
                 }
-                Action::Replay { id, room, what } => self.replays.start(id, room, what),
+                Action::Replay { id, room, what } => self.replay(id, room, what),
                 Action::Send { messages, receipt } => {
                     let receipt = receipt.map(|id| Receipt::new(id, &self.outbox));
                     for sent in messages {
@@ -434,19 +434,27 @@ impl Running {
         }
     }
 
+    /// A pattern may be for more than the grant opens: what is published of rooms is looked at there.
     fn subscribe(&mut self, id: SubscriptionId, to: &Destination, pattern: Pattern) {
         let App { broker, rooms, signals, .. } = &self.connection.app;
-        if self.sender.grant.is_kept_from(&pattern) {
-            let message = format!("your token does not open all rooms of {}", pattern.as_str());
-            let error = Signal::Error { code: ErrorCode::NotAllowed, message };
+        if let Destination::Chat(room) | Destination::Events(room) = to
+            && let Err((code, message)) = self.sender.opens(room)
+        {
             // The subscription is there, and nothing ever comes by it.
-            return signals.send(&self.connection.id.into(), &error);
+            return signals.send(&self.connection.id.into(), &Signal::Error { code, message });
         }
         if *to != Destination::Rooms {
             return broker.subscribe(self.connection.id, id, pattern);
         }
-        for room in rooms.subscribe_to_list(self.connection.id, id, pattern) {
+        let grant = &self.sender.grant;
+        for room in rooms.subscribe_to_list(self.connection.id, grant, id, pattern) {
             self.session.handle_parcel(Parcel::Subscribed(id, room));
+        }
+    }
+
+    fn replay(&mut self, id: SubscriptionId, room: RoomName, what: Replay) {
+        if self.sender.opens(&room).is_ok() {
+            self.replays.start(id, room, what);
         }
     }
 

@@ -8,6 +8,7 @@ mod connecting;
 mod ending;
 mod issuer;
 mod keys;
+mod rooms;
 
 use std::time::Duration;
 
