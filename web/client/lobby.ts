@@ -7,6 +7,7 @@ import { language, texts } from "./texts.ts";
 import { Tile } from "./tile.ts";
 
 const TIME = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
+const DATE = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
 
 export interface LobbyOptions {
   media: LocalMedia;
@@ -210,8 +211,8 @@ export class Lobby {
   }
 
   #openRoom(room: RoomSummary): HTMLElement {
-    const since = texts.openSince(TIME.format(new Date(room.created_at)));
-    const about = [texts.people(room.participants), since, ...(room.locked ? [texts.locked] : [])];
+    const created = texts.created(dayOrTime(new Date(room.created_at)));
+    const about = [texts.people(room.participants), created, ...(room.locked ? [texts.locked] : [])];
     const button = element(
       "button",
       { type: "button", "data-testid": "open-room" },
@@ -224,6 +225,12 @@ export class Lobby {
     });
     return element("li", {}, button);
   }
+}
+
+/** The time of today, the date of any other day. */
+function dayOrTime(moment: Date): string {
+  const isToday = moment.toDateString() === new Date().toDateString();
+  return (isToday ? TIME : DATE).format(moment);
 }
 
 function showToggle(button: HTMLButtonElement, name: IconName, label: string, off: boolean): void {

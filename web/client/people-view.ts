@@ -97,7 +97,7 @@ export class PeopleView {
       action("camera", (off ? texts.letShow : texts.stopCamera)(person.name), "stop-camera", off, () =>
         moderation.stop("stop_camera", person.id, !off),
       ),
-      action("kick", texts.kick(person.name), "kick-person", false, () => moderation.act("kick", person.id)),
+      action("leave", texts.kick(person.name), "kick-person", false, () => moderation.act("kick", person.id)),
       action("ban", texts.ban(person.name), "ban-person", false, () => {
         if (confirm(texts.reallyBan(person.name))) moderation.act("ban", person.id);
       }),
