@@ -14,7 +14,8 @@ use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use self::families::{
-    CONTROL, CONTROL_LABELLED, FAN_OUT, Family, Kind, REFUSED, SFU, TURN, TURN_REFUSED, gauge,
+    CONTROL, CONTROL_LABELLED, FAN_OUT, Family, Kind, REFUSED, SFU, TURN, TURN_ALLOCATIONS,
+    TURN_REFUSED, gauge,
 };
 use crate::hub::{ControlStats, Delays};
 
@@ -50,6 +51,8 @@ pub fn render(snapshot: &Snapshot) -> prometheus::Result<String> {
         for family in TURN {
             register_one(&registry, family, (family.value)(turn))?;
         }
+        let allocations = [("udp", turn.allocations_udp), ("tcp", turn.allocations_tcp)];
+        register(&registry, &TURN_ALLOCATIONS, "transport", allocations.into_iter())?;
         let refused = REFUSED.iter().map(|(code, value)| (*code, value(&turn.refused)));
         register(&registry, &TURN_REFUSED, "code", refused)?;
     }
@@ -150,7 +153,9 @@ mod tests {
         let names = SFU.iter().map(|f| f.name).chain(TURN.iter().map(|f| f.name));
         let names = names.chain(CONTROL.iter().map(|f| f.name));
         let names = names.chain(CONTROL_LABELLED.iter().map(|labelled| labelled.family.name));
-        for name in names.chain([TURN_REFUSED.name, FAN_OUT.0, "madang_build_info"]) {
+        for name in
+            names.chain([TURN_ALLOCATIONS.name, TURN_REFUSED.name, FAN_OUT.0, "madang_build_info"])
+        {
             assert!(page.contains(&format!("# HELP {name} ")), "{name} has no help");
             assert!(page.contains(&format!("# TYPE {name} ")), "{name} has no type");
         }

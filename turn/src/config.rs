@@ -5,20 +5,33 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use turn_types::AddressFamily;
+
+use crate::PeerRule;
+use crate::address::family;
+
 /// How the server behaves. [`Config::check`] tells all that is wrong with it at once.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The realm of RFC 8489 §9.2, 1 to [`Config::MAX_REALM_BYTES`] bytes. It is part of every answer to a request
-    /// without credentials: a short one keeps that answer below twice the request.
+    /// without credentials: one of up to 8 bytes keeps that answer below twice the shortest request.
     pub realm: String,
     /// The secret from which passwords are made; whoever calls [`crate::credentials`] must use the same. Not empty.
     pub secret: Secret,
-    /// The media addresses of this server: the only peers that a client can reach.
+    /// Users besides those with made credentials, with their passwords. Names are not empty and have no colon.
+    pub users: Vec<(String, Secret)>,
+    /// The media addresses of this server: the only peers that a client can reach, unless [`Config::allow_peers`] names
+    /// others.
     pub media: Vec<SocketAddr>,
-    /// The address that clients see as theirs when they are relayed. No socket is bound to it.
-    pub relay_ip: IpAddr,
-    /// The ports of relayed transport addresses. They are numbers only: no socket is bound to them. Each allocation
-    /// takes one, so that their count is a limit, too.
+    /// Peers besides media. When there are any, each allocation has a socket at its relayed address.
+    pub allow_peers: Vec<PeerRule>,
+    /// Peers that are refused even when `allow_peers` has them.
+    pub deny_peers: Vec<PeerRule>,
+    /// The addresses that clients see as theirs when they are relayed: one of a family, or one of each. Without
+    /// `allow_peers`, no socket is bound to them.
+    pub relay_ips: Vec<IpAddr>,
+    /// The ports of relayed transport addresses. Without `allow_peers` they are numbers only. Each allocation takes one,
+    /// so that their count is a limit, too.
     pub relay_ports: RangeInclusive<u16>,
     /// How long an allocation lives when the client doesn't say (RFC 8656 §3.2: 600 s).
     pub default_lifetime: Duration,
@@ -33,6 +46,12 @@ pub struct Config {
     /// Allocations at a time for one IPv4 address or one IPv6 /64 network of clients; a further Allocate is refused with
     /// 486. Everybody behind one NAT counts as one.
     pub max_allocations_per_address: usize,
+    /// What one allocation may carry in each direction, in bits per second, and as much at once; what is more is dropped.
+    /// 0 is no limit.
+    pub bits_per_second: u64,
+    /// Requests without credentials, or with wrong ones, that one IPv4 address or one IPv6 /64 network gets answers to,
+    /// per second, and twice as many at once; 0 is no limit. Everybody behind one NAT counts as one.
+    pub strangers_per_second: u32,
 }
 
 impl Default for Config {
@@ -40,14 +59,19 @@ impl Default for Config {
         Config {
             realm: "madang".to_owned(),
             secret: Secret(Vec::new()),
+            users: Vec::new(),
             media: Vec::new(),
-            relay_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            allow_peers: Vec::new(),
+            deny_peers: Vec::new(),
+            relay_ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             relay_ports: 49152..=65535,
             default_lifetime: Duration::from_secs(600),
             max_lifetime: Duration::from_secs(3600),
             max_allocations: 10_000,
             max_allocations_per_user: 16,
             max_allocations_per_address: 1000,
+            bits_per_second: 0,
+            strangers_per_second: 200,
         }
     }
 }
@@ -68,7 +92,13 @@ impl Config {
                 Mistake::RealmLength,
             ),
             (self.relay_ports.is_empty() || *self.relay_ports.start() == 0, Mistake::RelayPorts),
-            (self.relay_ip.is_unspecified(), Mistake::UnspecifiedRelayIp),
+            (self.relay_ips.iter().any(IpAddr::is_unspecified), Mistake::UnspecifiedRelayIp),
+            (!self.has_one_relay_ip_per_family(), Mistake::RelayIps),
+            (
+                self.users.iter().any(|(name, _)| name.is_empty() || name.contains(':')),
+                Mistake::UserName,
+            ),
+            (self.users.iter().any(|(_, secret)| secret.0.is_empty()), Mistake::EmptyPassword),
             (
                 self.default_lifetime.is_zero() || self.default_lifetime > self.max_lifetime,
                 Mistake::Lifetimes,
@@ -77,6 +107,17 @@ impl Config {
         let mistakes: Vec<Mistake> =
             rules.into_iter().filter_map(|(broken, mistake)| broken.then_some(mistake)).collect();
         if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
+    }
+
+    fn has_one_relay_ip_per_family(&self) -> bool {
+        let families = self.relay_ips.iter().map(|ip| family(ip.to_canonical()));
+        let ipv4 = families.clone().filter(|&family| family == AddressFamily::IPV4).count();
+        !self.relay_ips.is_empty() && ipv4 <= 1 && families.count() - ipv4 <= 1
+    }
+
+    /// What one allocation may carry in each direction; 0 is no limit.
+    pub(crate) fn bytes_per_second(&self) -> u64 {
+        self.bits_per_second.div_ceil(8)
     }
 }
 
@@ -95,6 +136,15 @@ pub enum Mistake {
     /// Clients could do nothing with it.
     #[error("the TURN relay address must be a definite address, not the unspecified one")]
     UnspecifiedRelayIp,
+    /// See [`Config::relay_ips`].
+    #[error("TURN needs a relay address of IPv4, of IPv6, or one of each")]
+    RelayIps,
+    /// See [`Config::users`].
+    #[error("the name of a TURN user must not be empty and must not have a colon")]
+    UserName,
+    /// Anybody could be that user.
+    #[error("the password of a TURN user is empty")]
+    EmptyPassword,
     /// See [`Config::default_lifetime`].
     #[error("the default lifetime of TURN allocations must be positive and at most the maximum")]
     Lifetimes,
@@ -129,15 +179,16 @@ mod tests {
     fn all_mistakes_are_told_at_once() {
         let config = Config {
             realm: String::new(),
-            relay_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            relay_ips: vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED); 2],
             relay_ports: 0..=10,
+            users: vec![("a:b".to_owned(), Secret::new(""))],
             default_lifetime: Duration::ZERO,
             ..Config::default()
         };
 
         let mistakes = config.check().unwrap_err();
 
-        assert_eq!(mistakes.len(), 5, "{mistakes:?}");
+        assert_eq!(mistakes.len(), 8, "{mistakes:?}");
     }
 
     #[test]

@@ -43,10 +43,16 @@ pub(crate) fn password(key: &hmac::Key, username: &str) -> String {
     BASE64_STANDARD.encode(hmac::sign(key, username.as_bytes()))
 }
 
-/// The long-term key, MD5(username ":" realm ":" password). RFC 8489 §9.2.2
-pub(crate) fn long_term_key(username: &str, realm: &str, password: &str) -> IntegrityKey {
+/// The long-term key: the hash of username ":" realm ":" password, MD5 to sign with SHA-1, or SHA-256 to sign with
+/// SHA-256. RFC 8489 §9.2.2, §18.5.1
+pub(crate) fn long_term_key(
+    username: &str,
+    realm: &str,
+    password: &str,
+    algorithm: IntegrityAlgorithm,
+) -> IntegrityKey {
     LongTermKeyCredentials::new(username.to_owned(), password.to_owned(), realm.to_owned())
-        .make_key(IntegrityAlgorithm::Sha1)
+        .make_key(algorithm)
 }
 
 /// Takes `expiry:user` apart. None when it isn't of that form.
@@ -94,16 +100,26 @@ mod tests {
     /// RFC 5769 §2.4: a request with long-term credentials.
     #[test]
     fn the_long_term_key_verifies_the_published_request() {
-        let request: Vec<u8> = include_str!("../tests/vectors/rfc5769_2_4.hex")
+        check(include_str!("../tests/vectors/rfc5769_2_4.hex"), IntegrityAlgorithm::Sha1);
+    }
+
+    /// RFC 8489 §B.1: the same with the password algorithm SHA-256.
+    #[test]
+    fn the_sha_256_key_verifies_the_published_request() {
+        check(include_str!("../tests/vectors/rfc8489_b_1.hex"), IntegrityAlgorithm::Sha256);
+    }
+
+    fn check(published: &str, algorithm: IntegrityAlgorithm) {
+        let request: Vec<u8> = published
             .split_whitespace()
             .map(|byte| u8::from_str_radix(byte, 16).unwrap())
             .collect();
         let message = Message::from_bytes(&request).unwrap();
+        let key_of = |password| long_term_key("マトリックス", "example.org", password, algorithm);
 
-        let key = long_term_key("マトリックス", "example.org", "TheMatrIX");
+        let verified = message.validate_integrity_with_key(&key_of("TheMatrIX"));
 
-        assert!(message.validate_integrity_with_key(&key).is_ok());
-        let other = long_term_key("マトリックス", "example.org", "TheMatrix");
-        assert!(message.validate_integrity_with_key(&other).is_err());
+        assert_eq!(verified.unwrap(), algorithm);
+        assert!(message.validate_integrity_with_key(&key_of("TheMatrix")).is_err());
     }
 }

@@ -1,6 +1,9 @@
 //! The shell: the sockets, the clocks, and the mailbox through which the media engine's datagrams come.
 #![expect(clippy::disallowed_methods, reason = "this module is where the clocks are read")]
 
+mod relays;
+mod run;
+mod sockets;
 mod streams;
 
 use std::future;
@@ -14,23 +17,23 @@ use bytes::{Bytes, BytesMut};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::info;
 
-use crate::{ClientAddr, Server, Stats, ToMedia, Transport};
+use crate::{ClientAddr, Command, Path, Server, Stats, ToPeer, Transport};
+use relays::Relays;
+use run::Run;
+use sockets::{BatchSocket, Received};
 use streams::{StreamEvent, Streams};
 
 /// Datagrams that wait to be sent to clients: a tenth of a second at 40,000 packets a second. When full, further ones
 /// are dropped and counted, as on any congested path.
 const MAILBOX_DATAGRAMS: usize = 4096;
 
-/// Datagrams handled per wake-up before the other source gets its turn.
+/// Datagrams of the media engine, or calls to receive, handled per wake-up before the other sources get their turn.
 const BATCH: usize = 64;
 
 /// Between two looks at which connections are to be closed.
 const SWEEP: Duration = Duration::from_secs(5);
-
-/// The longest UDP datagram.
-const MAX_DATAGRAM: usize = 65_535;
 
 /// Payloads for the media engine are cut from blocks of this size, so that there is one allocation for many packets.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -109,34 +112,37 @@ pub async fn run(
 ) -> io::Result<()> {
     let Mailbox { mut receiver, stats } = mailbox;
     let mut shell = Shell {
-        socket: listeners.udp,
+        clients: BatchSocket::of_clients(listeners.udp)?,
         streams: Streams::new(listeners.tcp),
+        relays: Relays::new(),
         server,
         deliver,
         send_refused: 0,
         block: BytesMut::new(),
-        outgoing: Vec::new(),
+        to_clients: Run::new(),
+        to_peers: Run::new(),
     };
-    let mut incoming = vec![0; MAX_DATAGRAM];
+    let mut received = Received::new();
     let mut waiting = Vec::with_capacity(BATCH);
     let mut sweeps = tokio::time::interval(SWEEP);
     info!("TURN is served");
-    // A fresh socket counts as not writable until the runtime has heard of it.
-    shell.socket.writable().await?;
     loop {
         let deadline = shell.server.poll_timeout();
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            readable = shell.socket.readable() => {
+            readable = shell.clients.socket.readable() => {
                 readable?;
-                shell.serve_clients(&mut incoming);
+                shell.serve_clients(&mut received);
             }
+            () = shell.relays.ready() => shell.serve_relays(&mut received),
             event = shell.streams.event() => shell.handle_stream(event),
             _ = sweeps.tick() => shell.sweep(),
             // Without any handle left, this branch rests; clients are served on.
             1.. = receiver.recv_many(&mut waiting, BATCH) => shell.serve_media(&mut waiting),
             () = sleep_until(deadline) => shell.server.handle_timeout(Instant::now()),
         }
+        shell.carry_out_commands();
+        shell.flush();
         stats.send_replace(shell.stats());
     }
 }
@@ -149,31 +155,46 @@ async fn sleep_until(deadline: Option<Instant>) {
 }
 
 struct Shell<F> {
-    socket: UdpSocket,
+    clients: BatchSocket,
     streams: Streams,
+    relays: Relays,
     server: Server,
     deliver: F,
-    /// What the socket, or a slow client's connection, didn't take.
+    /// What a socket, or a slow client's connection, didn't take.
     send_refused: u64,
     /// What payloads for the media engine are cut from.
     block: BytesMut,
     /// Where datagrams for clients are framed.
-    outgoing: Vec<u8>,
+    to_clients: Run<ClientAddr>,
+    /// Datagrams from a relayed address to a peer.
+    to_peers: Run<(SocketAddr, SocketAddr)>,
 }
 
 impl<F: Fn(Datagram)> Shell<F> {
-    fn serve_clients(&mut self, incoming: &mut [u8]) {
+    fn serve_clients(&mut self, received: &mut Received) {
         let (now, unix_now) = (Instant::now(), unix_now());
         for _ in 0..BATCH {
-            let (length, client) = match self.socket.try_recv_from(incoming) {
-                Ok(received) => received,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => {
-                    debug!(%error, "a datagram could not be received");
-                    return;
+            if !self.clients.receive(received) {
+                return;
+            }
+            for (client, datagram) in received.datagrams() {
+                self.handle_message(now, unix_now, ClientAddr::udp(client), datagram);
+            }
+        }
+    }
+
+    fn serve_relays(&mut self, received: &mut Received) {
+        let now = Instant::now();
+        // Each socket once: what is left then rings again.
+        for _ in 0..self.relays.ready_count() {
+            let Some(relayed) = self.relays.receive(received) else { continue };
+            for (peer, payload) in received.datagrams() {
+                let start = self.to_clients.bytes.len();
+                let out = &mut self.to_clients.bytes;
+                if let Some(client) = self.server.handle_peer(now, relayed, peer, payload, out) {
+                    self.framed(start, client);
                 }
-            };
-            self.handle_message(now, unix_now, ClientAddr::udp(client), &incoming[..length]);
+            }
         }
     }
 
@@ -203,11 +224,27 @@ impl<F: Fn(Datagram)> Shell<F> {
         client: ClientAddr,
         message: &[u8],
     ) {
-        if let Some(relay) = self.server.handle_datagram(now, unix_now, client, message) {
-            (self.deliver)(own(&mut self.block, relay));
+        match self.server.handle_datagram(now, unix_now, client, message) {
+            Some(relay) if relay.path == Path::Media => {
+                (self.deliver)(own(&mut self.block, relay));
+            }
+            Some(relay) => self.send_to_peer(relay),
+            None => self.carry_out_commands(),
         }
         while let Some(answer) = self.server.poll_transmit() {
             self.send(answer.client, &answer.payload);
+        }
+    }
+
+    fn carry_out_commands(&mut self) {
+        while let Some(command) = self.server.poll_command() {
+            match command {
+                Command::Open(relayed) => {
+                    let is_open = self.relays.open(relayed);
+                    self.server.handle_opened(Instant::now(), relayed, is_open);
+                }
+                Command::Close(relayed) => self.relays.close(relayed),
+            }
         }
     }
 
@@ -226,31 +263,74 @@ impl<F: Fn(Datagram)> Shell<F> {
 
     fn serve_media(&mut self, waiting: &mut Vec<Datagram>) {
         let now = Instant::now();
-        let mut outgoing = std::mem::take(&mut self.outgoing);
-        for datagram in waiting.drain(..) {
-            let client = self.server.handle_media(
-                now,
-                datagram.relayed,
-                datagram.media,
-                &datagram.payload,
-                &mut outgoing,
-            );
-            if let Some(client) = client {
-                self.send(client, &outgoing);
+        for Datagram { relayed, media, payload } in waiting.drain(..) {
+            let start = self.to_clients.bytes.len();
+            let out = &mut self.to_clients.bytes;
+            if let Some(client) = self.server.handle_media(now, relayed, media, &payload, out) {
+                self.framed(start, client);
             }
         }
-        self.outgoing = outgoing;
     }
 
     fn send(&mut self, client: ClientAddr, payload: &[u8]) {
-        // Waiting for a full socket would delay everybody else's packets; a dropped one is asked for again.
-        let is_sent = match client.transport {
-            Transport::Udp => self.socket.try_send_to(payload, client.addr).is_ok(),
-            Transport::Tcp => self.streams.send(client, payload),
-        };
-        if !is_sent {
-            self.send_refused += 1;
+        let start = self.to_clients.bytes.len();
+        self.to_clients.bytes.extend_from_slice(payload);
+        self.framed(start, client);
+    }
+
+    /// What was framed from `start` on is for this client.
+    fn framed(&mut self, start: usize, client: ClientAddr) {
+        let Shell { clients, streams, to_clients, send_refused, .. } = self;
+        match client.transport {
+            Transport::Udp => {
+                let most = clients.longest_run();
+                to_clients.appended(start, client, most, |to, bytes, segment| {
+                    *send_refused += clients.send(to.addr, bytes, segment);
+                });
+            }
+            Transport::Tcp => {
+                if !streams.send(client, &to_clients.bytes[start..]) {
+                    *send_refused += 1;
+                }
+                to_clients.bytes.truncate(start);
+            }
         }
+    }
+
+    fn send_to_peer(&mut self, relay: ToPeer<'_>) {
+        let Shell { relays, to_peers, send_refused, clients, .. } = self;
+        let start = to_peers.bytes.len();
+        to_peers.bytes.extend_from_slice(relay.payload);
+        // What the kernel does for one socket it does for all.
+        let most = clients.longest_run();
+        to_peers.appended(start, (relay.relayed, relay.peer), most, |to, bytes, segment| {
+            *send_refused += send_from(relays, to, bytes, segment);
+        });
+    }
+
+    /// Sends what was collected; nothing waits longer than a wake-up takes.
+    fn flush(&mut self) {
+        let Shell { relays, clients, to_peers, to_clients, send_refused, .. } = self;
+        to_clients.flush(|to, bytes, segment| {
+            *send_refused += clients.send(to.addr, bytes, segment);
+        });
+        to_peers.flush(|to, bytes, segment| {
+            *send_refused += send_from(relays, to, bytes, segment);
+        });
+    }
+}
+
+/// Sends a run from a relayed address to a peer; tells how many datagrams were refused.
+fn send_from(
+    relays: &Relays,
+    (relayed, peer): (SocketAddr, SocketAddr),
+    bytes: &[u8],
+    segment: usize,
+) -> u64 {
+    match relays.get(relayed) {
+        Some(socket) => socket.send(peer, bytes, segment),
+        // Closed just before.
+        None => 1,
     }
 }
 
@@ -259,10 +339,10 @@ fn unix_now() -> Duration {
 }
 
 /// The datagram with a payload of its own, cut from the block; a used-up block lives until its last payload is gone.
-fn own(block: &mut BytesMut, relay: ToMedia<'_>) -> Datagram {
+fn own(block: &mut BytesMut, relay: ToPeer<'_>) -> Datagram {
     if block.capacity() < relay.payload.len() {
         block.reserve(BLOCK_BYTES);
     }
     block.extend_from_slice(relay.payload);
-    Datagram { relayed: relay.relayed, media: relay.media, payload: block.split().freeze() }
+    Datagram { relayed: relay.relayed, media: relay.peer, payload: block.split().freeze() }
 }

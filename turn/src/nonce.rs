@@ -17,6 +17,20 @@ const WINDOW_SECS: u64 = 1800;
 /// let the answer to a forged Allocate grow to twice the request.
 const NONCE_BYTES: usize = 6;
 
+/// What stands before a nonce that came with a list of password algorithms: the nonce cookie and 24 feature bits in
+/// base64, of which the first is set (RFC 8489 §9.2, §18.1). Its loss on the way spoils the nonce, so that nobody in
+/// between can make a client believe that there was no list.
+const WITH_ALGORITHMS: &str = "obMatJos2gAAA";
+
+/// What a client was told together with a nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// Nothing: MD5 is the password algorithm of old (RFC 8489 §18.5).
+    Md5Only,
+    /// The attribute PASSWORD-ALGORITHMS with SHA-256.
+    Sha256,
+}
+
 #[derive(Debug)]
 pub(crate) struct Nonces {
     key: hmac::Key,
@@ -30,29 +44,47 @@ impl Nonces {
         Nonces { key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()) }
     }
 
-    pub(crate) fn issue(&self, unix_now: Duration, client: ClientAddr) -> String {
-        self.of_window(unix_now.as_secs() / WINDOW_SECS, client)
+    pub(crate) fn issue(&self, unix_now: Duration, client: ClientAddr, offer: Offer) -> String {
+        self.of_window(unix_now.as_secs() / WINDOW_SECS, client, offer)
     }
 
-    pub(crate) fn is_fresh(&self, unix_now: Duration, client: ClientAddr, nonce: &str) -> bool {
+    /// What was offered with a nonce that is still good for this client.
+    pub(crate) fn offer_of(
+        &self,
+        unix_now: Duration,
+        client: ClientAddr,
+        nonce: &str,
+    ) -> Option<Offer> {
         let window = unix_now.as_secs() / WINDOW_SECS;
-        [window, window.saturating_sub(1)].iter().any(|&window| {
-            let expected = self.of_window(window, client);
+        let offer = match nonce.starts_with(WITH_ALGORITHMS) {
+            true => Offer::Sha256,
+            false => Offer::Md5Only,
+        };
+        let is_fresh = [window, window.saturating_sub(1)].iter().any(|&window| {
+            let expected = self.of_window(window, client, offer);
             constant_time::verify_slices_are_equal(expected.as_bytes(), nonce.as_bytes()).is_ok()
-        })
+        });
+        is_fresh.then_some(offer)
     }
 
-    fn of_window(&self, window: u64, client: ClientAddr) -> String {
+    fn of_window(&self, window: u64, client: ClientAddr, offer: Offer) -> String {
         let mapped = client.mapped();
         let mut mac = hmac::Context::with_key(&self.key);
         mac.update(&window.to_be_bytes());
+        mac.update(&[client.transport as u8, offer as u8]);
         match mapped.ip() {
             IpAddr::V4(ip) => mac.update(&ip.octets()),
             IpAddr::V6(ip) => mac.update(&ip.octets()),
         }
         mac.update(&mapped.port().to_be_bytes());
         let tag = mac.sign();
-        BASE64_STANDARD.encode(tag.as_ref().get(..NONCE_BYTES).unwrap_or_default())
+        let mut nonce = match offer {
+            Offer::Md5Only => String::new(),
+            Offer::Sha256 => WITH_ALGORITHMS.to_owned(),
+        };
+        BASE64_STANDARD
+            .encode_string(tag.as_ref().get(..NONCE_BYTES).unwrap_or_default(), &mut nonce);
+        nonce
     }
 }
 
@@ -69,27 +101,46 @@ mod tests {
         let nonces = Nonces::new(&Secret::new("s"));
         let alice = client("192.0.2.1:4000");
         let issued_at = Duration::from_secs(WINDOW_SECS * 1000 + 17);
-        let nonce = nonces.issue(issued_at, alice);
+        for offer in [Offer::Md5Only, Offer::Sha256] {
+            let nonce = nonces.issue(issued_at, alice, offer);
 
-        let fresh_after =
-            |secs| nonces.is_fresh(issued_at + Duration::from_secs(secs), alice, &nonce);
+            let after =
+                |secs| nonces.offer_of(issued_at + Duration::from_secs(secs), alice, &nonce);
 
-        assert!(fresh_after(0));
-        assert!(fresh_after(WINDOW_SECS));
-        assert!(!fresh_after(2 * WINDOW_SECS));
+            assert_eq!(after(0), Some(offer));
+            assert_eq!(after(WINDOW_SECS), Some(offer));
+            assert_eq!(after(2 * WINDOW_SECS), None);
+        }
     }
 
     #[test]
-    fn bound_to_address_and_port_and_secret() {
+    fn bound_to_address_port_transport_and_secret() {
         let nonces = Nonces::new(&Secret::new("s"));
         let now = Duration::from_secs(1_700_000_000);
-        let nonce = nonces.issue(now, client("192.0.2.1:4000"));
+        let nonce = nonces.issue(now, client("192.0.2.1:4000"), Offer::Md5Only);
+        let is_fresh = |client| nonces.offer_of(now, client, &nonce).is_some();
 
-        assert!(nonces.is_fresh(now, client("[::ffff:192.0.2.1]:4000"), &nonce));
-        assert!(!nonces.is_fresh(now, client("192.0.2.1:4001"), &nonce));
-        assert!(!nonces.is_fresh(now, client("192.0.2.2:4000"), &nonce));
+        assert!(is_fresh(client("[::ffff:192.0.2.1]:4000")));
+        assert!(!is_fresh(client("192.0.2.1:4001")));
+        assert!(!is_fresh(client("192.0.2.2:4000")));
+        assert!(!is_fresh(ClientAddr::tcp("192.0.2.1:4000".parse().unwrap())));
         let others = Nonces::new(&Secret::new("t"));
-        assert!(!others.is_fresh(now, client("192.0.2.1:4000"), &nonce));
-        assert!(!nonces.is_fresh(now, client("192.0.2.1:4000"), ""));
+        assert_eq!(others.offer_of(now, client("192.0.2.1:4000"), &nonce), None);
+        assert_eq!(nonces.offer_of(now, client("192.0.2.1:4000"), ""), None);
+    }
+
+    #[test]
+    fn an_offer_can_be_neither_taken_away_nor_made_up() {
+        let nonces = Nonces::new(&Secret::new("s"));
+        let now = Duration::from_secs(1_700_000_000);
+        let alice = client("192.0.2.1:4000");
+
+        let offering = nonces.issue(now, alice, Offer::Sha256);
+        let stripped = offering.strip_prefix(WITH_ALGORITHMS).unwrap();
+        let plain = nonces.issue(now, alice, Offer::Md5Only);
+
+        assert_eq!(nonces.offer_of(now, alice, stripped), None);
+        assert_eq!(nonces.offer_of(now, alice, &format!("{WITH_ALGORITHMS}{plain}")), None);
+        assert_eq!(BASE64_STANDARD.decode("gAAA").unwrap(), [0x80, 0, 0]);
     }
 }

@@ -12,27 +12,63 @@ use rand::seq::SliceRandom;
 #[derive(Debug)]
 pub(crate) struct FreePorts {
     queue: VecDeque<u16>,
+    /// For each port of the range from the first on, whether it is in the queue.
+    is_free: Box<[bool]>,
+    first: u16,
+}
+
+/// Which port is wanted. RFC 8656 §18.6
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PortWish {
+    Any,
+    Even,
+    /// An even one, and the next one is to be kept.
+    Pair,
 }
 
 impl FreePorts {
     pub(crate) fn new(range: RangeInclusive<u16>, seed: u64) -> FreePorts {
+        let first = *range.start();
         let mut ports: Vec<u16> = range.collect();
         ports.shuffle(&mut StdRng::seed_from_u64(seed));
-        FreePorts { queue: ports.into() }
+        FreePorts { is_free: vec![true; ports.len()].into(), queue: ports.into(), first }
     }
 
-    /// Takes a port; with `even`, an even one (RFC 8656 §18.6).
-    pub(crate) fn take(&mut self, even: bool) -> Option<u16> {
-        if !even {
-            return self.queue.pop_front();
-        }
+    /// Takes a port; with [`PortWish::Pair`], the one behind it as well.
+    pub(crate) fn take(&mut self, wish: PortWish) -> Option<u16> {
         // Half of the ports are even: the search ends after a few steps unless they are nearly used up.
-        let index = self.queue.iter().position(|port| port % 2 == 0)?;
-        self.queue.remove(index)
+        let index = self.queue.iter().position(|&port| match wish {
+            PortWish::Any => true,
+            PortWish::Even => port % 2 == 0,
+            PortWish::Pair => port % 2 == 0 && self.is_free(port.wrapping_add(1)),
+        })?;
+        let port = self.remove(index)?;
+        if wish == PortWish::Pair {
+            let next = self.queue.iter().position(|&other| other == port + 1);
+            next.and_then(|index| self.remove(index));
+        }
+        Some(port)
     }
 
     pub(crate) fn give_back(&mut self, port: u16) {
-        self.queue.push_back(port);
+        if let Some(is_free) = self.is_free.get_mut(usize::from(port.wrapping_sub(self.first)))
+            && !*is_free
+        {
+            *is_free = true;
+            self.queue.push_back(port);
+        }
+    }
+
+    fn is_free(&self, port: u16) -> bool {
+        self.is_free.get(usize::from(port.wrapping_sub(self.first))).copied().unwrap_or(false)
+    }
+
+    fn remove(&mut self, index: usize) -> Option<u16> {
+        let port = self.queue.remove(index)?;
+        if let Some(is_free) = self.is_free.get_mut(usize::from(port.wrapping_sub(self.first))) {
+            *is_free = false;
+        }
+        Some(port)
     }
 }
 
@@ -44,9 +80,9 @@ mod tests {
     fn each_port_once_and_the_returned_one_last() {
         let mut ports = FreePorts::new(100..=103, 1);
 
-        let first = ports.take(false).unwrap();
+        let first = ports.take(PortWish::Any).unwrap();
         ports.give_back(first);
-        let order: Vec<u16> = std::iter::from_fn(|| ports.take(false)).collect();
+        let order: Vec<u16> = std::iter::from_fn(|| ports.take(PortWish::Any)).collect();
 
         assert_eq!(order.last(), Some(&first));
         let mut sorted = order;
@@ -58,10 +94,30 @@ mod tests {
     fn even_ports_run_out_before_odd_ones() {
         let mut ports = FreePorts::new(100..=103, 1);
 
-        let even: Vec<u16> = std::iter::from_fn(|| ports.take(true)).collect();
+        let even: Vec<u16> = std::iter::from_fn(|| ports.take(PortWish::Even)).collect();
 
         assert!(even.iter().all(|port| port % 2 == 0));
         assert_eq!(even.len(), 2);
-        assert!(ports.take(false).is_some());
+        assert!(ports.take(PortWish::Any).is_some());
+    }
+
+    #[test]
+    fn a_pair_is_an_even_port_and_the_one_behind_it() {
+        let mut ports = FreePorts::new(99..=103, 1);
+
+        let pairs: Vec<u16> = std::iter::from_fn(|| ports.take(PortWish::Pair)).collect();
+
+        assert_eq!(pairs.len(), 2);
+        assert_eq!(ports.take(PortWish::Any), Some(99));
+        assert_eq!(ports.take(PortWish::Any), None);
+        ports.give_back(101);
+        assert_eq!(ports.take(PortWish::Pair), None, "100 is taken");
+    }
+
+    #[test]
+    fn the_last_port_of_all_has_none_behind_it() {
+        let mut ports = FreePorts::new(65_534..=65_534, 1);
+
+        assert_eq!(ports.take(PortWish::Pair), None);
     }
 }

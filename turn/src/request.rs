@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use stun_types::attribute::{
     Attribute, AttributeFromRaw, AttributeStaticType, AttributeType, MessageIntegrity,
-    MessageIntegritySha256, Nonce, Realm, Username,
+    MessageIntegritySha256, Nonce, PasswordAlgorithm, Realm, Username,
 };
 use stun_types::message::{Message, StunParseError};
 use turn_types::AddressFamily;
@@ -15,16 +15,19 @@ use turn_types::attribute::{
 
 use crate::address::canonical;
 use crate::allocation::ChannelNumber;
+use crate::ports::PortWish;
 use crate::refusal::Refusal;
+use crate::table::Place;
 
 /// The attributes below 0x8000 that this server understands in a TURN message. DONT-FRAGMENT is kept by doing nothing:
-/// what is handed over inside a process is not fragmented.
-const UNDERSTOOD: [AttributeType; 14] = [
+/// what is handed over inside a process is not fragmented, and sockets of relayed addresses never fragment.
+const UNDERSTOOD: [AttributeType; 15] = [
     Username::TYPE,
     MessageIntegrity::TYPE,
     MessageIntegritySha256::TYPE,
     Realm::TYPE,
     Nonce::TYPE,
+    PasswordAlgorithm::TYPE,
     ChannelNumberAttribute::TYPE,
     Lifetime::TYPE,
     XorPeerAddress::TYPE,
@@ -66,12 +69,8 @@ pub(crate) fn refuse_unknown_attributes(message: &Message<'_>) -> Result<(), Ref
 pub(crate) struct Allocate {
     /// The wished lifetime in seconds.
     pub(crate) lifetime: Option<u32>,
-    /// The family of the relayed address; IPv4 when the client doesn't say.
-    pub(crate) family: AddressFamily,
-    /// Whether an IPv6 address is wanted as well.
-    pub(crate) additional_ipv6: bool,
-    /// Whether the port must be even.
-    pub(crate) even_port: bool,
+    /// Which relayed address; an IPv4 one when the client doesn't say.
+    pub(crate) place: Place,
 }
 
 impl Allocate {
@@ -80,30 +79,33 @@ impl Allocate {
         if transport.protocol() != RequestedTransport::UDP {
             return Err(Refusal::UnsupportedTransportProtocol);
         }
-        let even_port = optional::<EvenPort>(request)?;
-        let reserves_next = even_port.as_ref().is_some_and(EvenPort::requested);
-        let names_family = request.has_attribute(RequestedAddressFamily::TYPE);
-        let additional = optional::<AdditionalAddressFamily>(request)?;
-        if additional.is_some() && (names_family || reserves_next) {
-            return Err(Refusal::BadRequest);
-        }
-        if optional::<ReservationToken>(request)?.is_some() {
-            if even_port.is_some() || names_family || additional.is_some() {
-                return Err(Refusal::BadRequest);
-            }
-            // This server makes no reservations, so that no token is valid.
-            return Err(Refusal::InsufficientCapacity);
-        }
-        if reserves_next {
-            return Err(Refusal::InsufficientCapacity);
-        }
-        Ok(Allocate {
-            lifetime: optional::<Lifetime>(request)?.map(|lifetime| lifetime.seconds()),
-            family: requested_family(request)?.unwrap_or(AddressFamily::IPV4),
-            additional_ipv6: additional.is_some(),
-            even_port: even_port.is_some(),
-        })
+        let lifetime = optional::<Lifetime>(request)?.map(|lifetime| lifetime.seconds());
+        Ok(Allocate { lifetime, place: place(request)? })
     }
+}
+
+fn place(request: &Message<'_>) -> Result<Place, Refusal> {
+    let even_port = optional::<EvenPort>(request)?;
+    let names_family = request.has_attribute(RequestedAddressFamily::TYPE);
+    let additional = optional::<AdditionalAddressFamily>(request)?;
+    if let Some(token) = optional::<ReservationToken>(request)? {
+        return match even_port.is_some() || names_family || additional.is_some() {
+            true => Err(Refusal::BadRequest),
+            false => Ok(Place::Reserved(token.token())),
+        };
+    }
+    let port = match even_port.map(|even| even.requested()) {
+        None => PortWish::Any,
+        Some(false) => PortWish::Even,
+        Some(true) => PortWish::Pair,
+    };
+    if additional.is_some() {
+        return match names_family || port == PortWish::Pair {
+            true => Err(Refusal::BadRequest),
+            false => Ok(Place::Both(port)),
+        };
+    }
+    Ok(Place::Port(requested_family(request)?.unwrap_or(AddressFamily::IPV4), port))
 }
 
 /// RFC 8656 §8.1

@@ -1,18 +1,39 @@
 //! Answers.
 
 use stun_types::attribute::{
-    AttributeStaticType, AttributeWrite, ErrorCode, Fingerprint, Nonce, Realm, Software,
-    UnknownAttributes,
+    AttributeStaticType, AttributeWrite, ErrorCode, Fingerprint, Nonce, PasswordAlgorithms, Realm,
+    Software, UnknownAttributes,
 };
 use stun_types::message::{
-    IntegrityAlgorithm, IntegrityKey, Message, MessageWrite, MessageWriteExt, MessageWriteVec,
+    Message, MessageClass, MessageType, MessageWrite, MessageWriteExt, MessageWriteVec, Method,
+    TransactionId,
 };
 
+use crate::authentication::{Caller, OFFERED};
+use crate::nonce::Offer;
 use crate::refusal::Refusal;
 
 /// SOFTWARE of signed answers. It names no version: that would help attackers alone. Unsigned answers go without, as
 /// they may go to somebody who never asked.
 const SOFTWARE: &str = "madang";
+
+/// What an answer repeats of its request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    pub(crate) transaction: TransactionId,
+    pub(crate) has_fingerprint: bool,
+}
+
+impl Asked {
+    pub(crate) fn by(request: &Message<'_>) -> Asked {
+        Asked {
+            method: request.method(),
+            transaction: request.transaction_id(),
+            has_fingerprint: request.has_attribute(Fingerprint::TYPE),
+        }
+    }
+}
 
 /// An answer being written.
 pub(crate) struct Response {
@@ -21,24 +42,25 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    pub(crate) fn success(request: &Message<'_>) -> Response {
-        Response {
-            message: Message::builder_success(request, MessageWriteVec::with_capacity(128)),
-            has_fingerprint: request.has_attribute(Fingerprint::TYPE),
-        }
+    pub(crate) fn success(asked: Asked) -> Response {
+        Response::new(MessageClass::Success, asked)
     }
 
     /// The reason phrase is left empty: the code says it all, and the answer to a forged request stays small.
-    pub(crate) fn refusal(request: &Message<'_>, refusal: &Refusal) -> Response {
-        let response = Response {
-            message: Message::builder_error(request, MessageWriteVec::with_capacity(128)),
-            has_fingerprint: request.has_attribute(Fingerprint::TYPE),
-        };
+    pub(crate) fn refusal(asked: Asked, refusal: &Refusal) -> Response {
         let code = ErrorCode::new(refusal.code(), "").expect("codes of refusals are 400 to 599");
-        let response = response.with(&code);
+        let response = Response::new(MessageClass::Error, asked).with(&code);
         match refusal {
             Refusal::UnknownAttributes(unknown) => response.with(&UnknownAttributes::new(unknown)),
             _ => response,
+        }
+    }
+
+    fn new(class: MessageClass, asked: Asked) -> Response {
+        let kind = MessageType::from_class_method(class, asked.method);
+        Response {
+            message: Message::builder(kind, asked.transaction, MessageWriteVec::with_capacity(128)),
+            has_fingerprint: asked.has_fingerprint,
         }
     }
 
@@ -50,19 +72,23 @@ impl Response {
     }
 
     /// What a client needs for its second attempt. RFC 8489 §9.2.4
-    pub(crate) fn with_challenge(self, realm: &str, nonce: &str) -> Response {
+    pub(crate) fn with_challenge(self, realm: &str, nonce: &str, offer: Offer) -> Response {
         let realm = Realm::new(realm).expect("the configuration limits the realm");
         let nonce = Nonce::new(nonce).expect("our nonces are short");
-        self.with(&realm).with(&nonce)
+        let response = self.with(&realm).with(&nonce);
+        match offer {
+            Offer::Md5Only => response,
+            Offer::Sha256 => response.with(&PasswordAlgorithms::new(&OFFERED)),
+        }
     }
 
-    /// Signs and finishes the answer to somebody who proved to know `key`.
-    pub(crate) fn signed(self, key: &IntegrityKey) -> Vec<u8> {
+    /// Signs and finishes the answer to somebody who proved to know a password.
+    pub(crate) fn signed(self, caller: &Caller) -> Vec<u8> {
         let software = Software::new(SOFTWARE).expect("a short constant");
         let mut response = self.with(&software);
         response
             .message
-            .add_message_integrity_with_key(key, IntegrityAlgorithm::Sha1)
+            .add_message_integrity_with_key(&caller.key, caller.algorithm)
             .expect("signed once");
         response.unsigned()
     }

@@ -1,5 +1,6 @@
 //! The server: datagrams and time in, datagrams out.
 
+mod opening;
 mod relay;
 mod requests;
 
@@ -11,17 +12,24 @@ use stun_types::message::{BINDING, MessageClass};
 use tracing::trace;
 use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH, SEND};
 
+use crate::allocation::Allocation;
 use crate::authentication::Authenticator;
 use crate::config::{Config, Mistake};
 use crate::farewells::Farewells;
 use crate::peers::Peers;
 use crate::request::parse_message;
+use crate::strangers::Strangers;
 use crate::table::AllocationTable;
-use crate::{ClientAddr, Stats};
+use crate::{ClientAddr, Path, Stats, Transport};
+use opening::Opening;
 
 /// Answers that wait for [`Server::poll_transmit`]. When full, further answers are dropped and counted: a caller that
 /// fetches after each datagram never has more than one.
 const MAX_WAITING_ANSWERS: usize = 1024;
+
+/// Allocations that wait for their sockets. When there are more, Allocate is refused with 508: a caller that carries out
+/// commands after each datagram never has more than one.
+const MAX_OPENINGS: usize = 64;
 
 /// A TURN and STUN server without sockets and clocks.
 ///
@@ -31,9 +39,11 @@ const MAX_WAITING_ANSWERS: usize = 1024;
 /// loop {
 ///     wait for a datagram from a client, one from the media engine, or poll_timeout()
 ///     from a client:     if let Some(relay) = handle_datagram(…) { hand relay.payload to the media engine }
+///                        while let Some(command) = poll_command() { carry it out; for Open, handle_opened(…) }
 ///                        while let Some(answer) = poll_transmit() { send it }
 ///     from the engine:   if let Some(client) = handle_media(…, &mut buffer) { send the buffer to the client }
-///     at the timeout:    handle_timeout(now)
+///     from a socket:     if let Some(client) = handle_peer(…, &mut buffer) { send the buffer to the client }
+///     at the timeout:    handle_timeout(now), and commands as above
 /// }
 /// ```
 ///
@@ -46,6 +56,10 @@ pub struct Server {
     table: AllocationTable,
     farewells: Farewells,
     answers: VecDeque<Transmit>,
+    commands: VecDeque<Command>,
+    openings: VecDeque<Opening>,
+    strangers: Strangers,
+    bytes_per_second: u64,
     default_lifetime: Duration,
     max_lifetime: Duration,
     /// Data indications are not answered, so that their transaction ids need not be random; they are counted.
@@ -62,15 +76,26 @@ pub struct Transmit {
     pub payload: Vec<u8>,
 }
 
-/// A client's datagram for the media engine; the payload is a piece of what was handed in.
+/// A client's datagram for a peer; the payload is a piece of what was handed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ToMedia<'a> {
-    /// The client's relayed transport address: for the media engine, the sender.
+pub struct ToPeer<'a> {
+    /// The client's relayed transport address: for the peer, the sender.
     pub relayed: SocketAddr,
-    /// The media address that the client wants to reach.
-    pub media: SocketAddr,
+    /// The address that the client wants to reach.
+    pub peer: SocketAddr,
+    /// How that is reached.
+    pub path: Path,
     /// What the client sends there.
     pub payload: &'a [u8],
+}
+
+/// What the server wants done about its relayed addresses. Only a server with peers besides media has commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Bind a UDP socket to this address, and tell [`Server::handle_opened`].
+    Open(SocketAddr),
+    /// Close the socket of this address, if there is one.
+    Close(SocketAddr),
 }
 
 impl Server {
@@ -82,10 +107,14 @@ impl Server {
         config.check()?;
         Ok(Server {
             authenticator: Authenticator::new(config),
-            peers: Peers::new(&config.media),
+            peers: Peers::new(&config.media, &config.allow_peers, &config.deny_peers),
             table: AllocationTable::new(config, seed),
             farewells: Farewells::default(),
             answers: VecDeque::new(),
+            commands: VecDeque::new(),
+            openings: VecDeque::new(),
+            strangers: Strangers::new(config.strangers_per_second, seed),
+            bytes_per_second: config.bytes_per_second(),
             default_lifetime: config.default_lifetime,
             max_lifetime: config.max_lifetime,
             next_indication: 0,
@@ -101,7 +130,7 @@ impl Server {
         unix_now: Duration,
         client: ClientAddr,
         datagram: &'a [u8],
-    ) -> Option<ToMedia<'a>> {
+    ) -> Option<ToPeer<'a>> {
         self.handle_timeout(now);
         // RFC 7983 §7: the first byte tells the protocols apart.
         match datagram.first() {
@@ -114,13 +143,16 @@ impl Server {
     /// Ends what has expired. Every other input does so, too; calling this at [`Server::poll_timeout`] frees memory and
     /// quotas in time on a quiet server.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.stats.allocations_expired += self.table.expire(now);
+        while let Some(ended) = self.table.pop_expired(now) {
+            self.end(&ended);
+            self.stats.allocations_expired += 1;
+        }
     }
 
     /// The connection of a client is closed: what it had allocated ends.
     pub fn handle_closed(&mut self, client: ClientAddr) {
-        if self.table.of_client(client).is_some() {
-            self.table.remove(client);
+        if let Some(closed) = self.table.remove(client) {
+            self.end(&closed);
             self.stats.allocations_closed += 1;
         }
     }
@@ -133,6 +165,11 @@ impl Server {
     /// The next answer to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.answers.pop_front()
+    }
+
+    /// The next command to carry out. They are at most as many as relayed addresses came and went since the last call.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
     }
 
     /// When [`Server::handle_timeout`] wants to be called.
@@ -151,12 +188,12 @@ impl Server {
         unix_now: Duration,
         client: ClientAddr,
         datagram: &'a [u8],
-    ) -> Option<ToMedia<'a>> {
+    ) -> Option<ToPeer<'a>> {
         let Some(message) = parse_message(datagram) else {
             return self.drop_malformed(client);
         };
         match (message.class(), message.method()) {
-            (MessageClass::Request, BINDING) => self.handle_binding(client, &message),
+            (MessageClass::Request, BINDING) => self.handle_binding(now, client, &message),
             (MessageClass::Request, ALLOCATE | REFRESH | CREATE_PERMISSION | CHANNEL_BIND) => {
                 self.handle_request(now, unix_now, client, &message)
             }
@@ -171,10 +208,25 @@ impl Server {
     }
 
     /// Nobody is told of a malformed datagram, and nothing is relayed.
-    fn drop_malformed(&mut self, client: ClientAddr) -> Option<ToMedia<'static>> {
+    fn drop_malformed(&mut self, client: ClientAddr) -> Option<ToPeer<'static>> {
         trace!(%client, "malformed datagram dropped");
         self.stats.dropped_malformed += 1;
         None
+    }
+
+    /// An allocation is gone: so are its sockets.
+    fn end(&mut self, allocation: &Allocation) {
+        *self.allocations_by(allocation.client.transport) -= 1;
+        if self.peers.has_others() {
+            self.commands.extend(allocation.relayed.iter().map(Command::Close));
+        }
+    }
+
+    fn allocations_by(&mut self, transport: Transport) -> &mut u64 {
+        match transport {
+            Transport::Udp => &mut self.stats.allocations_udp,
+            Transport::Tcp => &mut self.stats.allocations_tcp,
+        }
     }
 
     fn answer(&mut self, client: ClientAddr, payload: Vec<u8>) {

@@ -7,8 +7,14 @@ use crate::refusal::Refusal;
 pub struct Stats {
     /// Allocations at the moment.
     pub allocations: u64,
+    /// Those of them whose client comes by UDP.
+    pub allocations_udp: u64,
+    /// Those of them whose client comes by TCP.
+    pub allocations_tcp: u64,
     /// Allocations made.
     pub allocations_created: u64,
+    /// Allocations that came to nothing because no port of theirs could be bound.
+    pub allocations_unbound: u64,
     /// Allocations that ended because nobody refreshed them.
     pub allocations_expired: u64,
     /// Allocations that their client ended with a Refresh of lifetime 0.
@@ -31,6 +37,14 @@ pub struct Stats {
     pub to_client_packets: u64,
     /// Bytes of those, without TURN framing.
     pub to_client_bytes: u64,
+    /// Datagrams sent to peers other than media.
+    pub to_peer_packets: u64,
+    /// Bytes of those.
+    pub to_peer_bytes: u64,
+    /// Datagrams of such peers framed for a client.
+    pub from_peer_packets: u64,
+    /// Bytes of those, without TURN framing.
+    pub from_peer_bytes: u64,
     /// Datagrams dropped because they are neither well-formed STUN nor well-formed ChannelData.
     pub dropped_malformed: u64,
     /// STUN messages dropped because a server has no use for them: responses, unknown methods, and indications with
@@ -43,9 +57,13 @@ pub struct Stats {
     pub dropped_no_permission: u64,
     /// ChannelData dropped because the channel is not bound.
     pub dropped_no_channel: u64,
-    /// Datagrams dropped because their peer is not a media address of this server.
-    pub dropped_not_media: u64,
-    /// Datagrams of the media engine dropped because they are too long to be framed in a datagram.
+    /// Datagrams dropped because the policy has no way to, or from, their peer.
+    pub dropped_peer: u64,
+    /// Datagrams dropped because their allocation carries as much as it may.
+    pub dropped_bandwidth: u64,
+    /// Requests without good credentials that were not answered because their network had sent too many.
+    pub dropped_strangers: u64,
+    /// Datagrams of peers dropped because they are too long to be framed in a datagram.
     pub dropped_too_large: u64,
     /// Answers dropped because the caller didn't fetch the earlier ones; clients ask again.
     pub dropped_answers: u64,
@@ -63,7 +81,7 @@ pub struct Refused {
     pub bad_request: u64,
     /// 401: no credentials (each client's first request), wrong ones, or expired ones.
     pub unauthorized: u64,
-    /// 403: the peer is not this server's media.
+    /// 403: the policy has no way to the peer.
     pub forbidden: u64,
     /// 420: attributes that must be understood and aren't.
     pub unknown_attributes: u64,
@@ -81,7 +99,7 @@ pub struct Refused {
     pub peer_family: u64,
     /// 486: one user, or one client address, has enough allocations.
     pub quota: u64,
-    /// 508: the server has enough allocations, or has no port reservations to offer.
+    /// 508: the server, or the allocation, has enough of what is asked, or the reservation is gone.
     pub capacity: u64,
 }
 

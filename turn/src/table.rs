@@ -1,16 +1,26 @@
 //! All allocations: who has which, how many, until when.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use stun_types::message::TransactionId;
+use turn_types::AddressFamily;
 
+use crate::address::family;
 use crate::allocation::Allocation;
-use crate::ports::FreePorts;
+use crate::ports::{FreePorts, PortWish};
 use crate::refusal::Refusal;
+use crate::relayed::Relayed;
 use crate::{ClientAddr, Config};
+
+/// How long the port behind an even one is kept (RFC 8656 §7.2: "at least 30 seconds").
+const RESERVATION_TIME: Duration = Duration::from_secs(30);
+/// Reservations at a time; a further one is refused with 508.
+const MAX_RESERVATIONS: usize = 256;
 
 /// The allocations of a server, found by either end. Full means refuse: 508 when all is used up, 486 when one user or
 /// one client address has its share.
@@ -21,9 +31,28 @@ pub(crate) struct AllocationTable {
     deadlines: BTreeSet<(Instant, ClientAddr)>,
     per_user: Shares<Box<str>>,
     per_network: Shares<IpAddr>,
-    free_ports: FreePorts,
-    relay_ip: IpAddr,
+    pools: Vec<Pool>,
+    /// In the order in which they end, at most [`MAX_RESERVATIONS`].
+    reservations: VecDeque<Reservation>,
+    tokens: StdRng,
     capacity: usize,
+    bytes_per_second: u64,
+}
+
+/// The relayed addresses of a family.
+#[derive(Debug)]
+struct Pool {
+    ip: IpAddr,
+    free: FreePorts,
+}
+
+/// A port that waits for who knows its token.
+#[derive(Debug)]
+struct Reservation {
+    token: u64,
+    user: Box<str>,
+    addr: SocketAddr,
+    ends: Instant,
 }
 
 /// What a client asks of an allocation.
@@ -33,20 +62,37 @@ pub(crate) struct Wish<'a> {
     pub(crate) user: &'a str,
     pub(crate) transaction: TransactionId,
     pub(crate) lifetime: Duration,
-    pub(crate) even_port: bool,
+    pub(crate) place: Place,
+}
+
+/// Which relayed address is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A port of a family.
+    Port(AddressFamily, PortWish),
+    /// One of each family; RFC 8656 §7.2: IPv4 must be had, IPv6 may fail.
+    Both(PortWish),
+    /// The port that was kept under this token.
+    Reserved(u64),
 }
 
 impl AllocationTable {
     pub(crate) fn new(config: &Config, seed: u64) -> AllocationTable {
+        let pools = config.relay_ips.iter().map(|ip| Pool {
+            ip: ip.to_canonical(),
+            free: FreePorts::new(config.relay_ports.clone(), seed),
+        });
         AllocationTable {
             by_client: HashMap::new(),
             by_relayed: HashMap::new(),
             deadlines: BTreeSet::new(),
             per_user: Shares::new(config.max_allocations_per_user),
             per_network: Shares::new(config.max_allocations_per_address),
-            free_ports: FreePorts::new(config.relay_ports.clone(), seed),
-            relay_ip: config.relay_ip.to_canonical(),
+            pools: pools.collect(),
+            reservations: VecDeque::new(),
+            tokens: StdRng::seed_from_u64(!seed),
             capacity: config.max_allocations,
+            bytes_per_second: config.bytes_per_second(),
         }
     }
 
@@ -60,15 +106,41 @@ impl AllocationTable {
         if self.by_client.len() >= self.capacity {
             return Err(Refusal::InsufficientCapacity);
         }
-        let Some(port) = self.free_ports.take(wish.even_port) else {
-            return Err(Refusal::InsufficientCapacity);
+        let mut second_refusal = None;
+        let relayed = match wish.place {
+            Place::Port(family, port) => Relayed::new(self.take(family, port)?),
+            Place::Both(port) => {
+                let first = Relayed::new(self.take(AddressFamily::IPV4, port)?);
+                match self.take(AddressFamily::IPV6, port) {
+                    Ok(second) => first.with(second),
+                    Err(refusal) => {
+                        second_refusal = Some(refusal.code());
+                        first
+                    }
+                }
+            }
+            Place::Reserved(token) => Relayed::new(self.redeem(now, token, wish.user)?),
         };
-        let relayed = SocketAddr::new(self.relay_ip, port);
-        let allocation =
-            Allocation::new(wish.client, wish.user, relayed, wish.transaction, now, wish.lifetime);
+        let mut allocation = Allocation::new(
+            wish.client,
+            wish.user,
+            relayed,
+            wish.transaction,
+            now,
+            wish.lifetime,
+            self.bytes_per_second,
+        );
+        allocation.second_refusal = second_refusal;
+        if let Place::Port(family, PortWish::Pair) = wish.place
+            && let Some(addr) = relayed.of(family)
+        {
+            allocation.reservation = Some(self.reserve(now, wish.user, addr));
+        }
         self.per_user.take(allocation.user.clone());
         self.per_network.take(wish.client.network());
-        self.by_relayed.insert(relayed, wish.client);
+        for addr in relayed.iter() {
+            self.by_relayed.insert(addr, wish.client);
+        }
         self.deadlines.insert((allocation.expires, wish.client));
         Ok(self.by_client.entry(wish.client).insert_entry(allocation).into_mut())
     }
@@ -82,30 +154,56 @@ impl AllocationTable {
         }
     }
 
-    pub(crate) fn remove(&mut self, client: ClientAddr) {
-        if let Some(allocation) = self.by_client.remove(&client) {
-            self.deadlines.remove(&(allocation.expires, client));
-            self.by_relayed.remove(&allocation.relayed);
-            self.per_user.give_back(&allocation.user);
-            self.per_network.give_back(&client.network());
-            self.free_ports.give_back(allocation.relayed.port());
+    /// Tells what is removed.
+    pub(crate) fn remove(&mut self, client: ClientAddr) -> Option<Allocation> {
+        let allocation = self.by_client.remove(&client)?;
+        self.deadlines.remove(&(allocation.expires, client));
+        self.per_user.give_back(&allocation.user);
+        self.per_network.give_back(&client.network());
+        for addr in allocation.relayed.iter() {
+            self.release(addr);
         }
+        Some(allocation)
     }
 
-    /// Removes what has ended; tells how many.
-    pub(crate) fn expire(&mut self, now: Instant) -> u64 {
-        let mut expired = 0;
-        while let Some(&(deadline, client)) = self.deadlines.first()
-            && deadline <= now
-        {
-            self.remove(client);
-            expired += 1;
+    /// Removes the relayed address of a family from an allocation that has both; tells which one it was.
+    pub(crate) fn remove_family(
+        &mut self,
+        client: ClientAddr,
+        family: AddressFamily,
+    ) -> Option<SocketAddr> {
+        let allocation = self.by_client.get_mut(&client)?;
+        let removed = allocation.relayed.of(family)?;
+        allocation.relayed = allocation.relayed.without(family)?;
+        self.release(removed);
+        Some(removed)
+    }
+
+    /// Gives an allocation another port in place of one that turned out to be somebody else's.
+    pub(crate) fn replace(&mut self, relayed: SocketAddr, wish: PortWish) -> Option<SocketAddr> {
+        let client = *self.by_relayed.get(&relayed)?;
+        let other = self.take(family(relayed.ip()), wish).ok()?;
+        self.release(relayed);
+        self.by_relayed.insert(other, client);
+        let allocation = self.by_client.get_mut(&client)?;
+        allocation.relayed = allocation.relayed.with(other);
+        Some(other)
+    }
+
+    /// Removes and returns an allocation that has ended.
+    pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<Allocation> {
+        self.end_reservations(now);
+        let &(deadline, client) = self.deadlines.first()?;
+        if deadline > now {
+            return None;
         }
-        expired
+        self.remove(client)
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|&(deadline, _)| deadline)
+        let allocation = self.deadlines.first().map(|&(deadline, _)| deadline);
+        let reservation = self.reservations.front().map(|reservation| reservation.ends);
+        allocation.into_iter().chain(reservation).min()
     }
 
     pub(crate) fn of_client(&self, client: ClientAddr) -> Option<&Allocation> {
@@ -116,16 +214,53 @@ impl AllocationTable {
         self.by_client.get_mut(&client)
     }
 
-    pub(crate) fn of_relayed(&self, relayed: SocketAddr) -> Option<&Allocation> {
-        self.by_client.get(self.by_relayed.get(&relayed)?)
-    }
-
-    pub(crate) fn relay_ip(&self) -> IpAddr {
-        self.relay_ip
+    pub(crate) fn of_relayed_mut(&mut self, relayed: SocketAddr) -> Option<&mut Allocation> {
+        self.by_client.get_mut(self.by_relayed.get(&relayed)?)
     }
 
     pub(crate) fn len(&self) -> usize {
         self.by_client.len()
+    }
+
+    fn take(&mut self, wanted: AddressFamily, port: PortWish) -> Result<SocketAddr, Refusal> {
+        if port == PortWish::Pair && self.reservations.len() >= MAX_RESERVATIONS {
+            return Err(Refusal::InsufficientCapacity);
+        }
+        let pool = self.pools.iter_mut().find(|pool| family(pool.ip) == wanted);
+        let pool = pool.ok_or(Refusal::AddressFamilyNotSupported)?;
+        let port = pool.free.take(port).ok_or(Refusal::InsufficientCapacity)?;
+        Ok(SocketAddr::new(pool.ip, port))
+    }
+
+    /// Forgets who has a relayed address; its port is free again.
+    fn release(&mut self, addr: SocketAddr) {
+        self.by_relayed.remove(&addr);
+        if let Some(pool) = self.pools.iter_mut().find(|pool| pool.ip == addr.ip()) {
+            pool.free.give_back(addr.port());
+        }
+    }
+
+    /// Keeps the port behind an even one, which was taken with it.
+    fn reserve(&mut self, now: Instant, user: &str, even: SocketAddr) -> u64 {
+        let token = self.tokens.random();
+        let addr = SocketAddr::new(even.ip(), even.port() + 1);
+        let ends = now + RESERVATION_TIME;
+        self.reservations.push_back(Reservation { token, user: user.into(), addr, ends });
+        token
+    }
+
+    /// RFC 8656 §7.2: a token that isn't valid is a want of capacity. Somebody else's is not valid.
+    fn redeem(&mut self, now: Instant, token: u64, user: &str) -> Result<SocketAddr, Refusal> {
+        self.end_reservations(now);
+        let index = self.reservations.iter().position(|r| r.token == token && *r.user == *user);
+        let reservation = index.and_then(|index| self.reservations.remove(index));
+        reservation.map(|reservation| reservation.addr).ok_or(Refusal::InsufficientCapacity)
+    }
+
+    fn end_reservations(&mut self, now: Instant) {
+        while let Some(addr) = self.reservations.pop_front_if(|r| r.ends <= now).map(|r| r.addr) {
+            self.release(addr);
+        }
     }
 }
 
@@ -170,6 +305,7 @@ mod tests {
     #[test]
     fn indexes_agree_after_many_changes() {
         let config = Config {
+            relay_ips: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
             relay_ports: 50_000..=50_049,
             max_allocations_per_user: 3,
             max_allocations_per_address: 5,
@@ -186,49 +322,56 @@ mod tests {
                 4000 + (dice >> 24 & 7) as u16,
             )));
             let user = format!("user{}", dice >> 20 & 15);
-            match dice >> 16 & 3 {
-                0 | 1 if table.of_client(client).is_none() => {
-                    let _ = table.create(now, wish(client, &user));
+            let place = match dice >> 12 & 7 {
+                0 => Place::Port(AddressFamily::IPV4, PortWish::Pair),
+                1 => Place::Port(AddressFamily::IPV6, PortWish::Even),
+                2 => Place::Both(PortWish::Any),
+                3 => Place::Reserved(table.reservations.back().map_or(7, |kept| kept.token)),
+                _ => Place::Port(AddressFamily::IPV4, PortWish::Any),
+            };
+            match dice >> 16 & 7 {
+                0..4 if table.of_client(client).is_none() => {
+                    let _ = table.create(now, wish(client, &user, place));
                 }
-                2 => table.remove(client),
+                4 => drop(table.remove(client)),
+                5 => drop(table.remove_family(client, AddressFamily::IPV6)),
+                6 => {
+                    let relayed = table.of_client(client).and_then(|a| a.relayed.iter().next());
+                    relayed.and_then(|relayed| table.replace(relayed, PortWish::Any));
+                }
                 _ => table.refresh(client, now + Duration::from_secs(30)),
             }
             now += Duration::from_millis(700);
-            table.expire(now);
+            while table.pop_expired(now).is_some() {}
             check(&table);
         }
-        table.expire(now + Duration::from_secs(3600));
+        while table.pop_expired(now + Duration::from_secs(3600)).is_some() {}
 
         assert_eq!(table.len(), 0);
         check(&table);
         assert!(table.per_user.taken.is_empty() && table.per_network.taken.is_empty());
-        let free = std::iter::from_fn(|| table.free_ports.take(false)).count();
-        assert_eq!(free, 50);
+        for pool in &mut table.pools {
+            assert_eq!(std::iter::from_fn(|| pool.free.take(PortWish::Any)).count(), 50);
+        }
     }
 
     fn check(table: &AllocationTable) {
-        assert_eq!(table.by_relayed.len(), table.by_client.len());
+        let relayed = table.by_client.values().flat_map(|allocation| allocation.relayed.iter());
+        assert_eq!(table.by_relayed.len(), relayed.count());
         assert_eq!(table.deadlines.len(), table.by_client.len());
         let held: usize = table.per_user.taken.values().sum();
         assert_eq!(held, table.by_client.len());
         assert!(table.per_user.taken.values().all(|&count| count <= 3));
         assert!(table.per_network.taken.values().all(|&count| count <= 5));
         for (client, allocation) in &table.by_client {
-            assert_eq!(
-                table.of_relayed(allocation.relayed).map(|found| found.client),
-                Some(*client)
-            );
+            for relayed in allocation.relayed.iter() {
+                assert_eq!(table.by_relayed.get(&relayed), Some(client));
+            }
         }
     }
 
-    fn wish(client: ClientAddr, user: &str) -> Wish<'_> {
-        Wish {
-            client,
-            user,
-            transaction: 1.into(),
-            lifetime: Duration::from_secs(20),
-            even_port: false,
-        }
+    fn wish(client: ClientAddr, user: &str, place: Place) -> Wish<'_> {
+        Wish { client, user, transaction: 1.into(), lifetime: Duration::from_secs(20), place }
     }
 
     #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]

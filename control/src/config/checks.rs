@@ -23,6 +23,7 @@ pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
         settings.media.tcp_port.and_then(|port| ports(settings, "media.tcp_port", port)),
         public_ip(settings),
         realm(settings),
+        relay_ip(settings),
         frames_fit_outbox(settings),
     ];
     let origins = settings.http.allowed_origins.iter().filter_map(|text| origin(text));
@@ -124,6 +125,14 @@ fn public_ip(settings: &Settings) -> Option<String> {
 fn realm(settings: &Settings) -> Option<String> {
     let (bytes, most) = (settings.turn.realm.len(), madang_turn::Config::MAX_REALM_BYTES);
     (bytes > most).then(|| format!("`turn.realm` must have at most {most} bytes, not {bytes}"))
+}
+
+fn relay_ip(settings: &Settings) -> Option<String> {
+    let ips = &settings.turn.relay_ip;
+    let count = |is_ipv4| ips.iter().filter(|ip| ip.to_canonical().is_ipv4() == is_ipv4).count();
+    let is_definite = ips.iter().all(|ip| !ip.is_unspecified() && !ip.is_multicast());
+    (count(true) > 1 || count(false) > 1 || !is_definite)
+        .then(|| "`turn.relay_ip` must be an address, or one of IPv4 and one of IPv6".to_owned())
 }
 
 /// Those for which 0 does not mean "no limit".

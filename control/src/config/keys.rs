@@ -64,8 +64,17 @@ const KEYS: &[Key] = keys! {
     media.workers: "threads that forward media. Default: number of cores"
     turn.enabled: "run the bundled TURN server"
     turn.listen: "address of the TURN server (UDP and TCP). Default: port 3478 beside the media ports"
-    turn.relay_ports: "port numbers of relayed addresses; no socket is opened for them"
-    turn.realm: "realm of the TURN credentials"
+    turn.relay_ip: "addresses that relayed clients seem to have, one of a family or one of each. Default: those of media"
+    turn.relay_ports: "ports of relayed addresses; sockets are opened for them only when turn.allow_peers names somebody"
+    turn.allow_peers: "who else may be relayed to, besides this server's media: addresses or networks, with ports or without, as 192.0.2.0/24:5000-5999 or [2001:db8::7]:53. Private and other special addresses need a rule of their own"
+    turn.deny_peers: "who may not, although turn.allow_peers has them"
+    turn.users: "users with a lasting password, as name:password; others get short-lived credentials from this server"
+    turn.realm: "realm of the TURN credentials; up to 8 bytes keep answers to strangers below twice what they asked"
+    turn.allocations: "relayed clients at a time"
+    turn.allocations_per_user: "relayed addresses of one user at a time"
+    turn.allocations_per_address: "relayed addresses of one client address at a time"
+    turn.bits_per_second: "what one relayed client may send, and receive, per second, in bits; 0: no limit"
+    turn.strangers_per_second: "requests without credentials that one client address gets answers to, twice as many at once; 0: no limit"
     limits.frame_bytes: "longest STOMP frame, in bytes; 0: no limit"
     limits.headers: "headers of one STOMP frame; 0: no limit"
     limits.header_bytes: "longest header line of a STOMP frame, in bytes; 0: no limit"
@@ -87,7 +96,8 @@ const KEYS: &[Key] = keys! {
 impl Key {
     /// Whether its value must not be shown.
     pub(super) fn is_secret(&self) -> bool {
-        ["auth.secret", "auth.api_keys", "broker.relay", "store.url"].contains(&self.name)
+        ["auth.secret", "auth.api_keys", "broker.relay", "store.url", "turn.users"]
+            .contains(&self.name)
     }
 }
 

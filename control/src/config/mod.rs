@@ -24,6 +24,7 @@ use config::{Environment, File, FileFormat, Value, ValueKind};
 pub use self::mistakes::{Mistake, Mistakes};
 pub(crate) use self::value::duration;
 
+use madang_turn::PeerRule;
 use madang_wire::Secret;
 
 use crate::auth::JwksSource;
@@ -163,10 +164,37 @@ pub struct Turn {
     pub enabled: bool,
     /// Where it listens (UDP and TCP). When not given, port 3478 beside the media ports.
     pub listen: Option<SocketAddr>,
-    /// Port numbers of relayed addresses. They are names only; no socket is opened.
+    /// Relayed addresses; when there are none, the addresses of media.
+    pub relay_ip: Vec<IpAddr>,
+    /// Ports of relayed addresses. They are names only, unless there are peers besides media.
     pub relay_ports: RangeInclusive<u16>,
+    /// Peers besides this server's media.
+    pub allow_peers: Vec<PeerRule>,
+    /// Peers that are refused although they are allowed.
+    pub deny_peers: Vec<PeerRule>,
+    /// Users with a lasting password.
+    pub users: Vec<TurnUser>,
     /// The realm of its credentials.
     pub realm: String,
+    /// Allocations in all.
+    pub allocations: usize,
+    /// Allocations of one user.
+    pub allocations_per_user: usize,
+    /// Allocations of one client address.
+    pub allocations_per_address: usize,
+    /// What one allocation may carry in each direction; 0 is no limit.
+    pub bits_per_second: usize,
+    /// Requests without credentials that one address gets answers to; 0 is no limit.
+    pub strangers_per_second: u32,
+}
+
+/// A TURN user with a lasting password, written `name:password`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TurnUser {
+    /// Without a colon.
+    pub name: String,
+    /// Whatever follows the first colon.
+    pub password: Secret,
 }
 
 impl Default for Settings {
@@ -195,8 +223,17 @@ impl Default for Settings {
             turn: Turn {
                 enabled: true,
                 listen: None,
+                relay_ip: Vec::new(),
                 relay_ports: turn.relay_ports,
+                allow_peers: Vec::new(),
+                deny_peers: Vec::new(),
+                users: Vec::new(),
                 realm: turn.realm,
+                allocations: turn.max_allocations,
+                allocations_per_user: turn.max_allocations_per_user,
+                allocations_per_address: turn.max_allocations_per_address,
+                bits_per_second: 0,
+                strangers_per_second: turn.strangers_per_second,
             },
             limits: hub.limits,
             resume_grace: hub.resume_grace,

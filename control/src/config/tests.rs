@@ -35,6 +35,19 @@ fn each_source_overrides_those_before_it() {
 }
 
 #[test]
+fn turn_users_show_without_their_passwords() {
+    let settings = with_flags(&[("turn.users", "alice:s3cret,하늘:with:colons")]).unwrap();
+    let mistakes = with_flags(&[("turn.users", "n0colon")]).unwrap_err().to_string();
+
+    assert_eq!(settings.turn.users[1].password.expose(), "with:colons");
+    assert!(settings.to_toml().contains("\"하늘:(hidden)\""), "{}", settings.to_toml());
+    for text in [settings.to_toml(), format!("{settings:?}")] {
+        assert!(!text.contains("s3cret") && !text.contains("with:colons"), "{text}");
+    }
+    assert!(!mistakes.contains("n0colon"), "{mistakes}");
+}
+
+#[test]
 fn every_kind_of_value_can_come_as_text() {
     let settings = with_flags(&[
         ("http.listen", "localhost:0"),
@@ -137,6 +150,16 @@ fn what_cannot_work_together_is_refused() {
         (&[("limits.chat_bytes", "0")], "at least 1"),
         (&[("turn.relay_ports", "0-10")], "range of ports"),
         (&[("turn.relay_ports", "10-1")], "range of ports"),
+        (&[("turn.relay_ip", "203.0.113.7,203.0.113.8")], "one of IPv4 and one of IPv6"),
+        (&[("turn.relay_ip", "0.0.0.0")], "one of IPv4 and one of IPv6"),
+        (
+            &[("turn.allow_peers", "192.0.2.1,10.0.0.1/8")],
+            "of `10.0.0.1/8` the address has bits set",
+        ),
+        (&[("turn.deny_peers", "example.org")], "of `example.org` it has no IPv4 or IPv6 address"),
+        (&[("turn.deny_peers", "192.0.2.1:0")], "ports behind `:` must be"),
+        (&[("turn.users", "alice")], "as name:password"),
+        (&[("turn.users", ":password")], "as name:password"),
         (&[("http.listen", "8080")], "127.0.0.1:8080"),
     ] {
         let mistakes = with_flags(flags).unwrap_err().to_string();

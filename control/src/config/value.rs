@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Value, ValueKind};
+use madang_turn::{BadRule, PeerRule};
 use madang_wire::Secret;
 
+use super::TurnUser;
 use crate::auth::JwksSource;
 use crate::relay::RelayUrl;
 use crate::rooms::RoomCreation;
@@ -134,6 +136,36 @@ impl Setting for Secret {
 
     fn show(&self) -> Option<toml::Value> {
         "(hidden)".to_owned().show()
+    }
+}
+
+/// It shows without its password.
+impl Setting for TurnUser {
+    fn read(value: &Value) -> Result<TurnUser, String> {
+        let text = String::read(value).unwrap_or_default();
+        let parts =
+            text.split_once(':').filter(|(name, word)| !name.is_empty() && !word.is_empty());
+        let (name, password) = parts.ok_or("must be users as name:password")?;
+        Ok(TurnUser { name: name.to_owned(), password: Secret::new(password) })
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        format!("{}:(hidden)", self.name).show()
+    }
+}
+
+impl Setting for PeerRule {
+    fn read(value: &Value) -> Result<PeerRule, String> {
+        let text = String::read(value).unwrap_or_default();
+        text.parse().map_err(|reason: BadRule| {
+            format!(
+                "must be addresses or networks with ports or without, as 192.0.2.0/24:5000-5999, but of `{text}` {reason}"
+            )
+        })
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        self.to_string().show()
     }
 }
 

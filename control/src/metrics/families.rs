@@ -174,7 +174,6 @@ pub(super) const SFU: &[Family<SfuStats>] = &[
 ];
 
 pub(super) const TURN: &[Family<TurnStats>] = &[
-    gauge("madang_turn_allocations", "Allocations.", |s| s.allocations),
     counter("madang_turn_allocations_created_total", "Allocations made.", |s| {
         s.allocations_created
     }),
@@ -190,6 +189,11 @@ pub(super) const TURN: &[Family<TurnStats>] = &[
         "madang_turn_allocations_closed_total",
         "Allocations that ended with their client's connection.",
         |s| s.allocations_closed,
+    ),
+    counter(
+        "madang_turn_allocations_unbound_total",
+        "Allocations that came to nothing because no port of theirs could be bound.",
+        |s| s.allocations_unbound,
     ),
     gauge("madang_turn_connections", "TCP connections of clients.", |s| s.connections),
     counter(
@@ -219,6 +223,20 @@ pub(super) const TURN: &[Family<TurnStats>] = &[
         |s| s.to_client_bytes,
     ),
     counter(
+        "madang_turn_to_peer_packets_total",
+        "Datagrams sent to peers other than media.",
+        |s| s.to_peer_packets,
+    ),
+    counter("madang_turn_to_peer_bytes_total", "Bytes of those.", |s| s.to_peer_bytes),
+    counter(
+        "madang_turn_from_peer_packets_total",
+        "Datagrams of such peers framed for a client.",
+        |s| s.from_peer_packets,
+    ),
+    counter("madang_turn_from_peer_bytes_total", "Bytes of those, without TURN framing.", |s| {
+        s.from_peer_bytes
+    }),
+    counter(
         "madang_turn_dropped_malformed_datagrams_total",
         "Datagrams dropped because they are neither well-formed STUN nor well-formed ChannelData.",
         |s| s.dropped_malformed,
@@ -244,13 +262,23 @@ pub(super) const TURN: &[Family<TurnStats>] = &[
         |s| s.dropped_no_channel,
     ),
     counter(
-        "madang_turn_dropped_not_media_datagrams_total",
-        "Datagrams dropped because their peer is not a media address of this server.",
-        |s| s.dropped_not_media,
+        "madang_turn_dropped_peer_datagrams_total",
+        "Datagrams dropped because their peer is neither this server's media nor allowed.",
+        |s| s.dropped_peer,
+    ),
+    counter(
+        "madang_turn_dropped_bandwidth_datagrams_total",
+        "Datagrams dropped because their allocation carried as much as it may.",
+        |s| s.dropped_bandwidth,
+    ),
+    counter(
+        "madang_turn_dropped_strangers_requests_total",
+        "Requests without good credentials not answered because their address had sent too many.",
+        |s| s.dropped_strangers,
     ),
     counter(
         "madang_turn_dropped_too_large_datagrams_total",
-        "Datagrams of the media engine dropped because they are too long to be framed.",
+        "Datagrams of peers dropped because they are too long to be framed.",
         |s| s.dropped_too_large,
     ),
     counter(
@@ -269,6 +297,10 @@ pub(super) const TURN: &[Family<TurnStats>] = &[
         |s| s.send_refused,
     ),
 ];
+
+/// One sample for each transport of clients.
+pub(super) const TURN_ALLOCATIONS: Family<TurnStats> =
+    gauge("madang_turn_allocations", "Allocations, by the transport of their clients.", |_| 0);
 
 pub(super) const TURN_REFUSED: Family<Refused> = counter(
     "madang_turn_refused_requests_total",

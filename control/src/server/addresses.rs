@@ -60,9 +60,10 @@ impl Addresses {
         Ok(Addresses { advertised, media, media_tcp_port, turn, turn_host })
     }
 
-    /// The address that clients are told first.
-    pub(super) fn preferred(&self) -> IpAddr {
-        self.advertised.first().copied().unwrap_or(self.media.ip())
+    /// The first address of each family that clients are told.
+    pub(super) fn one_of_each_family(&self) -> Vec<IpAddr> {
+        let first = |is_ipv4| self.advertised.iter().copied().find(|ip| ip.is_ipv4() == is_ipv4);
+        first(true).into_iter().chain(first(false)).collect()
     }
 }
 

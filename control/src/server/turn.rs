@@ -45,13 +45,7 @@ impl BoundTurn {
         addresses: &Addresses,
     ) -> anyhow::Result<BoundTurn> {
         let secret = secrets::load_or_make(&settings.data_dir, "turn.secret")?;
-        let config = madang_turn::Config {
-            realm: settings.turn.realm.clone(),
-            secret: madang_turn::Secret::new(secret.as_str()),
-            relay_ip: addresses.preferred(),
-            relay_ports: settings.turn.relay_ports.clone(),
-            ..madang_turn::Config::default()
-        };
+        let config = config(settings, addresses, &secret);
         config.check().map_err(refused)?;
         let listeners = io::listen_turn(addresses.turn).await?;
         let (udp, tcp) = (listeners.udp.local_addr()?, listeners.tcp.local_addr()?);
@@ -125,6 +119,30 @@ impl Turn {
         if let Err(error) = self.task.await {
             error!(%error, "the TURN task broke");
         }
+    }
+}
+
+fn config(settings: &Settings, addresses: &Addresses, secret: &str) -> madang_turn::Config {
+    let turn = &settings.turn;
+    let as_secret = |text: &str| madang_turn::Secret::new(text);
+    let users = turn.users.iter();
+    madang_turn::Config {
+        realm: turn.realm.clone(),
+        secret: as_secret(secret),
+        users: users.map(|user| (user.name.clone(), as_secret(user.password.expose()))).collect(),
+        allow_peers: turn.allow_peers.clone(),
+        deny_peers: turn.deny_peers.clone(),
+        relay_ips: match turn.relay_ip.is_empty() {
+            true => addresses.one_of_each_family(),
+            false => turn.relay_ip.clone(),
+        },
+        relay_ports: turn.relay_ports.clone(),
+        max_allocations: turn.allocations,
+        max_allocations_per_user: turn.allocations_per_user,
+        max_allocations_per_address: turn.allocations_per_address,
+        bits_per_second: turn.bits_per_second as u64,
+        strangers_per_second: turn.strangers_per_second,
+        ..madang_turn::Config::default()
     }
 }
 

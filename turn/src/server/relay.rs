@@ -11,11 +11,11 @@ use turn_types::attribute::{Data, XorPeerAddress};
 use turn_types::channel::ChannelData;
 use turn_types::message::DATA;
 
-use super::{Server, ToMedia};
-use crate::ClientAddr;
-use crate::address::{Transport, canonical};
-use crate::allocation::{Allocation, ChannelNumber};
+use super::{Server, ToPeer};
+use crate::address::{Transport, canonical, family};
+use crate::allocation::ChannelNumber;
 use crate::request::{peer, refuse_unknown_attributes};
+use crate::{ClientAddr, Path};
 
 /// What surrounds the payload of a Data indication at most: STUN header 20, XOR-PEER-ADDRESS 24, DATA's header 4 and
 /// padding 3.
@@ -25,8 +25,8 @@ const MAX_FRAMING: usize = 51;
 const MAX_PAYLOAD: usize = 65_507 - MAX_FRAMING;
 
 impl Server {
-    /// Takes a datagram that the media engine sends from `media` to a relayed address. It is framed into `out`, whose
-    /// contents are replaced, for the returned client; None when nobody there wants it.
+    /// Takes a datagram that the media engine sends from `media` to a relayed address. Framed for the returned client, it
+    /// is appended to `out`; None when nobody there wants it.
     pub fn handle_media(
         &mut self,
         now: Instant,
@@ -35,30 +35,73 @@ impl Server {
         payload: &[u8],
         out: &mut Vec<u8>,
     ) -> Option<ClientAddr> {
+        let client = self.frame(now, (relayed, media), Path::Media, payload, out)?;
+        self.stats.to_client_packets += 1;
+        self.stats.to_client_bytes += payload.len() as u64;
+        Some(client)
+    }
+
+    /// The same for a datagram that came from `peer` to the socket of a relayed address.
+    pub fn handle_peer(
+        &mut self,
+        now: Instant,
+        relayed: SocketAddr,
+        peer: SocketAddr,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<ClientAddr> {
+        let client = self.frame(now, (relayed, peer), Path::Socket, payload, out)?;
+        self.stats.from_peer_packets += 1;
+        self.stats.from_peer_bytes += payload.len() as u64;
+        Some(client)
+    }
+
+    fn frame(
+        &mut self,
+        now: Instant,
+        (relayed, peer): (SocketAddr, SocketAddr),
+        path: Path,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<ClientAddr> {
         self.handle_timeout(now);
-        let (relayed, media) = (canonical(relayed), canonical(media));
+        let (relayed, peer) = (canonical(relayed), canonical(peer));
         if payload.len() > MAX_PAYLOAD {
             self.stats.dropped_too_large += 1;
             return None;
         }
-        let Some(allocation) = self.table.of_relayed(relayed) else {
+        let Some(allocation) = self.table.of_relayed_mut(relayed) else {
             self.stats.dropped_no_allocation += 1;
             return None;
         };
-        if !allocation.permits(now, media.ip()) {
+        if !allocation.permits(now, peer.ip()) {
             self.stats.dropped_no_permission += 1;
             return None;
         }
-        match allocation.channel_to(now, media) {
-            Some(number) => write_channel_data(number, payload, allocation.client.transport, out),
+        let channel = allocation.channel_to(now, peer);
+        // The policy is asked once for a channel, when it is bound. The media engine needs no leave to send.
+        let comes_from = match (path, channel) {
+            (Path::Media, _) => Some(Path::Media),
+            (Path::Socket, Some((_, bound))) => Some(bound),
+            (Path::Socket, None) => self.peers.path_to(peer),
+        };
+        if comes_from != Some(path) {
+            self.stats.dropped_peer += 1;
+            return None;
+        }
+        if !allocation.to_client.take(now, payload.len(), self.bytes_per_second) {
+            self.stats.dropped_bandwidth += 1;
+            return None;
+        }
+        let client = allocation.client;
+        match channel {
+            Some((number, _)) => write_channel_data(number, payload, client.transport, out),
             None => {
                 self.next_indication += 1;
-                write_data_indication(self.next_indication, media, payload, out);
+                write_data_indication(self.next_indication, peer, payload, out);
             }
         }
-        self.stats.to_client_packets += 1;
-        self.stats.to_client_bytes += payload.len() as u64;
-        Some(allocation.client)
+        Some(client)
     }
 
     /// RFC 8656 §11.2: a Send indication; whatever is wrong with it, nobody is told.
@@ -68,20 +111,20 @@ impl Server {
         client: ClientAddr,
         datagram: &'a [u8],
         message: &Message<'_>,
-    ) -> Option<ToMedia<'a>> {
-        let Some(allocation) = self.table.of_client(client) else {
+    ) -> Option<ToPeer<'a>> {
+        if self.table.of_client(client).is_none() {
             self.stats.dropped_no_allocation += 1;
             return None;
-        };
+        }
         if refuse_unknown_attributes(message).is_err() {
             self.stats.dropped_unexpected += 1;
             return None;
         }
-        let (Ok(Some(media)), Some(payload)) = (peer(message), data(message, datagram)) else {
+        let (Ok(Some(peer)), Some(payload)) = (peer(message), data(message, datagram)) else {
             return self.drop_malformed(client);
         };
-        let relayed = permitted(allocation, now, media, &mut self.stats.dropped_no_permission)?;
-        self.pass_on(relayed, media, payload)
+        let path = self.peers.path_to(peer);
+        self.pass_on(now, client, (peer, path), payload)
     }
 
     /// RFC 8656 §12.6
@@ -90,7 +133,7 @@ impl Server {
         now: Instant,
         client: ClientAddr,
         datagram: &'a [u8],
-    ) -> Option<ToMedia<'a>> {
+    ) -> Option<ToPeer<'a>> {
         let Some((number, payload)) = parse_channel_data(datagram) else {
             return self.drop_malformed(client);
         };
@@ -98,43 +141,43 @@ impl Server {
             self.stats.dropped_no_allocation += 1;
             return None;
         };
-        let Some(media) = allocation.peer_of(now, number) else {
+        let Some((peer, path)) = allocation.peer_of(now, number) else {
             self.stats.dropped_no_channel += 1;
             return None;
         };
-        let relayed = permitted(allocation, now, media, &mut self.stats.dropped_no_permission)?;
-        self.pass_on(relayed, media, payload)
+        self.pass_on(now, client, (peer, Some(path)), payload)
     }
 
+    /// A channel outlives its permission by five minutes, so that both ways of sending ask for one (RFC 8656 §9).
     fn pass_on<'a>(
         &mut self,
-        relayed: SocketAddr,
-        media: SocketAddr,
+        now: Instant,
+        client: ClientAddr,
+        (peer, path): (SocketAddr, Option<Path>),
         payload: &'a [u8],
-    ) -> Option<ToMedia<'a>> {
-        if !self.peers.can_relay_to(media) {
-            self.stats.dropped_not_media += 1;
+    ) -> Option<ToPeer<'a>> {
+        let allocation = self.table.of_client_mut(client)?;
+        let permitted = allocation.permits(now, peer.ip());
+        let Some(relayed) = allocation.relayed.of(family(peer.ip())).filter(|_| permitted) else {
+            self.stats.dropped_no_permission += 1;
+            return None;
+        };
+        let Some(path) = path else {
+            self.stats.dropped_peer += 1;
+            return None;
+        };
+        if !allocation.from_client.take(now, payload.len(), self.bytes_per_second) {
+            self.stats.dropped_bandwidth += 1;
             return None;
         }
-        self.stats.to_media_packets += 1;
-        self.stats.to_media_bytes += payload.len() as u64;
-        Some(ToMedia { relayed, media, payload })
+        let (packets, bytes) = match path {
+            Path::Media => (&mut self.stats.to_media_packets, &mut self.stats.to_media_bytes),
+            Path::Socket => (&mut self.stats.to_peer_packets, &mut self.stats.to_peer_bytes),
+        };
+        *packets += 1;
+        *bytes += payload.len() as u64;
+        Some(ToPeer { relayed, peer, path, payload })
     }
-}
-
-/// The relayed address from which the allocation may send to `media`; counts when it may not. A channel outlives its
-/// permission by five minutes, so that both ways of sending ask here (RFC 8656 §9).
-fn permitted(
-    allocation: &Allocation,
-    now: Instant,
-    media: SocketAddr,
-    dropped: &mut u64,
-) -> Option<SocketAddr> {
-    if allocation.permits(now, media.ip()) {
-        return Some(allocation.relayed);
-    }
-    *dropped += 1;
-    None
 }
 
 /// The value of DATA as a piece of the datagram from which the message was parsed.
@@ -158,27 +201,28 @@ fn write_channel_data(
     transport: Transport,
     out: &mut Vec<u8>,
 ) {
-    let length = 4 + payload.len();
-    out.clear();
-    out.resize(length, 0);
-    ChannelData::new(number.get(), payload).write_into_unchecked(out);
+    let start = out.len();
+    out.extend_from_slice(&number.get().to_be_bytes());
+    out.extend_from_slice(&(payload.len() as u16).to_be_bytes());
+    out.extend_from_slice(payload);
     if transport == Transport::Tcp {
-        out.resize(length.next_multiple_of(4), 0);
+        let padded = (out.len() - start).next_multiple_of(4);
+        out.resize(start + padded, 0);
     }
 }
 
-fn write_data_indication(id: u128, media: SocketAddr, payload: &[u8], out: &mut Vec<u8>) {
-    out.clear();
-    out.resize(MAX_FRAMING + payload.len(), 0);
+fn write_data_indication(id: u128, peer: SocketAddr, payload: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + MAX_FRAMING + payload.len(), 0);
     let transaction = id.into();
     let mut message = Message::builder(
         MessageType::from_class_method(MessageClass::Indication, DATA),
         transaction,
-        MessageWriteMutSlice::new(out),
+        MessageWriteMutSlice::new(&mut out[start..]),
     );
     let fits = "the buffer has room for the framing, and the payload's length was checked";
-    message.add_attribute(&XorPeerAddress::new(media, transaction)).expect(fits);
+    message.add_attribute(&XorPeerAddress::new(peer, transaction)).expect(fits);
     message.add_attribute(&Data::new(payload)).expect(fits);
     let written = message.finish();
-    out.truncate(written);
+    out.truncate(start + written);
 }

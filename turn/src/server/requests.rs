@@ -1,37 +1,52 @@
 //! Requests: what is asked, checked and granted.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use stun_types::attribute::{ErrorCode, XorMappedAddress};
 use stun_types::message::Message;
 use tracing::debug;
 use turn_types::AddressFamily;
-use turn_types::attribute::{AddressErrorCode, Lifetime, XorRelayedAddress};
+use turn_types::attribute::{AddressErrorCode, Lifetime, ReservationToken, XorRelayedAddress};
 use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
 
-use super::Server;
-use crate::ClientAddr;
-use crate::address::family;
+use super::opening::Opening;
+use super::{Command, MAX_OPENINGS, Server};
 use crate::allocation::Allocation;
-use crate::authentication::Caller;
+use crate::authentication::{Caller, is_signed};
+use crate::nonce::Offer;
 use crate::refusal::Refusal;
 use crate::request::{Allocate, ChannelBind, CreatePermission, Refresh, refuse_unknown_attributes};
-use crate::response::Response;
+use crate::response::{Asked, Response};
 use crate::table::Wish;
+use crate::{ClientAddr, Transport};
+
+/// A request that is shorter than a header and one attribute, beside FINGERPRINT, gets no challenge, which would be more
+/// than twice as long: it is no complete request of any kind.
+const SHORTEST_CHALLENGED: usize = 28;
+const FINGERPRINT_BYTES: usize = 8;
 
 impl Server {
     /// RFC 8489 §3: "what is my address?", for anybody.
-    pub(super) fn handle_binding(&mut self, client: ClientAddr, request: &Message<'_>) {
+    pub(super) fn handle_binding(
+        &mut self,
+        now: Instant,
+        client: ClientAddr,
+        request: &Message<'_>,
+    ) {
+        if !self.strangers.allow(now, client.network()) {
+            self.stats.dropped_strangers += 1;
+            return;
+        }
+        let asked = Asked::by(request);
         let response = match refuse_unknown_attributes(request) {
             Ok(()) => {
                 self.stats.bindings += 1;
-                let mapped = XorMappedAddress::new(client.mapped(), request.transaction_id());
-                Response::success(request).with(&mapped)
+                let mapped = XorMappedAddress::new(client.mapped(), asked.transaction);
+                Response::success(asked).with(&mapped)
             }
             Err(refusal) => {
                 self.stats.refused.count(&refusal);
-                Response::refusal(request, &refusal)
+                Response::refusal(asked, &refusal)
             }
         };
         self.answer(client, response.unsigned());
@@ -45,50 +60,85 @@ impl Server {
         client: ClientAddr,
         request: &Message<'_>,
     ) {
-        let payload = match self.authenticator.authenticate(unix_now, client, request) {
-            Ok(caller) => self
-                .perform(now, client, &caller, request)
-                .unwrap_or_else(|refusal| {
-                    self.stats.refused.count(&refusal);
-                    Response::refusal(request, &refusal)
-                })
-                .signed(&caller.key),
+        let caller = match self.authenticator.authenticate(unix_now, client, request) {
+            Ok(caller) => caller,
+            Err(refusal) => return self.refuse_stranger(now, unix_now, client, request, refusal),
+        };
+        let response = match self.perform(now, client, &caller, request) {
+            Ok(Some(response)) => response,
+            Ok(None) => return,
             Err(refusal) => {
                 self.stats.refused.count(&refusal);
-                self.unauthenticated(unix_now, client, request, &refusal)
+                Response::refusal(Asked::by(request), &refusal)
             }
+        };
+        self.answer(client, response.signed(&caller));
+    }
+
+    fn refuse_stranger(
+        &mut self,
+        now: Instant,
+        unix_now: Duration,
+        client: ClientAddr,
+        request: &Message<'_>,
+        refusal: Refusal,
+    ) {
+        if !self.strangers.allow(now, client.network()) {
+            self.stats.dropped_strangers += 1;
+            return;
+        }
+        let asked = Asked::by(request);
+        let length = request.as_bytes().len();
+        let beside_fingerprint = length - if asked.has_fingerprint { FINGERPRINT_BYTES } else { 0 };
+        let is_complete = is_signed(request) || beside_fingerprint >= SHORTEST_CHALLENGED;
+        let refusal = if is_complete { refusal } else { Refusal::BadRequest };
+        self.stats.refused.count(&refusal);
+        let payload = match refusal {
+            Refusal::Unauthorized | Refusal::StaleNonce => {
+                self.challenge(unix_now, client, asked, &refusal, length)
+            }
+            _ => Response::refusal(asked, &refusal).unsigned(),
         };
         self.answer(client, payload);
     }
 
-    fn unauthenticated(
+    /// The list of password algorithms makes it longer: it is left out where the answer, which may go to a forged
+    /// address, would not stay below twice the request. RFC 8489 §9.2.4 lets a server choose.
+    fn challenge(
         &self,
         unix_now: Duration,
         client: ClientAddr,
-        request: &Message<'_>,
+        asked: Asked,
         refusal: &Refusal,
+        request_length: usize,
     ) -> Vec<u8> {
-        let response = Response::refusal(request, refusal);
-        if matches!(refusal, Refusal::Unauthorized | Refusal::StaleNonce) {
-            let nonce = self.authenticator.issue_nonce(unix_now, client);
-            return response.with_challenge(self.authenticator.realm(), &nonce).unsigned();
+        let write = |offer| {
+            let nonce = self.authenticator.issue_nonce(unix_now, client, offer);
+            Response::refusal(asked, refusal)
+                .with_challenge(self.authenticator.realm(), &nonce, offer)
+                .unsigned()
+        };
+        let with_list = write(Offer::Sha256);
+        match client.transport {
+            Transport::Udp if with_list.len() >= 2 * request_length => write(Offer::Md5Only),
+            Transport::Udp | Transport::Tcp => with_list,
         }
-        response.unsigned()
     }
 
+    /// None when the answer has to wait.
     fn perform(
         &mut self,
         now: Instant,
         client: ClientAddr,
         caller: &Caller,
         request: &Message<'_>,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Option<Response>, Refusal> {
         refuse_unknown_attributes(request)?;
         match request.method() {
             ALLOCATE => self.allocate(now, client, caller, request),
-            REFRESH => self.refresh(now, client, caller, request),
-            CREATE_PERMISSION => self.create_permission(now, client, caller, request),
-            CHANNEL_BIND => self.channel_bind(now, client, caller, request),
+            REFRESH => self.refresh(now, client, caller, request).map(Some),
+            CREATE_PERMISSION => self.create_permission(now, client, caller, request).map(Some),
+            CHANNEL_BIND => self.channel_bind(now, client, caller, request).map(Some),
             // handle_stun lets only these four come here.
             _ => Err(Refusal::BadRequest),
         }
@@ -101,31 +151,40 @@ impl Server {
         client: ClientAddr,
         caller: &Caller,
         request: &Message<'_>,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Option<Response>, Refusal> {
+        let asked = Asked::by(request);
         if let Some(allocation) = self.table.of_client(client) {
-            let is_repeated = allocation.transaction == request.transaction_id()
-                && *allocation.user == *caller.user;
+            let is_repeated =
+                allocation.transaction == asked.transaction && *allocation.user == *caller.user;
             if !is_repeated {
                 return Err(Refusal::AllocationMismatch);
             }
-            return Ok(allocated(request, allocation, &Allocate::parse(request)?));
+            let is_open = !self.openings.iter().any(|opening| opening.is_of(client));
+            return Ok(is_open.then(|| allocated(asked, allocation)));
         }
         let wanted = Allocate::parse(request)?;
-        if wanted.family != family(self.table.relay_ip()) {
-            return Err(Refusal::AddressFamilyNotSupported);
+        if self.openings.len() >= MAX_OPENINGS {
+            return Err(Refusal::InsufficientCapacity);
         }
         let wish = Wish {
             client,
             user: &caller.user,
-            transaction: request.transaction_id(),
+            transaction: asked.transaction,
             // Nobody allocates in order to have nothing: 0 gets the default, too.
             lifetime: self.lifetime(wanted.lifetime.filter(|&seconds| seconds > 0)),
-            even_port: wanted.even_port,
+            place: wanted.place,
         };
         let allocation = self.table.create(now, wish)?;
-        self.stats.allocations_created += 1;
-        debug!(%client, relayed = %allocation.relayed, user = caller.user, "allocated");
-        Ok(allocated(request, allocation, &wanted))
+        let (relayed, response) = (allocation.relayed, allocated(asked, allocation));
+        *self.allocations_by(client.transport) += 1;
+        if !self.peers.has_others() {
+            self.stats.allocations_created += 1;
+            debug!(%client, ?relayed, user = caller.user, "allocated");
+            return Ok(Some(response));
+        }
+        self.commands.extend(relayed.iter().map(Command::Open));
+        self.openings.push_back(Opening::new(client, caller.clone(), asked, relayed, wanted.place));
+        Ok(None)
     }
 
     /// RFC 8656 §8.2
@@ -138,20 +197,17 @@ impl Server {
     ) -> Result<Response, Refusal> {
         let transaction = request.transaction_id();
         if self.farewells.contains(now, client, transaction) {
-            return Ok(Response::success(request).with(&Lifetime::new(0)));
+            return Ok(Response::success(Asked::by(request)).with(&Lifetime::new(0)));
         }
-        let allocation = self.allocation_of(client, caller)?;
-        let relayed = allocation.relayed;
+        let relayed = self.allocation_of(client, caller)?.relayed;
         let wanted = Refresh::parse(request)?;
-        if wanted.family.is_some_and(|wanted| wanted != family(relayed.ip())) {
+        if wanted.family.is_some_and(|wanted| relayed.of(wanted).is_none()) {
             return Err(Refusal::PeerAddressFamilyMismatch);
         }
         let lifetime = match wanted.lifetime {
             Some(0) => {
-                self.table.remove(client);
+                self.delete(client, wanted.family);
                 self.farewells.remember(now, client, transaction);
-                self.stats.allocations_deleted += 1;
-                debug!(%client, %relayed, "deleted");
                 Duration::ZERO
             }
             wanted => {
@@ -160,7 +216,21 @@ impl Server {
                 lifetime
             }
         };
-        Ok(Response::success(request).with(&lifetime_attribute(lifetime)))
+        Ok(Response::success(Asked::by(request)).with(&lifetime_attribute(lifetime)))
+    }
+
+    /// Deletes an allocation, or the half of it that is of one family (RFC 8656 §8.2).
+    fn delete(&mut self, client: ClientAddr, half: Option<AddressFamily>) {
+        let removed = half.and_then(|family| self.table.remove_family(client, family));
+        if let Some(addr) = removed {
+            if self.peers.has_others() {
+                self.commands.push_back(Command::Close(addr));
+            }
+        } else if let Some(deleted) = self.table.remove(client) {
+            self.end(&deleted);
+            self.stats.allocations_deleted += 1;
+            debug!(%client, relayed = ?deleted.relayed, "deleted");
+        }
     }
 
     /// RFC 8656 §10.2: all of the peers, or none.
@@ -174,19 +244,17 @@ impl Server {
         let relayed = self.allocation_of(client, caller)?.relayed;
         let wanted = CreatePermission::parse(request)?;
         for peer in &wanted.peers {
-            check_family(relayed.ip(), *peer)?;
+            relayed.towards(peer.ip()).ok_or(Refusal::PeerAddressFamilyMismatch)?;
             if !self.peers.can_permit(peer.ip()) {
                 return Err(Refusal::Forbidden);
             }
         }
-        let allocation = self.allocation_of(client, caller)?;
-        for peer in &wanted.peers {
-            allocation.permit(now, peer.ip());
-        }
-        Ok(Response::success(request))
+        let ips = wanted.peers.iter().map(|peer| peer.ip());
+        self.allocation_of(client, caller)?.permit(now, ips)?;
+        Ok(Response::success(Asked::by(request)))
     }
 
-    /// RFC 8656 §12.2. A channel to a port where no media lives is refused at once: nothing could ever pass through it.
+    /// RFC 8656 §12.2. A channel to a port that can't be reached is refused at once: nothing could ever pass through it.
     fn channel_bind(
         &mut self,
         now: Instant,
@@ -196,12 +264,10 @@ impl Server {
     ) -> Result<Response, Refusal> {
         let relayed = self.allocation_of(client, caller)?.relayed;
         let wanted = ChannelBind::parse(request)?;
-        check_family(relayed.ip(), wanted.peer)?;
-        if !self.peers.can_relay_to(wanted.peer) {
-            return Err(Refusal::Forbidden);
-        }
-        self.allocation_of(client, caller)?.bind(now, wanted.number, wanted.peer)?;
-        Ok(Response::success(request))
+        relayed.towards(wanted.peer.ip()).ok_or(Refusal::PeerAddressFamilyMismatch)?;
+        let path = self.peers.path_to(wanted.peer).ok_or(Refusal::Forbidden)?;
+        self.allocation_of(client, caller)?.bind(now, wanted.number, (wanted.peer, path))?;
+        Ok(Response::success(Asked::by(request)))
     }
 
     /// RFC 8656 §5: an allocation answers to the user who made it. Renewed credentials of the same user will do.
@@ -228,29 +294,23 @@ impl Server {
 }
 
 /// The answer to an Allocate, the same for each repetition of the request.
-fn allocated(request: &Message<'_>, allocation: &Allocation, wanted: &Allocate) -> Response {
-    let transaction = request.transaction_id();
-    let response = Response::success(request)
-        .with(&XorRelayedAddress::new(allocation.relayed, transaction))
-        .with(&lifetime_attribute(allocation.granted))
-        .with(&XorMappedAddress::new(allocation.client.mapped(), transaction));
-    if !wanted.additional_ipv6 {
-        return response;
+pub(super) fn allocated(asked: Asked, allocation: &Allocation) -> Response {
+    let mut response = Response::success(asked);
+    for relayed in allocation.relayed.iter() {
+        response = response.with(&XorRelayedAddress::new(relayed, asked.transaction));
     }
+    response = response
+        .with(&lifetime_attribute(allocation.granted))
+        .with(&XorMappedAddress::new(allocation.client.mapped(), asked.transaction));
+    if let Some(token) = allocation.reservation {
+        response = response.with(&ReservationToken::new(token));
+    }
+    let Some(code) = allocation.second_refusal else { return response };
     // RFC 8656 §7.2: the wish for a second family is granted in part.
-    let reason = ErrorCode::new(Refusal::AddressFamilyNotSupported.code(), "")
-        .expect("codes of refusals are 400 to 599");
+    let reason = ErrorCode::new(code, "").expect("codes of refusals are 400 to 599");
     response.with(&AddressErrorCode::new(AddressFamily::IPV6, reason))
 }
 
 fn lifetime_attribute(lifetime: Duration) -> Lifetime {
     Lifetime::new(u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX))
-}
-
-fn check_family(relay_ip: IpAddr, peer: SocketAddr) -> Result<(), Refusal> {
-    if family(relay_ip) == family(peer.ip()) {
-        Ok(())
-    } else {
-        Err(Refusal::PeerAddressFamilyMismatch)
-    }
 }

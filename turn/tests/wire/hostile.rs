@@ -2,22 +2,23 @@
 
 use std::net::SocketAddr;
 
-use madang_turn::ClientAddr;
+use madang_turn::{ClientAddr, Config};
 use proptest::prelude::*;
+use stun_types::attribute::Software;
 use stun_types::message::{BINDING, Message};
 use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
 
 use crate::world::{
-    ALICE, Ask, MEDIA, World, allocate, bind, channel_data, client_addr, code, indication,
+    ALICE, Ask, MEDIA, World, allocate, bind, channel_data, client_addr, code, config, indication,
     permission, refresh,
 };
 
 #[test]
 fn a_flood_without_credentials_leaves_no_state() {
-    let mut world = World::new();
+    let mut world = World::with(Config { strangers_per_second: 200, ..config() });
     let request = allocate().unsigned();
 
-    for n in 0..100_000_u32 {
+    for n in 0..500_000_u32 {
         let [_, b, c, d] = n.to_be_bytes();
         let client = SocketAddr::from(([10, b, c, d], 1024 + (n % 60_000) as u16));
         let relay = world.server.handle_datagram(
@@ -31,7 +32,7 @@ fn a_flood_without_credentials_leaves_no_state() {
     }
 
     let stats = world.server.stats();
-    assert_eq!(stats.refused.unauthorized, 100_000);
+    assert_eq!(stats.refused.unauthorized, 500_000);
     assert_eq!((stats.allocations, stats.allocations_created), (0, 0));
     assert_eq!(world.server.poll_timeout(), None);
     let relayed = world.allocated();
@@ -53,40 +54,73 @@ fn answers_that_nobody_fetches_do_not_pile_up() {
     assert_eq!(world.server.stats().dropped_answers, 5000 - 1024);
 }
 
-/// IP and UDP headers, which both directions carry.
-const HEADERS: usize = 28;
-
 #[test]
 fn answers_to_forged_requests_are_smaller_than_two_requests() {
     let mut world = World::new();
+    let software = Software::new("some client").unwrap();
     let forged = [
         allocate().unsigned(),
         allocate().fingerprint().unsigned(),
+        allocate().with(&software).unsigned(),
+        allocate().raw(0x8002, &[0; 40]).unsigned(),
+        allocate().raw(0x7777, &[]).unsigned(),
         refresh(0).unsigned(),
         permission(MEDIA).unsigned(),
         bind(0x4000, MEDIA).unsigned(),
-        Ask::request(BINDING).unsigned(),
-        Ask::request(BINDING).raw(0x0003, &[0; 4]).unsigned(),
-    ];
-    let bare = [
+        Ask::request(ALLOCATE).unsigned(),
         Ask::request(REFRESH).unsigned(),
-        Ask::request(CREATE_PERMISSION).unsigned(),
-        Ask::request(CHANNEL_BIND).unsigned(),
+        Ask::request(CREATE_PERMISSION).fingerprint().unsigned(),
+        Ask::request(CHANNEL_BIND).raw(0x8022, &[]).unsigned(),
+        [&[0, 3, 0, 24, 0x21, 0x12, 0xa4, 0x42], &[7; 12][..], &[0, 8, 0, 20], &[0; 20]].concat(),
+        Ask::request(BINDING).raw(0x0003, &[0; 4]).unsigned(),
     ];
 
     for request in &forged {
-        let answer = world.ask(ALICE, request);
-        assert!(
-            answer.len() < 2 * request.len(),
-            "{} for {}: {answer:x?}",
-            answer.len(),
-            request.len()
-        );
+        let (answer, asked) = (world.ask(ALICE, request).len(), request.len());
+        assert!(answer < 2 * asked, "{answer} bytes for {asked}");
     }
-    for request in forged.iter().chain(&bare) {
-        let answer = world.ask(ALICE, request);
-        assert!(answer.len() + HEADERS < 2 * (request.len() + HEADERS));
-    }
+}
+
+/// XOR-MAPPED-ADDRESS is all that the answer has; nothing shorter is a Binding response.
+#[test]
+fn binding_responses_have_nothing_to_spare() {
+    let mut world = World::new();
+    let request = Ask::request(BINDING).unsigned();
+
+    assert_eq!((request.len(), world.ask(ALICE, &request).len()), (20, 32));
+    assert_eq!(world.ask("[2001:db8::1]:4000", &request).len(), 44);
+}
+
+#[test]
+fn a_network_that_asks_too_often_is_not_answered_and_others_are() {
+    let mut world = World::with(Config { strangers_per_second: 10, ..config() });
+    let login = world.login("203.0.113.6:1", "bob");
+    let ask_often = |world: &mut World, from: &str, request: &[u8]| {
+        (0..100).filter(|_| !world.ask(from, request).is_empty()).count()
+    };
+
+    assert_eq!(ask_often(&mut world, ALICE, &Ask::request(BINDING).unsigned()), 20);
+    assert_eq!(ask_often(&mut world, ALICE, &allocate().unsigned()), 0);
+    let other_port = "203.0.113.5:1";
+    assert_eq!(ask_often(&mut world, other_port, &allocate().signed(&login)), 0);
+    assert_eq!(world.server.stats().dropped_strangers, 280);
+
+    let answer = world.ask("203.0.113.6:1", &allocate().signed(&login));
+    assert_eq!(code(&answer), 0, "who has credentials is no stranger");
+    world.advance(1);
+    assert_eq!(ask_often(&mut world, ALICE, &allocate().unsigned()), 10);
+}
+
+#[test]
+fn guessing_passwords_is_slow() {
+    let mut world = World::with(Config { strangers_per_second: 5, ..config() });
+    let mut login = world.login(ALICE, "alice");
+    login.password.push('x');
+
+    let answers =
+        (0..100).filter(|_| !world.ask(ALICE, &allocate().signed(&login)).is_empty()).count();
+
+    assert_eq!(answers, 9, "and the first was spent on the nonce");
 }
 
 #[test]

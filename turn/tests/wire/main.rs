@@ -4,8 +4,10 @@
     reason = "a test fails by panicking, in the functions it calls as well"
 )]
 
+mod families;
 mod hostile;
 mod lifetimes;
+mod peers;
 mod relaying;
 mod rules;
 mod sockets;

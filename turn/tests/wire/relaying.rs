@@ -141,7 +141,7 @@ fn a_permitted_address_is_reached_at_media_ports_alone() {
 
     assert_eq!(world.send(ALICE, &indication(MEDIA_OTHER_PORT, b"x")), None);
 
-    assert_eq!(world.server.stats().dropped_not_media, 1);
+    assert_eq!(world.server.stats().dropped_peer, 1);
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn two_clients_are_kept_apart() {
 fn ipv6_is_relayed_like_ipv4() {
     let media = "[2001:db8::7]:5004";
     let mut world = World::with(Config {
-        relay_ip: "2001:db8::7".parse().unwrap(),
+        relay_ips: vec!["2001:db8::7".parse().unwrap()],
         media: vec![media.parse().unwrap()],
         ..config()
     });

@@ -1,9 +1,10 @@
 //! One row for each rule of RFC 8489 and RFC 8656 that a client can see.
 
-use madang_turn::Config;
+use madang_turn::{Config, Secret};
 use stun_types::attribute::{
-    AttributeStaticType, AttributeType, ErrorCode, Fingerprint, MessageIntegrity, Nonce, Realm,
-    Software, UnknownAttributes, XorMappedAddress,
+    AttributeStaticType, AttributeType, ErrorCode, Fingerprint, MessageIntegrity,
+    MessageIntegritySha256, Nonce, PasswordAlgorithm, PasswordAlgorithmValue, PasswordAlgorithms,
+    Realm, Software, UnknownAttributes, Userhash, XorMappedAddress,
 };
 use stun_types::message::{
     BINDING, IntegrityAlgorithm, Message, MessageClass, MessageWrite, MessageWriteExt,
@@ -17,8 +18,8 @@ use turn_types::attribute::{
 use turn_types::message::{ALLOCATE, CHANNEL_BIND, CONNECT, CREATE_PERMISSION, REFRESH, SEND};
 
 use crate::world::{
-    ALICE, Ask, Login, MEDIA, MEDIA_OTHER_PORT, World, allocate, bind, code, config, kinds,
-    permission, refresh,
+    ALICE, Ask, Login, MEDIA, MEDIA_OTHER_PORT, World, allocate, bind, code, config, dual_stack,
+    kinds, open_to, permission, refresh,
 };
 
 /// A rule: what is done to a fresh server, and what comes back last.
@@ -36,7 +37,11 @@ use Expect::{Error, Silence, Success};
 
 const NOTHING: &[AttributeType] = &[];
 const SIGNED: &[AttributeType] = &[MessageIntegrity::TYPE, Software::TYPE];
+const SIGNED_SHA256: &[AttributeType] = &[MessageIntegritySha256::TYPE, Software::TYPE];
 const CHALLENGE: &[AttributeType] = &[Realm::TYPE, Nonce::TYPE, ErrorCode::TYPE];
+const OFFER: &[AttributeType] = &[Realm::TYPE, Nonce::TYPE, PasswordAlgorithms::TYPE];
+const SHA256: PasswordAlgorithmValue = PasswordAlgorithmValue::SHA256;
+const MD5: PasswordAlgorithmValue = PasswordAlgorithmValue::MD5;
 
 #[rustfmt::skip]
 const STUN: &[Rule] = &[
@@ -77,6 +82,24 @@ const AUTHENTICATION: &[Rule] = &[
     ("the nonce of another client", |w| { let l = w.login("203.0.113.6:40000", "alice"); w.ask(ALICE, &allocate().signed(&l)) }, Error(438, CHALLENGE)),
     ("a signature without NONCE, USERNAME, REALM", |w| w.ask(ALICE, &anonymous_signature()), Error(400, NOTHING)),
     ("MESSAGE-INTEGRITY-SHA256 was not offered", |w| { let l = w.login(ALICE, "alice"); w.ask(ALICE, &allocate().signed_with(&l, IntegrityAlgorithm::Sha256)) }, Error(401, CHALLENGE)),
+    ("a short request without any attribute is no request", |w| w.ask(ALICE, &Ask::request(ALLOCATE).unsigned()), Error(400, NOTHING)),
+    ("a request with room for it is offered SHA-256", |w| w.ask(ALICE, &named_allocate().unsigned()), Error(401, OFFER)),
+    ("a stale request is offered SHA-256", |w| with_login(w, |l| l.nonce = "12345678".into()), Error(438, OFFER)),
+    ("SHA-256 as offered", |w| { let l = w.login_sha256(ALICE, "alice"); w.ask(ALICE, &allocate().signed_sha256(&l)) }, Success(SIGNED_SHA256)),
+    ("refusals to who signs with SHA-256", |w| { let l = w.login_sha256(ALICE, "alice"); w.ask(ALICE, &refresh(0).signed_sha256(&l)) }, Error(437, SIGNED_SHA256)),
+    ("MD5 although SHA-256 was offered", |w| { let l = w.login_sha256(ALICE, "alice"); w.ask(ALICE, &allocate().signed(&l)) }, Success(SIGNED)),
+    ("SHA-256 that was not offered", |w| { let l = w.login(ALICE, "alice"); w.ask(ALICE, &allocate().signed_sha256(&l)) }, Error(400, NOTHING)),
+    ("a wrong password with SHA-256", |w| { let mut l = w.login_sha256(ALICE, "alice"); l.password.push('x'); w.ask(ALICE, &allocate().signed_sha256(&l)) }, Error(401, OFFER)),
+    ("a choice without the list", |w| { let l = w.login_sha256(ALICE, "alice"); w.ask(ALICE, &allocate().with(&PasswordAlgorithm::new(SHA256)).signed_with(&l, IntegrityAlgorithm::Sha256)) }, Error(400, NOTHING)),
+    ("the list without a choice", |w| { let l = w.login_sha256(ALICE, "alice"); w.ask(ALICE, &allocate().with(&PasswordAlgorithms::new(&[SHA256])).signed(&l)) }, Error(400, NOTHING)),
+    ("another list than the one that was offered (bid-down)", |w| { let l = w.login_sha256(ALICE, "alice"); w.ask(ALICE, &allocate().with(&PasswordAlgorithms::new(&[MD5])).with(&PasswordAlgorithm::new(MD5)).signed(&l)) }, Error(400, NOTHING)),
+    ("a choice that is not in the list", |w| { let l = w.login_sha256(ALICE, "alice"); w.ask(ALICE, &allocate().with(&PasswordAlgorithms::new(&[SHA256])).with(&PasswordAlgorithm::new(MD5)).signed(&l)) }, Error(400, NOTHING)),
+    ("an algorithm that doesn't exist", |w| { let l = w.login_sha256(ALICE, "alice"); w.ask(ALICE, &allocate().with(&PasswordAlgorithms::new(&[SHA256])).raw(0x001d, &[0, 9, 0, 0]).signed(&l)) }, Error(400, NOTHING)),
+    ("a nonce without its cookie", |w| { let mut l = w.login_sha256(ALICE, "alice"); l.nonce = l.nonce.split_off(13); w.ask(ALICE, &allocate().signed(&l)) }, Error(438, CHALLENGE)),
+    ("a username as a hash", |w| { let l = w.login_sha256(ALICE, "alice"); w.ask(ALICE, &userhash(&l)) }, Error(400, NOTHING)),
+    ("a user of the configuration", |w| static_user(w, "carol", "a pass:word"), Success(SIGNED)),
+    ("a user of the configuration with a wrong password", |w| static_user(w, "carol", "guess"), Error(401, CHALLENGE)),
+    ("nobody of the configuration", |w| static_user(w, "dave", "a pass:word"), Error(401, CHALLENGE)),
     ("a good signature", |w| w.ask_as(ALICE, "alice", allocate()), Success(SIGNED)),
     ("a Korean user", |w| w.ask_as(ALICE, "마당:참가자", allocate()), Success(SIGNED)),
     ("refusals to known callers are signed", |w| w.ask_as(ALICE, "alice", Ask::request(ALLOCATE)), Error(400, SIGNED)),
@@ -97,11 +120,24 @@ const ALLOCATION: &[Rule] = &[
     ("IPv6 by name where there is some", |w| { ipv6(w); w.ask_as(ALICE, "alice", allocate().with(&RequestedAddressFamily::new(AddressFamily::IPV6))) }, Success(&[XorRelayedAddress::TYPE])),
     ("unnamed is IPv4, which isn't here", |w| { ipv6(w); w.ask_as(ALICE, "alice", allocate()) }, Error(440, NOTHING)),
     ("a second family is granted in part", |w| w.ask_as(ALICE, "alice", allocate().with(&AdditionalAddressFamily::new(AddressFamily::IPV6))), Success(&[XorRelayedAddress::TYPE, AddressErrorCode::TYPE])),
+    ("both families", |w| { *w = World::with(dual_stack()); w.ask_as(ALICE, "alice", both()) }, Success(&[XorRelayedAddress::TYPE, Lifetime::TYPE])),
+    ("both families and even ports", |w| { *w = World::with(dual_stack()); w.ask_as(ALICE, "alice", both().with(&EvenPort::new(false))) }, Success(NOTHING)),
+    ("both families where there is no IPv4", |w| { ipv6(w); w.ask_as(ALICE, "alice", both()) }, Error(440, NOTHING)),
+    ("IPv6 by name with both families", |w| { *w = World::with(dual_stack()); w.ask_as(ALICE, "alice", allocate().with(&RequestedAddressFamily::new(AddressFamily::IPV6))) }, Success(&[XorRelayedAddress::TYPE])),
+    ("a token and a second family", |w| w.ask_as(ALICE, "alice", allocate().with(&ReservationToken::new(7)).with(&AdditionalAddressFamily::new(AddressFamily::IPV6))), Error(400, NOTHING)),
+    ("somebody else's token", |w| { let t = token(w); w.ask_as("203.0.113.9:1", "mallory", allocate().with(&ReservationToken::new(t))) }, Error(508, NOTHING)),
+    ("a token of half a minute ago", |w| { let t = token(w); w.advance(30); w.ask_as("203.0.113.9:1", "alice", allocate().with(&ReservationToken::new(t))) }, Error(508, NOTHING)),
+    ("a token that was used", |w| { let t = token(w); w.ask_as("203.0.113.9:1", "alice", allocate().with(&ReservationToken::new(t))); w.ask_as("203.0.113.9:2", "alice", allocate().with(&ReservationToken::new(t))) }, Error(508, NOTHING)),
+    ("a token", |w| { let t = token(w); w.advance(29); w.ask_as("203.0.113.9:1", "alice", allocate().with(&ReservationToken::new(t))) }, Success(&[XorRelayedAddress::TYPE])),
+    ("no pair of ports left", |w| { *w = World::with(Config { relay_ports: 50001..=50002, ..config() }); w.ask_as(ALICE, "alice", allocate().with(&EvenPort::new(true))) }, Error(508, NOTHING)),
+    ("a kept port is nobody else's", |w| { *w = World::with(Config { relay_ports: 50000..=50001, ..config() }); token(w); w.ask_as("203.0.113.9:1", "alice", allocate()) }, Error(508, NOTHING)),
+    ("a malformed token", |w| w.ask_as(ALICE, "alice", allocate().raw(0x0022, &[1, 2, 3])), Error(400, NOTHING)),
     ("IPv4 as the second family", |w| w.ask_as(ALICE, "alice", allocate().raw(0x8000, &[1, 0, 0, 0])), Error(400, NOTHING)),
     ("both family attributes", |w| w.ask_as(ALICE, "alice", allocate().with(&RequestedAddressFamily::new(AddressFamily::IPV4)).with(&AdditionalAddressFamily::new(AddressFamily::IPV6))), Error(400, NOTHING)),
     ("an even port", |w| w.ask_as(ALICE, "alice", allocate().with(&EvenPort::new(false))), Success(NOTHING)),
-    ("a pair of ports is not reserved", |w| w.ask_as(ALICE, "alice", allocate().with(&EvenPort::new(true))), Error(508, NOTHING)),
-    ("no token is valid", |w| w.ask_as(ALICE, "alice", allocate().with(&ReservationToken::new(7))), Error(508, NOTHING)),
+    ("a pair of ports is reserved", |w| w.ask_as(ALICE, "alice", allocate().with(&EvenPort::new(true))), Success(&[ReservationToken::TYPE])),
+    ("a pair and a second family", |w| w.ask_as(ALICE, "alice", allocate().with(&EvenPort::new(true)).with(&AdditionalAddressFamily::new(AddressFamily::IPV6))), Error(400, NOTHING)),
+    ("a token that was never issued", |w| w.ask_as(ALICE, "alice", allocate().with(&ReservationToken::new(7))), Error(508, NOTHING)),
     ("a token and EVEN-PORT", |w| w.ask_as(ALICE, "alice", allocate().with(&ReservationToken::new(7)).with(&EvenPort::new(false))), Error(400, NOTHING)),
     ("a token and a family", |w| w.ask_as(ALICE, "alice", allocate().with(&ReservationToken::new(7)).with(&RequestedAddressFamily::new(AddressFamily::IPV4))), Error(400, NOTHING)),
     ("a malformed LIFETIME", |w| w.ask_as(ALICE, "alice", allocate().raw(0x000d, &[1, 2])), Error(400, NOTHING)),
@@ -124,6 +160,9 @@ const REFRESHING: &[Rule] = &[
     ("Refresh with renewed credentials", |w| { w.allocated(); w.advance(60); w.ask_as(ALICE, "alice", refresh(600)) }, Success(NOTHING)),
     ("Refresh of the other family", |w| { w.allocated(); w.ask_as(ALICE, "alice", refresh(600).with(&RequestedAddressFamily::new(AddressFamily::IPV6))) }, Error(443, NOTHING)),
     ("deleting", |w| { w.allocated(); w.ask_as(ALICE, "alice", refresh(0)) }, Success(&[Lifetime::TYPE])),
+    ("deleting the IPv6 half leaves the other", |w| { *w = World::with(dual_stack()); w.ask_as(ALICE, "alice", both()); w.ask_as(ALICE, "alice", half(0)); w.ask_as(ALICE, "alice", refresh(600)) }, Success(&[Lifetime::TYPE])),
+    ("the deleted half", |w| { *w = World::with(dual_stack()); w.ask_as(ALICE, "alice", both()); w.ask_as(ALICE, "alice", half(0)); w.ask_as(ALICE, "alice", half(600)) }, Error(443, NOTHING)),
+    ("refreshing one of both families", |w| { *w = World::with(dual_stack()); w.ask_as(ALICE, "alice", both()); w.ask_as(ALICE, "alice", half(600)) }, Success(&[Lifetime::TYPE])),
     ("deleting twice", |w| { w.allocated(); w.ask_as(ALICE, "alice", refresh(0)); w.ask_as(ALICE, "alice", refresh(0)) }, Error(437, NOTHING)),
     ("allocating again after deleting", |w| { w.allocated(); w.ask_as(ALICE, "alice", refresh(0)); w.ask_as(ALICE, "alice", allocate()) }, Success(NOTHING)),
 ];
@@ -140,6 +179,14 @@ const PERMISSIONS: &[Rule] = &[
     ("the internet", |w| permit(w, "8.8.8.8:53"), Error(403, NOTHING)),
     ("the unspecified address", |w| permit(w, "0.0.0.0:0"), Error(403, NOTHING)),
     ("broadcast", |w| permit(w, "255.255.255.255:9"), Error(403, NOTHING)),
+    ("NAT64 of the internet", |w| permit(w, "[64:ff9b::808:808]:53"), Error(443, NOTHING)),
+    ("IPv6 with both families", |w| { *w = World::with(dual_stack()); w.ask_as(ALICE, "alice", both()); w.ask_as(ALICE, "alice", permission("[2001:db8::1]:80")) }, Error(403, NOTHING)),
+    ("IPv6 loopback with both families", |w| { *w = World::with(dual_stack()); w.ask_as(ALICE, "alice", both()); w.ask_as(ALICE, "alice", permission("[::1]:80")) }, Error(403, NOTHING)),
+    ("a peer that is named", |w| { *w = World::with(open_to("192.0.2.0/24")); permit(w, "192.0.2.9:1") }, Success(NOTHING)),
+    ("a peer beside it", |w| { *w = World::with(open_to("192.0.2.0/24")); permit(w, "192.0.3.9:1") }, Error(403, NOTHING)),
+    ("a special address where all are allowed", |w| { *w = World::with(open_to("0.0.0.0/0")); permit(w, "169.254.169.254:80") }, Error(403, NOTHING)),
+    ("64 permissions at a time", |w| { *w = World::with(open_to("192.0.2.0/24")); w.allocated(); many_peers(w, 64) }, Success(NOTHING)),
+    ("and not one more", |w| { *w = World::with(open_to("192.0.2.0/24")); w.allocated(); many_peers(w, 65) }, Error(508, NOTHING)),
     ("IPv6 from IPv4", |w| permit(w, "[2001:db8::1]:80"), Error(443, NOTHING)),
     ("IPv6 loopback", |w| permit(w, "[::1]:80"), Error(443, NOTHING)),
     ("one bad peer among good ones", |w| { w.allocated(); w.ask_as(ALICE, "alice", permission(MEDIA).peer("10.0.0.1:80")) }, Error(403, NOTHING)),
@@ -163,6 +210,8 @@ const CHANNELS: &[Rule] = &[
     ("two peers with two numbers", |w| channels(w, &[(0x4000, MEDIA), (0x4001, "198.51.100.8:5004")]), Success(NOTHING)),
     ("a channel to a port without media", |w| channels(w, &[(0x4000, MEDIA_OTHER_PORT)]), Error(403, NOTHING)),
     ("a channel to loopback", |w| channels(w, &[(0x4000, "127.0.0.1:5004")]), Error(403, NOTHING)),
+    ("a channel to a peer that is named", |w| { *w = World::with(open_to("192.0.2.0/24:5000")); channels(w, &[(0x4000, "192.0.2.9:5000")]) }, Success(NOTHING)),
+    ("a channel to its other port", |w| { *w = World::with(open_to("192.0.2.0/24:5000")); channels(w, &[(0x4000, "192.0.2.9:5001")]) }, Error(403, NOTHING)),
     ("a channel to IPv6", |w| channels(w, &[(0x4000, "[2001:db8::1]:5004")]), Error(443, NOTHING)),
     ("no number", |w| { w.allocated(); w.ask_as(ALICE, "alice", Ask::request(CHANNEL_BIND).peer(MEDIA)) }, Error(400, NOTHING)),
     ("no peer", |w| { w.allocated(); w.ask_as(ALICE, "alice", Ask::request(CHANNEL_BIND).raw(0x000c, &[0x40, 0, 0, 0])) }, Error(400, NOTHING)),
@@ -221,6 +270,52 @@ fn check(rules: &[Rule]) {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+fn named_allocate() -> Ask {
+    allocate().with(&Software::new("a client with a name").unwrap())
+}
+
+fn both() -> Ask {
+    allocate().with(&AdditionalAddressFamily::new(AddressFamily::IPV6))
+}
+
+/// A Refresh of the IPv6 half.
+fn half(seconds: u32) -> Ask {
+    refresh(seconds).with(&RequestedAddressFamily::new(AddressFamily::IPV6))
+}
+
+/// Alice's allocation with a port kept; tells its token.
+fn token(world: &mut World) -> u64 {
+    let answer = world.ask_as(ALICE, "alice", allocate().with(&EvenPort::new(true)));
+    Message::from_bytes(&answer).unwrap().attribute::<ReservationToken>().unwrap().token()
+}
+
+fn many_peers(world: &mut World, count: u32) -> Vec<u8> {
+    let request = (1..=count).fold(Ask::request(CREATE_PERMISSION), |request, last| {
+        request.peer(&format!("192.0.2.{last}:1"))
+    });
+    world.ask_as(ALICE, "alice", request)
+}
+
+fn static_user(world: &mut World, name: &str, password: &str) -> Vec<u8> {
+    let users = vec![("carol".to_owned(), Secret::new("a pass:word"))];
+    *world = World::with(Config { users, ..config() });
+    with_login(world, |login| {
+        login.username = name.to_owned();
+        login.password = password.to_owned();
+    })
+}
+
+/// Signed well, but with USERHASH in place of USERNAME.
+fn userhash(login: &Login) -> Vec<u8> {
+    let hash = Userhash::compute(&login.username, &login.realm);
+    let mut ask = allocate()
+        .with(&Userhash::new(hash))
+        .with(&Realm::new(&login.realm).unwrap())
+        .with(&Nonce::new(&login.nonce).unwrap());
+    ask.sign(login, IntegrityAlgorithm::Sha256);
+    ask.unsigned()
+}
+
 fn permit(world: &mut World, peer: &str) -> Vec<u8> {
     world.allocated();
     world.ask_as(ALICE, "alice", permission(peer))
@@ -245,7 +340,7 @@ fn limit(world: &mut World, per_user: usize, per_address: usize, total: usize) {
 }
 
 fn ipv6(world: &mut World) {
-    *world = World::with(Config { relay_ip: "2001:db8::7".parse().unwrap(), ..config() });
+    *world = World::with(Config { relay_ips: vec!["2001:db8::7".parse().unwrap()], ..config() });
 }
 
 fn with_login(world: &mut World, change: impl Fn(&mut Login)) -> Vec<u8> {

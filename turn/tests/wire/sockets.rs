@@ -5,17 +5,22 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use madang_turn::{Datagram, Handle, Listeners, Server, credentials, mailbox, run};
+use madang_turn::{Config, Datagram, Handle, Listeners, Server, credentials, mailbox, run};
 use stun_types::message::BINDING;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use turn_types::AddressFamily;
+use turn_types::attribute::RequestedAddressFamily;
 
 use crate::world::{
-    Ask, Login, MEDIA, allocate, bind, channel_data, code, config, indication, relayed,
+    Ask, Login, MEDIA, allocate, bind, channel_data, code, config, indication, refresh, relayed,
 };
+
+const IPV4: AddressFamily = AddressFamily::IPV4;
+const IPV6: AddressFamily = AddressFamily::IPV6;
 
 #[tokio::test]
 async fn a_datagram_goes_to_media_and_back() {
@@ -100,6 +105,76 @@ async fn a_stream_that_makes_no_sense_is_closed_and_others_go_on() {
 }
 
 #[tokio::test]
+async fn other_peers_are_reached_through_a_socket_of_each_family() {
+    for ip in ["127.0.0.1", "::1"] {
+        let running = Running::start_with(loopback_peers()).await;
+        let client = Client::new(running.udp).await;
+        let peer = UdpSocket::bind((ip, 0)).await.unwrap();
+        let peer_addr = peer.local_addr().unwrap().to_string();
+        let family = RequestedAddressFamily::new(if ip == "::1" { IPV6 } else { IPV4 });
+
+        let login = Login::new(my_credentials(), &client.ask(&allocate().unsigned()).await);
+        let answer = client.ask(&allocate().with(&family).signed(&login)).await;
+        let relayed = relayed(&answer);
+        let bound = client.ask(&bind(0x4000, &peer_addr).signed(&login)).await;
+        assert_eq!(code(&bound), 0);
+        // Of several lengths, so that runs begin and end.
+        let lengths = [1200, 1200, 1200, 700, 1200, 0, 1, 1, 3000];
+        for length in lengths {
+            client.socket.send(&channel_data(0x4000, &vec![7; length])).await.unwrap();
+        }
+        let mut buffer = vec![0; 4000];
+        for expected in lengths {
+            let (length, from) =
+                timeout(PATIENCE, peer.recv_from(&mut buffer)).await.unwrap().unwrap();
+            assert_eq!((length, from), (expected, relayed));
+            peer.send_to(&buffer[..length], from).await.unwrap();
+        }
+        for length in lengths {
+            assert_eq!(client.receive().await, channel_data(0x4000, &vec![7; length]));
+        }
+
+        client.ask(&refresh(0).signed(&login)).await;
+        // Its port is free again.
+        UdpSocket::bind(relayed).await.unwrap();
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_there_harms_nobody() {
+    let running = Running::start_with(loopback_peers()).await;
+    let client = Client::new(running.udp).await;
+    let (gone, here) = (UdpSocket::bind("127.0.0.1:0"), UdpSocket::bind("127.0.0.1:0"));
+    let (gone, here) = (gone.await.unwrap(), here.await.unwrap());
+    let login = Login::new(my_credentials(), &client.ask(&allocate().unsigned()).await);
+    client.ask(&allocate().signed(&login)).await;
+    let (gone_addr, here_addr) = (gone.local_addr().unwrap(), here.local_addr().unwrap());
+    client.ask(&bind(0x4000, &gone_addr.to_string()).signed(&login)).await;
+    client.ask(&bind(0x4001, &here_addr.to_string()).signed(&login)).await;
+    drop(gone);
+
+    // Each is answered with an ICMP error.
+    for _ in 0..10 {
+        client.socket.send(&channel_data(0x4000, b"anybody?")).await.unwrap();
+        client.socket.send(&channel_data(0x4001, b"somebody!")).await.unwrap();
+        let mut buffer = [0; 100];
+        let length = timeout(PATIENCE, here.recv(&mut buffer)).await.unwrap().unwrap();
+        assert_eq!(&buffer[..length], b"somebody!");
+    }
+    running.stop().await;
+}
+
+/// Clients may reach what is on this machine.
+fn loopback_peers() -> Config {
+    Config {
+        allow_peers: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
+        relay_ips: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
+        ..config()
+    }
+}
+
+#[tokio::test]
 async fn a_full_mailbox_drops_and_counts() {
     let (handle, _mailbox) = mailbox();
 
@@ -127,6 +202,10 @@ struct Running {
 
 impl Running {
     async fn start() -> Running {
+        Running::start_with(config()).await
+    }
+
+    async fn start_with(config: Config) -> Running {
         let (handle, mailbox) = mailbox();
         let echo = handle.clone();
         let shutdown = CancellationToken::new();
@@ -137,7 +216,7 @@ impl Running {
         let (udp, tcp) = (listeners.udp.local_addr().unwrap(), listeners.tcp.local_addr().unwrap());
         let server = tokio::spawn(run(
             listeners,
-            Server::new(&config(), 1).unwrap(),
+            Server::new(&config, 1).unwrap(),
             mailbox,
             move |datagram| echo.deliver(datagram),
             shutdown.clone(),
@@ -201,7 +280,7 @@ impl Client {
     }
 
     async fn receive(&self) -> Vec<u8> {
-        let mut buffer = vec![0; 2000];
+        let mut buffer = vec![0; 4000];
         let length = timeout(PATIENCE, self.socket.recv(&mut buffer))
             .await
             .expect("the server answers")

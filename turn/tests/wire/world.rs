@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use madang_turn::{ClientAddr, Config, Credentials, Secret, Server, credentials};
+use madang_turn::{ClientAddr, Command, Config, Credentials, Secret, Server, credentials};
 use stun_types::attribute::{
-    Attribute, AttributeType, AttributeWrite, ErrorCode, Nonce, RawAttribute, Realm, Username,
+    Attribute, AttributeType, AttributeWrite, ErrorCode, Nonce, PasswordAlgorithm,
+    PasswordAlgorithmValue, PasswordAlgorithms, RawAttribute, Realm, Software, Username,
 };
 use stun_types::message::{
     IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageIntegrityCredentials,
@@ -24,6 +25,10 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) now: Instant,
     pub(crate) unix_now: Duration,
+    /// What the server wanted done so far.
+    pub(crate) commands: Vec<Command>,
+    /// Ports that belong to other programs.
+    pub(crate) taken: Vec<u16>,
 }
 
 impl World {
@@ -40,6 +45,8 @@ impl World {
             server: Server::new(&config, 1).unwrap(),
             now: Instant::now(),
             unix_now: Duration::from_secs(1_700_000_100),
+            commands: Vec::new(),
+            taken: Vec::new(),
         }
     }
 
@@ -56,12 +63,14 @@ impl World {
     ) -> Option<(SocketAddr, SocketAddr, Vec<u8>)> {
         self.server
             .handle_datagram(self.now, self.unix_now, client_addr(client), datagram)
-            .map(|relay| (relay.relayed, relay.media, relay.payload.to_vec()))
+            .map(|relay| (relay.relayed, relay.peer, relay.payload.to_vec()))
     }
 
     /// The answer to a datagram; empty when there is none.
     pub(crate) fn ask(&mut self, client: &str, datagram: &[u8]) -> Vec<u8> {
         assert_eq!(self.send(client, datagram), None);
+        let done = self.carry_out_commands();
+        self.commands.extend(done);
         let Some(answer) = self.server.poll_transmit() else {
             return Vec::new();
         };
@@ -77,6 +86,13 @@ impl World {
     /// Good credentials and the nonce of the moment.
     pub(crate) fn login(&mut self, client: &str, user: &str) -> Login {
         let challenge = self.ask(client, &allocate().unsigned());
+        Login::new(self.credentials(user), &challenge)
+    }
+
+    /// The same when the request is long enough to be offered SHA-256.
+    pub(crate) fn login_sha256(&mut self, client: &str, user: &str) -> Login {
+        let software = Software::new("a client with a name").unwrap();
+        let challenge = self.ask(client, &allocate().with(&software).unsigned());
         Login::new(self.credentials(user), &challenge)
     }
 
@@ -100,14 +116,35 @@ impl World {
         payload: &[u8],
     ) -> Option<(ClientAddr, Vec<u8>)> {
         let mut out = vec![0xee; 7];
-        let client = self.server.handle_media(
-            self.now,
-            relayed,
-            media.parse().unwrap(),
-            payload,
-            &mut out,
-        )?;
+        let (now, media) = (self.now, media.parse().unwrap());
+        let client = self.server.handle_media(now, relayed, media, payload, &mut out)?;
+        Some((client, out.split_off(7)))
+    }
+
+    /// What the client receives when something comes to the socket of a relayed address.
+    pub(crate) fn peer_sends(
+        &mut self,
+        relayed: SocketAddr,
+        peer: &str,
+        payload: &[u8],
+    ) -> Option<(ClientAddr, Vec<u8>)> {
+        let mut out = Vec::new();
+        let (now, peer) = (self.now, peer.parse().unwrap());
+        let client = self.server.handle_peer(now, relayed, peer, payload, &mut out)?;
         Some((client, out))
+    }
+
+    /// Binds what is to be bound; tells what was done.
+    pub(crate) fn carry_out_commands(&mut self) -> Vec<Command> {
+        let mut done = Vec::new();
+        while let Some(command) = self.server.poll_command() {
+            if let Command::Open(relayed) = command {
+                let is_open = !self.taken.contains(&relayed.port());
+                self.server.handle_opened(self.now, relayed, is_open);
+            }
+            done.push(command);
+        }
+        done
     }
 }
 
@@ -115,9 +152,23 @@ pub(crate) fn config() -> Config {
     Config {
         secret: Secret::new("the secret of the tests"),
         media: vec![MEDIA.parse().unwrap(), "198.51.100.8:5004".parse().unwrap()],
-        relay_ip: "198.51.100.7".parse().unwrap(),
+        relay_ips: vec!["198.51.100.7".parse().unwrap()],
+        // Tests ask often.
+        strangers_per_second: 0,
         ..Config::default()
     }
+}
+
+/// As usual, and clients may also reach these peers.
+pub(crate) fn open_to(allow_peers: &str) -> Config {
+    let rules = allow_peers.split(',').map(|rule| rule.parse().unwrap());
+    Config { allow_peers: rules.collect(), ..config() }
+}
+
+/// Both families.
+pub(crate) fn dual_stack() -> Config {
+    let relay_ips = ["198.51.100.7", "2001:db8::7"].map(|ip| ip.parse().unwrap());
+    Config { relay_ips: relay_ips.to_vec(), ..config() }
 }
 
 #[derive(Clone, Debug)]
@@ -205,6 +256,14 @@ impl Ask {
         self.message.finish()
     }
 
+    /// With the algorithm of RFC 8489, and the list that was offered.
+    pub(crate) fn signed_sha256(self, login: &Login) -> Vec<u8> {
+        let sha256 = PasswordAlgorithmValue::SHA256;
+        self.with(&PasswordAlgorithms::new(&[sha256]))
+            .with(&PasswordAlgorithm::new(sha256))
+            .signed_with(login, IntegrityAlgorithm::Sha256)
+    }
+
     pub(crate) fn signed(self, login: &Login) -> Vec<u8> {
         self.signed_with(login, IntegrityAlgorithm::Sha1)
     }
@@ -214,8 +273,12 @@ impl Ask {
             .with(&Username::new(&login.username).unwrap())
             .with(&Realm::new(&login.realm).unwrap())
             .with(&Nonce::new(&login.nonce).unwrap());
-        ask.message.add_message_integrity(&login.key(), algorithm).unwrap();
+        ask.sign(login, algorithm);
         ask.unsigned()
+    }
+
+    pub(crate) fn sign(&mut self, login: &Login, algorithm: IntegrityAlgorithm) {
+        self.message.add_message_integrity(&login.key(), algorithm).unwrap();
     }
 }
 

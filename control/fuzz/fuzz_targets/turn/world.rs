@@ -31,9 +31,10 @@ impl World {
         let config = Config {
             secret: secret(),
             media: vec![MEDIA.into()],
-            relay_ip: [198, 51, 100, 7].into(),
+            relay_ips: vec![[198, 51, 100, 7].into()],
             relay_ports: 49_152..=49_155,
             max_allocations_per_user: 1,
+            strangers_per_second: 0,
             ..Config::default()
         };
         let mut world = World {
@@ -60,7 +61,7 @@ impl World {
     pub(crate) fn send(&mut self, client: ([u8; 4], u16), datagram: &[u8]) -> usize {
         let from = ClientAddr::udp(client.into());
         if let Some(relay) = self.server.handle_datagram(self.now, self.unix_now, from, datagram) {
-            assert_eq!(relay.media, SocketAddr::from(MEDIA));
+            assert_eq!(relay.peer, SocketAddr::from(MEDIA));
             assert!(relay.payload.len() <= datagram.len());
             self.relayed += 1;
             self.relay_port = relay.relayed.port();
@@ -108,6 +109,7 @@ impl World {
         };
         let relayed = ([198, 51, 100, 7], self.relay_port.wrapping_add(distance.into())).into();
         let (now, media) = (self.now, MEDIA.into());
+        self.buffer.clear();
         if self.server.handle_media(now, relayed, media, payload, &mut self.buffer).is_some() {
             assert!((payload.len()..=payload.len() + 51).contains(&self.buffer.len()));
         }

@@ -1,0 +1,161 @@
+//! UDP sockets that take and give many datagrams at once, by GRO, GSO and recvmmsg where the kernel has them.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+};
+use socket2::{Domain, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tracing::debug;
+
+/// Wanted of the kernel for what comes from all clients, and goes to them: a fifth of a second of 80 Mbit/s. It gives what
+/// its limits allow.
+const CLIENTS_BUFFER: usize = 2 * 1024 * 1024;
+
+/// Room for what one call can receive: as many runs as the kernel gives, each of up to 64 KiB.
+pub(super) struct Received {
+    buffers: [Box<[u8]>; BATCH_SIZE],
+    metas: [RecvMeta; BATCH_SIZE],
+    runs: usize,
+}
+
+impl Received {
+    pub(super) fn new() -> Received {
+        Received {
+            buffers: std::array::from_fn(|_| vec![0; 64 * 1024].into()),
+            metas: [RecvMeta::default(); BATCH_SIZE],
+            runs: 0,
+        }
+    }
+
+    /// Each datagram and its sender.
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+        let runs = self.metas.iter().zip(&self.buffers).take(self.runs);
+        runs.flat_map(|(meta, buffer)| {
+            let run = buffer.get(..meta.len).unwrap_or_default();
+            // A run without bytes is one empty datagram.
+            let count = meta.len.div_ceil(meta.stride.max(1)).max(1);
+            (0..count).map(move |n| {
+                let start = n * meta.stride;
+                (meta.addr, &run[start..(start + meta.stride).min(meta.len)])
+            })
+        })
+    }
+}
+
+/// A socket with what its kernel can do.
+pub(super) struct BatchSocket {
+    pub(super) socket: UdpSocket,
+    state: UdpSocketState,
+    is_ipv6: bool,
+}
+
+impl BatchSocket {
+    /// The socket that clients send to. It sends in fragments where it must.
+    pub(super) fn of_clients(socket: UdpSocket) -> io::Result<BatchSocket> {
+        let socket = BatchSocket::new(socket)?;
+        let sizes = [
+            socket.state.set_recv_buffer_size((&socket.socket).into(), CLIENTS_BUFFER),
+            socket.state.set_send_buffer_size((&socket.socket).into(), CLIENTS_BUFFER),
+        ];
+        // Media never needs them, but other peers may send datagrams that are too long once they are framed.
+        let fd = &socket.socket;
+        let fragments = match socket.is_ipv6 {
+            true => set_ipv6_mtu_discover(fd, Ipv6PathMtuDiscovery::WANT),
+            false => set_ip_mtu_discover(fd, Ipv4PathMtuDiscovery::WANT),
+        };
+        if let Err(error) = fragments {
+            debug!(%error, "long datagrams to clients are not fragmented");
+        }
+        for refused in sizes.into_iter().filter_map(Result::err) {
+            debug!(%refused, "the socket keeps the system's buffer size");
+        }
+        Ok(socket)
+    }
+
+    /// Binds a relayed address, which never sends fragments (DONT-FRAGMENT, RFC 8656 §18.7). One that this machine hasn't, because an address translator stands in front of it, is
+    /// bound at all addresses.
+    pub(super) fn bind_relayed(addr: SocketAddr) -> io::Result<BatchSocket> {
+        let socket = match bind(addr) {
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                let all = match addr.ip() {
+                    IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                    IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+                };
+                bind(SocketAddr::new(all, addr.port()))?
+            }
+            bound => bound?,
+        };
+        BatchSocket::new(UdpSocket::from_std(socket.into())?)
+    }
+
+    fn new(socket: UdpSocket) -> io::Result<BatchSocket> {
+        let state = UdpSocketState::new((&socket).into())?;
+        let is_ipv6 = socket.local_addr()?.is_ipv6();
+        Ok(BatchSocket { socket, state, is_ipv6 })
+    }
+
+    /// Receives what is there; `false` when there is nothing.
+    pub(super) fn receive(&self, received: &mut Received) -> bool {
+        let Received { buffers, metas, runs } = received;
+        let mut slices = buffers.each_mut().map(|buffer| IoSliceMut::new(buffer));
+        let result = self.socket.try_io(Interest::READABLE, || {
+            self.state.recv((&self.socket).into(), &mut slices, metas)
+        });
+        *runs = match result {
+            Ok(count) => count,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    debug!(%error, "datagrams could not be received");
+                }
+                0
+            }
+        };
+        *runs > 0
+    }
+
+    /// Sends a run of datagrams of `segment` bytes; tells how many were refused. It never waits: a full socket would delay
+    /// everybody else's packets, and a dropped one is asked for again.
+    pub(super) fn send(&self, to: SocketAddr, bytes: &[u8], segment: usize) -> u64 {
+        let transmit = Transmit {
+            destination: self.reachable(to),
+            ecn: None,
+            contents: bytes,
+            segment_size: (bytes.len() > segment).then_some(segment),
+            src_ip: None,
+        };
+        match self.state.try_send((&self.socket).into(), &transmit) {
+            Ok(()) => 0,
+            Err(_) => bytes.len().div_ceil(segment.max(1)).max(1) as u64,
+        }
+    }
+
+    /// Datagrams of a run at most.
+    pub(super) fn longest_run(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    /// An IPv6 socket reaches IPv4 by mapped addresses; RFC 4291 §2.5.5.2.
+    fn reachable(&self, to: SocketAddr) -> SocketAddr {
+        match to.ip() {
+            IpAddr::V4(ip) if self.is_ipv6 => {
+                SocketAddr::new(ip.to_ipv6_mapped().into(), to.port())
+            }
+            _ => to,
+        }
+    }
+}
+
+fn bind(addr: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM.nonblocking(), None)?;
+    if addr.is_ipv6() {
+        // The same port of IPv4 may be another client's.
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&addr.into())?;
+    Ok(socket)
+}

@@ -1,0 +1,105 @@
+//! Allocations that need sockets: their answer waits until all of these are bound.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use tracing::debug;
+
+use super::requests::allocated;
+use super::{Command, Server};
+use crate::ClientAddr;
+use crate::authentication::Caller;
+use crate::ports::PortWish;
+use crate::refusal::Refusal;
+use crate::relayed::Relayed;
+use crate::response::{Asked, Response};
+use crate::table::Place;
+
+/// Ports that are tried in place of those that other programs have.
+const ATTEMPTS: u8 = 8;
+
+/// An Allocate that is not answered yet.
+#[derive(Debug)]
+pub(super) struct Opening {
+    client: ClientAddr,
+    caller: Caller,
+    asked: Asked,
+    /// Sockets that are asked for.
+    missing: Vec<SocketAddr>,
+    /// For those that turn out to be somebody else's; None when no other port will do.
+    replacement: Option<PortWish>,
+    attempts: u8,
+}
+
+impl Opening {
+    pub(super) fn new(
+        client: ClientAddr,
+        caller: Caller,
+        asked: Asked,
+        relayed: Relayed,
+        place: Place,
+    ) -> Opening {
+        let replacement = match place {
+            Place::Port(_, PortWish::Pair) | Place::Reserved(_) => None,
+            Place::Port(_, wish) | Place::Both(wish) => Some(wish),
+        };
+        let missing = relayed.iter().collect();
+        Opening { client, caller, asked, missing, replacement, attempts: ATTEMPTS }
+    }
+
+    pub(super) fn is_of(&self, client: ClientAddr) -> bool {
+        self.client == client
+    }
+}
+
+impl Server {
+    /// Tells how [`Command::Open`] went. The port may belong to another program: then another one is tried.
+    pub fn handle_opened(&mut self, now: Instant, relayed: SocketAddr, is_open: bool) {
+        self.handle_timeout(now);
+        let waiting = self.openings.iter().position(|opening| opening.missing.contains(&relayed));
+        let Some(mut opening) = waiting.and_then(|index| self.openings.remove(index)) else {
+            return;
+        };
+        opening.missing.retain(|missing| *missing != relayed);
+        if self.table.of_client(opening.client).is_none() {
+            // It ended meanwhile, with its other socket; this one was opened after that.
+            self.commands.push_back(Command::Close(relayed));
+        } else if is_open {
+            self.proceed(opening);
+        } else {
+            self.try_another(opening, relayed);
+        }
+    }
+
+    fn proceed(&mut self, opening: Opening) {
+        if !opening.missing.is_empty() {
+            self.openings.push_back(opening);
+            return;
+        }
+        let Some(allocation) = self.table.of_client(opening.client) else { return };
+        debug!(client = %opening.client, relayed = ?allocation.relayed, user = opening.caller.user, "allocated");
+        let answer = allocated(opening.asked, allocation).signed(&opening.caller);
+        self.stats.allocations_created += 1;
+        self.answer(opening.client, answer);
+    }
+
+    fn try_another(&mut self, mut opening: Opening, relayed: SocketAddr) {
+        let wish = opening.replacement.filter(|_| opening.attempts > 0);
+        let other = wish.and_then(|wish| self.table.replace(relayed, wish));
+        opening.attempts = opening.attempts.saturating_sub(1);
+        if let Some(other) = other {
+            opening.missing.push(other);
+            self.commands.push_back(Command::Open(other));
+            self.openings.push_back(opening);
+            return;
+        }
+        if let Some(unbound) = self.table.remove(opening.client) {
+            self.end(&unbound);
+            self.stats.allocations_unbound += 1;
+        }
+        let refusal = Refusal::InsufficientCapacity;
+        self.stats.refused.count(&refusal);
+        let answer = Response::refusal(opening.asked, &refusal).signed(&opening.caller);
+        self.answer(opening.client, answer);
+    }
+}

@@ -1,0 +1,84 @@
+//! How often one network may ask without credentials. Answers to such requests are somewhat longer than these, and may go
+//! to a forged address.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
+use std::time::Instant;
+
+/// Cells of the table. Its size is fixed, so that a flood from many addresses takes no memory; networks that fall into
+/// the same cell share its rate.
+const CELLS: usize = 16_384;
+
+/// A token bucket for each cell.
+#[derive(Debug)]
+pub(crate) struct Strangers {
+    per_second: u32,
+    /// Keeps it unknown which networks share a cell.
+    seed: u64,
+    /// The time that cells count from.
+    start: Option<Instant>,
+    cells: Box<[Cell]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    /// Thousandths of a request.
+    credit: u32,
+    /// Milliseconds since the start.
+    at_ms: u32,
+}
+
+impl Strangers {
+    /// Twice the rate may come at once; 0 is no limit.
+    pub(crate) fn new(per_second: u32, seed: u64) -> Strangers {
+        let full = Cell { credit: burst(per_second), at_ms: 0 };
+        let cells = if per_second == 0 { 0 } else { CELLS };
+        Strangers { per_second, seed, start: None, cells: vec![full; cells].into() }
+    }
+
+    /// Whether another request of the network is to be answered; it counts when it is.
+    pub(crate) fn allow(&mut self, now: Instant, network: IpAddr) -> bool {
+        let start = *self.start.get_or_insert(now);
+        let elapsed = now.saturating_duration_since(start).as_millis();
+        // After 49 days without anybody, a cell may be filled too late; nothing worse.
+        let now_ms = (elapsed & u128::from(u32::MAX)) as u32;
+        let mut hasher = DefaultHasher::new();
+        (self.seed, network).hash(&mut hasher);
+        let index = hasher.finish() as usize % CELLS;
+        let Some(cell) = self.cells.get_mut(index) else { return true };
+        let earned = now_ms.wrapping_sub(cell.at_ms).saturating_mul(self.per_second);
+        cell.credit = cell.credit.saturating_add(earned).min(burst(self.per_second));
+        cell.at_ms = now_ms;
+        let Some(left) = cell.credit.checked_sub(1000) else { return false };
+        cell.credit = left;
+        true
+    }
+}
+
+fn burst(per_second: u32) -> u32 {
+    per_second.saturating_mul(2000)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]
+    fn a_network_gets_its_rate_and_others_theirs() {
+        let mut now = Instant::now();
+        let mut strangers = Strangers::new(10, 1);
+        let mut count = |now, last: u8| {
+            (0..1000).filter(|_| strangers.allow(now, IpAddr::from([192, 0, 2, last]))).count()
+        };
+
+        assert_eq!(count(now, 1), 20);
+        assert_eq!(count(now, 2), 20);
+        now += Duration::from_secs(1);
+        assert_eq!(count(now, 1), 10);
+        now += Duration::from_secs(3600);
+        assert_eq!(count(now, 1), 20);
+    }
+}
