@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use madang_sfu::bench::{Forwarding, Opening, Parsing, Piece, Profile, Repair, Sealing};
+use madang_sfu::bench::{Feedback, Forwarding, Opening, Parsing, Piece, Profile, Repair, Sealing};
 
 /// Names one of the pieces for the process that runs under valgrind.
 const PIECE: &str = "KERNEL_BENCH_PIECE";
@@ -65,6 +65,10 @@ fn pieces() -> Vec<(String, Make)> {
         pieces.push(piece(
             "answer a NACK from the history",
             Box::new(move || Box::new(Repair::new(start, profile))),
+        ));
+        pieces.push(piece(
+            "take a receiver's feedback",
+            Box::new(move || Box::new(Feedback::new(start, profile))),
         ));
         pieces.push(piece("seal 1200 bytes", Box::new(move || Box::new(Sealing::new(profile)))));
         pieces.push(piece("open 1200 bytes", Box::new(move || Box::new(Opening::new(profile)))));

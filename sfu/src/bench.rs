@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::MediaKind::Video;
 use crate::dtls::Identity;
+use crate::feedback::Arrivals;
 use crate::rig::{Far, Rig};
 use crate::rtcp;
 use crate::rtp::Header;
@@ -17,6 +18,8 @@ const PACE: Duration = Duration::from_millis(1);
 /// Packets that are asked for again at a time, of [`NACK_OF`].
 const NACKED: usize = 4;
 const NACK_OF: u16 = 64;
+/// Packets that a receiver tells of at a time.
+const TOLD: u16 = 20;
 
 /// How packets are protected.
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +140,47 @@ impl Piece for Repair {
         let Forwarding { rig, receivers, .. } = &mut self.forwarding;
         rig.worker.handle_datagram(rig.now, receivers[0].path, &mut self.nack);
         rig.discard()
+    }
+}
+
+/// What a receiver tells of when packets came: a feedback for those of a tenth of a second.
+pub struct Feedback {
+    forwarding: Forwarding,
+    arrivals: Arrivals,
+    start: Instant,
+    /// Of the next packet.
+    number: u16,
+    feedback: Vec<u8>,
+}
+
+impl Feedback {
+    /// One receiver that gets all packets.
+    pub fn new(now: Instant, profile: Profile) -> Feedback {
+        let forwarding = Forwarding::new(now, profile, 1, TOLD);
+        let (arrivals, feedback) = (Arrivals::default(), Vec::new());
+        Feedback { forwarding, arrivals, start: now, number: TOLD, feedback }
+    }
+}
+
+impl Piece for Feedback {
+    fn prepare(&mut self) {
+        self.forwarding.prepare();
+        self.number = self.number.wrapping_add(TOLD);
+        self.forwarding.run();
+        let Forwarding { rig, receivers, .. } = &mut self.forwarding;
+        for behind in (1..=TOLD).rev() {
+            self.arrivals.packet(rig.now, self.number.wrapping_sub(behind));
+        }
+        let (mut payload, mut compound) = (Vec::new(), Vec::new());
+        self.arrivals.write(self.start, &mut payload);
+        rtcp::write_transport_feedback(&mut compound, 1, receivers[0].slots["0"][0], &payload);
+        self.feedback = receivers[0].seal_rtcp(compound);
+    }
+
+    fn run(&mut self) -> usize {
+        let Forwarding { rig, receivers, .. } = &mut self.forwarding;
+        rig.worker.handle_datagram(rig.now, receivers[0].path, &mut self.feedback);
+        usize::from(TOLD)
     }
 }
 

@@ -238,11 +238,11 @@ impl Shell {
 
     /// Sends everything that is to be sent, and hands on what happened.
     fn flush(&mut self) {
-        let now = Instant::now();
         while let Some((to, message)) = self.worker.poll_remote() {
             // A worker that has ended needs nothing any more.
             let _ = self.others[to].send((self.number, message));
         }
+        let mut now = Instant::now();
         while self.worker.poll_batch(now, &mut self.batch) {
             let sent = self.socket.send(&self.batch);
             self.worker.count_sending(sent.refused, sent.waits);
@@ -261,6 +261,8 @@ impl Shell {
                 }
             }
             self.batch.clear();
+            // Many batches take a while, and receivers are told when each packet left, or judged by it.
+            now = Instant::now();
         }
         while let Ok(permit) = self.events.try_reserve() {
             let Some(event) = self.worker.poll_event() else {
