@@ -11,6 +11,8 @@ const FIRST: usize = 128;
 const MOST: usize = 4096;
 /// Microseconds in a unit of the reference time. §3.1.
 const REFERENCE_US: i64 = 64_000;
+/// Two feedbacks that are further apart, in those units, are not about one clock: 10 minutes.
+const FURTHEST: i64 = 600_000_000 / REFERENCE_US;
 
 /// The packets that were sent last.
 #[derive(Debug, Default)]
@@ -136,8 +138,9 @@ impl Departures {
     /// The reference time of a feedback has 24 bits, and may be earlier than the last one's.
     fn unwrap(&mut self, reference: u32) -> i64 {
         let (last, unwrapped) = self.reference.unwrap_or((reference, i64::from(reference)));
-        let since = (reference.wrapping_sub(last) << 8) as i32 >> 8;
-        let unwrapped = unwrapped + i64::from(since);
+        let since = i64::from((reference.wrapping_sub(last) << 8) as i32 >> 8);
+        let is_near = since.abs() <= FURTHEST;
+        let unwrapped = if is_near { unwrapped + since } else { i64::from(reference) };
         self.reference = Some((reference, unwrapped));
         unwrapped
     }

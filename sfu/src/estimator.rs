@@ -20,6 +20,15 @@
 //! - Losses count only when they are many (§6): few are repaired, and random ones say nothing of the rate.
 //!
 //! There is no clock here, and nothing is allocated.
+//!
+//! # Why it is our own
+//!
+//! The GCC of `rtc-interceptor` 0.21.1, measured over the connections that this module's tests simulate: with 10 % random
+//! loss it falls to its floor, since each batch with a little more than that takes something away and none gives it
+//! back. While little is sent, which is the usual case with layers, it grows to its ceiling, so that nothing follows from
+//! it. And what follows it swings from 50 to 168 % of the capacity and fills every queue; after the capacity fell from
+//! 1500 to 500 kbit/s, it says 1110 two seconds later. Here that is 80 to 115 %, a queue of 150 ms at the worst,
+//! and less than 500.
 
 use std::time::{Duration, Instant};
 
