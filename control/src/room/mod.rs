@@ -48,8 +48,9 @@ pub use admin::{Admin, AdminReply, AdminRequest, Configure, RoomState};
 pub(crate) use door::Verdict;
 pub(crate) use effect::{Asked, Audience, Effect, Moment, Requester, RoomConfig};
 pub(crate) use inbox::Inbox;
-pub(crate) use kept::{Change, Keeping, Kept};
+pub(crate) use kept::{Change, Keeping, Kept, keeps_out};
 pub(crate) use moderation::Deleter;
+pub(crate) use rights::Standing;
 
 use self::door::Door;
 use self::member::{Member, Presence};
