@@ -38,6 +38,7 @@ use crate::stomp::SessionConfig;
 use crate::stomp::connection::{self, Connection};
 use crate::stomp::socket::Socket;
 use crate::store::{Store, StoreError};
+use crate::webhooks::Webhooks;
 
 /// How long [`Hub::drain`] waits for sessions, and then for rooms.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,6 +60,8 @@ pub struct HubConfig {
     pub relay: Option<RelayUrl>,
     /// Who creates rooms.
     pub rooms_created_by: RoomCreation,
+    /// Tells other programs what happens in rooms.
+    pub webhooks: Webhooks,
     /// Days after which chat is deleted, in rooms that don't say; 0 keeps it for ever.
     pub chat_retention_days: u32,
 }
@@ -73,6 +76,7 @@ impl Default for HubConfig {
             broker_prefixes: broker,
             relay: None,
             rooms_created_by: RoomCreation::Join,
+            webhooks: Webhooks::off(),
             chat_retention_days: 0,
         }
     }
@@ -91,6 +95,7 @@ struct Shared {
     auth: Auth,
     store: Store,
     passwords: Passwords,
+    webhooks: Webhooks,
     counters: Arc<Counters>,
     admitted: Mutex<Admitted>,
     last_session: AtomicU64,
@@ -139,6 +144,7 @@ impl Hub {
             sfu,
             counters: Arc::clone(&counters),
             passwords: passwords.clone(),
+            webhooks: config.webhooks.clone(),
             stop: stop.clone(),
         };
         let tasks = TaskTracker::new();
@@ -159,6 +165,7 @@ impl Hub {
             auth,
             store,
             passwords,
+            webhooks: config.webhooks,
             counters,
             admitted: Mutex::default(),
             last_session: AtomicU64::new(0),
@@ -273,7 +280,7 @@ impl Hub {
     /// A snapshot of the counters.
     pub fn stats(&self) -> ControlStats {
         let relay = self.0.app.relay.as_ref().map(Relay::stats).unwrap_or_default();
-        ControlStats { relay, ..self.0.counters.snapshot() }
+        ControlStats { relay, webhooks: self.0.webhooks.stats(), ..self.0.counters.snapshot() }
     }
 
     /// Why the hub can't do all that it should, if that is so: the database or the external broker is away, or the public

@@ -20,6 +20,8 @@
 //! 5. [`auth`] says at the beginning of all this who the client is, and what they may do.
 //! 6. [`store`] remembers. A chat line is on the disk before anyone hears of it.
 //!
+//! Beside it, [`api`] is how programs ask that are no participants, and [`webhooks`] how they are told.
+//!
 //! # The main types
 //!
 //! - [`Settings`]: everything that can be configured, checked before the first port opens.
@@ -53,6 +55,7 @@ pub mod sockjs;
 pub mod stomp;
 pub mod store;
 pub mod tls;
+pub mod webhooks;
 
 pub use config::Settings;
 pub use server::Server;

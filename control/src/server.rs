@@ -43,10 +43,14 @@ use crate::metrics::Snapshot;
 use crate::stomp::tcp;
 use crate::store::Store;
 use crate::tls::Certificate;
+use crate::webhooks::{WebhookConfig, Webhooks};
 use crate::{Settings, config, http, secrets, sockjs};
 
 /// How long shutdown waits for HTTP answers under way.
 const HTTP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long it waits until what webhooks have to tell is stored.
+const WEBHOOK_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The running server. Dropping it leaves it running; [`Server::shutdown`] ends it.
 pub struct Server {
@@ -61,6 +65,7 @@ pub struct Server {
     turn: Option<Turn>,
     engine: Engine,
     store: Store,
+    webhooks: Webhooks,
     auth: Auth,
     /// Keeps the public keys up to date.
     keys: Option<JoinHandle<()>>,
@@ -95,6 +100,7 @@ impl Server {
         let api_keys = auth::api_keys(&settings.auth, &settings.data_dir)?;
         let store = Store::open(&settings.store_url()).await?;
         auth.recall(&store, Timestamp::now()).await?;
+        let webhooks = start_webhooks(&settings, &store).await?;
 
         let bound_turn = match settings.turn.enabled {
             true => Some(BoundTurn::bind(&settings, &addresses).await?),
@@ -116,13 +122,15 @@ impl Server {
 
         let stop_hub = CancellationToken::new();
         let keys = keys.map(|keeper| tokio::spawn(keeper.run(stop_hub.clone())));
-        let hub = start_hub(&settings, &auth, &store, &sfu, events, turn.as_ref(), &stop_hub);
+        let config = hub_config(&settings, webhooks.clone());
+        let hub = start_hub(config, &auth, &store, &sfu, events, turn.as_ref(), &stop_hub);
         let (draining, stop_http) = (CancellationToken::new(), CancellationToken::new());
         let api = Api::new(api::Config {
             hub: hub.clone(),
             store: store.clone(),
             auth: auth.clone(),
             api_keys,
+            webhooks: webhooks.clone(),
             origins: http::Origins::new(&settings.http.allowed_origins),
             body_timeout: settings.limits.request_timeout,
             draining: draining.clone(),
@@ -156,6 +164,7 @@ impl Server {
             turn,
             engine,
             store,
+            webhooks,
             auth,
             keys,
         })
@@ -272,6 +281,9 @@ impl Server {
             error!("the task that keeps the public keys broke");
         }
 
+        if tokio::time::timeout(WEBHOOK_DEADLINE, self.webhooks.shutdown()).await.is_err() {
+            warn!("what happened last may not be told by webhooks");
+        }
         self.engine.shutdown().await;
         if let Some(turn) = self.turn {
             turn.shutdown().await;
@@ -334,7 +346,7 @@ fn start_media(
 }
 
 fn start_hub(
-    settings: &Settings,
+    config: HubConfig,
     auth: &Auth,
     store: &Store,
     sfu: &SfuHandle,
@@ -342,18 +354,34 @@ fn start_hub(
     turn: Option<&Turn>,
     stop: &CancellationToken,
 ) -> Hub {
-    let config = HubConfig {
+    let ice_servers =
+        turn.map_or_else(|| Arc::new(|_: &str| Vec::new()) as IceServers, Turn::ice_servers);
+    Hub::start(config, auth.clone(), store.clone(), sfu.clone(), events, ice_servers, stop.clone())
+}
+
+fn hub_config(settings: &Settings, webhooks: Webhooks) -> HubConfig {
+    HubConfig {
         limits: settings.limits.clone(),
         resume_grace: settings.resume_grace,
         app_prefixes: settings.app_prefixes.clone(),
         broker_prefixes: settings.broker_prefixes.clone(),
         relay: settings.broker.relay.clone(),
         rooms_created_by: settings.rooms.created_by,
+        webhooks,
         chat_retention_days: settings.rooms.chat_retention_days,
+    }
+}
+
+async fn start_webhooks(settings: &Settings, store: &Store) -> anyhow::Result<Webhooks> {
+    let config::Webhooks { urls, secret } = settings.webhooks.clone();
+    if urls.is_empty() {
+        return Ok(Webhooks::off());
+    }
+    let secret = match secret {
+        Some(secret) => secret.expose().to_owned(),
+        None => secrets::load_or_make(&settings.data_dir, "webhook.secret")?,
     };
-    let ice_servers =
-        turn.map_or_else(|| Arc::new(|_: &str| Vec::new()) as IceServers, Turn::ice_servers);
-    Hub::start(config, auth.clone(), store.clone(), sfu.clone(), events, ice_servers, stop.clone())
+    Webhooks::start(WebhookConfig { urls, secret }, store.clone()).await
 }
 
 fn snapshots(

@@ -25,6 +25,7 @@ mod rooms;
 mod server;
 mod tokens;
 mod visitor;
+mod webhooks;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -48,6 +49,7 @@ use crate::auth::{ApiKeys, Auth};
 use crate::http::Origins;
 use crate::hub::Hub;
 use crate::store::Store;
+use crate::webhooks::Webhooks;
 
 /// What the API is given.
 pub struct Config {
@@ -59,6 +61,8 @@ pub struct Config {
     pub auth: Auth,
     /// Who holds one of these may do everything.
     pub api_keys: ApiKeys,
+    /// How calls to other programs go.
+    pub webhooks: Webhooks,
     /// Whose pages may ask.
     pub origins: Origins,
     /// How long the body of a request may take to arrive.
@@ -73,6 +77,7 @@ pub struct Api {
     store: Store,
     auth: Auth,
     keys: ApiKeys,
+    webhooks: Webhooks,
     origins: Origins,
     quota: Mutex<Quota>,
     exports: Arc<Semaphore>,
@@ -84,12 +89,14 @@ pub struct Api {
 impl Api {
     /// Made once, when the server starts.
     pub fn new(config: Config) -> Api {
-        let Config { hub, store, auth, api_keys, origins, body_timeout, draining } = config;
+        let Config { hub, store, auth, api_keys, webhooks, origins, body_timeout, draining } =
+            config;
         Api {
             hub,
             store,
             auth,
             keys: api_keys,
+            webhooks,
             origins,
             quota: Mutex::default(),
             exports: Arc::new(Semaphore::new(export::AT_A_TIME)),
@@ -154,7 +161,8 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(audit::audit))
         .routes(routes!(tokens::mint))
         .routes(routes!(tokens::revoke))
-        .routes(routes!(server::server));
+        .routes(routes!(server::server))
+        .routes(routes!(webhooks::webhooks));
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", v1)
 }
 

@@ -6,6 +6,7 @@ use axum::http::Uri;
 
 use super::{Mistake, Mistakes, Settings, variable};
 use crate::auth::weakness;
+use crate::webhooks::MOST_URLS;
 
 /// More threads than any machine has cores; a slip of the finger would start them all.
 const MOST_WORKERS: usize = 256;
@@ -35,6 +36,7 @@ pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
         .chain(positive_limits(settings))
         .chain(positive_times(settings))
         .chain(weak_secrets(settings))
+        .chain(webhook_urls(settings))
         .chain(forgeable_keys(settings));
     found.for_each(|reason| mistakes.push(Mistake::refused(reason)));
 }
@@ -56,13 +58,33 @@ fn insecure(settings: &Settings, key: &str, listen: SocketAddr) -> Option<String
 fn weak_secrets(settings: &Settings) -> impl Iterator<Item = String> {
     let secret = settings.auth.secret.iter().map(|secret| ("auth.secret", secret));
     let keys = settings.auth.api_keys.iter().map(|key| ("auth.api_keys", key));
-    secret.chain(keys).filter_map(|(key, secret)| {
+    let webhooks = settings.webhooks.secret.iter().map(|secret| ("webhooks.secret", secret));
+    secret.chain(keys).chain(webhooks).filter_map(|(key, secret)| {
         let weakness = weakness(secret.expose())?;
         Some(format!(
             "a secret in `{key}` {weakness}. `openssl rand -base64 32` makes a good one, and without the key the server \
              makes one for itself"
         ))
     })
+}
+
+/// Calls to one URL are made in order, so each is there once.
+fn webhook_urls(settings: &Settings) -> impl Iterator<Item = String> {
+    let urls = &settings.webhooks.urls;
+    let too_many = (urls.len() > MOST_URLS).then(|| {
+        format!("`webhooks.urls` has {count} URLs; {MOST_URLS} are the most", count = urls.len())
+    });
+    let wrong = urls.iter().enumerate().filter_map(|(index, url)| {
+        let is_url = reqwest::Url::parse(url)
+            .is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+        if !is_url {
+            return Some(format!(
+                "`webhooks.urls` has `{url}`, which is no http:// or https:// URL"
+            ));
+        }
+        urls[..index].contains(url).then(|| format!("`webhooks.urls` has `{url}` twice"))
+    });
+    wrong.chain(too_many)
 }
 
 fn forgeable_keys(settings: &Settings) -> Option<String> {

@@ -75,6 +75,8 @@ const KEYS: &[Key] = keys! {
     turn.allocations_per_address: "relayed addresses of one client address at a time"
     turn.bits_per_second: "what one relayed client may send, and receive, per second, in bits; 0: no limit"
     turn.strangers_per_second: "requests without credentials that one client address gets answers to, twice as many at once; 0: no limit"
+    webhooks.urls: "whom to tell what happens in rooms: URLs that take a POST of JSON, 16 at most. Default: nobody"
+    webhooks.secret: "secret that these calls are signed with. Default: a self-made one, in the file webhook.secret in data_dir"
     limits.frame_bytes: "longest STOMP frame, in bytes; 0: no limit"
     limits.headers: "headers of one STOMP frame; 0: no limit"
     limits.header_bytes: "longest header line of a STOMP frame, in bytes; 0: no limit"
@@ -96,8 +98,15 @@ const KEYS: &[Key] = keys! {
 impl Key {
     /// Whether its value must not be shown.
     pub(super) fn is_secret(&self) -> bool {
-        ["auth.secret", "auth.api_keys", "broker.relay", "store.url", "turn.users"]
-            .contains(&self.name)
+        [
+            "auth.secret",
+            "auth.api_keys",
+            "broker.relay",
+            "store.url",
+            "turn.users",
+            "webhooks.secret",
+        ]
+        .contains(&self.name)
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Settings {
     pub broker_prefixes: Vec<String>,
     /// Where topics and queues live.
     pub broker: Broker,
+    /// Who is told what happens in rooms.
+    pub webhooks: Webhooks,
     /// What rooms are like that don't say.
     pub rooms: Rooms,
 }
@@ -100,6 +102,15 @@ pub struct Auth {
     pub audience: Option<String>,
     /// Keys of the REST interface; when empty, the server makes one for itself.
     pub api_keys: Vec<Secret>,
+}
+
+/// `webhooks.*`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Webhooks {
+    /// Whom to tell what happens in rooms; nobody when empty.
+    pub urls: Vec<String>,
+    /// What calls are signed with. Without it, the server makes one for itself.
+    pub secret: Option<Secret>,
 }
 
 /// `http.*`
@@ -240,6 +251,7 @@ impl Default for Settings {
             app_prefixes: hub.app_prefixes,
             broker_prefixes: hub.broker_prefixes,
             broker: Broker { relay: hub.relay },
+            webhooks: Webhooks::default(),
             rooms: Rooms::default(),
         }
     }

@@ -9,6 +9,7 @@ use madang_wire::{Command, ErrorCode};
 
 use crate::relay::RelayStats;
 use crate::stomp::SlowPolicy;
+use crate::webhooks::WebhookStats;
 
 /// A snapshot of the control plane's counters; since the start unless a field says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct ControlStats {
     pub fan_out: Delays,
     /// Chat lines stored.
     pub chat_stored: u64,
+    /// Calls to other programs; all 0 when none are configured.
+    pub webhooks: WebhookStats,
     /// The way to the external broker; all 0 without one.
     pub relay: RelayStats,
 }
@@ -145,6 +148,7 @@ impl Counters {
             discarded: labelled(policies, &self.discarded),
             fan_out: self.fan_out(),
             chat_stored: self.chat_stored.load(Relaxed),
+            webhooks: WebhookStats::default(),
             relay: RelayStats::default(),
         }
     }

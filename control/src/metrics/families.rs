@@ -341,6 +341,27 @@ pub(super) const CONTROL: &[Family<ControlStats>] = &[
         |s| s.connections_refused,
     ),
     counter("madang_control_chat_messages_total", "Chat lines stored.", |s| s.chat_stored),
+    gauge("madang_webhook_pending_calls", "Webhook calls that wait to be made.", |s| {
+        s.webhooks.pending
+    }),
+    counter("madang_webhook_delivered_calls_total", "Webhook calls answered with success.", |s| {
+        s.webhooks.delivered
+    }),
+    counter(
+        "madang_webhook_failed_calls_total",
+        "Webhook calls that failed; each is made again.",
+        |s| s.webhooks.failed,
+    ),
+    counter(
+        "madang_webhook_given_up_calls_total",
+        "Webhook calls that are made no more: they failed for a day, or newer ones took their place.",
+        |s| s.webhooks.given_up,
+    ),
+    counter(
+        "madang_webhook_lost_events_total",
+        "Events that no webhook tells, because too many came at once.",
+        |s| s.webhooks.lost,
+    ),
     gauge("madang_relay_up", "1 while the external broker can be used, else 0.", |s| {
         u64::from(s.relay.is_here)
     }),

@@ -32,6 +32,7 @@ use crate::passwords::Passwords;
 use crate::rooms::Rooms;
 use crate::stomp::{Kind, Receipt};
 use crate::store::{Appended, NewChatMessage, Store, StoreError};
+use crate::webhooks::{Occurrence, Webhooks};
 
 /// Chat messages of one room on their way into the store. While there are more, the mailbox waits.
 const MAX_STORING: usize = 256;
@@ -62,6 +63,7 @@ pub(crate) struct Tools {
     pub(crate) sfu: Handle,
     pub(crate) counters: Arc<Counters>,
     pub(crate) passwords: Passwords,
+    pub(crate) webhooks: Webhooks,
     /// Ends the room once its mailbox is empty and its chat stored.
     pub(crate) stop: CancellationToken,
 }
@@ -75,6 +77,8 @@ struct Task {
     chat: String,
     /// What this room adds to the number of participants of the whole.
     counted: u32,
+    /// Whether webhooks were told that it opened, and not yet that it closed.
+    is_told_open: bool,
     /// At most `MAX_STORING`.
     storing: FuturesOrdered<BoxFuture<'static, Stored>>,
     /// Passwords that are being checked, with their tickets. The room bounds them.
@@ -148,6 +152,7 @@ impl Task {
             tools,
             rooms,
             counted: 0,
+            is_told_open: false,
             storing: FuturesOrdered::new(),
             verifying: FuturesUnordered::new(),
             failed: None,
@@ -244,7 +249,10 @@ impl Task {
                 }
                 Effect::RemovePeer { peer } => self.tools.sfu.remove(peer).await,
                 Effect::Signal { to, signal } => self.tools.signals.send(&to, &signal),
-                Effect::Publish { event, to } => self.publish(&event, &to),
+                Effect::Publish { event, to } => {
+                    self.tell_others(&event);
+                    self.publish(&event, &to);
+                }
                 Effect::Verify { ticket, password, hash } => self.verify(ticket, password, hash),
                 Effect::Keep { from, keeping } => self.keep(from, *keeping).await,
                 Effect::DeleteMessage { deleter, id } => self.delete_message(deleter, &id).await,
@@ -314,7 +322,26 @@ impl Task {
         }
     }
 
+    /// Tells other programs. To them a room opens with its first participant and closes with its last.
+    fn tell_others(&mut self, event: &Event) {
+        let webhooks = &self.tools.webhooks;
+        if !webhooks.are_on() {
+            return;
+        }
+        let (room, at) = (self.room.name(), now().utc);
+        if matches!(event, Event::ParticipantJoined { .. }) && !self.is_told_open {
+            self.is_told_open = true;
+            webhooks.tell(room, at, Occurrence::RoomOpened {});
+        }
+        if let Some(what) = Occurrence::of(event) {
+            webhooks.tell(room, at, what);
+        }
+    }
+
     fn count(&mut self, participants: u32) {
+        if participants == 0 && std::mem::take(&mut self.is_told_open) {
+            self.tools.webhooks.tell(self.room.name(), now().utc, Occurrence::RoomClosed {});
+        }
         let gauge = &self.tools.counters.participants;
         gauge.fetch_add(participants.into(), Relaxed);
         gauge.fetch_sub(self.counted.into(), Relaxed);

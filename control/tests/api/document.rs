@@ -83,6 +83,7 @@ const ROUTES: &[&str] = &[
     "GET /api/v1/rooms/{room}/export",
     "GET /api/v1/rooms/{room}/audit",
     "GET /api/v1/server",
+    "GET /api/v1/webhooks",
     "POST /api/v1/tokens",
     "POST /api/v1/tokens/revoke",
 ];

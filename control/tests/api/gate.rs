@@ -35,7 +35,7 @@ async fn a_token_is_not_an_api_key() {
     let (server, _dir, rest) = start().await;
     let host = rest.user("ann", "*", "host").await;
 
-    for path in ["/server", "/rooms?all=true"] {
+    for path in ["/server", "/rooms?all=true", "/webhooks"] {
         host.get(path).await.is_problem(403, "not_allowed");
     }
     let token = json!({ "user": "eve", "room": "*" });

@@ -1,0 +1,249 @@
+//! The tasks that store what happened and make the calls. The clock of webhooks is read here.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, header};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::occurrence::{Envelope, Note};
+use super::patience::{LONGEST_PAUSE, next_try};
+use super::record::{Failure, Record};
+use super::signature::{SIGNATURE, Signer};
+use crate::store::{Delivery, NewDelivery, Store};
+
+/// The header with the event's id, which is in the body as well.
+const EVENT_ID: &str = "madang-event-id";
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For a call as a whole.
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes of an answer that are read, so that its connection can be used again; nobody looks at them.
+const MOST_ANSWER_BYTES: usize = 64 * 1024;
+
+/// Occurrences that are stored in one go.
+const BATCH: usize = 128;
+/// Calls that are taken from the store in one go.
+const PAGE: u32 = 32;
+/// How long to rest after the database failed.
+const REST: Duration = Duration::from_secs(1);
+/// The most of a failure's reason that is kept, in characters.
+const MOST_REASON: usize = 300;
+/// Nobody sleeps longer: the wall clock may be set while they do.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// A client that trusts whom the system trusts, and follows nobody elsewhere.
+pub(super) fn client() -> reqwest::Result<Client> {
+    Client::builder()
+        .user_agent(concat!("madang/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(CALL_TIMEOUT)
+        .pool_max_idle_per_host(1)
+        .build()
+}
+
+/// Puts what happened into the store.
+pub(super) struct Recorder {
+    pub(super) urls: Vec<String>,
+    pub(super) store: Store,
+    pub(super) record: Arc<Record>,
+    /// Told when there is more, one per caller.
+    pub(super) news: Vec<Arc<Notify>>,
+}
+
+impl Recorder {
+    /// Until `stop`, then until the queue is empty.
+    pub(super) async fn run(self, mut notes: mpsc::Receiver<Note>, stop: CancellationToken) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let count = tokio::select! {
+                count = notes.recv_many(&mut batch, BATCH) => count,
+                () = stop.cancelled(), if !notes.is_closed() => {
+                    notes.close();
+                    continue;
+                }
+            };
+            if count == 0 {
+                return;
+            }
+            let deliveries = self.deliveries(batch.drain(..));
+            self.store(&deliveries, &stop).await;
+            self.news.iter().for_each(|caller| caller.notify_one());
+        }
+    }
+
+    fn deliveries(&self, notes: impl Iterator<Item = Note>) -> Vec<NewDelivery> {
+        let mut deliveries = Vec::new();
+        for note in notes {
+            let body = note.to_body(&format!("{:032x}", rand::random::<u128>()));
+            for url in &self.urls {
+                let (url, body, at) = (url.clone(), body.clone(), note.at);
+                deliveries.push(NewDelivery { url, body, at });
+            }
+        }
+        deliveries
+    }
+
+    /// As often as it takes; what comes meanwhile waits in the queue. While the server stops there is one try.
+    async fn store(&self, deliveries: &[NewDelivery], stop: &CancellationToken) {
+        let count = u64::try_from(deliveries.len()).unwrap_or(u64::MAX);
+        loop {
+            match self.store.queue_webhooks(deliveries).await {
+                Ok(given_up) => {
+                    self.record.queued(count);
+                    if given_up > 0 {
+                        warn!(given_up, "too many webhook calls wait; the oldest are given up");
+                        self.record.gave_up(given_up);
+                    }
+                    return;
+                }
+                Err(error) => {
+                    warn!(%error, "webhook calls could not be stored");
+                    if stop.is_cancelled() {
+                        self.record.lost.fetch_add(count, Relaxed);
+                        return;
+                    }
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+    }
+}
+
+/// Calls one URL.
+pub(super) struct Caller {
+    pub(super) target: usize,
+    pub(super) url: String,
+    pub(super) client: Client,
+    pub(super) signer: Arc<Signer>,
+    pub(super) store: Store,
+    pub(super) record: Arc<Record>,
+    pub(super) has_more: Arc<Notify>,
+}
+
+impl Caller {
+    /// For ever: one call after the other, in their order.
+    pub(super) async fn run(self) {
+        loop {
+            match self.store.waiting_webhooks(&self.url, PAGE).await {
+                Ok(page) if page.is_empty() => self.has_more.notified().await,
+                Ok(page) => {
+                    for delivery in page {
+                        self.deliver(delivery).await;
+                    }
+                }
+                Err(error) => {
+                    warn!(%error, "waiting webhook calls could not be read");
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+    }
+
+    /// Makes a call until it succeeds or is given up.
+    async fn deliver(&self, mut delivery: Delivery) {
+        let Some(Envelope { id, at }) = Envelope::of(&delivery.body) else {
+            warn!(delivery = delivery.id, "a stored webhook call can't be read");
+            self.record.gave_up(1);
+            return self.forget(delivery.id).await;
+        };
+        loop {
+            until(delivery.at).await;
+            match self.call(&id, &delivery.body).await {
+                Ok(()) => {
+                    if delivery.attempts > 0 {
+                        info!(attempts = delivery.attempts, "a webhook call succeeded at last");
+                    }
+                    self.record.delivered(self.target, Timestamp::now());
+                    return self.forget(delivery.id).await;
+                }
+                Err(reason) => {
+                    let now = Timestamp::now();
+                    let attempts = delivery.attempts.saturating_add(1);
+                    let next = next_try(at, attempts, now, rand::random());
+                    if delivery.attempts == 0 {
+                        warn!(%reason, "a webhook call failed; it is made again");
+                    }
+                    self.record.failed(self.target, Failure { at: now, reason, attempts }, next);
+                    let Some(next) = next else {
+                        warn!(attempts, "a webhook call is given up");
+                        return self.forget(delivery.id).await;
+                    };
+                    (delivery.attempts, delivery.at) = (attempts, next);
+                    if let Err(error) = self.store.webhook_failed(delivery.id, attempts, next).await
+                    {
+                        // Then the count begins anew after a restart.
+                        debug!(%error, "a webhook call's failure could not be stored");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn call(&self, id: &str, body: &str) -> Result<(), String> {
+        let signature = self.signer.sign(Timestamp::now().as_second(), body);
+        let request = self
+            .client
+            .post(&self.url)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(EVENT_ID, id)
+            .header(SIGNATURE, signature)
+            .body(body.to_owned());
+        let response = request.send().await.map_err(reason_of)?;
+        let status = response.status();
+        swallow(response).await;
+        if status.is_success() { Ok(()) } else { Err(format!("it answered {status}")) }
+    }
+
+    /// Takes a call out of the store, as often as it takes: otherwise it would be made again and again.
+    async fn forget(&self, delivery: u64) {
+        while let Err(error) = self.store.webhook_delivered(delivery).await {
+            warn!(%error, "a webhook call could not be taken out of the store");
+            tokio::time::sleep(REST).await;
+        }
+    }
+}
+
+/// Reads an answer up to a bound. When it breaks off, that is its own affair: the status counts.
+async fn swallow(mut response: Response) {
+    let mut read = 0;
+    while let Ok(Some(chunk)) = response.chunk().await {
+        read += chunk.len();
+        if read > MOST_ANSWER_BYTES {
+            return;
+        }
+    }
+}
+
+/// What the operator needs to know: all causes, without the URL, which may hold a secret.
+fn reason_of(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut reason = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        reason.push_str(": ");
+        reason.push_str(&error.to_string());
+        cause = error.source();
+    }
+    reason.chars().take(MOST_REASON).collect()
+}
+
+/// By the wall clock, for the time was stored.
+async fn until(time: Timestamp) {
+    loop {
+        let left = time.duration_since(Timestamp::now());
+        let Ok(left) = Duration::try_from(left) else { return };
+        // No pause is that long: the clock was set back.
+        if left.is_zero() || left > 2 * LONGEST_PAUSE {
+            return;
+        }
+        tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+    }
+}
