@@ -35,6 +35,25 @@ test("CONNECT offers all versions and heart-beats", () => {
   });
 });
 
+test("CONNECT shows the token as the server reads it", async () => {
+  const { Authorization } = parse(frame("connect_with_token")).headers;
+  const there = `${url}/with-token`;
+  new Signalling(there, Authorization?.replace("Bearer ", ""));
+  const other = await ServerEnd.opened(there);
+
+  expect(other.lastHeard().headers).toMatchObject({ Authorization });
+});
+
+test("a page that may not connect does not try again", async () => {
+  const shutOut = vi.fn();
+  signalling.onShutOut = shutOut;
+
+  socket.say("ERROR\nmessage:token expired\n\nIt ended.\0");
+
+  expect(shutOut).toHaveBeenCalledWith({ why: "token expired", detail: "It ended." });
+  await vi.waitFor(() => expect(signalling.isOpen).toBe(false));
+});
+
 test("a join with media is sent as the server reads it", () => {
   const expected = parse(frame("request_join_with_media"));
 

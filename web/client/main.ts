@@ -4,27 +4,33 @@ import { LocalMedia } from "./local-media.ts";
 import { pathOfRoom, roomInPath } from "./room-name.ts";
 import { RoomSession } from "./room-session.ts";
 import { RoomView } from "./room-view.ts";
-import { Signalling, signallingUrl } from "./signalling.ts";
-import { endingText, language, texts } from "./texts.ts";
+import { type ShutOut, Signalling, signallingUrl } from "./signalling.ts";
+import { SignIn } from "./sign-in.ts";
+import { endingText, language, shutOutText, texts } from "./texts.ts";
+import { forgetToken, keepToken, keptToken, nameIn, takeToken } from "./token.ts";
 
 /** `?name=X&autojoin=1&relay=1`, kept while moving between lobby and rooms. */
 const query = new URLSearchParams(location.search);
 const NAME_KEY = "madang.name";
 
 const media = new LocalMedia();
-const signalling = new Signalling(signallingUrl(location));
+let token = takeToken(location) ?? keptToken();
+const signalling = new Signalling(signallingUrl(location), token);
 const app = document.querySelector<HTMLElement>("#app") ?? document.body;
 let session: RoomSession | undefined;
+/** Why the server lets this page in no more, until there is another token. */
+let shutOut: ShutOut | undefined;
 /** Takes the page that is shown away. */
 let closePage = () => {};
 
 function showLobby(notice?: string, needsPassword = false): void {
+  if (shutOut !== undefined) return showSignIn(shutOut);
   closePage();
   document.title = "Madang";
   const lobby = new Lobby({
     media,
     signalling,
-    name: query.get("name") ?? localStorage.getItem(NAME_KEY) ?? "",
+    name: query.get("name") ?? nameIn(token) ?? localStorage.getItem(NAME_KEY) ?? "",
     room: roomInPath(location.pathname) ?? "",
     ...(notice === undefined ? {} : { notice }),
     needsPassword,
@@ -37,6 +43,30 @@ function showLobby(notice?: string, needsPassword = false): void {
   app.replaceChildren(lobby.root);
   lobby.focus();
   closePage = () => lobby.close();
+}
+
+function showSignIn(reason: ShutOut): void {
+  shutOut = reason;
+  closePage();
+  document.title = "Madang";
+  const page = new SignIn({
+    notice: shutOutText(reason, token !== undefined),
+    onToken(given) {
+      keepToken(given);
+      void signIn(given);
+    },
+  });
+  forgetToken();
+  app.replaceChildren(page.root);
+  page.focus();
+  closePage = () => page.root.remove();
+}
+
+async function signIn(given: string): Promise<void> {
+  token = given;
+  shutOut = undefined;
+  await signalling.signIn(given);
+  showLobby();
 }
 
 function enterRoom(name: string, room: string, password?: string): void {
@@ -72,6 +102,7 @@ function enterRoom(name: string, room: string, password?: string): void {
 
 async function start(): Promise<void> {
   document.documentElement.lang = language;
+  signalling.onShutOut = showSignIn;
   const room = roomInPath(location.pathname);
   const name = query.get("name")?.trim();
   if (query.get("autojoin") === "1" && room !== undefined && name) {
@@ -84,6 +115,11 @@ async function start(): Promise<void> {
 
 // Back and forward leave a room; entering one is always a decision.
 addEventListener("popstate", () => showLobby());
+// A link with a token that is opened where another one was does not load the page anew.
+addEventListener("hashchange", () => {
+  const given = takeToken(location);
+  if (given !== undefined) void signIn(given);
+});
 // A closed tab says goodbye, so that the others need not wait for its connection to time out.
 addEventListener("pagehide", () => session?.leave());
 // A page that the browser kept shows what was; the stay in the room is over.

@@ -17,6 +17,15 @@ export class Refused extends Error {
 /** The connection went away, or nothing came back in time: nobody knows whether the request was carried out. */
 export class Unanswered extends Error {}
 
+/** The `message` of an ERROR frame after which it is no use to connect again with the same token. */
+const SHUT_OUT = ["not authenticated", "token expired", "token revoked"] as const;
+
+/** Why the server takes this page no more, and in its own words. */
+export interface ShutOut {
+  why: (typeof SHUT_OUT)[number];
+  detail: string;
+}
+
 interface Pending {
   resolve: (reply: Signal) => void;
   reject: (error: Error) => void;
@@ -33,11 +42,13 @@ export class Signalling {
   readonly #openListeners = new Set<() => void>();
   readonly #closeListeners = new Set<() => void>();
   readonly #signalListeners = new Set<(signal: Signal) => void>();
+  /** Called when the server takes this page no more. It does not reconnect then, until `signIn`. */
+  onShutOut: (reason: ShutOut) => void = () => {};
   #lastCorrelation = 0;
   /** Counts connections, to tell them apart. */
   #connection = 0;
 
-  constructor(url: string) {
+  constructor(url: string, token?: string) {
     this.#client = new Client({
       brokerURL: url,
       reconnectDelay: 500,
@@ -47,9 +58,16 @@ export class Signalling {
       heartbeatOutgoing: 10_000,
       onConnect: () => this.#opened(),
       onWebSocketClose: () => this.#closed(),
-      onStompError: (frame) =>
-        console.warn("The server closed the connection:", frame.headers.message, frame.body),
+      connectHeaders: credential(token),
+      onStompError: ({ headers, body }) => this.#failed(headers.message, body),
     });
+    this.#client.activate();
+  }
+
+  /** Connects anew with another token. */
+  async signIn(token: string): Promise<void> {
+    this.#client.connectHeaders = credential(token);
+    await this.#client.deactivate();
     this.#client.activate();
   }
 
@@ -151,6 +169,17 @@ export class Signalling {
     for (const listener of [...this.#openListeners]) listener();
   }
 
+  #failed(message: string | undefined, detail: string): void {
+    const why = SHUT_OUT.find((known) => known === message);
+    if (why === undefined) {
+      console.warn("The server closed the connection:", message, detail);
+      return;
+    }
+    // The server closes the connection, too; what comes over it until then is of no interest.
+    void this.#client.deactivate({ force: true });
+    this.onShutOut({ why, detail });
+  }
+
   #closed(): void {
     for (const { reject, timer } of this.#pending.values()) {
       clearTimeout(timer);
@@ -176,6 +205,10 @@ export class Signalling {
     if (reply.type === "error") pending.reject(new Refused(reply));
     else pending.resolve(reply);
   }
+}
+
+function credential(token: string | undefined): StompHeaders {
+  return token === undefined ? {} : { Authorization: `Bearer ${token}` };
 }
 
 /** The STOMP endpoint of the server that this page came from. */

@@ -1,5 +1,7 @@
 /** Everything that the page says, in English and Korean. */
 
+import type { ShutOut } from "./signalling.ts";
+
 const english = {
   tagline: "Video rooms for your team",
   yourName: "Your name",
@@ -77,6 +79,14 @@ const english = {
   draining: "The server is being restarted. Please try again in a moment.",
   overloaded: "The server has no capacity at the moment. Please try again later.",
   refused: (reason: string) => `Joining did not work: ${reason}`,
+  token: "Token",
+  tokenHint: "Paste the token, or the whole link with it, that you were given.",
+  signIn: "Sign in",
+  noToken: "That is no token. It has three parts with dots between them.",
+  tokenNeeded: "This server lets nobody in without a token.",
+  tokenRefused: (reason: string) => `Your token was not accepted: ${reason}`,
+  tokenExpired: "Your token has expired. You need a new one.",
+  tokenRevoked: "Your token was revoked.",
 };
 
 const korean: typeof english = {
@@ -156,6 +166,14 @@ const korean: typeof english = {
   draining: "서버를 다시 시작하는 중입니다. 잠시 후 다시 시도해 주세요.",
   overloaded: "서버에 여유가 없습니다. 나중에 다시 시도해 주세요.",
   refused: (reason) => `입장하지 못했습니다: ${reason}`,
+  token: "토큰",
+  tokenHint: "받으신 토큰이나 토큰이 들어 있는 링크 전체를 붙여 넣어 주세요.",
+  signIn: "로그인",
+  noToken: "토큰이 아닙니다. 토큰은 점으로 나뉜 세 부분으로 되어 있습니다.",
+  tokenNeeded: "이 서버는 토큰이 있어야 들어올 수 있습니다.",
+  tokenRefused: (reason) => `토큰이 받아들여지지 않았습니다: ${reason}`,
+  tokenExpired: "토큰이 만료되었습니다. 새 토큰이 필요합니다.",
+  tokenRevoked: "토큰이 취소되었습니다.",
 };
 
 export const language = navigator.language.toLowerCase().startsWith("ko") ? "ko" : "en";
@@ -178,5 +196,17 @@ export function endingText(code: string, message: string): string {
       return texts.overloaded;
     default:
       return texts.refused(message);
+  }
+}
+
+/** Why the server lets this page in no more, for people. */
+export function shutOutText({ why, detail }: ShutOut, hadToken: boolean): string {
+  switch (why) {
+    case "token expired":
+      return texts.tokenExpired;
+    case "token revoked":
+      return texts.tokenRevoked;
+    case "not authenticated":
+      return hadToken ? texts.tokenRefused(detail) : texts.tokenNeeded;
   }
 }

@@ -1,12 +1,13 @@
 /** The real binary, started for a test and stopped after it. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 const BINARY = process.env.MADANG_BIN ?? fileURLToPath(new URL("../../target/debug/madang", import.meta.url));
 const START_MS = 20_000;
@@ -36,6 +37,12 @@ export async function startServer({ host = "127.0.0.1", settings = {} } = {}) {
     streamPorts: () => {
       const media = /^ *media .*$/m.exec(server.output())?.[0] ?? "";
       return [...media.matchAll(/:(\d+)\/tcp/g)].map(([, port]) => Number(port));
+    },
+    /** What `madang token` prints for this server. */
+    async token(...args) {
+      const env = { ...environment(), MADANG_DATA_DIR: dataDir, ...settings };
+      const { stdout } = await promisify(execFile)(BINARY, ["token", ...args], { env });
+      return stdout.trim();
     },
     /** Ends it and starts it again at the same address, with the same data. */
     async restart() {

@@ -173,6 +173,14 @@ fn session_frames(frames: &mut BTreeMap<String, Frame>) {
             .with_header(header::HEART_BEAT, "10000,10000"),
     );
     add(
+        "connect_with_token",
+        Frame::new(Command::Connect)
+            .with_header(header::ACCEPT_VERSION, "1.2,1.1,1.0")
+            .with_header(header::HOST, "127.0.0.1:8080")
+            .with_header(header::HEART_BEAT, "10000,10000")
+            .with_header(header::AUTHORIZATION, "Bearer eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl"),
+    );
+    add(
         "connected",
         Frame::new(Command::Connected)
             .with_header(header::VERSION, "1.2")
