@@ -179,7 +179,8 @@ impl AllocationTable {
         Some(removed)
     }
 
-    /// Gives an allocation another port in place of one that turned out to be somebody else's.
+    /// Gives an allocation another port in place of one that turned out to be somebody else's; with
+    /// [`PortWish::Pair`], and what is kept for it goes along.
     pub(crate) fn replace(&mut self, relayed: SocketAddr, wish: PortWish) -> Option<SocketAddr> {
         let client = *self.by_relayed.get(&relayed)?;
         let other = self.take(family(relayed.ip()), wish).ok()?;
@@ -187,6 +188,17 @@ impl AllocationTable {
         self.by_relayed.insert(other, client);
         let allocation = self.by_client.get_mut(&client)?;
         allocation.relayed = allocation.relayed.with(other);
+        if wish == PortWish::Pair {
+            let token = allocation.reservation;
+            let behind = SocketAddr::new(other.ip(), other.port() + 1);
+            // Who holds what was kept may have come already.
+            let released = match self.reservations.iter_mut().find(|kept| Some(kept.token) == token)
+            {
+                Some(kept) => std::mem::replace(&mut kept.addr, behind),
+                None => behind,
+            };
+            self.release(released);
+        }
         Some(other)
     }
 
@@ -336,8 +348,13 @@ mod tests {
                 4 => drop(table.remove(client)),
                 5 => drop(table.remove_family(client, AddressFamily::IPV6)),
                 6 => {
-                    let relayed = table.of_client(client).and_then(|a| a.relayed.iter().next());
-                    relayed.and_then(|relayed| table.replace(relayed, PortWish::Any));
+                    let found = table.of_client(client);
+                    let wish = match found.and_then(|found| found.reservation) {
+                        Some(_) => PortWish::Pair,
+                        None => PortWish::Any,
+                    };
+                    let relayed = found.and_then(|found| found.relayed.iter().next());
+                    relayed.and_then(|relayed| table.replace(relayed, wish));
                 }
                 _ => table.refresh(client, now + Duration::from_secs(30)),
             }

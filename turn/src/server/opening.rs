@@ -40,7 +40,7 @@ impl Opening {
         place: Place,
     ) -> Opening {
         let replacement = match place {
-            Place::Port(_, PortWish::Pair) | Place::Reserved(_) => None,
+            Place::Reserved(_) => None,
             Place::Port(_, wish) | Place::Both(wish) => Some(wish),
         };
         let missing = relayed.iter().collect();

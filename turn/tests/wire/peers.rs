@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use madang_turn::{Command, Config, Path};
+use stun_types::message::Message;
+use turn_types::attribute::{EvenPort, ReservationToken};
 
 use crate::world::{
     ALICE, MEDIA, World, allocate, bind, channel_data, client_addr, code, indication, open_to,
@@ -46,6 +48,20 @@ fn a_port_of_another_program_is_passed_over() {
 
     assert_eq!(relayed.port(), 50003);
     assert_eq!(world.server.stats().allocations_created, 1);
+}
+
+#[test]
+fn a_pair_is_passed_over_when_its_first_port_is_taken() {
+    let mut world = World::with(Config { relay_ports: 50000..=50003, ..open_to("192.0.2.0/24") });
+    world.taken = vec![50000];
+
+    let answer = world.ask_as(ALICE, "alice", allocate().with(&EvenPort::new(true)));
+    let token =
+        Message::from_bytes(&answer).unwrap().attribute::<ReservationToken>().unwrap().token();
+    let next =
+        world.ask_as("203.0.113.5:2", "alice", allocate().with(&ReservationToken::new(token)));
+
+    assert_eq!((relayed(&answer).port(), relayed(&next).port()), (50002, 50003));
 }
 
 #[test]

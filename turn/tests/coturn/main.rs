@@ -1,0 +1,251 @@
+//! The clients that come with coturn, against this server: a second implementation of everything.
+//!
+//! Its `-Z` asks for both families by an attribute number of a draft, so that this is left to `tests/wire`.
+//!
+//! Not part of `cargo test`, because it needs Debian's package coturn: `cargo test -p madang-turn --test coturn`.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
+#![expect(clippy::disallowed_methods, reason = "these tests are about real sockets and real time")]
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use madang_turn::{Config, Handle, Listeners, Secret, Server, credentials, mailbox, run};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const SECRET: &str = "the secret of both";
+/// Starts of a client with one or two channels, after which one in a million still had no luck.
+const ATTEMPTS: usize = 220;
+/// Longer than any of these clients takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn udp_with_channels() {
+    relays("127.0.0.1", &["-c"], 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn udp_with_send_indications() {
+    relays("127.0.0.1", &["-c", "-s"], 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tcp_with_channels() {
+    relays("127.0.0.1", &["-c", "-t"], 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tcp_with_send_indications() {
+    relays("127.0.0.1", &["-c", "-t", "-s"], 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dont_fragment_and_padding() {
+    relays("127.0.0.1", &["-c", "-g", "-D"], 1).await;
+}
+
+/// The RTCP allocation takes the port that the RTP allocation had kept (EVEN-PORT, RESERVATION-TOKEN).
+#[tokio::test(flavor = "multi_thread")]
+async fn pairs_of_ports() {
+    relays("127.0.0.1", &["-s"], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_clients() {
+    relays("127.0.0.1", &["-c", "-s", "-m", "20"], 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ipv6_relay_for_an_ipv4_client() {
+    relays("::1", &["-c", "-x"], 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_talk_through_two_relays() {
+    relays("127.0.0.1", &["-c", "-s", "-y"], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_the_configuration() {
+    let running = Running::start().await;
+    let peer = Peer::start("127.0.0.1");
+
+    let good = running.uclient(&peer, &["-c", "-u", "carol", "-w", "her password"]).await;
+    let bad = running.uclient(&peer, &["-c", "-u", "carol", "-w", "a guess"]).await;
+
+    assert!(good.has_lost_nothing(), "{}", good.text);
+    assert!(bad.text.contains("Cannot complete Allocation"), "{}", bad.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_secret_is_refused() {
+    let running = Running::start().await;
+    let peer = Peer::start("127.0.0.1");
+
+    let output = running.uclient(&peer, &["-c", "-u", "alice", "-W", "another secret"]).await;
+
+    assert!(output.text.contains("Cannot complete Allocation"), "{}", output.text);
+    assert_eq!(running.handle.stats().allocations_created, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_nobody_allowed_is_refused() {
+    let running = Running::start().await;
+    let peer = Peer::start("127.0.0.2");
+
+    let output = running.uclient(&peer, &["-c", "-u", "alice", "-W", SECRET]).await;
+
+    assert!(!output.has_lost_nothing() && output.text.contains("error 403"), "{}", output.text);
+    assert_eq!(running.handle.stats().to_peer_packets, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stun_client_learns_its_address() {
+    let running = Running::start().await;
+    let mut client = Command::new("turnutils_stunclient");
+    client.args(["-p", &running.addr.port().to_string(), "127.0.0.1"]);
+
+    let output = finish(client).await;
+
+    assert!(output.text.contains("UDP reflexive addr: 127.0.0.1:"), "{}", output.text);
+}
+
+/// Whatever is sent comes back, through allocations that are made and deleted.
+async fn relays(peer_ip: &str, args: &[&str], allocations: u64) {
+    let running = Running::start().await;
+    let peer = Peer::start(peer_ip);
+    let credentials = ["-u", "alice", "-W", SECRET];
+
+    let output = running.uclient(&peer, &[args, &credentials].concat()).await;
+
+    assert!(output.has_lost_nothing(), "{}", output.text);
+    let stats = running.handle.stats();
+    assert!(stats.allocations_created >= allocations, "{stats:?}");
+    assert!(stats.to_peer_packets > 0 && stats.from_peer_packets > 0, "{stats:?}");
+}
+
+/// This server, which lets clients reach two addresses of this machine.
+struct Running {
+    handle: Handle,
+    addr: SocketAddr,
+    shutdown: CancellationToken,
+    _server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    async fn start() -> Running {
+        let (handle, mailbox) = mailbox();
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let addr = udp.local_addr().unwrap();
+        let tcp = TcpListener::bind(addr).await.unwrap();
+        let shutdown = CancellationToken::new();
+        // Servers of several tests run at a time, and shall try the same ports seldom.
+        let server = Server::new(&config(), addr.port().into()).unwrap();
+        let listeners = Listeners { udp, tcp };
+        let task = tokio::spawn(run(listeners, server, mailbox, |_| {}, shutdown.clone()));
+        Running { handle, addr, shutdown, _server: task }
+    }
+
+    /// Sends 20 messages for each allocation. Each of its channels gets any number from 0x4000 to 0x7FFF, as RFC 5766 §11
+    /// had it, of which RFC 8656 §12 leaves a quarter: it is started again until it comes upon such.
+    async fn uclient(&self, peer: &Peer, args: &[&str]) -> Output {
+        for _ in 0..ATTEMPTS {
+            let mut client = Command::new("turnutils_uclient");
+            client.args(["-v", "-n", "20", "-l", "1000", "-z", "5"]).args(args);
+            client.args(["-e", &peer.addr.ip().to_string(), "-r", &peer.addr.port().to_string()]);
+            client.args(["-p", &self.addr.port().to_string(), "127.0.0.1"]);
+            let output = finish(client).await;
+            if !output.text.contains("channel bind: error 400") {
+                return output;
+            }
+        }
+        panic!("it never chose a number that RFC 8656 has");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn config() -> Config {
+    let loopback: [IpAddr; 2] = ["127.0.0.1", "::1"].map(|ip| ip.parse().unwrap());
+    // They speak this variety of the scheme.
+    assert!(credentials(&Secret::new(SECRET), "alice", now(), 60).username.ends_with(":alice"));
+    Config {
+        secret: Secret::new(SECRET),
+        users: vec![("carol".to_owned(), Secret::new("her password"))],
+        allow_peers: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
+        relay_ips: loopback.to_vec(),
+        max_allocations_per_user: 100,
+        ..Config::default()
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()
+}
+
+struct Output {
+    text: String,
+}
+
+impl Output {
+    /// The client counts what it sent and what came back.
+    fn has_lost_nothing(&self) -> bool {
+        let lost = |line: &&str| line.contains("Total lost packets 0 (0.000000%)");
+        self.text.lines().any(|line| lost(&line))
+    }
+}
+
+/// Waits for a client that ends by itself.
+async fn finish(mut client: Command) -> Output {
+    let missing = "a program of the package coturn can be started";
+    let run = move || client.output().expect(missing);
+    let ended = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(run));
+    let output = ended.await.expect("the client ends").unwrap();
+    let texts = [output.stdout, output.stderr].concat();
+    Output { text: String::from_utf8_lossy(&texts).into_owned() }
+}
+
+/// coturn's peer, which sends back what it gets.
+struct Peer {
+    addr: SocketAddr,
+    process: Child,
+}
+
+impl Peer {
+    fn start(ip: &str) -> Peer {
+        let ip: IpAddr = ip.parse().unwrap();
+        // It wants to be told a port: one that was free just now. With RTCP, it takes the next one, too.
+        let addr = std::net::UdpSocket::bind((ip, 0)).unwrap().local_addr().unwrap();
+        let mut peer = Command::new("turnutils_peer");
+        peer.args(["-L", &ip.to_string(), "-p", &addr.port().to_string()]);
+        let process = peer.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let peer = Peer { addr, process };
+        peer.wait();
+        peer
+    }
+
+    fn wait(&self) {
+        let probe = std::net::UdpSocket::bind((self.addr.ip(), 0)).unwrap();
+        probe.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        for _ in 0..200 {
+            probe.send_to(b"?", self.addr).unwrap();
+            if probe.recv(&mut [0; 8]).is_ok() {
+                return;
+            }
+        }
+        panic!("the peer doesn't answer");
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
