@@ -31,6 +31,7 @@ use crate::broker::{Broker, SessionId};
 use crate::http::WebSocket;
 use crate::passwords::Passwords;
 use crate::relay::{Relay, RelayUrl};
+use crate::retention;
 use crate::room::task::Tools;
 use crate::room::{Admin, AdminReply};
 use crate::rooms::{RoomCreation, Rooms, RoomsConfig};
@@ -156,6 +157,7 @@ impl Hub {
             joins_create: config.rooms_created_by == RoomCreation::Join,
         };
         let rooms = Rooms::new(rooms_config, tools, tasks.clone());
+        tasks.spawn(retention::run(store.clone(), config.chat_retention_days, stop.clone()));
         tasks.spawn(pass_on(sfu_events, rooms.clone(), stop.clone()));
         let prefixes = Arc::new(Prefixes { app: app_prefixes, broker: broker_prefixes });
         let relay = relay.map(|url| Relay::start(url, Arc::clone(&limits), shutdown.clone()));

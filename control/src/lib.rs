@@ -47,6 +47,7 @@ pub mod metrics;
 pub mod open_files;
 mod passwords;
 pub mod relay;
+mod retention;
 pub mod room;
 pub mod rooms;
 pub mod secrets;

@@ -44,8 +44,11 @@ struct Arrival {
     auth_required: bool,
 }
 
+/// Why somebody stays out, whom that concerns, and what they are told.
+type DoorRule = (&'static str, fn(&Arrival) -> bool, ErrorCode);
+
 /// The rules, the first that applies first.
-const DOOR: &[(&str, fn(&Arrival) -> bool, ErrorCode)] = &[
+const DOOR: &[DoorRule] = &[
     ("a token opens its own room", |a| !a.opens_room, ErrorCode::NotAllowed),
     ("who is banned stays out", |a| a.is_banned && !a.is_guest, ErrorCode::NotAllowed),
     ("nobody is more than they may be", |a| a.wants_more(), ErrorCode::NotAllowed),
@@ -230,8 +233,11 @@ struct Inside {
     is_stopped: bool,
 }
 
+/// A request, its body, and who may send it.
+type RequestRule = (&'static str, &'static str, fn(&Inside) -> bool);
+
 /// What is said, and who may. Whoever may not gets `not_allowed`.
-const REQUESTS: &[(&str, &str, fn(&Inside) -> bool)] = &[
+const REQUESTS: &[RequestRule] = &[
     ("chat", r#"{"text":"안녕"}"#, |a| a.chat || a.moderates()),
     ("react", r#"{"emoji":"👏"}"#, |_| true),
     ("view", "{}", |_| true),
@@ -575,7 +581,8 @@ fn who_resumes_whom() {
 
 #[test]
 fn who_hears_a_room() {
-    let closings: [(&str, fn(&mut Kept)); 5] = [
+    type Closing = (&'static str, fn(&mut Kept));
+    let closings: [Closing; 5] = [
         ("open", |_| {}),
         ("locked", |kept| kept.record.is_locked = true),
         ("password", |kept| kept.record.password_hash = Some("hash".to_owned())),

@@ -1,11 +1,14 @@
 #![expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 
+mod door;
+mod mutes;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use madang_sfu::{Answer, MediaKind, MediaLine, Mid, OfferError, RoomId, Source};
-use madang_wire::{Joined, RoomName, Slot, SlotReason};
+use madang_wire::{Joined, Role, RoomName, Slot, SlotReason};
 use rand::SeedableRng;
 
 use super::*;
@@ -475,6 +478,13 @@ impl World {
         self.room.handle_request(self.now, asked(session, None, request));
     }
 
+    fn request_as(&mut self, grant: Grant, session: u64, action: &str, body: &str) {
+        let request = Request::parse(action, body.as_bytes()).unwrap();
+        let mut asked = asked(session, None, request);
+        asked.grant = Arc::new(grant);
+        self.room.handle_request(self.now, asked);
+    }
+
     fn resume(&mut self, session: u64, token: &str, body: &str) {
         let request = Request::parse("join", body.as_bytes()).unwrap();
         self.room.handle_request(self.now, asked(session, Some(token), request));
@@ -526,7 +536,15 @@ impl World {
     }
 }
 
-/// Publishes these m-lines and has an audio slot before these video slots.
+fn host() -> Grant {
+    let user = "host".to_owned();
+    Grant { is_guest: false, role: Some(Role::Host), ..Grant::guest(user) }
+}
+
+fn listener() -> Grant {
+    Grant { user: "listener".to_owned(), role: Some(Role::Listener), ..host() }
+}
+
 /// A request of a guest, who is another one in each session.
 pub(super) fn asked(session: u64, resume: Option<&str>, request: Request) -> Asked {
     Asked {
@@ -538,6 +556,7 @@ pub(super) fn asked(session: u64, resume: Option<&str>, request: Request) -> Ask
     }
 }
 
+/// Publishes these m-lines and has an audio slot before these video slots.
 fn answer(published: &[&str], slots: &[&str]) -> Answer {
     let line = |mid: &&str| MediaLine {
         mid: Mid::new(mid),
