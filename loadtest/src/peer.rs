@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use madang_wire::request::{Chat, Join, Leave, Offer, Sources};
+use madang_wire::request::{Chat, Join, Leave, Mids, Offer, Sources};
 use madang_wire::{IceServer, Joined, Request, RoomName, Signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -115,6 +115,27 @@ impl Peer {
     pub async fn say(&self, text: &str) -> Result<()> {
         let chat = Chat { text: text.to_owned(), ..Chat::default() };
         self.session.tell(&Request::Chat(chat)).await
+    }
+
+    /// Sends a request and returns its reply.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer.
+    pub async fn ask(&self, request: &Request) -> Result<Signal> {
+        self.session.ask(request).await
+    }
+
+    /// Sends a request that has no reply, and waits for its RECEIPT.
+    ///
+    /// # Errors
+    /// When the server refuses or does not acknowledge.
+    pub async fn tell(&self, request: &Request) -> Result<()> {
+        self.session.tell(request).await
+    }
+
+    /// What it called its published m-lines when it joined.
+    pub fn mids(&self) -> &Mids {
+        &self.media.mids
     }
 
     /// Waits until the peer's picture of the room is as wanted; `what` says for people what that is.
