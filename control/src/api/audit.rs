@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::access::Caller;
-use super::extract::{Query, Room, page_size};
+use super::extract::{Query, Room, check_number, page_size};
 use super::problem::Problem;
 use crate::store::AuditEntry;
 
@@ -60,9 +60,10 @@ pub(super) struct AuditQuery {
 #[utoipa::path(
     get,
     path = "/rooms/{room}/audit",
+    operation_id = "list_audit",
     tag = "people",
     params(("room" = RoomName, Path), AuditQuery),
-    responses((status = 200, body = AuditPage), Problem)
+    responses((status = 200, description = "Some entries", body = AuditPage), Problem)
 )]
 pub(super) async fn audit(
     State(api): State<Arc<Api>>,
@@ -71,6 +72,7 @@ pub(super) async fn audit(
     Query(AuditQuery { before, limit }): Query<AuditQuery>,
 ) -> Result<JsonBody<AuditPage>, Problem> {
     let limit = page_size(limit, USUAL_PAGE, MOST_PER_PAGE)?;
+    check_number("before", before)?;
     api.visitor(&caller, &room).await?.check_moderates()?;
     let found = api.store.audit(Some(&room), before, limit).await?;
     let is_full = found.len() == limit as usize;

@@ -33,6 +33,7 @@ const AGAIN_AFTER: u64 = 5;
 #[utoipa::path(
     get,
     path = "/rooms/{room}/export",
+    operation_id = "export_messages",
     tag = "messages",
     params(("room" = RoomName, Path)),
     responses(

@@ -17,8 +17,8 @@ use super::problem::Problem;
 /// The longest body, in bytes.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// The longest id of a user or a message in a path, in bytes.
-const LONGEST_ID: usize = 512;
+/// The longest id of a user, a message or a token, in characters.
+const LONGEST_ID: usize = 128;
 
 /// `{room}`
 pub(super) struct Room(pub(super) RoomName);
@@ -58,12 +58,18 @@ impl<S: Send + Sync> FromRequestParts<S> for MessageId {
 
 async fn id<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Result<String, Problem> {
     let id = segment(parts, state, name).await?;
-    if id.len() > LONGEST_ID || id.chars().any(char::is_control) {
-        let message =
-            format!("{name} in the path has at most {LONGEST_ID} bytes and no control characters");
-        return Err(Problem::bad_request(message));
-    }
+    check_id(name, &id)?;
     Ok(id)
+}
+
+/// Refuses what can't be the id of anything.
+pub(super) fn check_id(name: &str, id: &str) -> Result<(), Problem> {
+    let length = id.chars().count();
+    if (1..=LONGEST_ID).contains(&length) && !id.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let message = format!("{name} has from 1 to {LONGEST_ID} characters and no control characters");
+    Err(Problem::bad_request(message))
 }
 
 async fn segment<S: Send + Sync>(
@@ -112,7 +118,12 @@ impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Json<T> {
             let message = "the body did not arrive in time";
             return Err(Problem::bad_request(message).with_status(StatusCode::REQUEST_TIMEOUT));
         };
-        let value = serde_json::from_slice(&bytes?)
+        let bytes = bytes?;
+        // Otherwise a list would do for a struct, its items for the fields in their order.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::bad_request("the body must be a JSON object"));
+        }
+        let value = serde_json::from_slice(&bytes)
             .map_err(|error| Problem::bad_request(format!("the body can't be read: {error}")))?;
         Ok(Json(value))
     }
@@ -136,6 +147,14 @@ fn is_json(headers: &HeaderMap) -> bool {
     ["application/json", "application/merge-patch+json"]
         .iter()
         .any(|json| kind.eq_ignore_ascii_case(json))
+}
+
+/// A number of a message or an entry; the databases' end at 2^63 - 1.
+pub(super) fn check_number(name: &str, number: Option<u64>) -> Result<(), Problem> {
+    if number.is_none_or(|number| i64::try_from(number).is_ok()) {
+        return Ok(());
+    }
+    Err(Problem::bad_request(format!("{name} is too large")))
 }
 
 /// How many items a page of a list has.

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::access::Caller;
-use super::extract::{MessageId, Query, Room, page_size};
+use super::extract::{MessageId, Query, Room, check_number, page_size};
 use super::link;
 use super::problem::Problem;
 use super::visitor::Visitor;
@@ -76,10 +76,11 @@ pub(super) struct SearchQuery {
 #[utoipa::path(
     get,
     path = "/rooms/{room}/messages",
+    operation_id = "list_messages",
     tag = "messages",
     params(("room" = RoomName, Path), MessagesQuery),
     responses(
-        (status = 200, body = MessagePage, headers(("link" = String, description = "The pages `prev` and `next` (RFC 8288)"))),
+        (status = 200, description = "Some messages", body = MessagePage, headers(("link" = String, description = "The pages `prev` and `next` (RFC 8288)"))),
         Problem,
     )
 )]
@@ -90,6 +91,8 @@ pub(super) async fn list(
     Query(query): Query<MessagesQuery>,
 ) -> Result<(HeaderMap, JsonBody<MessagePage>), Problem> {
     let limit = page_size(query.limit, USUAL_PAGE, MOST_PER_PAGE)?;
+    check_number("before", query.before)?;
+    check_number("after", query.after)?;
     let viewer = api.reader(&caller, &room).await?.viewer;
     let messages = match (query.before, query.after) {
         (None, None) => api.store.last_chat(&room, limit, viewer.as_ref()).await?,
@@ -120,10 +123,11 @@ pub(super) async fn list(
 #[utoipa::path(
     get,
     path = "/rooms/{room}/messages/search",
+    operation_id = "search_messages",
     tag = "messages",
     params(("room" = RoomName, Path), SearchQuery),
     responses(
-        (status = 200, body = Found, headers(("link" = String, description = "The page `next` (RFC 8288)"))),
+        (status = 200, description = "What was found", body = Found, headers(("link" = String, description = "The page `next` (RFC 8288)"))),
         Problem,
     )
 )]
@@ -138,6 +142,7 @@ pub(super) async fn search(
         let message = format!("q must have from 1 to {LONGEST_SEARCH} characters");
         return Err(Problem::bad_request(message));
     }
+    check_number("before", before)?;
     let viewer = api.reader(&caller, &room).await?.viewer;
     let messages = api.store.search_chat(&room, &q, before, limit, viewer.as_ref()).await?;
     let last = messages.last().filter(|_| messages.len() == limit as usize);
@@ -153,8 +158,9 @@ pub(super) async fn search(
 #[utoipa::path(
     delete,
     path = "/rooms/{room}/messages/{id}",
+    operation_id = "delete_message",
     tag = "messages",
-    params(("room" = RoomName, Path), ("id" = String, Path, description = "The message's `id`")),
+    params(("room" = RoomName, Path), ("id" = String, Path, description = "The message's `id`", max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$")),
     responses((status = 204, description = "It is done"), Problem)
 )]
 pub(super) async fn delete(

@@ -13,14 +13,13 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::access::Caller;
-use super::extract::{Json, Room, User};
+use super::extract::{Json, Room, User, check_id};
 use super::problem::Problem;
 use super::visitor::Visitor;
 use crate::room::{Admin, AdminRequest};
 use crate::store;
 
-/// The longest user, in bytes; the longest reason, in bytes.
-const LONGEST_USER: usize = 512;
+/// The longest reason, in bytes.
 const LONGEST_REASON: usize = 1_024;
 
 /// Who is in a room at the moment.
@@ -84,13 +83,13 @@ pub(super) struct Ban {
 #[derive(Deserialize, ToSchema)]
 pub(super) struct NewBan {
     /// The `sub` of their tokens.
-    #[schema(min_length = 1, max_length = 512)]
+    #[schema(max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$")]
     user: String,
     /// When it ends; never when left out.
     #[serde(default)]
     until: Option<Timestamp>,
     #[serde(default)]
-    #[schema(max_length = 1024)]
+    #[schema(max_length = 256)]
     reason: Option<String>,
 }
 
@@ -98,9 +97,10 @@ pub(super) struct NewBan {
 #[utoipa::path(
     get,
     path = "/rooms/{room}/participants",
+    operation_id = "list_participants",
     tag = "people",
     params(("room" = RoomName, Path)),
-    responses((status = 200, body = People), Problem)
+    responses((status = 200, description = "Who is in it", body = People), Problem)
 )]
 pub(super) async fn participants(
     State(api): State<Arc<Api>>,
@@ -118,6 +118,7 @@ pub(super) async fn participants(
 #[utoipa::path(
     post,
     path = "/rooms/{room}/moderation",
+    operation_id = "moderate",
     tag = "people",
     params(("room" = RoomName, Path)),
     request_body = Moderate,
@@ -139,9 +140,10 @@ pub(super) async fn moderate(
 #[utoipa::path(
     get,
     path = "/rooms/{room}/roles",
+    operation_id = "list_roles",
     tag = "people",
     params(("room" = RoomName, Path)),
-    responses((status = 200, body = Roles), Problem)
+    responses((status = 200, description = "The roles", body = Roles), Problem)
 )]
 pub(super) async fn roles(
     State(api): State<Arc<Api>>,
@@ -157,8 +159,9 @@ pub(super) async fn roles(
 #[utoipa::path(
     put,
     path = "/rooms/{room}/roles/{user}",
+    operation_id = "set_role",
     tag = "people",
-    params(("room" = RoomName, Path), ("user" = String, Path, description = "The `sub` of their tokens")),
+    params(("room" = RoomName, Path), ("user" = String, Path, description = "The `sub` of their tokens", max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$")),
     request_body = NewRole,
     responses((status = 204, description = "It is done"), Problem)
 )]
@@ -179,8 +182,9 @@ pub(super) async fn set_role(
 #[utoipa::path(
     delete,
     path = "/rooms/{room}/roles/{user}",
+    operation_id = "clear_role",
     tag = "people",
-    params(("room" = RoomName, Path), ("user" = String, Path, description = "The `sub` of their tokens")),
+    params(("room" = RoomName, Path), ("user" = String, Path, description = "The `sub` of their tokens", max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$")),
     responses((status = 204, description = "It is done"), Problem)
 )]
 pub(super) async fn clear_role(
@@ -202,9 +206,10 @@ pub(super) async fn clear_role(
 #[utoipa::path(
     get,
     path = "/rooms/{room}/bans",
+    operation_id = "list_bans",
     tag = "people",
     params(("room" = RoomName, Path)),
-    responses((status = 200, body = Bans), Problem)
+    responses((status = 200, description = "The bans", body = Bans), Problem)
 )]
 pub(super) async fn bans(
     State(api): State<Arc<Api>>,
@@ -223,6 +228,7 @@ pub(super) async fn bans(
 #[utoipa::path(
     post,
     path = "/rooms/{room}/bans",
+    operation_id = "ban",
     tag = "people",
     params(("room" = RoomName, Path)),
     request_body = NewBan,
@@ -236,11 +242,7 @@ pub(super) async fn ban(
 ) -> Result<StatusCode, Problem> {
     let visitor = api.visitor(&caller, &room).await?;
     visitor.check_moderates()?;
-    if user.is_empty() || user.len() > LONGEST_USER || user.chars().any(char::is_control) {
-        let message =
-            format!("a user has from 1 to {LONGEST_USER} bytes and no control characters");
-        return Err(Problem::bad_request(message));
-    }
+    check_id("user", &user)?;
     if reason.as_ref().is_some_and(|reason| reason.len() > LONGEST_REASON) {
         return Err(Problem::bad_request(format!("a reason has at most {LONGEST_REASON} bytes")));
     }
@@ -252,8 +254,9 @@ pub(super) async fn ban(
 #[utoipa::path(
     delete,
     path = "/rooms/{room}/bans/{user}",
+    operation_id = "unban",
     tag = "people",
-    params(("room" = RoomName, Path), ("user" = String, Path, description = "The `sub` of their tokens")),
+    params(("room" = RoomName, Path), ("user" = String, Path, description = "The `sub` of their tokens", max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$")),
     responses((status = 204, description = "It is done"), Problem)
 )]
 pub(super) async fn unban(

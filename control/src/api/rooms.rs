@@ -105,10 +105,11 @@ pub(super) struct RoomPatch {
 #[utoipa::path(
     get,
     path = "/rooms",
+    operation_id = "list_rooms",
     tag = "rooms",
     params(RoomsQuery),
     security((), ("bearer" = [])),
-    responses((status = 200, body = RoomPage), Problem)
+    responses((status = 200, description = "Some rooms", body = RoomPage), Problem)
 )]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
@@ -172,10 +173,11 @@ fn may_see(caller: &Caller, room: &RoomSummary) -> bool {
 #[utoipa::path(
     post,
     path = "/rooms",
+    operation_id = "create_room",
     tag = "rooms",
     request_body = NewRoom,
     responses(
-        (status = 201, body = RoomView, headers(("location" = String, description = "The room"))),
+        (status = 201, description = "The room", body = RoomView, headers(("location" = String, description = "The room"))),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "There is one of this name"),
         Problem,
     )
@@ -221,9 +223,10 @@ pub(super) async fn create(
 #[utoipa::path(
     get,
     path = "/rooms/{room}",
+    operation_id = "show_room",
     tag = "rooms",
     params(("room" = RoomName, Path)),
-    responses((status = 200, body = RoomView), Problem)
+    responses((status = 200, description = "The room", body = RoomView), Problem)
 )]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
@@ -238,10 +241,11 @@ pub(super) async fn show(
 #[utoipa::path(
     patch,
     path = "/rooms/{room}",
+    operation_id = "change_room",
     tag = "rooms",
     params(("room" = RoomName, Path)),
     request_body = RoomPatch,
-    responses((status = 200, body = RoomView), Problem)
+    responses((status = 200, description = "The room", body = RoomView), Problem)
 )]
 pub(super) async fn change(
     State(api): State<Arc<Api>>,
@@ -268,6 +272,7 @@ pub(super) async fn change(
 #[utoipa::path(
     delete,
     path = "/rooms/{room}",
+    operation_id = "delete_room",
     tag = "rooms",
     params(("room" = RoomName, Path)),
     responses((status = 204, description = "It is gone"), Problem)

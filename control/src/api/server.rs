@@ -35,8 +35,9 @@ pub(super) struct ServerState {
 #[utoipa::path(
     get,
     path = "/server",
+    operation_id = "show_server",
     tag = "server",
-    responses((status = 200, body = ServerState), Problem)
+    responses((status = 200, description = "How it is", body = ServerState), Problem)
 )]
 pub(super) async fn server(
     State(api): State<Arc<Api>>,

@@ -12,16 +12,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::access::Caller;
-use super::extract::Json;
+use super::extract::{Json, check_id};
 use super::problem::Problem;
 use super::{Api, io};
 use crate::auth::{AuthError, Minted, NewToken, Scope};
 
 /// How long a token is good for, unless it says so, in seconds.
 const USUAL_TTL: u64 = 2 * 60 * 60;
-
-/// The longest `jti`, in bytes.
-const LONGEST_ID: usize = 512;
 
 /// A token to be.
 #[derive(Deserialize, ToSchema)]
@@ -61,7 +58,7 @@ pub(super) struct TokenView {
     expires_at: Timestamp,
 }
 
-/// Which token to take back: the token itself, or its `id`.
+/// Which token to take back: either the token itself, or its `id`.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct Revocation {
     /// The token.
@@ -79,10 +76,11 @@ pub(super) struct Revocation {
 #[utoipa::path(
     post,
     path = "/tokens",
+    operation_id = "mint_token",
     tag = "tokens",
     request_body = TokenRequest,
     responses(
-        (status = 201, body = TokenView),
+        (status = 201, description = "The token", body = TokenView),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "Tokens come from another issuer"),
         Problem,
     )
@@ -119,6 +117,7 @@ pub(super) async fn mint(
 #[utoipa::path(
     post,
     path = "/tokens/revoke",
+    operation_id = "revoke_token",
     tag = "tokens",
     request_body = Revocation,
     responses((status = 204, description = "It is done"), Problem)
@@ -159,13 +158,7 @@ async fn meant(
             }
         }
         Revocation { token: None, id: Some(id), expires_at } => {
-            let is_id =
-                !id.is_empty() && id.len() <= LONGEST_ID && !id.chars().any(char::is_control);
-            if !is_id {
-                let message =
-                    format!("an id has from 1 to {LONGEST_ID} bytes and no control characters");
-                return Err(Problem::bad_request(message));
-            }
+            check_id("id", &id)?;
             let has_ended = expires_at.is_some_and(|at| at <= now);
             Ok((!has_ended).then_some((id, expires_at)))
         }

@@ -58,8 +58,9 @@ pub(super) struct LastError {
 #[utoipa::path(
     get,
     path = "/webhooks",
+    operation_id = "show_webhooks",
     tag = "server",
-    responses((status = 200, body = WebhooksView), Problem)
+    responses((status = 200, description = "How they go", body = WebhooksView), Problem)
 )]
 pub(super) async fn webhooks(
     State(api): State<Arc<Api>>,

@@ -17,10 +17,15 @@ async fn the_document_describes_what_there_is() {
     assert_eq!(document.header("content-type"), "application/json");
     assert!(document.body["openapi"].as_str().unwrap().starts_with("3.1."), "{}", document.text);
     let mut described = BTreeSet::new();
+    let mut names = BTreeSet::new();
     for (path, methods) in document.body["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             described.insert(format!("{} {path}", method.to_uppercase()));
             assert!(operation["summary"].is_string() || operation["description"].is_string());
+            assert!(names.insert(operation["operationId"].to_string()), "{path}");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                assert!(response["description"].is_string(), "{status} of {path}");
+            }
             assert!(operation["responses"].as_object().unwrap().contains_key("default"));
             let path = path.replace("{room}", "none").replace("{user}", "u").replace("{id}", "m");
             let method: Method = method.to_uppercase().parse().unwrap();

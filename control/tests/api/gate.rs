@@ -62,6 +62,7 @@ async fn what_can_not_be_read_is_a_problem() {
     rest.get("/rooms?limit=0").await.is_problem(400, "bad_request");
     rest.get("/rooms?after=a%2Fb").await.is_problem(400, "bad_request");
     post("{", "application/json").await.is_problem(400, "bad_request");
+    post("[\"ann\",null,\"team\"]", "application/json").await.is_problem(400, "bad_request");
     post("[]", "application/json").await.is_problem(400, "bad_request");
     post("\u{0}", "application/json").await.is_problem(400, "bad_request");
     post("user=a", "application/x-www-form-urlencoded").await.is_problem(415, "bad_request");

@@ -66,7 +66,14 @@ async fn the_chat_is_paged_back_and_forth() {
     assert_eq!(first.body.get("prev"), None);
     assert_eq!(texts(&forth), [2, 3]);
     assert_eq!(texts(&all), [1, 2, 3, 4, 5]);
-    for wrong in ["before=1&after=1", "limit=0", "limit=501", "before=x", "after=-1"] {
+    for wrong in [
+        "before=1&after=1",
+        "limit=0",
+        "limit=501",
+        "before=x",
+        "after=-1",
+        "after=9223372036854775808",
+    ] {
         let answer = rest.get(&format!("/rooms/team/messages?{wrong}")).await;
         answer.is_problem(400, "bad_request");
     }
