@@ -38,9 +38,14 @@ const MOST_REASON: usize = 300;
 /// Nobody sleeps longer: the wall clock may be set while they do.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// A client that trusts whom the system trusts, and follows nobody elsewhere.
-pub(super) fn client() -> reqwest::Result<Client> {
-    Client::builder()
+/// A client that trusts whom the system trusts, and follows nobody elsewhere. Without TLS it needs nobody to trust.
+pub(super) fn client(urls: &[String]) -> reqwest::Result<Client> {
+    let has_tls = |url: &String| url.to_ascii_lowercase().starts_with("https:");
+    let builder = match urls.iter().any(has_tls) {
+        true => Client::builder(),
+        false => Client::builder().tls_certs_only([]),
+    };
+    builder
         .user_agent(concat!("madang/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)

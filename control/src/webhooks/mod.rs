@@ -80,7 +80,7 @@ impl Webhooks {
         if urls.is_empty() {
             return Ok(Webhooks::off());
         }
-        let client = io::client().context("the client for webhooks can't be made")?;
+        let client = io::client(&urls).context("the client for webhooks can't be made")?;
         store.keep_webhooks_of(&urls).await.context("webhooks can't be read")?;
         let record = Arc::new(Record::new(&urls));
         record.queued(store.pending_webhooks().await.context("webhooks can't be read")?);
