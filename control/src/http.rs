@@ -35,7 +35,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use self::connections::Entrance;
+use self::connections::{Entrance, Tls};
 pub use self::origin::Origins;
 pub(crate) use self::origin::REFUSAL as ORIGIN_REFUSAL;
 pub(crate) use self::upgrade::Upgrade;
@@ -72,6 +72,14 @@ pub struct App {
     pub snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
 }
 
+/// What makes the port one of HTTPS.
+pub struct Https {
+    /// The certificate, and what else TLS needs.
+    pub config: Arc<ServerConfig>,
+    /// Who serves those who speak TURN inside.
+    pub turn: Option<madang_turn::Handle>,
+}
+
 impl App {
     /// Bytes that a message of a client may have at most.
     pub(crate) fn message_bytes(&self) -> usize {
@@ -88,13 +96,17 @@ pub async fn serve(
     listener: TcpListener,
     app: App,
     api: Api,
-    tls: Option<Arc<ServerConfig>>,
+    https: Option<Https>,
     shutdown: CancellationToken,
 ) {
     let entrance = Entrance {
         request_timeout: app.request_timeout,
         router: router(app, api),
-        tls: tls.map(|config| (TlsAcceptor::from(config), plain::router())),
+        tls: https.map(|Https { config, turn }| Tls {
+            acceptor: TlsAcceptor::from(config),
+            plain: plain::router(),
+            turn,
+        }),
     };
     connections::serve(listener, entrance, shutdown).await;
 }

@@ -51,7 +51,11 @@ pub fn render(snapshot: &Snapshot) -> prometheus::Result<String> {
         for family in TURN {
             register_one(&registry, family, (family.value)(turn))?;
         }
-        let allocations = [("udp", turn.allocations_udp), ("tcp", turn.allocations_tcp)];
+        let allocations = [
+            ("udp", turn.allocations_udp),
+            ("tcp", turn.allocations_tcp),
+            ("tls", turn.allocations_tls),
+        ];
         register(&registry, &TURN_ALLOCATIONS, "transport", allocations.into_iter())?;
         let refused = REFUSED.iter().map(|(code, value)| (*code, value(&turn.refused)));
         register(&registry, &TURN_REFUSED, "code", refused)?;

@@ -123,7 +123,11 @@ impl Server {
         let stop_hub = CancellationToken::new();
         let keys = keys.map(|keeper| tokio::spawn(keeper.run(stop_hub.clone())));
         let config = hub_config(&settings, webhooks.clone());
-        let hub = start_hub(config, &auth, &store, &sfu, events, turn.as_ref(), &stop_hub);
+        let https = certificate.as_deref().map(|certificate| (certificate, http_addr.port()));
+        let ice_servers = ice_servers(&settings, turn.as_ref(), https);
+        let stop = stop_hub.clone();
+        let hub =
+            Hub::start(config, auth.clone(), store.clone(), sfu.clone(), events, ice_servers, stop);
         let (draining, stop_http) = (CancellationToken::new(), CancellationToken::new());
         let api = Api::new(api::Config {
             hub: hub.clone(),
@@ -145,7 +149,8 @@ impl Server {
             draining: draining.clone(),
             snapshot: snapshots(hub.clone(), sfu, turn.as_ref()),
         };
-        let serve = http::serve(listener, app, api, tls, stop_http.clone());
+        let https = tls.map(|config| http::Https { config, turn: turn.as_ref().map(Turn::handle) });
+        let serve = http::serve(listener, app, api, https, stop_http.clone());
         let watch = watch_certificate(certificate, stop_http.clone());
         let http = tokio::spawn(async { _ = tokio::join!(serve, watch) });
         let stomp = stomp_addr.zip(stomp_listener).map(|(address, listener)| {
@@ -345,18 +350,18 @@ fn start_media(
     })
 }
 
-fn start_hub(
-    config: HubConfig,
-    auth: &Auth,
-    store: &Store,
-    sfu: &SfuHandle,
-    events: mpsc::Receiver<Event>,
+/// Names TURN to participants, also inside TLS where that is served.
+fn ice_servers(
+    settings: &Settings,
     turn: Option<&Turn>,
-    stop: &CancellationToken,
-) -> Hub {
-    let ice_servers =
-        turn.map_or_else(|| Arc::new(|_: &str| Vec::new()) as IceServers, Turn::ice_servers);
-    Hub::start(config, auth.clone(), store.clone(), sfu.clone(), events, ice_servers, stop.clone())
+    https: Option<(&Certificate, u16)>,
+) -> IceServers {
+    let Some(turn) = turn else { return Arc::new(|_: &str| Vec::new()) };
+    let inside_tls = https.and_then(|(certificate, port)| {
+        let host = settings.turn.tls_host.clone().or_else(|| certificate.host())?;
+        Some(format!("{host}:{port}"))
+    });
+    turn.ice_servers(inside_tls)
 }
 
 fn hub_config(settings: &Settings, webhooks: Webhooks) -> HubConfig {

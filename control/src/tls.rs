@@ -66,6 +66,13 @@ impl Certificate {
         Ok(Arc::new(Certificate { files, present }))
     }
 
+    /// The name that clients may expect: the first that is one host's.
+    pub(crate) fn host(&self) -> Option<String> {
+        let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
+        let cert = webpki::EndEntityCert::try_from(present.cert.first()?).ok()?;
+        cert.valid_dns_names().find(|name| !name.starts_with('*')).map(str::to_owned)
+    }
+
     /// What every connection is opened with.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ pub enum Transport {
     Udp,
     /// A stream of messages, each of which says how long it is.
     Tcp,
+    /// Such a stream inside TLS, which somebody else has opened.
+    Tls,
 }
 
 impl ClientAddr {
@@ -33,6 +35,11 @@ impl ClientAddr {
     /// A client at the other end of a connection.
     pub fn tcp(addr: SocketAddr) -> ClientAddr {
         ClientAddr { transport: Transport::Tcp, addr }
+    }
+
+    /// A client at the other end of a TLS connection.
+    pub fn tls(addr: SocketAddr) -> ClientAddr {
+        ClientAddr { transport: Transport::Tls, addr }
     }
 
     /// What the client is told about itself: without the IPv6 disguise of a dual-stack socket.
@@ -54,6 +61,7 @@ impl fmt::Display for ClientAddr {
         let transport = match self.transport {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
         };
         write!(f, "{}/{transport}", self.addr)
     }

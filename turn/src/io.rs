@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,9 @@ use streams::{StreamEvent, Streams};
 /// Datagrams that wait to be sent to clients: a tenth of a second at 40,000 packets a second. When full, further ones
 /// are dropped and counted, as on any congested path.
 const MAILBOX_DATAGRAMS: usize = 4096;
+
+/// Connections that wait to be taken over. When full, those who bring more wait.
+const MAILBOX_CONNECTIONS: usize = 64;
 
 /// Datagrams of the media engine, or calls to receive, handled per wake-up before the other sources get their turn.
 const BATCH: usize = 64;
@@ -49,10 +53,19 @@ pub struct Datagram {
     pub payload: Bytes,
 }
 
+/// A connection that somebody else has accepted, as for TLS.
+type ClientStream = Box<dyn Stream>;
+
+/// What carries a client's messages in both directions.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// The clonable sender to the running server.
 #[derive(Clone, Debug)]
 pub struct Handle {
     sender: mpsc::Sender<Datagram>,
+    connections: mpsc::Sender<(ClientStream, ClientAddr)>,
     dropped: Arc<AtomicU64>,
     stats: watch::Receiver<Stats>,
 }
@@ -61,6 +74,7 @@ pub struct Handle {
 #[derive(Debug)]
 pub struct Mailbox {
     receiver: mpsc::Receiver<Datagram>,
+    connections: mpsc::Receiver<(ClientStream, ClientAddr)>,
     stats: watch::Sender<Stats>,
 }
 
@@ -68,9 +82,10 @@ pub struct Mailbox {
 /// addresses for its configuration.
 pub fn mailbox() -> (Handle, Mailbox) {
     let (sender, receiver) = mpsc::channel(MAILBOX_DATAGRAMS);
+    let (accepted, connections) = mpsc::channel(MAILBOX_CONNECTIONS);
     let (publisher, stats) = watch::channel(Stats::default());
-    let handle = Handle { sender, dropped: Arc::default(), stats };
-    let mailbox = Mailbox { receiver, stats: publisher };
+    let handle = Handle { sender, connections: accepted, dropped: Arc::default(), stats };
+    let mailbox = Mailbox { receiver, connections, stats: publisher };
     (handle, mailbox)
 }
 
@@ -81,6 +96,12 @@ impl Handle {
         if self.sender.try_send(datagram).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Takes over a connection. It is closed when the server has stopped, or has enough connections already.
+    pub async fn accept(&self, stream: impl Stream + 'static, client: ClientAddr) {
+        // An error means that nobody is there any more; the connection is dropped with it.
+        let _ = self.connections.send((Box::new(stream), client)).await;
     }
 
     /// The counters as of the server's last wake-up.
@@ -110,7 +131,7 @@ pub async fn run(
     deliver: impl Fn(Datagram),
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let Mailbox { mut receiver, stats } = mailbox;
+    let Mailbox { mut receiver, mut connections, stats } = mailbox;
     let mut shell = Shell {
         clients: BatchSocket::of_clients(listeners.udp)?,
         streams: Streams::new(listeners.tcp),
@@ -136,6 +157,9 @@ pub async fn run(
             }
             () = shell.relays.ready() => shell.serve_relays(&mut received),
             event = shell.streams.event() => shell.handle_stream(event),
+            Some((stream, client)) = connections.recv() => {
+                shell.handle_stream(StreamEvent::Accepted(stream, client));
+            }
             _ = sweeps.tick() => shell.sweep(),
             // Without any handle left, this branch rests; clients are served on.
             1.. = receiver.recv_many(&mut waiting, BATCH) => shell.serve_media(&mut waiting),
@@ -288,7 +312,7 @@ impl<F: Fn(Datagram)> Shell<F> {
                     *send_refused += clients.send(to.addr, bytes, segment);
                 });
             }
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls => {
                 if !streams.send(client, &to_clients.bytes[start..]) {
                     *send_refused += 1;
                 }

@@ -64,7 +64,7 @@ mod table;
 pub use address::{ClientAddr, Transport};
 pub use config::{Config, Mistake, Secret};
 pub use credentials::{Credentials, credentials};
-pub use io::{Datagram, Handle, Listeners, Mailbox, mailbox, run};
+pub use io::{Datagram, Handle, Listeners, Mailbox, Stream, mailbox, run};
 pub use peers::{BadRule, Path, PeerRule};
 pub use server::{Command, Server, ToPeer, Transmit};
 pub use stats::{Refused, Stats};

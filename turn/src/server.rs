@@ -226,6 +226,7 @@ impl Server {
         match transport {
             Transport::Udp => &mut self.stats.allocations_udp,
             Transport::Tcp => &mut self.stats.allocations_tcp,
+            Transport::Tls => &mut self.stats.allocations_tls,
         }
     }
 

@@ -11,6 +11,8 @@ pub struct Stats {
     pub allocations_udp: u64,
     /// Those of them whose client comes by TCP.
     pub allocations_tcp: u64,
+    /// Those of them whose client comes by TLS.
+    pub allocations_tls: u64,
     /// Allocations made.
     pub allocations_created: u64,
     /// Allocations that came to nothing because no port of theirs could be bound.

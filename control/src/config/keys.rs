@@ -69,6 +69,7 @@ const KEYS: &[Key] = keys! {
     turn.allow_peers: "who else may be relayed to, besides this server's media: addresses or networks, with ports or without, as 192.0.2.0/24:5000-5999 or [2001:db8::7]:53. Private and other special addresses need a rule of their own"
     turn.deny_peers: "who may not, although turn.allow_peers has them"
     turn.users: "users with a lasting password, as name:password; others get short-lived credentials from this server"
+    turn.tls_host: "name in the turns: address that clients are told when there is TLS: TURN is spoken at the port of http.listen, too. Default: the first name of http.tls.cert"
     turn.realm: "realm of the TURN credentials; up to 8 bytes keep answers to strangers below twice what they asked"
     turn.allocations: "relayed clients at a time"
     turn.allocations_per_user: "relayed addresses of one user at a time"

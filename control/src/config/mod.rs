@@ -185,6 +185,8 @@ pub struct Turn {
     pub deny_peers: Vec<PeerRule>,
     /// Users with a lasting password.
     pub users: Vec<TurnUser>,
+    /// The name by which clients come to TURN inside TLS; when not given, the certificate's first.
+    pub tls_host: Option<String>,
     /// The realm of its credentials.
     pub realm: String,
     /// Allocations in all.
@@ -239,6 +241,7 @@ impl Default for Settings {
                 allow_peers: Vec::new(),
                 deny_peers: Vec::new(),
                 users: Vec::new(),
+                tls_host: None,
                 realm: turn.realm,
                 allocations: turn.max_allocations,
                 allocations_per_user: turn.max_allocations_per_user,

@@ -18,9 +18,11 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncBufReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -34,6 +36,9 @@ const MOST_CONNECTIONS: usize = 4096;
 /// How long accepting rests after the system refused, as it does when all file descriptors are in use.
 const REST: Duration = Duration::from_millis(200);
 
+/// The first byte of a STUN message is below this (RFC 8489 §5), that of an HTTP method a letter.
+const NOT_STUN: u8 = 0x40;
+
 /// The first byte of a TLS connection: a handshake record (RFC 8446 §5.1). No HTTP method begins with it.
 const HANDSHAKE: u8 = 0x16;
 
@@ -43,8 +48,18 @@ pub(super) struct Entrance {
     pub(super) router: Router,
     /// See [`crate::hub::Limits`]; a TLS handshake may take as long.
     pub(super) request_timeout: Duration,
-    /// When the port is for HTTPS: how to open that, and what is said to those who come without.
-    pub(super) tls: Option<(TlsAcceptor, Router)>,
+    /// When the port is for HTTPS.
+    pub(super) tls: Option<Tls>,
+}
+
+/// What a port of HTTPS has besides.
+#[derive(Clone)]
+pub(super) struct Tls {
+    pub(super) acceptor: TlsAcceptor,
+    /// What is said to those who come without TLS.
+    pub(super) plain: Router,
+    /// Who serves those who speak TURN inside: networks that let nothing out but HTTPS let that out, too.
+    pub(super) turn: Option<madang_turn::Handle>,
 }
 
 /// Serves until `shutdown`, then until the requests under way are answered.
@@ -184,26 +199,40 @@ async fn connection(
         () = shutdown.cancelled() => return,
     };
     match opened {
-        Ok(Ok((stream, router))) => {
+        Ok(Ok(Opened::Http(stream, router))) => {
             serve_http(stream, from, router, requests, request_timeout, shutdown).await;
         }
+        Ok(Ok(Opened::Turn(stream, turn))) => {
+            turn.accept(stream, madang_turn::ClientAddr::tls(from)).await;
+        }
         Ok(Err(error)) => debug!(%error, "a connection was not opened"),
-        Err(_) => debug!("a TLS handshake took too long"),
+        Err(_) => debug!("a TLS handshake took too long, or nothing came after it"),
     }
 }
 
-/// Opens TLS where the port is for it, and says whom the client is to talk to.
-async fn open(stream: TcpStream, entrance: Entrance) -> io::Result<(HttpStream, Router)> {
-    let Some((acceptor, plain)) = entrance.tls else {
-        return Ok((HttpStream::Plain(stream), entrance.router));
+/// What a connection turned out to be for.
+enum Opened {
+    Http(HttpStream, Router),
+    Turn(Box<TlsStream<TcpStream>>, madang_turn::Handle),
+}
+
+/// Opens TLS where the port is for it, and finds out by the first byte what is spoken inside.
+async fn open(stream: TcpStream, entrance: Entrance) -> io::Result<Opened> {
+    let Some(Tls { acceptor, plain, turn }) = entrance.tls else {
+        return Ok(Opened::Http(HttpStream::Plain(stream), entrance.router));
     };
     let mut first = [0];
     stream.peek(&mut first).await?;
     if first[0] != HANDSHAKE {
-        return Ok((HttpStream::Plain(stream), plain));
+        return Ok(Opened::Http(HttpStream::Plain(stream), plain));
     }
-    let stream = acceptor.accept(stream).await?;
-    Ok((HttpStream::Tls(Box::new(stream)), entrance.router))
+    let mut stream = Box::new(acceptor.accept(stream).await?);
+    if let Some(turn) = turn
+        && stream.fill_buf().await?.first().is_some_and(|first| *first < NOT_STUN)
+    {
+        return Ok(Opened::Turn(stream, turn));
+    }
+    Ok(Opened::Http(HttpStream::Tls(stream), entrance.router))
 }
 
 async fn serve_http(

@@ -92,21 +92,22 @@ impl Turn {
         self.handle.clone()
     }
 
-    /// Mints credentials for a participant.
-    pub(super) fn ice_servers(&self) -> IceServers {
+    /// Mints credentials for a participant. `turns`: host and port at which TURN is spoken inside TLS, if it is.
+    pub(super) fn ice_servers(&self, turns: Option<String>) -> IceServers {
         let secret = madang_turn::Secret::new(self.secret.as_str());
         let udp = SocketAddr::new(self.host, self.udp.port());
         let tcp = SocketAddr::new(self.host, self.tcp.port());
+        let plain =
+            [format!("turn:{udp}?transport=udp"), format!("turn:{tcp}?transport=tcp")].into_iter();
+        let urls: Vec<String> =
+            plain.chain(turns.map(|turns| format!("turns:{turns}?transport=tcp"))).collect();
         Arc::new(move |participant| {
             let now = io::unix_now();
             let made = madang_turn::credentials(&secret, participant, now, CREDENTIALS_SECS);
             vec![
                 IceServer { urls: vec![format!("stun:{udp}")], username: None, credential: None },
                 IceServer {
-                    urls: vec![
-                        format!("turn:{udp}?transport=udp"),
-                        format!("turn:{tcp}?transport=tcp"),
-                    ],
+                    urls: urls.clone(),
                     username: Some(made.username),
                     credential: Some(Secret::new(made.password)),
                 },
@@ -167,13 +168,14 @@ mod tests {
         let (engine, sfu, _events) = engine();
         let turn = bound.start(engine.media_addresses(), sfu, madang_turn::mailbox()).unwrap();
 
-        let servers = turn.ice_servers()("김하늘");
+        let servers = turn.ice_servers(Some("meet.example:443".to_owned()))("김하늘");
 
         assert_eq!(servers[0].urls, [format!("stun:[2001:db8::7]:{udp}")]);
         assert_eq!(servers[0].username, None);
         let by_udp = format!("turn:[2001:db8::7]:{udp}?transport=udp");
         let by_tcp = format!("turn:[2001:db8::7]:{tcp}?transport=tcp");
-        assert_eq!(servers[1].urls, [by_udp, by_tcp]);
+        let by_tls = "turns:meet.example:443?transport=tcp".to_owned();
+        assert_eq!(servers[1].urls, [by_udp, by_tcp, by_tls]);
         let (expiry, user) = servers[1].username.as_ref().unwrap().split_once(':').unwrap();
         let left = expiry.parse::<u64>().unwrap() - io::unix_now();
         assert_eq!(user, "김하늘");

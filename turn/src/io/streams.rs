@@ -1,4 +1,4 @@
-//! Clients that come by TCP (RFC 8656 §3.1), because their network lets no UDP through.
+//! Clients that come by TCP or TLS (RFC 8656 §3.1), because their network lets no UDP through.
 //!
 //! ```text
 //!   acceptor ──────┐
@@ -17,13 +17,13 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tracing::debug;
 
+use super::ClientStream;
 use crate::ClientAddr;
 use crate::framing::{MAX_MESSAGE, next_message};
 
@@ -46,7 +46,7 @@ pub(super) type ConnectionId = u64;
 /// What happened on the TCP side.
 pub(super) enum StreamEvent {
     /// Somebody connected.
-    Accepted(TcpStream, ClientAddr),
+    Accepted(ClientStream, ClientAddr),
     /// A whole message came.
     Received(ClientAddr, Bytes),
     /// The stream was closed, broke, or made no sense.
@@ -99,7 +99,7 @@ impl Streams {
     }
 
     /// Takes a connection, or closes it when there are enough.
-    pub(super) fn accept(&mut self, now: Instant, stream: TcpStream, client: ClientAddr) {
+    pub(super) fn accept(&mut self, now: Instant, stream: ClientStream, client: ClientAddr) {
         // One that the system has given up may have an event on its way that tells of it.
         self.close(client);
         let of_network = self.per_network.entry(client.network()).or_default();
@@ -180,7 +180,9 @@ async fn accept(listener: TcpListener, events: mpsc::Sender<StreamEvent>) {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
-                let accepted = StreamEvent::Accepted(stream, ClientAddr::tcp(from));
+                // Without it, small packets would wait for acknowledgements; they arrive all the same.
+                let _ = stream.set_nodelay(true);
+                let accepted = StreamEvent::Accepted(Box::new(stream), ClientAddr::tcp(from));
                 if events.send(accepted).await.is_err() {
                     return;
                 }
@@ -195,15 +197,13 @@ async fn accept(listener: TcpListener, events: mpsc::Sender<StreamEvent>) {
 
 /// The task of a connection.
 async fn carry(
-    stream: TcpStream,
+    stream: ClientStream,
     client: ClientAddr,
     id: ConnectionId,
     events: mpsc::Sender<StreamEvent>,
     outbox: mpsc::Receiver<Bytes>,
 ) {
-    // Without it, small packets would wait for acknowledgements; they arrive all the same.
-    let _ = stream.set_nodelay(true);
-    let (reader, writer) = stream.into_split();
+    let (reader, writer) = tokio::io::split(stream);
     let ended = tokio::select! {
         ended = read(reader, client, &events) => ended,
         ended = write(writer, outbox) => ended,
@@ -216,7 +216,7 @@ async fn carry(
 }
 
 async fn read(
-    mut reader: OwnedReadHalf,
+    mut reader: ReadHalf<ClientStream>,
     client: ClientAddr,
     events: &mpsc::Sender<StreamEvent>,
 ) -> io::Result<()> {
@@ -235,9 +235,16 @@ async fn read(
     }
 }
 
-async fn write(mut writer: OwnedWriteHalf, mut outbox: mpsc::Receiver<Bytes>) -> io::Result<()> {
+async fn write(
+    mut writer: WriteHalf<ClientStream>,
+    mut outbox: mpsc::Receiver<Bytes>,
+) -> io::Result<()> {
     while let Some(message) = outbox.recv().await {
         writer.write_all(&message).await?;
+        // TLS may keep a part of it; what waits behind goes with the next.
+        if outbox.is_empty() {
+            writer.flush().await?;
+        }
     }
     Ok(())
 }

@@ -121,7 +121,7 @@ impl Server {
         let with_list = write(Offer::Sha256);
         match client.transport {
             Transport::Udp if with_list.len() >= 2 * request_length => write(Offer::Md5Only),
-            Transport::Udp | Transport::Tcp => with_list,
+            Transport::Udp | Transport::Tcp | Transport::Tls => with_list,
         }
     }
 
