@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
-use madang_wire::RoomName;
+use madang_wire::{RoomName, Secret};
 use tokio_tungstenite::tungstenite::http::Uri;
 
 use crate::bench::BenchOptions;
@@ -20,6 +20,10 @@ pub struct Options {
     /// The server.
     #[arg(long, default_value = "http://127.0.0.1:8080", value_parser = server_url)]
     pub url: Uri,
+    /// Token that everyone connects with, for a server that wants one: for every room (`madang token --room '*'`), or for
+    /// the one that is used
+    #[arg(long, value_parser = secret)]
+    pub token: Option<Secret>,
     /// How many rooms.
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=1000))]
     pub rooms: u32,
@@ -114,6 +118,10 @@ impl Options {
     fn numbered(&self, number: u32) -> Result<RoomName, String> {
         RoomName::parse(&format!("{}-{number}", self.room)).map_err(|error| error.to_string())
     }
+}
+
+fn secret(text: &str) -> Result<Secret, String> {
+    Ok(Secret::new(text))
 }
 
 fn server_url(text: &str) -> Result<Uri, String> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use madang_wire::request::{Chat, Join, Leave, Mids, Offer, Sources};
-use madang_wire::{IceServer, Joined, Request, RoomName, Signal};
+use madang_wire::{IceServer, Joined, Request, RoomName, Secret, Signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::http::Uri;
@@ -27,6 +27,8 @@ use crate::world::World;
 pub struct PeerOptions {
     /// The server, `http://host:port`.
     pub url: Uri,
+    /// What to connect with, if not as a guest.
+    pub token: Option<Secret>,
     /// The room.
     pub room: RoomName,
     /// The name to join with.
@@ -73,7 +75,7 @@ impl Peer {
         let sent = world.add_peer();
         let sender = sent.sender;
         let reception = Arc::new(Mutex::new(Reception::new(sender)));
-        let stomp = Stomp::connect(&options.url).await?;
+        let stomp = Stomp::connect_as(&options.url, options.token.as_ref()).await?;
         let session =
             Session::start(stomp, &options.room, Arc::clone(&reception), Arc::clone(world));
         session.subscribe_all(options.history).await?;

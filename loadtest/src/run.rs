@@ -27,7 +27,7 @@ const DRAIN: Duration = Duration::from_millis(700);
 /// # Errors
 /// When nothing could be measured, because there is no server at that address.
 pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report> {
-    Stomp::connect(&options.url).await.with_context(|| {
+    Stomp::connect_as(&options.url, options.token.as_ref()).await.with_context(|| {
         format!(
             "can't connect to {}. Start the server with `cargo run --release`, \
              or name another one with --url",
@@ -132,6 +132,7 @@ fn peer_options(options: &Options, number: u32, room: &RoomName) -> PeerOptions 
     };
     PeerOptions {
         url: options.url.clone(),
+        token: options.token.clone(),
         room: room.clone(),
         name: format!("peer {}", number + 1),
         audio_slots: Options::AUDIO_SLOTS,

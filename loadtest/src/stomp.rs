@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use madang_wire::{Command, Decoded, Decoder, Frame, HeartBeat, Limits, Version, encode, header};
+use madang_wire::{
+    Command, Decoded, Decoder, Frame, HeartBeat, Limits, Secret, Version, encode, header,
+};
 use tokio::net::TcpStream;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message, Utf8Bytes, http::Uri};
@@ -34,6 +36,14 @@ impl Stomp {
     /// # Errors
     /// When nobody answers there, or not in STOMP.
     pub async fn connect(url: &Uri) -> Result<Stomp> {
+        Stomp::connect_as(url, None).await
+    }
+
+    /// The same, with a token if there is one.
+    ///
+    /// # Errors
+    /// When nobody answers there, or not in STOMP, or when the token is not taken.
+    pub async fn connect_as(url: &Uri, token: Option<&Secret>) -> Result<Stomp> {
         let authority = url.authority().context("the URL has no host")?;
         let uri: Uri = format!("ws://{authority}/ws").parse()?;
         let request = ClientRequestBuilder::new(uri).with_sub_protocol(Version::V1_2.subprotocol());
@@ -46,17 +56,20 @@ impl Stomp {
         let decoder = Decoder::new(Limits::default());
         let mut stomp =
             Stomp { socket, decoder, version: Version::V1_2, heart_beats: None, server: None };
-        timeout(PATIENCE, stomp.open(authority.as_str()))
+        timeout(PATIENCE, stomp.open(authority.as_str(), token))
             .await
             .context("no CONNECTED frame came")??;
         Ok(stomp)
     }
 
-    async fn open(&mut self, host: &str) -> Result<()> {
-        let connect = Frame::new(Command::Connect)
+    async fn open(&mut self, host: &str, token: Option<&Secret>) -> Result<()> {
+        let mut connect = Frame::new(Command::Connect)
             .with_header(header::ACCEPT_VERSION, Version::V1_2.as_str())
             .with_header(header::HOST, host)
             .with_header(header::HEART_BEAT, HEART_BEAT.to_string());
+        if let Some(token) = token {
+            connect.headers.push(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
+        }
         self.send(&connect).await?;
         let Some(frame) = self.next().await? else {
             bail!("the server closed the WebSocket after CONNECT");

@@ -162,6 +162,7 @@ impl Room {
     async fn join_by(&self, ice: Ice, name: &str) -> Peer {
         let options = PeerOptions {
             url: self.server.url().parse().unwrap(),
+            token: None,
             room: self.name.clone(),
             name: name.to_owned(),
             audio_slots: 3,

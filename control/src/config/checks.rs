@@ -89,10 +89,10 @@ fn webhook_urls(settings: &Settings) -> impl Iterator<Item = String> {
 
 fn forgeable_keys(settings: &Settings) -> Option<String> {
     let source = settings.auth.jwks.as_ref()?;
-    (source.is_forgeable() && !settings.insecure).then(|| {
+    source.is_forgeable().then(|| {
         format!(
             "`auth.jwks` is {source}: without TLS, whoever is on the way can put in keys of their own. Use https://, or \
-             give --insecure when the network is yours"
+             a file"
         )
     })
 }

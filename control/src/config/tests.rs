@@ -130,6 +130,12 @@ fn what_cannot_work_together_is_refused() {
     for (flags, expected) in [
         (&[("http.listen", "0.0.0.0:80")][..], "--insecure"),
         (&[("http.listen", "192.168.1.9:80")], "MADANG_INSECURE=true"),
+        (&[("stomp.tcp_listen", "0.0.0.0:61613")], "--set auth.required=true"),
+        (&[("auth.secret", "secret")], "`auth.secret` is one that stands in examples"),
+        (&[("auth.secret", "kQ3v0m9Xc1hZb7Yt")], "`auth.secret` has 16 bytes, and needs 32"),
+        (&[("auth.api_keys", "devkey")], "`auth.api_keys` is one that stands in examples"),
+        (&[("auth.jwks", "http://id.example/keys"), ("insecure", "true")], "without TLS"),
+        (&[("auth.jwks", "ftp://id.example/keys")], "must be a path, or an https:// URL"),
         (&[("media.udp_port", "65535"), ("media.workers", "2")], "leaves no ports"),
         (&[("media.tcp_port", "65535"), ("media.workers", "2")], "`media.tcp_port` = 65535 leaves"),
         (&[("media.public_ip", "203.0.113.7,::")], "can't reach"),

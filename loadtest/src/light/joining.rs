@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, bail};
 use madang_wire::request::{Join, Leave};
-use madang_wire::{Request, RoomName, Signal};
+use madang_wire::{Request, RoomName, Secret, Signal};
 use tokio_tungstenite::tungstenite::http::Uri;
 
 use super::answer::Answer;
@@ -23,6 +23,8 @@ use crate::world::{Sent, World};
 pub struct Plan {
     /// The server.
     pub url: Uri,
+    /// What it connects with, if not as a guest.
+    pub token: Option<Secret>,
     /// The room.
     pub room: RoomName,
     /// It publishes, with this pacing and so many thousands of bits per second of video.
@@ -55,7 +57,7 @@ impl Visitor {
     pub async fn connect(world: &Arc<World>, plan: Plan) -> Result<Visitor> {
         let sent = world.add_peer();
         let reception = Arc::new(Mutex::new(Reception::new(sent.sender)));
-        let stomp = Stomp::connect(&plan.url).await?;
+        let stomp = Stomp::connect_as(&plan.url, plan.token.as_ref()).await?;
         let session = Session::start(stomp, &plan.room, reception, Arc::clone(world));
         session.subscribe_to_signals().await?;
         Ok(Visitor { plan, sent, session })

@@ -46,12 +46,13 @@ const AUDIO_PER_SECOND: u64 = 50;
 /// # Errors
 /// When nothing could be measured.
 pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<LightReport> {
-    let stomp = Stomp::connect(&options.url).await.with_context(|| {
-        format!(
-            "can't connect to {}. Start the server, or name another one with --url",
-            options.url
-        )
-    })?;
+    let stomp =
+        Stomp::connect_as(&options.url, options.token.as_ref()).await.with_context(|| {
+            format!(
+                "can't connect to {}. Start the server, or name another one with --url",
+                options.url
+            )
+        })?;
     let server_version = stomp.server.clone().unwrap_or_else(|| "unknown".to_owned());
     drop(stomp);
     let mut run = Run::start(options)?;
@@ -217,6 +218,7 @@ impl<'a> Run<'a> {
         let others = light.publishers as usize - usize::from(publishes);
         Plan {
             url: self.options.url.clone(),
+            token: self.options.token.clone(),
             room: room.clone(),
             publishes: publishes.then_some((light.pacing, self.options.video_kbps())),
             slots: others,
