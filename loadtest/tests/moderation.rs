@@ -116,6 +116,7 @@ impl Room {
     async fn join(&self, name: &str) -> Peer {
         let options = PeerOptions {
             url: self.server.url().parse().unwrap(),
+            token: None,
             room: RoomName::parse("회의실").unwrap(),
             name: name.to_owned(),
             audio_slots: 3,
