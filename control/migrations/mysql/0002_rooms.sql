@@ -24,7 +24,7 @@ ALTER TABLE chat_messages
 
 UPDATE chat_messages SET folded = lower(text) WHERE lower(text) <> text;
 
-CREATE UNIQUE INDEX chat_messages_by_message_id ON chat_messages (room, author, message_id);
+CREATE UNIQUE INDEX chat_messages_by_message_id ON chat_messages (room, message_id, author);
 
 CREATE TABLE roles (
     room    VARCHAR(64)    NOT NULL,

@@ -23,8 +23,7 @@ ALTER TABLE chat_messages ADD COLUMN folded     TEXT;             -- the text as
 
 UPDATE chat_messages SET folded = lower(text) WHERE lower(text) <> text;
 
-CREATE UNIQUE INDEX chat_messages_by_message_id ON chat_messages (room, author, message_id)
-WHERE message_id IS NOT NULL;
+CREATE UNIQUE INDEX chat_messages_by_message_id ON chat_messages (room, message_id, author);
 
 CREATE TABLE roles (
     room    TEXT COLLATE "C" NOT NULL,

@@ -7,17 +7,13 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, Row};
 
-use super::row::{
-    check_id, number, optional_text, optional_time, text, time, to_number, without_nul,
-};
+use super::append::Append;
+use super::row::{number, optional_text, optional_time, text, time, to_number, without_nul};
 use super::writer::{Change, Unwritten, Writing};
 use super::{Store, StoreError, folding};
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "seq, id, from_id, from_name, text, to_id, reply_to, sent_at, deleted_at, from_user, to_user";
-
-const INSERT: &str = "INSERT INTO chat_messages (room, seq, id, from_id, from_name, text, to_id, reply_to, sent_at, \
-    from_user, to_user, author, message_id, folded) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// Private messages are for their two ends.
 const VISIBLE: &str = "(to_id IS NULL OR to_id = ? OR from_id = ? OR to_user = ? OR from_user = ?)";
@@ -252,111 +248,6 @@ impl Store {
     }
 }
 
-struct Append {
-    room: RoomName,
-    message: NewChatMessage,
-    /// Whose `message_id` it is.
-    author: Option<String>,
-}
-
-impl Append {
-    fn new(room: &RoomName, mut message: NewChatMessage) -> Append {
-        message.text = without_nul(message.text);
-        message.from_name = without_nul(message.from_name);
-        message.reply_to = message.reply_to.map(without_nul);
-        let author = message.message_id.as_ref().map(|_| match &message.from_user {
-            Some(user) => format!("user {user}"),
-            None => format!("participant {}", message.from_id),
-        });
-        Append { room: room.clone(), message, author }
-    }
-
-    fn check(&self) -> Result<(), Unwritten> {
-        let NewChatMessage { from_id, from_user, to, to_user, message_id, .. } = &self.message;
-        check_id("a participant", from_id)?;
-        for (what, id) in [
-            ("a user", from_user),
-            ("a participant", to),
-            ("a user", to_user),
-            ("a message-id", message_id),
-        ] {
-            id.as_deref().map_or(Ok(()), |id| check_id(what, id))?;
-        }
-        Ok(())
-    }
-
-    /// The same message of the same author, if it is stored.
-    async fn known(&self, writing: &mut Writing<'_>) -> Result<Option<ChatMessage>, sqlx::Error> {
-        let (Some(author), Some(message_id)) = (&self.author, &self.message.message_id) else {
-            return Ok(None);
-        };
-        let sql = format!(
-            "SELECT {COLUMNS} FROM chat_messages WHERE room = ? AND author = ? AND message_id = ?"
-        );
-        let query = writing.query(sql).bind(self.room.as_str()).bind(author).bind(message_id);
-        writing.row(query).await?.as_ref().map(message).transpose()
-    }
-
-    async fn insert(&self, writing: &mut Writing<'_>, seq: i64) -> Result<(), sqlx::Error> {
-        let message = &self.message;
-        let query = writing
-            .query(INSERT)
-            .bind(self.room.as_str())
-            .bind(seq)
-            .bind(&message.id)
-            .bind(&message.from_id)
-            .bind(&message.from_name)
-            .bind(&message.text)
-            .bind(&message.to)
-            .bind(&message.reply_to)
-            .bind(message.sent_at.as_millisecond())
-            .bind(&message.from_user)
-            .bind(&message.to_user)
-            .bind(&self.author)
-            .bind(&message.message_id)
-            .bind(folding::folded(&message.text));
-        writing.run(query).await?;
-        Ok(())
-    }
-
-    fn stored(&self, seq: i64) -> Result<ChatMessage, sqlx::Error> {
-        let message = self.message.clone();
-        let sent_at = Timestamp::from_millisecond(message.sent_at.as_millisecond())
-            .map_err(|error| sqlx::Error::Encode(error.into()))?;
-        Ok(ChatMessage {
-            seq: seq.unsigned_abs(),
-            id: message.id,
-            from: Author { id: message.from_id, name: message.from_name },
-            text: message.text,
-            to: message.to,
-            reply_to: message.reply_to,
-            sent_at,
-            deleted: false,
-        })
-    }
-}
-
-impl Change for Append {
-    type Answer = Appended;
-
-    fn write<'a>(
-        &'a self,
-        writing: &'a mut Writing<'_>,
-    ) -> BoxFuture<'a, Result<Appended, Unwritten>> {
-        Box::pin(async move {
-            self.check()?;
-            // Whoever has the room's number may ask whether the message is known: nobody else can store it meanwhile.
-            let seq = writing.last_seq(&self.room, self.message.sent_at).await? + 1;
-            if let Some(known) = self.known(writing).await? {
-                return Ok(Appended::Known(known));
-            }
-            self.insert(writing, seq).await?;
-            writing.set_last_seq(&self.room, seq);
-            Ok(Appended::Stored(self.stored(seq)?))
-        })
-    }
-}
-
 struct Delete {
     room: RoomName,
     id: String,
@@ -420,7 +311,7 @@ fn visible_to<'q>(
     query.bind(participant).bind(participant).bind(user).bind(user)
 }
 
-fn message(row: &AnyRow) -> Result<ChatMessage, sqlx::Error> {
+pub(super) fn message(row: &AnyRow) -> Result<ChatMessage, sqlx::Error> {
     Ok(ChatMessage {
         seq: number(row, "seq")?,
         id: text(row, "id")?,

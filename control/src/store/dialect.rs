@@ -88,7 +88,7 @@ impl Dialect {
             // After the lock of a row is had, what its last holder committed must be seen.
             Dialect::Postgres => {
                 "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-                 SET synchronous_commit = on"
+                 SET synchronous_commit = on; SET client_min_messages = warning"
             }
             Dialect::MySql => "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
         }

@@ -18,6 +18,7 @@
 //! Chat is numbered per room under a lock of the room's row, so that several servers on one PostgreSQL or MySQL leave no
 //! gap either. When such a database goes away, callers get [`StoreError::Away`] until it is back.
 
+mod append;
 mod audit;
 mod chat;
 mod dialect;

@@ -179,7 +179,7 @@ impl Change for Delete {
 
     fn write<'a>(&'a self, writing: &'a mut Writing<'_>) -> BoxFuture<'a, Result<bool, Unwritten>> {
         Box::pin(async move {
-            writing.forget_seq(&self.0);
+            writing.chat.forget(&self.0);
             for table in ["chat_messages", "roles", "bans"] {
                 let delete = writing.query(format!("DELETE FROM {table} WHERE room = ?"));
                 writing.run(delete.bind(self.0.as_str())).await?;
@@ -198,7 +198,7 @@ async fn find(
     let query = writing.query(sql).bind(name.as_str());
     let row = writing.row(query).await?;
     let mut found = row.as_ref().map(record).transpose()?;
-    if let (Some(room), Some(seq)) = (&mut found, writing.known_seq(name)) {
+    if let (Some(room), Some(seq)) = (&mut found, writing.chat.last_seq(name)) {
         room.last_seq = seq.unsigned_abs();
     }
     Ok(found)

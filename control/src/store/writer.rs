@@ -15,7 +15,7 @@ use tracing::error;
 
 pub(super) use self::link::{Link, Trouble};
 pub(super) use self::writing::Writing;
-use super::StoreError;
+use super::{StoreError, append};
 
 /// Changes that may wait for the writer. When full, callers wait: a room's mailbox then fills, and that pushes back on
 /// those who type.
@@ -31,6 +31,12 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(super) trait Change: Send + 'static {
     /// What they are told once it is.
     type Answer: Send + 'static;
+
+    /// Whether it adds a message and nothing else, so that its row may wait for others.
+    const IS_CHAT: bool = false;
+
+    /// Says what it is going to ask, so that a group can ask at once.
+    fn announce(&self, _writing: &mut Writing<'_>) {}
 
     /// Writes it. May be called again after the transaction was taken back. When it is refused, it has written nothing,
     /// for the rest of the group is committed all the same.
@@ -165,11 +171,9 @@ async fn attempt(link: &mut Link, jobs: &mut [Box<dyn Job>]) -> Result<(), Failu
     };
     let transaction = async {
         let mut writing = Writing::begin(connection, dialect).await.map_err(Failure::OfAll)?;
-        for job in jobs {
-            if let Err(error) = job.attempt(&mut writing).await {
-                writing.take_back().await;
-                return Err(Failure::OfOne(error));
-            }
+        if let Err(error) = fill(&mut writing, jobs).await {
+            writing.take_back().await;
+            return Err(Failure::OfOne(error));
         }
         writing.commit().await
     };
@@ -185,6 +189,21 @@ async fn attempt(link: &mut Link, jobs: &mut [Box<dyn Job>]) -> Result<(), Failu
         link.check().await;
     }
     outcome
+}
+
+/// Everything that the jobs want.
+async fn fill(writing: &mut Writing<'_>, jobs: &mut [Box<dyn Job>]) -> Result<(), sqlx::Error> {
+    jobs.iter().for_each(|job| job.announce(writing));
+    append::look_up(writing).await?;
+    for job in jobs {
+        // Whatever it looks at may be in a row that waits.
+        if writing.chat.has_rows() && !job.is_chat() {
+            append::insert_rows(writing).await?;
+        }
+        job.attempt(writing).await?;
+    }
+    append::insert_rows(writing).await?;
+    append::store_seqs(writing).await
 }
 
 /// Why a transaction failed.
@@ -214,6 +233,11 @@ impl From<Failure> for StoreError {
 
 /// A change of any type, with the caller who waits for it.
 trait Job: Send {
+    fn announce(&self, writing: &mut Writing<'_>);
+
+    /// Whether it adds a message and nothing else.
+    fn is_chat(&self) -> bool;
+
     fn attempt<'a>(
         &'a mut self,
         writing: &'a mut Writing<'_>,
@@ -231,6 +255,14 @@ struct Waiting<C: Change> {
 }
 
 impl<C: Change> Job for Waiting<C> {
+    fn announce(&self, writing: &mut Writing<'_>) {
+        self.change.announce(writing);
+    }
+
+    fn is_chat(&self) -> bool {
+        C::IS_CHAT
+    }
+
     fn attempt<'a>(
         &'a mut self,
         writing: &'a mut Writing<'_>,
