@@ -74,6 +74,12 @@ impl Database {
         self.url(&name)
     }
 
+    /// What to add to a URL, so that TLS is used and the server's certificate checked. PostgreSQL alone has one here.
+    pub(crate) fn tls(&self) -> String {
+        let certificate = self.dir.path().join("certificate");
+        format!("?sslmode=verify-full&sslrootcert={}", certificate.display())
+    }
+
     /// Asks it to end, and waits until it has.
     pub(crate) fn stop(&mut self) {
         // Without waiting for its clients.
@@ -122,6 +128,21 @@ impl Database {
         let made =
             make.status().unwrap_or_else(|error| panic!("{:?} is missing: {error}", self.kind));
         assert!(made.success(), "{}", self.output());
+        if self.kind == Kind::Postgres {
+            self.make_certificate();
+        }
+    }
+
+    fn make_certificate(&self) {
+        let made = self
+            .command(Path::new("openssl"))
+            .args(["req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=madang"])
+            .args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+            .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout", "key", "-out", "certificate"])
+            .status();
+        assert!(made.expect("openssl is installed").success(), "{}", self.output());
     }
 
     fn postgres(&self) -> Child {
@@ -130,6 +151,11 @@ impl Database {
             .arg(self.data())
             .args(["-p", &self.port.to_string()])
             .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
+            .args(["-c", "ssl=on"])
+            .arg("-c")
+            .arg(format!("ssl_cert_file={}", self.dir.path().join("certificate").display()))
+            .arg("-c")
+            .arg(format!("ssl_key_file={}", self.dir.path().join("key").display()))
             .spawn()
             .unwrap()
     }

@@ -26,5 +26,8 @@ async fn on(kind: Kind) {
     stories::tell_all(async || database.fresh().await).await;
     away::writes_fail_while_the_database_is_away_and_work_again(&mut database).await;
     away::a_password_is_not_told(&database).await;
+    if kind == Kind::Postgres {
+        away::tls_is_used_when_the_url_asks(&database).await;
+    }
     away::costs(&database, kind).await;
 }
