@@ -1,9 +1,9 @@
 //! Storing chat: the numbers, and each message once.
 //!
 //! Most of what is written is chat, so a group's messages share their statements: one that locks and reads the rooms'
-//! numbers, one per room that finds what was sent before, a few that insert many rows each.
+//! numbers, a few that find what was sent before, a few that insert many rows each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -43,11 +43,13 @@ struct Key {
 /// What a transaction knows of chat. Bounded by its changes.
 #[derive(Default)]
 pub(super) struct Chat {
-    /// Which rooms will get messages, with the ids that their authors gave these.
-    announced: BTreeMap<RoomName, BTreeSet<String>>,
+    /// The rooms that will get messages.
+    rooms: BTreeSet<RoomName>,
+    /// What the messages are called by their authors.
+    keys: HashSet<Key>,
     /// The last numbers of the rooms that are locked.
     seqs: BTreeMap<RoomName, LastSeq>,
-    /// The messages that are there under the announced ids.
+    /// The messages that are there under these keys.
     known: HashMap<Key, ChatMessage>,
     /// The rows to insert, with their numbers.
     rows: Vec<(i64, Append)>,
@@ -115,8 +117,8 @@ impl Change for Append {
 
     fn announce(&self, writing: &mut Writing<'_>) {
         if self.check().is_ok() {
-            let ids = writing.chat.announced.entry(self.room.clone()).or_default();
-            ids.extend(self.message.message_id.clone());
+            writing.chat.rooms.insert(self.room.clone());
+            writing.chat.keys.extend(self.key());
         }
     }
 
@@ -164,17 +166,14 @@ impl Chat {
 /// Locks the announced rooms, then finds the messages that are there already. Whoever has a room locked may ask: nobody
 /// else can store one of them meanwhile.
 pub(super) async fn look_up(writing: &mut Writing<'_>) -> Result<(), sqlx::Error> {
-    let announced = std::mem::take(&mut writing.chat.announced);
-    let names: Vec<_> = announced.keys().cloned().collect();
+    let rooms = Vec::from_iter(std::mem::take(&mut writing.chat.rooms));
     // In the order of their names: two servers that lock each other's next room would wait for ever.
-    for some in names.chunks(MOST_AT_ONCE) {
+    for some in rooms.chunks(MOST_AT_ONCE) {
         lock_rooms(writing, some).await?;
     }
-    for (room, ids) in announced {
-        let ids: Vec<_> = ids.into_iter().collect();
-        for some in ids.chunks(MOST_AT_ONCE) {
-            find_known(writing, &room, some).await?;
-        }
+    let keys = Vec::from_iter(std::mem::take(&mut writing.chat.keys));
+    for some in keys.chunks(MOST_AT_ONCE) {
+        find_known(writing, some).await?;
     }
     Ok(())
 }
@@ -199,24 +198,28 @@ async fn lock_rooms(writing: &mut Writing<'_>, names: &[RoomName]) -> Result<(),
     Ok(())
 }
 
-async fn find_known(
-    writing: &mut Writing<'_>,
-    room: &RoomName,
-    ids: &[String],
-) -> Result<(), sqlx::Error> {
-    let count = ids.len().next_power_of_two();
-    let sql = format!(
-        "SELECT author, message_id, {COLUMNS} FROM chat_messages WHERE room = ? AND message_id IN ({})",
-        marks(count)
+async fn find_known(writing: &mut Writing<'_>, keys: &[Key]) -> Result<(), sqlx::Error> {
+    let count = keys.len().next_power_of_two();
+    // Not `message_id IN (…)`: as long as PostgreSQL thinks that there are few messages, it looks at all of the room's.
+    let one = format!(
+        "SELECT room, author, message_id, {COLUMNS} FROM chat_messages \
+         WHERE room = ? AND message_id = ? AND author = ?"
     );
-    let mut query = writing.query(sql).bind(room.as_str());
+    let mut query = writing.query([one.as_str()].repeat(count).join(" UNION ALL "));
     for n in 0..count {
-        query = query.bind(ids[n.min(ids.len() - 1)].as_str());
+        let Key { room, author, message_id } = &keys[n.min(keys.len() - 1)];
+        query = query.bind(room.as_str()).bind(message_id).bind(author);
     }
     for row in writing.rows(query).await? {
-        let (author, message_id) = (text(&row, "author")?, text(&row, "message_id")?);
-        let key = Key { room: room.clone(), author, message_id };
-        writing.chat.known.insert(key, message(&row)?);
+        let (name, author) = (text(&row, "room")?, text(&row, "author")?);
+        let message_id = text(&row, "message_id")?;
+        let is_it = |key: &&Key| {
+            (key.room.as_str(), &key.author, &key.message_id)
+                == (name.as_str(), &author, &message_id)
+        };
+        if let Some(key) = keys.iter().find(is_it) {
+            writing.chat.known.insert(key.clone(), message(&row)?);
+        }
     }
     Ok(())
 }
