@@ -10,14 +10,19 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, SqlSafeStr};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, SqlSafeStr};
 
 use super::url::StoreUrl;
+
+/// How often an SQLite file is greeted that others are just opening, before it is given up.
+const GREETINGS: u32 = 100;
+const BETWEEN_GREETINGS: Duration = Duration::from_millis(50);
 
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,26 +156,42 @@ impl Address {
     /// A connection that writes.
     pub(super) async fn connect(&self) -> Result<AnyConnection, sqlx::Error> {
         let mut connection = self.writing.connect().await?;
-        sqlx::raw_sql(self.dialect.greeting()).execute(&mut connection).await?;
+        let mut tries = 0;
+        // The change to the write-ahead log does not wait for others that open the file, as all else does.
+        while let Err(error) = sqlx::raw_sql(self.dialect.greeting()).execute(&mut connection).await
+        {
+            tries += 1;
+            if self.dialect != Dialect::Sqlite || tries == GREETINGS {
+                return Err(error);
+            }
+            tokio::time::sleep(BETWEEN_GREETINGS).await;
+        }
         Ok(connection)
     }
 
-    /// Brings the schema up to date.
+    /// Brings the schema up to date, while others who want to do so wait.
     pub(super) async fn migrate(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-        if self.dialect == Dialect::MySql {
-            // The migrator locks others out, but MariaDB understands "wait for ever" as "do not wait". The connection's
-            // end, if not this function's, releases the lock.
-            sqlx::raw_sql("SELECT GET_LOCK(CONCAT('madang.', MD5(DATABASE())), 60)")
-                .execute(&mut *connection)
-                .await?;
+        // `run_direct` is `run` without the types that keep a future from being sent between threads.
+        let migrator = self.dialect.migrator();
+        match self.dialect {
+            Dialect::Sqlite => {
+                let mut locked = connection.begin_with(self.dialect.begin()).await?;
+                migrator.run_direct(None, &mut *locked, false).await?;
+                locked.commit().await
+            }
+            // The migrator locks others out.
+            Dialect::Postgres => Ok(migrator.run_direct(None, connection, false).await?),
+            // So it does here, but MariaDB understands "wait for ever" as "do not wait". A connection that ends releases
+            // its locks.
+            Dialect::MySql => {
+                let lock = "SELECT GET_LOCK(CONCAT('madang.', MD5(DATABASE())), 60)";
+                let release = "SELECT RELEASE_LOCK(CONCAT('madang.', MD5(DATABASE())))";
+                sqlx::raw_sql(lock).execute(&mut *connection).await?;
+                migrator.run_direct(None, &mut *connection, false).await?;
+                sqlx::raw_sql(release).execute(connection).await?;
+                Ok(())
+            }
         }
-        self.dialect.migrator().run(&mut *connection).await?;
-        if self.dialect == Dialect::MySql {
-            sqlx::raw_sql("SELECT RELEASE_LOCK(CONCAT('madang.', MD5(DATABASE())))")
-                .execute(connection)
-                .await?;
-        }
-        Ok(())
     }
 
     /// Connections that read; they are opened when they are needed.

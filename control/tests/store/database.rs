@@ -1,7 +1,11 @@
 //! A database server as an ordinary process, on a free port of loopback, with its data in a temporary folder.
 
 #![expect(clippy::disallowed_methods, reason = "free ports are found by binding them")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "shared by test programs, each of which uses some of it; helpers of tests may unwrap, as tests do"
+)]
 
 use std::fs;
 use std::net::TcpListener;
