@@ -6,9 +6,9 @@ mod run;
 mod sockets;
 mod streams;
 
-use std::future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -146,9 +146,15 @@ pub async fn run(
     let mut received = Received::new();
     let mut waiting = Vec::with_capacity(BATCH);
     let mut sweeps = tokio::time::interval(SWEEP);
+    let mut alarm = pin!(tokio::time::sleep(Duration::ZERO));
     info!("TURN is served");
     loop {
         let deadline = shell.server.poll_timeout();
+        if let Some(deadline) = deadline.map(Into::into)
+            && alarm.deadline() != deadline
+        {
+            alarm.as_mut().reset(deadline);
+        }
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             readable = shell.clients.socket.readable() => {
@@ -163,18 +169,11 @@ pub async fn run(
             _ = sweeps.tick() => shell.sweep(),
             // Without any handle left, this branch rests; clients are served on.
             1.. = receiver.recv_many(&mut waiting, BATCH) => shell.serve_media(&mut waiting),
-            () = sleep_until(deadline) => shell.server.handle_timeout(Instant::now()),
+            () = &mut alarm, if deadline.is_some() => shell.server.handle_timeout(Instant::now()),
         }
         shell.carry_out_commands();
         shell.flush();
         stats.send_replace(shell.stats());
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => future::pending().await,
     }
 }
 
@@ -198,11 +197,12 @@ impl<F: Fn(Datagram)> Shell<F> {
     fn serve_clients(&mut self, received: &mut Received) {
         let (now, unix_now) = (Instant::now(), unix_now());
         for _ in 0..BATCH {
-            if !self.clients.receive(received) {
-                return;
-            }
+            let may_be_more = self.clients.receive(received);
             for (client, datagram) in received.datagrams() {
                 self.handle_message(now, unix_now, ClientAddr::udp(client), datagram);
+            }
+            if !may_be_more {
+                return;
             }
         }
     }

@@ -34,6 +34,8 @@
 //! - **Relay elsewhere.** A peer that is neither a media address of this server nor named by the operator is refused with
 //!   403, in every spelling of its address; so is one whose address is special, unless it is named as such.
 //! - **Know users.** Credentials carry all that it needs; who may have some is decided elsewhere.
+//! - **Relay connections** (RFC 6062): an Allocate with REQUESTED-TRANSPORT other than UDP is refused with 442, as
+//!   RFC 8656 §7.2 has it for servers without.
 //! - **Offer anonymous usernames** (RFC 8489 §9.2, USERHASH): its usernames can't be looked up by their hash.
 //! - **Complain about datagrams.** What is malformed or unexpected is counted in [`Stats`] and dropped, and so are ICMP
 //!   errors (RFC 8656 §11.5 leaves them open).

@@ -98,11 +98,10 @@ impl Relays {
         let relayed = self.ready.list().pop_front()?;
         // It may have been closed meanwhile.
         let relay = self.sockets.get(&relayed)?;
-        if !relay.socket.receive(received) {
-            relay.listen(&self.ready, relayed);
-            return None;
+        match relay.socket.receive(received) {
+            true => self.ready.add(relayed),
+            false => relay.listen(&self.ready, relayed),
         }
-        self.ready.add(relayed);
         Some(relayed)
     }
 }

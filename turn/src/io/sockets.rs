@@ -16,6 +16,9 @@ use tracing::debug;
 /// its limits allow.
 const CLIENTS_BUFFER: usize = 2 * 1024 * 1024;
 
+/// Wanted for what comes to one relayed address.
+const RELAYED_BUFFER: usize = 512 * 1024;
+
 /// Room for what one call can receive: as many runs as the kernel gives, each of up to 64 KiB.
 pub(super) struct Received {
     buffers: [Box<[u8]>; BATCH_SIZE],
@@ -90,6 +93,9 @@ impl BatchSocket {
             }
             bound => bound?,
         };
+        if let Err(refused) = socket.set_recv_buffer_size(RELAYED_BUFFER) {
+            debug!(%refused, "the socket keeps the system's buffer size");
+        }
         BatchSocket::new(UdpSocket::from_std(socket.into())?)
     }
 
@@ -99,23 +105,25 @@ impl BatchSocket {
         Ok(BatchSocket { socket, state, is_ipv6 })
     }
 
-    /// Receives what is there; `false` when there is nothing.
+    /// Receives what is there; `true` when there may be more.
     pub(super) fn receive(&self, received: &mut Received) -> bool {
         let Received { buffers, metas, runs } = received;
         let mut slices = buffers.each_mut().map(|buffer| IoSliceMut::new(buffer));
+        *runs = 0;
         let result = self.socket.try_io(Interest::READABLE, || {
-            self.state.recv((&self.socket).into(), &mut slices, metas)
+            *runs = self.state.recv((&self.socket).into(), &mut slices, metas)?;
+            // Fewer than there was room for: nothing is left. Said so at once, this saves the call that would find that
+            // out; a datagram that comes meanwhile is an event of its own.
+            if *runs < BATCH_SIZE { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
-        *runs = match result {
-            Ok(count) => count,
+        match result {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             Err(error) => {
-                if error.kind() != io::ErrorKind::WouldBlock {
-                    debug!(%error, "datagrams could not be received");
-                }
-                0
+                debug!(%error, "datagrams could not be received");
+                false
             }
-        };
-        *runs > 0
+        }
     }
 
     /// Sends a run of datagrams of `segment` bytes; tells how many were refused. It never waits: a full socket would delay

@@ -1,0 +1,405 @@
+//! What a relayed packet and an allocation cost this server and coturn, one after the other with the same load:
+//! `cargo bench -p madang-turn`. It needs Linux, and Debian's package coturn for the comparison.
+//!
+//! Each server is a process of its own, whose CPU time and memory the kernel tells. The packets have 1200 bytes and go
+//! through channels, in bursts of 8 in each direction every millisecond, as video does, for one of 8 clients in turn. A flood
+//! is half a million Allocate requests without credentials.
+#![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "a bench is about real sockets and real time")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use madang_turn::{Config, Listeners, Secret, Server, credentials, mailbox, run};
+use stun_types::attribute::{Nonce, Realm, Username};
+use stun_types::message::{
+    IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageWrite,
+    MessageWriteExt, MessageWriteVec,
+};
+use tokio_util::sync::CancellationToken;
+use turn_types::attribute::{ChannelNumber, RequestedTransport, XorPeerAddress};
+use turn_types::message::{ALLOCATE, CHANNEL_BIND};
+
+const SECRET: &str = "the secret of both";
+const CLIENTS: usize = 8;
+const BURST: usize = 8;
+const PAYLOAD: usize = 1200;
+const TICK: Duration = Duration::from_millis(1);
+const RELAYING: Duration = Duration::from_secs(3);
+const ALLOCATIONS: usize = 800;
+const FLOOD: usize = 500_000;
+const STRANGERS: usize = 1000;
+const AT_ONCE: usize = 50;
+const ROUNDS: usize = 3;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("serve") {
+        return serve(arguments.next().as_deref() == Some("media"));
+    }
+    println!("{}", machine());
+    let kinds = [Kind::Coturn, Kind::Sockets, Kind::Media];
+    let mut rows = [const { Vec::new() }; 3];
+    for _ in 0..ROUNDS {
+        for (kind, rows) in kinds.iter().zip(&mut rows) {
+            rows.extend(measure(*kind));
+        }
+    }
+    println!(
+        "{:<26}{:>12}{:>8}{:>18}{:>14}{:>14}",
+        "", "µs a packet", "lost", "µs an allocation", "bytes of it", "kB of a flood"
+    );
+    let mut first = None;
+    for (kind, rows) in kinds.iter().zip(&rows) {
+        let Some(row) = median(rows) else {
+            println!("{:<26} is not installed", kind.name());
+            continue;
+        };
+        let Row { packet, lost, allocation, bytes, flood } = row;
+        let (name, flood) = (kind.name(), flood / 1024.0);
+        println!("{name:<26}{packet:>12.2}{lost:>8}{allocation:>18.1}{bytes:>14.0}{flood:>14.0}");
+        let base: &Row = first.get_or_insert(row);
+        let shares = (packet / base.packet, allocation / base.allocation, bytes / base.bytes);
+        println!("{:<26}{:>11.2}×{:>8}{:>17.2}×{:>13.2}×", "", shares.0, "", shares.1, shares.2);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Coturn,
+    /// To a peer outside, through the socket of the relayed address.
+    Sockets,
+    /// To the media engine in the same process, which here sends everything back.
+    Media,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// CPU time of the server, in microseconds.
+    packet: f64,
+    lost: usize,
+    allocation: f64,
+    /// Resident memory.
+    bytes: f64,
+    /// Resident memory that a flood without credentials leaves behind.
+    flood: f64,
+}
+
+/// The row with the median cost of a packet; each of the other columns has its own median.
+fn median(rows: &[Row]) -> Option<Row> {
+    let middle = |value: fn(&Row) -> f64| {
+        let mut values: Vec<f64> = rows.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied()
+    };
+    Some(Row {
+        packet: middle(|row| row.packet)?,
+        lost: rows.iter().map(|row| row.lost).sum(),
+        allocation: middle(|row| row.allocation)?,
+        bytes: middle(|row| row.bytes)?,
+        flood: middle(|row| row.flood)?,
+    })
+}
+
+fn measure(kind: Kind) -> Option<Row> {
+    let server = Running::start(kind)?;
+    let pairs = pairs(&server, kind);
+    let (packet, lost) = relay(&server, kind, &pairs);
+    // Their allocations live on: nobody else may have their ports.
+    let (allocation, bytes) = allocate(&server);
+    let flood = flood(&server);
+    drop(pairs);
+    Some(Row { packet, lost, allocation, bytes, flood })
+}
+
+/// A client, the peer to which it has a channel, and its relayed address.
+type Pair = (Client, UdpSocket, SocketAddr);
+
+fn pairs(server: &Running, kind: Kind) -> Vec<Pair> {
+    let pair = |n| {
+        let client = Client::allocate(server.addr, &format!("user{n}"));
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        peer.set_nonblocking(true).unwrap();
+        client.bind(match kind {
+            Kind::Coturn | Kind::Sockets => peer.local_addr().unwrap(),
+            Kind::Media => MEDIA.parse().unwrap(),
+        });
+        client.socket.set_nonblocking(true).unwrap();
+        let relayed = client.relayed;
+        (client, peer, relayed)
+    };
+    (0..CLIENTS).map(pair).collect()
+}
+
+fn relay(server: &Running, kind: Kind, pairs: &[Pair]) -> (f64, usize) {
+    let mut framed = vec![0x40, 0, (PAYLOAD >> 8) as u8, PAYLOAD as u8];
+    framed.resize(4 + PAYLOAD, 7);
+    let (before, start) = (server.cpu(), Instant::now());
+    let (mut sent, mut received) = (0, 0);
+    for tick in 0..(RELAYING.as_millis() / TICK.as_millis()) as usize {
+        let (client, peer, relayed) = &pairs[tick % CLIENTS];
+        for _ in 0..BURST {
+            sent += usize::from(client.socket.send(&framed).is_ok());
+        }
+        for _ in 0..BURST {
+            sent += match kind {
+                Kind::Coturn | Kind::Sockets => {
+                    usize::from(peer.send_to(&framed[4..], relayed).is_ok())
+                }
+                // What comes back is the other direction.
+                Kind::Media => 1,
+            };
+        }
+        received += drain(pairs, kind);
+        let next = start + TICK * (tick as u32 + 1);
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    received += drain(pairs, kind);
+    let cpu = server.cpu() - before;
+    (cpu.as_secs_f64() * 1e6 / received as f64, sent.saturating_sub(received))
+}
+
+/// Packets that came; one that comes back from media has been relayed twice.
+fn drain(pairs: &[Pair], kind: Kind) -> usize {
+    let mut buffer = [0; 2048];
+    let each = if matches!(kind, Kind::Media) { 2 } else { 1 };
+    let mut count = 0;
+    for (client, peer, _) in pairs {
+        while client.socket.recv(&mut buffer).is_ok() {
+            count += each;
+        }
+        while peer.recv(&mut buffer).is_ok() {
+            count += 1;
+        }
+    }
+    count
+}
+
+/// Allocate requests of many strangers. They are sent a few at a time, so that the server gets all of them.
+fn flood(server: &Running) -> f64 {
+    let memory = server.memory();
+    let request = transport().finish();
+    let mut buffer = [0; 2048];
+    for _ in 0..FLOOD / STRANGERS / AT_ONCE {
+        for _ in 0..STRANGERS {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.connect(server.addr).unwrap();
+            socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+            for _ in 0..AT_ONCE {
+                socket.send(&request).unwrap();
+            }
+            let _ = (0..AT_ONCE).try_for_each(|_| socket.recv(&mut buffer).map(drop));
+        }
+    }
+    server.memory().saturating_sub(memory) as f64
+}
+
+fn allocate(server: &Running) -> (f64, f64) {
+    let (cpu, memory) = (server.cpu(), server.memory());
+    let clients: Vec<Client> =
+        (0..ALLOCATIONS).map(|n| Client::allocate(server.addr, &format!("another{n}"))).collect();
+    let cpu = (server.cpu() - cpu).as_secs_f64() * 1e6 / clients.len() as f64;
+    let memory = server.memory().saturating_sub(memory) as f64 / clients.len() as f64;
+    (cpu, memory)
+}
+
+/// A client with an allocation.
+struct Client {
+    socket: UdpSocket,
+    username: String,
+    key: LongTermKeyCredentials,
+    nonce: String,
+    relayed: SocketAddr,
+}
+
+impl Client {
+    fn allocate(server: SocketAddr, user: &str) -> Client {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(server).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let made = credentials(&Secret::new(SECRET), user, now, 3600);
+        let challenge = ask(&socket, &transport().finish());
+        let message = Message::from_bytes(&challenge).unwrap();
+        let realm = message.attribute::<Realm>().unwrap().realm().to_owned();
+        let nonce = message.attribute::<Nonce>().unwrap().nonce().to_owned();
+        let key = LongTermKeyCredentials::new(made.username.clone(), made.password, realm);
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut client = Client { socket, username: made.username, key, nonce, relayed: unknown };
+        let answer = client.ask(transport());
+        let message = Message::from_bytes(&answer).unwrap();
+        let relayed = message.attribute::<turn_types::attribute::XorRelayedAddress>().unwrap();
+        client.relayed = relayed.addr(message.transaction_id());
+        client
+    }
+
+    fn bind(&self, peer: SocketAddr) {
+        let mut request = Message::builder_request(CHANNEL_BIND, MessageWriteVec::new());
+        let transaction = request.transaction_id();
+        request.add_attribute(&ChannelNumber::new(0x4000)).unwrap();
+        request.add_attribute(&XorPeerAddress::new(peer, transaction)).unwrap();
+        self.ask(request);
+    }
+
+    fn ask(&self, mut request: MessageWriteVec) -> Vec<u8> {
+        request.add_attribute(&Username::new(&self.username).unwrap()).unwrap();
+        request.add_attribute(&Realm::new(self.key.realm()).unwrap()).unwrap();
+        request.add_attribute(&Nonce::new(&self.nonce).unwrap()).unwrap();
+        let key = self.key.clone().into();
+        request.add_message_integrity(&key, IntegrityAlgorithm::Sha1).unwrap();
+        let answer = ask(&self.socket, &request.finish());
+        let message = Message::from_bytes(&answer).unwrap();
+        assert!(message.has_class(MessageClass::Success), "{message:?}");
+        answer
+    }
+}
+
+fn transport() -> MessageWriteVec {
+    let mut request = Message::builder_request(ALLOCATE, MessageWriteVec::new());
+    request.add_attribute(&RequestedTransport::new(RequestedTransport::UDP)).unwrap();
+    request
+}
+
+fn ask(socket: &UdpSocket, request: &[u8]) -> Vec<u8> {
+    socket.send(request).unwrap();
+    let mut answer = vec![0; 2048];
+    let length = socket.recv(&mut answer).expect("the server answers");
+    answer.truncate(length);
+    answer
+}
+
+/// A server in a process of its own.
+struct Running {
+    process: Child,
+    addr: SocketAddr,
+}
+
+impl Running {
+    fn start(kind: Kind) -> Option<Running> {
+        match kind {
+            Kind::Coturn => Running::coturn(),
+            Kind::Sockets => Some(Running::ours("sockets")),
+            Kind::Media => Some(Running::ours("media")),
+        }
+    }
+
+    fn ours(mode: &str) -> Running {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut process = command.args(["serve", mode]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Running { process, addr: line.trim().parse().unwrap() }
+    }
+
+    fn coturn() -> Option<Running> {
+        // It wants to be told a port: one that was free just now.
+        let addr = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let secret = format!("--static-auth-secret={SECRET}");
+        let mut command = Command::new("turnserver");
+        command.args(["-n", "-L", "127.0.0.1", "-E", "127.0.0.1", "-p", &addr.port().to_string()]);
+        command.args(["--use-auth-secret", &secret, "--realm=madang", "--allow-loopback-peers"]);
+        command.args([
+            "--no-cli",
+            "--no-tls",
+            "--no-dtls",
+            "--no-stdout-log",
+            "--log-file=/dev/null",
+        ]);
+        command.args(["--pidfile=/dev/null"]).stdout(Stdio::null()).stderr(Stdio::null());
+        let running = Running { process: command.spawn().ok()?, addr };
+        let probe = UdpSocket::bind("127.0.0.1:0").unwrap();
+        probe.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        for _ in 0..100 {
+            probe.send_to(&transport().finish(), addr).unwrap();
+            if probe.recv(&mut [0; 1500]).is_ok() {
+                return Some(running);
+            }
+        }
+        panic!("coturn doesn't answer");
+    }
+
+    /// CPU time of all its threads, to the nanosecond.
+    fn cpu(&self) -> Duration {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        let nanoseconds = threads.map(|thread| {
+            let times = fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap();
+            times.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+        });
+        Duration::from_nanos(nanoseconds.sum())
+    }
+
+    /// Resident bytes.
+    fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+const MEDIA: &str = "127.0.0.1:5004";
+
+/// The other process: prints its address, and serves until it is killed.
+fn serve(is_media: bool) {
+    let config = Config {
+        secret: Secret::new(SECRET),
+        media: vec![MEDIA.parse().unwrap()],
+        allow_peers: if is_media { vec![] } else { vec!["127.0.0.1".parse().unwrap()] },
+        max_allocations_per_address: 10_000,
+        strangers_per_second: 0,
+        ..Config::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (handle, mailbox) = mailbox();
+        let udp = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let addr = udp.local_addr().unwrap();
+        let tcp = tokio::net::TcpListener::bind(addr).await.unwrap();
+        println!("{addr}");
+        std::io::stdout().flush().unwrap();
+        let server = Server::new(&config, 1).unwrap();
+        let echo = move |datagram| handle.deliver(datagram);
+        let listeners = Listeners { udp, tcp };
+        run(listeners, server, mailbox, echo, CancellationToken::new()).await.unwrap();
+    });
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Coturn => "coturn",
+            Kind::Sockets => "this server, to a peer",
+            Kind::Media => "this server, to its media",
+        }
+    }
+}
+
+/// What the figures belong to.
+fn machine() -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name\t: "));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let coturn = Command::new("turnserver").arg("--version").output();
+    let coturn = coturn.map_or("none".to_owned(), |output| {
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    });
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    format!(
+        "madang-turn {}, coturn {coturn}, {cores} × {}, Linux {}, load {}",
+        env!("CARGO_PKG_VERSION"),
+        model.unwrap_or("unknown"),
+        kernel.trim(),
+        load.split_whitespace().next().unwrap_or("unknown"),
+    )
+}
