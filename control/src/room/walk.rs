@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use madang_sfu::{Answer, MediaKind, MediaLine, Mid, OfferError, RoomId, Source};
-use madang_wire::RoomName;
+use madang_wire::{Publishers, Role, RoomName};
 use rand::{RngExt, SeedableRng};
+use serde_json::json;
 
 use super::tests::asked;
 use super::*;
+use crate::auth::Grant;
 use crate::hub::Limits;
 use crate::store::RoomRecord;
 
@@ -33,6 +35,8 @@ struct Walk {
     /// What the engine shows, by peer and slot.
     shows: HashMap<(PeerId, Mid), Source>,
     peers: HashSet<PeerId>,
+    /// What the engine does not forward, by peer and m-line.
+    forbidden: HashSet<(PeerId, Mid)>,
     joined: i64,
     left: i64,
     count: u32,
@@ -58,6 +62,7 @@ impl Walk {
             random: StdRng::seed_from_u64(seed + 1_000),
             shows: HashMap::new(),
             peers: HashSet::new(),
+            forbidden: HashSet::new(),
             joined: 0,
             left: 0,
             count: 0,
@@ -72,9 +77,11 @@ impl Walk {
             format!(r#"{{"p0":"{}","p1":"{}"}}"#, name(&mut self.random), name(&mut self.random));
         let sdp = format!("o=- {} 1", self.random.random_range(0..3));
         let someone = self.someone();
-        let (action, body) = match self.random.random_range(0..14) {
-            0..=2 => ("join", format!(r#"{{"name":"a","sdp":"{sdp}","mids":{mids}}}"#)),
-            3 => ("join", r#"{"name":"a"}"#.to_owned()),
+        let (action, body) = match self.random.random_range(0..19) {
+            0..=2 => {
+                ("join", format!(r#"{{"name":"a","password":"참깨","sdp":"{sdp}","mids":{mids}}}"#))
+            }
+            3 => ("join", r#"{"name":"a","password":"참깨"}"#.to_owned()),
             4 | 5 => ("offer", format!(r#"{{"sdp":"{sdp}"}}"#)),
             6 => ("sources", format!(r#"{{"mids":{mids}}}"#)),
             7 => {
@@ -92,6 +99,9 @@ impl Walk {
             }
             11 => return self.engine_event(),
             12 => return self.resume(session),
+            13 => ("state", format!(r#"{{"muted":{}}}"#, self.random.random::<bool>())),
+            14..=16 => ("moderate", self.deed(&someone)),
+            17 => return self.configure(),
             _ => {
                 self.now.instant += Duration::from_secs(self.random.random_range(0..15));
                 self.room.handle_timeout(self.now.instant);
@@ -99,7 +109,56 @@ impl Walk {
             }
         };
         let request = Request::parse(action, body.as_bytes()).unwrap();
-        self.room.handle_request(self.now, asked(session.0, None, request));
+        self.ask(session, None, request);
+    }
+
+    fn ask(&mut self, session: SessionId, resume: Option<&str>, request: Request) {
+        let mut asked = asked(session.0, resume, request);
+        asked.grant = Arc::new(grant(session));
+        self.room.handle_request(self.now, asked);
+        self.carry_out();
+    }
+
+    /// What a moderator might do, to one who is in or one who waits.
+    fn deed(&mut self, someone: &str) -> String {
+        let waiting = self.room.door.list();
+        let one = waiting.first().map_or(someone, |one| one.id.as_str());
+        let is_stopped: bool = self.random.random();
+        let role = ["host", "speaker", "listener"][self.random.random_range(0..3)];
+        let deed = match self.random.random_range(0..12) {
+            0 => json!({"action": "mute", "participant": someone, "value": is_stopped}),
+            1 => json!({"action": "stop_camera", "participant": someone, "value": is_stopped}),
+            2 => json!({"action": "stop_screen", "participant": someone, "value": is_stopped}),
+            3 => json!({"action": "kick", "participant": someone}),
+            4 => json!({"action": "ban", "participant": someone}),
+            5 | 6 => json!({"action": "set_role", "participant": someone, "value": role}),
+            7 => json!({"action": "lock"}),
+            8 => json!({"action": "unlock"}),
+            9 => json!({"action": "admit", "participant": one}),
+            10 => json!({"action": "deny", "participant": one}),
+            _ => json!({"action": "end_room"}),
+        };
+        deed.to_string()
+    }
+
+    /// What an operator might do.
+    fn configure(&mut self) {
+        let publishers = if self.random.random() { "hosts" } else { "speakers" };
+        let settings =
+            json!({"publishers": publishers, "waiting_room": self.random.random::<bool>()});
+        let configure = Configure {
+            settings: settings.as_object().cloned(),
+            password_hash: Some(self.random.random::<bool>().then(|| "hash".to_owned())),
+            ..Configure::default()
+        };
+        let user = format!("user-{}", self.random.random_range(0..4));
+        let request = match self.random.random_range(0..3) {
+            0 => AdminRequest::Unban { user },
+            1 => AdminRequest::SetRole { user, role: None },
+            _ => AdminRequest::Configure(configure),
+        };
+        let handled = self.room.handle_admin(self.now, Admin::operator("walk", request));
+        handled.expect("an operator may do all that");
         self.carry_out();
     }
 
@@ -109,8 +168,7 @@ impl Walk {
         };
         let token = member.resume_token.clone();
         let request = Request::parse("join", br#"{"name":"a"}"#).unwrap();
-        self.room.handle_request(self.now, asked(session.0, Some(&token), request));
-        self.carry_out();
+        self.ask(session, Some(&token), request);
     }
 
     fn engine_event(&mut self) {
@@ -151,15 +209,25 @@ impl Walk {
                 Effect::Assign { peer, slot, source: None } => {
                     self.shows.remove(&(peer, slot));
                 }
+                Effect::Permit { peer, mid, is_permitted: true } => {
+                    self.forbidden.remove(&(peer, mid));
+                }
+                Effect::Permit { peer, mid, is_permitted: false } => {
+                    assert!(self.peers.contains(&peer), "the engine ignores unknown peers");
+                    self.forbidden.insert((peer, mid));
+                }
+                Effect::Verify { ticket, .. } => {
+                    let verdict =
+                        if self.random.random() { Verdict::Right } else { Verdict::Wrong };
+                    self.room.handle_verified(self.now, ticket, verdict);
+                }
                 Effect::RemovePeer { peer } => self.forget(peer),
                 Effect::Publish { event: Event::ParticipantJoined { .. }, .. } => self.joined += 1,
                 Effect::Publish { event: Event::ParticipantLeft { .. }, .. } => self.left += 1,
                 Effect::Count(count) => self.count = count,
-                Effect::Permit { .. }
-                | Effect::Publish { .. }
+                Effect::Publish { .. }
                 | Effect::Signal { .. }
                 | Effect::StoreChat { .. }
-                | Effect::Verify { .. }
                 | Effect::Keep { .. }
                 | Effect::DeleteMessage { .. }
                 | Effect::DeleteRoom => {}
@@ -194,6 +262,7 @@ impl Walk {
     fn forget(&mut self, peer: PeerId) {
         self.peers.remove(&peer);
         self.shows.retain(|(of, _), _| *of != peer);
+        self.forbidden.retain(|(of, _)| *of != peer);
     }
 
     fn check(&self) {
@@ -215,8 +284,49 @@ impl Walk {
             }
             let wire: Vec<_> = member.public.sources.clone();
             assert_eq!(wire, member.sources());
+            self.check_rights(member);
         }
         assert_eq!(slots, self.shows.len(), "nothing is shown where there is no slot");
+    }
+
+    /// The rules of what is forwarded, once more and plainly.
+    fn check_rights(&self, member: &Member) {
+        let Member { public, grant, .. } = member;
+        assert!(self.room.kept.ban_of(grant, self.now.utc).is_none(), "nobody banned is here");
+        assert!(member.session().is_none_or(|session| !self.room.door.has(session)));
+        let settings = &self.room.kept.record.settings;
+        let publishes = match public.role {
+            Role::Host => true,
+            Role::Speaker => settings.publishers == Publishers::Speakers,
+            Role::Listener => false,
+        };
+        let Some(media) = &member.media else { return };
+        for line in &media.published {
+            let is_audio = line.kind == MediaKind::Audio;
+            let named = member.mids.get(line.mid.as_str()).copied();
+            let kind = match named.filter(|kind| kind.is_audio() == is_audio) {
+                Some(kind) => kind,
+                None if is_audio => SourceKind::Microphone,
+                None => SourceKind::Camera,
+            };
+            let claims = grant.publish.as_deref();
+            let is_claimed = claims.is_none_or(|claims| match kind {
+                SourceKind::ScreenAudio => claims.contains(&SourceKind::Screen),
+                kind => claims.contains(&kind),
+            });
+            let stopped = |source| public.stopped.contains(&source);
+            let is_off = match kind {
+                SourceKind::Microphone => stopped(SourceKind::Microphone) || public.muted,
+                SourceKind::Camera => stopped(SourceKind::Camera),
+                SourceKind::Screen => stopped(SourceKind::Screen),
+                SourceKind::ScreenAudio => {
+                    stopped(SourceKind::Screen) || stopped(SourceKind::Microphone)
+                }
+            };
+            let is_forwarded = publishes && is_claimed && !is_off;
+            let is_forbidden = self.forbidden.contains(&(media.peer, line.mid.clone()));
+            assert_eq!(is_forwarded, !is_forbidden, "{kind} of {public:?} in {line:?}");
+        }
     }
 
     fn check_shown(&self, viewer: &Member, shown: &slots::Shown) {
@@ -233,5 +343,18 @@ impl Walk {
             return "nobody".to_owned();
         }
         self.room.members[self.random.random_range(0..count)].public.id.clone()
+    }
+}
+
+/// Sessions are users with tokens, some of them twice, and guests.
+fn grant(session: SessionId) -> Grant {
+    let guest = Grant::guest(format!("guest-{}", session.0));
+    let user = Grant { is_guest: false, user: format!("user-{}", session.0 % 4), ..guest.clone() };
+    match session.0 {
+        0 | 4 => Grant { role: Some(Role::Host), ..user },
+        1 => Grant { moderate: Some(true), ..user },
+        2 => Grant { publish: Some(vec![SourceKind::Camera, SourceKind::Screen]), ..user },
+        3 => Grant { role: Some(Role::Listener), ..user },
+        _ => guest,
     }
 }
