@@ -15,8 +15,8 @@ const FLAGS = [
   "--use-fake-ui-for-media-stream",
 ];
 
-export function launchBrowser() {
-  return chromium.launch({ executablePath: EXECUTABLE, args: FLAGS });
+export function launchBrowser(...furtherFlags) {
+  return chromium.launch({ executablePath: EXECUTABLE, args: [...FLAGS, ...furtherFlags] });
 }
 
 /** A visitor of their own: no storage shared with the others. Errors of the page fail the test at `leaveBehind`. */

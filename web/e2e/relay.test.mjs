@@ -3,7 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { assertMediaFlows, connected, hears, join, launchBrowser, newVisitor, say } from "./browser.mjs";
 import { startServer } from "./server.mjs";
 
-for (const protocol of ["udp", "tcp"])
+for (const protocol of ["udp", "tcp", "tls"])
   describe(`a call through the TURN server alone, by ${protocol}`, () => {
     let server;
     let browser;
@@ -11,9 +11,10 @@ for (const protocol of ["udp", "tcp"])
     let dul;
 
     before(async () => {
-      server = await startServer();
-      browser = await launchBrowser();
-      [hana, dul] = await Promise.all([newVisitor(browser), newVisitor(browser)]);
+      server = await startServer({ https: protocol === "tls" });
+      browser = await launchBrowser("--ignore-certificate-errors");
+      const visitor = () => newVisitor(browser, { ignoreHTTPSErrors: true });
+      [hana, dul] = await Promise.all([visitor(), visitor()]);
     });
 
     after(async () => {
@@ -46,8 +47,9 @@ for (const protocol of ["udp", "tcp"])
 
 /** Runs in the page, before anything else: of the TURN servers that it is given, it knows only those by one protocol. */
 function onlyBy(protocol) {
+  const [scheme, transport] = protocol === "tls" ? ["turns:", "tcp"] : ["turn:", protocol];
   const some = ({ urls, ...rest }) => ({
-    urls: [urls].flat().filter((url) => url.endsWith(`=${protocol}`)),
+    urls: [urls].flat().filter((url) => url.startsWith(scheme) && url.endsWith(`=${transport}`)),
     ...rest,
   });
   const fewer = ({ iceServers = [], ...rest } = {}) => ({

@@ -12,15 +12,20 @@ import { promisify } from "node:util";
 const BINARY = process.env.MADANG_BIN ?? fileURLToPath(new URL("../../target/debug/madang", import.meta.url));
 const START_MS = 20_000;
 
-/** Starts a server on free ports of a loopback address, with a data folder of its own and further settings. */
-export async function startServer({ host = "127.0.0.1", settings = {} } = {}) {
+/**
+ * Starts a server on free ports of a loopback address, with a data folder of its own and further settings; with `https`
+ * also with a certificate for `localhost`.
+ */
+export async function startServer({ host = "127.0.0.1", https = false, settings = {} } = {}) {
   if (!existsSync(BINARY)) {
     throw new Error(`${BINARY} is missing: run \`cargo build\` first, or name a binary in MADANG_BIN`);
   }
   const dataDir = await mkdtemp(join(tmpdir(), "madang-e2e-"));
   const listen = `${host}:${await freePort()}`;
+  const tls = https ? await makeCertificate(dataDir) : {};
   const start = () => {
     return run({
+      ...tls,
       MADANG_HTTP__LISTEN: listen,
       MADANG_MEDIA__UDP_PORT: "0",
       MADANG_TURN__LISTEN: `${host}:0`,
@@ -30,7 +35,7 @@ export async function startServer({ host = "127.0.0.1", settings = {} } = {}) {
   };
   let server = await start();
   return {
-    url: `http://${listen}`,
+    url: https ? `https://localhost:${listen.split(":").at(-1)}` : `http://${listen}`,
     /** Where datagrams are taken: media and TURN. */
     datagramPorts: () => [...server.output().matchAll(/:(\d+)\/udp/g)].map(([, port]) => Number(port)),
     /** Where streams of media are taken. */
@@ -66,7 +71,7 @@ async function run(settings) {
   // A test that fails must leave no server behind.
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
-  await output.match(/^(http:\/\/\S+)$/m, START_MS);
+  await output.match(/^(https?:\/\/\S+)$/m, START_MS);
   return {
     output: output.text,
     async stop() {
@@ -77,6 +82,24 @@ async function run(settings) {
       assert.equal(code, 0, `the server did not end well:\n${output.text()}`);
     },
   };
+}
+
+async function makeCertificate(folder) {
+  const [cert, key] = ["cert.pem", "key.pem"].map((name) => join(folder, name));
+  const request = [
+    "req",
+    "-x509",
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:P-256",
+    "-noenc",
+    "-days",
+    "2",
+  ];
+  const name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+  await promisify(execFile)("openssl", [...request, ...name, "-out", cert, "-keyout", key]);
+  return { MADANG_HTTP__TLS__CERT: cert, MADANG_HTTP__TLS__KEY: key };
 }
 
 /** Without the settings of whoever runs the tests. */
