@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A room's task is the one writer of its room, so whatever changes a room goes to its mailbox, as a participant's
-//! request does; what is read comes from the store. Every refusal, of whatever part, is a [`Problem`].
+//! request does; what is read comes from the store. Every refusal, of whatever part, is a problem of RFC 9457.
 
 #![expect(unused_qualifications, reason = "what `utoipa::path` makes of `params` is qualified")]
 

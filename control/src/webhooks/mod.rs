@@ -6,10 +6,11 @@
 //!
 //! A room never waits: what does not fit into the queue is counted and told nobody. What the recorder has stored is
 //! called at least once, in order for each URL, through restarts of either side, until it succeeds or a day has
-//! passed. A call that failed holds up those behind it, because the order counts; more often than one may think, "left"
-//! before "joined" leaves a seat taken for ever.
+//! passed. A call that failed holds up those behind it, because the order counts: "left" before "joined" would leave a
+//! seat taken for ever.
 //!
-//! A receiver tells calls apart by `id`, and checks `madang-signature`; see [`signature`] and [`occurrence`].
+//! A receiver tells calls apart by `id`, and checks `madang-signature`: `t=` and the time of the call in seconds since
+//! 1970, `,v1=` and the HMAC-SHA256, in hex, of that time, a dot and the body.
 
 mod io;
 mod occurrence;

@@ -18,6 +18,8 @@ pub(super) async fn a_role_is_kept_until_it_is_cleared(url: &str) {
 
     assert_eq!(both, [("바다".to_owned(), Role::Listener), ("하늘".to_owned(), Role::Host)]);
     assert!(cleared && !cleared_again);
+    assert_eq!(store.role_of(&madang(), "하늘").await.unwrap(), Some(Role::Host));
+    assert_eq!(store.role_of(&madang(), "바다").await.unwrap(), None);
     assert_eq!(store.roles(&madang()).await.unwrap(), [("하늘".to_owned(), Role::Host)]);
     assert_eq!(store.roles(&room("other")).await.unwrap().len(), 1);
     store.close().await;
@@ -38,6 +40,7 @@ pub(super) async fn names_are_compared_exactly(url: &str) {
     assert_eq!(roles.into_iter().map(|(user, _)| user).collect::<Vec<_>>(), kept);
     assert_eq!(store.roles(&room("lobby")).await.unwrap(), []);
     assert!(!store.clear_role(&madang(), "ALICE").await.unwrap());
+    assert_eq!(store.role_of(&madang(), "ALICE").await.unwrap(), None);
     store.close().await;
 }
 
@@ -60,6 +63,8 @@ pub(super) async fn a_ban_is_kept_until_it_is_lifted(url: &str) {
 
     assert_eq!(both, [for_a_while.clone(), for_ever]);
     assert!(lifted && !lifted_again);
+    assert_eq!(store.ban_of(&madang(), "바다").await.unwrap().as_ref(), Some(&for_a_while));
+    assert_eq!(store.ban_of(&madang(), "하늘").await.unwrap(), None);
     assert_eq!(store.bans(&madang()).await.unwrap(), [for_a_while]);
     assert_eq!(store.bans(&room("other")).await.unwrap(), []);
     store.close().await;
