@@ -1,7 +1,7 @@
 //! The certificate of HTTPS, read again when its files change.
 //!
 //! Certificates are renewed every few weeks, by programs that replace files. A new one is taken within
-//! [`LOOK_INTERVAL`], for connections that begin afterwards; one that can't be used changes nothing.
+//! `LOOK_INTERVAL`, for connections that begin afterwards; one that can't be used changes nothing.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
