@@ -180,7 +180,8 @@ fn config() -> Config {
         users: vec![("carol".to_owned(), Secret::new("her password"))],
         allow_peers: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
         relay_ips: loopback.to_vec(),
-        max_allocations_per_user: 100,
+        // A client that gives up leaves its two allocations behind.
+        max_allocations_per_user: 2 * ATTEMPTS + 100,
         ..Config::default()
     }
 }
