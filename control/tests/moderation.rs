@@ -102,10 +102,11 @@ async fn a_lock_holds_until_it_is_lifted() {
     let mut late = world.connect(&mint("late", None)).await;
     let refused = late.request(ROOM, "join", r#"{"name":"late"}"#).await;
     assert_eq!(refused["code"], "room_locked", "also when nobody is in");
-    let (mut host, _) = world.host().await;
+    let (mut host, host_joined) = world.host().await;
+    assert_eq!(host_joined["locked"], true, "who comes in sees that");
     assert_eq!(host.moderate("unlock").await["type"], "done");
     let joined = late.request(ROOM, "join", r#"{"name":"late"}"#).await;
-    assert_eq!(joined["type"], "joined");
+    assert_eq!((&joined["type"], joined.get("locked")), (&"joined".into(), None));
     world.stop().await;
 }
 

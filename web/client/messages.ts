@@ -36,6 +36,8 @@ export interface Joined {
   answer?: string;
   slots?: Slot[];
   chat_seq: number;
+  /** Whether the room takes no more participants. */
+  locked?: boolean;
 }
 
 export interface Refusal {

@@ -247,6 +247,7 @@ export class RoomSession {
     this.#resumeToken = joined.resume_token;
     this.#iceServers = joined.ice_servers;
     this.roster.reset(joined);
+    this.#isLocked = joined.locked === true;
     this.#obey();
     this.chat.reconcile(joined.chat_seq);
     this.#unsubscribeChat();

@@ -349,6 +349,7 @@ impl Room {
             answer,
             slots,
             chat_seq: self.chat_seq,
+            locked: self.kept.record.is_locked,
             server_time: now.utc,
         };
         self.reply(from, Signal::Joined(Box::new(joined)));

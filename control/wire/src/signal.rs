@@ -78,6 +78,9 @@ pub struct Joined {
     pub slots: Option<Vec<Slot>>,
     /// `seq` of the room's last chat message; 0 when there is none.
     pub chat_seq: u64,
+    /// Whether the room takes no more participants.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub locked: bool,
     /// The server's clock.
     pub server_time: Timestamp,
 }

@@ -278,6 +278,7 @@ fn signals() -> Vec<(&'static str, Signal)> {
         answer: None,
         slots: None,
         chat_seq: 0,
+        locked: false,
         server_time: noon(),
     };
     let joined_with_media = Joined {
@@ -286,6 +287,7 @@ fn signals() -> Vec<(&'static str, Signal)> {
         answer: Some("v=0\r\n".into()),
         slots: Some(slots()),
         chat_seq: 7,
+        locked: false,
         ..joined.clone()
     };
     let error = Signal::Error {
