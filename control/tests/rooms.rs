@@ -147,6 +147,35 @@ async fn a_replay_among_live_messages_has_no_gap_and_no_repetition() {
 }
 
 #[tokio::test]
+async fn who_comes_late_is_told_ten_thousand_messages_in_order() {
+    const MESSAGES: u64 = 10_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(&dir);
+    settings.limits.messages_per_second = 0;
+    let server = Server::start(settings).await.unwrap();
+    let (mut writer, _) = Client::join(&server, ROOM, "먼저 온 이").await;
+    for n in 1..=MESSAGES {
+        // Whoever writes faster than a room takes is told so; the receipts keep pace.
+        match n % 500 {
+            0 => writer.chat(ROOM, &n.to_string()).await,
+            _ => {
+                let body = json!({ "text": n.to_string() }).to_string();
+                writer.send(&format!("/app/rooms/{ROOM}/chat"), &[], &body).await;
+            }
+        }
+    }
+
+    let (mut late, _) = Client::join(&server, ROOM, "늦게 온 이").await;
+    late.subscribe("chat", &format!("/topic/rooms/{ROOM}/chat"), &[("since", "0")]).await;
+
+    for n in 1..=MESSAGES {
+        let message = late.message("chat").await;
+        assert_eq!((&message["seq"], &message["text"]), (&json!(n), &json!(n.to_string())));
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_private_message_is_for_its_two_ends() {
     let (server, _dir) = start().await;
     let (mut a, _) = Client::join(&server, ROOM, "a").await;
