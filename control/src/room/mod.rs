@@ -12,6 +12,7 @@
 //! A room does not know STOMP, sockets or clocks, and never waits.
 
 mod admin;
+mod deleting;
 mod door;
 mod effect;
 mod inbox;
@@ -21,6 +22,7 @@ mod member;
 mod moderation;
 mod offers;
 mod publishing;
+mod removing;
 mod requests;
 pub(crate) mod rights;
 mod showing;
@@ -45,11 +47,11 @@ use madang_wire::{
 use rand::rngs::StdRng;
 
 pub use admin::{Admin, AdminReply, AdminRequest, Configure, RoomState};
+pub(crate) use deleting::Deleter;
 pub(crate) use door::Verdict;
 pub(crate) use effect::{Asked, Audience, Effect, Moment, Requester, RoomConfig};
 pub(crate) use inbox::Inbox;
 pub(crate) use kept::{Change, Keeping, Kept, keeps_out};
-pub(crate) use moderation::Deleter;
 pub(crate) use rights::Standing;
 
 use self::door::Door;

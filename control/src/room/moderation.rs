@@ -1,23 +1,17 @@
-//! What moderators do. Everything here holds whatever the clients do.
+//! What moderators do. Everything here holds whatever the clients do. See `removing` and `deleting` for those two.
 //!
 //! A deed takes effect in the room at once, then the store keeps it and its entry in the audit, and only then the
 //! moderator hears `done`.
 
-use std::sync::Arc;
-
-use jiff::Timestamp;
 use madang_wire::request::{Moderate, ModerateAction};
-use madang_wire::{ChatMessage, ErrorCode, Event, LeaveReason, Role, Signal};
+use madang_wire::{ErrorCode, Event, Role, Signal};
 use serde_json::Value;
 
 use super::kept::{Change, Keeping};
 use super::rights::{self, Standing};
 use super::{Effect, Moment, Refusal, Requester, Room, refuse};
-use crate::auth::Grant;
-use crate::store::{AuditEntry, Ban, ChatRecord};
+use crate::store::AuditEntry;
 
-/// The longest reason that a moderator gives, in characters.
-const MAX_REASON_CHARS: usize = 256;
 /// Users whose stopped sources are remembered until they come again. When there are more, a stop holds until its
 /// participant leaves.
 const MAX_STOPPED: usize = 10_000;
@@ -34,19 +28,6 @@ pub(super) struct Moderator {
     pub(super) standing: Standing,
     /// Who hears `done`.
     pub(super) from: Option<Requester>,
-}
-
-/// Who wants a message deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Deleter {
-    /// For the audit.
-    pub(crate) name: String,
-    /// Whether they may delete what others wrote.
-    pub(crate) moderates: bool,
-    pub(crate) participant: Option<String>,
-    pub(crate) user: Option<String>,
-    /// Who hears `done`.
-    pub(crate) from: Option<Requester>,
 }
 
 impl Room {
@@ -94,7 +75,7 @@ impl Room {
     }
 
     /// Finds whom a moderator means, if they may do this to them.
-    fn target(
+    pub(super) fn target(
         &self,
         by: &Moderator,
         action: ModerateAction,
@@ -156,112 +137,6 @@ impl Room {
         let detail = (!is_stopped).then(|| "lifted".to_owned());
         self.keep(now, by, audit_name(action), None, Some(user), detail);
         Ok(())
-    }
-
-    fn kick(
-        &mut self,
-        now: Moment,
-        by: &Moderator,
-        whom: Option<&str>,
-        value: Option<&Value>,
-    ) -> Result<(), Refusal> {
-        let index = self.target(by, ModerateAction::Kick, whom)?;
-        let reason = reason_of(value)?;
-        let grant = Arc::clone(&self.members[index].grant);
-        let text = reason.clone().unwrap_or_else(|| "a moderator removed you".to_owned());
-        self.expel(index, LeaveReason::Kicked, &text);
-        let ban = Ban {
-            user: grant.user.clone(),
-            token: grant.token_id.clone(),
-            until: grant.expires_at,
-            reason: reason.clone(),
-            by: by.name.clone(),
-            at: now.utc,
-        };
-        self.shut_out(now, by, "kick", &grant, ban, LeaveReason::Kicked, reason)
-    }
-
-    fn ban(
-        &mut self,
-        now: Moment,
-        by: &Moderator,
-        whom: Option<&str>,
-        value: Option<&Value>,
-    ) -> Result<(), Refusal> {
-        let index = self.target(by, ModerateAction::Ban, whom)?;
-        let until = until_of(value, now.utc)?;
-        let grant = Arc::clone(&self.members[index].grant);
-        self.expel(index, LeaveReason::Banned, "a moderator banned you");
-        let ban = Ban {
-            user: grant.user.clone(),
-            token: None,
-            until,
-            reason: None,
-            by: by.name.clone(),
-            at: now.utc,
-        };
-        let detail = until.map(|until| format!("until {until}"));
-        self.shut_out(now, by, "ban", &grant, ban, LeaveReason::Banned, detail)
-    }
-
-    /// Keeps somebody out from here on, wherever they are: what opened the room for them opens it no more.
-    #[expect(clippy::too_many_arguments, reason = "kick and ban differ in each of them")]
-    fn shut_out(
-        &mut self,
-        now: Moment,
-        by: &Moderator,
-        action: &'static str,
-        grant: &Grant,
-        ban: Ban,
-        reason: LeaveReason,
-        detail: Option<String>,
-    ) -> Result<(), Refusal> {
-        let target = Some(grant.user.clone());
-        if grant.is_guest {
-            // A guest is another one at each connection; theirs was turned away.
-            self.keep(now, by, action, None, target, detail);
-            return Ok(());
-        }
-        let kept = self.kept.add_ban(ban, now.utc);
-        self.expel_banned(now, reason);
-        let Some(ban) = kept else {
-            let message =
-                "they are out, but may come back: this room has all the bans that it can have";
-            return refuse(ErrorCode::Overloaded, message);
-        };
-        self.keep(now, by, action, Some(Change::Ban(ban)), target, detail);
-        Ok(())
-    }
-
-    /// Removes everybody whom a ban concerns: the same user may be here twice, or wait at the door.
-    pub(super) fn expel_banned(&mut self, now: Moment, reason: LeaveReason) {
-        let kept = &self.kept;
-        let is_banned = |grant: &Grant| kept.ban_of(grant, now.utc).is_some();
-        let refused = self.door.take_out(|joiner| is_banned(&joiner.grant));
-        while let Some(index) =
-            self.members.iter().position(|m| self.kept.ban_of(&m.grant, now.utc).is_some())
-        {
-            self.expel(index, reason, "a moderator removed you");
-        }
-        if !refused.is_empty() {
-            self.tell_moderators_who_waits();
-        }
-        for joiner in refused {
-            let message = "you are banned from this room".to_owned();
-            self.reply(&joiner.from, Signal::Error { code: ErrorCode::NotAllowed, message });
-        }
-    }
-
-    /// Removes a participant. The media goes first.
-    fn expel(&mut self, index: usize, reason: LeaveReason, text: &str) {
-        let session = self.members[index].session();
-        let is_guest = self.members[index].grant.is_guest;
-        self.remove_member(index, reason);
-        let Some(session) = session else { return };
-        if is_guest && reason != LeaveReason::RoomEnded {
-            self.door.turn_away(session);
-        }
-        self.reply(&session.into(), Signal::Kicked { reason: text.to_owned() });
     }
 
     pub(super) fn set_locked(
@@ -368,60 +243,6 @@ impl Room {
         }
     }
 
-    fn delete_message(&mut self, by: &Moderator, value: Option<&Value>) -> Result<(), Refusal> {
-        let Some(Value::String(id)) = value else {
-            return refuse(ErrorCode::BadRequest, "the value must be the id of a message");
-        };
-        let deleter = Deleter {
-            name: by.name.clone(),
-            moderates: by.standing.moderates,
-            participant: by.participant.clone(),
-            user: by.user.clone(),
-            from: by.from.clone(),
-        };
-        self.effects.push_back(Effect::DeleteMessage { deleter, id: id.clone() });
-        Ok(())
-    }
-
-    /// A message was deleted; None: there is none that this one may delete, or it was deleted before.
-    pub(crate) fn handle_deleted(
-        &mut self,
-        now: Moment,
-        deleter: Deleter,
-        message: Option<&ChatMessage>,
-    ) -> Result<(), Refusal> {
-        let Some(message) = message else {
-            return refuse(ErrorCode::BadRequest, "there is no such message");
-        };
-        self.publish(Event::MessageDeleted { seq: message.seq, id: message.id.clone() });
-        let Deleter { name, participant, user, from, moderates } = deleter;
-        let standing = Standing { role: Role::Speaker, moderates };
-        let by = Moderator { name, participant, user, standing, from };
-        let detail = Some(format!("message {}", message.seq));
-        self.keep(now, &by, "delete_message", None, Some(message.from.id.clone()), detail);
-        Ok(())
-    }
-
-    fn end(&mut self, now: Moment, by: &Moderator, value: Option<&Value>) -> Result<(), Refusal> {
-        let reason = reason_of(value)?;
-        let text = reason.clone().unwrap_or_else(|| "a moderator closed the room".to_owned());
-        self.empty(&text);
-        self.keep(now, by, "end_room", None, None, reason);
-        Ok(())
-    }
-
-    /// Sends everybody away.
-    pub(super) fn empty(&mut self, reason: &str) {
-        self.publish(Event::RoomEnded { reason: reason.to_owned() });
-        for joiner in self.door.take_out(|_| true) {
-            let error = Signal::Error { code: ErrorCode::NotAllowed, message: reason.to_owned() };
-            self.reply(&joiner.from, error);
-        }
-        while let Some(index) = self.members.len().checked_sub(1) {
-            self.expel(index, LeaveReason::RoomEnded, reason);
-        }
-    }
-
     pub(super) fn tell_room_changed(&mut self) {
         let room = self.summary();
         self.publish(Event::RoomChanged { room });
@@ -451,49 +272,11 @@ impl Room {
     }
 }
 
-impl Deleter {
-    /// Whether they may delete a message: their own, or as a moderator any that everybody sees.
-    pub(crate) fn may_delete(&self, found: &ChatRecord) -> bool {
-        let is_author = self.participant.as_ref() == Some(&found.message.from.id)
-            || (self.user.is_some() && self.user == found.from_user);
-        is_author || (self.moderates && found.message.to.is_none())
-    }
-}
-
 fn audit_name(action: ModerateAction) -> &'static str {
     match action {
         ModerateAction::Mute => "mute",
         ModerateAction::StopCamera => "stop_camera",
         _ => "stop_screen",
-    }
-}
-
-fn reason_of(value: Option<&Value>) -> Result<Option<String>, Refusal> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.chars().count() <= MAX_REASON_CHARS => {
-            Ok(Some(text.clone()).filter(|text| !text.is_empty()))
-        }
-        Some(Value::String(_)) => refuse(
-            ErrorCode::TooLarge,
-            format!("a reason has at most {MAX_REASON_CHARS} characters"),
-        ),
-        Some(_) => refuse(ErrorCode::BadRequest, "the value must be a text: the reason"),
-    }
-}
-
-fn until_of(value: Option<&Value>, now: Timestamp) -> Result<Option<Timestamp>, Refusal> {
-    let until = match value {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) => text.parse::<Timestamp>().ok(),
-        Some(_) => None,
-    };
-    match until.filter(|until| *until > now) {
-        Some(until) => Ok(Some(until)),
-        None => refuse(
-            ErrorCode::BadRequest,
-            "the value must be a time to come, as 2030-01-31T12:00:00Z",
-        ),
     }
 }
 

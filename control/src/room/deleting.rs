@@ -1,0 +1,71 @@
+//! Deleting a message: by its author, or by a moderator.
+
+use madang_wire::{ChatMessage, ErrorCode, Event, Role};
+use serde_json::Value;
+
+use super::moderation::Moderator;
+use super::rights::Standing;
+use super::{Effect, Moment, Refusal, Requester, Room, refuse};
+use crate::store::ChatRecord;
+
+/// Who wants a message deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Deleter {
+    /// For the audit.
+    pub(crate) name: String,
+    /// Whether they may delete what others wrote.
+    pub(crate) moderates: bool,
+    pub(crate) participant: Option<String>,
+    pub(crate) user: Option<String>,
+    /// Who hears `done`.
+    pub(crate) from: Option<Requester>,
+}
+
+impl Deleter {
+    /// Whether they may delete a message: their own, or as a moderator any that everybody sees.
+    pub(crate) fn may_delete(&self, found: &ChatRecord) -> bool {
+        let is_author = self.participant.as_ref() == Some(&found.message.from.id)
+            || (self.user.is_some() && self.user == found.from_user);
+        is_author || (self.moderates && found.message.to.is_none())
+    }
+}
+
+impl Room {
+    pub(super) fn delete_message(
+        &mut self,
+        by: &Moderator,
+        value: Option<&Value>,
+    ) -> Result<(), Refusal> {
+        let Some(Value::String(id)) = value else {
+            return refuse(ErrorCode::BadRequest, "the value must be the id of a message");
+        };
+        let deleter = Deleter {
+            name: by.name.clone(),
+            moderates: by.standing.moderates,
+            participant: by.participant.clone(),
+            user: by.user.clone(),
+            from: by.from.clone(),
+        };
+        self.effects.push_back(Effect::DeleteMessage { deleter, id: id.clone() });
+        Ok(())
+    }
+
+    /// A message was deleted; None: there is none that this one may delete, or it was deleted before.
+    pub(crate) fn handle_deleted(
+        &mut self,
+        now: Moment,
+        deleter: Deleter,
+        message: Option<&ChatMessage>,
+    ) -> Result<(), Refusal> {
+        let Some(message) = message else {
+            return refuse(ErrorCode::BadRequest, "there is no such message");
+        };
+        self.publish(Event::MessageDeleted { seq: message.seq, id: message.id.clone() });
+        let Deleter { name, participant, user, from, moderates } = deleter;
+        let standing = Standing { role: Role::Speaker, moderates };
+        let by = Moderator { name, participant, user, standing, from };
+        let detail = Some(format!("message {}", message.seq));
+        self.keep(now, &by, "delete_message", None, Some(message.from.id.clone()), detail);
+        Ok(())
+    }
+}
