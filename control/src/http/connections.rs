@@ -33,6 +33,9 @@ use super::stream::HttpStream;
 /// have one, it waits in the system's backlog.
 const MOST_CONNECTIONS: usize = 4096;
 
+/// Below so many, nothing is gained by forgetting those that have ended.
+const FEW_CONNECTIONS: usize = 16;
+
 /// How long accepting rests after the system refused, as it does when all file descriptors are in use.
 const REST: Duration = Duration::from_millis(200);
 
@@ -85,7 +88,7 @@ pub(super) async fn serve(listener: TcpListener, entrance: Entrance, shutdown: C
 #[derive(Default)]
 struct Places {
     tasks: JoinSet<()>,
-    /// Oldest first; some may have ended. Bounded by twice [`MOST_CONNECTIONS`].
+    /// Oldest first; some may have ended. Bounded by twice [`MOST_CONNECTIONS`], and by twice as many as there are.
     taken: VecDeque<(AbortHandle, Requests)>,
     /// Connections with a request under way.
     busy: Arc<AtomicUsize>,
@@ -103,7 +106,8 @@ impl Places {
         if self.tasks.len() >= MOST_CONNECTIONS {
             self.free_one();
         }
-        if self.taken.len() >= 2 * MOST_CONNECTIONS {
+        // A handle keeps the memory of its task, also of one that has ended, as those of WebSockets have.
+        if self.taken.len() >= 2 * self.tasks.len().max(FEW_CONNECTIONS) {
             self.taken.retain(|(task, _)| !task.is_finished());
         }
         let requests = Requests { own: Arc::default(), busy: Arc::clone(&self.busy) };
@@ -226,7 +230,8 @@ async fn open(stream: TcpStream, entrance: Entrance) -> io::Result<Opened> {
     if first[0] != HANDSHAKE {
         return Ok(Opened::Http(HttpStream::Plain(stream), plain));
     }
-    let mut stream = Box::new(acceptor.accept(stream).await?);
+    // In a box: connections without TLS need not keep room for a handshake.
+    let mut stream = Box::pin(async { acceptor.accept(stream).await.map(Box::new) }).await?;
     if let Some(turn) = turn
         && stream.fill_buf().await?.first().is_some_and(|first| *first < NOT_STUN)
     {
