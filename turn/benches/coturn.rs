@@ -32,6 +32,7 @@ const PAYLOAD: usize = 1200;
 const TICK: Duration = Duration::from_millis(1);
 const RELAYING: Duration = Duration::from_secs(3);
 const ALLOCATIONS: usize = 800;
+const GROUP: usize = 16;
 const FLOOD: usize = 500_000;
 const STRANGERS: usize = 1000;
 const AT_ONCE: usize = 50;
@@ -51,8 +52,8 @@ fn main() {
         }
     }
     println!(
-        "{:<26}{:>12}{:>8}{:>18}{:>14}{:>14}",
-        "", "µs a packet", "lost", "µs an allocation", "bytes of it", "kB of a flood"
+        "{:<26}{:>12}{:>8}{:>18}{:>8}{:>14}{:>14}",
+        "", "µs a packet", "lost", "µs an allocation", "of 16", "bytes of it", "kB of a flood"
     );
     let mut first = None;
     for (kind, rows) in kinds.iter().zip(&rows) {
@@ -60,12 +61,21 @@ fn main() {
             println!("{:<26} is not installed", kind.name());
             continue;
         };
-        let Row { packet, lost, allocation, bytes, flood } = row;
+        let Row { packet, lost, alone, in_group, bytes, flood } = row;
         let (name, flood) = (kind.name(), flood / 1024.0);
-        println!("{name:<26}{packet:>12.2}{lost:>8}{allocation:>18.1}{bytes:>14.0}{flood:>14.0}");
+        println!(
+            "{name:<26}{packet:>12.2}{lost:>8}{alone:>18.1}{in_group:>8.1}{bytes:>14.0}{flood:>14.0}"
+        );
         let base: &Row = first.get_or_insert(row);
-        let shares = (packet / base.packet, allocation / base.allocation, bytes / base.bytes);
-        println!("{:<26}{:>11.2}×{:>8}{:>17.2}×{:>13.2}×", "", shares.0, "", shares.1, shares.2);
+        println!(
+            "{:<26}{:>11.2}×{:>8}{:>17.2}×{:>7.2}×{:>13.2}×",
+            "",
+            packet / base.packet,
+            "",
+            alone / base.alone,
+            in_group / base.in_group,
+            bytes / base.bytes
+        );
     }
 }
 
@@ -83,7 +93,11 @@ struct Row {
     /// CPU time of the server, in microseconds.
     packet: f64,
     lost: usize,
-    allocation: f64,
+    /// The same for an allocation, where each client waits for the one before it: then most of it is the kernel's work of
+    /// putting the server to sleep and waking up the client, which is on the same machine.
+    alone: f64,
+    /// And where clients come in groups of [`GROUP`].
+    in_group: f64,
     /// Resident memory.
     bytes: f64,
     /// Resident memory that a flood without credentials leaves behind.
@@ -100,7 +114,8 @@ fn median(rows: &[Row]) -> Option<Row> {
     Some(Row {
         packet: middle(|row| row.packet)?,
         lost: rows.iter().map(|row| row.lost).sum(),
-        allocation: middle(|row| row.allocation)?,
+        alone: middle(|row| row.alone)?,
+        in_group: middle(|row| row.in_group)?,
         bytes: middle(|row| row.bytes)?,
         flood: middle(|row| row.flood)?,
     })
@@ -110,11 +125,13 @@ fn measure(kind: Kind) -> Option<Row> {
     let server = Running::start(kind)?;
     let pairs = pairs(&server, kind);
     let (packet, lost) = relay(&server, kind, &pairs);
-    // Their allocations live on: nobody else may have their ports.
-    let (allocation, bytes) = allocate(&server);
+    let mut clients = Vec::new();
+    let (alone, bytes) = allocate(&server, 1, &mut clients);
+    let (in_group, _) = allocate(&server, GROUP, &mut clients);
     let flood = flood(&server);
-    drop(pairs);
-    Some(Row { packet, lost, allocation, bytes, flood })
+    // All allocations lived on: nobody else could have their clients' ports.
+    drop((pairs, clients));
+    Some(Row { packet, lost, alone, in_group, bytes, flood })
 }
 
 /// A client, the peer to which it has a channel, and its relayed address.
@@ -208,12 +225,19 @@ fn flood(server: &Running) -> f64 {
     server.memory().saturating_sub(memory) as f64
 }
 
-fn allocate(server: &Running) -> (f64, f64) {
-    let (cpu, memory) = (server.cpu(), server.memory());
-    let clients: Vec<Client> =
-        (0..ALLOCATIONS).map(|n| Client::allocate(server.addr, &format!("another{n}"))).collect();
-    let cpu = (server.cpu() - cpu).as_secs_f64() * 1e6 / clients.len() as f64;
-    let memory = server.memory().saturating_sub(memory) as f64 / clients.len() as f64;
+/// Clients come in groups, as people to a meeting. CPU time and memory of an allocation.
+fn allocate(server: &Running, group: usize, clients: &mut Vec<Client>) -> (f64, f64) {
+    let (cpu, memory, before) = (server.cpu(), server.memory(), clients.len());
+    while clients.len() < before + ALLOCATIONS {
+        let user = |n| format!("user{}of{group}", clients.len() + n);
+        let mut group: Vec<Client> =
+            (0..group).map(|n| Client::start(server.addr, &user(n))).collect();
+        group.iter_mut().for_each(Client::answer_challenge);
+        group.iter_mut().for_each(Client::learn_relayed);
+        clients.extend(group);
+    }
+    let cpu = (server.cpu() - cpu).as_secs_f64() * 1e6 / ALLOCATIONS as f64;
+    let memory = server.memory().saturating_sub(memory) as f64 / ALLOCATIONS as f64;
     (cpu, memory)
 }
 
@@ -227,23 +251,43 @@ struct Client {
 }
 
 impl Client {
-    fn allocate(server: SocketAddr, user: &str) -> Client {
+    /// A client that has asked without credentials.
+    fn start(server: SocketAddr, user: &str) -> Client {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(server).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.send(&transport().finish()).unwrap();
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
         let made = credentials(&Secret::new(SECRET), user, now, 3600);
-        let challenge = ask(&socket, &transport().finish());
-        let message = Message::from_bytes(&challenge).unwrap();
-        let realm = message.attribute::<Realm>().unwrap().realm().to_owned();
-        let nonce = message.attribute::<Nonce>().unwrap().nonce().to_owned();
+        let realm = String::new();
         let key = LongTermKeyCredentials::new(made.username.clone(), made.password, realm);
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut client = Client { socket, username: made.username, key, nonce, relayed: unknown };
-        let answer = client.ask(transport());
+        Client { socket, username: made.username, key, nonce: String::new(), relayed: unknown }
+    }
+
+    /// Takes the answer to that, and asks again.
+    fn answer_challenge(&mut self) {
+        let challenge = receive(&self.socket);
+        let message = Message::from_bytes(&challenge).unwrap();
+        let realm = message.attribute::<Realm>().unwrap().realm().to_owned();
+        self.nonce = message.attribute::<Nonce>().unwrap().nonce().to_owned();
+        let password = self.key.password().to_owned();
+        self.key = LongTermKeyCredentials::new(self.username.clone(), password, realm);
+        self.send(transport());
+    }
+
+    /// Takes the answer to that.
+    fn learn_relayed(&mut self) {
+        let answer = self.receive_success();
         let message = Message::from_bytes(&answer).unwrap();
         let relayed = message.attribute::<turn_types::attribute::XorRelayedAddress>().unwrap();
-        client.relayed = relayed.addr(message.transaction_id());
+        self.relayed = relayed.addr(message.transaction_id());
+    }
+
+    fn allocate(server: SocketAddr, user: &str) -> Client {
+        let mut client = Client::start(server, user);
+        client.answer_challenge();
+        client.learn_relayed();
         client
     }
 
@@ -252,16 +296,21 @@ impl Client {
         let transaction = request.transaction_id();
         request.add_attribute(&ChannelNumber::new(0x4000)).unwrap();
         request.add_attribute(&XorPeerAddress::new(peer, transaction)).unwrap();
-        self.ask(request);
+        self.send(request);
+        self.receive_success();
     }
 
-    fn ask(&self, mut request: MessageWriteVec) -> Vec<u8> {
+    fn send(&self, mut request: MessageWriteVec) {
         request.add_attribute(&Username::new(&self.username).unwrap()).unwrap();
         request.add_attribute(&Realm::new(self.key.realm()).unwrap()).unwrap();
         request.add_attribute(&Nonce::new(&self.nonce).unwrap()).unwrap();
         let key = self.key.clone().into();
         request.add_message_integrity(&key, IntegrityAlgorithm::Sha1).unwrap();
-        let answer = ask(&self.socket, &request.finish());
+        self.socket.send(&request.finish()).unwrap();
+    }
+
+    fn receive_success(&self) -> Vec<u8> {
+        let answer = receive(&self.socket);
         let message = Message::from_bytes(&answer).unwrap();
         assert!(message.has_class(MessageClass::Success), "{message:?}");
         answer
@@ -274,8 +323,7 @@ fn transport() -> MessageWriteVec {
     request
 }
 
-fn ask(socket: &UdpSocket, request: &[u8]) -> Vec<u8> {
-    socket.send(request).unwrap();
+fn receive(socket: &UdpSocket) -> Vec<u8> {
     let mut answer = vec![0; 2048];
     let length = socket.recv(&mut answer).expect("the server answers");
     answer.truncate(length);
