@@ -55,6 +55,7 @@ pub fn render(snapshot: &Snapshot) -> prometheus::Result<String> {
             ("udp", turn.allocations_udp),
             ("tcp", turn.allocations_tcp),
             ("tls", turn.allocations_tls),
+            ("dtls", turn.allocations_dtls),
         ];
         register(&registry, &TURN_ALLOCATIONS, "transport", allocations.into_iter())?;
         let refused = REFUSED.iter().map(|(code, value)| (*code, value(&turn.refused)));

@@ -427,7 +427,7 @@ fn serve(is_media: bool) {
         std::io::stdout().flush().unwrap();
         let server = Server::new(&config, 1).unwrap();
         let echo = move |datagram| handle.deliver(datagram);
-        let listeners = Listeners { udp, tcp };
+        let listeners = Listeners { udp, tcp, dtls: None };
         run(listeners, server, mailbox, echo, CancellationToken::new()).await.unwrap();
     });
 }

@@ -24,6 +24,8 @@ pub enum Transport {
     Tcp,
     /// Such a stream inside TLS, which somebody else has opened.
     Tls,
+    /// A message in each record of DTLS, and a record in each datagram.
+    Dtls,
 }
 
 impl ClientAddr {
@@ -40,6 +42,11 @@ impl ClientAddr {
     /// A client at the other end of a TLS connection.
     pub fn tls(addr: SocketAddr) -> ClientAddr {
         ClientAddr { transport: Transport::Tls, addr }
+    }
+
+    /// A client that sends datagrams inside DTLS.
+    pub fn dtls(addr: SocketAddr) -> ClientAddr {
+        ClientAddr { transport: Transport::Dtls, addr }
     }
 
     /// What the client is told about itself: without the IPv6 disguise of a dual-stack socket.
@@ -62,6 +69,7 @@ impl fmt::Display for ClientAddr {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
             Transport::Tls => "tls",
+            Transport::Dtls => "dtls",
         };
         write!(f, "{}/{transport}", self.addr)
     }

@@ -1,6 +1,7 @@
 //! The shell: the sockets, the clocks, and the mailbox through which the media engine's datagrams come.
 #![expect(clippy::disallowed_methods, reason = "this module is where the clocks are read")]
 
+mod dtls;
 mod relays;
 mod run;
 mod sockets;
@@ -21,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{ClientAddr, Command, Path, Server, Stats, ToPeer, Transport};
+pub use dtls::DtlsListener;
+use dtls::DtlsSide;
 use relays::Relays;
 use run::Run;
 use sockets::{BatchSocket, Received};
@@ -117,6 +120,8 @@ pub struct Listeners {
     pub udp: UdpSocket,
     /// For connections.
     pub tcp: TcpListener,
+    /// For datagrams inside DTLS, at another port.
+    pub dtls: Option<DtlsListener>,
 }
 
 /// Serves clients on `listeners` until `shutdown` is cancelled. Datagrams for the media engine are given to `deliver`, which
@@ -135,6 +140,7 @@ pub async fn run(
     let mut shell = Shell {
         clients: BatchSocket::of_clients(listeners.udp)?,
         streams: Streams::new(listeners.tcp),
+        dtls: listeners.dtls.map(DtlsSide::new).transpose()?,
         relays: Relays::new(),
         server,
         deliver,
@@ -149,17 +155,25 @@ pub async fn run(
     let mut alarm = pin!(tokio::time::sleep(Duration::ZERO));
     info!("TURN is served");
     loop {
-        let deadline = shell.server.poll_timeout();
+        let deadlines = [shell.server.poll_timeout(), DtlsSide::poll_timeout(&shell.dtls)];
+        let deadline = deadlines.into_iter().flatten().min();
         if let Some(deadline) = deadline.map(Into::into)
             && alarm.deadline() != deadline
         {
             alarm.as_mut().reset(deadline);
         }
         tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
+            () = shutdown.cancelled() => {
+                shell.close_dtls();
+                return Ok(());
+            }
             readable = shell.clients.socket.readable() => {
                 readable?;
                 shell.serve_clients(&mut received);
+            }
+            readable = DtlsSide::readable(&shell.dtls) => {
+                readable?;
+                shell.serve_dtls(&mut received);
             }
             () = shell.relays.ready() => shell.serve_relays(&mut received),
             event = shell.streams.event() => shell.handle_stream(event),
@@ -169,7 +183,11 @@ pub async fn run(
             _ = sweeps.tick() => shell.sweep(),
             // Without any handle left, this branch rests; clients are served on.
             1.. = receiver.recv_many(&mut waiting, BATCH) => shell.serve_media(&mut waiting),
-            () = &mut alarm, if deadline.is_some() => shell.server.handle_timeout(Instant::now()),
+            () = &mut alarm, if deadline.is_some() => {
+                let now = Instant::now();
+                shell.server.handle_timeout(now);
+                shell.handle_dtls_timeout(now);
+            }
         }
         shell.carry_out_commands();
         shell.flush();
@@ -180,6 +198,7 @@ pub async fn run(
 struct Shell<F> {
     clients: BatchSocket,
     streams: Streams,
+    dtls: Option<DtlsSide>,
     relays: Relays,
     server: Server,
     deliver: F,
@@ -273,16 +292,19 @@ impl<F: Fn(Datagram)> Shell<F> {
     }
 
     fn sweep(&mut self) {
-        self.streams.sweep(Instant::now(), |client| self.server.has_allocation(client));
+        let now = Instant::now();
+        self.streams.sweep(now, |client| self.server.has_allocation(client));
+        self.sweep_dtls(now);
     }
 
     fn stats(&self) -> Stats {
-        Stats {
+        let stats = Stats {
             send_refused: self.send_refused,
             connections: self.streams.len() as u64,
             connections_refused: self.streams.refused,
             ..self.server.stats()
-        }
+        };
+        self.dtls.as_ref().map_or(stats, |side| side.add_to(stats))
     }
 
     fn serve_media(&mut self, waiting: &mut Vec<Datagram>) {
@@ -318,6 +340,10 @@ impl<F: Fn(Datagram)> Shell<F> {
                 }
                 to_clients.bytes.truncate(start);
             }
+            Transport::Dtls => {
+                self.send_by_dtls(client, start..self.to_clients.bytes.len());
+                self.to_clients.bytes.truncate(start);
+            }
         }
     }
 
@@ -334,7 +360,10 @@ impl<F: Fn(Datagram)> Shell<F> {
 
     /// Sends what was collected; nothing waits longer than a wake-up takes.
     fn flush(&mut self) {
-        let Shell { relays, clients, to_peers, to_clients, send_refused, .. } = self;
+        let Shell { relays, clients, dtls, to_peers, to_clients, send_refused, .. } = self;
+        if let Some(side) = dtls {
+            side.flush();
+        }
         to_clients.flush(|to, bytes, segment| {
             *send_refused += clients.send(to.addr, bytes, segment);
         });

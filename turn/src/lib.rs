@@ -15,7 +15,8 @@
 //!
 //! - [`Server`] decides; it has no sockets and no clocks. [`Config`] is what the operator decides, [`Stats`] what the
 //!   server counts.
-//! - [`run`] is the shell around it: the [`Listeners`] for clients and a [`Mailbox`], to which the media engine sends by a [`Handle`].
+//! - [`DtlsSessions`] stand between the server and clients that come by DTLS; they have no sockets and no clocks either.
+//! - [`run`] is the shell around them: the [`Listeners`] for clients and a [`Mailbox`], to which the media engine sends by a [`Handle`].
 //! - [`credentials`] makes what a client needs: a username that says until when and for whom, and its password.
 //! - [`PeerRule`] names peers other than media.
 //!
@@ -46,6 +47,7 @@ mod authentication;
 mod bandwidth;
 mod config;
 mod credentials;
+mod dtls;
 mod farewells;
 mod framing;
 #[cfg(fuzzing)]
@@ -53,6 +55,7 @@ pub mod fuzz;
 mod io;
 mod nonce;
 mod peers;
+mod places;
 mod ports;
 mod refusal;
 mod relayed;
@@ -66,7 +69,8 @@ mod table;
 pub use address::{ClientAddr, Transport};
 pub use config::{Config, Mistake, Secret};
 pub use credentials::{Credentials, credentials};
-pub use io::{Datagram, Handle, Listeners, Mailbox, Stream, mailbox, run};
+pub use dtls::{DtlsEvent, DtlsIdentity, DtlsOutput, DtlsSessions, UnfitKey};
+pub use io::{Datagram, DtlsListener, Handle, Listeners, Mailbox, Stream, mailbox, run};
 pub use peers::{BadRule, Path, PeerRule};
 pub use server::{Command, Server, ToPeer, Transmit};
 pub use stats::{Refused, Stats};

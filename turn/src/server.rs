@@ -149,12 +149,19 @@ impl Server {
         }
     }
 
-    /// The connection of a client is closed: what it had allocated ends.
+    /// The connection of a client, or its DTLS session, is closed: what it had allocated ends.
     pub fn handle_closed(&mut self, client: ClientAddr) {
         if let Some(closed) = self.table.remove(client) {
             self.end(&closed);
             self.stats.allocations_closed += 1;
         }
+    }
+
+    /// Whether a stranger is to be answered, which counts against what its network may ask.
+    pub fn welcomes_stranger(&mut self, now: Instant, client: ClientAddr) -> bool {
+        let is_welcome = self.strangers.allow(now, client.network());
+        self.stats.dropped_strangers += u64::from(!is_welcome);
+        is_welcome
     }
 
     /// Whether a client has an allocation.
@@ -227,6 +234,7 @@ impl Server {
             Transport::Udp => &mut self.stats.allocations_udp,
             Transport::Tcp => &mut self.stats.allocations_tcp,
             Transport::Tls => &mut self.stats.allocations_tls,
+            Transport::Dtls => &mut self.stats.allocations_dtls,
         }
     }
 

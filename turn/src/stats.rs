@@ -13,6 +13,8 @@ pub struct Stats {
     pub allocations_tcp: u64,
     /// Those of them whose client comes by TLS.
     pub allocations_tls: u64,
+    /// Those of them whose client comes by DTLS.
+    pub allocations_dtls: u64,
     /// Allocations made.
     pub allocations_created: u64,
     /// Allocations that came to nothing because no port of theirs could be bound.
@@ -21,12 +23,20 @@ pub struct Stats {
     pub allocations_expired: u64,
     /// Allocations that their client ended with a Refresh of lifetime 0.
     pub allocations_deleted: u64,
-    /// Allocations that ended because their client's connection was closed.
+    /// Allocations that ended because their client's connection, or DTLS session, was closed.
     pub allocations_closed: u64,
     /// Connections at the moment.
     pub connections: u64,
     /// Connections refused because there were enough, in all or from one address.
     pub connections_refused: u64,
+    /// DTLS sessions at the moment.
+    pub dtls_sessions: u64,
+    /// DTLS handshakes under way.
+    pub dtls_handshakes: u64,
+    /// DTLS handshakes refused because there were enough, in all or from one address.
+    pub dtls_refused: u64,
+    /// DTLS handshakes that were begun and came to nothing.
+    pub dtls_failed: u64,
     /// Binding requests answered with success.
     pub bindings: u64,
     /// Requests refused, by reason.
@@ -63,7 +73,8 @@ pub struct Stats {
     pub dropped_peer: u64,
     /// Datagrams dropped because their allocation carries as much as it may.
     pub dropped_bandwidth: u64,
-    /// Requests without good credentials that were not answered because their network had sent too many.
+    /// Requests without good credentials, and beginnings of DTLS handshakes, that were not answered because their network
+    /// had sent too many.
     pub dropped_strangers: u64,
     /// Datagrams of peers dropped because they are too long to be framed in a datagram.
     pub dropped_too_large: u64,

@@ -201,6 +201,18 @@ pub(super) const TURN: &[Family<TurnStats>] = &[
         "TCP connections refused because there were enough.",
         |s| s.connections_refused,
     ),
+    gauge("madang_turn_dtls_sessions", "DTLS sessions of clients.", |s| s.dtls_sessions),
+    gauge("madang_turn_dtls_handshakes", "DTLS handshakes under way.", |s| s.dtls_handshakes),
+    counter(
+        "madang_turn_dtls_handshakes_refused_total",
+        "DTLS handshakes refused because there were enough.",
+        |s| s.dtls_refused,
+    ),
+    counter(
+        "madang_turn_dtls_handshakes_failed_total",
+        "DTLS handshakes that came to nothing.",
+        |s| s.dtls_failed,
+    ),
     counter("madang_turn_bindings_total", "Binding requests answered with success.", |s| {
         s.bindings
     }),

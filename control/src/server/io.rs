@@ -51,7 +51,7 @@ pub(super) async fn listen_turn(address: SocketAddr) -> anyhow::Result<Listeners
     };
     let udp = tokio::net::UdpSocket::bind(address).await.map_err(|error| refused("udp", error))?;
     let tcp = TcpListener::bind(address).await.map_err(|error| refused("tcp", error))?;
-    Ok(Listeners { udp, tcp })
+    Ok(Listeners { udp, tcp, dtls: None })
 }
 
 /// Why an address could not be had, and how to choose another one.

@@ -13,7 +13,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -26,17 +25,12 @@ use tracing::debug;
 use super::ClientStream;
 use crate::ClientAddr;
 use crate::framing::{MAX_MESSAGE, next_message};
+use crate::places::{IdleSince, Places};
 
 /// Events that wait for the server; beyond, the streams wait, and at last the clients.
 const EVENTS: usize = 256;
 /// Messages that wait for a slow reader, some 300 kB; a further one is dropped.
 const OUTBOX: usize = 256;
-/// Connections at a time; a further one is closed at once.
-const MAX_CONNECTIONS: usize = 10_000;
-/// Connections at a time from one IPv4 address or one IPv6 /64 network. Everybody behind one NAT counts as one.
-const MAX_CONNECTIONS_PER_NETWORK: usize = 1000;
-/// Until then a connection must have an allocation, and what lost its own may get another.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// After the system refused a connection, for want of file descriptors perhaps.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -59,7 +53,7 @@ pub(super) struct Streams {
     sender: mpsc::Sender<StreamEvent>,
     acceptor: AbortHandle,
     connections: HashMap<ClientAddr, Connection>,
-    per_network: HashMap<IpAddr, usize>,
+    places: Places,
     next_id: ConnectionId,
     /// Connections that were too many.
     pub(super) refused: u64,
@@ -69,8 +63,7 @@ struct Connection {
     id: ConnectionId,
     outbox: mpsc::Sender<Bytes>,
     task: AbortHandle,
-    /// Since then it has no allocation, as far as was looked.
-    idle_since: Instant,
+    idle: IdleSince,
 }
 
 impl Streams {
@@ -83,7 +76,7 @@ impl Streams {
             sender,
             acceptor,
             connections: HashMap::new(),
-            per_network: HashMap::new(),
+            places: Places::default(),
             next_id: 0,
             refused: 0,
         }
@@ -102,19 +95,16 @@ impl Streams {
     pub(super) fn accept(&mut self, now: Instant, stream: ClientStream, client: ClientAddr) {
         // One that the system has given up may have an event on its way that tells of it.
         self.close(client);
-        let of_network = self.per_network.entry(client.network()).or_default();
-        if self.connections.len() >= MAX_CONNECTIONS || *of_network >= MAX_CONNECTIONS_PER_NETWORK {
+        if !self.places.take(client) {
             self.refused += 1;
-            self.forget_network(client);
             return;
         }
-        *of_network += 1;
         self.next_id += 1;
         let id = self.next_id;
         let (outbox, waiting) = mpsc::channel(OUTBOX);
         let task = tokio::spawn(carry(stream, client, id, self.sender.clone(), waiting));
         let task = task.abort_handle();
-        self.connections.insert(client, Connection { id, outbox, task, idle_since: now });
+        self.connections.insert(client, Connection { id, outbox, task, idle: IdleSince::new(now) });
     }
 
     /// Whether an event tells of the client's present connection.
@@ -126,16 +116,7 @@ impl Streams {
     pub(super) fn close(&mut self, client: ClientAddr) {
         if let Some(connection) = self.connections.remove(&client) {
             connection.task.abort();
-            if let Some(count) = self.per_network.get_mut(&client.network()) {
-                *count -= 1;
-            }
-            self.forget_network(client);
-        }
-    }
-
-    fn forget_network(&mut self, client: ClientAddr) {
-        if self.per_network.get(&client.network()) == Some(&0) {
-            self.per_network.remove(&client.network());
+            self.places.free(client);
         }
     }
 
@@ -149,9 +130,7 @@ impl Streams {
     pub(super) fn sweep(&mut self, now: Instant, has_allocation: impl Fn(ClientAddr) -> bool) {
         let mut idle = Vec::new();
         for (client, connection) in &mut self.connections {
-            if has_allocation(*client) {
-                connection.idle_since = now;
-            } else if now.saturating_duration_since(connection.idle_since) >= PATIENCE {
+            if connection.idle.is_too_long(now, has_allocation(*client)) {
                 idle.push(*client);
             }
         }

@@ -33,8 +33,7 @@ impl Server {
         client: ClientAddr,
         request: &Message<'_>,
     ) {
-        if !self.strangers.allow(now, client.network()) {
-            self.stats.dropped_strangers += 1;
+        if !self.welcomes_stranger(now, client) {
             return;
         }
         let asked = Asked::by(request);
@@ -83,8 +82,7 @@ impl Server {
         request: &Message<'_>,
         refusal: Refusal,
     ) {
-        if !self.strangers.allow(now, client.network()) {
-            self.stats.dropped_strangers += 1;
+        if !self.welcomes_stranger(now, client) {
             return;
         }
         let asked = Asked::by(request);
@@ -121,7 +119,7 @@ impl Server {
         let with_list = write(Offer::Sha256);
         match client.transport {
             Transport::Udp if with_list.len() >= 2 * request_length => write(Offer::Md5Only),
-            Transport::Udp | Transport::Tcp | Transport::Tls => with_list,
+            Transport::Udp | Transport::Tcp | Transport::Tls | Transport::Dtls => with_list,
         }
     }
 

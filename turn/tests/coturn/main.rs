@@ -143,7 +143,7 @@ impl Running {
         let shutdown = CancellationToken::new();
         // Servers of several tests run at a time, and shall try the same ports seldom.
         let server = Server::new(&config(), addr.port().into()).unwrap();
-        let listeners = Listeners { udp, tcp };
+        let listeners = Listeners { udp, tcp, dtls: None };
         let task = tokio::spawn(run(listeners, server, mailbox, |_| {}, shutdown.clone()));
         Running { handle, addr, shutdown, _server: task }
     }

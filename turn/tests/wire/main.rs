@@ -4,6 +4,7 @@
     reason = "a test fails by panicking, in the functions it calls as well"
 )]
 
+mod dtls;
 mod families;
 mod hostile;
 mod lifetimes;

@@ -212,6 +212,7 @@ impl Running {
         let listeners = Listeners {
             udp: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
             tcp: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            dtls: None,
         };
         let (udp, tcp) = (listeners.udp.local_addr().unwrap(), listeners.tcp.local_addr().unwrap());
         let server = tokio::spawn(run(

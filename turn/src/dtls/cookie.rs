@@ -1,0 +1,105 @@
+//! Cookies that need no memory (RFC 6347 §4.2.1): a MAC over half a minute, the client's address and its random bytes.
+//! Whoever shows a good one has received at that address; nothing is kept of whoever hasn't.
+//!
+//! The library that speaks DTLS keeps a secret for each client and asks for the MAC of the random bytes alone, so that a
+//! cookie got at one address would be good at all others, and every forged hello would cost a key exchange's worth of
+//! memory. Therefore it asks this module for its MACs, and is told to expect the cookie that was found to be good.
+
+use std::cell::Cell;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use aws_lc_rs::{constant_time, hmac};
+use dimpl::CryptoError;
+use dimpl::crypto::{CryptoProvider, HashAlgorithm, HmacProvider, aws_lc_rs as library};
+
+use super::hello::{ClientHello, Cookie, Random};
+use crate::address::canonical;
+
+/// A cookie is good in the window in which it was made and in the next: 30 to 60 seconds, longer than a client repeats
+/// its hello with one.
+const WINDOW_SECS: u64 = 30;
+
+#[derive(Debug)]
+pub(super) struct Cookies {
+    key: hmac::Key,
+    start: Instant,
+}
+
+impl Cookies {
+    pub(super) fn new(now: Instant, secret: &[u8; 32]) -> Cookies {
+        Cookies { key: hmac::Key::new(hmac::HMAC_SHA256, secret), start: now }
+    }
+
+    pub(super) fn issue(&self, now: Instant, from: SocketAddr, random: &Random) -> Cookie {
+        self.of_window(self.window(now), from, random)
+    }
+
+    pub(super) fn is_good(&self, now: Instant, from: SocketAddr, hello: &ClientHello<'_>) -> bool {
+        let window = self.window(now);
+        hello.cookie.len() == size_of::<Cookie>()
+            && [window, window.saturating_sub(1)].iter().any(|&window| {
+                let expected = self.of_window(window, from, &hello.random);
+                constant_time::verify_slices_are_equal(&expected, hello.cookie).is_ok()
+            })
+    }
+
+    fn window(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.start).as_secs() / WINDOW_SECS
+    }
+
+    fn of_window(&self, window: u64, from: SocketAddr, random: &Random) -> Cookie {
+        let from = canonical(from);
+        let mut mac = hmac::Context::with_key(&self.key);
+        mac.update(&window.to_be_bytes());
+        match from.ip() {
+            IpAddr::V4(ip) => mac.update(&ip.octets()),
+            IpAddr::V6(ip) => mac.update(&ip.octets()),
+        }
+        mac.update(&from.port().to_be_bytes());
+        mac.update(random);
+        let mut cookie = [0; size_of::<Cookie>()];
+        cookie.copy_from_slice(mac.sign().as_ref());
+        cookie
+    }
+}
+
+/// The library's cryptography, with cookies of ours.
+pub(super) fn cryptography() -> CryptoProvider {
+    CryptoProvider { hmac_provider: &Expecting, ..library::default_provider() }
+}
+
+/// Calls the library, which takes `cookie` for a good one from a client with these random bytes.
+pub(super) fn expecting<R>(random: Random, cookie: Cookie, call: impl FnOnce() -> R) -> R {
+    EXPECTED.set(Some((random, cookie)));
+    let result = call();
+    EXPECTED.set(None);
+    result
+}
+
+thread_local! {
+    /// An argument of the call under way, for which the library has no place.
+    static EXPECTED: Cell<Option<(Random, Cookie)>> = const { Cell::new(None) };
+}
+
+#[derive(Debug)]
+struct Expecting;
+
+impl HmacProvider for Expecting {
+    fn hmac_sha256(&self, key: &[u8], data: &[u8]) -> Result<[u8; 32], CryptoError> {
+        match EXPECTED.get() {
+            Some((random, cookie)) if random == data => Ok(cookie),
+            _ => library::default_provider().hmac_provider.hmac_sha256(key, data),
+        }
+    }
+
+    fn hmac(
+        &self,
+        hash: HashAlgorithm,
+        key: &[u8],
+        data: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, CryptoError> {
+        library::default_provider().hmac_provider.hmac(hash, key, data, out)
+    }
+}
