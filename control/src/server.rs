@@ -123,7 +123,8 @@ impl Server {
         let stop_hub = CancellationToken::new();
         let keys = keys.map(|keeper| tokio::spawn(keeper.run(stop_hub.clone())));
         let config = hub_config(&settings, webhooks.clone());
-        let https = certificate.as_deref().map(|certificate| (certificate, http_addr.port()));
+        let https_port = settings.http.public_port.unwrap_or(http_addr.port());
+        let https = certificate.as_deref().map(|certificate| (certificate, https_port));
         let ice_servers = ice_servers(&settings, turn.as_ref(), https);
         let stop = stop_hub.clone();
         let hub =
@@ -350,7 +351,7 @@ fn start_media(
     })
 }
 
-/// Names TURN to participants, also inside TLS where that is served.
+/// Names TURN to participants, also inside TLS where that is served, each with the port that they reach.
 fn ice_servers(
     settings: &Settings,
     turn: Option<&Turn>,
@@ -361,7 +362,7 @@ fn ice_servers(
         let host = settings.turn.tls_host.clone().or_else(|| certificate.host())?;
         Some(format!("{host}:{port}"))
     });
-    turn.ice_servers(inside_tls)
+    turn.ice_servers(settings.turn.public_port, inside_tls)
 }
 
 fn hub_config(settings: &Settings, webhooks: Webhooks) -> HubConfig {

@@ -37,6 +37,7 @@ pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
         .chain(positive_times(settings))
         .chain(weak_secrets(settings))
         .chain(webhook_urls(settings))
+        .chain(public_ports(settings))
         .chain(forgeable_keys(settings));
     found.for_each(|reason| mistakes.push(Mistake::refused(reason)));
 }
@@ -53,6 +54,16 @@ fn insecure(settings: &Settings, key: &str, listen: SocketAddr) -> Option<String
         required = variable("auth.required"),
         variable = variable("insecure"),
     ))
+}
+
+/// Where a socket is bound, 0 lets the system choose; to clients it means nothing.
+fn public_ports(settings: &Settings) -> impl Iterator<Item = String> {
+    let ports = [
+        ("http.public_port", settings.http.public_port),
+        ("turn.public_port", settings.turn.public_port),
+    ];
+    let zeros = ports.into_iter().filter(|(_, port)| *port == Some(0));
+    zeros.map(|(key, _)| format!("`{key}` must be 1 to 65535"))
 }
 
 fn weak_secrets(settings: &Settings) -> impl Iterator<Item = String> {

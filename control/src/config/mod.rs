@@ -118,6 +118,8 @@ pub struct Webhooks {
 pub struct Http {
     /// Where to listen (TCP).
     pub listen: SocketAddr,
+    /// The port that clients reach `listen` at; when not given, the same.
+    pub public_port: Option<u16>,
     /// Origins besides the server's own whose pages may open a WebSocket; `*` is every one.
     pub allowed_origins: Vec<String>,
     /// For HTTPS.
@@ -185,6 +187,8 @@ pub struct Turn {
     pub deny_peers: Vec<PeerRule>,
     /// Users with a lasting password.
     pub users: Vec<TurnUser>,
+    /// The port that clients reach `listen` at; when not given, the same.
+    pub public_port: Option<u16>,
     /// The name by which clients come to TURN inside TLS; when not given, the certificate's first.
     pub tls_host: Option<String>,
     /// The realm of its credentials.
@@ -218,6 +222,7 @@ impl Default for Settings {
         Settings {
             http: Http {
                 listen: SocketAddr::new(loopback, 8080),
+                public_port: None,
                 allowed_origins: Vec::new(),
                 tls: HttpTls::default(),
             },
@@ -236,6 +241,7 @@ impl Default for Settings {
             turn: Turn {
                 enabled: true,
                 listen: None,
+                public_port: None,
                 relay_ip: Vec::new(),
                 relay_ports: turn.relay_ports,
                 allow_peers: Vec::new(),

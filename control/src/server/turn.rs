@@ -92,11 +92,16 @@ impl Turn {
         self.handle.clone()
     }
 
-    /// Mints credentials for a participant. `turns`: host and port at which TURN is spoken inside TLS, if it is.
-    pub(super) fn ice_servers(&self, turns: Option<String>) -> IceServers {
+    /// Mints credentials for a participant. `public_port`: the one that clients reach, if it is not the socket's own;
+    /// `turns`: host and port at which TURN is spoken inside TLS, if it is.
+    pub(super) fn ice_servers(
+        &self,
+        public_port: Option<u16>,
+        turns: Option<String>,
+    ) -> IceServers {
         let secret = madang_turn::Secret::new(self.secret.as_str());
-        let udp = SocketAddr::new(self.host, self.udp.port());
-        let tcp = SocketAddr::new(self.host, self.tcp.port());
+        let reached = |at: SocketAddr| SocketAddr::new(self.host, public_port.unwrap_or(at.port()));
+        let (udp, tcp) = (reached(self.udp), reached(self.tcp));
         let plain =
             [format!("turn:{udp}?transport=udp"), format!("turn:{tcp}?transport=tcp")].into_iter();
         let urls: Vec<String> =
@@ -168,7 +173,7 @@ mod tests {
         let (engine, sfu, _events) = engine();
         let turn = bound.start(engine.media_addresses(), sfu, madang_turn::mailbox()).unwrap();
 
-        let servers = turn.ice_servers(Some("meet.example:443".to_owned()))("김하늘");
+        let servers = turn.ice_servers(None, Some("meet.example:443".to_owned()))("김하늘");
 
         assert_eq!(servers[0].urls, [format!("stun:[2001:db8::7]:{udp}")]);
         assert_eq!(servers[0].username, None);
@@ -181,6 +186,10 @@ mod tests {
         assert_eq!(user, "김하늘");
         assert!((CREDENTIALS_SECS - 60..=CREDENTIALS_SECS).contains(&left), "{left}");
         assert!(servers[1].credential.is_some());
+        let mapped = turn.ice_servers(Some(40_000), None)("김하늘");
+        assert_eq!(mapped[0].urls, ["stun:[2001:db8::7]:40000"]);
+        let by_both = ["udp", "tcp"].map(|by| format!("turn:[2001:db8::7]:40000?transport={by}"));
+        assert_eq!(mapped[1].urls, by_both);
         turn.shutdown().await;
         engine.shutdown().await;
     }
