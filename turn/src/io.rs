@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this module is where the clocks are read")]
 
 mod dtls;
+mod readable;
 mod relays;
 mod run;
 mod sockets;
@@ -167,7 +168,7 @@ pub async fn run(
                 shell.close_dtls();
                 return Ok(());
             }
-            readable = shell.clients.socket.readable() => {
+            readable = shell.clients.readable() => {
                 readable?;
                 shell.serve_clients(&mut received);
             }

@@ -55,7 +55,7 @@ impl DtlsSide {
     /// Waits until the socket can be read; for ever without one.
     pub(super) async fn readable(side: &Option<DtlsSide>) -> io::Result<()> {
         match side {
-            Some(side) => side.socket.socket.readable().await,
+            Some(side) => side.socket.readable().await,
             None => std::future::pending().await,
         }
     }

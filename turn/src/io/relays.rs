@@ -109,7 +109,7 @@ impl Relays {
 impl Relay {
     fn listen(&self, ready: &Ready, relayed: SocketAddr) {
         let mut context = Context::from_waker(&self.bell);
-        match self.socket.socket.poll_recv_ready(&mut context) {
+        match self.socket.poll_readable(&mut context) {
             Poll::Ready(Ok(())) => ready.add(relayed),
             // The runtime is shutting down.
             Poll::Ready(Err(_)) | Poll::Pending => {}

@@ -1,7 +1,8 @@
 //! UDP sockets that take and give many datagrams at once, by GRO, GSO and recvmmsg where the kernel has them.
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::task::{Context, Poll, ready};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use rustix::net::sockopt::{
@@ -9,8 +10,10 @@ use rustix::net::sockopt::{
 };
 use socket2::{Domain, Socket, Type};
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 use tracing::debug;
+
+use super::readable;
 
 /// Wanted of the kernel for what comes from all clients, and goes to them: a fifth of a second of 80 Mbit/s. It gives what
 /// its limits allow.
@@ -52,15 +55,15 @@ impl Received {
 
 /// A socket with what its kernel can do.
 pub(super) struct BatchSocket {
-    pub(super) socket: UdpSocket,
+    socket: AsyncFd<UdpSocket>,
     state: UdpSocketState,
     is_ipv6: bool,
 }
 
 impl BatchSocket {
     /// The socket that clients send to. It sends in fragments where it must.
-    pub(super) fn of_clients(socket: UdpSocket) -> io::Result<BatchSocket> {
-        let socket = BatchSocket::new(socket)?;
+    pub(super) fn of_clients(socket: tokio::net::UdpSocket) -> io::Result<BatchSocket> {
+        let socket = BatchSocket::new(socket.into_std()?)?;
         let sizes = [
             socket.state.set_recv_buffer_size((&socket.socket).into(), CLIENTS_BUFFER),
             socket.state.set_send_buffer_size((&socket.socket).into(), CLIENTS_BUFFER),
@@ -96,13 +99,24 @@ impl BatchSocket {
         if let Err(refused) = socket.set_recv_buffer_size(RELAYED_BUFFER) {
             debug!(%refused, "the socket keeps the system's buffer size");
         }
-        BatchSocket::new(UdpSocket::from_std(socket.into())?)
+        BatchSocket::new(socket.into())
     }
 
     fn new(socket: UdpSocket) -> io::Result<BatchSocket> {
         let state = UdpSocketState::new((&socket).into())?;
         let is_ipv6 = socket.local_addr()?.is_ipv6();
+        let socket = readable::watch(socket)?;
         Ok(BatchSocket { socket, state, is_ipv6 })
+    }
+
+    /// Waits until something can be received. Nothing is lost when the waiting is given up.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await.map(drop)
+    }
+
+    /// The same for who has no task to wait in.
+    pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(ready!(self.socket.poll_read_ready(context)).map(drop))
     }
 
     /// Receives what is there; `true` when there may be more.
@@ -110,8 +124,8 @@ impl BatchSocket {
         let Received { buffers, metas, runs } = received;
         let mut slices = buffers.each_mut().map(|buffer| IoSliceMut::new(buffer));
         *runs = 0;
-        let result = self.socket.try_io(Interest::READABLE, || {
-            *runs = self.state.recv((&self.socket).into(), &mut slices, metas)?;
+        let result = self.socket.try_io(Interest::READABLE, |socket| {
+            *runs = self.state.recv(socket.into(), &mut slices, metas)?;
             // Fewer than there was room for: nothing is left. Said so at once, this saves the call that would find that
             // out; a datagram that comes meanwhile is an event of its own.
             if *runs < BATCH_SIZE { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
