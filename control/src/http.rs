@@ -8,12 +8,15 @@
 //! /healthz  /readyz  /metrics     for the operator's machines
 //! ```
 //!
-//! With `http.tls.cert` it is HTTPS; what comes without TLS is told so, see `plain`.
+//! With `http.tls.cert` it is HTTPS; HTTP without TLS is told so, see `plain`. Then TURN and media by TCP come in at this
+//! port as well, see `protocol`.
 
 mod connections;
 mod origin;
 mod pages;
+mod peek;
 mod plain;
+mod protocol;
 mod stream;
 mod upgrade;
 mod websocket;
@@ -76,8 +79,10 @@ pub struct App {
 pub struct Https {
     /// The certificate, and what else TLS needs.
     pub config: Arc<ServerConfig>,
-    /// Who serves those who speak TURN inside.
+    /// Who serves those who speak TURN, inside or without.
     pub turn: Option<madang_turn::Handle>,
+    /// Who serves those whose media come by TCP (RFC 6544).
+    pub media: madang_sfu::io::Handle,
 }
 
 impl App {
@@ -102,10 +107,11 @@ pub async fn serve(
     let entrance = Entrance {
         request_timeout: app.request_timeout,
         router: router(app, api),
-        tls: https.map(|Https { config, turn }| Tls {
+        tls: https.map(|Https { config, turn, media }| Tls {
             acceptor: TlsAcceptor::from(config),
             plain: plain::router(),
             turn,
+            media,
         }),
     };
     connections::serve(listener, entrance, shutdown).await;

@@ -106,9 +106,12 @@ impl Server {
             true => Some(BoundTurn::bind(&settings, &addresses).await?),
             false => None,
         };
+        let shared_tcp = certificate.as_ref().map(|_| addresses.at_https(http_addr));
+        let shared_tcp = shared_tcp.unwrap_or_default();
         // Both ends of the way between TURN and media exist before either of them.
         let (turn_handle, mailbox) = madang_turn::mailbox();
-        let (engine, sfu, events) = start_media(&settings, &addresses, turn_handle.clone())?;
+        let (engine, sfu, events) =
+            start_media(&settings, &addresses, shared_tcp, turn_handle.clone())?;
         let turn = bound_turn.map(|bound| {
             bound.start(engine.media_addresses(), sfu.clone(), (turn_handle, mailbox))
         });
@@ -140,6 +143,11 @@ impl Server {
             body_timeout: settings.limits.request_timeout,
             draining: draining.clone(),
         });
+        let https = tls.map(|config| http::Https {
+            config,
+            turn: turn.as_ref().map(Turn::handle),
+            media: sfu.clone(),
+        });
         let app = http::App {
             hub: hub.clone(),
             origins: http::Origins::new(&settings.http.allowed_origins),
@@ -150,7 +158,6 @@ impl Server {
             draining: draining.clone(),
             snapshot: snapshots(hub.clone(), sfu, turn.as_ref()),
         };
-        let https = tls.map(|config| http::Https { config, turn: turn.as_ref().map(Turn::handle) });
         let serve = http::serve(listener, app, api, https, stop_http.clone());
         let watch = watch_certificate(certificate, stop_http.clone());
         let http = tokio::spawn(async { _ = tokio::join!(serve, watch) });
@@ -319,11 +326,13 @@ async fn watch_certificate(certificate: Option<Arc<Certificate>>, stop: Cancella
 fn start_media(
     settings: &Settings,
     addresses: &Addresses,
+    shared_tcp: Vec<SocketAddr>,
     turn: madang_turn::Handle,
 ) -> anyhow::Result<(Engine, SfuHandle, mpsc::Receiver<Event>)> {
     let config = SfuConfig {
         listen: addresses.media,
         tcp_port: addresses.media_tcp_port,
+        shared_tcp,
         public_ips: addresses.advertised.clone(),
         workers: settings.media.workers,
         peers_per_worker_and_room: madang_sfu::io::Config::PEERS_PER_WORKER_AND_ROOM,

@@ -72,6 +72,12 @@ impl Deframer {
     }
 }
 
+/// The first datagram of a stream of which so much has come, once it is whole.
+pub(crate) fn first(stream: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = stream.split_first_chunk()?;
+    rest.get(..u16::from_be_bytes(*length).into())
+}
+
 fn take<'a>(stream: &mut &'a [u8], length: usize) -> &'a [u8] {
     let (taken, rest) = stream.split_at(length.min(stream.len()));
     *stream = rest;
@@ -152,6 +158,15 @@ mod tests {
             assert_eq!(datagrams([first, second].into_iter()), sent, "cut at {cut}");
         }
         assert_eq!(datagrams(stream.chunks(1)), sent);
+    }
+
+    #[test]
+    fn the_first_datagram_is_there_once_it_is_whole() {
+        let stream = framed(&[vec![1, 2, 3], vec![4]]);
+        for length in 0..=stream.len() {
+            let expected = (length >= 5).then_some(&[1, 2, 3][..]);
+            assert_eq!(first(&stream[..length]), expected, "{length}");
+        }
     }
 
     #[test]

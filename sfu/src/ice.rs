@@ -1,16 +1,19 @@
 //! The server's end of ICE: a lite agent (RFC 8445 §2.5) that answers connectivity checks and never sends any.
 
+mod credentials;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rand::RngExt;
 use stun_types::attribute::{AttributeType, Username, XorMappedAddress};
 use stun_types::message::{
     BINDING, IntegrityAlgorithm, Message, MessageClass, MessageIntegrityCredentials, MessageWrite,
     MessageWriteExt, MessageWriteVec, ShortTermCredentials,
 };
 
+pub(crate) use self::credentials::Credentials;
 use crate::path::Path;
+use crate::worker::WorkerNumber;
 
 /// Without a valid check for this long, consent is gone: RFC 7675 §5.1.
 pub(crate) const CONSENT_EXPIRY: Duration = Duration::from_secs(30);
@@ -38,25 +41,6 @@ impl Candidate {
             Candidate::Tcp(_) => (90, (4 << 13) + 8191 - u32::from(at)),
         };
         (type_preference << 24) + (local_preference << 8) + 255
-    }
-}
-
-/// One end's short-term credential (RFC 8445 §5.3).
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Credentials {
-    pub(crate) ufrag: String,
-    pub(crate) password: String,
-}
-
-impl Credentials {
-    /// Random ones of the server: 8 and 24 ice-chars, more than the 24 and 128 bits that RFC 8445 §5.3 asks for.
-    pub(crate) fn random(rng: &mut impl RngExt) -> Credentials {
-        const ICE_CHARS: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let mut text = |length: usize| {
-            (0..length).map(|_| char::from(ICE_CHARS[rng.random_range(0..64)])).collect()
-        };
-        Credentials { ufrag: text(8), password: text(24) }
     }
 }
 
@@ -205,6 +189,12 @@ pub(crate) fn addressee(message: &Message<'_>) -> Option<String> {
     }
     let username = message.attribute::<Username>().ok()?;
     username.username().split_once(':').map(|(local, _)| local.to_owned())
+}
+
+/// The worker whose peer a datagram is for, when it is a Binding request. That it is valid, only the worker can tell.
+pub(crate) fn worker_addressed(datagram: &[u8]) -> Option<WorkerNumber> {
+    let message = Message::from_bytes(datagram).ok()?;
+    credentials::worker_of(&addressee(&message)?)
 }
 
 #[cfg(test)]

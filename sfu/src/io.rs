@@ -18,12 +18,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::dtls::Identity;
 use crate::{Answer, Event, Mid, OfferError, PeerId, RoomId, Source, Stats};
+use crate::{framing, ice};
 use addresses::Opened;
 use placement::{Place, Placement};
+use tcp::TcpEvent;
 use thread::Thread;
 
 /// Commands that wait for a worker; beyond, the sender waits.
@@ -40,6 +43,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The TCP port of the first worker at the same address, for clients without UDP; counted on likewise.
     pub tcp_port: u16,
+    /// Where clients reach a listener that the engine shares with others, the preferred address first: candidates behind
+    /// all others. What comes there is handed in by [`Handle::accept_tcp`].
+    pub shared_tcp: Vec<SocketAddr>,
     /// The addresses that go into host candidates in place of `listen`'s, the preferred one first; needed when that is
     /// unspecified. Relays know the engine by the first one.
     pub public_ips: Vec<IpAddr>,
@@ -102,6 +108,7 @@ pub struct Handle {
 
 struct WorkerHandle {
     commands: mpsc::Sender<Command>,
+    streams: mpsc::Sender<TcpEvent>,
     relayed: mpsc::Sender<RelayedDatagram>,
     media_address: SocketAddr,
     stats: Arc<Mutex<Stats>>,
@@ -157,6 +164,7 @@ impl Engine {
             let opened = Opened::open(&config, number)?;
             let media_address = opened.media_address;
             media_tcp_addresses.push(opened.media_tcp_address);
+            let streams = opened.tcp.sender();
             let (commands, command_receiver) = mpsc::channel(COMMANDS);
             let (relayed, relayed_receiver) = mpsc::channel(RELAYED);
             let stats = Arc::new(Mutex::new(Stats::default()));
@@ -174,7 +182,7 @@ impl Engine {
                 stats: Arc::clone(&stats),
             };
             threads.push(thread.spawn()?);
-            workers.push(WorkerHandle { commands, relayed, media_address, stats });
+            workers.push(WorkerHandle { commands, streams, relayed, media_address, stats });
         }
         let media_addresses = workers.iter().map(|worker| worker.media_address).collect();
         let handle = Handle { workers: workers.into(), placement };
@@ -270,6 +278,25 @@ impl Handle {
         if let Some(worker) = workers.find(|worker| worker.media_address == datagram.media) {
             // A full queue drops it, as a network would.
             let _ = worker.relayed.try_send(datagram);
+        }
+    }
+
+    /// Takes over a connection that came to a port shared with others; see [`Config::shared_tcp`]. `first` is what will be
+    /// read from it first: at least one whole datagram in its frame (RFC 4571 §2). It has to be an ICE check with the
+    /// ufrag of a peer, which names the worker; the connection is closed otherwise, and when the worker has too many.
+    /// Waits while that one is behind.
+    pub async fn accept_tcp(&self, stream: TcpStream, remote: SocketAddr, first: &[u8]) {
+        let worker = framing::first(first).and_then(ice::worker_addressed);
+        let Some(worker) = worker.and_then(|number| self.workers.get(number)) else {
+            return tracing::debug!("a connection whose first datagram is no check of a peer");
+        };
+        // A stream belongs to the runtime that accepted it until then.
+        match stream.into_std() {
+            Ok(stream) => {
+                // A closed queue means that the engine has ended.
+                let _ = worker.streams.send(TcpEvent::HandedOver(stream, remote)).await;
+            }
+            Err(error) => tracing::debug!(%error, "a connection can't be handed to its worker"),
         }
     }
 

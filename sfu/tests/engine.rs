@@ -8,7 +8,14 @@ use madang_sfu::io::{Config, Engine, Handle};
 use madang_sfu::{OfferError, PeerId, RoomId, Stats};
 
 fn config(listen: SocketAddr, workers: usize) -> Config {
-    Config { listen, tcp_port: 0, public_ips: vec![], workers, peers_per_worker_and_room: 1 }
+    Config {
+        listen,
+        tcp_port: 0,
+        shared_tcp: vec![],
+        public_ips: vec![],
+        workers,
+        peers_per_worker_and_room: 1,
+    }
 }
 
 fn loopback(port: u16) -> SocketAddr {

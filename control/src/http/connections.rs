@@ -26,6 +26,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::peek;
+use super::protocol::{Protocol, may_be_stun};
 use super::stream::HttpStream;
 
 /// HTTP connections at a time; a WebSocket stops counting once it is one. When full, a further one takes the place of
@@ -38,12 +40,6 @@ const FEW_CONNECTIONS: usize = 16;
 
 /// How long accepting rests after the system refused, as it does when all file descriptors are in use.
 const REST: Duration = Duration::from_millis(200);
-
-/// The first byte of a STUN message is below this (RFC 8489 §5), that of an HTTP method a letter.
-const NOT_STUN: u8 = 0x40;
-
-/// The first byte of a TLS connection: a handshake record (RFC 8446 §5.1). No HTTP method begins with it.
-const HANDSHAKE: u8 = 0x16;
 
 /// What clients find behind the port.
 #[derive(Clone)]
@@ -61,8 +57,10 @@ pub(super) struct Tls {
     pub(super) acceptor: TlsAcceptor,
     /// What is said to those who come without TLS.
     pub(super) plain: Router,
-    /// Who serves those who speak TURN inside: networks that let nothing out but HTTPS let that out, too.
+    /// Who serves those who speak TURN, inside or without: networks that let nothing out but HTTPS let that out, too.
     pub(super) turn: Option<madang_turn::Handle>,
+    /// Who serves those whose media come by TCP.
+    pub(super) media: madang_sfu::io::Handle,
 }
 
 /// Serves until `shutdown`, then until the requests under way are answered.
@@ -209,8 +207,14 @@ async fn connection(
         Ok(Ok(Opened::Turn(stream, turn))) => {
             turn.accept(stream, madang_turn::ClientAddr::tls(from)).await;
         }
+        Ok(Ok(Opened::PlainTurn(stream, turn))) => {
+            turn.accept(stream, madang_turn::ClientAddr::tcp(from)).await;
+        }
+        Ok(Ok(Opened::Media(stream, first, media))) => {
+            media.accept_tcp(stream, from, &first).await;
+        }
         Ok(Err(error)) => debug!(%error, "a connection was not opened"),
-        Err(_) => debug!("a TLS handshake took too long, or nothing came after it"),
+        Err(_) => debug!("what a connection is for did not become clear in time"),
     }
 }
 
@@ -218,22 +222,30 @@ async fn connection(
 enum Opened {
     Http(HttpStream, Router),
     Turn(Box<TlsStream<TcpStream>>, madang_turn::Handle),
+    PlainTurn(TcpStream, madang_turn::Handle),
+    /// With what will be read first.
+    Media(TcpStream, Vec<u8>, madang_sfu::io::Handle),
 }
 
-/// Opens TLS where the port is for it, and finds out by the first byte what is spoken inside.
+/// Finds out what is spoken where the port is for TLS, by the first bytes, and then inside of it.
 async fn open(stream: TcpStream, entrance: Entrance) -> io::Result<Opened> {
-    let Some(Tls { acceptor, plain, turn }) = entrance.tls else {
+    let Some(Tls { acceptor, plain, turn, media }) = entrance.tls else {
         return Ok(Opened::Http(HttpStream::Plain(stream), entrance.router));
     };
-    let mut first = [0];
-    stream.peek(&mut first).await?;
-    if first[0] != HANDSHAKE {
-        return Ok(Opened::Http(HttpStream::Plain(stream), plain));
+    let (protocol, first) = peek::protocol(&stream).await?;
+    match (protocol, &turn) {
+        // The handshake need not keep it.
+        (Protocol::Tls, _) => drop(first),
+        (Protocol::Turn, Some(turn)) => return Ok(Opened::PlainTurn(stream, turn.clone())),
+        (Protocol::Ice, _) => return Ok(Opened::Media(stream, first, media)),
+        (Protocol::Http | Protocol::Turn, _) => {
+            return Ok(Opened::Http(HttpStream::Plain(stream), plain));
+        }
     }
     // In a box: connections without TLS need not keep room for a handshake.
     let mut stream = Box::pin(async { acceptor.accept(stream).await.map(Box::new) }).await?;
     if let Some(turn) = turn
-        && stream.fill_buf().await?.first().is_some_and(|first| *first < NOT_STUN)
+        && stream.fill_buf().await?.first().is_some_and(|first| may_be_stun(*first))
     {
         return Ok(Opened::Turn(stream, turn));
     }

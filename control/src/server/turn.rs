@@ -201,6 +201,7 @@ mod tests {
         let config = madang_sfu::io::Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             tcp_port: 0,
+            shared_tcp: Vec::new(),
             public_ips: Vec::new(),
             workers: 1,
             peers_per_worker_and_room: madang_sfu::io::Config::PEERS_PER_WORKER_AND_ROOM,

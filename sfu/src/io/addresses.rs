@@ -42,7 +42,8 @@ impl Opened {
             ips.iter().map(|ip| Candidate::Udp(SocketAddr::new(*ip, udp_at.port())));
         let tcp_candidates =
             ips.iter().map(|ip| Candidate::Tcp(SocketAddr::new(*ip, tcp_at.port())));
-        let candidates = udp_candidates.chain(tcp_candidates).collect();
+        let shared = config.shared_tcp.iter().copied().map(Candidate::Tcp);
+        let candidates = udp_candidates.chain(tcp_candidates).chain(shared).collect();
         let media_address = SocketAddr::new(ips[0], udp_at.port());
         let media_tcp_address = SocketAddr::new(ips[0], tcp_at.port());
         Ok(Opened { udp, tcp, media_address, media_tcp_address, candidates })

@@ -44,6 +44,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct TcpSocket {
     listener: TcpListener,
     local_addr: SocketAddr,
+    events: mpsc::Receiver<TcpEvent>,
+    sender: mpsc::Sender<TcpEvent>,
 }
 
 impl TcpSocket {
@@ -57,17 +59,23 @@ impl TcpSocket {
         // Accepted connections inherit it.
         socket2::SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER).map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        Ok(TcpSocket { listener, local_addr })
+        let (sender, events) = mpsc::channel(EVENTS);
+        Ok(TcpSocket { listener, local_addr, events, sender })
     }
 
     pub(super) fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
+    /// Where [`TcpEvent::HandedOver`] can be told.
+    pub(super) fn sender(&self) -> mpsc::Sender<TcpEvent> {
+        self.sender.clone()
+    }
+
     /// Hands it to the runtime of the calling thread, and starts accepting.
     pub(super) fn into_async(self) -> io::Result<Tcp> {
-        let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let (sender, events) = mpsc::channel(EVENTS);
+        let TcpSocket { listener, events, sender, .. } = self;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
         let acceptor = tokio::spawn(accept(listener, sender.clone())).abort_handle();
         Ok(Tcp {
             events,
@@ -86,6 +94,8 @@ impl TcpSocket {
 pub(super) enum TcpEvent {
     /// Somebody connected.
     Accepted(TcpStream, SocketAddr),
+    /// Somebody connected to a port that others share, and belongs here. No runtime knows the stream, which doesn't block.
+    HandedOver(std::net::TcpStream, SocketAddr),
     /// Bytes came.
     Received(ConnectionId, Vec<u8>),
     /// A stream that was full has room again.
@@ -139,6 +149,16 @@ impl Tcp {
     /// What has happened already, if anything.
     pub(super) fn try_event(&mut self) -> Option<TcpEvent> {
         self.events.try_recv().ok()
+    }
+
+    /// Takes a connection that another listener has accepted, or closes it at once.
+    pub(super) fn adopt(&mut self, now: Instant, stream: std::net::TcpStream, remote: SocketAddr) {
+        let is_small = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER).is_ok();
+        match TcpStream::from_std(stream) {
+            Ok(stream) if is_small => self.accept(now, stream, remote),
+            // The system has no room for it, or the client has gone.
+            Ok(_) | Err(_) => self.refused += 1,
+        }
     }
 
     /// Takes a connection, or closes it at once.

@@ -108,7 +108,7 @@ impl Worker {
 
     fn fresh_credentials(&mut self) -> Credentials {
         loop {
-            let credentials = Credentials::random(&mut self.rng);
+            let credentials = Credentials::random(&mut self.rng, self.number);
             if !self.by_ufrag.contains_key(&credentials.ufrag) {
                 return credentials;
             }

@@ -23,6 +23,7 @@ impl Shell {
     fn handle_tcp_event(&mut self, now: Instant, event: TcpEvent) {
         match event {
             TcpEvent::Accepted(stream, remote) => self.tcp.accept(now, stream, remote),
+            TcpEvent::HandedOver(stream, remote) => self.tcp.adopt(now, stream, remote),
             TcpEvent::Received(connection, bytes) => {
                 self.receive_stream(now, connection, &bytes);
             }

@@ -61,6 +61,7 @@ async fn a_room_on_two_workers_sees_and_hears_across() {
     let config = Config {
         listen: ([127, 0, 0, 1], 0).into(),
         tcp_port: 0,
+        shared_tcp: vec![],
         public_ips: vec![],
         workers: 2,
         peers_per_worker_and_room: 1,

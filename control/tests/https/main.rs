@@ -1,6 +1,8 @@
 //! A whole server with TLS of its own.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
+mod one_port;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,6 +184,10 @@ fn make_certificate(dir: &Path) {
 
 /// Trusts the certificate of the directory alone.
 async fn connect(server: &Server, dir: &Path) -> TlsStream<TcpStream> {
+    connect_over(TcpStream::connect(server.http_addr()).await.unwrap(), dir).await
+}
+
+async fn connect_over(stream: TcpStream, dir: &Path) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(std::fs::read(dir.join("cert.der")).unwrap().into()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -190,7 +196,6 @@ async fn connect(server: &Server, dir: &Path) -> TlsStream<TcpStream> {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let stream = TcpStream::connect(server.http_addr()).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
 }
