@@ -15,7 +15,7 @@ pub struct ClientAddr {
     pub addr: SocketAddr,
 }
 
-/// What carries a client's messages to this server. Its peers are reached by UDP in any case.
+/// What carries a client's messages to this server. By which protocol its peers are reached is another matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
     /// A message in each datagram.
@@ -26,6 +26,13 @@ pub enum Transport {
     Tls,
     /// A message in each record of DTLS, and a record in each datagram.
     Dtls,
+}
+
+impl Transport {
+    /// Whether it carries a client's TCP connection, which can become one for data (RFC 6062 §5.1, §5.4).
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, Transport::Tcp | Transport::Tls)
+    }
 }
 
 impl ClientAddr {

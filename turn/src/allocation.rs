@@ -1,11 +1,12 @@
 //! One client's allocation: its relayed address, and whom it may talk to.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stun_types::message::TransactionId;
 
-use crate::bandwidth::Bucket;
+use crate::bandwidth::{Bucket, Paces};
 use crate::refusal::Refusal;
 use crate::relayed::Relayed;
 use crate::{ClientAddr, Path};
@@ -42,6 +43,8 @@ pub(crate) struct Allocation {
     /// What may pass from the client, and to it.
     pub(crate) from_client: Bucket,
     pub(crate) to_client: Bucket,
+    /// What may pass in its connections to peers, when it relays TCP.
+    pub(crate) paces: Option<Arc<Paces>>,
     permissions: Vec<Permission>,
     channels: Vec<Channel>,
 }
@@ -95,9 +98,15 @@ impl Allocation {
             second_refusal: None,
             from_client: Bucket::new(now, bytes_per_second),
             to_client: Bucket::new(now, bytes_per_second),
+            paces: None,
             permissions: Vec::new(),
             channels: Vec::new(),
         }
+    }
+
+    /// Whether its relayed addresses are for TCP (RFC 6062), rather than for UDP.
+    pub(crate) fn relays_tcp(&self) -> bool {
+        self.paces.is_some()
     }
 
     /// Installs or refreshes permissions: all, or none.

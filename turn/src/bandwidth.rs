@@ -1,5 +1,6 @@
 //! How much an allocation may carry.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A token bucket that holds one second's worth, so that a key frame passes in one piece.
@@ -32,6 +33,51 @@ impl Bucket {
     }
 }
 
+/// What all connections of an allocation to its TCP peers may carry, in each direction. Nothing of a stream may be lost, so
+/// that what is too much waits. Shared by the tasks that carry it.
+#[derive(Debug)]
+pub(crate) struct Paces {
+    pub(crate) to_peer: Pace,
+    pub(crate) from_peer: Pace,
+}
+
+/// A [`Bucket`] that lends: who takes more than is in it waits until that is earned.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    bytes_per_second: u64,
+    /// When the bucket is full, if nobody takes anything before.
+    full_at: Mutex<Instant>,
+}
+
+impl Paces {
+    pub(crate) fn new(now: Instant, bytes_per_second: u64) -> Paces {
+        let pace = || Pace { bytes_per_second, full_at: Mutex::new(now) };
+        Paces { to_peer: pace(), from_peer: pace() }
+    }
+}
+
+impl Pace {
+    /// How long these bytes have to wait; they count in any case.
+    pub(crate) fn take(&self, now: Instant, bytes: usize) -> Duration {
+        if self.bytes_per_second == 0 {
+            return Duration::ZERO;
+        }
+        let micros = (bytes as u64).saturating_mul(1_000_000) / self.bytes_per_second;
+        // Nothing can panic while it is held.
+        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *full_at = (*full_at).max(now) + Duration::from_micros(micros);
+        full_at.saturating_duration_since(now + Duration::from_secs(1))
+    }
+
+    /// How much is best taken at once, so that it flows evenly: a tenth of a second's worth.
+    pub(crate) fn piece(&self, most: usize) -> usize {
+        match self.bytes_per_second {
+            0 => most,
+            rate => usize::try_from(rate / 10).unwrap_or(most).clamp(1, most),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +98,28 @@ mod tests {
         // Ten seconds of it, and the burst.
         assert!((1_370_000..=1_375_000).contains(&passed), "{passed}");
         assert!(bucket.take(now, usize::MAX, 0));
+    }
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]
+    fn a_stream_waits_for_what_is_beyond_one_second_of_its_rate() {
+        let now = Instant::now();
+        let paces = Paces::new(now, 125_000);
+        let unlimited = Paces::new(now, 0);
+
+        let waits = [100_000, 25_000, 12_500, 12_500].map(|bytes| paces.to_peer.take(now, bytes));
+        let later = paces.to_peer.take(now + Duration::from_secs(60), 125_000);
+
+        assert_eq!(waits.map(|wait| wait.as_millis()), [0, 0, 100, 200]);
+        assert_eq!(later, Duration::ZERO, "what was not used is forgotten after a second");
+        assert_eq!(
+            paces.from_peer.take(now, 125_000),
+            Duration::ZERO,
+            "each direction has its own"
+        );
+        assert_eq!(
+            (paces.to_peer.piece(16_384), unlimited.to_peer.piece(16_384)),
+            (12_500, 16_384)
+        );
+        assert_eq!(unlimited.to_peer.take(now, usize::MAX), Duration::ZERO);
     }
 }

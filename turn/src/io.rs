@@ -1,11 +1,14 @@
 //! The shell: the sockets, the clocks, and the mailbox through which the media engine's datagrams come.
 #![expect(clippy::disallowed_methods, reason = "this module is where the clocks are read")]
 
+mod commands;
 mod dtls;
+mod peer_connections;
 mod readable;
 mod relays;
 mod run;
 mod sockets;
+mod splice;
 mod streams;
 
 use std::io;
@@ -18,16 +21,18 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::{ClientAddr, Command, Path, Server, Stats, ToPeer, Transport};
+use crate::{ClientAddr, Path, Server, Stats, ToPeer, Transport};
 pub use dtls::DtlsListener;
 use dtls::DtlsSide;
+use peer_connections::PeerConnections;
 use relays::Relays;
 use run::Run;
 use sockets::{BatchSocket, Received};
+use splice::{Carried, Join};
 use streams::{StreamEvent, Streams};
 
 /// Datagrams that wait to be sent to clients: a tenth of a second at 40,000 packets a second. When full, further ones
@@ -143,6 +148,9 @@ pub async fn run(
         streams: Streams::new(listeners.tcp),
         dtls: listeners.dtls.map(DtlsSide::new).transpose()?,
         relays: Relays::new(),
+        peers: PeerConnections::new(),
+        carried: Arc::default(),
+        binding: None,
         server,
         deliver,
         send_refused: 0,
@@ -178,6 +186,7 @@ pub async fn run(
             }
             () = shell.relays.ready() => shell.serve_relays(&mut received),
             event = shell.streams.event() => shell.handle_stream(event),
+            event = shell.peers.event() => shell.handle_peer_event(event),
             Some((stream, client)) = connections.recv() => {
                 shell.handle_stream(StreamEvent::Accepted(stream, client));
             }
@@ -201,6 +210,11 @@ struct Shell<F> {
     streams: Streams,
     dtls: Option<DtlsSide>,
     relays: Relays,
+    peers: PeerConnections,
+    /// What data connections have carried.
+    carried: Arc<Carried>,
+    /// The client whose ConnectionBind is looked at, and how its connection learns what comes of it.
+    binding: Option<(ClientAddr, oneshot::Sender<Join>)>,
     server: Server,
     deliver: F,
     /// What a socket, or a slow client's connection, didn't take.
@@ -252,6 +266,13 @@ impl<F: Fn(Datagram)> Shell<F> {
             StreamEvent::Received(client, message) => {
                 self.handle_message(Instant::now(), unix_now(), client, &message);
             }
+            StreamEvent::Bind(client, connection, message, verdict) => {
+                if self.streams.is_present(client, connection) {
+                    self.binding = Some((client, verdict));
+                    self.handle_message(Instant::now(), unix_now(), client, &message);
+                    self.binding = None;
+                }
+            }
             StreamEvent::Ended(client, connection) => {
                 if self.streams.is_present(client, connection) {
                     self.streams.close(client);
@@ -275,21 +296,7 @@ impl<F: Fn(Datagram)> Shell<F> {
             Some(relay) => self.send_to_peer(relay),
             None => self.carry_out_commands(),
         }
-        while let Some(answer) = self.server.poll_transmit() {
-            self.send(answer.client, &answer.payload);
-        }
-    }
-
-    fn carry_out_commands(&mut self) {
-        while let Some(command) = self.server.poll_command() {
-            match command {
-                Command::Open(relayed) => {
-                    let is_open = self.relays.open(relayed);
-                    self.server.handle_opened(Instant::now(), relayed, is_open);
-                }
-                Command::Close(relayed) => self.relays.close(relayed),
-            }
-        }
+        self.send_answers();
     }
 
     fn sweep(&mut self) {
@@ -305,6 +312,7 @@ impl<F: Fn(Datagram)> Shell<F> {
             connections_refused: self.streams.refused,
             ..self.server.stats()
         };
+        let stats = self.carried.add_to(stats);
         self.dtls.as_ref().map_or(stats, |side| side.add_to(stats))
     }
 

@@ -1,4 +1,4 @@
-//! A TURN and STUN server (RFC 8656, RFC 8489) for clients whose network lets nothing else through.
+//! A TURN and STUN server (RFC 8656, RFC 8489, RFC 6062) for clients whose network lets nothing else through.
 //!
 //! It relays to this server's media, which lives in the same process. So a relayed transport address is a name without a
 //! socket: the relay address and a port number that tells the allocations apart. Only when the operator names other peers
@@ -28,6 +28,14 @@
 //! `credentials`, both stateless), `request` what, `table` grants or refuses, `response` writes the answer. Where an
 //! allocation needs a socket, `server/opening` keeps the answer back until the shell has it.
 //!
+//! # The journey of a connection
+//!
+//! Where there are peers besides media, clients by TCP or TLS may have relayed addresses for TCP (RFC 6062). Their requests
+//! end in `server/connections`, which keeps `peer_connections`; the shell listens, and calls peers
+//! (`io/peer_connections`). A second connection of the client comes for each peer with a ConnectionBind. From then on its
+//! task (`io/streams`) passes on bytes as they are (`io/splice`): it holds 16 KiB at most in each direction, and who reads
+//! slowly slows down who sends.
+//!
 //! # What it deliberately does not do
 //!
 //! - **Remember strangers.** A request without good credentials leaves nothing behind but a counter in a table of fixed
@@ -35,9 +43,8 @@
 //! - **Relay elsewhere.** A peer that is neither a media address of this server nor named by the operator is refused with
 //!   403, in every spelling of its address; so is one whose address is special, unless it is named as such.
 //! - **Know users.** Credentials carry all that it needs; who may have some is decided elsewhere.
-//! - **Relay connections** (RFC 6062): an Allocate with REQUESTED-TRANSPORT other than UDP is refused with 442, as
-//!   RFC 8656 §7.2 has it for servers without.
 //! - **Offer anonymous usernames** (RFC 8489 §9.2, USERHASH): its usernames can't be looked up by their hash.
+//! - **Relay TCP to media**, which has none here: without other peers, an Allocate for TCP is refused with 442.
 //! - **Complain about datagrams.** What is malformed or unexpected is counted in [`Stats`] and dropped, and so are ICMP
 //!   errors (RFC 8656 §11.5 leaves them open).
 
@@ -54,6 +61,7 @@ mod framing;
 pub mod fuzz;
 mod io;
 mod nonce;
+mod peer_connections;
 mod peers;
 mod places;
 mod ports;
@@ -71,6 +79,7 @@ pub use config::{Config, Mistake, Secret};
 pub use credentials::{Credentials, credentials};
 pub use dtls::{DtlsEvent, DtlsIdentity, DtlsOutput, DtlsSessions, UnfitKey};
 pub use io::{Datagram, DtlsListener, Handle, Listeners, Mailbox, Stream, mailbox, run};
+pub use peer_connections::PeerConnectionId;
 pub use peers::{BadRule, Path, PeerRule};
 pub use server::{Command, Server, ToPeer, Transmit};
 pub use stats::{Refused, Stats};

@@ -60,11 +60,17 @@ impl Peers {
         if self.media.contains(&peer) {
             return Some(Path::Media);
         }
-        (peer.port() != 0 && self.can_reach(peer.ip(), Some(peer.port()))).then_some(Path::Socket)
+        self.can_connect(peer).then_some(Path::Socket)
     }
 
-    /// Without a port: whether any port of it can be reached.
-    fn can_reach(&self, ip: IpAddr, port: Option<u16>) -> bool {
+    /// Whether a TCP connection to or from there may be relayed: media has no TCP for relayed addresses. The address is
+    /// canonical.
+    pub(crate) fn can_connect(&self, peer: SocketAddr) -> bool {
+        peer.port() != 0 && self.can_reach(peer.ip(), Some(peer.port()))
+    }
+
+    /// By a socket. Without a port: whether any port of it can be reached.
+    pub(crate) fn can_reach(&self, ip: IpAddr, port: Option<u16>) -> bool {
         let is_denied = |ip| self.deny.iter().any(|rule| rule.denies(ip, port));
         let mut inside = embedded::addresses(ip);
         if is_denied(ip) || inside.any(|ip| is_denied(ip) || !self.is_ordinary_or_named(ip, port)) {

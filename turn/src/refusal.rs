@@ -21,10 +21,14 @@ pub(crate) enum Refusal {
     AddressFamilyNotSupported,
     /// 441: the allocation belongs to another user.
     WrongCredentials,
-    /// 442: only UDP is relayed.
+    /// 442: neither UDP nor TCP, or TCP where there are no peers besides media.
     UnsupportedTransportProtocol,
     /// 443: the peer's family is not that of the relayed address.
     PeerAddressFamilyMismatch,
+    /// 446: the allocation has a connection to that peer, or is about to.
+    ConnectionAlreadyExists,
+    /// 447: the peer could not be reached by TCP, or not in time.
+    ConnectionTimeoutOrFailure,
     /// 486: the user's, or the address's, share is used up.
     AllocationQuotaReached,
     /// 508: the server's share is used up, or can't serve this wish.
@@ -44,6 +48,8 @@ impl Refusal {
             Refusal::WrongCredentials => ErrorCode::WRONG_CREDENTIALS,
             Refusal::UnsupportedTransportProtocol => ErrorCode::UNSUPPORTED_TRANSPORT_PROTOCOL,
             Refusal::PeerAddressFamilyMismatch => ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH,
+            Refusal::ConnectionAlreadyExists => ErrorCode::CONNECTION_ALREADY_EXISTS,
+            Refusal::ConnectionTimeoutOrFailure => ErrorCode::CONNECTION_TIMEOUT_OR_FAILURE,
             Refusal::AllocationQuotaReached => ErrorCode::ALLOCATION_QUOTA_REACHED,
             Refusal::InsufficientCapacity => ErrorCode::INSUFFICIENT_CAPACITY,
         }

@@ -9,19 +9,21 @@ use stun_types::attribute::{
 use stun_types::message::{Message, StunParseError};
 use turn_types::AddressFamily;
 use turn_types::attribute::{
-    AdditionalAddressFamily, ChannelNumber as ChannelNumberAttribute, Data, DontFragment, EvenPort,
-    Lifetime, RequestedAddressFamily, RequestedTransport, ReservationToken, XorPeerAddress,
+    AdditionalAddressFamily, ChannelNumber as ChannelNumberAttribute, ConnectionId, Data,
+    DontFragment, EvenPort, Lifetime, RequestedAddressFamily, RequestedTransport, ReservationToken,
+    XorPeerAddress,
 };
 
 use crate::address::canonical;
 use crate::allocation::ChannelNumber;
+use crate::peer_connections::PeerConnectionId;
 use crate::ports::PortWish;
 use crate::refusal::Refusal;
 use crate::table::Place;
 
 /// The attributes below 0x8000 that this server understands in a TURN message. DONT-FRAGMENT is kept by doing nothing:
 /// what is handed over inside a process is not fragmented, and sockets of relayed addresses never fragment.
-const UNDERSTOOD: [AttributeType; 15] = [
+const UNDERSTOOD: [AttributeType; 16] = [
     Username::TYPE,
     MessageIntegrity::TYPE,
     MessageIntegritySha256::TYPE,
@@ -37,7 +39,12 @@ const UNDERSTOOD: [AttributeType; 15] = [
     RequestedTransport::TYPE,
     DontFragment::TYPE,
     ReservationToken::TYPE,
+    ConnectionId::TYPE,
 ];
+
+/// What a relayed TCP address can't be asked for (RFC 6062 §4.1).
+const FOR_UDP_ALONE: [AttributeType; 3] =
+    [DontFragment::TYPE, EvenPort::TYPE, ReservationToken::TYPE];
 
 /// Reads a datagram as a STUN message. Exactly one message, so that there are no bytes that nobody has looked at.
 pub(crate) fn parse_message(datagram: &[u8]) -> Option<Message<'_>> {
@@ -71,16 +78,24 @@ pub(crate) struct Allocate {
     pub(crate) lifetime: Option<u32>,
     /// Which relayed address; an IPv4 one when the client doesn't say.
     pub(crate) place: Place,
+    /// For TCP (RFC 6062), rather than for UDP.
+    pub(crate) relays_tcp: bool,
 }
 
 impl Allocate {
     pub(crate) fn parse(request: &Message<'_>) -> Result<Allocate, Refusal> {
         let transport = optional::<RequestedTransport>(request)?.ok_or(Refusal::BadRequest)?;
-        if transport.protocol() != RequestedTransport::UDP {
-            return Err(Refusal::UnsupportedTransportProtocol);
+        let relays_tcp = match transport.protocol() {
+            RequestedTransport::UDP => false,
+            RequestedTransport::TCP => true,
+            _ => return Err(Refusal::UnsupportedTransportProtocol),
+        };
+        // RFC 6062 §5.1
+        if relays_tcp && FOR_UDP_ALONE.into_iter().any(|kind| request.has_attribute(kind)) {
+            return Err(Refusal::BadRequest);
         }
         let lifetime = optional::<Lifetime>(request)?.map(|lifetime| lifetime.seconds());
-        Ok(Allocate { lifetime, place: place(request)? })
+        Ok(Allocate { lifetime, place: place(request)?, relays_tcp })
     }
 }
 
@@ -166,6 +181,31 @@ impl ChannelBind {
             return Err(Refusal::BadRequest);
         };
         Ok(ChannelBind { number, peer })
+    }
+}
+
+/// RFC 6062 §4.3
+#[derive(Debug)]
+pub(crate) struct Connect {
+    pub(crate) peer: SocketAddr,
+}
+
+impl Connect {
+    pub(crate) fn parse(request: &Message<'_>) -> Result<Connect, Refusal> {
+        Ok(Connect { peer: peer(request)?.ok_or(Refusal::BadRequest)? })
+    }
+}
+
+/// RFC 6062 §4.3
+#[derive(Debug)]
+pub(crate) struct ConnectionBind {
+    pub(crate) id: PeerConnectionId,
+}
+
+impl ConnectionBind {
+    pub(crate) fn parse(request: &Message<'_>) -> Result<ConnectionBind, Refusal> {
+        let id = optional::<ConnectionId>(request)?.ok_or(Refusal::BadRequest)?;
+        Ok(ConnectionBind { id: PeerConnectionId::new(id.id()) })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The server: datagrams and time in, datagrams out.
 
+mod connections;
 mod opening;
 mod relay;
 mod requests;
@@ -10,12 +11,15 @@ use std::time::{Duration, Instant};
 
 use stun_types::message::{BINDING, MessageClass};
 use tracing::trace;
-use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH, SEND};
+use turn_types::message::{
+    ALLOCATE, CHANNEL_BIND, CONNECT, CONNECTION_BIND, CREATE_PERMISSION, REFRESH, SEND,
+};
 
 use crate::allocation::Allocation;
 use crate::authentication::Authenticator;
 use crate::config::{Config, Mistake};
 use crate::farewells::Farewells;
+use crate::peer_connections::{PeerConnectionId, PeerConnectionTable};
 use crate::peers::Peers;
 use crate::request::parse_message;
 use crate::strangers::Strangers;
@@ -39,10 +43,12 @@ const MAX_OPENINGS: usize = 64;
 /// loop {
 ///     wait for a datagram from a client, one from the media engine, or poll_timeout()
 ///     from a client:     if let Some(relay) = handle_datagram(…) { hand relay.payload to the media engine }
-///                        while let Some(command) = poll_command() { carry it out; for Open, handle_opened(…) }
+///                        while let Some(command) = poll_command() { carry it out; for Open and Listen, handle_opened(…) }
 ///                        while let Some(answer) = poll_transmit() { send it }
 ///     from the engine:   if let Some(client) = handle_media(…, &mut buffer) { send the buffer to the client }
 ///     from a socket:     if let Some(client) = handle_peer(…, &mut buffer) { send the buffer to the client }
+///     from a listener:   if let Some(id) = handle_incoming(…) { keep the connection } else { close it }
+///     a Connect's end:   handle_connected(…)
 ///     at the timeout:    handle_timeout(now), and commands as above
 /// }
 /// ```
@@ -54,6 +60,7 @@ pub struct Server {
     authenticator: Authenticator,
     peers: Peers,
     table: AllocationTable,
+    connections: PeerConnectionTable,
     farewells: Farewells,
     answers: VecDeque<Transmit>,
     commands: VecDeque<Command>,
@@ -94,8 +101,31 @@ pub struct ToPeer<'a> {
 pub enum Command {
     /// Bind a UDP socket to this address, and tell [`Server::handle_opened`].
     Open(SocketAddr),
-    /// Close the socket of this address, if there is one.
+    /// Listen for TCP connections at this address, and tell [`Server::handle_opened`].
+    Listen(SocketAddr),
+    /// Close the socket of this address, if there is one. Connections to peers live on.
     Close(SocketAddr),
+    /// Connect to a peer by TCP, and tell [`Server::handle_connected`].
+    Connect {
+        /// Under which number the connection is kept.
+        id: PeerConnectionId,
+        /// Where it comes from: a listener is at the same address.
+        relayed: SocketAddr,
+        /// Where it goes.
+        peer: SocketAddr,
+    },
+    /// Close the connection to a peer, or give up making it.
+    Disconnect(PeerConnectionId),
+    /// Pass on bytes between the connection to a peer and the one of this client, once the answers to that are sent. When
+    /// either ends, tell [`Server::handle_closed`] of the client's.
+    Join {
+        /// The connection to the peer, which belongs to that of the client from then on.
+        id: PeerConnectionId,
+        /// The connection of the client.
+        client: ClientAddr,
+    },
+    /// Close the connection of a client that carries data, and with it the one of the peer.
+    CloseClient(ClientAddr),
 }
 
 impl Server {
@@ -109,6 +139,7 @@ impl Server {
             authenticator: Authenticator::new(config),
             peers: Peers::new(&config.media, &config.allow_peers, &config.deny_peers),
             table: AllocationTable::new(config, seed),
+            connections: PeerConnectionTable::new(seed),
             farewells: Farewells::default(),
             answers: VecDeque::new(),
             commands: VecDeque::new(),
@@ -147,13 +178,17 @@ impl Server {
             self.end(&ended);
             self.stats.allocations_expired += 1;
         }
+        self.end_overdue_connections(now);
     }
 
-    /// The connection of a client, or its DTLS session, is closed: what it had allocated ends.
+    /// The connection of a client, or its DTLS session, is closed: what it had allocated ends, and what it carried.
     pub fn handle_closed(&mut self, client: ClientAddr) {
+        self.end_data(client);
         if let Some(closed) = self.table.remove(client) {
             self.end(&closed);
             self.stats.allocations_closed += 1;
+            // What it was to hear of the end.
+            self.answers.retain(|answer| answer.client != client);
         }
     }
 
@@ -174,19 +209,24 @@ impl Server {
         self.answers.pop_front()
     }
 
-    /// The next command to carry out. They are at most as many as relayed addresses came and went since the last call.
+    /// The next command to carry out. They are at most as many as relayed addresses and connections of
+    /// peers came and went since the last call.
     pub fn poll_command(&mut self) -> Option<Command> {
         self.commands.pop_front()
     }
 
     /// When [`Server::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.table.next_deadline()
+        self.table.next_deadline().into_iter().chain(self.connections.next_deadline()).min()
     }
 
     /// A snapshot of the counters.
     pub fn stats(&self) -> Stats {
-        Stats { allocations: self.table.len() as u64, ..self.stats }
+        Stats {
+            allocations: self.table.len() as u64,
+            peer_connections: self.connections.len() as u64,
+            ..self.stats
+        }
     }
 
     fn handle_stun<'a>(
@@ -201,9 +241,10 @@ impl Server {
         };
         match (message.class(), message.method()) {
             (MessageClass::Request, BINDING) => self.handle_binding(now, client, &message),
-            (MessageClass::Request, ALLOCATE | REFRESH | CREATE_PERMISSION | CHANNEL_BIND) => {
-                self.handle_request(now, unix_now, client, &message)
-            }
+            (
+                MessageClass::Request,
+                ALLOCATE | REFRESH | CREATE_PERMISSION | CHANNEL_BIND | CONNECT | CONNECTION_BIND,
+            ) => self.handle_request(now, unix_now, client, &message),
             (MessageClass::Indication, SEND) => {
                 return self.handle_send(now, client, datagram, &message);
             }
@@ -221,9 +262,15 @@ impl Server {
         None
     }
 
-    /// An allocation is gone: so are its sockets.
+    /// An allocation is gone: so are its sockets, and its connections to peers.
     fn end(&mut self, allocation: &Allocation) {
         *self.allocations_by(allocation.client.transport) -= 1;
+        if allocation.relays_tcp() {
+            self.stats.allocations_relaying_tcp -= 1;
+            for relayed in allocation.relayed.iter() {
+                self.end_connections(allocation.client, relayed);
+            }
+        }
         if self.peers.has_others() {
             self.commands.extend(allocation.relayed.iter().map(Command::Close));
         }

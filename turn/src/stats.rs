@@ -15,6 +15,8 @@ pub struct Stats {
     pub allocations_tls: u64,
     /// Those of them whose client comes by DTLS.
     pub allocations_dtls: u64,
+    /// Those of them whose relayed addresses are for TCP (RFC 6062).
+    pub allocations_relaying_tcp: u64,
     /// Allocations made.
     pub allocations_created: u64,
     /// Allocations that came to nothing because no port of theirs could be bound.
@@ -37,6 +39,18 @@ pub struct Stats {
     pub dtls_refused: u64,
     /// DTLS handshakes that were begun and came to nothing.
     pub dtls_failed: u64,
+    /// Connections to TCP peers at the moment: under way, waiting for their client, and carrying data.
+    pub peer_connections: u64,
+    /// Connections to TCP peers made for a Connect.
+    pub peer_connections_made: u64,
+    /// Connections of TCP peers accepted.
+    pub peer_connections_accepted: u64,
+    /// Connections of TCP peers closed at once: no permission, not allowed, or too many.
+    pub peer_connections_refused: u64,
+    /// Connections to TCP peers that failed, or took too long.
+    pub peer_connections_failed: u64,
+    /// Connections to or of TCP peers closed because their client didn't come for them.
+    pub peer_connections_unclaimed: u64,
     /// Binding requests answered with success.
     pub bindings: u64,
     /// Requests refused, by reason.
@@ -51,16 +65,16 @@ pub struct Stats {
     pub to_client_bytes: u64,
     /// Datagrams sent to peers other than media.
     pub to_peer_packets: u64,
-    /// Bytes of those.
+    /// Bytes of those, and of what was sent to TCP peers.
     pub to_peer_bytes: u64,
     /// Datagrams of such peers framed for a client.
     pub from_peer_packets: u64,
-    /// Bytes of those, without TURN framing.
+    /// Bytes of those, without TURN framing, and of what came from TCP peers.
     pub from_peer_bytes: u64,
     /// Datagrams dropped because they are neither well-formed STUN nor well-formed ChannelData.
     pub dropped_malformed: u64,
-    /// STUN messages dropped because a server has no use for them: responses, unknown methods, and indications with
-    /// attributes that aren't understood.
+    /// STUN messages dropped because a server has no use for them: responses, unknown methods, indications with attributes
+    /// that aren't understood, and Send indications where TCP is relayed.
     pub dropped_unexpected: u64,
     /// Datagrams dropped because there is no allocation for the client that sent them, or for the relayed address to
     /// which the media engine sent them.
@@ -106,10 +120,14 @@ pub struct Refused {
     pub address_family: u64,
     /// 441: somebody else's allocation.
     pub wrong_credentials: u64,
-    /// 442: a relayed transport other than UDP.
+    /// 442: a relayed transport that this server hasn't.
     pub transport: u64,
     /// 443: the peer's family is not that of the relayed address.
     pub peer_family: u64,
+    /// 446: a Connect to a peer to which there is a connection already.
+    pub connection_exists: u64,
+    /// 447: a Connect that failed, or took too long.
+    pub connection_failed: u64,
     /// 486: one user, or one client address, has enough allocations.
     pub quota: u64,
     /// 508: the server, or the allocation, has enough of what is asked, or the reservation is gone.
@@ -129,6 +147,8 @@ impl Refused {
             Refusal::WrongCredentials => &mut self.wrong_credentials,
             Refusal::UnsupportedTransportProtocol => &mut self.transport,
             Refusal::PeerAddressFamilyMismatch => &mut self.peer_family,
+            Refusal::ConnectionAlreadyExists => &mut self.connection_exists,
+            Refusal::ConnectionTimeoutOrFailure => &mut self.connection_failed,
             Refusal::AllocationQuotaReached => &mut self.quota,
             Refusal::InsufficientCapacity => &mut self.capacity,
         };

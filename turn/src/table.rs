@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -12,6 +13,7 @@ use turn_types::AddressFamily;
 
 use crate::address::family;
 use crate::allocation::Allocation;
+use crate::bandwidth::Paces;
 use crate::ports::{FreePorts, PortWish};
 use crate::refusal::Refusal;
 use crate::relayed::Relayed;
@@ -63,6 +65,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) transaction: TransactionId,
     pub(crate) lifetime: Duration,
     pub(crate) place: Place,
+    /// For TCP (RFC 6062), rather than for UDP.
+    pub(crate) relays_tcp: bool,
 }
 
 /// Which relayed address is wanted.
@@ -131,6 +135,8 @@ impl AllocationTable {
             self.bytes_per_second,
         );
         allocation.second_refusal = second_refusal;
+        allocation.paces =
+            wish.relays_tcp.then(|| Arc::new(Paces::new(now, self.bytes_per_second)));
         if let Place::Port(family, PortWish::Pair) = wish.place
             && let Some(addr) = relayed.of(family)
         {
@@ -388,7 +394,8 @@ mod tests {
     }
 
     fn wish(client: ClientAddr, user: &str, place: Place) -> Wish<'_> {
-        Wish { client, user, transaction: 1.into(), lifetime: Duration::from_secs(20), place }
+        let (transaction, lifetime) = (1.into(), Duration::from_secs(20));
+        Wish { client, user, transaction, lifetime, place, relays_tcp: false }
     }
 
     #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]

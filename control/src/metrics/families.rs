@@ -213,6 +213,41 @@ pub(super) const TURN: &[Family<TurnStats>] = &[
         "DTLS handshakes that came to nothing.",
         |s| s.dtls_failed,
     ),
+    gauge(
+        "madang_turn_allocations_relaying_tcp",
+        "Allocations whose relayed addresses are for TCP (RFC 6062).",
+        |s| s.allocations_relaying_tcp,
+    ),
+    gauge(
+        "madang_turn_peer_connections",
+        "Connections to TCP peers: under way, waiting for their client, and carrying data.",
+        |s| s.peer_connections,
+    ),
+    counter(
+        "madang_turn_peer_connections_made_total",
+        "Connections to TCP peers made for a Connect.",
+        |s| s.peer_connections_made,
+    ),
+    counter(
+        "madang_turn_peer_connections_accepted_total",
+        "Connections of TCP peers accepted.",
+        |s| s.peer_connections_accepted,
+    ),
+    counter(
+        "madang_turn_peer_connections_refused_total",
+        "Connections of TCP peers closed at once: no permission, not allowed, or too many.",
+        |s| s.peer_connections_refused,
+    ),
+    counter(
+        "madang_turn_peer_connections_failed_total",
+        "Connections to TCP peers that failed, or took too long.",
+        |s| s.peer_connections_failed,
+    ),
+    counter(
+        "madang_turn_peer_connections_unclaimed_total",
+        "Connections to or of TCP peers closed because their client didn't come for them.",
+        |s| s.peer_connections_unclaimed,
+    ),
     counter("madang_turn_bindings_total", "Binding requests answered with success.", |s| {
         s.bindings
     }),
@@ -239,15 +274,21 @@ pub(super) const TURN: &[Family<TurnStats>] = &[
         "Datagrams sent to peers other than media.",
         |s| s.to_peer_packets,
     ),
-    counter("madang_turn_to_peer_bytes_total", "Bytes of those.", |s| s.to_peer_bytes),
+    counter(
+        "madang_turn_to_peer_bytes_total",
+        "Bytes of those, and of what was sent to TCP peers.",
+        |s| s.to_peer_bytes,
+    ),
     counter(
         "madang_turn_from_peer_packets_total",
         "Datagrams of such peers framed for a client.",
         |s| s.from_peer_packets,
     ),
-    counter("madang_turn_from_peer_bytes_total", "Bytes of those, without TURN framing.", |s| {
-        s.from_peer_bytes
-    }),
+    counter(
+        "madang_turn_from_peer_bytes_total",
+        "Bytes of those, without TURN framing, and of what came from TCP peers.",
+        |s| s.from_peer_bytes,
+    ),
     counter(
         "madang_turn_dropped_malformed_datagrams_total",
         "Datagrams dropped because they are neither well-formed STUN nor well-formed ChannelData.",
@@ -333,6 +374,8 @@ pub(super) const REFUSED: &[RefusedCode] = &[
     ("441", |r| r.wrong_credentials),
     ("442", |r| r.transport),
     ("443", |r| r.peer_family),
+    ("446", |r| r.connection_exists),
+    ("447", |r| r.connection_failed),
     ("486", |r| r.quota),
     ("508", |r| r.capacity),
 ];

@@ -10,6 +10,9 @@
 //!
 //! The tasks only wait. What is full ends in the client's own window, or in messages that are dropped whole, as a network
 //! would. A connection without an allocation is closed soon, and an allocation ends with its connection.
+//!
+//! After a ConnectionBind nothing is read until the server has decided: what follows may be data, in a connection that
+//! the task then passes on as it is (`splice`).
 
 use std::collections::HashMap;
 use std::io;
@@ -18,11 +21,12 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tracing::debug;
 
 use super::ClientStream;
+use super::splice::{Join, splice};
 use crate::ClientAddr;
 use crate::framing::{MAX_MESSAGE, next_message};
 use crate::places::{IdleSince, Places};
@@ -32,7 +36,10 @@ const EVENTS: usize = 256;
 /// Messages that wait for a slow reader, some 300 kB; a further one is dropped.
 const OUTBOX: usize = 256;
 /// After the system refused a connection, for want of file descriptors perhaps.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How a ConnectionBind request begins (RFC 6062 §6.1).
+const CONNECTION_BIND: [u8; 2] = [0x00, 0x0b];
 
 /// Tells connections from the same address apart, one after the other.
 pub(super) type ConnectionId = u64;
@@ -43,6 +50,9 @@ pub(super) enum StreamEvent {
     Accepted(ClientStream, ClientAddr),
     /// A whole message came.
     Received(ClientAddr, Bytes),
+    /// A ConnectionBind request came, and its stream waits: for what it is to be joined with, or for the sender to be
+    /// dropped.
+    Bind(ClientAddr, ConnectionId, Bytes, oneshot::Sender<Join>),
     /// The stream was closed, broke, or made no sense.
     Ended(ClientAddr, ConnectionId),
 }
@@ -61,7 +71,8 @@ pub(super) struct Streams {
 
 struct Connection {
     id: ConnectionId,
-    outbox: mpsc::Sender<Bytes>,
+    /// None when it carries data (RFC 6062) rather than messages. It needs no allocation then.
+    outbox: Option<mpsc::Sender<Bytes>>,
     task: AbortHandle,
     idle: IdleSince,
 }
@@ -104,7 +115,9 @@ impl Streams {
         let (outbox, waiting) = mpsc::channel(OUTBOX);
         let task = tokio::spawn(carry(stream, client, id, self.sender.clone(), waiting));
         let task = task.abort_handle();
-        self.connections.insert(client, Connection { id, outbox, task, idle: IdleSince::new(now) });
+        let idle = IdleSince::new(now);
+        let connection = Connection { id, outbox: Some(outbox), task, idle };
+        self.connections.insert(client, connection);
     }
 
     /// Whether an event tells of the client's present connection.
@@ -123,14 +136,23 @@ impl Streams {
     /// Sends a message; `false` when the client reads too slowly, or is gone.
     pub(super) fn send(&self, client: ClientAddr, message: &[u8]) -> bool {
         let connection = self.connections.get(&client);
-        connection.is_some_and(|to| to.outbox.try_send(Bytes::copy_from_slice(message)).is_ok())
+        let outbox = connection.and_then(|connection| connection.outbox.as_ref());
+        outbox.is_some_and(|to| to.try_send(Bytes::copy_from_slice(message)).is_ok())
+    }
+
+    /// A client's connection carries data from now on; what waits for it is still sent before.
+    pub(super) fn carries_data(&mut self, client: ClientAddr) {
+        if let Some(connection) = self.connections.get_mut(&client) {
+            connection.outbox = None;
+        }
     }
 
     /// Closes what has had no allocation for a while.
     pub(super) fn sweep(&mut self, now: Instant, has_allocation: impl Fn(ClientAddr) -> bool) {
         let mut idle = Vec::new();
         for (client, connection) in &mut self.connections {
-            if connection.idle.is_too_long(now, has_allocation(*client)) {
+            let is_used = connection.outbox.is_none() || has_allocation(*client);
+            if connection.idle.is_too_long(now, is_used) {
                 idle.push(*client);
             }
         }
@@ -182,10 +204,12 @@ async fn carry(
     events: mpsc::Sender<StreamEvent>,
     outbox: mpsc::Receiver<Bytes>,
 ) {
-    let (reader, writer) = tokio::io::split(stream);
-    let ended = tokio::select! {
-        ended = read(reader, client, &events) => ended,
-        ended = write(writer, outbox) => ended,
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut received = BytesMut::new();
+    let reading = read(&mut reader, &mut received, (client, id), &events);
+    let ended = match tokio::try_join!(reading, write(&mut writer, outbox)) {
+        Ok((join, ())) => splice((reader, writer), received, join).await,
+        Err(Ended(ended)) => ended,
     };
     if let Err(error) = ended {
         debug!(%client, %error, "a connection broke");
@@ -194,30 +218,50 @@ async fn carry(
     let _ = events.send(StreamEvent::Ended(client, id)).await;
 }
 
+/// There are no more messages, and nothing else comes after them: the client closed the stream, or it broke.
+struct Ended(io::Result<()>);
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Ended {
+        Ended(Err(error))
+    }
+}
+
+/// Reads messages until the stream becomes one for data.
 async fn read(
-    mut reader: ReadHalf<ClientStream>,
-    client: ClientAddr,
+    reader: &mut ReadHalf<ClientStream>,
+    received: &mut BytesMut,
+    (client, id): (ClientAddr, ConnectionId),
     events: &mpsc::Sender<StreamEvent>,
-) -> io::Result<()> {
-    let mut received = BytesMut::new();
+) -> Result<Join, Ended> {
     loop {
         let made_no_sense = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        while let Some(message) = next_message(&mut received).map_err(made_no_sense)? {
-            if events.send(StreamEvent::Received(client, message)).await.is_err() {
-                return Ok(());
+        while let Some(message) = next_message(received).map_err(made_no_sense)? {
+            let (verdict, decided) = oneshot::channel();
+            let is_bind = message.starts_with(&CONNECTION_BIND);
+            let event = match is_bind {
+                true => StreamEvent::Bind(client, id, message, verdict),
+                false => StreamEvent::Received(client, message),
+            };
+            if events.send(event).await.is_err() {
+                return Err(Ended(Ok(())));
+            }
+            if is_bind && let Ok(join) = decided.await {
+                return Ok(join);
             }
         }
         received.reserve(MAX_MESSAGE);
-        if reader.read_buf(&mut received).await? == 0 {
-            return Ok(());
+        if reader.read_buf(received).await? == 0 {
+            return Err(Ended(Ok(())));
         }
     }
 }
 
+/// Writes messages as long as there may be some.
 async fn write(
-    mut writer: WriteHalf<ClientStream>,
+    writer: &mut WriteHalf<ClientStream>,
     mut outbox: mpsc::Receiver<Bytes>,
-) -> io::Result<()> {
+) -> Result<(), Ended> {
     while let Some(message) = outbox.recv().await {
         writer.write_all(&message).await?;
         // TLS may keep a part of it; what waits behind goes with the next.
@@ -226,4 +270,32 @@ async fn write(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "a listener needs a socket")]
+    async fn a_connection_without_an_allocation_is_closed_unless_it_carries_data() {
+        let mut streams = Streams::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let now = Instant::now();
+        let clients = [1, 2, 3].map(|port| ClientAddr::tcp(([192, 0, 2, 1], port).into()));
+        let mut ends = Vec::new();
+        for client in clients {
+            let (ours, theirs) = tokio::io::duplex(64);
+            streams.accept(now, Box::new(theirs), client);
+            ends.push(ours);
+        }
+        let [allocated, data, idle] = clients;
+        streams.carries_data(data);
+
+        streams.sweep(now + Duration::from_secs(30), |client| client == allocated);
+
+        assert!(streams.connections.contains_key(&allocated));
+        assert!(streams.connections.contains_key(&data));
+        assert!(!streams.connections.contains_key(&idle));
+        assert!(!streams.send(data, b"a message"), "it takes no messages any more");
+    }
 }

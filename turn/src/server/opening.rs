@@ -12,6 +12,7 @@ use crate::authentication::Caller;
 use crate::ports::PortWish;
 use crate::refusal::Refusal;
 use crate::relayed::Relayed;
+use crate::request::Allocate;
 use crate::response::{Asked, Response};
 use crate::table::Place;
 
@@ -29,6 +30,7 @@ pub(super) struct Opening {
     /// For those that turn out to be somebody else's; None when no other port will do.
     replacement: Option<PortWish>,
     attempts: u8,
+    is_tcp: bool,
 }
 
 impl Opening {
@@ -37,14 +39,23 @@ impl Opening {
         caller: Caller,
         asked: Asked,
         relayed: Relayed,
-        place: Place,
+        wanted: &Allocate,
     ) -> Opening {
-        let replacement = match place {
+        let replacement = match wanted.place {
             Place::Reserved(_) => None,
             Place::Port(_, wish) | Place::Both(wish) => Some(wish),
         };
         let missing = relayed.iter().collect();
-        Opening { client, caller, asked, missing, replacement, attempts: ATTEMPTS }
+        let (attempts, is_tcp) = (ATTEMPTS, wanted.relays_tcp);
+        Opening { client, caller, asked, missing, replacement, attempts, is_tcp }
+    }
+
+    /// What gives a relayed address its socket.
+    pub(super) fn command(&self, relayed: SocketAddr) -> Command {
+        match self.is_tcp {
+            true => Command::Listen(relayed),
+            false => Command::Open(relayed),
+        }
     }
 
     pub(super) fn is_of(&self, client: ClientAddr) -> bool {
@@ -53,7 +64,7 @@ impl Opening {
 }
 
 impl Server {
-    /// Tells how [`Command::Open`] went. The port may belong to another program: then another one is tried.
+    /// Tells how [`Command::Open`] or [`Command::Listen`] went. The port may belong to another program: then another one is tried.
     pub fn handle_opened(&mut self, now: Instant, relayed: SocketAddr, is_open: bool) {
         self.handle_timeout(now);
         let waiting = self.openings.iter().position(|opening| opening.missing.contains(&relayed));
@@ -89,7 +100,7 @@ impl Server {
         opening.attempts = opening.attempts.saturating_sub(1);
         if let Some(other) = other {
             opening.missing.push(other);
-            self.commands.push_back(Command::Open(other));
+            self.commands.push_back(opening.command(other));
             self.openings.push_back(opening);
             return;
         }

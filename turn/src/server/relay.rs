@@ -70,7 +70,9 @@ impl Server {
             self.stats.dropped_too_large += 1;
             return None;
         }
-        let Some(allocation) = self.table.of_relayed_mut(relayed) else {
+        // To a relayed address for TCP no datagram comes.
+        let allocation = self.table.of_relayed_mut(relayed).filter(|found| !found.relays_tcp());
+        let Some(allocation) = allocation else {
             self.stats.dropped_no_allocation += 1;
             return None;
         };
@@ -112,11 +114,11 @@ impl Server {
         datagram: &'a [u8],
         message: &Message<'_>,
     ) -> Option<ToPeer<'a>> {
-        if self.table.of_client(client).is_none() {
+        let Some(allocation) = self.table.of_client(client) else {
             self.stats.dropped_no_allocation += 1;
             return None;
-        }
-        if refuse_unknown_attributes(message).is_err() {
+        };
+        if allocation.relays_tcp() || refuse_unknown_attributes(message).is_err() {
             self.stats.dropped_unexpected += 1;
             return None;
         }

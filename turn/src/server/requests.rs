@@ -7,7 +7,9 @@ use stun_types::message::Message;
 use tracing::debug;
 use turn_types::AddressFamily;
 use turn_types::attribute::{AddressErrorCode, Lifetime, ReservationToken, XorRelayedAddress};
-use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
+use turn_types::message::{
+    ALLOCATE, CHANNEL_BIND, CONNECT, CONNECTION_BIND, CREATE_PERMISSION, REFRESH,
+};
 
 use super::opening::Opening;
 use super::{Command, MAX_OPENINGS, Server};
@@ -137,7 +139,9 @@ impl Server {
             REFRESH => self.refresh(now, client, caller, request).map(Some),
             CREATE_PERMISSION => self.create_permission(now, client, caller, request).map(Some),
             CHANNEL_BIND => self.channel_bind(now, client, caller, request).map(Some),
-            // handle_stun lets only these four come here.
+            CONNECT => self.connect(now, client, caller, request),
+            CONNECTION_BIND => self.connection_bind(client, caller, request).map(Some),
+            // handle_stun lets only these come here.
             _ => Err(Refusal::BadRequest),
         }
     }
@@ -161,6 +165,9 @@ impl Server {
             return Ok(is_open.then(|| allocated(asked, allocation)));
         }
         let wanted = Allocate::parse(request)?;
+        if wanted.relays_tcp {
+            self.check_tcp(client)?;
+        }
         if self.openings.len() >= MAX_OPENINGS {
             return Err(Refusal::InsufficientCapacity);
         }
@@ -171,18 +178,30 @@ impl Server {
             // Nobody allocates in order to have nothing: 0 gets the default, too.
             lifetime: self.lifetime(wanted.lifetime.filter(|&seconds| seconds > 0)),
             place: wanted.place,
+            relays_tcp: wanted.relays_tcp,
         };
         let allocation = self.table.create(now, wish)?;
         let (relayed, response) = (allocation.relayed, allocated(asked, allocation));
         *self.allocations_by(client.transport) += 1;
+        self.stats.allocations_relaying_tcp += u64::from(wanted.relays_tcp);
         if !self.peers.has_others() {
             self.stats.allocations_created += 1;
             debug!(%client, ?relayed, user = caller.user, "allocated");
             return Ok(Some(response));
         }
-        self.commands.extend(relayed.iter().map(Command::Open));
-        self.openings.push_back(Opening::new(client, caller.clone(), asked, relayed, wanted.place));
+        let opening = Opening::new(client, caller.clone(), asked, relayed, &wanted);
+        self.commands.extend(relayed.iter().map(|addr| opening.command(addr)));
+        self.openings.push_back(opening);
         Ok(None)
+    }
+
+    /// RFC 6062 §5.1. Without peers besides media there is nobody to connect to.
+    fn check_tcp(&self, client: ClientAddr) -> Result<(), Refusal> {
+        match (self.peers.has_others(), client.transport.is_stream()) {
+            (false, _) => Err(Refusal::UnsupportedTransportProtocol),
+            (true, false) => Err(Refusal::BadRequest),
+            (true, true) => Ok(()),
+        }
     }
 
     /// RFC 8656 §8.2
@@ -222,6 +241,7 @@ impl Server {
         let removed = half.and_then(|family| self.table.remove_family(client, family));
         if let Some(addr) = removed {
             if self.peers.has_others() {
+                self.end_connections(client, addr);
                 self.commands.push_back(Command::Close(addr));
             }
         } else if let Some(deleted) = self.table.remove(client) {
@@ -239,11 +259,16 @@ impl Server {
         caller: &Caller,
         request: &Message<'_>,
     ) -> Result<Response, Refusal> {
-        let relayed = self.allocation_of(client, caller)?.relayed;
+        let allocation = self.allocation_of(client, caller)?;
+        let (relayed, relays_tcp) = (allocation.relayed, allocation.relays_tcp());
         let wanted = CreatePermission::parse(request)?;
         for peer in &wanted.peers {
             relayed.towards(peer.ip()).ok_or(Refusal::PeerAddressFamilyMismatch)?;
-            if !self.peers.can_permit(peer.ip()) {
+            let can_permit = match relays_tcp {
+                true => self.peers.can_reach(peer.ip(), None),
+                false => self.peers.can_permit(peer.ip()),
+            };
+            if !can_permit {
                 return Err(Refusal::Forbidden);
             }
         }
@@ -260,7 +285,11 @@ impl Server {
         caller: &Caller,
         request: &Message<'_>,
     ) -> Result<Response, Refusal> {
-        let relayed = self.allocation_of(client, caller)?.relayed;
+        let allocation = self.allocation_of(client, caller)?;
+        if allocation.relays_tcp() {
+            return Err(Refusal::AllocationMismatch);
+        }
+        let relayed = allocation.relayed;
         let wanted = ChannelBind::parse(request)?;
         relayed.towards(wanted.peer.ip()).ok_or(Refusal::PeerAddressFamilyMismatch)?;
         let path = self.peers.path_to(wanted.peer).ok_or(Refusal::Forbidden)?;
@@ -269,7 +298,7 @@ impl Server {
     }
 
     /// RFC 8656 §5: an allocation answers to the user who made it. Renewed credentials of the same user will do.
-    fn allocation_of(
+    pub(super) fn allocation_of(
         &mut self,
         client: ClientAddr,
         caller: &Caller,

@@ -1,4 +1,5 @@
-//! The server seen from its wire: bytes in, bytes out, and a clock that the tests turn. Only `sockets` uses real ones.
+//! The server seen from its wire: bytes in, bytes out, and a clock that the tests turn. Only `sockets` and `tcp_sockets` use
+//! real ones.
 #![expect(
     clippy::unwrap_used,
     reason = "a test fails by panicking, in the functions it calls as well"
@@ -12,5 +13,8 @@ mod peers;
 mod relaying;
 mod rules;
 mod sockets;
+mod tcp_relay;
+mod tcp_rules;
+mod tcp_sockets;
 mod vectors;
 mod world;

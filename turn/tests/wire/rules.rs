@@ -15,7 +15,9 @@ use turn_types::attribute::{
     AdditionalAddressFamily, AddressErrorCode, DontFragment, EvenPort, Lifetime,
     RequestedAddressFamily, RequestedTransport, ReservationToken, XorRelayedAddress,
 };
-use turn_types::message::{ALLOCATE, CHANNEL_BIND, CONNECT, CREATE_PERMISSION, REFRESH, SEND};
+use turn_types::message::{
+    ALLOCATE, CHANNEL_BIND, CONNECTION_ATTEMPT, CREATE_PERMISSION, REFRESH, SEND,
+};
 
 use crate::world::{
     ALICE, Ask, Login, MEDIA, MEDIA_OTHER_PORT, World, allocate, bind, code, config, dual_stack,
@@ -23,9 +25,9 @@ use crate::world::{
 };
 
 /// A rule: what is done to a fresh server, and what comes back last.
-type Rule = (&'static str, fn(&mut World) -> Vec<u8>, Expect);
+pub(crate) type Rule = (&'static str, fn(&mut World) -> Vec<u8>, Expect);
 
-enum Expect {
+pub(crate) enum Expect {
     /// Success, with at least these attributes.
     Success(&'static [AttributeType]),
     /// This error, with at least these attributes.
@@ -35,8 +37,8 @@ enum Expect {
 }
 use Expect::{Error, Silence, Success};
 
-const NOTHING: &[AttributeType] = &[];
-const SIGNED: &[AttributeType] = &[MessageIntegrity::TYPE, Software::TYPE];
+pub(crate) const NOTHING: &[AttributeType] = &[];
+pub(crate) const SIGNED: &[AttributeType] = &[MessageIntegrity::TYPE, Software::TYPE];
 const SIGNED_SHA256: &[AttributeType] = &[MessageIntegritySha256::TYPE, Software::TYPE];
 const CHALLENGE: &[AttributeType] = &[Realm::TYPE, Nonce::TYPE, ErrorCode::TYPE];
 const OFFER: &[AttributeType] = &[Realm::TYPE, Nonce::TYPE, PasswordAlgorithms::TYPE];
@@ -53,7 +55,7 @@ const STUN: &[Rule] = &[
     ("a Binding indication is not answered", |w| w.ask(ALICE, &Ask::new(MessageClass::Indication, BINDING, 1.into()).unsigned()), Silence),
     ("a response is not answered", |w| w.ask(ALICE, &Ask::new(MessageClass::Success, BINDING, 1.into()).unsigned()), Silence),
     ("an error response is not answered", |w| w.ask(ALICE, &Ask::new(MessageClass::Error, BINDING, 1.into()).unsigned()), Silence),
-    ("Connect (RFC 6062) is not served", |w| w.ask_as(ALICE, "alice", Ask::request(CONNECT)), Silence),
+    ("a ConnectionAttempt request is not answered", |w| w.ask_as(ALICE, "alice", Ask::request(CONNECTION_ATTEMPT)), Silence),
     ("an Allocate indication is not answered", |w| w.ask(ALICE, &Ask::new(MessageClass::Indication, ALLOCATE, 1.into()).unsigned()), Silence),
     ("a Send request is not answered", |w| w.ask(ALICE, &Ask::request(SEND).unsigned()), Silence),
     ("a wrong FINGERPRINT", |w| { let mut b = Ask::request(BINDING).fingerprint().unsigned(); *b.last_mut().unwrap() ^= 1; w.ask(ALICE, &b) }, Silence),
@@ -110,7 +112,7 @@ const ALLOCATION: &[Rule] = &[
     ("an allocation tells both addresses and its lifetime", |w| w.ask_as(ALICE, "alice", allocate().fingerprint()), Success(&[XorRelayedAddress::TYPE, XorMappedAddress::TYPE, Lifetime::TYPE, Fingerprint::TYPE])),
     ("no REQUESTED-TRANSPORT", |w| w.ask_as(ALICE, "alice", Ask::request(ALLOCATE)), Error(400, NOTHING)),
     ("a malformed REQUESTED-TRANSPORT", |w| w.ask_as(ALICE, "alice", Ask::request(ALLOCATE).raw(0x0019, &[17])), Error(400, NOTHING)),
-    ("TCP is not relayed", |w| w.ask_as(ALICE, "alice", Ask::request(ALLOCATE).with(&RequestedTransport::new(6))), Error(442, NOTHING)),
+    ("TCP is not relayed where media is all", |w| w.ask_as(ALICE, "alice", Ask::request(ALLOCATE).with(&RequestedTransport::new(6))), Error(442, NOTHING)),
     ("an unknown required attribute", |w| w.ask_as(ALICE, "alice", allocate().raw(0x7777, &[1])), Error(420, &[UnknownAttributes::TYPE])),
     ("DONT-FRAGMENT is kept", |w| w.ask_as(ALICE, "alice", allocate().with(&DontFragment::new())), Success(NOTHING)),
     ("a second allocation", |w| { w.allocated(); w.ask_as(ALICE, "alice", allocate()) }, Error(437, NOTHING)),
@@ -249,7 +251,7 @@ fn channel_bindings() {
     check(CHANNELS);
 }
 
-fn check(rules: &[Rule]) {
+pub(crate) fn check(rules: &[Rule]) {
     let broken: Vec<String> = rules
         .iter()
         .filter_map(|(name, act, expect)| {

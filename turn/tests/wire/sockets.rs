@@ -166,7 +166,7 @@ async fn a_peer_that_is_not_there_harms_nobody() {
 }
 
 /// Clients may reach what is on this machine.
-fn loopback_peers() -> Config {
+pub(crate) fn loopback_peers() -> Config {
     Config {
         allow_peers: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
         relay_ips: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
@@ -189,23 +189,23 @@ async fn a_full_mailbox_drops_and_counts() {
     assert_eq!(handle.stats().dropped_mailbox_full, 5000 - 4096);
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server whose media engine echoes.
-struct Running {
-    handle: Handle,
+pub(crate) struct Running {
+    pub(crate) handle: Handle,
     udp: SocketAddr,
-    tcp: SocketAddr,
+    pub(crate) tcp: SocketAddr,
     shutdown: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
 }
 
 impl Running {
-    async fn start() -> Running {
+    pub(crate) async fn start() -> Running {
         Running::start_with(config()).await
     }
 
-    async fn start_with(config: Config) -> Running {
+    pub(crate) async fn start_with(config: Config) -> Running {
         let (handle, mailbox) = mailbox();
         let echo = handle.clone();
         let shutdown = CancellationToken::new();
@@ -225,28 +225,28 @@ impl Running {
         Running { handle, udp, tcp, shutdown, server }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         self.server.await.unwrap().unwrap();
     }
 }
 
-fn my_credentials() -> madang_turn::Credentials {
+pub(crate) fn my_credentials() -> madang_turn::Credentials {
     let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap();
     credentials(&config().secret, "alice", since_1970.as_secs(), 60)
 }
 
 /// A client by TCP.
-struct Stream(TcpStream);
+pub(crate) struct Stream(pub(crate) TcpStream);
 
 impl Stream {
-    async fn ask(&mut self, message: &[u8]) -> Vec<u8> {
+    pub(crate) async fn ask(&mut self, message: &[u8]) -> Vec<u8> {
         self.0.write_all(message).await.unwrap();
         self.receive().await
     }
 
     /// The next message, with its padding.
-    async fn receive(&mut self) -> Vec<u8> {
+    pub(crate) async fn receive(&mut self) -> Vec<u8> {
         let mut message = vec![0; 4];
         self.read(&mut message).await;
         let announced = usize::from(u16::from_be_bytes([message[2], message[3]]));

@@ -138,7 +138,7 @@ impl World {
     pub(crate) fn carry_out_commands(&mut self) -> Vec<Command> {
         let mut done = Vec::new();
         while let Some(command) = self.server.poll_command() {
-            if let Command::Open(relayed) = command {
+            if let Command::Open(relayed) | Command::Listen(relayed) = command {
                 let is_open = !self.taken.contains(&relayed.port());
                 self.server.handle_opened(self.now, relayed, is_open);
             }
@@ -313,8 +313,17 @@ pub(crate) fn channel_data(number: u16, payload: &[u8]) -> Vec<u8> {
     datagram
 }
 
+/// By UDP, unless it says otherwise: `192.0.2.1:1/tcp`.
 pub(crate) fn client_addr(text: &str) -> ClientAddr {
-    ClientAddr::udp(text.parse().unwrap())
+    let (addr, transport) = text.split_once('/').unwrap_or((text, "udp"));
+    let addr = addr.parse().unwrap();
+    match transport {
+        "udp" => ClientAddr::udp(addr),
+        "tcp" => ClientAddr::tcp(addr),
+        "tls" => ClientAddr::tls(addr),
+        "dtls" => ClientAddr::dtls(addr),
+        other => panic!("{other}"),
+    }
 }
 
 pub(crate) fn relayed(answer: &[u8]) -> SocketAddr {

@@ -1,0 +1,197 @@
+//! The TCP connections of relayed addresses (RFC 6062): listeners, calls to peers, and peers that wait for their client.
+//!
+//! ```text
+//!   a task for each listener ──┐
+//!   a task for each call ──────┴─▶ events (bounded) ─▶ Shell ─▶ Server
+//!                                                       │
+//!                                   waiting ◀───────────┤
+//!                                      └── Join ─▶ the task of the client's connection (`streams`, `splice`)
+//! ```
+//!
+//! Nobody reads from a peer that waits: what it sends stays with the system, until its window is full.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tracing::debug;
+
+use super::streams::ACCEPT_PAUSE;
+use super::{Datagram, Shell};
+use crate::PeerConnectionId;
+
+/// Events that wait for the server; beyond, listeners and calls wait, and at last the peers.
+const EVENTS: usize = 64;
+/// Connections that the system accepts ahead of a listener; it refuses more.
+const BACKLOG: u32 = 64;
+
+/// What happened on the peers' side.
+pub(super) enum PeerEvent {
+    /// A peer has connected to a relayed address.
+    Incoming { relayed: SocketAddr, peer: SocketAddr, stream: TcpStream },
+    /// How a call ended.
+    Called { id: PeerConnectionId, outcome: io::Result<TcpStream> },
+}
+
+/// All listeners, calls, and peers that wait. The server bounds them.
+pub(super) struct PeerConnections {
+    events: mpsc::Receiver<PeerEvent>,
+    sender: mpsc::Sender<PeerEvent>,
+    listeners: HashMap<SocketAddr, AbortHandle>,
+    calls: HashMap<PeerConnectionId, AbortHandle>,
+    waiting: HashMap<PeerConnectionId, TcpStream>,
+}
+
+impl PeerConnections {
+    pub(super) fn new() -> PeerConnections {
+        let (sender, events) = mpsc::channel(EVENTS);
+        PeerConnections {
+            events,
+            sender,
+            listeners: HashMap::new(),
+            calls: HashMap::new(),
+            waiting: HashMap::new(),
+        }
+    }
+
+    /// Waits for what happens next. Nothing is lost when the waiting is given up.
+    pub(super) async fn event(&mut self) -> PeerEvent {
+        // There is always a sender: this side keeps one.
+        match self.events.recv().await {
+            Some(event) => event,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Listens at a relayed address; `false` when that can't be done.
+    pub(super) fn listen(&mut self, relayed: SocketAddr) -> bool {
+        match listen(relayed) {
+            Ok(listener) => {
+                let task = tokio::spawn(accept(listener, relayed, self.sender.clone()));
+                self.listeners.insert(relayed, task.abort_handle());
+                true
+            }
+            Err(error) => {
+                debug!(%relayed, %error, "nobody can listen at a relayed address");
+                false
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, relayed: SocketAddr) {
+        if let Some(task) = self.listeners.remove(&relayed) {
+            task.abort();
+        }
+    }
+
+    pub(super) fn call(&mut self, id: PeerConnectionId, relayed: SocketAddr, peer: SocketAddr) {
+        let events = self.sender.clone();
+        let task = tokio::spawn(async move {
+            let outcome = call(relayed, peer).await;
+            // The server has ended when nobody listens.
+            let _ = events.send(PeerEvent::Called { id, outcome }).await;
+        });
+        self.calls.insert(id, task.abort_handle());
+    }
+
+    pub(super) fn disconnect(&mut self, id: PeerConnectionId) {
+        self.waiting.remove(&id);
+        if let Some(task) = self.calls.remove(&id) {
+            task.abort();
+        }
+    }
+
+    /// Hands over a peer that has waited.
+    pub(super) fn take(&mut self, id: PeerConnectionId) -> Option<TcpStream> {
+        self.waiting.remove(&id)
+    }
+}
+
+impl Drop for PeerConnections {
+    fn drop(&mut self) {
+        for task in self.listeners.values().chain(self.calls.values()) {
+            task.abort();
+        }
+    }
+}
+
+impl<F: Fn(Datagram)> Shell<F> {
+    pub(super) fn handle_peer_event(&mut self, event: PeerEvent) {
+        let now = Instant::now();
+        match event {
+            PeerEvent::Incoming { relayed, peer, stream } => {
+                if let Some(id) = self.server.handle_incoming(now, relayed, peer) {
+                    self.peers.waiting.insert(id, stream);
+                }
+            }
+            PeerEvent::Called { id, outcome } => {
+                // Unless it was given up meanwhile.
+                if self.peers.calls.remove(&id).is_some() {
+                    let is_connected = outcome.is_ok();
+                    match outcome {
+                        Ok(stream) => drop(self.peers.waiting.insert(id, stream)),
+                        Err(error) => debug!(%error, "a peer could not be reached"),
+                    }
+                    self.server.handle_connected(now, id, is_connected);
+                }
+            }
+        }
+    }
+}
+
+/// Listens where nobody else does, and then lets calls go out from the same address.
+fn listen(relayed: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(relayed)?;
+    socket.bind(relayed)?;
+    let listener = socket.listen(BACKLOG)?;
+    SockRef::from(&listener).set_reuse_port(true)?;
+    Ok(listener)
+}
+
+/// RFC 6062 §5.2: "The local endpoint is the relayed transport address".
+async fn call(relayed: SocketAddr, peer: SocketAddr) -> io::Result<TcpStream> {
+    let socket = socket(relayed)?;
+    socket.set_reuseport(true)?;
+    socket.bind(relayed)?;
+    let stream = socket.connect(peer).await?;
+    hurry(&stream);
+    Ok(stream)
+}
+
+/// One that can be bound although former connections from the same address are still remembered.
+fn socket(relayed: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match relayed {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    Ok(socket)
+}
+
+/// What a client sends at once shall leave at once; it arrives all the same when the system won't have it.
+fn hurry(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+}
+
+async fn accept(listener: TcpListener, relayed: SocketAddr, events: mpsc::Sender<PeerEvent>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                hurry(&stream);
+                let incoming = PeerEvent::Incoming { relayed, peer, stream };
+                if events.send(incoming).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                debug!(%error, "a peer's connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Data connections (RFC 6062 §4.5): bytes as they are, between a client's connection and its peer's.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+
+use super::ClientStream;
+use crate::Stats;
+use crate::bandwidth::{Pace, Paces};
+
+/// What is on its way in one direction of a connection. While that waits, nothing is read, and at last the sender waits.
+const BUFFER: usize = 16 * 1024;
+
+/// Once one side has said all, the other may be silent for so long. Both have gone then, perhaps: RFC 6062 §5.5 wants
+/// both connections closed when one is, which looks no different at first.
+const HALF_CLOSED_PATIENCE: Duration = Duration::from_secs(120);
+
+/// What a client's connection gets when it becomes one for data.
+pub(super) struct Join {
+    pub(super) peer: TcpStream,
+    pub(super) paces: Arc<Paces>,
+    pub(super) carried: Arc<Carried>,
+}
+
+/// Bytes that all data connections have carried.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    pub(super) to_peers: AtomicU64,
+    pub(super) from_peers: AtomicU64,
+}
+
+impl Carried {
+    pub(super) fn add_to(&self, stats: Stats) -> Stats {
+        Stats {
+            to_peer_bytes: stats.to_peer_bytes + self.to_peers.load(Ordering::Relaxed),
+            from_peer_bytes: stats.from_peer_bytes + self.from_peers.load(Ordering::Relaxed),
+            ..stats
+        }
+    }
+}
+
+/// Passes on bytes until both sides have said all, or one is gone. Some were read already.
+pub(super) async fn splice(
+    client: (ReadHalf<ClientStream>, WriteHalf<ClientStream>),
+    already_read: BytesMut,
+    join: Join,
+) -> io::Result<()> {
+    let (from_client, to_client) = client;
+    let (from_peer, to_peer) = join.peer.into_split();
+    let up = Direction::new(&join.paces.to_peer, &join.carried.to_peers);
+    let down = Direction::new(&join.paces.from_peer, &join.carried.from_peers);
+    let mut going_up = pin!(up.pass_on((&already_read[..]).chain(from_client), to_peer));
+    let mut going_down = pin!(down.pass_on(from_peer, to_client));
+    tokio::select! {
+        ended = &mut going_up => {
+            ended?;
+            down.finish(going_down).await
+        }
+        ended = &mut going_down => {
+            ended?;
+            up.finish(going_up).await
+        }
+    }
+}
+
+struct Direction<'a> {
+    pace: &'a Pace,
+    /// Bytes that this connection has carried in this direction.
+    passed: AtomicU64,
+    /// Bytes that all have.
+    carried: &'a AtomicU64,
+}
+
+impl Direction<'_> {
+    fn new<'a>(pace: &'a Pace, carried: &'a AtomicU64) -> Direction<'a> {
+        Direction { pace, passed: AtomicU64::new(0), carried }
+    }
+
+    /// Until the sender has said all; then the receiver is told so.
+    async fn pass_on(
+        &self,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+    ) -> io::Result<()> {
+        let mut buffer = vec![0; self.pace.piece(BUFFER)];
+        loop {
+            let count = from.read(&mut buffer).await?;
+            if count == 0 {
+                return to.shutdown().await;
+            }
+            let wait = self.pace.take(Instant::now(), count);
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            to.write_all(&buffer[..count]).await?;
+            // TLS may keep a part of it.
+            to.flush().await?;
+            self.passed.fetch_add(count as u64, Ordering::Relaxed);
+            self.carried.fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// The other direction has ended: this one goes on as long as it carries something.
+    async fn finish(
+        &self,
+        mut passing: Pin<&mut impl Future<Output = io::Result<()>>>,
+    ) -> io::Result<()> {
+        loop {
+            let before = self.passed.load(Ordering::Relaxed);
+            match tokio::time::timeout(HALF_CLOSED_PATIENCE, &mut passing).await {
+                Ok(ended) => return ended,
+                Err(_) if self.passed.load(Ordering::Relaxed) == before => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
