@@ -25,7 +25,7 @@ use tracing::debug;
 use crate::ClientAddr;
 use crate::places::{IdleSince, Places};
 use cookie::Cookies;
-use hello::{ClientHello, is_of_handshake};
+use hello::{Alert, ClientHello, is_of_handshake};
 pub use identity::{DtlsIdentity, UnfitKey};
 use session::{Fate, Session};
 
@@ -283,9 +283,13 @@ impl DtlsSessions {
         if !is_welcome() {
             return;
         }
-        if !self.cookies.is_good(now, from, &hello) {
-            let start = out.bytes.len();
+        let start = out.bytes.len();
+        if hello.is_too_old() {
+            hello.refuse_with(Alert::ProtocolVersion, &mut out.bytes);
+        } else if !self.cookies.is_good(now, from, &hello) {
             hello.answer_with(&self.cookies.issue(now, from, &hello.random), &mut out.bytes);
+        }
+        if start != out.bytes.len() {
             out.events.push(DtlsEvent::Transmit(from, start..out.bytes.len()));
             return;
         }
@@ -306,9 +310,14 @@ impl DtlsSessions {
         let Ok(cookie) = hello.cookie.try_into() else { return };
         let DtlsSessions { config, identity, buffer, .. } = self;
         let mut session = Session::new(now, config, identity, &hello, buffer);
+        let mark = out.events.len();
         let fate = session.handle_hello(now, from, (datagram, cookie), buffer, out);
         self.handshakes.insert(from, Handshake { session, began: now });
-        if fate == Fate::Ends {
+        if fate == Fate::Ends || out.events.len() == mark {
+            // It has nothing in common with the server. The library breaks off or says nothing, as to a malformed hello.
+            let start = out.bytes.len();
+            hello.refuse_with(Alert::HandshakeFailure, &mut out.bytes);
+            out.events.push(DtlsEvent::Transmit(from, start..out.bytes.len()));
             self.give_up(from);
         }
     }

@@ -22,6 +22,7 @@ const HELLO_VERIFY_REQUEST: u8 = 3;
 /// DTLS 1.0, which a HelloVerifyRequest names whatever comes later (RFC 6347 §4.2.1).
 const DTLS_1_0: [u8; 2] = [0xfe, 0xff];
 const DTLS_1_2: [u8; 2] = [0xfe, 0xfd];
+const FATAL: u8 = 2;
 
 /// A client that is sent back more often has a cookie that changes on the way.
 const MOST_HELLOS: u16 = 4;
@@ -29,6 +30,7 @@ const MOST_HELLOS: u16 = 4;
 /// A ClientHello in one piece. One in fragments, which nobody needs whose hello has no post-quantum keys, is not answered:
 /// its pieces would have to be kept for strangers.
 pub(super) struct ClientHello<'a> {
+    version: [u8; 2],
     /// How many hellos the client has sent before, in this attempt.
     pub(super) message_seq: u16,
     pub(super) random: Random,
@@ -48,11 +50,24 @@ impl ClientHello<'_> {
             return None;
         }
         let (version_and_random, rest) = body.split_at_checked(34)?;
-        let random = version_and_random.get(2..)?.try_into().ok()?;
+        let (version, random) = version_and_random.split_first_chunk::<2>()?;
+        let random = random.try_into().ok()?;
         let (_session_id, rest) = counted(rest)?;
         let (cookie, _) = counted(rest)?;
         let message_seq = u16::from_be_bytes([header[4], header[5]]);
-        (message_seq < MOST_HELLOS).then_some(ClientHello { message_seq, random, cookie })
+        let version = *version;
+        (message_seq < MOST_HELLOS).then_some(ClientHello { version, message_seq, random, cookie })
+    }
+
+    /// Whether the client has nothing but DTLS 1.0, which is not to be spoken any more (RFC 8996 §3). Versions count down.
+    pub(super) fn is_too_old(&self) -> bool {
+        self.version > DTLS_1_2
+    }
+
+    /// Appends an alert that tells the client to give up (RFC 5246 §7.2). Like whatever comes before encryption, it may be
+    /// somebody else's word.
+    pub(super) fn refuse_with(&self, alert: Alert, out: &mut Vec<u8>) {
+        record(ALERT, DTLS_1_2, self.message_seq, &[FATAL, alert as u8], out);
     }
 
     /// Appends a HelloVerifyRequest (RFC 6347 §4.2.1), shorter than any hello. Its record has the number of the message,
@@ -77,6 +92,15 @@ impl ClientHello<'_> {
     }
 }
 
+/// Why a client is not served (RFC 5246 §7.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alert {
+    /// There is no cipher suite, or key exchange, that both have.
+    HandshakeFailure = 40,
+    /// There is no version that both have.
+    ProtocolVersion = 70,
+}
+
 /// Which of a client's two sessions a datagram belongs to, while one replaces the other.
 pub(super) fn is_of_handshake(datagram: &[u8]) -> bool {
     match (datagram.first(), datagram.get(3..5)) {
@@ -95,17 +119,22 @@ fn counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// A handshake message in a record of its own, both unencrypted.
 fn message(kind: u8, version: [u8; 2], seq: u16, body: &[u8], out: &mut Vec<u8>) {
-    let length = body.len() as u16;
-    let [high, low] = length.to_be_bytes();
-    out.push(HANDSHAKE);
+    let [high, low] = (body.len() as u16).to_be_bytes();
+    let mut fragment = vec![kind, 0, high, low];
+    fragment.extend(seq.to_be_bytes());
+    fragment.extend([0, 0, 0, 0, high, low]);
+    fragment.extend(body);
+    record(HANDSHAKE, version, seq, &fragment, out);
+}
+
+/// A record without encryption.
+fn record(kind: u8, version: [u8; 2], seq: u16, fragment: &[u8], out: &mut Vec<u8>) {
+    out.push(kind);
     out.extend(version);
     out.extend([0; 6]);
     out.extend(seq.to_be_bytes());
-    out.extend((length + HANDSHAKE_HEADER as u16).to_be_bytes());
-    out.extend([kind, 0, high, low]);
-    out.extend(seq.to_be_bytes());
-    out.extend([0, 0, 0, 0, high, low]);
-    out.extend(body);
+    out.extend((fragment.len() as u16).to_be_bytes());
+    out.extend(fragment);
 }
 
 #[cfg(test)]
@@ -116,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_hello_is_longer_than_what_it_is_answered_with() {
-        let hello = ClientHello { message_seq: 1, random: [7; 32], cookie: &[] };
+        let hello = hello();
         let former = hello.former(0);
         let parsed = ClientHello::parse(&former).unwrap();
         assert_eq!((parsed.message_seq, parsed.random, parsed.cookie), (0, [7; 32], &[][..]));
@@ -128,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_or_in_fragments_is_no_hello() {
-        let whole = ClientHello { message_seq: 0, random: [7; 32], cookie: &[] }.former(0);
+        let whole = hello().former(0);
         for end in 0..whole.len() {
             assert!(ClientHello::parse(&whole[..end]).is_none(), "{end}");
         }
@@ -138,6 +167,19 @@ mod tests {
         let mut encrypted = whole;
         encrypted[4] = 1;
         assert!(ClientHello::parse(&encrypted).is_none());
+    }
+
+    #[test]
+    fn versions_count_down() {
+        for (version, is_too_old) in
+            [([0xfe, 0xff], true), (DTLS_1_2, false), ([0xfe, 0xfc], false)]
+        {
+            assert_eq!(ClientHello { version, ..hello() }.is_too_old(), is_too_old);
+        }
+    }
+
+    fn hello() -> ClientHello<'static> {
+        ClientHello { version: DTLS_1_2, message_seq: 1, random: [7; 32], cookie: &[] }
     }
 
     proptest! {

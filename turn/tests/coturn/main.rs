@@ -6,11 +6,15 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 #![expect(clippy::disallowed_methods, reason = "these tests are about real sockets and real time")]
 
+mod secure;
+
 use std::net::{IpAddr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use madang_turn::{Config, Handle, Listeners, Secret, Server, credentials, mailbox, run};
+use madang_turn::{
+    Config, DtlsListener, Handle, Listeners, Secret, Server, credentials, mailbox, run,
+};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -114,7 +118,10 @@ async fn a_stun_client_learns_its_address() {
 
 /// Whatever is sent comes back, through allocations that are made and deleted.
 async fn relays(peer_ip: &str, args: &[&str], allocations: u64) {
-    let running = Running::start().await;
+    relays_by(&Running::start().await, peer_ip, args, allocations).await;
+}
+
+async fn relays_by(running: &Running, peer_ip: &str, args: &[&str], allocations: u64) {
     let peer = Peer::start(peer_ip);
     let credentials = ["-u", "alice", "-W", SECRET];
 
@@ -130,22 +137,28 @@ async fn relays(peer_ip: &str, args: &[&str], allocations: u64) {
 struct Running {
     handle: Handle,
     addr: SocketAddr,
+    /// Where it is spoken inside TLS (TCP) and DTLS (UDP).
+    secure: Option<SocketAddr>,
     shutdown: CancellationToken,
     _server: JoinHandle<std::io::Result<()>>,
 }
 
 impl Running {
     async fn start() -> Running {
+        Running::with(None).await
+    }
+
+    async fn with(dtls: Option<DtlsListener>) -> Running {
         let (handle, mailbox) = mailbox();
-        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let secure = dtls.as_ref().map(|dtls| dtls.socket.local_addr().unwrap());
+        let (udp, tcp) = sockets_of_one_port().await;
         let addr = udp.local_addr().unwrap();
-        let tcp = TcpListener::bind(addr).await.unwrap();
         let shutdown = CancellationToken::new();
         // Servers of several tests run at a time, and shall try the same ports seldom.
         let server = Server::new(&config(), addr.port().into()).unwrap();
-        let listeners = Listeners { udp, tcp, dtls: None };
+        let listeners = Listeners { udp, tcp, dtls };
         let task = tokio::spawn(run(listeners, server, mailbox, |_| {}, shutdown.clone()));
-        Running { handle, addr, shutdown, _server: task }
+        Running { handle, addr, secure, shutdown, _server: task }
     }
 
     /// Sends 20 messages for each allocation. Each of its channels gets any number from 0x4000 to 0x7FFF, as RFC 5766 §11
@@ -155,7 +168,8 @@ impl Running {
             let mut client = Command::new("turnutils_uclient");
             client.args(["-v", "-n", "20", "-l", "1000", "-z", "5"]).args(args);
             client.args(["-e", &peer.addr.ip().to_string(), "-r", &peer.addr.port().to_string()]);
-            client.args(["-p", &self.addr.port().to_string(), "127.0.0.1"]);
+            let to = self.secure.filter(|_| args.contains(&"-S")).unwrap_or(self.addr);
+            client.args(["-p", &to.port().to_string(), "127.0.0.1"]);
             let output = finish(client).await;
             if !output.text.contains("channel bind: error 400") {
                 return output;
@@ -168,6 +182,16 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.shutdown.cancel();
+    }
+}
+
+/// Another program may have the port of the one kind as that of the other.
+async fn sockets_of_one_port() -> (UdpSocket, TcpListener) {
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
+            return (udp, tcp);
+        }
     }
 }
 

@@ -70,6 +70,31 @@ fn a_stranger_who_is_not_welcome_gets_nothing() {
 }
 
 #[test]
+fn a_client_that_has_nothing_in_common_with_the_server_is_told_so() {
+    let mut world = Wire::new();
+    let mut alice = world.client(ALICE);
+    let mut old = alice.hello();
+    // The version of the hello, beside that of its record: DTLS 1.0.
+    old[26] = 0xff;
+    let too_old = world.hears(addr(ALICE), &old);
+    let answers = world.hears(addr(ALICE), &alice.hello());
+    alice.hear(world.now, &answers[0].1);
+    let mut strange = alice.hello();
+    // Behind version, random, session and cookie: the cipher suites, which are somebody else's.
+    let suites = 25 + 34 + 1 + 33;
+    let length = usize::from(u16::from_be_bytes([strange[suites], strange[suites + 1]]));
+    strange[suites + 2..suites + 2 + length].fill(0);
+    let nothing_shared = world.hears(addr(ALICE), &strange);
+
+    // Fatal alerts (RFC 5246 §7.2): protocol_version, handshake_failure.
+    for (answers, alert) in [(too_old, 70), (nothing_shared, 40)] {
+        let [(_, datagram)] = &answers[..] else { panic!("{answers:?}") };
+        assert_eq!((datagram[0], &datagram[13..]), (21, &[2, alert][..]));
+    }
+    assert_eq!((world.sessions.handshakes(), world.sessions.len()), (0, 0));
+}
+
+#[test]
 fn a_cookie_is_good_at_one_address_and_for_a_minute() {
     let mut world = Wire::new();
     let mut alice = world.client(ALICE);
