@@ -38,6 +38,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+pub(crate) use self::connections::rest_after;
 use self::connections::{Entrance, Tls};
 pub use self::origin::Origins;
 pub(crate) use self::origin::REFUSAL as ORIGIN_REFUSAL;

@@ -15,6 +15,7 @@
 mod addresses;
 mod io;
 mod turn;
+mod turn_tls;
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -103,7 +104,7 @@ impl Server {
         let webhooks = start_webhooks(&settings, &store).await?;
 
         let bound_turn = match settings.turn.enabled {
-            true => Some(BoundTurn::bind(&settings, &addresses).await?),
+            true => Some(BoundTurn::bind(&settings, &addresses, certificate.as_ref()).await?),
             false => None,
         };
         let shared_tcp = certificate.as_ref().map(|_| addresses.at_https(http_addr));
@@ -213,13 +214,27 @@ impl Server {
         self.turn.as_ref().map(Turn::udp_addr)
     }
 
+    /// Where TURN is served inside TLS by `turn.tls_listen`; None when it isn't.
+    pub fn turn_tls_addr(&self) -> Option<SocketAddr> {
+        Some(self.turn.as_ref()?.secure()?.tls)
+    }
+
+    /// Where TURN is served inside DTLS; None when it isn't.
+    pub fn turn_dtls_addr(&self) -> Option<SocketAddr> {
+        self.turn.as_ref()?.secure()?.dtls
+    }
+
     /// What an operator wants to know after the start, a few lines of text.
     pub fn summary(&self) -> String {
         let udp = self.media_addresses().iter().map(|addr| format!("{addr}/udp"));
         let tcp = self.media_tcp_addresses().iter().map(|addr| format!("{addr}/tcp"));
         let media: Vec<String> = udp.chain(tcp).collect();
         let turn = self.turn.as_ref().map_or("off".to_owned(), |turn| {
-            format!("{}/udp, {}/tcp", turn.udp_addr(), turn.tcp_addr())
+            let plain = format!("{}/udp, {}/tcp", turn.udp_addr(), turn.tcp_addr());
+            let tls = self.turn_tls_addr().map(|addr| format!("{addr}/tcp (TLS)"));
+            let dtls = self.turn_dtls_addr().map(|addr| format!("{addr}/udp (DTLS)"));
+            let all: Vec<String> = [Some(plain), tls, dtls].into_iter().flatten().collect();
+            all.join(", ")
         });
         let stomp = self.stomp_addr().map(|addr| ("stomp", format!("{addr}/tcp")));
         let lines = [
@@ -367,11 +382,17 @@ fn ice_servers(
     https: Option<(&Certificate, u16)>,
 ) -> IceServers {
     let Some(turn) = turn else { return Arc::new(|_: &str| Vec::new()) };
-    let inside_tls = https.and_then(|(certificate, port)| {
-        let host = settings.turn.tls_host.clone().or_else(|| certificate.host())?;
-        Some(format!("{host}:{port}"))
+    let inside_tls = https.map(|(certificate, port)| {
+        let Some(host) = settings.turn.tls_host.clone().or_else(|| certificate.host()) else {
+            warn!(
+                "clients are not told of TURN inside TLS, because the certificate has no name of one host; give the one that \
+                 they know with --set turn.tls_host=NAME"
+            );
+            return Vec::new();
+        };
+        turn.turns(&host, settings.turn.tls_public_port, port)
     });
-    turn.ice_servers(settings.turn.public_port, inside_tls)
+    turn.ice_servers(settings.turn.public_port, inside_tls.unwrap_or_default())
 }
 
 fn hub_config(settings: &Settings, webhooks: Webhooks) -> HubConfig {

@@ -1,4 +1,4 @@
-//! The certificate of HTTPS, read again when its files change.
+//! The certificate of HTTPS and of TURN inside TLS and DTLS, read again when its files change.
 //!
 //! Certificates are renewed every few weeks, by programs that replace files. A new one is taken within
 //! `LOOK_INTERVAL`, for connections that begin afterwards; one that can't be used changes nothing.
@@ -7,20 +7,23 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use madang_turn::DtlsIdentity;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// Between two looks at the files.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The protocols that may be spoken inside (RFC 7301): one, because WebSockets are opened by HTTP/1.1.
-const ALPN: &[u8] = b"http/1.1";
+/// The protocols that may be spoken inside (RFC 7301): of HTTP one, because WebSockets are opened by HTTP/1.1, and those
+/// of RFC 7443. What a client names binds nobody: coturn's names them all and speaks TURN.
+const ALPN: [&[u8]; 3] = [b"http/1.1", b"stun.turn", b"stun.nat-discovery"];
 
 /// Where certificate and key are, both in PEM (RFC 7468).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +57,15 @@ pub enum TlsError {
 pub(crate) struct Certificate {
     files: Files,
     present: RwLock<Arc<CertifiedKey>>,
+    /// The same for DTLS; None when the first key was none for it.
+    dtls: Option<watch::Sender<DtlsIdentity>>,
+}
+
+/// What the files hold.
+struct Read {
+    certified: CertifiedKey,
+    /// None when DTLS can't be spoken with this key.
+    dtls: Option<DtlsIdentity>,
 }
 
 impl Certificate {
@@ -62,8 +74,14 @@ impl Certificate {
     /// # Errors
     /// When they can't be used.
     pub(crate) fn load(files: Files) -> Result<Arc<Certificate>, TlsError> {
-        let present = RwLock::new(Arc::new(read(&files)?));
-        Ok(Arc::new(Certificate { files, present }))
+        let Read { certified, dtls } = read(&files)?;
+        let dtls = dtls.map(watch::Sender::new);
+        Ok(Arc::new(Certificate { files, present: RwLock::new(Arc::new(certified)), dtls }))
+    }
+
+    /// What DTLS is opened with, now and later; None when the key is none for it.
+    pub(crate) fn for_dtls(&self) -> Option<watch::Receiver<DtlsIdentity>> {
+        self.dtls.as_ref().map(watch::Sender::subscribe)
     }
 
     /// The name that clients may expect: the first that is one host's.
@@ -82,7 +100,7 @@ impl Certificate {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
         Ok(Arc::new(config))
     }
 
@@ -100,17 +118,32 @@ impl Certificate {
     /// Takes what the files hold, if it is another certificate and can be used.
     fn look(&self) {
         match read(&self.files) {
-            Ok(read) => {
+            Ok(Read { certified, dtls }) => {
                 let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
-                if read.cert != present.cert {
-                    *present = Arc::new(read);
+                if certified.cert != present.cert {
+                    *present = Arc::new(certified);
                     info!("the certificate was replaced");
+                    self.renew_dtls(dtls);
                 }
             }
             // A renewal under way may have replaced one file of the two.
             Err(error) => {
                 warn!(%error, "the certificate can't be read again; the one before stays")
             }
+        }
+    }
+}
+
+impl Certificate {
+    fn renew_dtls(&self, identity: Option<DtlsIdentity>) {
+        match (&self.dtls, identity) {
+            (Some(dtls), Some(identity)) => _ = dtls.send_replace(identity),
+            (Some(_), None) => {
+                warn!(
+                    "DTLS keeps the certificate before, as it can't be spoken with the new one's key"
+                );
+            }
+            (None, _) => {}
         }
     }
 }
@@ -125,7 +158,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-fn read(files: &Files) -> Result<CertifiedKey, TlsError> {
+fn read(files: &Files) -> Result<Read, TlsError> {
     let unread = |key, path: &PathBuf, reason: String| {
         let path = path.display().to_string();
         TlsError::File { key, path, reason }
@@ -139,12 +172,16 @@ fn read(files: &Files) -> Result<CertifiedKey, TlsError> {
     }
     let key = PrivateKeyDer::from_pem_file(&files.key)
         .map_err(|error| unread("http.tls.key", &files.key, error.to_string()))?;
-    Ok(CertifiedKey::from_der(certs, key, &provider())?)
+    let leaf = certs.first().map(|cert| cert.to_vec()).unwrap_or_default();
+    let dtls = DtlsIdentity::new(leaf, key.secret_der().to_vec()).ok();
+    Ok(Read { certified: CertifiedKey::from_der(certs, key, &provider())?, dtls })
 }
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertifiedKey as Made, generate_simple_self_signed};
+    use rcgen::{
+        CertificateParams, CertifiedKey as Made, KeyPair, PKCS_ED25519, generate_simple_self_signed,
+    };
 
     use super::*;
 
@@ -155,7 +192,7 @@ mod tests {
         let files = Files { cert: path("cert.pem"), key: path("key.pem") };
         let make = || generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let write_cert = |made: &Made<_>| std::fs::write(&files.cert, made.cert.pem()).unwrap();
-        let write_key = |made: &Made<rcgen::KeyPair>| {
+        let write_key = |made: &Made<KeyPair>| {
             std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap()
         };
         let (first, second) = (make(), make());
@@ -163,13 +200,62 @@ mod tests {
         write_key(&first);
         let certificate = Certificate::load(files.clone()).unwrap();
         let present = || certificate.present.read().unwrap().cert[0].as_ref().to_vec();
+        let mut for_dtls = certificate.for_dtls().unwrap();
 
         write_cert(&second);
         certificate.look();
         assert_eq!(present(), first.cert.der().as_ref());
+        assert!(!for_dtls.has_changed().unwrap());
 
         write_key(&second);
         certificate.look();
         assert_eq!(present(), second.cert.der().as_ref());
+        let key = second.signing_key.serialize_der();
+        let second_of_dtls = DtlsIdentity::new(second.cert.der().to_vec(), key).unwrap();
+        assert_eq!(*for_dtls.borrow_and_update(), second_of_dtls);
+
+        // One that DTLS can't have.
+        let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        let third = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let third = third.self_signed(&key).unwrap();
+        std::fs::write(&files.cert, third.pem()).unwrap();
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+        certificate.look();
+        assert_eq!(present(), third.der().as_ref());
+        assert_eq!(*for_dtls.borrow(), second_of_dtls);
+        assert!(Certificate::load(files.clone()).unwrap().for_dtls().is_none());
     }
+
+    #[test]
+    fn keys_of_openssl_are_good_for_dtls() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files { cert: dir.path().join("cert.pem"), key: dir.path().join("key.pem") };
+        // Made by `openssl ecparam -genkey` and `openssl req -x509`: SEC 1, which says EC PRIVATE KEY.
+        std::fs::write(&files.cert, SEC1_CERT).unwrap();
+        std::fs::write(&files.key, SEC1_KEY).unwrap();
+
+        assert!(Certificate::load(files).unwrap().for_dtls().is_some());
+    }
+
+    const SEC1_KEY: &str = "\
+-----BEGIN EC PRIVATE KEY-----
+MHcCAQEEIMuUrs0O+Yerwl+8ieUEhJYY7RJO+1aG5PSysQoh1jWXoAoGCCqGSM49
+AwEHoUQDQgAEt/Mchj5mvFJr3x2XzLayWX7LXhePM7F/XAyo1IiCZAAbDBUsQ1p2
++Wn0LLegd4NflX10oIuFvicS3S+juCapdA==
+-----END EC PRIVATE KEY-----
+";
+
+    const SEC1_CERT: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBlDCCATugAwIBAgIUalMpoqCuNJClr0NPiElCZMnA1aAwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTExNDQwNFoYDzIxMjYxMDI4
+MTE0NDA0WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAS38xyGPma8UmvfHZfMtrJZfsteF48zsX9cDKjUiIJkABsMFSxDWnb5
+afQst6B3g1+VfXSgi4W+JxLdL6O4Jql0o2kwZzAdBgNVHQ4EFgQUZz+BloYYUgRR
+Lr2QzHyNISRwXMIwHwYDVR0jBBgwFoAUZz+BloYYUgRRLr2QzHyNISRwXMIwDwYD
+VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
+RwAwRAIgFQUOOX8y41fnCCIRx+ra3QzPxEHAp/oT/+HLlniBVw0CIDk0khAv7cze
+R2Le21Pa+Yhez9OoKWJknrgTMLWMpMZx
+-----END CERTIFICATE-----
+";
 }

@@ -62,7 +62,7 @@ impl ClientAddr {
     }
 
     /// What counts as one client for quotas: an IPv4 address, or the /64 that an IPv6 host owns anyway.
-    pub(crate) fn network(self) -> IpAddr {
+    pub fn network(self) -> IpAddr {
         match self.addr.ip().to_canonical() {
             IpAddr::V4(ip) => IpAddr::V4(ip),
             IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (!0 << 64))),

@@ -19,6 +19,7 @@ pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
         settings.stomp.tcp_listen.and_then(|listen| insecure(settings, "stomp.tcp_listen", listen)),
         client_url(settings),
         half_tls(settings),
+        turn_without_tls(settings),
         workers(settings),
         ports(settings, "media.udp_port", settings.media.udp_port),
         settings.media.tcp_port.and_then(|port| ports(settings, "media.tcp_port", port)),
@@ -61,6 +62,7 @@ fn public_ports(settings: &Settings) -> impl Iterator<Item = String> {
     let ports = [
         ("http.public_port", settings.http.public_port),
         ("turn.public_port", settings.turn.public_port),
+        ("turn.tls_public_port", settings.turn.tls_public_port),
     ];
     let zeros = ports.into_iter().filter(|(_, port)| *port == Some(0));
     zeros.map(|(key, _)| format!("`{key}` must be 1 to 65535"))
@@ -116,6 +118,14 @@ fn half_tls(settings: &Settings) -> Option<String> {
         _ => return None,
     };
     Some(format!("`{given}` needs `{missing}` beside it: HTTPS has a certificate and its key"))
+}
+
+fn turn_without_tls(settings: &Settings) -> Option<String> {
+    let tls = &settings.http.tls;
+    let listen = settings.turn.tls_listen.filter(|_| tls.cert.is_none() && tls.key.is_none())?;
+    Some(format!(
+        "`turn.tls_listen` = {listen} needs `http.tls.cert` and `http.tls.key`: TLS and DTLS have the certificate of HTTPS"
+    ))
 }
 
 /// It stands in a page and in the page's policy.

@@ -66,6 +66,8 @@ const KEYS: &[Key] = keys! {
     turn.enabled: "run the bundled TURN server"
     turn.listen: "address of the TURN server (UDP and TCP). Default: port 3478 beside the media ports"
     turn.public_port: "port that clients reach turn.listen at, where a port mapping lies between. Default: the same"
+    turn.tls_listen: "address of TURN inside TLS (TCP) and DTLS (UDP), with the certificate of HTTPS; conventionally at port 5349. DTLS needs one with an ECDSA key on P-256 or P-384. Default: inside TLS at the port of http.listen alone"
+    turn.tls_public_port: "port that clients reach turn.tls_listen at, where a port mapping lies between. Default: the same"
     turn.relay_ip: "addresses that relayed clients seem to have, one of a family or one of each. Default: those of media"
     turn.relay_ports: "ports of relayed addresses; sockets are opened for them only when turn.allow_peers names somebody"
     turn.allow_peers: "who else may be relayed to, besides this server's media: addresses or networks, with ports or without, as 192.0.2.0/24:5000-5999 or [2001:db8::7]:53. Private and other special addresses need a rule of their own"

@@ -189,6 +189,10 @@ pub struct Turn {
     pub users: Vec<TurnUser>,
     /// The port that clients reach `listen` at; when not given, the same.
     pub public_port: Option<u16>,
+    /// Where it listens inside TLS (TCP) and DTLS (UDP), with the certificate of HTTPS; nowhere when not given.
+    pub tls_listen: Option<SocketAddr>,
+    /// The port that clients reach `tls_listen` at; when not given, the same.
+    pub tls_public_port: Option<u16>,
     /// The name by which clients come to TURN inside TLS; when not given, the certificate's first.
     pub tls_host: Option<String>,
     /// The realm of its credentials.
@@ -247,6 +251,8 @@ impl Default for Settings {
                 allow_peers: Vec::new(),
                 deny_peers: Vec::new(),
                 users: Vec::new(),
+                tls_listen: None,
+                tls_public_port: None,
                 tls_host: None,
                 realm: turn.realm,
                 allocations: turn.max_allocations,

@@ -138,6 +138,8 @@ fn what_cannot_work_together_is_refused() {
         (&[("auth.jwks", "ftp://id.example/keys")], "must be a path, or an https:// URL"),
         (&[("media.udp_port", "65535"), ("media.workers", "2")], "leaves no ports"),
         (&[("http.public_port", "0")], "`http.public_port` must be 1 to 65535"),
+        (&[("turn.tls_listen", "127.0.0.1:5349")], "needs `http.tls.cert` and `http.tls.key`"),
+        (&[("turn.tls_listen", "5349")], "127.0.0.1:8080"),
         (&[("media.tcp_port", "65535"), ("media.workers", "2")], "`media.tcp_port` = 65535 leaves"),
         (&[("media.public_ip", "203.0.113.7,::")], "can't reach"),
         (

@@ -289,7 +289,8 @@ async fn serve_http(
     }
 }
 
-async fn rest_after(error: io::Error) {
+/// Lets time pass after an error that will not be over at once.
+pub(crate) async fn rest_after(error: io::Error) {
     match error.kind() {
         // The client was gone before we looked.
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {}

@@ -54,6 +54,29 @@ pub(super) async fn listen_turn(address: SocketAddr) -> anyhow::Result<Listeners
     Ok(Listeners { udp, tcp, dtls: None })
 }
 
+/// Binds the key `turn.tls_listen`: the TCP listener for TLS, and the UDP socket for DTLS where that can be spoken.
+pub(super) async fn listen_turn_tls(
+    address: SocketAddr,
+    has_dtls: bool,
+) -> anyhow::Result<(TcpListener, Option<tokio::net::UdpSocket>)> {
+    let refused = |protocol: &str, error| {
+        explain(
+            error,
+            format!("TURN inside TLS and DTLS can't listen on {address}/{protocol}"),
+            &format!(
+                "--set turn.tls_listen=…, {} or the key `turn.tls_listen`",
+                variable("turn.tls_listen"),
+            ),
+        )
+    };
+    let tcp = TcpListener::bind(address).await.map_err(|error| refused("tcp", error))?;
+    if !has_dtls {
+        return Ok((tcp, None));
+    }
+    let udp = tokio::net::UdpSocket::bind(address).await.map_err(|error| refused("udp", error))?;
+    Ok((tcp, Some(udp)))
+}
+
 /// Why an address could not be had, and how to choose another one.
 pub(super) fn explain(error: io::Error, what: String, setting: &str) -> anyhow::Error {
     match error.kind() {

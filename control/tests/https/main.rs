@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod one_port;
+mod turn_port;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -188,14 +189,20 @@ async fn connect(server: &Server, dir: &Path) -> TlsStream<TcpStream> {
 }
 
 async fn connect_over(stream: TcpStream, dir: &Path) -> TlsStream<TcpStream> {
+    connect_naming(&[], stream, dir).await
+}
+
+/// Offers protocols to be spoken inside (RFC 7301).
+async fn connect_naming(protocols: &[&str], stream: TcpStream, dir: &Path) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(std::fs::read(dir.join("cert.der")).unwrap().into()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     let name = ServerName::try_from("localhost").unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
 }

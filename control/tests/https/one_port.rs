@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Socket, ask, connect, connect_over, hear, say, start};
 
-const OFFER: &str = include_str!("../../../sfu/src/sdp/fixtures/chromium_156.sdp");
+pub(super) const OFFER: &str = include_str!("../../../sfu/src/sdp/fixtures/chromium_156.sdp");
 
 /// Longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -164,7 +164,7 @@ async fn without_turn_its_messages_are_no_http() {
     server.shutdown().await;
 }
 
-fn with_turn(settings: &mut Settings) {
+pub(super) fn with_turn(settings: &mut Settings) {
     settings.turn.enabled = true;
     settings.turn.listen = "127.0.0.1:0".parse().ok();
 }
@@ -213,7 +213,7 @@ fn framed(datagram: &[u8]) -> Vec<u8> {
 }
 
 /// A STUN message without attributes (RFC 8489 §5).
-fn stun(kind: u16) -> Vec<u8> {
+pub(super) fn stun(kind: u16) -> Vec<u8> {
     [&kind.to_be_bytes()[..], &[0, 0, 0x21, 0x12, 0xA4, 0x42], &[7; 12]].concat()
 }
 
@@ -228,14 +228,14 @@ async fn answer(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
 }
 
 /// The address that a success response tells.
-fn mapped(response: &[u8]) -> SocketAddr {
+pub(super) fn mapped(response: &[u8]) -> SocketAddr {
     let response = Message::from_bytes(response).unwrap();
     assert!(response.has_class(MessageClass::Success), "{response}");
     let mapped = response.attribute::<XorMappedAddress>().unwrap();
     mapped.addr(response.transaction_id())
 }
 
-async fn bind(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin)) -> SocketAddr {
+pub(super) async fn bind(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin)) -> SocketAddr {
     stream.write_all(&stun(0x0001)).await.unwrap();
     let answer = tokio::time::timeout(PATIENCE, answer(stream)).await;
     mapped(&answer.unwrap())
@@ -288,10 +288,10 @@ async fn carry(client: TcpStream, server: TcpStream) {
 }
 
 /// A participant over WSS.
-struct Stomp(Socket);
+pub(super) struct Stomp(Socket);
 
 impl Stomp {
-    async fn connect(stream: TcpStream, dir: &Path) -> Stomp {
+    pub(super) async fn connect(stream: TcpStream, dir: &Path) -> Stomp {
         let stream = connect_over(stream, dir).await;
         let url = "wss://localhost/ws";
         let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
@@ -318,13 +318,13 @@ impl Stomp {
         while self.next().await["text"] != text {}
     }
 
-    async fn send(&mut self, action: &str, body: &Value) {
+    pub(super) async fn send(&mut self, action: &str, body: &Value) {
         let send = format!("SEND\ndestination:/app/rooms/team/{action}\n\n{body}\0");
         say(&mut self.0, &send).await;
     }
 
     /// The body of the next message.
-    async fn next(&mut self) -> Value {
+    pub(super) async fn next(&mut self) -> Value {
         let frame = hear(&mut self.0).await;
         let (_, body) = frame.split_once("\n\n").unwrap_or_else(|| panic!("{frame}"));
         serde_json::from_str(body.trim_end_matches('\0')).unwrap()

@@ -207,7 +207,7 @@ fn write_channel_data(
     out.extend_from_slice(&number.get().to_be_bytes());
     out.extend_from_slice(&(payload.len() as u16).to_be_bytes());
     out.extend_from_slice(payload);
-    if matches!(transport, Transport::Tcp | Transport::Tls) {
+    if transport.is_stream() {
         let padded = (out.len() - start).next_multiple_of(4);
         out.resize(start + padded, 0);
     }

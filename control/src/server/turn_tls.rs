@@ -1,0 +1,138 @@
+//! TURN inside TLS at a port of its own: takes connections, and hands over those whose handshake came to an end.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use madang_turn::ClientAddr;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::http::rest_after;
+
+/// Handshakes at a time. When there are so many, a further one takes the place of the oldest.
+const MOST_HANDSHAKES: usize = 1024;
+/// Those of one IPv4 address or one IPv6 /64 network; a further connection is closed. Everybody behind one NAT counts as
+/// one.
+const MOST_HANDSHAKES_OF_NETWORK: usize = 64;
+/// How long one may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// Serves until `shutdown`.
+pub(super) async fn serve(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    turn: madang_turn::Handle,
+    shutdown: CancellationToken,
+) {
+    let mut handshakes = Handshakes::default();
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            Some(ended) = handshakes.tasks.join_next_with_id() => {
+                handshakes.forget(ended.map_or_else(|broken| broken.id(), |(task, ())| task));
+            }
+            accepted = listener.accept() => match accepted {
+                Ok((stream, from)) => {
+                    handshakes.begin(from, open(stream, from, acceptor.clone(), turn.clone()));
+                }
+                Err(error) => rest_after(error).await,
+            }
+        }
+    }
+}
+
+/// Those under way. Dropping them ends them.
+#[derive(Default)]
+struct Handshakes {
+    tasks: JoinSet<()>,
+    networks: HashMap<Id, IpAddr>,
+    /// Some may have ended. Bounded by twice [`MOST_HANDSHAKES`].
+    oldest_first: VecDeque<AbortHandle>,
+}
+
+impl Handshakes {
+    fn begin(&mut self, from: SocketAddr, handshake: impl Future<Output = ()> + Send + 'static) {
+        let network = ClientAddr::tls(from).network();
+        let of_network = self.networks.values().filter(|other| **other == network).count();
+        if of_network >= MOST_HANDSHAKES_OF_NETWORK {
+            debug!(%from, "a network has too many TLS handshakes with TURN under way");
+            return;
+        }
+        if self.networks.len() >= MOST_HANDSHAKES {
+            self.end_oldest();
+        }
+        let task = self.tasks.spawn(handshake);
+        self.networks.insert(task.id(), network);
+        if self.oldest_first.len() >= 2 * MOST_HANDSHAKES {
+            self.oldest_first.retain(|task| !task.is_finished());
+        }
+        self.oldest_first.push_back(task);
+    }
+
+    fn end_oldest(&mut self) {
+        while let Some(task) = self.oldest_first.pop_front() {
+            if !task.is_finished() {
+                self.networks.remove(&task.id());
+                return task.abort();
+            }
+        }
+    }
+
+    fn forget(&mut self, task: Id) {
+        self.networks.remove(&task);
+    }
+}
+
+async fn open(
+    stream: TcpStream,
+    from: SocketAddr,
+    acceptor: TlsAcceptor,
+    turn: madang_turn::Handle,
+) {
+    // Packets are small, and somebody waits for each of them.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "TCP_NODELAY was refused");
+    }
+    match timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => turn.accept(stream, ClientAddr::tls(from)).await,
+        Ok(Err(error)) => debug!(%error, "a TLS handshake with TURN broke"),
+        Err(_) => debug!("a TLS handshake with TURN took too long"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_oldest_handshake_makes_room_and_a_network_has_its_share() {
+        let mut handshakes = Handshakes::default();
+        for n in 0..2 * MOST_HANDSHAKES_OF_NETWORK as u16 {
+            handshakes.begin(([192, 0, 2, 1], n).into(), std::future::pending());
+        }
+        assert_eq!(handshakes.networks.len(), MOST_HANDSHAKES_OF_NETWORK);
+
+        for n in 0..2 * MOST_HANDSHAKES as u32 {
+            let ip: [u8; 4] = (0x0a00_0000 + n).to_be_bytes();
+            handshakes.begin((ip, 4000).into(), std::future::pending());
+            assert!(handshakes.networks.len() <= MOST_HANDSHAKES);
+        }
+
+        // Those of the one network were the oldest.
+        let one = IpAddr::from([192, 0, 2, 1]);
+        assert!(handshakes.networks.values().all(|network| *network != one));
+        let mut ended = 0;
+        while handshakes.tasks.len() > MOST_HANDSHAKES {
+            let broken = handshakes.tasks.join_next_with_id().await.unwrap().unwrap_err();
+            handshakes.forget(broken.id());
+            ended += 1;
+        }
+        assert_eq!(ended, MOST_HANDSHAKES + MOST_HANDSHAKES_OF_NETWORK);
+        assert_eq!(handshakes.networks.len(), MOST_HANDSHAKES);
+    }
+}

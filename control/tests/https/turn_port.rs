@@ -1,0 +1,253 @@
+//! TURN inside TLS and DTLS at a port of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dimpl::certificate::generate_self_signed_certificate;
+use dimpl::{Dtls, Output};
+use madang::{Server, Settings};
+use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::{Instant, timeout_at};
+
+use super::one_port::{OFFER, Stomp, bind, mapped, stun, with_turn};
+use super::{connect_naming, connect_over, settings, start};
+
+/// Longer than anything takes that works.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn it_is_spoken_inside_tls_whatever_protocol_the_client_names() {
+    let (server, dir) = start(with_turn_port).await;
+    let at = server.turn_tls_addr().unwrap();
+
+    for at in [at, server.http_addr()] {
+        for protocols in
+            [&[][..], &["stun.turn"], &["stun.nat-discovery"], &["http/1.1", "stun.turn"]]
+        {
+            let stream = TcpStream::connect(at).await.unwrap();
+            let mut stream = connect_naming(protocols, stream, dir.path()).await;
+            assert_eq!(bind(&mut stream).await, stream.get_ref().0.local_addr().unwrap());
+        }
+    }
+
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn it_is_spoken_inside_dtls() {
+    let (server, dir) = start(with_turn_port).await;
+
+    let mut client = DtlsClient::connect(server.turn_dtls_addr().unwrap()).await;
+    let answer = client.ask(&stun(0x0001)).await;
+    let challenge = client.ask(&stun_with_transport()).await;
+
+    assert_eq!(mapped(&answer), client.socket.local_addr().unwrap());
+    // It asks for credentials (RFC 8489 §9.2.4).
+    assert_eq!(challenge[..2], [0x01, 0x13]);
+    assert_eq!(client.certificate, std::fs::read(dir.path().join("cert.der")).unwrap());
+    server.shutdown().await;
+    // It is told that the server has ended.
+    client.wait(|client| client.is_closed).await;
+}
+
+#[tokio::test]
+async fn clients_are_told_of_it() {
+    let (server, dir) = start(|settings| {
+        with_turn_port(settings);
+        settings.turn.tls_host = Some("meet.example".to_owned());
+    })
+    .await;
+    let port = |addr: Option<SocketAddr>| addr.unwrap().port();
+    let (tls, dtls) = (port(server.turn_tls_addr()), port(server.turn_dtls_addr()));
+    let https = server.http_addr().port();
+
+    let urls = urls(&server, dir.path()).await;
+
+    let expected = [
+        format!("turns:meet.example:{dtls}?transport=udp"),
+        format!("turns:meet.example:{tls}?transport=tcp"),
+        format!("turns:meet.example:{https}?transport=tcp"),
+    ];
+    assert_eq!(urls, expected);
+    let summary = server.summary();
+    for at in [format!(":{tls}/tcp (TLS)"), format!(":{dtls}/udp (DTLS)")] {
+        assert!(summary.contains(&at), "{summary}");
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_port_mapping_is_told() {
+    let (server, dir) = start(|settings| {
+        with_turn_port(settings);
+        settings.turn.tls_public_port = Some(5349);
+        settings.http.public_port = Some(443);
+    })
+    .await;
+
+    let expected = [
+        "turns:localhost:5349?transport=udp",
+        "turns:localhost:5349?transport=tcp",
+        "turns:localhost:443?transport=tcp",
+    ];
+    assert_eq!(urls(&server, dir.path()).await, expected);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn without_a_key_for_dtls_there_is_tls_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let cert = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    std::fs::write(dir.path().join("cert.pem"), cert.pem()).unwrap();
+    std::fs::write(dir.path().join("cert.der"), cert.der()).unwrap();
+    std::fs::write(dir.path().join("key.pem"), key.serialize_pem()).unwrap();
+    let mut settings = settings(dir.path());
+    with_turn_port(&mut settings);
+    let server = Server::start(settings).await.unwrap();
+
+    assert_eq!(server.turn_dtls_addr(), None);
+    assert!(!server.summary().contains("DTLS"), "{}", server.summary());
+    assert!(urls(&server, dir.path()).await.iter().all(|url| url.ends_with("=tcp")));
+    let stream = TcpStream::connect(server.turn_tls_addr().unwrap()).await.unwrap();
+    bind(&mut connect_over(stream, dir.path()).await).await;
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_with_its_key() {
+    let (first, dir) = start(with_turn_port).await;
+    let second = tempfile::tempdir().unwrap();
+    let mut settings = settings(dir.path());
+    with_turn_port(&mut settings);
+    settings.data_dir = second.path().to_owned();
+    settings.turn.tls_listen = first.turn_tls_addr();
+
+    let error = Server::start(settings).await.err().unwrap().to_string();
+
+    assert!(error.contains("another program uses that port"), "{error}");
+    assert!(error.contains("turn.tls_listen"), "{error}");
+    first.shutdown().await;
+}
+
+#[tokio::test]
+async fn rubbish_is_closed_and_others_notice_nothing() {
+    let (server, dir) = start(with_turn_port).await;
+    let at = server.turn_tls_addr().unwrap();
+    let stream = TcpStream::connect(at).await.unwrap();
+    let mut good = connect_over(stream, dir.path()).await;
+    let mut plain = TcpStream::connect(at).await.unwrap();
+
+    plain.write_all(&stun(0x0001)).await.unwrap();
+    // TLS has an alert for it, and a reset says the same as an end.
+    let _ = plain.read_to_end(&mut Vec::new()).await;
+
+    bind(&mut good).await;
+    server.shutdown().await;
+}
+
+fn with_turn_port(settings: &mut Settings) {
+    with_turn(settings);
+    settings.turn.tls_listen = "127.0.0.1:0".parse().ok();
+}
+
+/// The `turns:` addresses that somebody is told who joins.
+async fn urls(server: &Server, dir: &Path) -> Vec<String> {
+    let stream = TcpStream::connect(server.http_addr()).await.unwrap();
+    let mut stomp = Stomp::connect(stream, dir).await;
+    stomp.send("join", &json!({ "name": "김하나", "sdp": OFFER })).await;
+    let joined = stomp.next().await;
+    let servers = joined["ice_servers"].as_array().unwrap_or_else(|| panic!("{joined}"));
+    let all = servers.iter().flat_map(|server| server["urls"].as_array().unwrap());
+    let texts = all.map(|url: &Value| url.as_str().unwrap().to_owned());
+    texts.filter(|url| url.starts_with("turns:")).collect()
+}
+
+/// An Allocate with REQUESTED-TRANSPORT.
+fn stun_with_transport() -> Vec<u8> {
+    let mut message = stun(0x0003);
+    message[3] = 8;
+    message.extend([0, 0x19, 0, 4, 17, 0, 0, 0]);
+    message
+}
+
+/// A client. Those of OpenSSL's make are in the tests with coturn's clients.
+struct DtlsClient {
+    socket: UdpSocket,
+    dtls: Dtls,
+    is_connected: bool,
+    is_closed: bool,
+    certificate: Vec<u8>,
+    heard: Vec<Vec<u8>>,
+    wake_at: Instant,
+}
+
+impl DtlsClient {
+    #[expect(clippy::disallowed_methods, reason = "real sockets and real time are tested here")]
+    async fn connect(server: SocketAddr) -> DtlsClient {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.connect(server).await.unwrap();
+        let config = dimpl::Config::builder().build().unwrap();
+        let certificate = generate_self_signed_certificate().unwrap();
+        let now = Instant::now();
+        let mut dtls = Dtls::new_12(Arc::new(config), certificate, now.into_std());
+        dtls.set_active(true);
+        let mut client = DtlsClient {
+            socket,
+            dtls,
+            is_connected: false,
+            is_closed: false,
+            certificate: Vec::new(),
+            heard: Vec::new(),
+            wake_at: now,
+        };
+        client.wait(|client| client.is_connected).await;
+        client
+    }
+
+    async fn ask(&mut self, message: &[u8]) -> Vec<u8> {
+        self.dtls.send_application_data(message).unwrap();
+        self.wait(|client| !client.heard.is_empty()).await;
+        self.heard.remove(0)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "real sockets and real time are tested here")]
+    async fn wait(&mut self, is_over: impl Fn(&DtlsClient) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        let mut datagram = [0; 2048];
+        self.dtls.handle_timeout(Instant::now().into_std()).unwrap();
+        self.poll().await;
+        while !is_over(self) {
+            assert!(Instant::now() < end, "the server doesn't answer");
+            let received = timeout_at(self.wake_at.min(end), self.socket.recv(&mut datagram)).await;
+            self.dtls.handle_timeout(Instant::now().into_std()).unwrap();
+            if let Ok(received) = received {
+                self.dtls.handle_packet(&datagram[..received.unwrap()]).unwrap();
+            }
+            self.poll().await;
+        }
+    }
+
+    async fn poll(&mut self) {
+        let mut buffer = [0; 2048];
+        loop {
+            match self.dtls.poll_output(&mut buffer) {
+                Output::Packet(packet) => _ = self.socket.send(packet).await.unwrap(),
+                Output::Timeout(at) => {
+                    self.wake_at = at.into();
+                    return;
+                }
+                Output::Connected => self.is_connected = true,
+                Output::CloseNotify => self.is_closed = true,
+                Output::PeerCert(der) => self.certificate = der.to_vec(),
+                Output::ApplicationData(message) => self.heard.push(message.to_vec()),
+                _ => {}
+            }
+        }
+    }
+}
