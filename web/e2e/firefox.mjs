@@ -16,8 +16,9 @@ const PREFERENCES = {
   "intl.accept_languages": "ko-KR",
 };
 
-export function launchFirefox() {
+export function launchFirefox(options = {}) {
   return puppeteer.launch({
+    ...options,
     browser: "firefox",
     executablePath: EXECUTABLE,
     protocol: "webDriverBiDi",
