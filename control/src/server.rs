@@ -107,8 +107,11 @@ impl Server {
             true => Some(BoundTurn::bind(&settings, &addresses, certificate.as_ref()).await?),
             false => None,
         };
-        let shared_tcp = certificate.as_ref().map(|_| addresses.at_https(http_addr));
-        let shared_tcp = shared_tcp.unwrap_or_default();
+        let https_port = settings.http.public_port.unwrap_or(http_addr.port());
+        let shared_tcp = match certificate.is_some() {
+            true => addresses.at_https(http_addr, https_port),
+            false => Vec::new(),
+        };
         // Both ends of the way between TURN and media exist before either of them.
         let (turn_handle, mailbox) = madang_turn::mailbox();
         let (engine, sfu, events) =
@@ -127,7 +130,6 @@ impl Server {
         let stop_hub = CancellationToken::new();
         let keys = keys.map(|keeper| tokio::spawn(keeper.run(stop_hub.clone())));
         let config = hub_config(&settings, webhooks.clone());
-        let https_port = settings.http.public_port.unwrap_or(http_addr.port());
         let https = certificate.as_deref().map(|certificate| (certificate, https_port));
         let ice_servers = ice_servers(&settings, turn.as_ref(), https);
         let stop = stop_hub.clone();

@@ -51,7 +51,7 @@ const KEYS: &[Key] = keys! {
     rooms.created_by: "who creates rooms: join (whoever joins one first) or rest (operators alone)"
     rooms.chat_retention_days: "days after which chat is deleted, in rooms that don't say; 0: never"
     http.listen: "address of web page, STOMP and metrics (TCP)"
-    http.public_port: "port that clients reach http.listen at, where a port mapping lies between; they are told it for TURN inside TLS. Default: the same"
+    http.public_port: "port that clients reach http.listen at, where a port mapping lies between; they are told it for TURN inside TLS and for media by TCP. Default: the same"
     http.allowed_origins: "origins besides the server's own whose pages may connect; * is every one"
     http.tls.cert: "PEM file with the certificate for HTTPS and those that lead to its issuer; read again when it changes. Default: HTTP without TLS"
     http.tls.key: "PEM file with the certificate's private key. Default: HTTP without TLS"

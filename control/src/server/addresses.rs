@@ -60,8 +60,9 @@ impl Addresses {
         Ok(Addresses { advertised, media, media_tcp_port, turn, turn_host })
     }
 
-    /// Where clients reach media at the port of HTTPS, which listens there: the same addresses, as far as it is on them.
-    pub(super) fn at_https(&self, listen: SocketAddr) -> Vec<SocketAddr> {
+    /// Where clients reach media at the port of HTTPS: the same addresses, as far as it listens on them, and the port that
+    /// leads there.
+    pub(super) fn at_https(&self, listen: SocketAddr, port: u16) -> Vec<SocketAddr> {
         let has_both_families = listen.ip() == Ipv6Addr::UNSPECIFIED;
         let is_there = |ip: &&IpAddr| {
             let has_family = has_both_families || ip.is_ipv4() == listen.is_ipv4();
@@ -69,7 +70,7 @@ impl Addresses {
             has_family && (!listen.ip().is_loopback() || ip.is_loopback())
         };
         let told = self.advertised.iter().filter(is_there);
-        told.map(|ip| SocketAddr::new(*ip, listen.port())).collect()
+        told.map(|ip| SocketAddr::new(*ip, port)).collect()
     }
 
     /// The first address of each family that clients are told.
@@ -206,23 +207,23 @@ mod tests {
 
     #[test]
     fn media_are_at_the_port_of_https_wherever_that_listens() {
-        // http.listen, addresses that clients are told, where media are
+        // http.listen, the port that leads there, addresses that clients are told, where media are
         let table = [
-            ("0.0.0.0:443", "203.0.113.7", "203.0.113.7:443"),
-            ("0.0.0.0:443", "2001:db8::7,203.0.113.7", "203.0.113.7:443"),
-            ("[::]:8443", "2001:db8::7,203.0.113.7", "[2001:db8::7]:8443,203.0.113.7:8443"),
-            ("[2001:db8::7]:443", "2001:db8::7,203.0.113.7", "[2001:db8::7]:443"),
+            ("0.0.0.0:443", 443, "203.0.113.7", "203.0.113.7:443"),
+            ("0.0.0.0:443", 443, "2001:db8::7,203.0.113.7", "203.0.113.7:443"),
+            ("[::]:8443", 8443, "2001:db8::7,203.0.113.7", "[2001:db8::7]:8443,203.0.113.7:8443"),
+            ("[2001:db8::7]:443", 443, "2001:db8::7,203.0.113.7", "[2001:db8::7]:443"),
             // Behind a port mapping.
-            ("192.168.1.8:443", "203.0.113.7", "203.0.113.7:443"),
-            ("127.0.0.1:443", "127.0.0.1", "127.0.0.1:443"),
-            ("127.0.0.1:443", "203.0.113.7", ""),
+            ("192.168.1.8:8443", 443, "203.0.113.7", "203.0.113.7:443"),
+            ("127.0.0.1:443", 443, "127.0.0.1", "127.0.0.1:443"),
+            ("127.0.0.1:443", 443, "203.0.113.7", ""),
         ];
-        for row @ (listen, told, expected) in table {
+        for row @ (listen, port, told, expected) in table {
             let mut settings = Settings::default();
             settings.media.public_ip = ips(told);
             let addresses = Addresses::choose(&settings, || panic!("not needed")).unwrap();
 
-            let chosen = addresses.at_https(listen.parse().unwrap());
+            let chosen = addresses.at_https(listen.parse().unwrap(), port);
 
             let chosen: Vec<String> = chosen.iter().map(SocketAddr::to_string).collect();
             assert_eq!(chosen.join(","), expected, "{row:?}");
