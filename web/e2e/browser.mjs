@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
-const EXECUTABLE = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
+export const EXECUTABLE = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
 const FLAGS = [
   "--headless=new",
   "--no-sandbox",
@@ -16,7 +16,12 @@ const FLAGS = [
 ];
 
 export function launchBrowser(...furtherFlags) {
-  return chromium.launch({ executablePath: EXECUTABLE, args: [...FLAGS, ...furtherFlags] });
+  return launchBrowserBy(EXECUTABLE, ...furtherFlags);
+}
+
+/** The same by a program that starts it in its own way. */
+export function launchBrowserBy(executablePath, ...furtherFlags) {
+  return chromium.launch({ executablePath, args: [...FLAGS, ...furtherFlags] });
 }
 
 /** A visitor of their own: no storage shared with the others. Errors of the page fail the test at `leaveBehind`. */

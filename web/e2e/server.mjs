@@ -14,17 +14,26 @@ const START_MS = 20_000;
 
 /**
  * Starts a server on free ports of a loopback address, with a data folder of its own and further settings; with `https`
- * also with a certificate for `localhost`.
+ * also with a certificate for `localhost`, or for the address alone where a port is given. In a network `namespace`
+ * that is the whole server's.
  */
-export async function startServer({ host = "127.0.0.1", https = false, settings = {} } = {}) {
+export async function startServer({
+  host = "127.0.0.1",
+  port,
+  https = false,
+  namespace,
+  settings = {},
+} = {}) {
   if (!existsSync(BINARY)) {
     throw new Error(`${BINARY} is missing: run \`cargo build\` first, or name a binary in MADANG_BIN`);
   }
   const dataDir = await mkdtemp(join(tmpdir(), "madang-e2e-"));
-  const listen = `${host}:${await freePort()}`;
-  const tls = https ? await makeCertificate(dataDir) : {};
+  const listen = `${host}:${port ?? (await freePort())}`;
+  const name = port ? host : "localhost";
+  const tls = https ? await makeCertificate(dataDir, port ? `IP:${host}` : "DNS:localhost") : {};
+  const command = namespace ? ["ip", "netns", "exec", namespace, BINARY] : [BINARY];
   const start = () => {
-    return run({
+    return run(command, {
       ...tls,
       MADANG_HTTP__LISTEN: listen,
       MADANG_MEDIA__UDP_PORT: "0",
@@ -35,7 +44,7 @@ export async function startServer({ host = "127.0.0.1", https = false, settings 
   };
   let server = await start();
   return {
-    url: https ? `https://localhost:${listen.split(":").at(-1)}` : `http://${listen}`,
+    url: https ? `https://${name}:${listen.split(":").at(-1)}` : `http://${listen}`,
     /** Where datagrams are taken: media and TURN. */
     datagramPorts: () => [...server.output().matchAll(/:(\d+)\/udp/g)].map(([, port]) => Number(port)),
     /** Where streams of media are taken. */
@@ -43,6 +52,8 @@ export async function startServer({ host = "127.0.0.1", https = false, settings 
       const media = /^ *media .*$/m.exec(server.output())?.[0] ?? "";
       return [...media.matchAll(/:(\d+)\/tcp/g)].map(([, port]) => Number(port));
     },
+    /** Where streams of TURN are taken. */
+    turnPort: () => Number(/^ *turn .*:(\d+)\/tcp/m.exec(server.output())[1]),
     /** What `madang token` prints for this server. */
     async token(...args) {
       const env = { ...environment(), MADANG_DATA_DIR: dataDir, ...settings };
@@ -62,8 +73,8 @@ export async function startServer({ host = "127.0.0.1", https = false, settings 
 }
 
 /** Runs the binary until it says where its page is. */
-async function run(settings) {
-  const child = spawn(BINARY, [], {
+async function run([program, ...args], settings) {
+  const child = spawn(program, args, {
     env: { ...environment(), ...settings },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -84,7 +95,7 @@ async function run(settings) {
   };
 }
 
-async function makeCertificate(folder) {
+async function makeCertificate(folder, name) {
   const [cert, key] = ["cert.pem", "key.pem"].map((name) => join(folder, name));
   const request = [
     "req",
@@ -97,8 +108,8 @@ async function makeCertificate(folder) {
     "-days",
     "2",
   ];
-  const name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
-  await promisify(execFile)("openssl", [...request, ...name, "-out", cert, "-keyout", key]);
+  const subject = ["-subj", "/CN=localhost", "-addext", `subjectAltName=${name}`];
+  await promisify(execFile)("openssl", [...request, ...subject, "-out", cert, "-keyout", key]);
   return { MADANG_HTTP__TLS__CERT: cert, MADANG_HTTP__TLS__KEY: key };
 }
 

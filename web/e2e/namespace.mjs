@@ -1,0 +1,110 @@
+/** Two networks on this machine, and a firewall between them that lets nothing through but TCP 443. Needs root. */
+import { execFile, execFileSync } from "node:child_process";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** Why there can be none here; undefined when there can. */
+export async function whyNot() {
+  if (process.getuid() !== 0) return "network namespaces need root";
+  const name = `madang-try-${process.pid}`;
+  try {
+    await run("ip", ["netns", "add", name]);
+    await run("ip", ["netns", "exec", name, "nft", "add table inet door"]);
+  } catch (error) {
+    return `this machine makes no network namespaces with nftables: ${error.message.trim()}`;
+  } finally {
+    await run("ip", ["netns", "delete", name]).catch(() => {});
+  }
+}
+
+/** The two networks, named after this process; `inside` has the first address and `outside` the second. */
+export async function openNamespaces(...addresses) {
+  const [inside, outside] = ["in", "out"].map((side) => `madang-${side}-${process.pid}`);
+  const [atInside, atOutside] = ["in", "out"].map((side) => `md${side}${process.pid}`);
+  // Its end of the cable goes with a namespace, and the other end with that.
+  const close = () => {
+    process.off("exit", close);
+    for (const name of [inside, outside]) {
+      try {
+        execFileSync("ip", ["netns", "delete", name], { stdio: "ignore" });
+      } catch {
+        // It wasn't made.
+      }
+    }
+  };
+  // A test that fails must leave none behind.
+  process.once("exit", close);
+  try {
+    for (const name of [inside, outside]) await run("ip", ["netns", "add", name]);
+    const cable = ["type", "veth", "peer", "name", atOutside, "netns", outside];
+    await run("ip", ["link", "add", atInside, "netns", inside, ...cable]);
+    for (const [name, device, address] of [
+      [inside, atInside, addresses[0]],
+      [outside, atOutside, addresses[1]],
+    ]) {
+      await run("ip", ["-n", name, "address", "add", `${address}/24`, "dev", device]);
+      for (const one of ["lo", device]) await run("ip", ["-n", name, "link", "set", one, "up"]);
+    }
+    await run("ip", ["-n", outside, "route", "add", "default", "via", addresses[0]]);
+    await run("ip", ["netns", "exec", inside, "nft", door(atInside)]);
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { inside, outside, close };
+}
+
+/** What is not allowed vanishes, as at a firewall: nobody is told. */
+function door(device) {
+  return `
+    table inet door {
+      chain from_outside {
+        type filter hook input priority 0; policy accept;
+        iifname "${device}" tcp dport != 443 drop
+        iifname "${device}" meta l4proto != tcp drop
+      }
+      chain to_outside {
+        type filter hook output priority 0; policy accept;
+        oifname "${device}" tcp sport != 443 drop
+        oifname "${device}" meta l4proto != tcp drop
+      }
+    }`;
+}
+
+/** A program that runs another one inside of a namespace; to be removed when it isn't needed any more. */
+export async function within(namespace, program) {
+  const folder = await mkdtemp(join(tmpdir(), "madang-within-"));
+  const path = join(folder, "run");
+  await writeFile(path, `#!/bin/sh\nexec ip netns exec ${namespace} ${program} "$@"\n`);
+  await chmod(path, 0o755);
+  return { path, remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** Whether TURN answers a Binding request (RFC 8489) that is sent from a namespace. */
+export async function answers(namespace, protocol, host, port) {
+  const { stdout } = await run("ip", [
+    ...["netns", "exec", namespace, process.execPath, "-e", `(${knock})(...process.argv.slice(1))`],
+    ...[protocol, host, String(port)],
+  ]);
+  return stdout === "answered";
+}
+
+/** Runs in a process of its own. */
+function knock(protocol, host, port) {
+  const request = Buffer.from(`000100002112a442${"07".repeat(12)}`, "hex");
+  const end = (word) => process.stdout.write(word, () => process.exit());
+  setTimeout(end, 2_000, "silent");
+  if (protocol === "udp") {
+    const socket = require("node:dgram").createSocket("udp4");
+    socket.on("message", () => end("answered"));
+    socket.send(request, port, host);
+  } else {
+    const socket = require("node:net").connect(port, host, () => socket.write(request));
+    socket.on("data", () => end("answered"));
+    socket.on("error", () => {});
+  }
+}
