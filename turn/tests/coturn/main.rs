@@ -72,6 +72,26 @@ async fn clients_talk_through_two_relays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tcp_through_two_relays() {
+    relays_tcp(&Running::start().await, &["-T"]).await;
+}
+
+/// RFC 6062: two clients, of which one connects to the other's relayed address without a relay. The messages that it doesn't
+/// send back are lost for this client, whatever the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn tcp_of_a_peer_that_comes() {
+    let running = Running::start().await;
+    let peer = Peer::start("127.0.0.1");
+
+    let output = running.uclient(&peer, &["-P", "-u", "alice", "-W", SECRET]).await;
+
+    assert!(output.text.contains("tot_send_msgs=40, tot_recv_msgs=20"), "{}", output.text);
+    let stats = running.handle.stats();
+    assert_eq!((stats.peer_connections_made, stats.peer_connections_accepted), (0, 1), "{stats:?}");
+    assert_eq!((stats.to_peer_bytes, stats.from_peer_bytes), (20_000, 20_000), "{stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn users_of_the_configuration() {
     let running = Running::start().await;
     let peer = Peer::start("127.0.0.1");
@@ -131,6 +151,21 @@ async fn relays_by(running: &Running, peer_ip: &str, args: &[&str], allocations:
     let stats = running.handle.stats();
     assert!(stats.allocations_created >= allocations, "{stats:?}");
     assert!(stats.to_peer_packets > 0 && stats.from_peer_packets > 0, "{stats:?}");
+}
+
+/// RFC 6062: two clients, of which one calls the other's relayed address from its own.
+async fn relays_tcp(running: &Running, args: &[&str]) {
+    let peer = Peer::start("127.0.0.1");
+    let credentials = ["-u", "alice", "-W", SECRET];
+
+    let output = running.uclient(&peer, &[args, &credentials].concat()).await;
+
+    assert!(output.has_lost_nothing(), "{}", output.text);
+    let stats = running.handle.stats();
+    assert_eq!((stats.peer_connections_made, stats.peer_connections_accepted), (1, 1), "{stats:?}");
+    // 40 messages of 1000 bytes, each through both relays.
+    assert_eq!((stats.to_peer_bytes, stats.from_peer_bytes), (40_000, 40_000), "{stats:?}");
+    assert_eq!((stats.to_peer_packets, stats.from_peer_packets), (0, 0), "{stats:?}");
 }
 
 /// This server, which lets clients reach two addresses of this machine.

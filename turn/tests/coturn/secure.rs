@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Peer, Running, relays_by, sockets_of_one_port};
+use super::{Peer, Running, relays_by, relays_tcp, sockets_of_one_port};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_with_channels() {
@@ -20,6 +20,11 @@ async fn tls_with_channels() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_with_send_indications() {
     by_tls(&["-c", "-t", "-S", "-s"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tcp_through_two_relays_inside_tls() {
+    relays_tcp(&Secure::start().await.running, &["-T", "-S"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
