@@ -208,7 +208,8 @@ async fn carry(
     let mut received = BytesMut::new();
     let reading = read(&mut reader, &mut received, (client, id), &events);
     let ended = match tokio::try_join!(reading, write(&mut writer, outbox)) {
-        Ok((join, ())) => splice((reader, writer), received, join).await,
+        // Boxed, so that connections for messages need no room for it.
+        Ok((join, ())) => Box::pin(splice((reader, writer), received, join)).await,
         Err(Ended(ended)) => ended,
     };
     if let Err(error) = ended {

@@ -5,12 +5,15 @@ use std::net::SocketAddr;
 use madang_turn::{ClientAddr, Config};
 use proptest::prelude::*;
 use stun_types::attribute::Software;
-use stun_types::message::{BINDING, Message};
-use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
+use stun_types::message::{BINDING, Message, Method};
+use turn_types::attribute::RequestedTransport;
+use turn_types::message::{
+    ALLOCATE, CHANNEL_BIND, CONNECT, CONNECTION_BIND, CREATE_PERMISSION, REFRESH,
+};
 
 use crate::world::{
     ALICE, Ask, MEDIA, World, allocate, bind, channel_data, client_addr, code, config, indication,
-    permission, refresh,
+    open_to, permission, refresh,
 };
 
 #[test]
@@ -169,6 +172,9 @@ fn attributes() -> impl Strategy<Value = Vec<(u16, Vec<u8>)>> {
     proptest::collection::vec((kind, value), 0..6)
 }
 
+const METHODS: &[Method] =
+    &[ALLOCATE, REFRESH, CREATE_PERMISSION, CHANNEL_BIND, CONNECT, CONNECTION_BIND];
+
 proptest! {
     #[test]
     fn random_bytes_do_no_harm(datagram in proptest::collection::vec(any::<u8>(), 0..200)) {
@@ -206,13 +212,16 @@ proptest! {
     /// A caller with good credentials may send nonsense, too.
     #[test]
     fn signed_nonsense_does_no_harm(
-        method in prop_oneof![Just(ALLOCATE), Just(REFRESH), Just(CREATE_PERMISSION), Just(CHANNEL_BIND)],
+        method in prop::sample::select(METHODS),
+        client in prop::sample::select(&[ALICE, "203.0.113.5:40000/tcp"]),
         attributes in attributes(),
         has_allocation in any::<bool>(),
     ) {
-        let mut world = World::new();
+        let mut world = World::with(open_to("192.0.2.0/24"));
         if has_allocation {
-            world.allocated();
+            let protocol = if client == ALICE { RequestedTransport::UDP } else { RequestedTransport::TCP };
+            let transport = RequestedTransport::new(protocol);
+            world.ask_as(client, "alice", Ask::request(ALLOCATE).with(&transport));
         }
         let mut request = Ask::request(method);
         for (kind, value) in attributes {
@@ -222,7 +231,7 @@ proptest! {
             }
         }
 
-        let answer = world.ask_as(ALICE, "alice", request);
+        let answer = world.ask_as(client, "alice", request);
 
         prop_assert!(!answer.is_empty());
     }

@@ -12,7 +12,7 @@ use turn_types::message::{CONNECT, CONNECTION_ATTEMPT};
 
 use crate::tcp_rules::{
     CONTROL, DATA, PEER, PEER_V6, allocate_tcp, allocated, both, both_families, called, claim,
-    connect, incoming, number, number_of, pending, permitted,
+    claiming, connect, incoming, number, number_of, pending, permitted,
 };
 use crate::world::{
     ALICE, Ask, MEDIA, World, allocate, channel_data, client_addr, code, indication, open_to,
@@ -276,6 +276,26 @@ fn numbers_can_not_be_guessed_from_those_of_another_server() {
 }
 
 proptest! {
+    /// Whatever is flipped, nobody is called, and nothing is handed over.
+    #[test]
+    fn a_changed_bit_breaks_the_signature(bit in any::<prop::sample::Index>(), is_claim in any::<bool>()) {
+        let mut world = World::with(open_to("192.0.2.0/24"));
+        let number = pending(&mut world);
+        let client = if is_claim { DATA } else { CONTROL };
+        let login = world.login(client, "alice");
+        let mut message = match is_claim {
+            true => claiming(number).signed(&login),
+            false => Ask::request(CONNECT).peer("192.0.2.9:7001").signed(&login),
+        };
+        let bit = bit.index(message.len() * 8);
+        message[bit / 8] ^= 1 << (bit % 8);
+
+        world.send(client, &message);
+
+        prop_assert_eq!(world.carry_out_commands(), []);
+        prop_assert_eq!(world.server.stats().peer_connections, 1);
+    }
+
     /// Nothing is left behind by connections that come and go in any order: the indexes mirror each other.
     #[test]
     fn whatever_happens_all_connections_end(events in vec((0..9u8, 0..4u16), 1..120)) {
