@@ -46,8 +46,8 @@ pub struct Config {
     /// Allocations at a time for one IPv4 address or one IPv6 /64 network of clients; a further Allocate is refused with
     /// 486. Everybody behind one NAT counts as one.
     pub max_allocations_per_address: usize,
-    /// What one allocation may carry in each direction, in bits per second, and as much at once; what is more is dropped.
-    /// 0 is no limit.
+    /// What one allocation may carry in each direction, in bits per second, and as much at once; what is more is dropped, or
+    /// waits in connections to TCP peers. 0 is no limit.
     pub bits_per_second: u64,
     /// Requests without credentials, or with wrong ones, that one IPv4 address or one IPv6 /64 network gets answers to,
     /// per second, and twice as many at once; 0 is no limit. Everybody behind one NAT counts as one.

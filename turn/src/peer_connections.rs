@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_OF_ALLOCATION: usize = 64;
 
 /// Connections of all allocations at a time; what is more is refused in the same ways. Each takes a file descriptor.
-const MAX_IN_ALL: usize = 4096;
+const MAX_IN_ALL: usize = 10_000;
 
 /// The value of CONNECTION-ID: it tells apart the connections in force, and is hard to guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -24,7 +24,7 @@ async fn tls_with_send_indications() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tcp_through_two_relays_inside_tls() {
-    relays_tcp(&Secure::start().await.running, &["-T", "-S"]).await;
+    relays_tcp(&Secure::start().await.running, &["-S"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

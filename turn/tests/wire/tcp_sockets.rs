@@ -68,7 +68,7 @@ async fn a_peer_that_does_not_read_stops_its_client_and_nobody_else() {
     let mut control = Control::start(&running, "127.0.0.1").await;
     let (client, peer, _) = control.connected(&running, "127.0.0.1").await;
 
-    let writing = tokio::spawn(write(client, bytes(4, 64 * MEGABYTE)));
+    let writing = tokio::spawn(write(client, bytes(4, 32 * MEGABYTE)));
     let mut other = Control::start(&running, "127.0.0.1").await;
     let (mut client, mut other_peer, _) = other.connected(&running, "127.0.0.1").await;
     client.write_all(&bytes(5, MEGABYTE)).await.unwrap();
@@ -77,7 +77,7 @@ async fn a_peer_that_does_not_read_stops_its_client_and_nobody_else() {
 
     assert!(heard == bytes(5, MEGABYTE));
     assert!(!writing.is_finished());
-    assert!(read_all(peer).await == bytes(4, 64 * MEGABYTE));
+    assert!(read_all(peer).await == bytes(4, 32 * MEGABYTE));
     writing.await.unwrap();
     running.stop().await;
 }
