@@ -24,6 +24,7 @@ export function launchFirefox(options = {}) {
     protocol: "webDriverBiDi",
     extraPrefsFirefox: PREFERENCES,
     defaultViewport: { width: 1280, height: 760 },
+    ...options,
   });
 }
 

@@ -1,17 +1,25 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { assertMediaFlows, connected, hears, join, launchBrowser, newVisitor, say } from "./browser.mjs";
+import { launchFirefox, newFirefoxVisitor } from "./firefox.mjs";
 import { startServer } from "./server.mjs";
 
-for (const protocol of ["udp", "tcp", "tls"])
-  describe(`a call through the TURN server alone, by ${protocol}`, () => {
+const SECURE = { https: true, settings: { MADANG_TURN__TLS_LISTEN: "127.0.0.1:0" } };
+
+for (const [protocol, where, settings] of [
+  ["udp", "", {}],
+  ["tcp", "", {}],
+  ["tls", " at the port of the page", { https: true }],
+  ["tls", " at a port of its own", SECURE],
+])
+  describe(`a call through the TURN server alone, by ${protocol}${where}`, () => {
     let server;
     let browser;
     let hana;
     let dul;
 
     before(async () => {
-      server = await startServer({ https: protocol === "tls" });
+      server = await startServer(settings);
       browser = await launchBrowser("--ignore-certificate-errors");
       const visitor = () => newVisitor(browser, { ignoreHTTPSErrors: true });
       [hana, dul] = await Promise.all([visitor(), visitor()]);
@@ -27,7 +35,8 @@ for (const protocol of ["udp", "tcp", "tls"])
         [hana, "김하나"],
         [dul, "이두리"],
       ]) {
-        await page.addInitScript(onlyBy, protocol);
+        const port = settings === SECURE ? `:${server.secureTurnPort()}?` : "";
+        await page.addInitScript(onlyBy, [protocol, port]);
         await join(page, server, "relay", name, { query: "?relay=1" });
         await connected(page);
       }
@@ -45,11 +54,53 @@ for (const protocol of ["udp", "tcp", "tls"])
     });
   });
 
+/** Browsers speak no DTLS with TURN: they take such an address for one of TLS on TCP. */
+describe("a call where TURN is offered by DTLS, too", () => {
+  let server;
+  let browsers = [];
+  let pages;
+
+  before(async () => {
+    server = await startServer(SECURE);
+    browsers = await Promise.all([
+      launchBrowser("--ignore-certificate-errors"),
+      launchFirefox({ acceptInsecureCerts: true }),
+    ]);
+    const [chromium, firefox] = browsers;
+    pages = await Promise.all([
+      newVisitor(chromium, { ignoreHTTPSErrors: true }),
+      newFirefoxVisitor(firefox),
+    ]);
+  });
+
+  after(async () => {
+    await Promise.all(browsers.map((browser) => browser.close()));
+    await server?.stop();
+  });
+
+  test("Chromium and Firefox are told of it, and see and hear each other", async () => {
+    for (const [n, page] of pages.entries()) {
+      await join(page, server, "dtls", ["김하나", "이두리"][n]);
+      await connected(page);
+      const urls = await page.evaluate(() =>
+        window.madang.peerConnection.getConfiguration().iceServers.flatMap(({ urls }) => urls),
+      );
+      const named = urls.filter((url) => /^turns:localhost:\d+\?transport=udp$/.test(url));
+      assert.equal(named.length, 1, urls.join(" "));
+    }
+
+    await Promise.all(pages.map((page) => assertMediaFlows(page, { from: 1 })));
+  });
+});
+
 /** Runs in the page, before anything else: of the TURN servers that it is given, it knows only those by one protocol. */
-function onlyBy(protocol) {
+function onlyBy([protocol, port]) {
   const [scheme, transport] = protocol === "tls" ? ["turns:", "tcp"] : ["turn:", protocol];
   const some = ({ urls, ...rest }) => ({
-    urls: [urls].flat().filter((url) => url.startsWith(scheme) && url.endsWith(`=${transport}`)),
+    urls: [urls]
+      .flat()
+      .filter((url) => url.startsWith(scheme) && url.endsWith(`=${transport}`))
+      .filter((url) => url.includes(port)),
     ...rest,
   });
   const fewer = ({ iceServers = [], ...rest } = {}) => ({

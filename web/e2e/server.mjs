@@ -47,6 +47,8 @@ export async function startServer({
     url: https ? `https://${name}:${listen.split(":").at(-1)}` : `http://${listen}`,
     /** Where datagrams are taken: media and TURN. */
     datagramPorts: () => [...server.output().matchAll(/:(\d+)\/udp/g)].map(([, port]) => Number(port)),
+    /** Where TURN is spoken inside TLS, besides the port of the page. */
+    secureTurnPort: () => Number(/:(\d+)\/tcp \(TLS\)/.exec(server.output())[1]),
     /** Where streams of media are taken. */
     streamPorts: () => {
       const media = /^ *media .*$/m.exec(server.output())?.[0] ?? "";
