@@ -13,8 +13,9 @@ const MORE_THAN_BINDING: usize = 16;
 
 libfuzzer_sys::fuzz_target!(|datagrams: &[u8]| {
     let mut world = world::World::new();
+    let stranger = world::client(0, madang_turn::ClientAddr::udp);
     for datagram in world::cut(datagrams) {
-        let bytes = world.send(world::ALICE, datagram);
+        let bytes = world.send(stranger, datagram);
         let most = match datagram.starts_with(&BINDING) {
             true => datagram.len() + MORE_THAN_BINDING,
             false => (2 * datagram.len()).saturating_sub(1),

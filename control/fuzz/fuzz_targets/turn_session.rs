@@ -5,7 +5,8 @@
 #[path = "turn/world.rs"]
 mod world;
 
-use world::{ALICE, BOB, World};
+use madang_turn::ClientAddr;
+use world::World;
 
 libfuzzer_sys::fuzz_target!(|events: &[u8]| {
     let mut world = World::new();
@@ -13,7 +14,7 @@ libfuzzer_sys::fuzz_target!(|events: &[u8]| {
         let Some((&how, rest)) = event.split_first() else {
             continue;
         };
-        let client = if how & 1 == 0 { ALICE } else { BOB };
+        let client = world::client((how & 1) << 1, ClientAddr::udp);
         match how >> 1 & 7 {
             0 => world.advance(u64::from(how >> 4) * 60),
             1 => drop(world.send(client, rest)),

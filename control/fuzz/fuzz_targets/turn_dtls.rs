@@ -1,0 +1,137 @@
+//! The DTLS of the TURN server: a client whose datagrams are changed on the way, and strangers. Few handshakes are under
+//! way, one session is there at most, and nobody is sent much more than came.
+#![no_main]
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use dimpl::certificate::generate_self_signed_certificate;
+use dimpl::{Dtls, DtlsCertificate, Output};
+use madang_turn::{DtlsEvent, DtlsIdentity, DtlsOutput, DtlsSessions};
+
+#[path = "turn/world.rs"]
+mod world;
+
+libfuzzer_sys::fuzz_target!(|events: &[u8]| {
+    let mut wire = Wire::new();
+    for event in world::cut(events) {
+        let Some((&how, rest)) = event.split_first() else {
+            continue;
+        };
+        match how & 7 {
+            0 => wire.advance(u64::from(how >> 3) * 100),
+            1 => wire.hears(([203, 0, 113, how], 40_000).into(), rest),
+            2 => wire.hears(CLIENT.into(), rest),
+            3 => wire.client_says(rest),
+            4 => wire.client = Wire::client(wire.now),
+            _ => wire.client_sends(how & 8 == 0, rest),
+        }
+        wire.check();
+    }
+    wire.advance(11_000);
+    assert_eq!(wire.sessions.handshakes(), 0);
+});
+
+const CLIENT: ([u8; 4], u16) = ([203, 0, 113, 200], 40_000);
+
+struct Wire {
+    sessions: DtlsSessions,
+    client: Dtls,
+    now: Instant,
+    received: usize,
+    sent: usize,
+}
+
+impl Wire {
+    fn new() -> Wire {
+        let now = Instant::now();
+        let DtlsCertificate { certificate, private_key } = certificate();
+        let identity = DtlsIdentity::new(certificate, private_key).expect("it is one of ECDSA");
+        let sessions = DtlsSessions::new(now, &[7; 32], identity).expect("the settings are good");
+        Wire { sessions, client: Wire::client(now), now, received: 0, sent: 0 }
+    }
+
+    fn client(now: Instant) -> Dtls {
+        let mut dtls = Dtls::new_12(Arc::default(), certificate(), now);
+        dtls.set_active(true);
+        let _ = dtls.handle_timeout(now);
+        dtls
+    }
+
+    fn advance(&mut self, millis: u64) {
+        self.now += Duration::from_millis(millis);
+        let mut out = DtlsOutput::default();
+        self.sessions.handle_timeout(self.now, &mut out);
+        self.deliver(out);
+    }
+
+    fn hears(&mut self, from: SocketAddr, datagram: &[u8]) {
+        self.received += datagram.len();
+        let mut out = DtlsOutput::default();
+        self.sessions.handle_datagram(self.now, from, datagram, || true, &mut out);
+        self.deliver(out);
+    }
+
+    /// What the client has to send now comes over, unless it is lost, with the bytes at some places changed.
+    fn client_sends(&mut self, arrives: bool, changes: &[u8]) {
+        let _ = self.client.handle_timeout(self.now);
+        let mut buffer = vec![0; 20_000];
+        let mut sent = Vec::new();
+        while let Some(datagram) = next_packet(&mut self.client, &mut buffer) {
+            sent.push(datagram);
+        }
+        for mut datagram in sent {
+            for change in changes.chunks_exact(2) {
+                let length = datagram.len();
+                if let Some(byte) = datagram.get_mut(usize::from(change[0]) % length.max(1)) {
+                    *byte ^= change[1];
+                }
+            }
+            if arrives {
+                self.hears(CLIENT.into(), &datagram);
+            }
+        }
+    }
+
+    fn client_says(&mut self, message: &[u8]) {
+        let _ = self.client.send_application_data(message);
+        self.client_sends(true, &[]);
+    }
+
+    fn deliver(&mut self, out: DtlsOutput) {
+        for event in &out.events {
+            match event {
+                DtlsEvent::Transmit(to, range) => {
+                    self.sent += range.len();
+                    if *to == CLIENT.into() {
+                        let _ = self.client.handle_packet(&out.bytes[range.clone()]);
+                    }
+                }
+                DtlsEvent::Message(from, _) => assert_eq!(*from, CLIENT.into()),
+                DtlsEvent::Ended(_) => {}
+            }
+        }
+    }
+
+    fn check(&self) {
+        assert!(self.sessions.len() <= 1 && self.sessions.handshakes() <= 16);
+        let Wire { sent, received, .. } = self;
+        assert!(*sent <= 8 * received + 64 * 1024, "{sent} bytes for {received}");
+    }
+}
+
+fn next_packet(client: &mut Dtls, buffer: &mut [u8]) -> Option<Vec<u8>> {
+    // The library has a few records of a flight at once, and says when it has no more.
+    (0..256).find_map(|_| match client.poll_output(buffer) {
+        Output::Packet(packet) => Some(Some(packet.to_vec())),
+        Output::Timeout(_) => Some(None),
+        _ => None,
+    })?
+}
+
+fn certificate() -> DtlsCertificate {
+    static MADE: OnceLock<DtlsCertificate> = OnceLock::new();
+    MADE.get_or_init(|| generate_self_signed_certificate().expect("a certificate can be made"))
+        .clone()
+}
