@@ -136,6 +136,16 @@ impl PeerConnectionTable {
         }
     }
 
+    /// The called peer doesn't come. None when that peer is not called, or not any more.
+    pub(crate) fn give_up(&mut self, id: PeerConnectionId) -> Option<(ClientAddr, Call)> {
+        let State::Connecting(..) = self.by_id.get(&id)?.state else { return None };
+        let PeerConnection { client, state, .. } = self.remove(id)?;
+        match state {
+            State::Connecting(_, call) => Some((client, call)),
+            State::Pending(_) | State::Bound(_) => None,
+        }
+    }
+
     /// The client has come for its peer.
     pub(crate) fn bind(&mut self, id: PeerConnectionId, data: ClientAddr) {
         let Some(connection) = self.by_id.get_mut(&id) else { return };

@@ -60,11 +60,11 @@ pub(super) async fn splice(
     tokio::select! {
         ended = &mut going_up => {
             ended?;
-            down.finish(going_down).await
+            down.finish(going_down, HALF_CLOSED_PATIENCE).await
         }
         ended = &mut going_down => {
             ended?;
-            up.finish(going_up).await
+            up.finish(going_up, HALF_CLOSED_PATIENCE).await
         }
     }
 }
@@ -110,10 +110,11 @@ impl Direction<'_> {
     async fn finish(
         &self,
         mut passing: Pin<&mut impl Future<Output = io::Result<()>>>,
+        patience: Duration,
     ) -> io::Result<()> {
         loop {
             let before = self.passed.load(Ordering::Relaxed);
-            match tokio::time::timeout(HALF_CLOSED_PATIENCE, &mut passing).await {
+            match tokio::time::timeout(patience, &mut passing).await {
                 Ok(ended) => return ended,
                 Err(_) if self.passed.load(Ordering::Relaxed) == before => {
                     return Err(io::ErrorKind::TimedOut.into());
@@ -121,5 +122,27 @@ impl Direction<'_> {
                 Err(_) => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_direction_that_carries_nothing_any_more_ends() {
+        let (paces, carried) = (Paces::new(Instant::now(), 0), AtomicU64::new(0));
+        let direction = Direction::new(&paces.to_peer, &carried);
+        let (mut sender, from) = tokio::io::duplex(64);
+        let (to, mut receiver) = tokio::io::duplex(64);
+        sender.write_all(b"the last words").await.unwrap();
+        let passing = pin!(direction.pass_on(from, to));
+
+        let ended = direction.finish(passing, Duration::from_millis(20)).await;
+
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let mut heard = [0; 14];
+        receiver.read_exact(&mut heard).await.unwrap();
+        assert_eq!((&heard, carried.load(Ordering::Relaxed)), (b"the last words", 14));
     }
 }

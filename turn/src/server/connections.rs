@@ -186,12 +186,11 @@ impl Server {
 
     /// A called peer doesn't come.
     fn give_up(&mut self, id: PeerConnectionId) {
-        let Some(connection) = self.connections.remove(id) else { return };
-        let State::Connecting(_, Call { asked, caller }) = connection.state else { return };
+        let Some((client, Call { asked, caller })) = self.connections.give_up(id) else { return };
         let refusal = Refusal::ConnectionTimeoutOrFailure;
         self.stats.peer_connections_failed += 1;
         self.stats.refused.count(&refusal);
-        self.answer(connection.client, Response::refusal(asked, &refusal).signed(&caller));
+        self.answer(client, Response::refusal(asked, &refusal).signed(&caller));
     }
 }
 
