@@ -26,7 +26,8 @@
 //! is found in `table`, its permission and channel in `allocation`, the peer is checked with `peers`, and the payload
 //! is returned as it lies. Requests go through `server/requests`: `authentication` tells who asks (with `nonce` and
 //! `credentials`, both stateless), `request` what, `table` grants or refuses, `response` writes the answer. Where an
-//! allocation needs a socket, `server/opening` keeps the answer back until the shell has it.
+//! allocation needs a socket, `server/opening` keeps the answer back until the shell has it. What comes inside DTLS has been
+//! through `dtls` before, and what is for such a client goes through it at last.
 //!
 //! # The journey of a connection
 //!
@@ -39,7 +40,8 @@
 //! # What it deliberately does not do
 //!
 //! - **Remember strangers.** A request without good credentials leaves nothing behind but a counter in a table of fixed
-//!   size, and its answer is smaller than twice the request, whose sender may be forged.
+//!   size, and its answer is smaller than twice the request, whose sender may be forged. A DTLS handshake begins when its
+//!   client has shown a cookie that it got at its address.
 //! - **Relay elsewhere.** A peer that is neither a media address of this server nor named by the operator is refused with
 //!   403, in every spelling of its address; so is one whose address is special, unless it is named as such.
 //! - **Know users.** Credentials carry all that it needs; who may have some is decided elsewhere.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::ClientAddr;
 
-/// Of each kind at a time.
+/// Of each kind at a time. A DTLS session has some 15 kB, so that they never take more than 150 MB.
 const MOST: usize = 10_000;
 /// Of each kind at a time from one IPv4 address or one IPv6 /64 network. Everybody behind one NAT counts as one.
 const MOST_OF_NETWORK: usize = 1000;

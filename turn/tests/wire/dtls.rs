@@ -7,11 +7,15 @@ use std::time::{Duration, Instant};
 use dimpl::certificate::generate_self_signed_certificate;
 use dimpl::{Dtls, DtlsCertificate, Output};
 use madang_turn::{
-    ClientAddr, DtlsEvent, DtlsIdentity, DtlsOutput, DtlsSessions, Server, UnfitKey,
+    ClientAddr, Config, DtlsEvent, DtlsIdentity, DtlsOutput, DtlsSessions, Server, UnfitKey,
 };
+use proptest::prelude::*;
+use proptest::sample::Index;
 use turn_types::attribute::XorRelayedAddress;
 
-use crate::world::{ALICE, Login, MEDIA, World, allocate, bind, channel_data, code, refresh};
+use crate::world::{
+    ALICE, Login, MEDIA, World, allocate, bind, channel_data, code, config, refresh,
+};
 use stun_types::message::Message;
 
 const BOB: &str = "203.0.113.6:40000";
@@ -92,6 +96,24 @@ fn a_client_that_has_nothing_in_common_with_the_server_is_told_so() {
         assert_eq!((datagram[0], &datagram[13..]), (21, &[2, alert][..]));
     }
     assert_eq!((world.sessions.handshakes(), world.sessions.len()), (0, 0));
+}
+
+#[test]
+fn hellos_count_against_what_a_network_may_ask() {
+    let mut world = Wire::new();
+    let mut turn = World::with(Config { strangers_per_second: 10, ..config() });
+    let hello = world.client(ALICE).hello();
+
+    let mut out = DtlsOutput::default();
+    for port in 0..1000 {
+        let from = SocketAddr::from(([203, 0, 113, 5], port));
+        let is_welcome = || turn.server.welcomes_stranger(turn.now, ClientAddr::dtls(from));
+        world.sessions.handle_datagram(world.now, from, &hello, is_welcome, &mut out);
+    }
+
+    // Twice the rate at once.
+    assert_eq!(out.events.len(), 20);
+    assert_eq!(turn.server.stats().dropped_strangers, 980);
 }
 
 #[test]
@@ -340,6 +362,49 @@ fn what_no_record_can_hold_is_not_sent() {
     assert!(world.tells(&mut alice, &[2; 16_384]));
 
     assert_eq!(alice.heard, [[2; 16_384]]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever becomes of a client's datagrams on the way, nothing panics or grows, and all ends in time.
+    #[test]
+    fn spoilt_flights_do_no_harm(
+        spoilings in proptest::collection::vec((any::<Index>(), any::<u8>(), 0..4_u8), 1..24),
+    ) {
+        let mut world = Wire::new();
+        let mut alice = world.client(ALICE);
+        for round in spoilings.chunks(4) {
+            let mut to_client = Vec::new();
+            for mut datagram in std::mem::take(&mut alice.waiting) {
+                // As it is at first, so that there is something to spoil.
+                to_client.extend(world.hears(addr(ALICE), &datagram));
+                for (at, byte, how) in round {
+                    let at = at.index(datagram.len());
+                    match how {
+                        0 => datagram.truncate(at + 1),
+                        1 => datagram.extend_from_within(at..),
+                        _ => datagram[at] = *byte,
+                    }
+                    let sent = world.hears(addr(ALICE), &datagram);
+                    prop_assert!(sent.iter().map(|(_, sent)| sent.len()).sum::<usize>() < 8000);
+                }
+            }
+            for (_, datagram) in to_client {
+                // A forged goodbye before encryption may have ended it.
+                if alice.dtls.handle_packet(&datagram).is_err() {
+                    break;
+                }
+                let sent = alice.poll();
+                alice.waiting.extend(sent);
+            }
+            prop_assert!(world.sessions.handshakes() <= 1 && world.sessions.len() <= 1);
+        }
+        world.now += Duration::from_secs(11);
+        world.passes();
+        prop_assert_eq!(world.sessions.handshakes(), 0);
+        prop_assert_eq!(world.sessions.poll_timeout(), None);
+    }
 }
 
 /// The sessions of a server, and what came of them.
