@@ -218,7 +218,7 @@ pub(super) fn stun(kind: u16) -> Vec<u8> {
 }
 
 /// A STUN message, by its own length.
-async fn answer(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
+pub(super) async fn answer(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
     let mut message = vec![0; 20];
     stream.read_exact(&mut message).await.unwrap();
     let length = u16::from_be_bytes([message[2], message[3]]);

@@ -10,12 +10,17 @@ use dimpl::{Dtls, Output};
 use madang::{Server, Settings};
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 use serde_json::{Value, json};
+use stun_types::attribute::{Nonce, RawAttribute, Realm, Username};
+use stun_types::message::{
+    IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageWrite,
+    MessageWriteExt, MessageWriteVec, Method,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout_at};
 
-use super::one_port::{OFFER, Stomp, bind, mapped, stun, with_turn};
-use super::{connect_naming, connect_over, settings, start};
+use super::one_port::{OFFER, Stomp, answer, bind, mapped, stun, with_turn};
+use super::{ask, connect, connect_naming, connect_over, settings, start};
 
 /// Longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -53,6 +58,34 @@ async fn it_is_spoken_inside_dtls() {
     server.shutdown().await;
     // It is told that the server has ended.
     client.wait(|client| client.is_closed).await;
+}
+
+#[tokio::test]
+async fn who_joins_gets_credentials_for_both() {
+    let (server, dir) = start(with_turn_port).await;
+    let joined = join(&server, dir.path()).await;
+    let mut by_dtls = DtlsClient::connect(server.turn_dtls_addr().unwrap()).await;
+    let stream = TcpStream::connect(server.turn_tls_addr().unwrap()).await.unwrap();
+    let mut by_tls = connect_over(stream, dir.path()).await;
+
+    let challenge = by_dtls.ask(&stun_with_transport()).await;
+    let allocated_by_dtls = by_dtls.ask(&allocate(&joined, &challenge)).await;
+    by_tls.write_all(&stun_with_transport()).await.unwrap();
+    let challenge = answer(&mut by_tls).await;
+    by_tls.write_all(&allocate(&joined, &challenge)).await.unwrap();
+    let allocated_by_tls = answer(&mut by_tls).await;
+
+    for allocated in [allocated_by_dtls, allocated_by_tls] {
+        let message = Message::from_bytes(&allocated).unwrap();
+        assert!(message.has_class(MessageClass::Success), "{message}");
+    }
+    metrics_say(&server, dir.path(), &[("tls", 1), ("dtls", 1)]).await;
+    // Both end with their goodbye.
+    by_tls.shutdown().await.unwrap();
+    by_dtls.dtls.close().unwrap();
+    by_dtls.poll().await;
+    metrics_say(&server, dir.path(), &[("tls", 0), ("dtls", 0)]).await;
+    server.shutdown().await;
 }
 
 #[tokio::test]
@@ -156,12 +189,55 @@ fn with_turn_port(settings: &mut Settings) {
     settings.turn.tls_listen = "127.0.0.1:0".parse().ok();
 }
 
-/// The `turns:` addresses that somebody is told who joins.
-async fn urls(server: &Server, dir: &Path) -> Vec<String> {
+/// What somebody learns by joining.
+async fn join(server: &Server, dir: &Path) -> Value {
     let stream = TcpStream::connect(server.http_addr()).await.unwrap();
     let mut stomp = Stomp::connect(stream, dir).await;
     stomp.send("join", &json!({ "name": "김하나", "sdp": OFFER })).await;
-    let joined = stomp.next().await;
+    stomp.next().await
+}
+
+/// Waits until so many allocations are by these transports.
+async fn metrics_say(server: &Server, dir: &Path, expected: &[(&str, u64)]) {
+    let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let lines: Vec<String> = expected
+        .iter()
+        .map(|(by, count)| format!("\nmadang_turn_allocations{{transport=\"{by}\"}} {count}\n"))
+        .collect();
+    let all_there = async {
+        loop {
+            let page = ask(&mut connect(server, dir).await, request).await;
+            if lines.iter().all(|line| page.contains(line)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, all_there).await.unwrap();
+}
+
+/// An Allocate with the credentials that came with joining, and the realm and nonce of a 401.
+fn allocate(joined: &Value, challenge: &[u8]) -> Vec<u8> {
+    let credentials = &joined["ice_servers"][1];
+    let text = |key: &str| credentials[key].as_str().unwrap();
+    let challenge = Message::from_bytes(challenge).unwrap();
+    let realm = challenge.attribute::<Realm>().unwrap();
+    let mut request = Message::builder_request(Method::new(0x0003), MessageWriteVec::new());
+    request.add_attribute(&RawAttribute::new(0x0019.into(), &[17, 0, 0, 0])).unwrap();
+    request.add_attribute(&Username::new(text("username")).unwrap()).unwrap();
+    request.add_attribute(&realm).unwrap();
+    request.add_attribute(&challenge.attribute::<Nonce>().unwrap()).unwrap();
+    let key = LongTermKeyCredentials::new(
+        text("username").to_owned(),
+        text("credential").to_owned(),
+        realm.realm().to_owned(),
+    );
+    request.add_message_integrity(&key.into(), IntegrityAlgorithm::Sha1).unwrap();
+    request.finish()
+}
+
+/// The `turns:` addresses that somebody is told who joins.
+async fn urls(server: &Server, dir: &Path) -> Vec<String> {
+    let joined = join(server, dir).await;
     let servers = joined["ice_servers"].as_array().unwrap_or_else(|| panic!("{joined}"));
     let all = servers.iter().flat_map(|server| server["urls"].as_array().unwrap());
     let texts = all.map(|url: &Value| url.as_str().unwrap().to_owned());
