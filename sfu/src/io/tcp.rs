@@ -1,7 +1,8 @@
 //! ICE-TCP (RFC 6544): the passive end of connections from clients whose network lets no UDP through.
 //!
 //! ```text
-//!   acceptor ──────┐
+//!   Handle ────────┐   (what came to a port that is shared)
+//!   acceptor ──────┤
 //!   a task for     ├─▶ events (bounded) ─▶ Shell ─▶ Worker
 //!   each stream ───┘                         │
 //!         ▲  "full"                          ▼
