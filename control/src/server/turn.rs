@@ -1,6 +1,6 @@
 //! The bundled TURN server: its sockets, its credentials, and its way to the media engine.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use madang_sfu::io::{Handle as SfuHandle, RelayedDatagram};
@@ -152,6 +152,10 @@ impl Turn {
         public_port: Option<u16>,
         https_port: u16,
     ) -> Vec<String> {
+        let host = match host.parse::<Ipv6Addr>() {
+            Ok(ip) => format!("[{ip}]"),
+            Err(_) => host.to_owned(),
+        };
         let address = |port, transport| format!("turns:{host}:{port}?transport={transport}");
         let reached = |at: SocketAddr| public_port.unwrap_or(at.port());
         let dtls = self.secure.and_then(|secure| secure.dtls).map(|at| address(reached(at), "udp"));
@@ -265,6 +269,9 @@ mod tests {
         assert_eq!(mapped[0].urls, ["stun:[2001:db8::7]:40000"]);
         let by_both = ["udp", "tcp"].map(|by| format!("turn:[2001:db8::7]:40000?transport={by}"));
         assert_eq!(mapped[1].urls, by_both);
+        let by_address = |host| turn.turns(host, None, 443);
+        assert_eq!(by_address("2001:db8::7"), ["turns:[2001:db8::7]:443?transport=tcp"]);
+        assert_eq!(by_address("203.0.113.7"), ["turns:203.0.113.7:443?transport=tcp"]);
         turn.shutdown().await;
         engine.shutdown().await;
     }
