@@ -16,7 +16,7 @@ use crate::broker::{Broker, Message, SessionId};
 use crate::hub::Signals;
 use crate::relay::Relay;
 use crate::room::task::Letter;
-use crate::room::{Asked, Requester};
+use crate::room::{Asked, Requester, rights};
 use crate::rooms::{Refusal, Rooms};
 use crate::stomp::{Kind, Receipt, Sent};
 
@@ -66,10 +66,7 @@ pub(crate) struct Sender {
 impl Sender {
     /// Whether their grant opens a room.
     pub(crate) fn opens(&self, room: &RoomName) -> Result<(), Refusal> {
-        if self.grant.opens(room) {
-            return Ok(());
-        }
-        Err((ErrorCode::NotAllowed, format!("your token does not open the room {room}")))
+        rights::check_opens(&self.grant, room).map_err(|refusal| (refusal.code, refusal.message))
     }
 }
 

@@ -35,7 +35,7 @@ impl Room {
         grant: &Arc<Grant>,
         join: Join,
     ) -> Result<(), Refusal> {
-        self.check_scope(grant)?;
+        rights::check_opens(grant, &self.config.name)?;
         let Join { name, role, password, sdp, mids } = join;
         let name = checked_name(&name)?;
         let mids = mids.unwrap_or_default();
@@ -83,7 +83,7 @@ impl Room {
         token: &str,
         join: Join,
     ) -> Result<(), Refusal> {
-        self.check_scope(grant)?;
+        rights::check_opens(grant, &self.config.name)?;
         let Some(index) = self.members.iter().position(|member| member.resume_token == token)
         else {
             let message = "nobody can be resumed by this token: it is wrong, or its time ran out; join without it";
@@ -144,14 +144,6 @@ impl Room {
             None if is_reached(general, present) => full(general),
             None => Ok(()),
         }
-    }
-
-    fn check_scope(&self, grant: &Grant) -> Result<(), Refusal> {
-        if grant.opens(&self.config.name) {
-            return Ok(());
-        }
-        let message = format!("your token does not open the room {}", self.config.name);
-        refuse(ErrorCode::NotAllowed, message)
     }
 
     fn check_not_banned(

@@ -4,7 +4,7 @@
 //! the room keeps for a user, what their token grants, how the room is set, and who else is in it.
 
 use madang_wire::request::ModerateAction;
-use madang_wire::{ErrorCode, Role, RoomSettings, SourceKind};
+use madang_wire::{ErrorCode, Role, RoomName, RoomSettings, SourceKind};
 
 use super::{Refusal, refuse};
 use crate::auth::Grant;
@@ -21,6 +21,15 @@ impl Standing {
     /// Of whoever holds the grant in this role: a claim about moderating wins over the role.
     pub(crate) fn of(role: Role, grant: &Grant) -> Standing {
         Standing { role, moderates: grant.moderate.unwrap_or(role == Role::Host) }
+    }
+}
+
+/// Whether a grant opens the room at all. Asked before a room is looked for, so that nobody opens one who must not enter,
+/// and by the room.
+pub(crate) fn check_opens(grant: &Grant, room: &RoomName) -> Result<(), Refusal> {
+    match grant.opens(room) {
+        true => Ok(()),
+        false => refuse(ErrorCode::NotAllowed, format!("your token does not open the room {room}")),
     }
 }
 
