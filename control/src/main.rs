@@ -12,6 +12,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
+/// What comes before the chosen filter: these libraries warn of each malformed or surplus message, which strangers can send
+/// at line rate. We count those.
+const QUIET: &str = "stun_types=error,dimpl=error";
+
 fn main() -> ExitCode {
     let cli = Cli::from_arguments();
     match run(cli) {
@@ -73,7 +77,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 
 /// `RUST_LOG` chooses what is logged, as `RUST_LOG=madang=debug`.
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let chosen = std::env::var("RUST_LOG").unwrap_or_else(|_| "error,madang=info".to_owned());
+    let filter = EnvFilter::new(format!("{QUIET},{chosen}"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

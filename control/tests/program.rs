@@ -1,9 +1,12 @@
 //! The program as an operator meets it: flags, output, exit codes, signals.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use madang::auth::Verifier;
@@ -37,6 +40,33 @@ fn a_second_server_on_the_same_port_says_what_to_do() {
         assert!(error.contains(expected), "{expected} is missing in: {error}");
     }
     server.end();
+}
+
+/// A Binding request with a FINGERPRINT of zeros.
+const MALFORMED: [u8; 28] =
+    *b"\x00\x01\x00\x08\x21\x12\xa4\x42transaction.\x80\x28\x00\x04\x00\x00\x00\x00";
+
+/// Anybody can send such messages as fast as the network carries them.
+#[test]
+fn malformed_messages_of_strangers_are_counted_and_leave_nothing_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Running::start(dir.path());
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (media, turn) = (server.udp("media"), server.udp("turn"));
+
+    for _ in 0..10 {
+        stranger.send_to(&MALFORMED, media).unwrap();
+        stranger.send_to(&MALFORMED, turn).unwrap();
+    }
+    server.wait_for_metric("madang_sfu_dropped_stun_messages_total", 10);
+    server.wait_for_metric("madang_turn_dropped_malformed_datagrams_total", 10);
+    let mut log = server.process.stderr.take().unwrap();
+    server.end();
+
+    let mut text = String::new();
+    log.read_to_string(&mut text).unwrap();
+    assert!(text.contains("TURN is served"), "{text}");
+    assert!(!text.contains("WARN"), "{text}");
 }
 
 #[test]
@@ -177,7 +207,7 @@ impl Running {
             .env("MADANG_MEDIA__UDP_PORT", "0")
             .env("MADANG_TURN__LISTEN", "127.0.0.1:0")
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = Vec::new();
@@ -190,6 +220,33 @@ impl Running {
         let url = lines.last().unwrap();
         let address = url.strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
         Running { process, lines, address }
+    }
+
+    /// The first address for datagrams in a line of what it said at the start.
+    fn udp(&self, line: &str) -> SocketAddr {
+        let mut words = self.lines.iter().map(|line| line.split_whitespace());
+        let mut words = words.find(|words| words.clone().next() == Some(line)).unwrap();
+        words
+            .find_map(|word| word.trim_end_matches(',').strip_suffix("/udp")?.parse().ok())
+            .unwrap()
+    }
+
+    /// Waits until a counter has reached a value.
+    fn wait_for_metric(&self, name: &str, value: u64) {
+        for _ in 0..200 {
+            let mut connection = TcpStream::connect(&self.address).unwrap();
+            write!(connection, "GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            connection.read_to_string(&mut answer).unwrap();
+            // One line for each set of labels, with the number at the end.
+            let lines = answer.lines().filter(|line| line.starts_with(name));
+            let count = |line: &str| line.rsplit(' ').next()?.parse::<u64>().ok();
+            if lines.filter_map(count).sum::<u64>() >= value {
+                return;
+            }
+            sleep(Duration::from_millis(100));
+        }
+        panic!("{name} did not reach {value}");
     }
 
     fn end(mut self) -> std::process::ExitStatus {
