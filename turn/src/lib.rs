@@ -72,6 +72,7 @@ mod relayed;
 mod request;
 mod response;
 mod server;
+mod shares;
 mod stats;
 mod strangers;
 mod table;

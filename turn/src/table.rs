@@ -1,7 +1,6 @@
 //! All allocations: who has which, how many, until when.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +16,7 @@ use crate::bandwidth::Paces;
 use crate::ports::{FreePorts, PortWish};
 use crate::refusal::Refusal;
 use crate::relayed::Relayed;
+use crate::shares::Shares;
 use crate::{ClientAddr, Config};
 
 /// How long the port behind an even one is kept (RFC 8656 §7.2: "at least 30 seconds").
@@ -282,39 +282,6 @@ impl AllocationTable {
     }
 }
 
-/// How many allocations each holder has. A holder without any has no entry, so that this is no longer than the table.
-#[derive(Debug)]
-struct Shares<K> {
-    limit: usize,
-    taken: HashMap<K, usize>,
-}
-
-impl<K: Eq + Hash> Shares<K> {
-    fn new(limit: usize) -> Shares<K> {
-        Shares { limit, taken: HashMap::new() }
-    }
-
-    fn is_used_up<Q: Eq + Hash + ?Sized>(&self, holder: &Q) -> bool
-    where
-        K: std::borrow::Borrow<Q>,
-    {
-        self.taken.get(holder).copied().unwrap_or(0) >= self.limit
-    }
-
-    fn take(&mut self, holder: K) {
-        *self.taken.entry(holder).or_insert(0) += 1;
-    }
-
-    fn give_back(&mut self, holder: &K) {
-        if let Some(count) = self.taken.get_mut(holder) {
-            *count -= 1;
-            if *count == 0 {
-                self.taken.remove(holder);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,7 +339,7 @@ mod tests {
 
         assert_eq!(table.len(), 0);
         check(&table);
-        assert!(table.per_user.taken.is_empty() && table.per_network.taken.is_empty());
+        assert!(table.per_user.counts().chain(table.per_network.counts()).next().is_none());
         for pool in &mut table.pools {
             assert_eq!(std::iter::from_fn(|| pool.free.take(PortWish::Any)).count(), 50);
         }
@@ -382,10 +349,10 @@ mod tests {
         let relayed = table.by_client.values().flat_map(|allocation| allocation.relayed.iter());
         assert_eq!(table.by_relayed.len(), relayed.count());
         assert_eq!(table.deadlines.len(), table.by_client.len());
-        let held: usize = table.per_user.taken.values().sum();
+        let held: usize = table.per_user.counts().sum();
         assert_eq!(held, table.by_client.len());
-        assert!(table.per_user.taken.values().all(|&count| count <= 3));
-        assert!(table.per_network.taken.values().all(|&count| count <= 5));
+        assert!(table.per_user.counts().all(|count| count <= 3));
+        assert!(table.per_network.counts().all(|count| count <= 5));
         for (client, allocation) in &table.by_client {
             for relayed in allocation.relayed.iter() {
                 assert_eq!(table.by_relayed.get(&relayed), Some(client));

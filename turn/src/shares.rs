@@ -1,0 +1,71 @@
+//! How many of something each holder has.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Counts what each holder has, and knows how much that may be. A holder without anything has no entry, so that this is
+/// never longer than the table of the things themselves.
+#[derive(Debug)]
+pub(crate) struct Shares<K> {
+    limit: usize,
+    taken: HashMap<K, usize>,
+}
+
+impl<K: Eq + Hash> Shares<K> {
+    /// Nobody has anything; each may have `limit`.
+    pub(crate) fn new(limit: usize) -> Shares<K> {
+        Shares { limit, taken: HashMap::new() }
+    }
+
+    /// Whether the holder may have no more; the caller looks before it takes.
+    pub(crate) fn is_used_up<Q: Eq + Hash + ?Sized>(&self, holder: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.taken.get(holder).copied().unwrap_or(0) >= self.limit
+    }
+
+    pub(crate) fn take(&mut self, holder: K) {
+        *self.taken.entry(holder).or_insert(0) += 1;
+    }
+
+    pub(crate) fn give_back<Q: Eq + Hash + ?Sized>(&mut self, holder: &Q)
+    where
+        K: Borrow<Q>,
+    {
+        if let Some(count) = self.taken.get_mut(holder) {
+            *count -= 1;
+            if *count == 0 {
+                self.taken.remove(holder);
+            }
+        }
+    }
+
+    /// How many each holder has.
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> impl Iterator<Item = usize> {
+        self.taken.values().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_holder_has_a_limit_and_is_forgotten_with_the_last_share() {
+        let mut shares = Shares::<Box<str>>::new(2);
+
+        shares.take("minji".into());
+        assert!(!shares.is_used_up("minji"));
+        shares.take("minji".into());
+        assert!(shares.is_used_up("minji") && !shares.is_used_up("jun"));
+
+        shares.give_back("minji");
+        shares.give_back("jun");
+        assert!(!shares.is_used_up("minji"));
+        shares.give_back("minji");
+        assert_eq!(shares.counts().count(), 0);
+    }
+}
