@@ -49,8 +49,7 @@ impl Authenticator {
         }
     }
 
-    /// RFC 8489 §9.2.4. The nonce comes before the password: it is the cheaper check, and a client whose nonce is stale
-    /// must learn that rather than ask its user again.
+    /// RFC 8489 §9.2.4, in its order. The nonce comes last: only who knows the password learns that it is stale.
     pub(crate) fn authenticate(
         &self,
         unix_now: Duration,
@@ -66,10 +65,7 @@ impl Authenticator {
         let (Ok(username), Ok(realm), Ok(nonce)) = (username, realm, nonce) else {
             return Err(Refusal::BadRequest);
         };
-        let Some(offer) = self.nonces.offer_of(unix_now, client, nonce.nonce()) else {
-            return Err(Refusal::StaleNonce);
-        };
-        let algorithm = password_algorithm(request, offer)?;
+        let algorithm = password_algorithm(request, Offer::with(nonce.nonce()))?;
         let (user, password) = self.user(unix_now, username.username())?;
         if realm.realm() != self.realm {
             return Err(Refusal::Unauthorized);
@@ -77,6 +73,9 @@ impl Authenticator {
         let key = long_term_key(username.username(), &self.realm, &password, algorithm);
         if request.validate_integrity_with_key(&key).is_err() {
             return Err(Refusal::Unauthorized);
+        }
+        if !self.nonces.is_fresh(unix_now, client, nonce.nonce()) {
+            return Err(Refusal::StaleNonce);
         }
         Ok(Caller { user, key, algorithm })
     }

@@ -31,6 +31,16 @@ pub(crate) enum Offer {
     Sha256,
 }
 
+impl Offer {
+    /// What a nonce says it came with. It may lie: then it is not fresh.
+    pub(crate) fn with(nonce: &str) -> Offer {
+        match nonce.starts_with(WITH_ALGORITHMS) {
+            true => Offer::Sha256,
+            false => Offer::Md5Only,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Nonces {
     key: hmac::Key,
@@ -48,23 +58,13 @@ impl Nonces {
         self.of_window(unix_now.as_secs() / WINDOW_SECS, client, offer)
     }
 
-    /// What was offered with a nonce that is still good for this client.
-    pub(crate) fn offer_of(
-        &self,
-        unix_now: Duration,
-        client: ClientAddr,
-        nonce: &str,
-    ) -> Option<Offer> {
+    /// Whether a nonce is still good for this client.
+    pub(crate) fn is_fresh(&self, unix_now: Duration, client: ClientAddr, nonce: &str) -> bool {
         let window = unix_now.as_secs() / WINDOW_SECS;
-        let offer = match nonce.starts_with(WITH_ALGORITHMS) {
-            true => Offer::Sha256,
-            false => Offer::Md5Only,
-        };
-        let is_fresh = [window, window.saturating_sub(1)].iter().any(|&window| {
-            let expected = self.of_window(window, client, offer);
+        [window, window.saturating_sub(1)].iter().any(|&window| {
+            let expected = self.of_window(window, client, Offer::with(nonce));
             constant_time::verify_slices_are_equal(expected.as_bytes(), nonce.as_bytes()).is_ok()
-        });
-        is_fresh.then_some(offer)
+        })
     }
 
     fn of_window(&self, window: u64, client: ClientAddr, offer: Offer) -> String {
@@ -104,12 +104,12 @@ mod tests {
         for offer in [Offer::Md5Only, Offer::Sha256] {
             let nonce = nonces.issue(issued_at, alice, offer);
 
-            let after =
-                |secs| nonces.offer_of(issued_at + Duration::from_secs(secs), alice, &nonce);
+            let is_fresh_after =
+                |secs| nonces.is_fresh(issued_at + Duration::from_secs(secs), alice, &nonce);
 
-            assert_eq!(after(0), Some(offer));
-            assert_eq!(after(WINDOW_SECS), Some(offer));
-            assert_eq!(after(2 * WINDOW_SECS), None);
+            assert!(is_fresh_after(0));
+            assert!(is_fresh_after(WINDOW_SECS));
+            assert!(!is_fresh_after(2 * WINDOW_SECS));
         }
     }
 
@@ -118,15 +118,15 @@ mod tests {
         let nonces = Nonces::new(&Secret::new("s"));
         let now = Duration::from_secs(1_700_000_000);
         let nonce = nonces.issue(now, client("192.0.2.1:4000"), Offer::Md5Only);
-        let is_fresh = |client| nonces.offer_of(now, client, &nonce).is_some();
+        let is_fresh = |client| nonces.is_fresh(now, client, &nonce);
 
         assert!(is_fresh(client("[::ffff:192.0.2.1]:4000")));
         assert!(!is_fresh(client("192.0.2.1:4001")));
         assert!(!is_fresh(client("192.0.2.2:4000")));
         assert!(!is_fresh(ClientAddr::tcp("192.0.2.1:4000".parse().unwrap())));
         let others = Nonces::new(&Secret::new("t"));
-        assert_eq!(others.offer_of(now, client("192.0.2.1:4000"), &nonce), None);
-        assert_eq!(nonces.offer_of(now, client("192.0.2.1:4000"), ""), None);
+        assert!(!others.is_fresh(now, client("192.0.2.1:4000"), &nonce));
+        assert!(!nonces.is_fresh(now, client("192.0.2.1:4000"), ""));
     }
 
     #[test]
@@ -139,8 +139,9 @@ mod tests {
         let stripped = offering.strip_prefix(WITH_ALGORITHMS).unwrap();
         let plain = nonces.issue(now, alice, Offer::Md5Only);
 
-        assert_eq!(nonces.offer_of(now, alice, stripped), None);
-        assert_eq!(nonces.offer_of(now, alice, &format!("{WITH_ALGORITHMS}{plain}")), None);
+        assert_eq!([&offering[..], &plain].map(Offer::with), [Offer::Sha256, Offer::Md5Only]);
+        assert!(!nonces.is_fresh(now, alice, stripped));
+        assert!(!nonces.is_fresh(now, alice, &format!("{WITH_ALGORITHMS}{plain}")));
         assert_eq!(BASE64_STANDARD.decode("gAAA").unwrap(), [0x80, 0, 0]);
     }
 }
