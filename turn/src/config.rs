@@ -50,7 +50,8 @@ pub struct Config {
     /// waits in connections to TCP peers. 0 is no limit.
     pub bits_per_second: u64,
     /// Requests without credentials, or with wrong ones, that one IPv4 address or one IPv6 /64 network gets answers to,
-    /// per second, and twice as many at once; 0 is no limit. Everybody behind one NAT counts as one.
+    /// per second, and twice as many at once; 0 is no limit. Everybody behind one NAT counts as one. Those by TCP, by TLS,
+    /// and inside DTLS count apart from those by UDP and from beginnings of DTLS handshakes, which anybody can forge.
     pub strangers_per_second: u32,
 }
 

@@ -22,7 +22,7 @@ use crate::farewells::Farewells;
 use crate::peer_connections::{PeerConnectionId, PeerConnectionTable};
 use crate::peers::Peers;
 use crate::request::parse_message;
-use crate::strangers::Strangers;
+use crate::strangers::{Origin, Strangers};
 use crate::table::AllocationTable;
 use crate::{ClientAddr, Path, Stats, Transport};
 use opening::Opening;
@@ -192,9 +192,14 @@ impl Server {
         }
     }
 
-    /// Whether a stranger is to be answered, which counts against what its network may ask.
+    /// Whether a stranger who may have forged its address is to be answered, which counts against what its network may
+    /// ask: who begins a DTLS handshake is one.
     pub fn welcomes_stranger(&mut self, now: Instant, client: ClientAddr) -> bool {
-        let is_welcome = self.strangers.allow(now, client.network());
+        self.welcomes(now, client, Origin::Claimed)
+    }
+
+    fn welcomes(&mut self, now: Instant, client: ClientAddr, origin: Origin) -> bool {
+        let is_welcome = self.strangers.allow(now, client.network(), origin);
         self.stats.dropped_strangers += u64::from(!is_welcome);
         is_welcome
     }

@@ -5,11 +5,20 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Instant;
 
-/// Cells of the table. Its size is fixed, so that a flood from many addresses takes no memory; networks that fall into
-/// the same cell share its rate.
+/// Cells of a table. Its size is fixed, so that a flood from many addresses takes no memory; networks that fall into the
+/// same cell share its rate.
 const CELLS: usize = 16_384;
 
-/// A token bucket for each cell.
+/// What is known of the address that a stranger comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Nothing: anybody may have sent this in its name.
+    Claimed,
+    /// What was sent there has arrived, in a handshake.
+    Proven,
+}
+
+/// What each network has left. Those who claim its address take nothing from those who proved that they have it.
 #[derive(Debug)]
 pub(crate) struct Strangers {
     per_second: u32,
@@ -17,8 +26,12 @@ pub(crate) struct Strangers {
     seed: u64,
     /// The time that cells count from.
     start: Option<Instant>,
-    cells: Box<[Cell]>,
+    claimed: Cells,
+    proven: Cells,
 }
+
+/// A token bucket in each; none without a limit.
+type Cells = Box<[Cell]>;
 
 #[derive(Clone, Copy, Debug)]
 struct Cell {
@@ -32,12 +45,13 @@ impl Strangers {
     /// Twice the rate may come at once; 0 is no limit.
     pub(crate) fn new(per_second: u32, seed: u64) -> Strangers {
         let full = Cell { credit: burst(per_second), at_ms: 0 };
-        let cells = if per_second == 0 { 0 } else { CELLS };
-        Strangers { per_second, seed, start: None, cells: vec![full; cells].into() }
+        let count = if per_second == 0 { 0 } else { CELLS };
+        let cells: Cells = vec![full; count].into();
+        Strangers { per_second, seed, start: None, claimed: cells.clone(), proven: cells }
     }
 
     /// Whether another request of the network is to be answered; it counts when it is.
-    pub(crate) fn allow(&mut self, now: Instant, network: IpAddr) -> bool {
+    pub(crate) fn allow(&mut self, now: Instant, network: IpAddr, origin: Origin) -> bool {
         let start = *self.start.get_or_insert(now);
         let elapsed = now.saturating_duration_since(start).as_millis();
         // After 49 days without anybody, a cell may be filled too late; nothing worse.
@@ -45,7 +59,11 @@ impl Strangers {
         let mut hasher = DefaultHasher::new();
         (self.seed, network).hash(&mut hasher);
         let index = hasher.finish() as usize % CELLS;
-        let Some(cell) = self.cells.get_mut(index) else { return true };
+        let cells = match origin {
+            Origin::Claimed => &mut self.claimed,
+            Origin::Proven => &mut self.proven,
+        };
+        let Some(cell) = cells.get_mut(index) else { return true };
         let earned = now_ms.wrapping_sub(cell.at_ms).saturating_mul(self.per_second);
         cell.credit = cell.credit.saturating_add(earned).min(burst(self.per_second));
         cell.at_ms = now_ms;
@@ -70,9 +88,12 @@ mod tests {
     fn a_network_gets_its_rate_and_others_theirs() {
         let mut now = Instant::now();
         let mut strangers = Strangers::new(10, 1);
-        let mut count = |now, last: u8| {
-            (0..1000).filter(|_| strangers.allow(now, IpAddr::from([192, 0, 2, last]))).count()
+        let mut count_of = |now, last: u8, origin| {
+            let network = IpAddr::from([192, 0, 2, last]);
+            (0..1000).filter(|_| strangers.allow(now, network, origin)).count()
         };
+        assert_eq!(count_of(now, 1, Origin::Proven), 20);
+        let mut count = |now, last| count_of(now, last, Origin::Claimed);
 
         assert_eq!(count(now, 1), 20);
         assert_eq!(count(now, 2), 20);

@@ -19,6 +19,7 @@ use crate::nonce::Offer;
 use crate::refusal::Refusal;
 use crate::request::{Allocate, ChannelBind, CreatePermission, Refresh, refuse_unknown_attributes};
 use crate::response::{Asked, Response};
+use crate::strangers::Origin;
 use crate::table::Wish;
 use crate::{ClientAddr, Transport};
 
@@ -35,7 +36,7 @@ impl Server {
         client: ClientAddr,
         request: &Message<'_>,
     ) {
-        if !self.welcomes_stranger(now, client) {
+        if !self.welcomes(now, client, origin(client.transport)) {
             return;
         }
         let asked = Asked::by(request);
@@ -84,7 +85,9 @@ impl Server {
         request: &Message<'_>,
         refusal: Refusal,
     ) {
-        if !self.welcomes_stranger(now, client) {
+        // Whoever signed a request well and has an allocation is no stranger, however old the nonce.
+        let is_known = refusal == Refusal::StaleNonce && self.has_allocation(client);
+        if !is_known && !self.welcomes(now, client, origin(client.transport)) {
             return;
         }
         let asked = Asked::by(request);
@@ -317,6 +320,14 @@ impl Server {
             }
             None => self.default_lifetime,
         }
+    }
+}
+
+/// What is known of a client's address by how it comes. A DTLS session has begun with a cookie that was sent there.
+fn origin(transport: Transport) -> Origin {
+    match transport {
+        Transport::Udp => Origin::Claimed,
+        Transport::Tcp | Transport::Tls | Transport::Dtls => Origin::Proven,
     }
 }
 

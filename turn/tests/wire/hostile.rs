@@ -1,6 +1,7 @@
 //! Input from people who don't wish us well.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use madang_turn::{ClientAddr, Config};
 use proptest::prelude::*;
@@ -12,8 +13,8 @@ use turn_types::message::{
 };
 
 use crate::world::{
-    ALICE, Ask, MEDIA, World, allocate, bind, channel_data, client_addr, code, config, indication,
-    open_to, permission, refresh,
+    ALICE, Ask, Login, MEDIA, World, allocate, bind, channel_data, client_addr, code, config,
+    indication, open_to, permission, refresh,
 };
 
 #[test]
@@ -112,6 +113,46 @@ fn a_network_that_asks_too_often_is_not_answered_and_others_are() {
     assert_eq!(code(&answer), 0, "who has credentials is no stranger");
     world.advance(1);
     assert_eq!(ask_often(&mut world, ALICE, &allocate().unsigned()), 10);
+}
+
+/// Who forges the address of a network by UDP takes nothing from those who can't be forged.
+#[test]
+fn forged_requests_take_no_answers_from_connections() {
+    let mut world = World::with(Config { strangers_per_second: 10, ..config() });
+    let flood = |world: &mut World, client: &str| {
+        let request = allocate().unsigned();
+        (0..100).filter(|_| !world.ask(client, &request).is_empty()).count()
+    };
+
+    assert_eq!(flood(&mut world, "203.0.113.5:1"), 20);
+    for client in ["203.0.113.5:2/tcp", "203.0.113.5:3/tls", "203.0.113.5:4/dtls"] {
+        let answer = world.ask_as(client, "alice", allocate());
+        assert_eq!(code(&answer), 0, "{client}");
+    }
+    assert_eq!(flood(&mut world, "203.0.113.5:5/tcp"), 17, "guessing is slow there, too");
+    // Those share theirs, and hellos are nobody's proof of anything.
+    assert_eq!(flood(&mut world, "203.0.113.5:6/dtls"), 0);
+    assert!(!world.server.welcomes_stranger(world.now, client_addr("203.0.113.5:7/dtls")));
+}
+
+#[test]
+fn who_has_an_allocation_gets_another_nonce_in_a_flood() {
+    let mut world = World::with(Config { strangers_per_second: 10, ..config() });
+    let (alice, bob) = (world.login(ALICE, "alice"), world.login("203.0.113.5:1", "bob"));
+    world.ask(ALICE, &allocate().signed(&alice));
+    world.unix_now += Duration::from_secs(7200);
+    let flood = Ask::request(BINDING).unsigned();
+    while !world.ask("203.0.113.5:2", &flood).is_empty() {}
+
+    let stale = world.ask(ALICE, &refresh(600).signed(&alice));
+    let renewed = Login::new(world.credentials("alice"), &stale);
+    let refreshed = world.ask(ALICE, &refresh(600).signed(&renewed));
+    let stranger = world.ask("203.0.113.5:1", &allocate().signed(&bob));
+    let guess = Login { password: "guess".into(), ..alice };
+    let guessed = world.ask(ALICE, &refresh(600).signed(&guess));
+
+    assert_eq!((code(&stale), code(&refreshed)), (438, 0));
+    assert!(stranger.is_empty() && guessed.is_empty());
 }
 
 #[test]
