@@ -41,7 +41,8 @@ pub struct Config {
     /// Allocations at a time; a further Allocate is refused with 508 (Insufficient Capacity).
     pub max_allocations: usize,
     /// Allocations at a time for one user (what follows the colon in `expiry:user`); a further Allocate is refused with
-    /// 486 (Allocation Quota Reached). A browser makes one for each of its network interfaces and TURN URLs.
+    /// 486 (Allocation Quota Reached). A browser makes one for each of its network interfaces and TURN URLs. As many ports
+    /// are kept for one user at a time (EVEN-PORT).
     pub max_allocations_per_user: usize,
     /// Allocations at a time for one IPv4 address or one IPv6 /64 network of clients; a further Allocate is refused with
     /// 486. Everybody behind one NAT counts as one.

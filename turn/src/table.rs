@@ -34,8 +34,10 @@ pub(crate) struct AllocationTable {
     per_user: Shares<Box<str>>,
     per_network: Shares<IpAddr>,
     pools: Vec<Pool>,
-    /// In the order in which they end, at most [`MAX_RESERVATIONS`].
+    /// In the order in which they end, at most [`MAX_RESERVATIONS`]. They outlive their allocations.
     reservations: VecDeque<Reservation>,
+    /// As many as allocations.
+    reservations_per_user: Shares<Box<str>>,
     tokens: StdRng,
     capacity: usize,
     bytes_per_second: u64,
@@ -94,6 +96,7 @@ impl AllocationTable {
             per_network: Shares::new(config.max_allocations_per_address),
             pools: pools.collect(),
             reservations: VecDeque::new(),
+            reservations_per_user: Shares::new(config.max_allocations_per_user),
             tokens: StdRng::seed_from_u64(!seed),
             capacity: config.max_allocations,
             bytes_per_second: config.bytes_per_second(),
@@ -109,6 +112,9 @@ impl AllocationTable {
         }
         if self.by_client.len() >= self.capacity {
             return Err(Refusal::InsufficientCapacity);
+        }
+        if let Place::Port(_, PortWish::Pair) = wish.place {
+            self.check_reservations(now, wish.user)?;
         }
         let mut second_refusal = None;
         let relayed = match wish.place {
@@ -241,9 +247,6 @@ impl AllocationTable {
     }
 
     fn take(&mut self, wanted: AddressFamily, port: PortWish) -> Result<SocketAddr, Refusal> {
-        if port == PortWish::Pair && self.reservations.len() >= MAX_RESERVATIONS {
-            return Err(Refusal::InsufficientCapacity);
-        }
         let pool = self.pools.iter_mut().find(|pool| family(pool.ip) == wanted);
         let pool = pool.ok_or(Refusal::AddressFamilyNotSupported)?;
         let port = pool.free.take(port).ok_or(Refusal::InsufficientCapacity)?;
@@ -258,11 +261,24 @@ impl AllocationTable {
         }
     }
 
+    /// Whether the user may have another port kept.
+    fn check_reservations(&mut self, now: Instant, user: &str) -> Result<(), Refusal> {
+        self.end_reservations(now);
+        if self.reservations_per_user.is_used_up(user) {
+            return Err(Refusal::AllocationQuotaReached);
+        }
+        if self.reservations.len() >= MAX_RESERVATIONS {
+            return Err(Refusal::InsufficientCapacity);
+        }
+        Ok(())
+    }
+
     /// Keeps the port behind an even one, which was taken with it.
     fn reserve(&mut self, now: Instant, user: &str, even: SocketAddr) -> u64 {
         let token = self.tokens.random();
         let addr = SocketAddr::new(even.ip(), even.port() + 1);
         let ends = now + RESERVATION_TIME;
+        self.reservations_per_user.take(user.into());
         self.reservations.push_back(Reservation { token, user: user.into(), addr, ends });
         token
     }
@@ -272,12 +288,15 @@ impl AllocationTable {
         self.end_reservations(now);
         let index = self.reservations.iter().position(|r| r.token == token && *r.user == *user);
         let reservation = index.and_then(|index| self.reservations.remove(index));
-        reservation.map(|reservation| reservation.addr).ok_or(Refusal::InsufficientCapacity)
+        let Reservation { user, addr, .. } = reservation.ok_or(Refusal::InsufficientCapacity)?;
+        self.reservations_per_user.give_back(&user);
+        Ok(addr)
     }
 
     fn end_reservations(&mut self, now: Instant) {
-        while let Some(addr) = self.reservations.pop_front_if(|r| r.ends <= now).map(|r| r.addr) {
-            self.release(addr);
+        while let Some(ended) = self.reservations.pop_front_if(|r| r.ends <= now) {
+            self.reservations_per_user.give_back(&ended.user);
+            self.release(ended.addr);
         }
     }
 }
@@ -353,6 +372,9 @@ mod tests {
         assert_eq!(held, table.by_client.len());
         assert!(table.per_user.counts().all(|count| count <= 3));
         assert!(table.per_network.counts().all(|count| count <= 5));
+        let kept: usize = table.reservations_per_user.counts().sum();
+        assert_eq!(kept, table.reservations.len());
+        assert!(table.reservations_per_user.counts().all(|count| count <= 3));
         for (client, allocation) in &table.by_client {
             for relayed in allocation.relayed.iter() {
                 assert_eq!(table.by_relayed.get(&relayed), Some(client));

@@ -62,15 +62,41 @@ fn a_token_is_for_the_port_behind() {
 
     let answer = world.ask(ALICE, &request);
     let repeated = world.ask(ALICE, &request);
-    let token =
-        Message::from_bytes(&answer).unwrap().attribute::<ReservationToken>().unwrap().token();
-    let next =
-        world.ask_as("203.0.113.5:2", "alice", allocate().with(&ReservationToken::new(token)));
+    let reservation = ReservationToken::new(token(&answer));
+    let next = world.ask_as("203.0.113.5:2", "alice", allocate().with(&reservation));
 
     let even = relayed(&answer).port();
     assert_eq!(answer, repeated);
     assert_eq!(even % 2, 0);
     assert_eq!(relayed(&next).port(), even + 1);
+}
+
+/// What is kept outlives the allocation that it was kept for.
+#[test]
+fn one_user_can_not_hold_all_reservations() {
+    let mut world = World::with(Config { max_allocations_per_user: 3, ..config() });
+    let pair = || allocate().with(&EvenPort::new(true));
+    let mut tokens = Vec::new();
+    for port in 1..=3 {
+        let client = format!("203.0.113.5:{port}");
+        tokens.push(token(&world.ask_as(&client, "alice", pair())));
+        assert_eq!(code(&world.ask_as(&client, "alice", refresh(0))), 0);
+    }
+
+    let fourth = world.ask_as(ALICE, "alice", pair());
+    let plain = world.ask_as(ALICE, "alice", allocate());
+    let other = world.ask_as("203.0.113.6:1", "bob", pair());
+    let redeemed =
+        world.ask_as("203.0.113.5:4", "alice", allocate().with(&ReservationToken::new(tokens[0])));
+    let after = world.ask_as("203.0.113.5:5", "alice", pair());
+    world.ask_as("203.0.113.5:5", "alice", refresh(0));
+    let full = world.ask_as("203.0.113.5:5", "alice", pair());
+    world.advance(30);
+    let later = world.ask_as("203.0.113.5:5", "alice", pair());
+
+    assert_eq!([fourth, plain, other].map(|answer| code(&answer)), [486, 0, 0]);
+    assert_eq!([redeemed, after].map(|answer| code(&answer)), [0, 0], "it holds two then");
+    assert_eq!([full, later].map(|answer| code(&answer)), [486, 0], "for half a minute");
 }
 
 #[test]
@@ -99,6 +125,10 @@ fn reservations_end_and_are_bounded() {
 
 fn both() -> Ask {
     allocate().with(&AdditionalAddressFamily::new(AddressFamily::IPV6))
+}
+
+fn token(answer: &[u8]) -> u64 {
+    Message::from_bytes(answer).unwrap().attribute::<ReservationToken>().unwrap().token()
 }
 
 fn both_relayed(answer: &[u8]) -> Vec<SocketAddr> {
