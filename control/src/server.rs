@@ -16,6 +16,7 @@ mod addresses;
 mod io;
 mod turn;
 mod turn_tls;
+mod turn_urls;
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -36,6 +37,7 @@ use tracing::{error, warn};
 
 use self::addresses::Addresses;
 use self::turn::{BoundTurn, Turn};
+use self::turn_urls::{AtHttps, Reached};
 use crate::api::{self, Api};
 use crate::auth::{self, Auth};
 use crate::config::Http;
@@ -130,8 +132,8 @@ impl Server {
         let stop_hub = CancellationToken::new();
         let keys = keys.map(|keeper| tokio::spawn(keeper.run(stop_hub.clone())));
         let config = hub_config(&settings, webhooks.clone());
-        let https = certificate.as_deref().map(|certificate| (certificate, https_port));
-        let ice_servers = ice_servers(&settings, turn.as_ref(), https);
+        let named = certificate.as_deref().map(|certificate| (certificate, https_port));
+        let ice_servers = ice_servers(&settings, turn.as_ref(), named);
         let stop = stop_hub.clone();
         let hub =
             Hub::start(config, auth.clone(), store.clone(), sfu.clone(), events, ice_servers, stop);
@@ -213,17 +215,21 @@ impl Server {
 
     /// Where TURN is served by UDP; None when it is off.
     pub fn turn_addr(&self) -> Option<SocketAddr> {
-        self.turn.as_ref().map(Turn::udp_addr)
+        Some(self.reached()?.udp)
     }
 
     /// Where TURN is served inside TLS by `turn.tls_listen`; None when it isn't.
     pub fn turn_tls_addr(&self) -> Option<SocketAddr> {
-        Some(self.turn.as_ref()?.secure()?.tls)
+        self.reached()?.tls
     }
 
     /// Where TURN is served inside DTLS; None when it isn't.
     pub fn turn_dtls_addr(&self) -> Option<SocketAddr> {
-        self.turn.as_ref()?.secure()?.dtls
+        self.reached()?.dtls
+    }
+
+    fn reached(&self) -> Option<&Reached> {
+        self.turn.as_ref().map(Turn::reached)
     }
 
     /// What an operator wants to know after the start, a few lines of text.
@@ -231,10 +237,10 @@ impl Server {
         let udp = self.media_addresses().iter().map(|addr| format!("{addr}/udp"));
         let tcp = self.media_tcp_addresses().iter().map(|addr| format!("{addr}/tcp"));
         let media: Vec<String> = udp.chain(tcp).collect();
-        let turn = self.turn.as_ref().map_or("off".to_owned(), |turn| {
-            let plain = format!("{}/udp, {}/tcp", turn.udp_addr(), turn.tcp_addr());
-            let tls = self.turn_tls_addr().map(|addr| format!("{addr}/tcp (TLS)"));
-            let dtls = self.turn_dtls_addr().map(|addr| format!("{addr}/udp (DTLS)"));
+        let turn = self.reached().map_or("off".to_owned(), |turn| {
+            let plain = format!("{}/udp, {}/tcp", turn.udp, turn.tcp);
+            let tls = turn.tls.map(|addr| format!("{addr}/tcp (TLS)"));
+            let dtls = turn.dtls.map(|addr| format!("{addr}/udp (DTLS)"));
             let all: Vec<String> = [Some(plain), tls, dtls].into_iter().flatten().collect();
             all.join(", ")
         });
@@ -384,17 +390,17 @@ fn ice_servers(
     https: Option<(&Certificate, u16)>,
 ) -> IceServers {
     let Some(turn) = turn else { return Arc::new(|_: &str| Vec::new()) };
-    let inside_tls = https.map(|(certificate, port)| {
-        let Some(host) = settings.turn.tls_host.clone().or_else(|| certificate.host()) else {
+    let at_https = https.and_then(|(certificate, port)| {
+        let host = settings.turn.tls_host.clone().or_else(|| certificate.host());
+        if host.is_none() {
             warn!(
                 "clients are not told of TURN inside TLS, because the certificate has no name of one host; give the one that \
                  they know with --set turn.tls_host=NAME"
             );
-            return Vec::new();
-        };
-        turn.turns(&host, settings.turn.tls_public_port, port)
+        }
+        Some(AtHttps { host: host?, port })
     });
-    turn.ice_servers(settings.turn.public_port, inside_tls.unwrap_or_default())
+    turn.ice_servers(at_https.as_ref())
 }
 
 fn hub_config(settings: &Settings, webhooks: Webhooks) -> HubConfig {

@@ -1,6 +1,6 @@
 //! The bundled TURN server: its sockets, its credentials, and its way to the media engine.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use madang_sfu::io::{Handle as SfuHandle, RelayedDatagram};
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::addresses::Addresses;
+use super::turn_urls::{AtHttps, Reached};
 use super::{io, turn_tls};
 use crate::hub::IceServers;
 use crate::tls::Certificate;
@@ -24,30 +25,17 @@ const CREDENTIALS_SECS: u64 = 12 * 60 * 60;
 /// All that TURN needs before the media engine is there.
 pub(super) struct BoundTurn {
     listeners: madang_turn::Listeners,
-    udp: SocketAddr,
-    tcp: SocketAddr,
-    secure: Option<(Secure, TcpListener, TlsAcceptor)>,
-    host: IpAddr,
+    /// For TLS, at a port of its own.
+    tls: Option<(TcpListener, TlsAcceptor)>,
+    reached: Reached,
     secret: String,
     config: madang_turn::Config,
-}
-
-/// Where TURN is served inside TLS and DTLS, at ports of its own.
-#[derive(Clone, Copy)]
-pub(super) struct Secure {
-    /// By TCP.
-    pub(super) tls: SocketAddr,
-    /// By UDP: the same port, unless that was chosen by the system. None when the certificate's key is none for DTLS.
-    pub(super) dtls: Option<SocketAddr>,
 }
 
 /// The running TURN server.
 pub(super) struct Turn {
     handle: madang_turn::Handle,
-    udp: SocketAddr,
-    tcp: SocketAddr,
-    secure: Option<Secure>,
-    host: IpAddr,
+    reached: Reached,
     secret: String,
     task: JoinHandle<()>,
     stop: CancellationToken,
@@ -64,16 +52,22 @@ impl BoundTurn {
         let config = config(settings, addresses, &secret);
         config.check().map_err(refused)?;
         let mut listeners = io::listen_turn(addresses.turn).await?;
-        let (udp, tcp) = (listeners.udp.local_addr()?, listeners.tcp.local_addr()?);
-        let secure = match settings.turn.tls_listen.zip(certificate) {
-            Some((listen, certificate)) => {
-                let (secure, dtls) = bind_secure(listen, certificate).await?;
-                listeners.dtls = dtls;
-                Some(secure)
-            }
-            None => None,
+        let mut tls = None;
+        if let Some((listen, certificate)) = settings.turn.tls_listen.zip(certificate) {
+            let (listener, dtls) = bind_secure(listen, certificate).await?;
+            tls = Some((listener, TlsAcceptor::from(certificate.server_config()?)));
+            listeners.dtls = dtls;
+        }
+        let reached = Reached {
+            hosts: vec![addresses.turn_host],
+            udp: listeners.udp.local_addr()?,
+            tcp: listeners.tcp.local_addr()?,
+            tls: tls.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?,
+            dtls: listeners.dtls.as_ref().map(|dtls| dtls.socket.local_addr()).transpose()?,
+            public_port: settings.turn.public_port,
+            tls_public_port: settings.turn.tls_public_port,
         };
-        Ok(BoundTurn { listeners, udp, tcp, secure, host: addresses.turn_host, secret, config })
+        Ok(BoundTurn { listeners, tls, reached, secret, config })
     }
 
     /// Serves clients, who reach the `media` addresses of the engine behind `sfu` and no others.
@@ -83,17 +77,16 @@ impl BoundTurn {
         sfu: SfuHandle,
         (handle, mailbox): (madang_turn::Handle, madang_turn::Mailbox),
     ) -> anyhow::Result<Turn> {
-        let config = madang_turn::Config { media: media.to_vec(), ..self.config };
+        let BoundTurn { listeners, tls, reached, secret, config } = self;
+        let config = madang_turn::Config { media: media.to_vec(), ..config };
         let server = madang_turn::Server::new(&config, rand::random()).map_err(refused)?;
         let deliver = move |datagram: madang_turn::Datagram| {
             let madang_turn::Datagram { relayed, media, payload } = datagram;
             sfu.deliver_relayed(RelayedDatagram { relayed, media, payload });
         };
         let stop = CancellationToken::new();
-        let BoundTurn { listeners, udp, tcp, secure, host, secret, .. } = self;
         let serve = madang_turn::run(listeners, server, mailbox, deliver, stop.clone());
-        let at = secure.as_ref().map(|(at, ..)| *at);
-        let tls = secure.map(|(_, listener, acceptor)| {
+        let tls = tls.map(|(listener, acceptor)| {
             turn_tls::serve(listener, acceptor, handle.clone(), stop.clone())
         });
         let task = tokio::spawn(async move {
@@ -107,15 +100,15 @@ impl BoundTurn {
                 None => serve.await,
             }
         });
-        Ok(Turn { handle, udp, tcp, secure: at, host, secret, task, stop })
+        Ok(Turn { handle, reached, secret, task, stop })
     }
 }
 
 /// Binds the port of TLS and DTLS. Where the certificate is none for DTLS, there is TLS alone.
 async fn bind_secure(
     listen: SocketAddr,
-    certificate: &Arc<Certificate>,
-) -> anyhow::Result<((Secure, TcpListener, TlsAcceptor), Option<DtlsListener>)> {
+    certificate: &Certificate,
+) -> anyhow::Result<(TcpListener, Option<DtlsListener>)> {
     let identity = certificate.for_dtls();
     if identity.is_none() {
         warn!(
@@ -125,74 +118,34 @@ async fn bind_secure(
     }
     let (tcp, udp) = io::listen_turn_tls(listen, identity.is_some()).await?;
     let dtls = udp.zip(identity).map(|(socket, identity)| DtlsListener { socket, identity });
-    let secure = Secure {
-        tls: tcp.local_addr()?,
-        dtls: dtls.as_ref().map(|dtls| dtls.socket.local_addr()).transpose()?,
-    };
-    let acceptor = TlsAcceptor::from(certificate.server_config()?);
-    Ok(((secure, tcp, acceptor), dtls))
+    Ok((tcp, dtls))
 }
 
 impl Turn {
-    /// Where it is served by UDP.
-    pub(super) fn udp_addr(&self) -> SocketAddr {
-        self.udp
-    }
-
-    /// Where it is served by TCP: the same port, unless that was chosen by the system.
-    pub(super) fn tcp_addr(&self) -> SocketAddr {
-        self.tcp
-    }
-
-    /// The addresses at which TURN is spoken inside TLS and DTLS, for clients who know the server by the name `host`: at
-    /// ports of its own, and at that of HTTPS.
-    pub(super) fn turns(
-        &self,
-        host: &str,
-        public_port: Option<u16>,
-        https_port: u16,
-    ) -> Vec<String> {
-        let host = match host.parse::<Ipv6Addr>() {
-            Ok(ip) => format!("[{ip}]"),
-            Err(_) => host.to_owned(),
-        };
-        let address = |port, transport| format!("turns:{host}:{port}?transport={transport}");
-        let reached = |at: SocketAddr| public_port.unwrap_or(at.port());
-        let dtls = self.secure.and_then(|secure| secure.dtls).map(|at| address(reached(at), "udp"));
-        let tls = self.secure.map(|secure| address(reached(secure.tls), "tcp"));
-        let https = address(https_port, "tcp");
-        dtls.into_iter().chain(tls).chain([https]).collect()
-    }
-
-    /// Where it is served inside TLS and DTLS, besides the port of HTTPS.
-    pub(super) fn secure(&self) -> Option<Secure> {
-        self.secure
+    /// Where it is served, besides the port of HTTPS.
+    pub(super) fn reached(&self) -> &Reached {
+        &self.reached
     }
 
     pub(super) fn handle(&self) -> madang_turn::Handle {
         self.handle.clone()
     }
 
-    /// Mints credentials for a participant. `public_port`: the one that clients reach, if it is not the socket's own;
-    /// `turns`: the addresses at which TURN is spoken inside TLS and DTLS.
-    pub(super) fn ice_servers(&self, public_port: Option<u16>, turns: Vec<String>) -> IceServers {
+    /// What participants are told, with credentials made for each of them.
+    pub(super) fn ice_servers(&self, at_https: Option<&AtHttps>) -> IceServers {
         let secret = madang_turn::Secret::new(self.secret.as_str());
-        let reached = |at: SocketAddr| SocketAddr::new(self.host, public_port.unwrap_or(at.port()));
-        let (udp, tcp) = (reached(self.udp), reached(self.tcp));
-        let plain =
-            [format!("turn:{udp}?transport=udp"), format!("turn:{tcp}?transport=tcp")].into_iter();
-        let urls: Vec<String> = plain.chain(turns).collect();
+        let (stun, turn) = (self.reached.stun(), self.reached.turn(at_https));
         Arc::new(move |participant| {
             let now = io::unix_now();
             let made = madang_turn::credentials(&secret, participant, now, CREDENTIALS_SECS);
-            vec![
-                IceServer { urls: vec![format!("stun:{udp}")], username: None, credential: None },
-                IceServer {
-                    urls: urls.clone(),
-                    username: Some(made.username),
-                    credential: Some(Secret::new(made.password)),
-                },
-            ]
+            let stun = IceServer { urls: stun.clone(), username: None, credential: None };
+            let turn = IceServer {
+                urls: turn.clone(),
+                username: Some(made.username),
+                credential: Some(Secret::new(made.password)),
+            };
+            // Browsers refuse one without URLs.
+            [stun, turn].into_iter().filter(|server| !server.urls.is_empty()).collect()
         })
     }
 
@@ -238,40 +191,25 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_participant_gets_credentials_for_the_address_that_clients_reach() {
+    async fn a_participant_gets_credentials_for_half_a_day() {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings { data_dir: dir.path().to_owned(), ..Settings::default() };
         settings.turn.listen = "127.0.0.1:0".parse().ok();
-        settings.media.public_ip = vec!["2001:db8::7".parse().unwrap()];
         let addresses = Addresses::choose(&settings, || panic!("not needed")).unwrap();
         let bound = BoundTurn::bind(&settings, &addresses, None).await.unwrap();
-        let (udp, tcp) = (bound.udp.port(), bound.tcp.port());
         let (engine, sfu, _events) = engine();
         let turn = bound.start(engine.media_addresses(), sfu, madang_turn::mailbox()).unwrap();
 
-        let servers = turn
-            .ice_servers(None, vec!["turns:meet.example:443?transport=tcp".to_owned()])(
-            "김하늘"
-        );
+        let servers = turn.ice_servers(None)("김하늘");
 
-        assert_eq!(servers[0].urls, [format!("stun:[2001:db8::7]:{udp}")]);
-        assert_eq!(servers[0].username, None);
-        let by_udp = format!("turn:[2001:db8::7]:{udp}?transport=udp");
-        let by_tcp = format!("turn:[2001:db8::7]:{tcp}?transport=tcp");
-        let by_tls = "turns:meet.example:443?transport=tcp".to_owned();
-        assert_eq!(servers[1].urls, [by_udp, by_tcp, by_tls]);
-        let (expiry, user) = servers[1].username.as_ref().unwrap().split_once(':').unwrap();
+        let [stun, turn_server] = servers.as_slice() else { panic!("{servers:?}") };
+        assert_eq!((&stun.urls, &stun.username), (&turn.reached().stun(), &None));
+        assert_eq!(turn_server.urls, turn.reached().turn(None));
+        let (expiry, user) = turn_server.username.as_ref().unwrap().split_once(':').unwrap();
         let left = expiry.parse::<u64>().unwrap() - io::unix_now();
         assert_eq!(user, "김하늘");
         assert!((CREDENTIALS_SECS - 60..=CREDENTIALS_SECS).contains(&left), "{left}");
-        assert!(servers[1].credential.is_some());
-        let mapped = turn.ice_servers(Some(40_000), Vec::new())("김하늘");
-        assert_eq!(mapped[0].urls, ["stun:[2001:db8::7]:40000"]);
-        let by_both = ["udp", "tcp"].map(|by| format!("turn:[2001:db8::7]:40000?transport={by}"));
-        assert_eq!(mapped[1].urls, by_both);
-        let by_address = |host| turn.turns(host, None, 443);
-        assert_eq!(by_address("2001:db8::7"), ["turns:[2001:db8::7]:443?transport=tcp"]);
-        assert_eq!(by_address("203.0.113.7"), ["turns:203.0.113.7:443?transport=tcp"]);
+        assert!(turn_server.credential.is_some());
         turn.shutdown().await;
         engine.shutdown().await;
     }
