@@ -19,8 +19,9 @@ pub(super) struct Addresses {
     pub(super) media_tcp_port: u16,
     /// Where TURN listens.
     pub(super) turn: SocketAddr,
-    /// The address that clients are told for TURN; the port is known after binding.
-    pub(super) turn_host: IpAddr,
+    /// The addresses that clients are told for TURN, the preferred one first: of each family that it listens on, one at most.
+    /// The port is known after binding.
+    pub(super) turn_hosts: Vec<IpAddr>,
 }
 
 impl Addresses {
@@ -42,42 +43,53 @@ impl Addresses {
                 advertised.truncate(1);
             }
         }
-        let Some(&preferred) = advertised.first() else {
+        if advertised.is_empty() {
             return Err(io::ErrorKind::AddrNotAvailable.into());
-        };
+        }
         // A loopback page behind a proxy, with a public address for media, serves the world.
         let bind = match advertised.as_slice() {
             [only] if page.is_loopback() && only.is_loopback() => *only,
             told => unspecified(told),
         };
         let turn = settings.turn.listen.unwrap_or(SocketAddr::new(bind, TURN_PORT));
-        let turn_host = match settings.media.public_ip.is_empty() && !turn.ip().is_unspecified() {
-            true => turn.ip(),
-            false => preferred,
+        let turn_hosts = match settings.media.public_ip.is_empty() && !turn.ip().is_unspecified() {
+            true => vec![turn.ip()],
+            false => first_of_families(leading_to(&advertised, turn.ip())),
         };
         let media = SocketAddr::new(bind, settings.media.udp_port);
         let media_tcp_port = settings.media.tcp_port.unwrap_or(settings.media.udp_port);
-        Ok(Addresses { advertised, media, media_tcp_port, turn, turn_host })
+        Ok(Addresses { advertised, media, media_tcp_port, turn, turn_hosts })
     }
 
     /// Where clients reach media at the port of HTTPS: the same addresses, as far as it listens on them, and the port that
     /// leads there.
     pub(super) fn at_https(&self, listen: SocketAddr, port: u16) -> Vec<SocketAddr> {
-        let has_both_families = listen.ip() == Ipv6Addr::UNSPECIFIED;
-        let is_there = |ip: &&IpAddr| {
-            let has_family = has_both_families || ip.is_ipv4() == listen.is_ipv4();
-            // A loopback page with media for the world is behind a proxy.
-            has_family && (!listen.ip().is_loopback() || ip.is_loopback())
-        };
-        let told = self.advertised.iter().filter(is_there);
-        told.map(|ip| SocketAddr::new(*ip, port)).collect()
+        let told = leading_to(&self.advertised, listen.ip());
+        told.map(|ip| SocketAddr::new(ip, port)).collect()
     }
 
     /// The first address of each family that clients are told.
     pub(super) fn one_of_each_family(&self) -> Vec<IpAddr> {
-        let first = |is_ipv4| self.advertised.iter().copied().find(|ip| ip.is_ipv4() == is_ipv4);
-        first(true).into_iter().chain(first(false)).collect()
+        first_of_families(self.advertised.iter().copied())
     }
+}
+
+/// Those of the addresses `told` by which clients come to who listens at `listen`.
+fn leading_to(told: &[IpAddr], listen: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let has_both_families = listen == Ipv6Addr::UNSPECIFIED;
+    let is_there = move |ip: &IpAddr| {
+        let has_family = has_both_families || ip.is_ipv4() == listen.is_ipv4();
+        // A loopback page with media for the world is behind a proxy.
+        has_family && (!listen.is_loopback() || ip.is_loopback())
+    };
+    told.iter().copied().filter(is_there)
+}
+
+/// The first address, and the first of the other family.
+fn first_of_families(mut ips: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let Some(first) = ips.next() else { return Vec::new() };
+    let other = ips.find(|ip| ip.is_ipv4() != first.is_ipv4());
+    [first].into_iter().chain(other).collect()
 }
 
 /// Every address of the families of these; IPv6 sockets take IPv4 as well.
@@ -155,7 +167,15 @@ mod tests {
                 "127.0.0.1:0",
                 "127.0.0.1",
             ),
-            ("[::]:80", "", "", "192.168.1.9,2001:db8::9", "[::]:5004", "[::]:3478", "192.168.1.9"),
+            (
+                "[::]:80",
+                "",
+                "",
+                "192.168.1.9,2001:db8::9",
+                "[::]:5004",
+                "[::]:3478",
+                "192.168.1.9,2001:db8::9",
+            ),
             (
                 "0.0.0.0:80",
                 "2001:db8::7,203.0.113.7",
@@ -163,7 +183,7 @@ mod tests {
                 "2001:db8::7,203.0.113.7",
                 "[::]:5004",
                 "[::]:3478",
-                "2001:db8::7",
+                "2001:db8::7,203.0.113.7",
             ),
             (
                 "0.0.0.0:80",
@@ -173,6 +193,80 @@ mod tests {
                 "0.0.0.0:5004",
                 "192.168.1.8:1",
                 "192.168.1.8",
+            ),
+            // TURN is told where it listens.
+            (
+                "0.0.0.0:80",
+                "2001:db8::7,203.0.113.7",
+                "0.0.0.0:3478",
+                "2001:db8::7,203.0.113.7",
+                "[::]:5004",
+                "0.0.0.0:3478",
+                "203.0.113.7",
+            ),
+            (
+                "0.0.0.0:80",
+                "2001:db8::7,203.0.113.7",
+                "[::]:3478",
+                "2001:db8::7,203.0.113.7",
+                "[::]:5004",
+                "[::]:3478",
+                "2001:db8::7,203.0.113.7",
+            ),
+            (
+                "0.0.0.0:80",
+                "2001:db8::7,203.0.113.7",
+                "192.168.1.8:1",
+                "2001:db8::7,203.0.113.7",
+                "[::]:5004",
+                "192.168.1.8:1",
+                "203.0.113.7",
+            ),
+            (
+                "0.0.0.0:80",
+                "2001:db8::7,203.0.113.7",
+                "[fd00::8]:1",
+                "2001:db8::7,203.0.113.7",
+                "[::]:5004",
+                "[fd00::8]:1",
+                "2001:db8::7",
+            ),
+            (
+                "[::]:80",
+                "",
+                "0.0.0.0:1",
+                "192.168.1.9,2001:db8::9",
+                "[::]:5004",
+                "0.0.0.0:1",
+                "192.168.1.9",
+            ),
+            (
+                "0.0.0.0:80",
+                "2001:db8::7",
+                "0.0.0.0:3478",
+                "2001:db8::7",
+                "[::]:5004",
+                "0.0.0.0:3478",
+                "",
+            ),
+            (
+                "0.0.0.0:80",
+                "203.0.113.7",
+                "127.0.0.1:1",
+                "203.0.113.7",
+                "0.0.0.0:5004",
+                "127.0.0.1:1",
+                "",
+            ),
+            // One address of each family is enough.
+            (
+                "0.0.0.0:80",
+                "203.0.113.7,203.0.113.8,2001:db8::7,2001:db8::8",
+                "",
+                "203.0.113.7,203.0.113.8,2001:db8::7,2001:db8::8",
+                "[::]:5004",
+                "[::]:3478",
+                "203.0.113.7,2001:db8::7",
             ),
         ];
         for row @ (listen, public_ip, turn, told, media_bound, turn_bound, turn_told) in table {
@@ -189,7 +283,7 @@ mod tests {
                 media: media_bound.parse().unwrap(),
                 media_tcp_port: 5004,
                 turn: turn_bound.parse().unwrap(),
-                turn_host: turn_told.parse().unwrap(),
+                turn_hosts: ips(turn_told),
             };
             assert_eq!(chosen, expected, "{row:?}");
         }

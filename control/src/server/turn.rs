@@ -58,8 +58,13 @@ impl BoundTurn {
             tls = Some((listener, TlsAcceptor::from(certificate.server_config()?)));
             listeners.dtls = dtls;
         }
+        if addresses.turn_hosts.is_empty() {
+            warn!(
+                "clients are not told of `turn.listen`: none of the addresses that they are told (`media.public_ip`) leads there"
+            );
+        }
         let reached = Reached {
-            hosts: vec![addresses.turn_host],
+            hosts: addresses.turn_hosts.clone(),
             udp: listeners.udp.local_addr()?,
             tcp: listeners.tcp.local_addr()?,
             tls: tls.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?,
