@@ -1,5 +1,5 @@
-//! The server seen from its wire: bytes in, bytes out, and a clock that the tests turn. Only `sockets` and `tcp_sockets` use
-//! real ones.
+//! The server seen from its wire: bytes in, bytes out, and a clock that the tests turn. Only `sockets`, `tcp_sockets` and
+//! `translated` use real ones.
 #![expect(
     clippy::unwrap_used,
     reason = "a test fails by panicking, in the functions it calls as well"
@@ -16,5 +16,6 @@ mod sockets;
 mod tcp_relay;
 mod tcp_rules;
 mod tcp_sockets;
+mod translated;
 mod vectors;
 mod world;
