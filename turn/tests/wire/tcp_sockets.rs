@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "these tests are about real sockets and real time")]
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use madang_turn::{ClientAddr, Config};
 use stun_types::message::BINDING;
@@ -191,9 +192,14 @@ async fn a_limited_rate_delays_and_loses_nothing() {
     let mut control = Control::start(&running, "127.0.0.1").await;
     let (client, peer, _) = control.connected(&running, "127.0.0.1").await;
 
+    let start = Instant::now();
     let writing = tokio::spawn(write(client, bytes(7, 3 * MEGABYTE)));
+    let heard = read_all(peer).await;
+    let elapsed = start.elapsed();
 
-    assert!(read_all(peer).await == bytes(7, 3 * MEGABYTE));
+    assert!(heard == bytes(7, 3 * MEGABYTE));
+    // Two megabytes pass at once, and the third takes half a second, on a busy machine more.
+    assert!(elapsed >= Duration::from_millis(400), "{elapsed:?}");
     writing.await.unwrap();
     running.stop().await;
 }
