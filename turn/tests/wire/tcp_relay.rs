@@ -263,7 +263,7 @@ fn nothing_of_udp_passes_where_tcp_is_relayed() {
 }
 
 #[test]
-fn numbers_can_not_be_guessed_from_those_of_another_server() {
+fn each_seed_has_numbers_of_its_own() {
     let numbers = [1, 2].map(|seed| {
         let mut world = World::with(open_to("192.0.2.0/24"));
         world.server = madang_turn::Server::new(&open_to("192.0.2.0/24"), seed).unwrap();

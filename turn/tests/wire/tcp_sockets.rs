@@ -171,7 +171,7 @@ async fn who_closes_closes_for_the_other() {
 }
 
 #[tokio::test]
-async fn nobody_there() {
+async fn a_peer_that_is_not_there_is_answered_with_447() {
     let running = Running::start_with(loopback_peers()).await;
     let mut control = Control::start(&running, "127.0.0.1").await;
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
