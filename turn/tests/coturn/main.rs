@@ -166,14 +166,14 @@ async fn stream(running: &Running, mode: &str, args: &[&str]) -> Stats {
 
     let text = &output.text;
     assert!(text.contains("tot_send_msgs=40") && !text.contains("100.000000%"), "{text}");
-    let have_left = |stats: &Stats| stats.connections == 0 && stats.allocations == 0;
     for _ in 0..1000 {
-        if have_left(&running.handle.stats()) {
-            break;
+        let stats = running.handle.stats();
+        if stats.connections == 0 && stats.allocations == 0 {
+            return stats;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    running.handle.stats()
+    panic!("not all have gone: {:?}", running.handle.stats());
 }
 
 /// This server, which lets clients reach two addresses of this machine.
