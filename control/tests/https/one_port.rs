@@ -138,14 +138,14 @@ async fn rubbish_is_closed_and_others_notice_nothing() {
 }
 
 #[tokio::test]
-async fn idle_connections_keep_nobody_out() {
+async fn who_does_not_go_on_holds_nobody_up() {
     let (server, dir) = start(with_turn).await;
     let at = server.http_addr();
     let beginnings: [&[u8]; 4] = [b"", b"\0", b"\0\x4c\0\x01\0\x38\x21\x12\xa4\x42", b"\x16\x03"];
     let mut idle = Vec::new();
-    for number in 0..300 {
+    for beginning in beginnings {
         let mut stream = TcpStream::connect(at).await.unwrap();
-        stream.write_all(beginnings[number % beginnings.len()]).await.unwrap();
+        stream.write_all(beginning).await.unwrap();
         idle.push(stream);
     }
 
@@ -154,8 +154,8 @@ async fn idle_connections_keep_nobody_out() {
     check(&mut TcpStream::connect(at).await.unwrap(), &peer).await;
     bind(&mut TcpStream::connect(at).await.unwrap()).await;
     bind(&mut connect(&server, dir.path()).await).await;
-    assert_eq!(idle.len(), 300);
     server.shutdown().await;
+    drop(idle);
 }
 
 #[tokio::test]
