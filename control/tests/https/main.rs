@@ -129,32 +129,6 @@ async fn files_that_are_no_certificate_and_its_key_are_named() {
     }
 }
 
-#[tokio::test]
-async fn turn_is_spoken_inside_tls_at_the_same_port() {
-    let (server, dir) = start(|settings| {
-        settings.turn.enabled = true;
-        settings.turn.listen = "127.0.0.1:0".parse().ok();
-    })
-    .await;
-    let mut stream = connect(&server, dir.path()).await;
-
-    // A Binding request (RFC 8489 §5): type, length, magic cookie, transaction id.
-    let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
-    request.extend([7; 12]);
-    stream.write_all(&request).await.unwrap();
-    let mut answer = [0; 20];
-    stream.read_exact(&mut answer).await.unwrap();
-
-    assert_eq!(answer[..2], [1, 1], "a success response");
-    assert_eq!(answer[4..], request[4..]);
-    // The web page is still there for the next one.
-    let mut page = connect(&server, dir.path()).await;
-    let answer =
-        ask(&mut page, "GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
-    assert!(answer.ends_with("ok\n"), "{answer}");
-    server.shutdown().await;
-}
-
 fn settings(dir: &Path) -> Settings {
     let mut settings = Settings::default();
     settings.http.listen = "127.0.0.1:0".parse().unwrap();
