@@ -15,11 +15,11 @@ use stun_types::message::{
     IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageWrite,
     MessageWriteExt, MessageWriteVec, Method,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout_at};
 
-use super::one_port::{OFFER, Stomp, answer, bind, mapped, stun, with_turn};
+use super::one_port::{OFFER, Stomp, answer, assert_ends, bind, mapped, stun, with_turn};
 use super::{ask, connect, connect_naming, connect_over, settings, start};
 
 /// Longer than anything takes that works.
@@ -174,11 +174,23 @@ async fn rubbish_is_closed_and_others_notice_nothing() {
     let at = server.turn_tls_addr().unwrap();
     let stream = TcpStream::connect(at).await.unwrap();
     let mut good = connect_over(stream, dir.path()).await;
-    let mut plain = TcpStream::connect(at).await.unwrap();
+    let openings: [&[u8]; 4] = [
+        &stun(0x0001),
+        &[0xff; 2000],
+        b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        // The beginning of a ClientHello. It may take as long as a handshake.
+        b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",
+    ];
 
-    plain.write_all(&stun(0x0001)).await.unwrap();
-    // TLS has an alert for it, and a reset says the same as an end.
-    let _ = plain.read_to_end(&mut Vec::new()).await;
+    let mut streams = Vec::new();
+    for opening in openings {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        stream.write_all(opening).await.unwrap();
+        streams.push((stream, opening));
+    }
+    for (mut stream, opening) in streams {
+        assert_ends(&mut stream, &format!("{opening:02x?}")).await;
+    }
 
     bind(&mut good).await;
     server.shutdown().await;
