@@ -3,8 +3,12 @@
 //! §21.1.1).
 #![no_main]
 
+#[path = "turn/pieces.rs"]
+mod pieces;
 #[path = "turn/world.rs"]
 mod world;
+
+use pieces::pieces;
 
 /// A Binding request, and what its answer has at most beside what it repeats of the request: XOR-MAPPED-ADDRESS of IPv4,
 /// or ERROR-CODE and the head and padding of UNKNOWN-ATTRIBUTES.
@@ -14,7 +18,7 @@ const MORE_THAN_BINDING: usize = 16;
 libfuzzer_sys::fuzz_target!(|datagrams: &[u8]| {
     let mut world = world::World::new();
     let stranger = world::client(0, madang_turn::ClientAddr::udp);
-    for datagram in world::cut(datagrams) {
+    for datagram in pieces(datagrams) {
         let bytes = world.send(stranger, datagram);
         let most = match datagram.starts_with(&BINDING) {
             true => datagram.len() + MORE_THAN_BINDING,

@@ -2,10 +2,13 @@
 //! with the allocations, and a connection carries data for one peer at most.
 #![no_main]
 
+#[path = "turn/pieces.rs"]
+mod pieces;
 #[path = "turn/world.rs"]
 mod world;
 
 use madang_turn::ClientAddr;
+use pieces::pieces;
 use world::World;
 
 /// Of two users, each with two connections; one of each can have an allocation.
@@ -13,7 +16,7 @@ const MOST_CONNECTIONS: u64 = 2 * 64;
 
 libfuzzer_sys::fuzz_target!(|events: &[u8]| {
     let mut world = World::with_peers("9.9.9.0/24,198.51.100.7");
-    for event in world::cut(events) {
+    for event in pieces(events) {
         let Some((&how, rest)) = event.split_first() else {
             continue;
         };

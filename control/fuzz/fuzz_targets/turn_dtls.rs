@@ -2,6 +2,9 @@
 //! way, one session is there at most, and nobody is sent much more than came.
 #![no_main]
 
+#[path = "turn/pieces.rs"]
+mod pieces;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -9,13 +12,11 @@ use std::time::{Duration, Instant};
 use dimpl::certificate::generate_self_signed_certificate;
 use dimpl::{Dtls, DtlsCertificate, Output};
 use madang_turn::{DtlsEvent, DtlsIdentity, DtlsOutput, DtlsSessions};
-
-#[path = "turn/world.rs"]
-mod world;
+use pieces::pieces;
 
 libfuzzer_sys::fuzz_target!(|events: &[u8]| {
     let mut wire = Wire::new();
-    for event in world::cut(events) {
+    for event in pieces(events) {
         let Some((&how, rest)) = event.split_first() else {
             continue;
         };

@@ -2,15 +2,18 @@
 //! media, no quota is exceeded, and all ends in time.
 #![no_main]
 
+#[path = "turn/pieces.rs"]
+mod pieces;
 #[path = "turn/world.rs"]
 mod world;
 
 use madang_turn::ClientAddr;
+use pieces::pieces;
 use world::World;
 
 libfuzzer_sys::fuzz_target!(|events: &[u8]| {
     let mut world = World::new();
-    for event in world::cut(events) {
+    for event in pieces(events) {
         let Some((&how, rest)) = event.split_first() else {
             continue;
         };
