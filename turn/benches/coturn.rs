@@ -14,7 +14,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use madang_turn::{Config, Listeners, Secret, Server, credentials, mailbox, run};
+use madang_turn::{Config, Credentials, Listeners, Secret, Server, credentials, mailbox, run};
 use quinn_udp::{Transmit, UdpSocketState};
 use stun_types::attribute::{Nonce, Realm, Username};
 use stun_types::message::{
@@ -139,7 +139,8 @@ type Pair = (Client, UdpSocket, SocketAddr);
 
 fn pairs(server: &Running, kind: Kind) -> Vec<Pair> {
     let pair = |n| {
-        let client = Client::allocate(server.addr, &format!("user{n}"));
+        let client = Stranger::start(server.addr, &format!("user{n}")).answer_challenge();
+        let relayed = client.learn_relayed();
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
         peer.set_nonblocking(true).unwrap();
         client.bind(match kind {
@@ -147,7 +148,6 @@ fn pairs(server: &Running, kind: Kind) -> Vec<Pair> {
             Kind::Media => MEDIA.parse().unwrap(),
         });
         client.socket.set_nonblocking(true).unwrap();
-        let relayed = client.relayed;
         (client, peer, relayed)
     };
     (0..CLIENTS).map(pair).collect()
@@ -230,10 +230,12 @@ fn allocate(server: &Running, group: usize, clients: &mut Vec<Client>) -> (f64, 
     let (cpu, memory, before) = (server.cpu(), server.memory(), clients.len());
     while clients.len() < before + ALLOCATIONS {
         let user = |n| format!("user{}of{group}", clients.len() + n);
-        let mut group: Vec<Client> =
-            (0..group).map(|n| Client::start(server.addr, &user(n))).collect();
-        group.iter_mut().for_each(Client::answer_challenge);
-        group.iter_mut().for_each(Client::learn_relayed);
+        let group: Vec<Stranger> =
+            (0..group).map(|n| Stranger::start(server.addr, &user(n))).collect();
+        let group: Vec<Client> = group.into_iter().map(Stranger::answer_challenge).collect();
+        for client in &group {
+            client.learn_relayed();
+        }
         clients.extend(group);
     }
     let cpu = (server.cpu() - cpu).as_secs_f64() * 1e6 / ALLOCATIONS as f64;
@@ -241,54 +243,51 @@ fn allocate(server: &Running, group: usize, clients: &mut Vec<Client>) -> (f64, 
     (cpu, memory)
 }
 
-/// A client with an allocation.
-struct Client {
+/// Somebody who has asked for an allocation without credentials.
+struct Stranger {
     socket: UdpSocket,
-    username: String,
-    key: LongTermKeyCredentials,
-    nonce: String,
-    relayed: SocketAddr,
+    credentials: Credentials,
 }
 
-impl Client {
-    /// A client that has asked without credentials.
-    fn start(server: SocketAddr, user: &str) -> Client {
+impl Stranger {
+    fn start(server: SocketAddr, user: &str) -> Stranger {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(server).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         socket.send(&transport().finish()).unwrap();
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
-        let made = credentials(&Secret::new(SECRET), user, now, 3600);
-        let realm = String::new();
-        let key = LongTermKeyCredentials::new(made.username.clone(), made.password, realm);
-        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        Client { socket, username: made.username, key, nonce: String::new(), relayed: unknown }
+        Stranger { socket, credentials: credentials(&Secret::new(SECRET), user, now, 3600) }
     }
 
     /// Takes the answer to that, and asks again.
-    fn answer_challenge(&mut self) {
-        let challenge = receive(&self.socket);
+    fn answer_challenge(self) -> Client {
+        let Stranger { socket, credentials: Credentials { username, password } } = self;
+        let challenge = receive(&socket);
         let message = Message::from_bytes(&challenge).unwrap();
         let realm = message.attribute::<Realm>().unwrap().realm().to_owned();
-        self.nonce = message.attribute::<Nonce>().unwrap().nonce().to_owned();
-        let password = self.key.password().to_owned();
-        self.key = LongTermKeyCredentials::new(self.username.clone(), password, realm);
-        self.send(transport());
+        let nonce = message.attribute::<Nonce>().unwrap().nonce().to_owned();
+        let key = LongTermKeyCredentials::new(username.clone(), password, realm);
+        let client = Client { socket, username, key, nonce };
+        client.send(transport());
+        client
     }
+}
 
-    /// Takes the answer to that.
-    fn learn_relayed(&mut self) {
+/// A client that has asked for an allocation, as the server wants to be asked.
+struct Client {
+    socket: UdpSocket,
+    username: String,
+    key: LongTermKeyCredentials,
+    nonce: String,
+}
+
+impl Client {
+    /// Takes the answer to that: the relayed address.
+    fn learn_relayed(&self) -> SocketAddr {
         let answer = self.receive_success();
         let message = Message::from_bytes(&answer).unwrap();
         let relayed = message.attribute::<turn_types::attribute::XorRelayedAddress>().unwrap();
-        self.relayed = relayed.addr(message.transaction_id());
-    }
-
-    fn allocate(server: SocketAddr, user: &str) -> Client {
-        let mut client = Client::start(server, user);
-        client.answer_challenge();
-        client.learn_relayed();
-        client
+        relayed.addr(message.transaction_id())
     }
 
     fn bind(&self, peer: SocketAddr) {
