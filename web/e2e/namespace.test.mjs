@@ -84,7 +84,11 @@ function firewalled(address, outside) {
   before(async () => {
     here.namespaces = await openNamespaces(address, outside);
     here.server = await startServer({
-      ...{ host: address, port: 443, https: true, namespace: here.namespaces.inside },
+      host: address,
+      port: 443,
+      https: true,
+      name: address,
+      namespace: here.namespaces.inside,
       settings: { MADANG_INSECURE: "true", MADANG_TURN__TLS_HOST: address },
     });
     program = await within(here.namespaces.outside, EXECUTABLE);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createServer, isIP } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,13 +14,14 @@ const START_MS = 20_000;
 
 /**
  * Starts a server on free ports of a loopback address, with a data folder of its own and further settings; with `https`
- * also with a certificate for `localhost`, or for the address alone where a port is given. In a network `namespace`
- * that is the whole server's.
+ * also with a certificate for a `name`, which may be an address, and at which its page is. In a network `namespace` that
+ * is the whole server's.
  */
 export async function startServer({
   host = "127.0.0.1",
   port,
   https = false,
+  name = "localhost",
   namespace,
   settings = {},
 } = {}) {
@@ -29,8 +30,7 @@ export async function startServer({
   }
   const dataDir = await mkdtemp(join(tmpdir(), "madang-e2e-"));
   const listen = `${host}:${port ?? (await freePort())}`;
-  const name = port ? host : "localhost";
-  const tls = https ? await makeCertificate(dataDir, port ? `IP:${host}` : "DNS:localhost") : {};
+  const tls = https ? await makeCertificate(dataDir, name) : {};
   const command = namespace ? ["ip", "netns", "exec", namespace, BINARY] : [BINARY];
   const start = () => {
     return run(command, {
@@ -98,7 +98,7 @@ async function run([program, ...args], settings) {
 }
 
 async function makeCertificate(folder, name) {
-  const [cert, key] = ["cert.pem", "key.pem"].map((name) => join(folder, name));
+  const [cert, key] = ["cert.pem", "key.pem"].map((file) => join(folder, file));
   const request = [
     "req",
     "-x509",
@@ -110,7 +110,12 @@ async function makeCertificate(folder, name) {
     "-days",
     "2",
   ];
-  const subject = ["-subj", "/CN=localhost", "-addext", `subjectAltName=${name}`];
+  const subject = [
+    "-subj",
+    "/CN=localhost",
+    "-addext",
+    `subjectAltName=${isIP(name) ? "IP" : "DNS"}:${name}`,
+  ];
   await promisify(execFile)("openssl", [...request, ...subject, "-out", cert, "-keyout", key]);
   return { MADANG_HTTP__TLS__CERT: cert, MADANG_HTTP__TLS__KEY: key };
 }
