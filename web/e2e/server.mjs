@@ -55,7 +55,7 @@ export async function startServer({
       return [...media.matchAll(/:(\d+)\/tcp/g)].map(([, port]) => Number(port));
     },
     /** Where streams of TURN are taken. */
-    turnPort: () => Number(/^ *turn .*:(\d+)\/tcp/m.exec(server.output())[1]),
+    turnPort: () => Number(/^ *turn .*?:(\d+)\/tcp/m.exec(server.output())[1]),
     /** What `madang token` prints for this server. */
     async token(...args) {
       const env = { ...environment(), MADANG_DATA_DIR: dataDir, ...settings };
