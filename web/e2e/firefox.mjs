@@ -18,7 +18,6 @@ const PREFERENCES = {
 
 export function launchFirefox(options = {}) {
   return puppeteer.launch({
-    ...options,
     browser: "firefox",
     executablePath: EXECUTABLE,
     protocol: "webDriverBiDi",

@@ -21,10 +21,10 @@ export async function whyNot() {
   }
 }
 
-/** The two networks, named after this process; `inside` has the first address and `outside` the second. */
-export async function openNamespaces(...addresses) {
+/** The two networks, named after this process, each with its address on a cable to the other. */
+export async function openNamespaces(atInside, atOutside) {
   const [inside, outside] = ["in", "out"].map((side) => `madang-${side}-${process.pid}`);
-  const [atInside, atOutside] = ["in", "out"].map((side) => `md${side}${process.pid}`);
+  const [plugInside, plugOutside] = ["in", "out"].map((side) => `md${side}${process.pid}`);
   // Its end of the cable goes with a namespace, and the other end with that.
   const close = () => {
     process.off("exit", close);
@@ -40,17 +40,17 @@ export async function openNamespaces(...addresses) {
   process.once("exit", close);
   try {
     for (const name of [inside, outside]) await run("ip", ["netns", "add", name]);
-    const cable = ["type", "veth", "peer", "name", atOutside, "netns", outside];
-    await run("ip", ["link", "add", atInside, "netns", inside, ...cable]);
+    const cable = ["type", "veth", "peer", "name", plugOutside, "netns", outside];
+    await run("ip", ["link", "add", plugInside, "netns", inside, ...cable]);
     for (const [name, device, address] of [
-      [inside, atInside, addresses[0]],
-      [outside, atOutside, addresses[1]],
+      [inside, plugInside, atInside],
+      [outside, plugOutside, atOutside],
     ]) {
       await run("ip", ["-n", name, "address", "add", `${address}/24`, "dev", device]);
       for (const one of ["lo", device]) await run("ip", ["-n", name, "link", "set", one, "up"]);
     }
-    await run("ip", ["-n", outside, "route", "add", "default", "via", addresses[0]]);
-    await run("ip", ["netns", "exec", inside, "nft", door(atInside)]);
+    await run("ip", ["-n", outside, "route", "add", "default", "via", atInside]);
+    await run("ip", ["netns", "exec", inside, "nft", door(plugInside)]);
   } catch (error) {
     close();
     throw error;
@@ -86,10 +86,9 @@ export async function within(namespace, program) {
 
 /** Whether TURN answers a Binding request (RFC 8489) that is sent from a namespace. */
 export async function answers(namespace, protocol, host, port) {
-  const { stdout } = await run("ip", [
-    ...["netns", "exec", namespace, process.execPath, "-e", `(${knock})(...process.argv.slice(1))`],
-    ...[protocol, host, String(port)],
-  ]);
+  const script = `(${knock})(...process.argv.slice(1))`;
+  const node = [process.execPath, "-e", script, protocol, host, String(port)];
+  const { stdout } = await run("ip", ["netns", "exec", namespace, ...node]);
   return stdout === "answered";
 }
 
