@@ -6,11 +6,11 @@ import { startServer } from "./server.mjs";
 
 const SECURE = { https: true, settings: { MADANG_TURN__TLS_LISTEN: "127.0.0.1:0" } };
 
-for (const [protocol, where, settings] of [
+for (const [protocol, where, settings, part = () => ""] of [
   ["udp", "", {}],
   ["tcp", "", {}],
   ["tls", " at the port of the page", { https: true }],
-  ["tls", " at a port of its own", SECURE],
+  ["tls", " at a port of its own", SECURE, (server) => `:${server.secureTurnPort()}?`],
 ])
   describe(`a call through the TURN server alone, by ${protocol}${where}`, () => {
     let server;
@@ -35,8 +35,7 @@ for (const [protocol, where, settings] of [
         [hana, "김하나"],
         [dul, "이두리"],
       ]) {
-        const port = settings === SECURE ? `:${server.secureTurnPort()}?` : "";
-        await page.addInitScript(onlyBy, [protocol, port]);
+        await page.addInitScript(onlyBy, [protocol, part(server)]);
         await join(page, server, "relay", name, { query: "?relay=1" });
         await connected(page);
       }
@@ -93,14 +92,17 @@ describe("a call where TURN is offered by DTLS, too", () => {
   });
 });
 
-/** Runs in the page, before anything else: of the TURN servers that it is given, it knows only those by one protocol. */
-function onlyBy([protocol, port]) {
+/**
+ * Runs in the page, before anything else: of the TURN servers that it is given, it knows only those by one protocol, and
+ * at one port where it is named.
+ */
+function onlyBy([protocol, part]) {
   const [scheme, transport] = protocol === "tls" ? ["turns:", "tcp"] : ["turn:", protocol];
   const some = ({ urls, ...rest }) => ({
     urls: [urls]
       .flat()
       .filter((url) => url.startsWith(scheme) && url.endsWith(`=${transport}`))
-      .filter((url) => url.includes(port)),
+      .filter((url) => url.includes(part)),
     ...rest,
   });
   const fewer = ({ iceServers = [], ...rest } = {}) => ({
