@@ -15,10 +15,8 @@ describe("a call for which the port of HTTPS must do", () => {
   before(async () => {
     server = await startServer({ https: true });
     port = Number(new URL(server.url).port);
-    [chromium, firefox] = await Promise.all([
-      launchBrowser("--ignore-certificate-errors"),
-      launchFirefox({ acceptInsecureCerts: true }),
-    ]);
+    chromium = await launchBrowser("--ignore-certificate-errors");
+    firefox = await launchFirefox({ acceptInsecureCerts: true });
     [hana, dul] = await Promise.all([
       newVisitor(chromium, { ignoreHTTPSErrors: true }),
       newFirefoxVisitor(firefox),

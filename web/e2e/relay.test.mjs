@@ -56,16 +56,14 @@ for (const [protocol, where, settings, part = () => ""] of [
 /** Browsers speak no DTLS with TURN: they take such an address for one of TLS on TCP. */
 describe("a call where TURN is offered by DTLS, too", () => {
   let server;
-  let browsers = [];
+  let chromium;
+  let firefox;
   let pages;
 
   before(async () => {
     server = await startServer(SECURE);
-    browsers = await Promise.all([
-      launchBrowser("--ignore-certificate-errors"),
-      launchFirefox({ acceptInsecureCerts: true }),
-    ]);
-    const [chromium, firefox] = browsers;
+    chromium = await launchBrowser("--ignore-certificate-errors");
+    firefox = await launchFirefox({ acceptInsecureCerts: true });
     pages = await Promise.all([
       newVisitor(chromium, { ignoreHTTPSErrors: true }),
       newFirefoxVisitor(firefox),
@@ -73,7 +71,7 @@ describe("a call where TURN is offered by DTLS, too", () => {
   });
 
   after(async () => {
-    await Promise.all(browsers.map((browser) => browser.close()));
+    await Promise.all([chromium?.close(), firefox?.close()]);
     await server?.stop();
   });
 
