@@ -105,35 +105,22 @@ impl Server {
         auth.recall(&store, Timestamp::now()).await?;
         let webhooks = start_webhooks(&settings, &store).await?;
 
-        let bound_turn = match settings.turn.enabled {
-            true => Some(BoundTurn::bind(&settings, &addresses, certificate.as_ref()).await?),
-            false => None,
-        };
         let https_port = settings.http.public_port.unwrap_or(http_addr.port());
         let shared_tcp = match certificate.is_some() {
             true => addresses.at_https(http_addr, https_port),
             false => Vec::new(),
         };
-        // Both ends of the way between TURN and media exist before either of them.
-        let (turn_handle, mailbox) = madang_turn::mailbox();
-        let (engine, sfu, events) =
-            start_media(&settings, &addresses, shared_tcp, turn_handle.clone())?;
-        let turn = bound_turn.map(|bound| {
-            bound.start(engine.media_addresses(), sfu.clone(), (turn_handle, mailbox))
-        });
-        let turn = match turn.transpose() {
-            Ok(turn) => turn,
-            Err(error) => {
-                engine.shutdown().await;
-                return Err(error);
-            }
-        };
+        let Media { engine, sfu, events, turn } =
+            start_media(&settings, &addresses, certificate.as_ref(), shared_tcp).await?;
 
         let stop_hub = CancellationToken::new();
         let keys = keys.map(|keeper| tokio::spawn(keeper.run(stop_hub.clone())));
         let config = hub_config(&settings, webhooks.clone());
-        let named = certificate.as_deref().map(|certificate| (certificate, https_port));
-        let ice_servers = ice_servers(&settings, turn.as_ref(), named);
+        let ice_servers = ice_servers(
+            &settings,
+            turn.as_ref(),
+            certificate.as_deref().map(|certificate| (certificate, https_port)),
+        );
         let stop = stop_hub.clone();
         let hub =
             Hub::start(config, auth.clone(), store.clone(), sfu.clone(), events, ice_servers, stop);
@@ -346,7 +333,39 @@ async fn watch_certificate(certificate: Option<Arc<Certificate>>, stop: Cancella
     }
 }
 
-fn start_media(
+/// The media engine, and TURN in front of it.
+struct Media {
+    engine: Engine,
+    sfu: SfuHandle,
+    events: mpsc::Receiver<Event>,
+    turn: Option<Turn>,
+}
+
+async fn start_media(
+    settings: &Settings,
+    addresses: &Addresses,
+    certificate: Option<&Arc<Certificate>>,
+    shared_tcp: Vec<SocketAddr>,
+) -> anyhow::Result<Media> {
+    let bound_turn = match settings.turn.enabled {
+        true => Some(BoundTurn::bind(settings, addresses, certificate).await?),
+        false => None,
+    };
+    // Both ends of the way between TURN and media exist before either of them.
+    let (turn_handle, mailbox) = madang_turn::mailbox();
+    let (engine, sfu, events) = start_engine(settings, addresses, shared_tcp, turn_handle.clone())?;
+    let turn = bound_turn
+        .map(|bound| bound.start(engine.media_addresses(), sfu.clone(), (turn_handle, mailbox)));
+    match turn.transpose() {
+        Ok(turn) => Ok(Media { engine, sfu, events, turn }),
+        Err(error) => {
+            engine.shutdown().await;
+            Err(error)
+        }
+    }
+}
+
+fn start_engine(
     settings: &Settings,
     addresses: &Addresses,
     shared_tcp: Vec<SocketAddr>,
