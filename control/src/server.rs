@@ -231,10 +231,16 @@ impl Server {
             let all: Vec<String> = [Some(plain), tls, dtls].into_iter().flatten().collect();
             all.join(", ")
         });
+        let shared = match (&self.settings.http.tls.cert, &self.turn) {
+            (None, _) => "",
+            (Some(_), None) => " (TLS; also media)",
+            (Some(_), Some(_)) => " (TLS; also TURN and media)",
+        };
+        let http = format!("{}/tcp{shared}", self.http_addr);
         let stomp = self.stomp_addr().map(|addr| ("stomp", format!("{addr}/tcp")));
         let lines = [
             Some(("data", self.settings.data_dir.display().to_string())),
-            Some(("http", format!("{}/tcp", self.http_addr))),
+            Some(("http", http)),
             stomp,
             Some(("media", media.join(", "))),
             Some(("turn", turn)),

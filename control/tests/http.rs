@@ -266,6 +266,28 @@ async fn the_summary_names_all_that_is_open() {
 }
 
 #[tokio::test]
+async fn the_summary_says_what_the_port_of_https_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    for (has_turn, expected) in [(true, "(TLS; also TURN and media)"), (false, "(TLS; also media)")]
+    {
+        let mut settings = settings(&dir);
+        settings.http.tls =
+            madang::config::HttpTls { cert: Some(cert.clone()), key: Some(key.clone()) };
+        settings.turn.enabled = has_turn;
+
+        let server = Server::start(settings).await.unwrap();
+
+        let (summary, http) = (server.summary(), server.http_addr());
+        assert!(summary.contains(&format!("http   {http}/tcp {expected}")), "{summary}");
+        server.shutdown().await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_turn_starts() {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = settings(&dir);
