@@ -26,6 +26,7 @@ pub(super) const LONGEST: usize = FRAME + LONGEST_CHECK;
 const FRAME: usize = 2;
 /// A header, USERNAME and MESSAGE-INTEGRITY: an ICE check has them all (RFC 8445 §7.2.2), and few attributes besides.
 const SHORTEST_CHECK: usize = STUN_HEADER + 8 + 24;
+/// Far more than checks have. With its length in front it is 1 KiB, which is what a connection costs while it is looked at.
 const LONGEST_CHECK: usize = 1022;
 /// RFC 8489 §5.
 const STUN_HEADER: usize = 20;
@@ -69,10 +70,10 @@ enum Match {
 fn turn(first: &[u8]) -> Match {
     let is_broken = first.first().is_some_and(|byte| !may_be_stun(*byte))
         || first.get(3).is_some_and(|length| !length.is_multiple_of(4));
-    match is_broken {
-        true => Match::Broken,
-        false => cookie(first, 4),
+    if is_broken {
+        return Match::Broken;
     }
+    cookie(first, 4)
 }
 
 /// A Binding request behind its length.
@@ -87,8 +88,10 @@ fn check(first: &[u8]) -> Match {
         || frame.is_some_and(|frame| !(SHORTEST_CHECK..=LONGEST_CHECK).contains(&frame))
         || first.iter().skip(FRAME).zip(&BINDING_REQUEST).any(|(byte, wanted)| byte != wanted)
         || stun.is_some_and(|stun| Some(stun) != frame);
+    if is_broken {
+        return Match::Broken;
+    }
     match cookie(first, 6) {
-        _ if is_broken => Match::Broken,
         Match::Whole if frame.is_some_and(|frame| first.len() < FRAME + frame) => Match::SoFar,
         cookie => cookie,
     }
