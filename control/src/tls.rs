@@ -62,7 +62,7 @@ pub(crate) struct Certificate {
 }
 
 /// What the files hold.
-struct Read {
+struct Loaded {
     certified: CertifiedKey,
     /// None when DTLS can't be spoken with this key.
     dtls: Option<DtlsIdentity>,
@@ -74,7 +74,7 @@ impl Certificate {
     /// # Errors
     /// When they can't be used.
     pub(crate) fn load(files: Files) -> Result<Arc<Certificate>, TlsError> {
-        let Read { certified, dtls } = read(&files)?;
+        let Loaded { certified, dtls } = read(&files)?;
         let dtls = dtls.map(watch::Sender::new);
         Ok(Arc::new(Certificate { files, present: RwLock::new(Arc::new(certified)), dtls }))
     }
@@ -118,7 +118,7 @@ impl Certificate {
     /// Takes what the files hold, if it is another certificate and can be used.
     fn look(&self) {
         match read(&self.files) {
-            Ok(Read { certified, dtls }) => {
+            Ok(Loaded { certified, dtls }) => {
                 let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
                 if certified.cert != present.cert {
                     *present = Arc::new(certified);
@@ -132,9 +132,7 @@ impl Certificate {
             }
         }
     }
-}
 
-impl Certificate {
     fn renew_dtls(&self, identity: Option<DtlsIdentity>) {
         match (&self.dtls, identity) {
             (Some(dtls), Some(identity)) => _ = dtls.send_replace(identity),
@@ -158,7 +156,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-fn read(files: &Files) -> Result<Read, TlsError> {
+fn read(files: &Files) -> Result<Loaded, TlsError> {
     let unread = |key, path: &PathBuf, reason: String| {
         let path = path.display().to_string();
         TlsError::File { key, path, reason }
@@ -174,7 +172,7 @@ fn read(files: &Files) -> Result<Read, TlsError> {
         .map_err(|error| unread("http.tls.key", &files.key, error.to_string()))?;
     let leaf = certs.first().map(|cert| cert.to_vec()).unwrap_or_default();
     let dtls = DtlsIdentity::new(leaf, key.secret_der().to_vec()).ok();
-    Ok(Read { certified: CertifiedKey::from_der(certs, key, &provider())?, dtls })
+    Ok(Loaded { certified: CertifiedKey::from_der(certs, key, &provider())?, dtls })
 }
 
 #[cfg(test)]
