@@ -84,7 +84,10 @@ pub(super) fn explain(error: io::Error, what: String, setting: &str) -> anyhow::
             "{what}: another program uses that port. End it, or choose another port with {setting}"
         ),
         io::ErrorKind::PermissionDenied => {
-            anyhow!("{what}: this user may not use that port. Choose one above 1023 with {setting}")
+            anyhow!(
+                "{what}: this user may not use that port. Give the program the capability CAP_NET_BIND_SERVICE (systemd: \
+                 AmbientCapabilities=, a file: `setcap cap_net_bind_service=+ep`), or choose a port above 1023 with {setting}"
+            )
         }
         io::ErrorKind::AddrNotAvailable => anyhow!(
             "{what}: this machine has no such address. Choose one of its own with {setting}"
