@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::http::Uri;
+use rustls::pki_types::ServerName;
 
 use super::{Mistake, Mistakes, Settings, variable};
 use crate::auth::weakness;
@@ -20,6 +21,7 @@ pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
         client_url(settings),
         half_tls(settings),
         turn_without_tls(settings),
+        tls_host(settings),
         workers(settings),
         ports(settings, "media.udp_port", settings.media.udp_port),
         settings.media.tcp_port.and_then(|port| ports(settings, "media.tcp_port", port)),
@@ -126,6 +128,14 @@ fn turn_without_tls(settings: &Settings) -> Option<String> {
     Some(format!(
         "`turn.tls_listen` = {listen} needs `http.tls.cert` and `http.tls.key`: TLS and DTLS have the certificate of HTTPS"
     ))
+}
+
+/// Browsers refuse all servers when the URL of one is malformed, so nobody could join.
+fn tls_host(settings: &Settings) -> Option<String> {
+    let host = settings.turn.tls_host.as_ref()?;
+    ServerName::try_from(host.as_str()).is_err().then(|| {
+        format!("`turn.tls_host` must be a host's name, as meet.example.com, or an IP address, not `{host}`")
+    })
 }
 
 /// It stands in a page and in the page's policy.

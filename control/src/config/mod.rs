@@ -177,6 +177,14 @@ pub struct Turn {
     pub enabled: bool,
     /// Where it listens (UDP and TCP). When not given, port 3478 beside the media ports.
     pub listen: Option<SocketAddr>,
+    /// The port that clients reach `listen` at; when not given, the same.
+    pub public_port: Option<u16>,
+    /// Where it listens inside TLS (TCP) and DTLS (UDP), with the certificate of HTTPS; nowhere when not given.
+    pub tls_listen: Option<SocketAddr>,
+    /// The port that clients reach `tls_listen` at; when not given, the same.
+    pub tls_public_port: Option<u16>,
+    /// The name by which clients come to TURN inside TLS; when not given, the certificate's first that is no wildcard.
+    pub tls_host: Option<String>,
     /// Relayed addresses; when there are none, the addresses of media.
     pub relay_ip: Vec<IpAddr>,
     /// Ports of relayed addresses. They are names only, unless there are peers besides media.
@@ -187,14 +195,6 @@ pub struct Turn {
     pub deny_peers: Vec<PeerRule>,
     /// Users with a lasting password.
     pub users: Vec<TurnUser>,
-    /// The port that clients reach `listen` at; when not given, the same.
-    pub public_port: Option<u16>,
-    /// Where it listens inside TLS (TCP) and DTLS (UDP), with the certificate of HTTPS; nowhere when not given.
-    pub tls_listen: Option<SocketAddr>,
-    /// The port that clients reach `tls_listen` at; when not given, the same.
-    pub tls_public_port: Option<u16>,
-    /// The name by which clients come to TURN inside TLS; when not given, the certificate's first.
-    pub tls_host: Option<String>,
     /// The realm of its credentials.
     pub realm: String,
     /// Allocations in all.
@@ -246,14 +246,14 @@ impl Default for Settings {
                 enabled: true,
                 listen: None,
                 public_port: None,
+                tls_listen: None,
+                tls_public_port: None,
+                tls_host: None,
                 relay_ip: Vec::new(),
                 relay_ports: turn.relay_ports,
                 allow_peers: Vec::new(),
                 deny_peers: Vec::new(),
                 users: Vec::new(),
-                tls_listen: None,
-                tls_public_port: None,
-                tls_host: None,
                 realm: turn.realm,
                 allocations: turn.max_allocations,
                 allocations_per_user: turn.max_allocations_per_user,

@@ -140,6 +140,8 @@ fn what_cannot_work_together_is_refused() {
         (&[("http.public_port", "0")], "`http.public_port` must be 1 to 65535"),
         (&[("turn.tls_listen", "127.0.0.1:5349")], "needs `http.tls.cert` and `http.tls.key`"),
         (&[("turn.tls_listen", "5349")], "127.0.0.1:8080"),
+        (&[("turn.tls_host", "https://meet.example")], "must be a host's name"),
+        (&[("turn.tls_host", "meet.example:443")], "must be a host's name"),
         (&[("media.tcp_port", "65535"), ("media.workers", "2")], "`media.tcp_port` = 65535 leaves"),
         (&[("media.public_ip", "203.0.113.7,::")], "can't reach"),
         (
