@@ -1,18 +1,19 @@
 //! Addresses, as far as their meaning differs from their bytes.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use stun_types::AddressFamily;
 
-/// Where a client sends from: its half of the 5-tuple (RFC 8656 §3.2), as the socket reports it. Answers go to exactly
-/// this address.
+/// A client, by its 5-tuple (RFC 8656 §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientAddr {
     /// What carries its messages.
     pub transport: Transport,
-    /// The other end.
+    /// Where it sends from, as the socket reports it. Answers go to exactly this address.
     pub addr: SocketAddr,
+    /// Where it sends to, and answers come from. Unspecified when nobody can tell: the system chooses then.
+    pub server: SocketAddr,
 }
 
 /// What carries a client's messages to this server. By which protocol its peers are reached is another matter.
@@ -29,7 +30,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Whether it carries a client's TCP connection, which can become one for data (RFC 6062 §5.1, §5.4).
+    /// Whether the client comes by a TCP connection, which can become one for data (RFC 6062 §5.1, §5.4).
     pub(crate) fn is_stream(self) -> bool {
         matches!(self, Transport::Tcp | Transport::Tls)
     }
@@ -38,22 +39,43 @@ impl Transport {
 impl ClientAddr {
     /// A client that sends datagrams.
     pub fn udp(addr: SocketAddr) -> ClientAddr {
-        ClientAddr { transport: Transport::Udp, addr }
+        ClientAddr::new(Transport::Udp, addr)
     }
 
     /// A client at the other end of a connection.
     pub fn tcp(addr: SocketAddr) -> ClientAddr {
-        ClientAddr { transport: Transport::Tcp, addr }
+        ClientAddr::new(Transport::Tcp, addr)
     }
 
     /// A client at the other end of a TLS connection.
     pub fn tls(addr: SocketAddr) -> ClientAddr {
-        ClientAddr { transport: Transport::Tls, addr }
+        ClientAddr::new(Transport::Tls, addr)
     }
 
     /// A client that sends datagrams inside DTLS.
     pub fn dtls(addr: SocketAddr) -> ClientAddr {
-        ClientAddr { transport: Transport::Dtls, addr }
+        ClientAddr::new(Transport::Dtls, addr)
+    }
+
+    /// The same client at this address of the server: at another, it is another client.
+    #[must_use]
+    pub fn at(self, server: SocketAddr) -> ClientAddr {
+        ClientAddr { server, ..self }
+    }
+
+    fn new(transport: Transport, addr: SocketAddr) -> ClientAddr {
+        ClientAddr { transport, addr, server: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0) }
+    }
+
+    /// Both ends as bytes, for a MAC: each address in one spelling.
+    pub(crate) fn octets(self) -> [u8; 36] {
+        let mut octets = [0; 36];
+        for (to, addr) in octets.chunks_exact_mut(18).zip([self.addr, self.server]) {
+            let (ip, port) = to.split_at_mut(16);
+            ip.copy_from_slice(&mapped_ip(addr.ip()).octets());
+            port.copy_from_slice(&addr.port().to_be_bytes());
+        }
+        octets
     }
 
     /// What the client is told about itself: without the IPv6 disguise of a dual-stack socket.
@@ -79,6 +101,14 @@ impl fmt::Display for ClientAddr {
             Transport::Dtls => "dtls",
         };
         write!(f, "{}/{transport}", self.addr)
+    }
+}
+
+/// An address of either family as one of IPv6 (RFC 4291 §2.5.5.2).
+pub(crate) fn mapped_ip(ip: IpAddr) -> Ipv6Addr {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
     }
 }
 

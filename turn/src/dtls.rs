@@ -15,7 +15,6 @@ mod session;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +24,7 @@ use tracing::debug;
 use crate::ClientAddr;
 use crate::places::{IdleSince, Places};
 use cookie::Cookies;
-use hello::{Alert, ClientHello, is_of_handshake};
+use hello::{Alert, ClientHello, Cookie, is_of_handshake};
 pub use identity::{DtlsIdentity, UnfitKey};
 use session::{Fate, Session};
 
@@ -62,8 +61,8 @@ pub struct DtlsSessions {
     config: Arc<dimpl::Config>,
     identity: DtlsIdentity,
     cookies: Cookies,
-    handshakes: HashMap<SocketAddr, Handshake>,
-    sessions: HashMap<SocketAddr, Established>,
+    handshakes: HashMap<ClientAddr, Handshake>,
+    sessions: HashMap<ClientAddr, Established>,
     /// Of both.
     places: Places,
     /// Handshakes that were too many.
@@ -97,11 +96,11 @@ pub struct DtlsOutput {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DtlsEvent {
     /// A datagram is to be sent.
-    Transmit(SocketAddr, Range<usize>),
+    Transmit(ClientAddr, Range<usize>),
     /// A client's message was decrypted.
-    Message(SocketAddr, Range<usize>),
+    Message(ClientAddr, Range<usize>),
     /// A client's session has ended, and with it whatever the client had.
-    Ended(SocketAddr),
+    Ended(ClientAddr),
 }
 
 impl DtlsOutput {
@@ -109,6 +108,12 @@ impl DtlsOutput {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.events.clear();
+    }
+
+    fn transmit(&mut self, to: ClientAddr, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.events.push(DtlsEvent::Transmit(to, start..self.bytes.len()));
     }
 
     fn append(&mut self, bytes: &[u8]) -> Range<usize> {
@@ -158,38 +163,38 @@ impl DtlsSessions {
     pub fn handle_datagram(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        client: ClientAddr,
         datagram: &[u8],
         is_welcome: impl FnOnce() -> bool,
         out: &mut DtlsOutput,
     ) {
         if let Some(hello) = ClientHello::parse(datagram) {
-            return self.handle_hello(now, from, (datagram, hello), is_welcome, out);
+            return self.handle_hello(now, client, &hello, is_welcome, out);
         }
-        let Some(established) = self.sessions.get_mut(&from) else {
-            return self.proceed(now, from, datagram, out);
+        let Some(established) = self.sessions.get_mut(&client) else {
+            return self.proceed(now, client, datagram, out);
         };
-        if self.handshakes.contains_key(&from) && is_of_handshake(datagram) {
-            return self.proceed(now, from, datagram, out);
+        if self.handshakes.contains_key(&client) && is_of_handshake(datagram) {
+            return self.proceed(now, client, datagram, out);
         }
         let session = &mut established.session;
-        if session.handle_datagram(now, from, datagram, &mut self.buffer, out) == Fate::Ends {
-            debug!(client = %from, "a DTLS session ended");
-            self.end(from, out);
+        if session.handle_datagram(now, client, datagram, &mut self.buffer, out) == Fate::Ends {
+            debug!(%client, "a DTLS session ended");
+            self.end(client, out);
         }
     }
 
     /// Sends again what was not answered, and gives up what takes too long.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut DtlsOutput) {
-        let due = |(from, handshake): (&SocketAddr, &Handshake)| {
-            (handshake.session.wake_at <= now).then_some(*from)
+        let due = |(client, handshake): (&ClientAddr, &Handshake)| {
+            (handshake.session.wake_at <= now).then_some(*client)
         };
-        let due: Vec<SocketAddr> = self.handshakes.iter().filter_map(due).collect();
-        for from in due {
-            let Some(handshake) = self.handshakes.get_mut(&from) else { continue };
+        let due: Vec<ClientAddr> = self.handshakes.iter().filter_map(due).collect();
+        for client in due {
+            let Some(handshake) = self.handshakes.get_mut(&client) else { continue };
             let session = &mut handshake.session;
-            if session.handle_timeout(now, from, &mut self.buffer, out) == Fate::Ends {
-                self.give_up(from);
+            if session.handle_timeout(now, client, &mut self.buffer, out) == Fate::Ends {
+                self.give_up(client);
             }
         }
     }
@@ -200,7 +205,7 @@ impl DtlsSessions {
     }
 
     /// Encrypts a message for a client; `false` when it has no session, or the message is too long for a record.
-    pub fn send(&mut self, client: SocketAddr, message: &[u8], out: &mut DtlsOutput) -> bool {
+    pub fn send(&mut self, client: ClientAddr, message: &[u8], out: &mut DtlsOutput) -> bool {
         let Some(established) = self.sessions.get_mut(&client) else { return false };
         if message.len() > MAX_MESSAGE {
             return false;
@@ -216,7 +221,7 @@ impl DtlsSessions {
     pub fn sweep(
         &mut self,
         now: Instant,
-        has_allocation: impl Fn(SocketAddr) -> bool,
+        has_allocation: impl Fn(ClientAddr) -> bool,
         out: &mut DtlsOutput,
     ) {
         let mut idle = Vec::new();
@@ -233,7 +238,7 @@ impl DtlsSessions {
 
     /// Says goodbye to everybody.
     pub fn close_all(&mut self, out: &mut DtlsOutput) {
-        let clients: Vec<SocketAddr> = self.sessions.keys().copied().collect();
+        let clients: Vec<ClientAddr> = self.sessions.keys().copied().collect();
         for client in clients {
             self.close(client, out);
         }
@@ -267,73 +272,67 @@ impl DtlsSessions {
     fn handle_hello(
         &mut self,
         now: Instant,
-        from: SocketAddr,
-        (datagram, hello): (&[u8], ClientHello<'_>),
+        client: ClientAddr,
+        hello: &ClientHello<'_>,
         is_welcome: impl FnOnce() -> bool,
         out: &mut DtlsOutput,
     ) {
         let is_repeated = |session: &Session| session.random == hello.random;
-        if self.sessions.get(&from).is_some_and(|had| is_repeated(&had.session)) {
+        if self.sessions.get(&client).is_some_and(|had| is_repeated(&had.session)) {
             return;
         }
-        let is_under_way = self.handshakes.get(&from).is_some_and(|had| is_repeated(&had.session));
+        let is_under_way =
+            self.handshakes.get(&client).is_some_and(|had| is_repeated(&had.session));
         if is_under_way && !hello.cookie.is_empty() {
-            return self.proceed(now, from, datagram, out);
+            return self.proceed(now, client, hello.datagram, out);
         }
         if !is_welcome() {
             return;
         }
-        let start = out.bytes.len();
         if hello.is_too_old() {
-            hello.refuse_with(Alert::ProtocolVersion, &mut out.bytes);
-        } else if !self.cookies.is_good(now, from, &hello) {
-            hello.answer_with(&self.cookies.issue(now, from, &hello.random), &mut out.bytes);
+            return out.transmit(client, |bytes| hello.refuse_with(Alert::ProtocolVersion, bytes));
         }
-        if start != out.bytes.len() {
-            out.events.push(DtlsEvent::Transmit(from, start..out.bytes.len()));
-            return;
+        let Some(cookie) = self.cookies.good_one(now, client, hello) else {
+            let cookie = self.cookies.issue(now, client, &hello.random);
+            return out.transmit(client, |bytes| hello.answer_with(&cookie, bytes));
+        };
+        match self.make_room(now, client) {
+            true => self.begin(now, client, hello, cookie, out),
+            false => self.refused += 1,
         }
-        if !self.make_room(now, from) {
-            self.refused += 1;
-            return;
-        }
-        self.begin(now, from, (datagram, hello), out);
     }
 
     fn begin(
         &mut self,
         now: Instant,
-        from: SocketAddr,
-        (datagram, hello): (&[u8], ClientHello<'_>),
+        client: ClientAddr,
+        hello: &ClientHello<'_>,
+        cookie: Cookie,
         out: &mut DtlsOutput,
     ) {
-        let Ok(cookie) = hello.cookie.try_into() else { return };
         let DtlsSessions { config, identity, buffer, .. } = self;
-        let mut session = Session::new(now, config, identity, &hello, buffer);
+        let mut session = Session::new(now, config, identity, client, hello, buffer);
         let mark = out.events.len();
-        let fate = session.handle_hello(now, from, (datagram, cookie), buffer, out);
-        self.handshakes.insert(from, Handshake { session, began: now });
+        let fate = session.handle_hello(now, client, hello, cookie, buffer, out);
+        self.handshakes.insert(client, Handshake { session, began: now });
         if fate == Fate::Ends || out.events.len() == mark {
             // It has nothing in common with the server. The library breaks off or says nothing, as to a malformed hello.
-            let start = out.bytes.len();
-            hello.refuse_with(Alert::HandshakeFailure, &mut out.bytes);
-            out.events.push(DtlsEvent::Transmit(from, start..out.bytes.len()));
-            self.give_up(from);
+            out.transmit(client, |bytes| hello.refuse_with(Alert::HandshakeFailure, bytes));
+            self.give_up(client);
         }
     }
 
     /// Takes a place for a handshake from this address; its former attempt, if there is one, is over.
-    fn make_room(&mut self, now: Instant, from: SocketAddr) -> bool {
-        if self.handshakes.contains_key(&from) {
-            self.give_up(from);
+    fn make_room(&mut self, now: Instant, client: ClientAddr) -> bool {
+        if self.handshakes.contains_key(&client) {
+            self.give_up(client);
         }
-        let client = ClientAddr::dtls(from);
-        let is_near = |other: &&SocketAddr| ClientAddr::dtls(**other).network() == client.network();
+        let is_near = |other: &&ClientAddr| other.network() == client.network();
         if self.handshakes.keys().filter(is_near).count() >= MOST_HANDSHAKES_OF_NETWORK {
             return false;
         }
         if self.handshakes.len() >= MOST_HANDSHAKES {
-            let ages = self.handshakes.iter().map(|(from, handshake)| (handshake.began, *from));
+            let ages = self.handshakes.iter().map(|(client, handshake)| (handshake.began, *client));
             match ages.min() {
                 Some((began, oldest)) if began + HANDSHAKE_WORTH <= now => self.give_up(oldest),
                 _ => return false,
@@ -343,19 +342,19 @@ impl DtlsSessions {
     }
 
     /// A datagram of a handshake; also one of nobody's.
-    fn proceed(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], out: &mut DtlsOutput) {
-        let Some(handshake) = self.handshakes.get_mut(&from) else { return };
+    fn proceed(&mut self, now: Instant, client: ClientAddr, datagram: &[u8], out: &mut DtlsOutput) {
+        let Some(handshake) = self.handshakes.get_mut(&client) else { return };
         let mark = out.events.len();
         let session = &mut handshake.session;
-        let fate = session.handle_datagram(now, from, datagram, &mut self.buffer, out);
+        let fate = session.handle_datagram(now, client, datagram, &mut self.buffer, out);
         let is_connected = session.is_connected;
         if is_connected {
-            self.replace_former(now, from, mark, out);
+            self.replace_former(now, client, mark, out);
         }
         match (fate, is_connected) {
             (Fate::Lives, _) => {}
-            (Fate::Ends, true) => self.end(from, out),
-            (Fate::Ends, false) => self.give_up(from),
+            (Fate::Ends, true) => self.end(client, out),
+            (Fate::Ends, false) => self.give_up(client),
         }
     }
 
@@ -363,35 +362,35 @@ impl DtlsSessions {
     fn replace_former(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        client: ClientAddr,
         mark: usize,
         out: &mut DtlsOutput,
     ) {
-        let Some(Handshake { session, .. }) = self.handshakes.remove(&from) else { return };
+        let Some(Handshake { session, .. }) = self.handshakes.remove(&client) else { return };
         let established = Established { session, idle: IdleSince::new(now) };
-        if self.sessions.insert(from, established).is_some() {
-            self.places.free(ClientAddr::dtls(from));
-            out.events.insert(mark, DtlsEvent::Ended(from));
+        if self.sessions.insert(client, established).is_some() {
+            self.places.free(client);
+            out.events.insert(mark, DtlsEvent::Ended(client));
         }
-        debug!(client = %from, "a DTLS session began");
+        debug!(%client, "a DTLS session began");
     }
 
-    fn give_up(&mut self, from: SocketAddr) {
-        if self.handshakes.remove(&from).is_some() {
-            self.places.free(ClientAddr::dtls(from));
+    fn give_up(&mut self, client: ClientAddr) {
+        if self.handshakes.remove(&client).is_some() {
+            self.places.free(client);
             self.failed += 1;
         }
     }
 
     /// A session is over, because its client said so or it broke.
-    fn end(&mut self, client: SocketAddr, out: &mut DtlsOutput) {
+    fn end(&mut self, client: ClientAddr, out: &mut DtlsOutput) {
         if self.sessions.remove(&client).is_some() {
-            self.places.free(ClientAddr::dtls(client));
+            self.places.free(client);
             out.events.push(DtlsEvent::Ended(client));
         }
     }
 
-    fn close(&mut self, client: SocketAddr, out: &mut DtlsOutput) {
+    fn close(&mut self, client: ClientAddr, out: &mut DtlsOutput) {
         if let Some(established) = self.sessions.get_mut(&client) {
             established.session.close(client, &mut self.buffer, out);
             self.end(client, out);

@@ -3,6 +3,7 @@
 
 mod commands;
 mod dtls;
+mod own_addresses;
 mod peer_connections;
 mod readable;
 mod relays;
@@ -62,7 +63,7 @@ pub struct Datagram {
     pub payload: Bytes,
 }
 
-/// A connection that somebody else has accepted, as for TLS.
+/// A client's connection, whatever is around it.
 type ClientStream = Box<dyn Stream>;
 
 /// What carries a client's messages in both directions.
@@ -119,7 +120,7 @@ impl Handle {
     }
 }
 
-/// Where clients come to, at the same port commonly.
+/// Where clients come. UDP and TCP usually have the same port number.
 #[derive(Debug)]
 pub struct Listeners {
     /// For datagrams.
@@ -232,8 +233,9 @@ impl<F: Fn(Datagram)> Shell<F> {
         let (now, unix_now) = (Instant::now(), unix_now());
         for _ in 0..BATCH {
             let may_be_more = self.clients.receive(received);
-            for (client, datagram) in received.datagrams() {
-                self.handle_message(now, unix_now, ClientAddr::udp(client), datagram);
+            for (from, to, datagram) in received.datagrams() {
+                let client = ClientAddr::udp(from).at(self.clients.reached_at(to));
+                self.handle_message(now, unix_now, client, datagram);
             }
             if !may_be_more {
                 return;
@@ -246,7 +248,7 @@ impl<F: Fn(Datagram)> Shell<F> {
         // Each socket once: what is left then rings again.
         for _ in 0..self.relays.ready_count() {
             let Some(relayed) = self.relays.receive(received) else { continue };
-            for (peer, payload) in received.datagrams() {
+            for (peer, _, payload) in received.datagrams() {
                 let start = self.to_clients.bytes.len();
                 let out = &mut self.to_clients.bytes;
                 if let Some(client) = self.server.handle_peer(now, relayed, peer, payload, out) {
@@ -259,25 +261,26 @@ impl<F: Fn(Datagram)> Shell<F> {
     fn handle_stream(&mut self, event: StreamEvent) {
         match event {
             StreamEvent::Accepted(stream, client) => {
-                // The same address again: its former connection is gone, whoever has heard of that.
+                // The same addresses again: the former connection is gone, whoever has heard of that.
                 self.server.handle_closed(client);
                 self.streams.accept(Instant::now(), stream, client);
             }
-            StreamEvent::Received(client, message) => {
+            // Of a connection that was closed meanwhile; at its addresses there may be another.
+            StreamEvent::Received(client, connection, _)
+            | StreamEvent::Bind(client, connection, ..)
+            | StreamEvent::Ended(client, connection)
+                if !self.streams.is_present(client, connection) => {}
+            StreamEvent::Received(client, _, message) => {
                 self.handle_message(Instant::now(), unix_now(), client, &message);
             }
-            StreamEvent::Bind(client, connection, message, verdict) => {
-                if self.streams.is_present(client, connection) {
-                    self.binding = Some((client, verdict));
-                    self.handle_message(Instant::now(), unix_now(), client, &message);
-                    self.binding = None;
-                }
+            StreamEvent::Bind(client, _, message, verdict) => {
+                self.binding = Some((client, verdict));
+                self.handle_message(Instant::now(), unix_now(), client, &message);
+                self.binding = None;
             }
-            StreamEvent::Ended(client, connection) => {
-                if self.streams.is_present(client, connection) {
-                    self.streams.close(client);
-                    self.server.handle_closed(client);
-                }
+            StreamEvent::Ended(client, _) => {
+                self.streams.close(client);
+                self.server.handle_closed(client);
             }
         }
     }
@@ -340,7 +343,7 @@ impl<F: Fn(Datagram)> Shell<F> {
             Transport::Udp => {
                 let most = clients.longest_run();
                 to_clients.appended(start, client, most, |to, bytes, segment| {
-                    *send_refused += clients.send(to.addr, bytes, segment);
+                    *send_refused += clients.answer(to, bytes, segment);
                 });
             }
             Transport::Tcp | Transport::Tls => {
@@ -374,7 +377,7 @@ impl<F: Fn(Datagram)> Shell<F> {
             side.flush();
         }
         to_clients.flush(|to, bytes, segment| {
-            *send_refused += clients.send(to.addr, bytes, segment);
+            *send_refused += clients.answer(to, bytes, segment);
         });
         to_peers.flush(|to, bytes, segment| {
             *send_refused += send_from(relays, to, bytes, segment);

@@ -1,7 +1,6 @@
-//! Nonces that need no memory: a MAC over the hour's half and the client's address. Whoever comes back with the right
+//! Nonces that need no memory: a MAC over the hour's half and the client's 5-tuple. Whoever comes back with the right
 //! one can receive at that address; nobody can make the server remember anything by asking for one.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_lc_rs::{constant_time, hmac};
@@ -68,15 +67,10 @@ impl Nonces {
     }
 
     fn of_window(&self, window: u64, client: ClientAddr, offer: Offer) -> String {
-        let mapped = client.mapped();
         let mut mac = hmac::Context::with_key(&self.key);
         mac.update(&window.to_be_bytes());
         mac.update(&[client.transport as u8, offer as u8]);
-        match mapped.ip() {
-            IpAddr::V4(ip) => mac.update(&ip.octets()),
-            IpAddr::V6(ip) => mac.update(&ip.octets()),
-        }
-        mac.update(&mapped.port().to_be_bytes());
+        mac.update(&client.octets());
         let tag = mac.sign();
         let mut nonce = match offer {
             Offer::Md5Only => String::new(),
@@ -114,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn bound_to_address_port_transport_and_secret() {
+    fn bound_to_the_5_tuple_and_the_secret() {
         let nonces = Nonces::new(&Secret::new("s"));
         let now = Duration::from_secs(1_700_000_000);
         let nonce = nonces.issue(now, client("192.0.2.1:4000"), Offer::Md5Only);
@@ -124,6 +118,7 @@ mod tests {
         assert!(!is_fresh(client("192.0.2.1:4001")));
         assert!(!is_fresh(client("192.0.2.2:4000")));
         assert!(!is_fresh(ClientAddr::tcp("192.0.2.1:4000".parse().unwrap())));
+        assert!(!is_fresh(client("192.0.2.1:4000").at("198.51.100.1:3478".parse().unwrap())));
         let others = Nonces::new(&Secret::new("t"));
         assert!(!others.is_fresh(now, client("192.0.2.1:4000"), &nonce));
         assert!(!nonces.is_fresh(now, client("192.0.2.1:4000"), ""));

@@ -5,13 +5,12 @@
 #[path = "turn/pieces.rs"]
 mod pieces;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use dimpl::certificate::generate_self_signed_certificate;
 use dimpl::{Dtls, DtlsCertificate, Output};
-use madang_turn::{DtlsEvent, DtlsIdentity, DtlsOutput, DtlsSessions};
+use madang_turn::{ClientAddr, DtlsEvent, DtlsIdentity, DtlsOutput, DtlsSessions};
 use pieces::pieces;
 
 libfuzzer_sys::fuzz_target!(|events: &[u8]| {
@@ -22,8 +21,8 @@ libfuzzer_sys::fuzz_target!(|events: &[u8]| {
         };
         match how & 7 {
             0 => wire.advance(u64::from(how >> 3) * 100),
-            1 => wire.hears(([203, 0, 113, how], 40_000).into(), rest),
-            2 => wire.hears(CLIENT.into(), rest),
+            1 => wire.hears(client_at(how), rest),
+            2 => wire.hears(client(), rest),
             3 => wire.client_says(rest),
             4 => wire.client = Wire::client(wire.now),
             _ => wire.client_sends(how & 8 == 0, rest),
@@ -34,7 +33,14 @@ libfuzzer_sys::fuzz_target!(|events: &[u8]| {
     assert_eq!(wire.sessions.handshakes(), 0);
 });
 
-const CLIENT: ([u8; 4], u16) = ([203, 0, 113, 200], 40_000);
+/// The one that has sessions.
+fn client() -> ClientAddr {
+    client_at(200)
+}
+
+fn client_at(last: u8) -> ClientAddr {
+    ClientAddr::dtls(([203, 0, 113, last], 40_000).into())
+}
 
 struct Wire {
     sessions: DtlsSessions,
@@ -67,7 +73,7 @@ impl Wire {
         self.deliver(out);
     }
 
-    fn hears(&mut self, from: SocketAddr, datagram: &[u8]) {
+    fn hears(&mut self, from: ClientAddr, datagram: &[u8]) {
         self.received += datagram.len();
         let mut out = DtlsOutput::default();
         self.sessions.handle_datagram(self.now, from, datagram, || true, &mut out);
@@ -90,7 +96,7 @@ impl Wire {
                 }
             }
             if arrives {
-                self.hears(CLIENT.into(), &datagram);
+                self.hears(client(), &datagram);
             }
         }
     }
@@ -105,11 +111,11 @@ impl Wire {
             match event {
                 DtlsEvent::Transmit(to, range) => {
                     self.sent += range.len();
-                    if *to == CLIENT.into() {
+                    if *to == client() {
                         let _ = self.client.handle_packet(&out.bytes[range.clone()]);
                     }
                 }
-                DtlsEvent::Message(from, _) => assert_eq!(*from, CLIENT.into()),
+                DtlsEvent::Message(from, _) => assert_eq!(*from, client()),
                 DtlsEvent::Ended(_) => {}
             }
         }

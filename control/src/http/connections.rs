@@ -18,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use madang_turn::ClientAddr;
 use tokio::io::AsyncBufReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
@@ -191,6 +192,8 @@ async fn connection(
     requests: Requests,
     shutdown: CancellationToken,
 ) {
+    // An error means that it is broken already.
+    let Ok(server) = stream.local_addr() else { return };
     // STOMP frames are small and somebody waits for each of them.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "TCP_NODELAY was refused");
@@ -205,10 +208,10 @@ async fn connection(
             serve_http(stream, from, router, requests, request_timeout, shutdown).await;
         }
         Ok(Ok(Opened::Turn(stream, turn))) => {
-            turn.accept(stream, madang_turn::ClientAddr::tls(from)).await;
+            turn.accept(stream, ClientAddr::tls(from).at(server)).await;
         }
         Ok(Ok(Opened::PlainTurn(stream, turn))) => {
-            turn.accept(stream, madang_turn::ClientAddr::tcp(from)).await;
+            turn.accept(stream, ClientAddr::tcp(from).at(server)).await;
         }
         Ok(Ok(Opened::Media(stream, first, media))) => {
             media.accept_tcp(stream, from, &first).await;
@@ -238,6 +241,7 @@ async fn open(stream: TcpStream, entrance: Entrance) -> io::Result<Opened> {
         (Protocol::Tls, _) => drop(first),
         (Protocol::Turn, Some(turn)) => return Ok(Opened::PlainTurn(stream, turn.clone())),
         (Protocol::Ice, _) => return Ok(Opened::Media(stream, first, media)),
+        // TURN comes here where it is off.
         (Protocol::Http | Protocol::Turn, _) => {
             return Ok(Opened::Http(HttpStream::Plain(stream), plain));
         }

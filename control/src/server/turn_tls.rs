@@ -94,12 +94,14 @@ async fn open(
     acceptor: TlsAcceptor,
     turn: madang_turn::Handle,
 ) {
+    // An error means that it is broken already.
+    let Ok(server) = stream.local_addr() else { return };
     // Packets are small, and somebody waits for each of them.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "TCP_NODELAY was refused");
     }
     match timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => turn.accept(stream, ClientAddr::tls(from)).await,
+        Ok(Ok(stream)) => turn.accept(stream, ClientAddr::tls(from).at(server)).await,
         Ok(Err(error)) => debug!(%error, "a TLS handshake with TURN broke"),
         Err(_) => debug!("a TLS handshake with TURN took too long"),
     }

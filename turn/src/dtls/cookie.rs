@@ -1,4 +1,4 @@
-//! Cookies that need no memory (RFC 6347 §4.2.1): a MAC over half a minute, the client's address and its random bytes.
+//! Cookies that need no memory (RFC 6347 §4.2.1): a MAC over half a minute, the client's 5-tuple and its random bytes.
 //! Whoever shows a good one has received at that address; nothing is kept of whoever hasn't.
 //!
 //! The library that speaks DTLS keeps a secret for each client and asks for the MAC of the random bytes alone, so that a
@@ -6,7 +6,6 @@
 //! memory. Therefore it asks this module for its MACs, and is told to expect the cookie that was found to be good.
 
 use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use aws_lc_rs::{constant_time, hmac};
@@ -14,7 +13,7 @@ use dimpl::CryptoError;
 use dimpl::crypto::{CryptoProvider, HashAlgorithm, HmacProvider, aws_lc_rs as library};
 
 use super::hello::{ClientHello, Cookie, Random};
-use crate::address::canonical;
+use crate::ClientAddr;
 
 /// A cookie is good in the window in which it was made and in the next: 30 to 60 seconds, longer than a client repeats
 /// its hello with one.
@@ -31,32 +30,34 @@ impl Cookies {
         Cookies { key: hmac::Key::new(hmac::HMAC_SHA256, secret), start: now }
     }
 
-    pub(super) fn issue(&self, now: Instant, from: SocketAddr, random: &Random) -> Cookie {
-        self.of_window(self.window(now), from, random)
+    pub(super) fn issue(&self, now: Instant, client: ClientAddr, random: &Random) -> Cookie {
+        self.of_window(self.window(now), client, random)
     }
 
-    pub(super) fn is_good(&self, now: Instant, from: SocketAddr, hello: &ClientHello<'_>) -> bool {
+    /// The cookie that the client shows, if it is one that it was given here.
+    pub(super) fn good_one(
+        &self,
+        now: Instant,
+        client: ClientAddr,
+        hello: &ClientHello<'_>,
+    ) -> Option<Cookie> {
+        let cookie: Cookie = hello.cookie.try_into().ok()?;
         let window = self.window(now);
-        hello.cookie.len() == size_of::<Cookie>()
-            && [window, window.saturating_sub(1)].iter().any(|&window| {
-                let expected = self.of_window(window, from, &hello.random);
-                constant_time::verify_slices_are_equal(&expected, hello.cookie).is_ok()
-            })
+        let is_good = [window, window.saturating_sub(1)].iter().any(|&window| {
+            let expected = self.of_window(window, client, &hello.random);
+            constant_time::verify_slices_are_equal(&expected, &cookie).is_ok()
+        });
+        is_good.then_some(cookie)
     }
 
     fn window(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.start).as_secs() / WINDOW_SECS
     }
 
-    fn of_window(&self, window: u64, from: SocketAddr, random: &Random) -> Cookie {
-        let from = canonical(from);
+    fn of_window(&self, window: u64, client: ClientAddr, random: &Random) -> Cookie {
         let mut mac = hmac::Context::with_key(&self.key);
         mac.update(&window.to_be_bytes());
-        match from.ip() {
-            IpAddr::V4(ip) => mac.update(&ip.octets()),
-            IpAddr::V6(ip) => mac.update(&ip.octets()),
-        }
-        mac.update(&from.port().to_be_bytes());
+        mac.update(&client.octets());
         mac.update(random);
         let mut cookie = [0; size_of::<Cookie>()];
         cookie.copy_from_slice(mac.sign().as_ref());

@@ -30,6 +30,8 @@ const MOST_HELLOS: u16 = 4;
 /// A ClientHello in one piece. One in fragments, which nobody needs whose hello has no post-quantum keys, is not answered:
 /// its pieces would have to be kept for strangers.
 pub(super) struct ClientHello<'a> {
+    /// What it came in.
+    pub(super) datagram: &'a [u8],
     version: [u8; 2],
     /// How many hellos the client has sent before, in this attempt.
     pub(super) message_seq: u16,
@@ -56,7 +58,8 @@ impl ClientHello<'_> {
         let (cookie, _) = counted(rest)?;
         let message_seq = u16::from_be_bytes([header[4], header[5]]);
         let version = *version;
-        (message_seq < MOST_HELLOS).then_some(ClientHello { version, message_seq, random, cookie })
+        let hello = ClientHello { datagram, version, message_seq, random, cookie };
+        (message_seq < MOST_HELLOS).then_some(hello)
     }
 
     /// Whether the client has nothing but DTLS 1.0, which is not to be spoken any more (RFC 8996 §3). Versions count down.
@@ -179,7 +182,8 @@ mod tests {
     }
 
     fn hello() -> ClientHello<'static> {
-        ClientHello { version: DTLS_1_2, message_seq: 1, random: [7; 32], cookie: &[] }
+        let random = [7; 32];
+        ClientHello { datagram: &[], version: DTLS_1_2, message_seq: 1, random, cookie: &[] }
     }
 
     proptest! {

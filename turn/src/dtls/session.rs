@@ -1,6 +1,5 @@
 //! One client's DTLS.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,6 +7,7 @@ use dimpl::{Dtls, Output};
 
 use super::hello::{ClientHello, Cookie, Random};
 use super::{DtlsEvent, DtlsIdentity, DtlsOutput, cookie};
+use crate::ClientAddr;
 
 /// Far more than one datagram leads to; guards against a loop in a library that talks to strangers.
 const MOST_OUTPUTS: usize = 256;
@@ -35,6 +35,7 @@ impl Session {
         now: Instant,
         config: &Arc<dimpl::Config>,
         identity: &DtlsIdentity,
+        client: ClientAddr,
         hello: &ClientHello<'_>,
         buffer: &mut [u8],
     ) -> Session {
@@ -44,8 +45,7 @@ impl Session {
         let mut forgotten = DtlsOutput::default();
         for message_seq in 0..hello.message_seq {
             let former = hello.former(message_seq);
-            let nowhere = SocketAddr::from(([0; 4], 0));
-            session.handle_datagram(now, nowhere, &former, buffer, &mut forgotten);
+            session.handle_datagram(now, client, &former, buffer, &mut forgotten);
         }
         session
     }
@@ -54,13 +54,14 @@ impl Session {
     pub(super) fn handle_hello(
         &mut self,
         now: Instant,
-        from: SocketAddr,
-        (datagram, cookie): (&[u8], Cookie),
+        client: ClientAddr,
+        hello: &ClientHello<'_>,
+        cookie: Cookie,
         buffer: &mut [u8],
         out: &mut DtlsOutput,
     ) -> Fate {
         cookie::expecting(self.random, cookie, || {
-            self.handle_datagram(now, from, datagram, buffer, out)
+            self.handle_datagram(now, client, hello.datagram, buffer, out)
         })
     }
 
@@ -68,14 +69,14 @@ impl Session {
     pub(super) fn handle_datagram(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        client: ClientAddr,
         datagram: &[u8],
         buffer: &mut [u8],
         out: &mut DtlsOutput,
     ) -> Fate {
         let taken = self.dtls.handle_timeout(now).and_then(|()| self.dtls.handle_packet(datagram));
         match taken {
-            Ok(()) => self.drain(from, buffer, out),
+            Ok(()) => self.drain(client, buffer, out),
             Err(_) => Fate::Ends,
         }
     }
@@ -84,7 +85,7 @@ impl Session {
     pub(super) fn handle_timeout(
         &mut self,
         now: Instant,
-        client: SocketAddr,
+        client: ClientAddr,
         buffer: &mut [u8],
         out: &mut DtlsOutput,
     ) -> Fate {
@@ -97,7 +98,7 @@ impl Session {
     /// Encrypts a message, which becomes one record in one datagram.
     pub(super) fn send(
         &mut self,
-        client: SocketAddr,
+        client: ClientAddr,
         message: &[u8],
         buffer: &mut [u8],
         out: &mut DtlsOutput,
@@ -109,14 +110,14 @@ impl Session {
     }
 
     /// Says goodbye with a close_notify alert.
-    pub(super) fn close(&mut self, client: SocketAddr, buffer: &mut [u8], out: &mut DtlsOutput) {
+    pub(super) fn close(&mut self, client: ClientAddr, buffer: &mut [u8], out: &mut DtlsOutput) {
         if self.dtls.close().is_ok() {
             self.drain(client, buffer, out);
         }
     }
 
     /// Fetches all that the library has to tell, as it wants it after each call.
-    fn drain(&mut self, client: SocketAddr, buffer: &mut [u8], out: &mut DtlsOutput) -> Fate {
+    fn drain(&mut self, client: ClientAddr, buffer: &mut [u8], out: &mut DtlsOutput) -> Fate {
         for _ in 0..MOST_OUTPUTS {
             match self.dtls.poll_output(buffer) {
                 Output::Packet(datagram) => {

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -32,7 +31,7 @@ pub(super) struct DtlsSide {
     output: DtlsOutput,
     /// What follows from sending.
     sent: DtlsOutput,
-    run: Run<SocketAddr>,
+    run: Run<ClientAddr>,
     refused: u64,
 }
 
@@ -66,7 +65,7 @@ impl DtlsSide {
     }
 
     /// Encrypts a message and puts it into the run; `true` when the client's session ended by that.
-    fn send(&mut self, client: SocketAddr, message: &[u8]) -> bool {
+    fn send(&mut self, client: ClientAddr, message: &[u8]) -> bool {
         if !self.sessions.send(client, message, &mut self.sent) {
             self.refused += 1;
         }
@@ -85,18 +84,19 @@ impl DtlsSide {
         has_ended
     }
 
-    fn append(&mut self, to: SocketAddr, datagram: &[u8]) {
+    fn append(&mut self, to: ClientAddr, datagram: &[u8]) {
         let DtlsSide { socket, run, refused, .. } = self;
         let start = run.bytes.len();
         run.bytes.extend_from_slice(datagram);
-        run.appended(start, to, socket.longest_run(), |to, bytes, segment| {
-            *refused += socket.send(to, bytes, segment);
+        let most = socket.longest_run();
+        run.appended(start, to, most, |to, bytes, segment| {
+            *refused += socket.answer(to, bytes, segment);
         });
     }
 
     pub(super) fn flush(&mut self) {
         let DtlsSide { socket, run, refused, .. } = self;
-        run.flush(|to, bytes, segment| *refused += socket.send(to, bytes, segment));
+        run.flush(|to, bytes, segment| *refused += socket.answer(to, bytes, segment));
     }
 
     pub(super) fn add_to(&self, stats: Stats) -> Stats {
@@ -118,11 +118,12 @@ impl<F: Fn(Datagram)> Shell<F> {
         for _ in 0..BATCH {
             let Some(side) = &self.dtls else { return };
             let may_be_more = side.socket.receive(received);
-            for (from, datagram) in received.datagrams() {
+            for (from, to, datagram) in received.datagrams() {
                 let Shell { dtls: Some(side), server, .. } = self else { return };
-                let is_welcome = || server.welcomes_stranger(now, ClientAddr::dtls(from));
+                let client = ClientAddr::dtls(from).at(side.socket.reached_at(to));
+                let is_welcome = || server.welcomes_stranger(now, client);
                 let DtlsSide { sessions, output, .. } = side;
-                sessions.handle_datagram(now, from, datagram, is_welcome, output);
+                sessions.handle_datagram(now, client, datagram, is_welcome, output);
                 self.handle_dtls_output(now, unix_now);
             }
             if !may_be_more {
@@ -139,9 +140,8 @@ impl<F: Fn(Datagram)> Shell<F> {
 
     pub(super) fn sweep_dtls(&mut self, now: Instant) {
         let Shell { dtls: Some(side), server, .. } = self else { return };
-        let has_allocation = |client| server.has_allocation(ClientAddr::dtls(client));
         let DtlsSide { sessions, output, .. } = side;
-        sessions.sweep(now, has_allocation, output);
+        sessions.sweep(now, |client| server.has_allocation(client), output);
         self.handle_dtls_output(now, unix_now());
     }
 
@@ -155,7 +155,7 @@ impl<F: Fn(Datagram)> Shell<F> {
 
     pub(super) fn send_by_dtls(&mut self, client: ClientAddr, message: Range<usize>) {
         let Shell { dtls: Some(side), to_clients, server, .. } = self else { return };
-        if side.send(client.addr, &to_clients.bytes[message]) {
+        if side.send(client, &to_clients.bytes[message]) {
             server.handle_closed(client);
         }
     }
@@ -178,11 +178,10 @@ impl<F: Fn(Datagram)> Shell<F> {
                         side.append(to, &output.bytes[range]);
                     }
                 }
-                DtlsEvent::Message(from, range) => {
-                    let client = ClientAddr::dtls(from);
+                DtlsEvent::Message(client, range) => {
                     self.handle_message(now, unix_now, client, &output.bytes[range]);
                 }
-                DtlsEvent::Ended(client) => self.server.handle_closed(ClientAddr::dtls(client)),
+                DtlsEvent::Ended(client) => self.server.handle_closed(client),
             }
         }
         output.clear();

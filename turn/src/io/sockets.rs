@@ -13,7 +13,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::debug;
 
+use super::own_addresses::OwnAddresses;
 use super::readable;
+use crate::ClientAddr;
 
 /// Wanted of the kernel for what comes from all clients, and goes to them: a fifth of a second of 80 Mbit/s. It gives what
 /// its limits allow.
@@ -38,16 +40,17 @@ impl Received {
         }
     }
 
-    /// Each datagram and its sender.
-    pub(super) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+    /// Each datagram, its sender, and what it was sent to, if the kernel told. Nobody can be answered at port 0.
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, Option<IpAddr>, &[u8])> {
         let runs = self.metas.iter().zip(&self.buffers).take(self.runs);
+        let runs = runs.filter(|(meta, _)| meta.addr.port() != 0);
         runs.flat_map(|(meta, buffer)| {
             let run = buffer.get(..meta.len).unwrap_or_default();
             // A run without bytes is one empty datagram.
             let count = meta.len.div_ceil(meta.stride.max(1)).max(1);
             (0..count).map(move |n| {
                 let start = n * meta.stride;
-                (meta.addr, &run[start..(start + meta.stride).min(meta.len)])
+                (meta.addr, meta.dst_ip, &run[start..(start + meta.stride).min(meta.len)])
             })
         })
     }
@@ -57,7 +60,8 @@ impl Received {
 pub(super) struct BatchSocket {
     socket: AsyncFd<UdpSocket>,
     state: UdpSocketState,
-    is_ipv6: bool,
+    local: SocketAddr,
+    own: OwnAddresses,
 }
 
 impl BatchSocket {
@@ -70,7 +74,7 @@ impl BatchSocket {
         ];
         // Media never needs them, but other peers may send datagrams that are too long once they are framed.
         let fd = &socket.socket;
-        let fragments = match socket.is_ipv6 {
+        let fragments = match socket.local.is_ipv6() {
             true => set_ipv6_mtu_discover(fd, Ipv6PathMtuDiscovery::WANT),
             false => set_ip_mtu_discover(fd, Ipv4PathMtuDiscovery::WANT),
         };
@@ -104,9 +108,9 @@ impl BatchSocket {
 
     fn new(socket: UdpSocket) -> io::Result<BatchSocket> {
         let state = UdpSocketState::new((&socket).into())?;
-        let is_ipv6 = socket.local_addr()?.is_ipv6();
+        let local = socket.local_addr()?;
         let socket = readable::watch(socket)?;
-        Ok(BatchSocket { socket, state, is_ipv6 })
+        Ok(BatchSocket { socket, state, local, own: OwnAddresses::default() })
     }
 
     /// Waits until something can be received. Nothing is lost when the waiting is given up.
@@ -140,15 +144,37 @@ impl BatchSocket {
         }
     }
 
+    /// The server's end of the 5-tuple of a datagram.
+    pub(super) fn reached_at(&self, ip: Option<IpAddr>) -> SocketAddr {
+        SocketAddr::new(ip.unwrap_or(self.local.ip()), self.local.port())
+    }
+
+    /// Sends to a client, from where it sends to. A socket with one address has no choice.
+    pub(super) fn answer(&mut self, client: ClientAddr, bytes: &[u8], segment: usize) -> u64 {
+        let ip = client.server.ip();
+        let is_chosen = self.local.ip().is_unspecified() && self.own.contain(ip);
+        self.send_from(is_chosen.then_some(ip), client.addr, bytes, segment)
+    }
+
     /// Sends a run of datagrams of `segment` bytes; tells how many were refused. It never waits: a full socket would delay
     /// everybody else's packets, and a dropped one is asked for again.
     pub(super) fn send(&self, to: SocketAddr, bytes: &[u8], segment: usize) -> u64 {
+        self.send_from(None, to, bytes, segment)
+    }
+
+    fn send_from(
+        &self,
+        src_ip: Option<IpAddr>,
+        to: SocketAddr,
+        bytes: &[u8],
+        segment: usize,
+    ) -> u64 {
         let transmit = Transmit {
             destination: self.reachable(to),
             ecn: None,
             contents: bytes,
             segment_size: (bytes.len() > segment).then_some(segment),
-            src_ip: None,
+            src_ip,
         };
         match self.state.try_send((&self.socket).into(), &transmit) {
             Ok(()) => 0,
@@ -164,7 +190,7 @@ impl BatchSocket {
     /// An IPv6 socket reaches IPv4 by mapped addresses; RFC 4291 §2.5.5.2.
     fn reachable(&self, to: SocketAddr) -> SocketAddr {
         match to.ip() {
-            IpAddr::V4(ip) if self.is_ipv6 => {
+            IpAddr::V4(ip) if self.local.is_ipv6() => {
                 SocketAddr::new(ip.to_ipv6_mapped().into(), to.port())
             }
             _ => to,

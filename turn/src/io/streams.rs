@@ -33,7 +33,7 @@ use crate::places::{IdleSince, Places};
 
 /// Events that wait for the server; beyond, the streams wait, and at last the clients.
 const EVENTS: usize = 256;
-/// Messages that wait for a slow reader, some 300 kB; a further one is dropped.
+/// Messages that wait for a slow reader; a further one is dropped.
 const OUTBOX: usize = 256;
 /// After the system refused a connection, for want of file descriptors perhaps.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -49,7 +49,7 @@ pub(super) enum StreamEvent {
     /// Somebody connected.
     Accepted(ClientStream, ClientAddr),
     /// A whole message came.
-    Received(ClientAddr, Bytes),
+    Received(ClientAddr, ConnectionId, Bytes),
     /// A ConnectionBind request came, and its stream waits: for what it is to be joined with, or for the sender to be
     /// dropped.
     Bind(ClientAddr, ConnectionId, Bytes, oneshot::Sender<Join>),
@@ -183,7 +183,10 @@ async fn accept(listener: TcpListener, events: mpsc::Sender<StreamEvent>) {
             Ok((stream, from)) => {
                 // Without it, small packets would wait for acknowledgements; they arrive all the same.
                 let _ = stream.set_nodelay(true);
-                let accepted = StreamEvent::Accepted(Box::new(stream), ClientAddr::tcp(from));
+                // Broken already.
+                let Ok(server) = stream.local_addr() else { continue };
+                let client = ClientAddr::tcp(from).at(server);
+                let accepted = StreamEvent::Accepted(Box::new(stream), client);
                 if events.send(accepted).await.is_err() {
                     return;
                 }
@@ -242,7 +245,7 @@ async fn read(
             let is_bind = message.starts_with(&CONNECTION_BIND);
             let event = match is_bind {
                 true => StreamEvent::Bind(client, id, message, verdict),
-                false => StreamEvent::Received(client, message),
+                false => StreamEvent::Received(client, id, message),
             };
             if events.send(event).await.is_err() {
                 return Err(Ended(Ok(())));

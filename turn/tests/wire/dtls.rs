@@ -1,6 +1,5 @@
 //! DTLS between clients of the library's making and the server's sessions, over a wire that loses what a test wants.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -53,7 +52,7 @@ fn a_stranger_leaves_nothing_behind_and_gets_less_than_was_sent() {
 
     for n in 0..100_000_u32 {
         let ip: [u8; 4] = (0x0a00_0000 + n).to_be_bytes();
-        let sent = world.hears(SocketAddr::from((ip, 4000)), &hello);
+        let sent = world.hears(ClientAddr::dtls((ip, 4000).into()), &hello);
         assert_eq!(sent.len(), 1);
         assert!(sent[0].1.len() < hello.len());
     }
@@ -106,8 +105,8 @@ fn hellos_count_against_what_a_network_may_ask() {
 
     let mut out = DtlsOutput::default();
     for port in 0..1000 {
-        let from = SocketAddr::from(([203, 0, 113, 5], port));
-        let is_welcome = || turn.server.welcomes_stranger(turn.now, ClientAddr::dtls(from));
+        let from = ClientAddr::dtls(([203, 0, 113, 5], port).into());
+        let is_welcome = || turn.server.welcomes_stranger(turn.now, from);
         world.sessions.handle_datagram(world.now, from, &hello, is_welcome, &mut out);
     }
 
@@ -125,10 +124,12 @@ fn a_cookie_is_good_at_one_address_and_for_a_minute() {
     let with_cookie = alice.hello();
 
     let elsewhere = world.hears(addr(BOB), &with_cookie);
+    let at_another_port = addr(ALICE).at("198.51.100.1:5350".parse().unwrap());
+    let at_another_port = world.hears(at_another_port, &with_cookie);
     world.now += Duration::from_secs(61);
     let late = world.hears(addr(ALICE), &with_cookie);
 
-    for answers in [elsewhere, late] {
+    for answers in [elsewhere, at_another_port, late] {
         // A HelloVerifyRequest again (RFC 6347 §4.2.1).
         assert_eq!((answers.len(), answers[0].1[13]), (1, 3));
     }
@@ -280,7 +281,7 @@ fn a_goodbye_ends_the_allocation_at_once() {
     let (mut world, mut turn) = (Wire::new(), World::new());
     let mut alice = world.client(ALICE);
     world.connect(&mut alice);
-    let client = ClientAddr::dtls(addr(ALICE));
+    let client = addr(ALICE);
     let challenge = turn_asks(&mut turn, client, &allocate().unsigned());
     let login = Login::new(turn.credentials("alice"), &challenge);
     assert_eq!(code(&turn_asks(&mut turn, client, &allocate().signed(&login))), 0);
@@ -291,7 +292,7 @@ fn a_goodbye_ends_the_allocation_at_once() {
         world.hears(addr(ALICE), &datagram);
     }
     for ended in world.ended.drain(..) {
-        turn.server.handle_closed(ClientAddr::dtls(ended));
+        turn.server.handle_closed(ended);
     }
 
     let stats = turn.server.stats();
@@ -302,8 +303,8 @@ fn a_goodbye_ends_the_allocation_at_once() {
 #[test]
 fn the_server_knows_the_client_by_its_transport() {
     let mut turn = World::new();
-    let by_udp = ClientAddr::udp(addr(ALICE));
-    let by_dtls = ClientAddr::dtls(addr(ALICE));
+    let by_udp = ClientAddr::udp(ALICE.parse().unwrap());
+    let by_dtls = addr(ALICE);
     let of_udp = Login::new(
         turn.credentials("alice"),
         &turn_asks(&mut turn, by_udp, &allocate().unsigned()),
@@ -411,8 +412,8 @@ proptest! {
 struct Wire {
     sessions: DtlsSessions,
     now: Instant,
-    messages: Vec<(SocketAddr, Vec<u8>)>,
-    ended: Vec<SocketAddr>,
+    messages: Vec<(ClientAddr, Vec<u8>)>,
+    ended: Vec<ClientAddr>,
     lost_per_1000: u64,
     seed: u64,
 }
@@ -456,20 +457,20 @@ impl Wire {
     }
 
     /// What the server sends because of a datagram.
-    fn hears(&mut self, from: SocketAddr, datagram: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+    fn hears(&mut self, from: ClientAddr, datagram: &[u8]) -> Vec<(ClientAddr, Vec<u8>)> {
         let mut out = DtlsOutput::default();
         self.sessions.handle_datagram(self.now, from, datagram, || true, &mut out);
         self.take(out)
     }
 
     /// What the server sends because of the time.
-    fn passes(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+    fn passes(&mut self) -> Vec<(ClientAddr, Vec<u8>)> {
         let mut out = DtlsOutput::default();
         self.sessions.handle_timeout(self.now, &mut out);
         self.take(out)
     }
 
-    fn take(&mut self, out: DtlsOutput) -> Vec<(SocketAddr, Vec<u8>)> {
+    fn take(&mut self, out: DtlsOutput) -> Vec<(ClientAddr, Vec<u8>)> {
         let mut sent = Vec::new();
         for event in out.events {
             match event {
@@ -553,7 +554,7 @@ impl Wire {
 /// The other end.
 struct Client {
     dtls: Dtls,
-    addr: SocketAddr,
+    addr: ClientAddr,
     is_connected: bool,
     is_closed: bool,
     /// The server's.
@@ -610,6 +611,6 @@ fn identity(made: &DtlsCertificate) -> DtlsIdentity {
     DtlsIdentity::new(made.certificate.clone(), made.private_key.clone()).unwrap()
 }
 
-fn addr(text: &str) -> SocketAddr {
-    text.parse().unwrap()
+fn addr(text: &str) -> ClientAddr {
+    ClientAddr::dtls(text.parse().unwrap())
 }

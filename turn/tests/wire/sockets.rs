@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use madang_turn::{Config, Datagram, Handle, Listeners, Server, credentials, mailbox, run};
 use stun_types::message::BINDING;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -194,7 +194,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// A server whose media engine echoes.
 pub(crate) struct Running {
     pub(crate) handle: Handle,
-    udp: SocketAddr,
+    pub(crate) udp: SocketAddr,
     pub(crate) tcp: SocketAddr,
     shutdown: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
@@ -206,12 +206,17 @@ impl Running {
     }
 
     pub(crate) async fn start_with(config: Config) -> Running {
+        Running::start_at("127.0.0.1", config).await
+    }
+
+    /// Listens on an address of this machine, or on all of a family.
+    pub(crate) async fn start_at(ip: &str, config: Config) -> Running {
         let (handle, mailbox) = mailbox();
         let echo = handle.clone();
         let shutdown = CancellationToken::new();
         let listeners = Listeners {
-            udp: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
-            tcp: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            udp: UdpSocket::bind((ip, 0)).await.unwrap(),
+            tcp: TcpListener::bind((ip, 0)).await.unwrap(),
             dtls: None,
         };
         let (udp, tcp) = (listeners.udp.local_addr().unwrap(), listeners.tcp.local_addr().unwrap());
@@ -236,10 +241,10 @@ pub(crate) fn my_credentials() -> madang_turn::Credentials {
     credentials(&config().secret, "alice", since_1970.as_secs(), 60)
 }
 
-/// A client by TCP.
-pub(crate) struct Stream(pub(crate) TcpStream);
+/// A client by TCP, or by what goes for it.
+pub(crate) struct Stream<S = TcpStream>(pub(crate) S);
 
-impl Stream {
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     pub(crate) async fn ask(&mut self, message: &[u8]) -> Vec<u8> {
         self.0.write_all(message).await.unwrap();
         self.receive().await
@@ -264,23 +269,25 @@ impl Stream {
     }
 }
 
-struct Client {
+/// A client by UDP.
+pub(crate) struct Client {
     socket: UdpSocket,
 }
 
 impl Client {
-    async fn new(server: SocketAddr) -> Client {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    pub(crate) async fn new(server: SocketAddr) -> Client {
+        let loopback = if server.is_ipv4() { "127.0.0.1" } else { "::1" };
+        let socket = UdpSocket::bind((loopback, 0)).await.unwrap();
         socket.connect(server).await.unwrap();
         Client { socket }
     }
 
-    async fn ask(&self, datagram: &[u8]) -> Vec<u8> {
+    pub(crate) async fn ask(&self, datagram: &[u8]) -> Vec<u8> {
         self.socket.send(datagram).await.unwrap();
         self.receive().await
     }
 
-    async fn receive(&self) -> Vec<u8> {
+    pub(crate) async fn receive(&self) -> Vec<u8> {
         let mut buffer = vec![0; 4000];
         let length = timeout(PATIENCE, self.socket.recv(&mut buffer))
             .await
