@@ -147,7 +147,7 @@ impl DtlsSessions {
             cookies: Cookies::new(now, secret),
             handshakes: HashMap::new(),
             sessions: HashMap::new(),
-            places: Places::default(),
+            places: Places::new(),
             refused: 0,
             failed: 0,
             buffer: vec![0; MAX_RECORD].into(),
@@ -226,7 +226,8 @@ impl DtlsSessions {
     ) {
         let mut idle = Vec::new();
         for (client, established) in &mut self.sessions {
-            if established.idle.is_too_long(now, has_allocation(*client)) {
+            let patience = self.places.patience(*client);
+            if established.idle.is_over(now, has_allocation(*client), patience) {
                 idle.push(*client);
             }
         }

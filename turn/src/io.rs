@@ -47,7 +47,7 @@ const MAILBOX_CONNECTIONS: usize = 64;
 const BATCH: usize = 64;
 
 /// Between two looks at which connections are to be closed.
-const SWEEP: Duration = Duration::from_secs(5);
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// Payloads for the media engine are cut from blocks of this size, so that there is one allocation for many packets.
 const BLOCK_BYTES: usize = 64 * 1024;

@@ -23,7 +23,15 @@ impl<K: Eq + Hash> Shares<K> {
     where
         K: Borrow<Q>,
     {
-        self.taken.get(holder).copied().unwrap_or(0) >= self.limit
+        self.of(holder) >= self.limit
+    }
+
+    /// How many the holder has.
+    pub(crate) fn of<Q: Eq + Hash + ?Sized>(&self, holder: &Q) -> usize
+    where
+        K: Borrow<Q>,
+    {
+        self.taken.get(holder).copied().unwrap_or(0)
     }
 
     pub(crate) fn take(&mut self, holder: K) {

@@ -16,12 +16,13 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tracing::debug;
 
@@ -35,6 +36,8 @@ use crate::places::{IdleSince, Places};
 const EVENTS: usize = 256;
 /// Messages that wait for a slow reader; a further one is dropped.
 const OUTBOX: usize = 256;
+/// What they may have together, in bytes.
+const OUTBOX_BYTES: usize = 300_000;
 /// After the system refused a connection, for want of file descriptors perhaps.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -72,9 +75,33 @@ pub(super) struct Streams {
 struct Connection {
     id: ConnectionId,
     /// None when it carries data (RFC 6062) rather than messages. It needs no allocation then.
-    outbox: Option<mpsc::Sender<Bytes>>,
+    outbox: Option<Outbox>,
     task: AbortHandle,
     idle: IdleSince,
+}
+
+/// What waits to be written.
+struct Outbox {
+    messages: mpsc::Sender<Waiting>,
+    room: Arc<Semaphore>,
+}
+
+/// A message with the room that it takes in an outbox.
+type Waiting = (Bytes, OwnedSemaphorePermit);
+
+impl Outbox {
+    fn new() -> (Outbox, mpsc::Receiver<Waiting>) {
+        let (messages, waiting) = mpsc::channel(OUTBOX);
+        (Outbox { messages, room: Arc::new(Semaphore::new(OUTBOX_BYTES)) }, waiting)
+    }
+
+    /// `false` when there is no room, or nobody to read it.
+    fn put(&self, message: &[u8]) -> bool {
+        let room = self.room.clone().try_acquire_many_owned(message.len() as u32);
+        room.is_ok_and(|room| {
+            self.messages.try_send((Bytes::copy_from_slice(message), room)).is_ok()
+        })
+    }
 }
 
 impl Streams {
@@ -87,7 +114,7 @@ impl Streams {
             sender,
             acceptor,
             connections: HashMap::new(),
-            places: Places::default(),
+            places: Places::new(),
             next_id: 0,
             refused: 0,
         }
@@ -112,7 +139,7 @@ impl Streams {
         }
         self.next_id += 1;
         let id = self.next_id;
-        let (outbox, waiting) = mpsc::channel(OUTBOX);
+        let (outbox, waiting) = Outbox::new();
         let task = tokio::spawn(carry(stream, client, id, self.sender.clone(), waiting));
         let task = task.abort_handle();
         let idle = IdleSince::new(now);
@@ -137,7 +164,7 @@ impl Streams {
     pub(super) fn send(&self, client: ClientAddr, message: &[u8]) -> bool {
         let connection = self.connections.get(&client);
         let outbox = connection.and_then(|connection| connection.outbox.as_ref());
-        outbox.is_some_and(|to| to.try_send(Bytes::copy_from_slice(message)).is_ok())
+        outbox.is_some_and(|outbox| outbox.put(message))
     }
 
     /// A client's connection carries data from now on; what waits for it is still sent before.
@@ -152,7 +179,7 @@ impl Streams {
         let mut idle = Vec::new();
         for (client, connection) in &mut self.connections {
             let is_used = connection.outbox.is_none() || has_allocation(*client);
-            if connection.idle.is_too_long(now, is_used) {
+            if connection.idle.is_over(now, is_used, self.places.patience(*client)) {
                 idle.push(*client);
             }
         }
@@ -205,7 +232,7 @@ async fn carry(
     client: ClientAddr,
     id: ConnectionId,
     events: mpsc::Sender<StreamEvent>,
-    outbox: mpsc::Receiver<Bytes>,
+    outbox: mpsc::Receiver<Waiting>,
 ) {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut received = BytesMut::new();
@@ -264,9 +291,9 @@ async fn read(
 /// Writes messages as long as there may be some.
 async fn write(
     writer: &mut WriteHalf<ClientStream>,
-    mut outbox: mpsc::Receiver<Bytes>,
+    mut outbox: mpsc::Receiver<Waiting>,
 ) -> Result<(), Ended> {
-    while let Some(message) = outbox.recv().await {
+    while let Some((message, _room)) = outbox.recv().await {
         writer.write_all(&message).await?;
         // TLS may keep a part of it; what waits behind goes with the next.
         if outbox.is_empty() {
@@ -301,5 +328,19 @@ mod tests {
         assert!(streams.connections.contains_key(&data));
         assert!(!streams.connections.contains_key(&idle));
         assert!(!streams.send(data, b"a message"), "it takes no messages any more");
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "a listener needs a socket")]
+    async fn little_waits_for_who_does_not_read_however_long_the_messages() {
+        let mut streams = Streams::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let client = ClientAddr::tcp(([192, 0, 2, 1], 1).into());
+        let (_ours, theirs) = tokio::io::duplex(64);
+        streams.accept(Instant::now(), Box::new(theirs), client);
+
+        let taken = |length| (0..1000).filter(|_| streams.send(client, &vec![0; length])).count();
+
+        assert_eq!(taken(60_000), 5);
+        assert_eq!(taken(1), 0);
     }
 }
