@@ -22,7 +22,8 @@ impl Bucket {
             return true;
         }
         let elapsed = now.saturating_duration_since(self.at).min(Duration::from_secs(1));
-        let earned = elapsed.as_micros() as u64 * bytes_per_second / 1_000_000;
+        // Saturated, this is 18 TB at once, more than anybody takes.
+        let earned = (elapsed.as_micros() as u64).saturating_mul(bytes_per_second) / 1_000_000;
         if earned > 0 {
             self.bytes = self.bytes.saturating_add(earned).min(bytes_per_second);
             self.at = now;
@@ -99,6 +100,23 @@ mod tests {
         assert!((1_370_000..=1_375_000).contains(&passed), "{passed}");
         assert!(bucket.take(now, usize::MAX, 0));
     }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]
+    fn the_highest_rate_lets_everything_pass() {
+        let mut now = Instant::now();
+        let rate = u64::MAX / 8;
+        let mut bucket = Bucket::new(now, rate);
+        let paces = Paces::new(now, rate);
+
+        for _ in 0..10 {
+            now += Duration::from_secs(1);
+            assert!(bucket.take(now, 65_535, rate));
+            assert_eq!(paces.to_peer.take(now, 65_535), Duration::ZERO);
+        }
+        assert!(bucket.take(now, (rate - 10 * 65_535) as usize, rate), "nothing was lost");
+    }
+
     #[test]
     #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]
     fn a_stream_waits_for_what_is_beyond_one_second_of_its_rate() {
