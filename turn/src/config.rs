@@ -1,5 +1,6 @@
 //! What the operator decides.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -18,7 +19,8 @@ pub struct Config {
     pub realm: String,
     /// The secret from which passwords are made; whoever calls [`crate::credentials`] must use the same. Not empty.
     pub secret: Secret,
-    /// Users besides those with made credentials, with their passwords. Names are not empty and have no colon.
+    /// Users besides those with made credentials, with their passwords. Names are not empty, have no colon, and are there
+    /// once.
     pub users: Vec<(String, Secret)>,
     /// The media addresses of this server: the only peers that a client can reach, unless [`Config::allow_peers`] names
     /// others.
@@ -48,7 +50,7 @@ pub struct Config {
     /// 486. Everybody behind one NAT counts as one.
     pub max_allocations_per_address: usize,
     /// What one allocation may carry in each direction, in bits per second, and as much at once; what is more is dropped, or
-    /// waits in connections to TCP peers. 0 is no limit.
+    /// waits in connections to TCP peers. At least [`Config::MIN_BITS_PER_SECOND`]; 0 is no limit.
     pub bits_per_second: u64,
     /// Requests without credentials, or with wrong ones, that one IPv4 address or one IPv6 /64 network gets answers to,
     /// per second, and twice as many at once; 0 is no limit. Everybody behind one NAT counts as one. Those by TCP, by TLS,
@@ -81,6 +83,9 @@ impl Default for Config {
 impl Config {
     /// The longest realm, in bytes.
     pub const MAX_REALM_BYTES: usize = 32;
+    /// The lowest limit of what an allocation may carry: 1500 bytes each second. Below, no datagram of that length would ever
+    /// pass.
+    pub const MIN_BITS_PER_SECOND: u64 = 12_000;
 
     /// Looks for mistakes.
     ///
@@ -100,10 +105,15 @@ impl Config {
                 self.users.iter().any(|(name, _)| name.is_empty() || name.contains(':')),
                 Mistake::UserName,
             ),
+            (self.has_a_user_twice(), Mistake::RepeatedUser),
             (self.users.iter().any(|(_, secret)| secret.0.is_empty()), Mistake::EmptyPassword),
             (
                 self.default_lifetime.is_zero() || self.default_lifetime > self.max_lifetime,
                 Mistake::Lifetimes,
+            ),
+            (
+                (1..Config::MIN_BITS_PER_SECOND).contains(&self.bits_per_second),
+                Mistake::BitsPerSecond,
             ),
         ];
         let mistakes: Vec<Mistake> =
@@ -115,6 +125,11 @@ impl Config {
         let families = self.relay_ips.iter().map(|ip| family(ip.to_canonical()));
         let ipv4 = families.clone().filter(|&family| family == AddressFamily::IPV4).count();
         !self.relay_ips.is_empty() && ipv4 <= 1 && families.count() - ipv4 <= 1
+    }
+
+    fn has_a_user_twice(&self) -> bool {
+        let mut names = HashSet::new();
+        !self.users.iter().all(|(name, _)| names.insert(name))
     }
 
     /// What one allocation may carry in each direction; 0 is no limit.
@@ -144,12 +159,21 @@ pub enum Mistake {
     /// See [`Config::users`].
     #[error("the name of a TURN user must not be empty and must not have a colon")]
     UserName,
+    /// Nobody could say which of the passwords is meant.
+    #[error("a TURN user is there twice")]
+    RepeatedUser,
     /// Anybody could be that user.
     #[error("the password of a TURN user is empty")]
     EmptyPassword,
     /// See [`Config::default_lifetime`].
     #[error("the default lifetime of TURN allocations must be positive and at most the maximum")]
     Lifetimes,
+    /// See [`Config::bits_per_second`].
+    #[error(
+        "what a TURN allocation may carry must be at least {min} bits per second, or 0 for no limit",
+        min = Config::MIN_BITS_PER_SECOND
+    )]
+    BitsPerSecond,
 }
 
 /// Key material; `Debug` doesn't show it.
@@ -183,14 +207,25 @@ mod tests {
             realm: String::new(),
             relay_ips: vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED); 2],
             relay_ports: 0..=10,
-            users: vec![("a:b".to_owned(), Secret::new(""))],
+            users: vec![("a:b".to_owned(), Secret::new("")); 2],
             default_lifetime: Duration::ZERO,
+            bits_per_second: 11_999,
             ..Config::default()
         };
 
         let mistakes = config.check().unwrap_err();
 
-        assert_eq!(mistakes.len(), 8, "{mistakes:?}");
+        assert_eq!(mistakes.len(), 10, "{mistakes:?}");
+    }
+
+    #[test]
+    fn limits_are_none_or_let_a_whole_packet_pass() {
+        let check = |bits_per_second| {
+            Config { secret: Secret::new("north"), bits_per_second, ..Config::default() }.check()
+        };
+
+        assert_eq!([0, 12_000, u64::MAX].map(check), [Ok(()), Ok(()), Ok(())]);
+        assert_eq!([1, 11_999].map(check), [1, 2].map(|_| Err(vec![Mistake::BitsPerSecond])));
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
         public_ip(settings),
         realm(settings),
         relay_ip(settings),
+        bits_per_second(settings),
         frames_fit_outbox(settings),
     ];
     let origins = settings.http.allowed_origins.iter().filter_map(|text| origin(text));
@@ -41,7 +42,8 @@ pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
         .chain(weak_secrets(settings))
         .chain(webhook_urls(settings))
         .chain(public_ports(settings))
-        .chain(forgeable_keys(settings));
+        .chain(forgeable_keys(settings))
+        .chain(repeated_users(settings));
     found.for_each(|reason| mistakes.push(Mistake::refused(reason)));
 }
 
@@ -188,6 +190,24 @@ fn relay_ip(settings: &Settings) -> Option<String> {
         .then(|| "`turn.relay_ip` must be an address, or one of IPv4 and one of IPv6".to_owned())
 }
 
+/// Below, no whole packet would ever pass.
+fn bits_per_second(settings: &Settings) -> Option<String> {
+    let (limit, least) = (settings.turn.bits_per_second, madang_turn::Config::MIN_BITS_PER_SECOND);
+    (1..least).contains(&(limit as u64)).then(|| {
+        format!("`turn.bits_per_second` must be 0, for no limit, or at least {least}, not {limit}")
+    })
+}
+
+/// Which of the passwords would be meant?
+fn repeated_users(settings: &Settings) -> impl Iterator<Item = String> {
+    let users = &settings.turn.users;
+    let repeated = users
+        .iter()
+        .enumerate()
+        .filter(|(index, user)| users[..*index].iter().any(|former| former.name == user.name));
+    repeated.map(|(_, user)| format!("`turn.users` has `{}` twice", user.name))
+}
+
 /// Those for which 0 does not mean "no limit".
 fn positive_limits(settings: &Settings) -> impl Iterator<Item = String> {
     let limits = &settings.limits;
@@ -255,4 +275,28 @@ fn is_prefix(prefix: &str) -> bool {
         let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
         !segment.is_empty() && segment != "user" && segment.chars().all(plain)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn settings_of_turn_that_do_not_say_what_is_meant_are_refused() {
+        for (key, value, expected) in [
+            (
+                "turn.bits_per_second",
+                "11999",
+                "must be 0, for no limit, or at least 12000, not 11999",
+            ),
+            ("turn.users", "하늘:a,alice:b,하늘:c", "`turn.users` has `하늘` twice"),
+        ] {
+            let flags = vec![(key.to_owned(), value.to_owned())];
+
+            let mistakes = Settings::load(Sources { flags, ..Sources::default() }).unwrap_err();
+
+            assert!(mistakes.to_string().contains(expected), "{mistakes}");
+        }
+    }
 }
