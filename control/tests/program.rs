@@ -1,5 +1,4 @@
 //! The program as an operator meets it: flags, output, exit codes, signals.
-#![expect(clippy::disallowed_methods, reason = "a stranger's socket is opened here")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 #![expect(clippy::disallowed_methods, reason = "a stranger needs a socket")]
 
