@@ -1,10 +1,5 @@
-<<<<<<< HEAD
-//! The server seen from its wire: bytes in, bytes out, and a clock that the tests turn. Only `sockets`, `tcp_sockets` and
-//! `translated` use real ones.
-=======
-//! The server seen from its wire: bytes in, bytes out, and a clock that the tests turn. Only `sockets`,
-//! `tcp_sockets` and `five_tuple` use real ones.
->>>>>>> 8c735c3 (Know TURN's clients by both ends of their 5-tuple)
+//! The server seen from its wire: bytes in, bytes out, and a clock that the tests turn. Only `five_tuple`, `sockets`,
+//! `tcp_sockets` and `translated` use real ones.
 #![expect(
     clippy::unwrap_used,
     reason = "a test fails by panicking, in the functions it calls as well"
