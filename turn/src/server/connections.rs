@@ -22,7 +22,7 @@ use crate::ClientAddr;
 use crate::address::canonical;
 use crate::authentication::Caller;
 use crate::bandwidth::Paces;
-use crate::peer_connections::{Call, PeerConnectionId, State};
+use crate::peer_connections::{Call, PeerConnection, PeerConnectionId, State};
 use crate::refusal::Refusal;
 use crate::request::{Connect, ConnectionBind};
 use crate::response::{Asked, Response};
@@ -141,10 +141,10 @@ impl Server {
     /// Ends what has waited too long for its peer, or for its client.
     pub(super) fn end_overdue_connections(&mut self, now: Instant) {
         while let Some(id) = self.connections.overdue(now) {
-            self.stats.peer_connections_unclaimed += match self.connections.get(id) {
-                Some(connection) => u64::from(matches!(connection.state, State::Pending(_))),
-                None => 0,
-            };
+            let is_pending =
+                |connection: &PeerConnection| matches!(connection.state, State::Pending(_));
+            let is_unclaimed = self.connections.get(id).is_some_and(is_pending);
+            self.stats.peer_connections_unclaimed += u64::from(is_unclaimed);
             self.end_connection(id);
         }
     }
