@@ -17,8 +17,8 @@ const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
 /// RFC 8656 §12: a channel binding lasts 10 minutes.
 const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Permissions, and channels, of an allocation at a time; a further one is refused with 508. An ICE agent has one for each
-/// candidate of its peer.
+/// Permissions, and channels, of an allocation at a time; a further one is refused with 508. An ICE agent has one for
+/// each candidate of its peer.
 const MAX_PEERS: usize = 64;
 
 /// An allocation in force (RFC 8656 §3.2).

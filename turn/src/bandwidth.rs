@@ -34,8 +34,8 @@ impl Bucket {
     }
 }
 
-/// What all connections of an allocation to its TCP peers may carry, in each direction. Nothing of a stream may be lost, so
-/// that what is too much waits. Shared by the tasks that carry it.
+/// What all connections of an allocation to its TCP peers may carry, in each direction. Nothing of a stream may be
+/// lost, so that what is too much waits. Shared by the tasks that carry it.
 #[derive(Debug)]
 pub(crate) struct Paces {
     pub(crate) to_peer: Pace,

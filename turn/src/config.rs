@@ -19,8 +19,8 @@ pub struct Config {
     pub realm: String,
     /// The secret from which passwords are made; whoever calls [`crate::credentials`] must use the same. Not empty.
     pub secret: Secret,
-    /// Users besides those with made credentials, with their passwords. Names are not empty, have no colon, and are there
-    /// once.
+    /// Users besides those with made credentials, with their passwords. Names are not empty, have no colon, and are
+    /// there once.
     pub users: Vec<(String, Secret)>,
     /// The media addresses of this server: the only peers that a client can reach, unless [`Config::allow_peers`] names
     /// others.
@@ -32,8 +32,8 @@ pub struct Config {
     /// The addresses that clients see as theirs when they are relayed: one of a family, or one of each. Without
     /// `allow_peers`, no socket is bound to them.
     pub relay_ips: Vec<IpAddr>,
-    /// The ports of relayed transport addresses. Without `allow_peers` they are numbers only. Each allocation takes one,
-    /// so that their count is a limit, too.
+    /// The ports of relayed transport addresses. Without `allow_peers` they are numbers only. Each allocation takes
+    /// one, so that their count is a limit, too.
     pub relay_ports: RangeInclusive<u16>,
     /// How long an allocation lives when the client doesn't say (RFC 8656 §3.2: 600 s).
     pub default_lifetime: Duration,
@@ -43,18 +43,18 @@ pub struct Config {
     /// Allocations at a time; a further Allocate is refused with 508 (Insufficient Capacity).
     pub max_allocations: usize,
     /// Allocations at a time for one user (what follows the colon in `expiry:user`); a further Allocate is refused with
-    /// 486 (Allocation Quota Reached). A browser makes one for each of its network interfaces and TURN URLs. As many ports
-    /// are kept for one user at a time (EVEN-PORT).
+    /// 486 (Allocation Quota Reached). A browser makes one for each of its network interfaces and TURN URLs. As many
+    /// ports are kept for one user at a time (EVEN-PORT).
     pub max_allocations_per_user: usize,
-    /// Allocations at a time for one IPv4 address or one IPv6 /64 network of clients; a further Allocate is refused with
-    /// 486. Everybody behind one NAT counts as one.
+    /// Allocations at a time for one IPv4 address or one IPv6 /64 network of clients; a further Allocate is refused
+    /// with 486. Everybody behind one NAT counts as one.
     pub max_allocations_per_address: usize,
-    /// What one allocation may carry in each direction, in bits per second, and as much at once; what is more is dropped, or
-    /// waits in connections to TCP peers. At least [`Config::MIN_BITS_PER_SECOND`]; 0 is no limit.
+    /// What one allocation may carry in each direction, in bits per second, and as much at once; what is more is
+    /// dropped, or waits in connections to TCP peers. At least [`Config::MIN_BITS_PER_SECOND`]; 0 is no limit.
     pub bits_per_second: u64,
     /// Requests without credentials, or with wrong ones, that one IPv4 address or one IPv6 /64 network gets answers to,
-    /// per second, and twice as many at once; 0 is no limit. Everybody behind one NAT counts as one. Those by TCP, by TLS,
-    /// and inside DTLS count apart from those by UDP and from beginnings of DTLS handshakes, which anybody can forge.
+    /// per second, and twice as many at once; 0 is no limit. Everybody behind one NAT counts as one. What can be
+    /// forged counts apart from the rest: what comes by UDP, and beginnings of DTLS handshakes.
     pub strangers_per_second: u32,
 }
 
@@ -83,8 +83,8 @@ impl Default for Config {
 impl Config {
     /// The longest realm, in bytes.
     pub const MAX_REALM_BYTES: usize = 32;
-    /// The lowest limit of what an allocation may carry: 1500 bytes each second. Below, no datagram of that length would ever
-    /// pass.
+    /// The lowest limit of what an allocation may carry: 1500 bytes each second. Below, no datagram of that length
+    /// would ever pass.
     pub const MIN_BITS_PER_SECOND: u64 = 12_000;
 
     /// Looks for mistakes.

@@ -12,12 +12,12 @@ use crate::authentication::Caller;
 use crate::refusal::Refusal;
 use crate::response::Asked;
 
-/// How long a peer is waited for, and how long a connected peer waits for its client. RFC 6062 §5.2: "at least 30 seconds",
-/// and 30 seconds.
+/// How long a peer is waited for, and how long a connected peer waits for its client. RFC 6062 §5.2: "at least 30
+/// seconds", and 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Connections of an allocation at a time, whatever their state; a further Connect is refused with 508, a further peer's
-/// connection is closed at once.
+/// Connections of an allocation at a time, whatever their state; a further Connect is refused with 508, a further
+/// peer's connection is closed at once.
 const MAX_OF_ALLOCATION: usize = 64;
 
 /// Connections of all allocations at a time; what is more is refused in the same ways. Each takes a file descriptor.

@@ -31,8 +31,8 @@ use opening::Opening;
 /// fetches after each datagram never has more than one.
 const MAX_WAITING_ANSWERS: usize = 1024;
 
-/// Allocations that wait for their sockets. When there are more, Allocate is refused with 508: a caller that carries out
-/// commands after each datagram never has more than one.
+/// Allocations that wait for their sockets. When there are more, Allocate is refused with 508: a caller that carries
+/// out commands after each datagram never has more than one.
 const MAX_OPENINGS: usize = 64;
 
 /// A TURN and STUN server without sockets and clocks.
@@ -53,8 +53,8 @@ const MAX_OPENINGS: usize = 64;
 /// }
 /// ```
 ///
-/// `unix_now` is the time since 1970 by the wall clock: credentials and nonces name moments that others understand, too.
-/// Everything else is measured with the monotonic `now`, which must not go backwards.
+/// `unix_now` is the time since 1970 by the wall clock: credentials and nonces name moments that others understand,
+/// too. Everything else is measured with the monotonic `now`, which must not go backwards.
 #[derive(Debug)]
 pub struct Server {
     authenticator: Authenticator,
@@ -116,8 +116,8 @@ pub enum Command {
     },
     /// Close the connection to a peer, or give up making it.
     Disconnect(PeerConnectionId),
-    /// Pass on bytes between the connection to a peer and the one of this client, once the answers to that are sent. When
-    /// either ends, tell [`Server::handle_closed`] of the client's.
+    /// Pass on bytes between the connection to a peer and the one of this client, once the answers to that are sent.
+    /// When either ends, tell [`Server::handle_closed`] of the client's.
     Join {
         /// The connection to the peer, which belongs to that of the client from then on.
         id: PeerConnectionId,
@@ -153,8 +153,8 @@ impl Server {
         })
     }
 
-    /// Takes a datagram from a client, or a message from its connection. What it wants relayed is returned; what it gets as an answer waits in
-    /// [`Server::poll_transmit`].
+    /// Takes a datagram from a client, or a message from its connection. What it wants relayed is returned; what it
+    /// gets as an answer waits in [`Server::poll_transmit`].
     pub fn handle_datagram<'a>(
         &mut self,
         now: Instant,

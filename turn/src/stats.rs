@@ -73,8 +73,8 @@ pub struct Stats {
     pub from_peer_bytes: u64,
     /// Datagrams dropped because they are neither well-formed STUN nor well-formed ChannelData.
     pub dropped_malformed: u64,
-    /// STUN messages dropped because a server has no use for them: responses, unknown methods, indications with attributes
-    /// that aren't understood, and Send indications where TCP is relayed.
+    /// STUN messages dropped because a server has no use for them: responses, unknown methods, indications with
+    /// attributes that aren't understood, and Send indications where TCP is relayed.
     pub dropped_unexpected: u64,
     /// Datagrams dropped because there is no allocation for the client that sent them, or for the relayed address to
     /// which the media engine sent them.
@@ -87,8 +87,8 @@ pub struct Stats {
     pub dropped_peer: u64,
     /// Datagrams dropped because their allocation carries as much as it may.
     pub dropped_bandwidth: u64,
-    /// Requests without good credentials, and beginnings of DTLS handshakes, that were not answered because their network
-    /// had sent too many.
+    /// Requests without good credentials, and beginnings of DTLS handshakes, that were not answered because their
+    /// network had sent too many.
     pub dropped_strangers: u64,
     /// Datagrams of peers dropped because they are too long to be framed in a datagram.
     pub dropped_too_large: u64,

@@ -1,12 +1,12 @@
-//! How often one network may ask without credentials. Answers to such requests are somewhat longer than these, and may go
-//! to a forged address.
+//! How often one network may ask without credentials. Answers to such requests are somewhat longer than these, and may
+//! go to a forged address.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Instant;
 
-/// Cells of a table. Its size is fixed, so that a flood from many addresses takes no memory; networks that fall into the
-/// same cell share its rate.
+/// Cells of a table. Its size is fixed, so that a flood from many addresses takes no memory; networks that fall into
+/// the same cell share its rate.
 const CELLS: usize = 16_384;
 
 /// What is known of the address that a stranger comes from.

@@ -64,7 +64,8 @@ impl Opening {
 }
 
 impl Server {
-    /// Tells how [`Command::Open`] or [`Command::Listen`] went. The port may belong to another program: then another one is tried.
+    /// Tells how [`Command::Open`] or [`Command::Listen`] went. The port may belong to another program: then another
+    /// one is tried.
     pub fn handle_opened(&mut self, now: Instant, relayed: SocketAddr, is_open: bool) {
         self.handle_timeout(now);
         let waiting = self.openings.iter().position(|opening| opening.missing.contains(&relayed));

@@ -25,8 +25,8 @@ const MAX_FRAMING: usize = 51;
 const MAX_PAYLOAD: usize = 65_507 - MAX_FRAMING;
 
 impl Server {
-    /// Takes a datagram that the media engine sends from `media` to a relayed address. Framed for the returned client, it
-    /// is appended to `out`; None when nobody there wants it.
+    /// Takes a datagram that the media engine sends from `media` to a relayed address. Framed for the returned client,
+    /// it is appended to `out`; None when nobody there wants it.
     pub fn handle_media(
         &mut self,
         now: Instant,

@@ -23,8 +23,8 @@ use crate::strangers::Origin;
 use crate::table::Wish;
 use crate::{ClientAddr, Transport};
 
-/// A request that is shorter than a header and one attribute, beside FINGERPRINT, gets no challenge, which would be more
-/// than twice as long: it is no complete request of any kind.
+/// A request that is shorter than a header and one attribute, beside FINGERPRINT, gets no challenge, which would be
+/// more than twice as long: it is no complete request of any kind.
 const SHORTEST_CHALLENGED: usize = 28;
 const FINGERPRINT_BYTES: usize = 8;
 
@@ -280,7 +280,7 @@ impl Server {
         Ok(Response::success(Asked::by(request)))
     }
 
-    /// RFC 8656 §12.2. A channel to a port that can't be reached is refused at once: nothing could ever pass through it.
+    /// RFC 8656 §12.2. A channel to a port that can't be reached is refused at once: nothing could pass through it.
     fn channel_bind(
         &mut self,
         now: Instant,
