@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn path(port: u16) -> Path {
-        Path::Udp(([127, 0, 0, 1], port).into())
+        Path::Udp(([127, 0, 0, 1], port).into(), None)
     }
 
     fn lengths(datagrams: &[(u16, usize)]) -> Vec<(u16, usize, usize)> {

@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     fn path(port: u16) -> Path {
-        Path::Udp(([192, 0, 2, 1], port).into())
+        Path::Udp(([192, 0, 2, 1], port).into(), None)
     }
 
     fn agent(now: Instant) -> Agent {

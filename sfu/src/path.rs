@@ -1,13 +1,16 @@
 //! Where datagrams come from, and which protocol they speak.
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
-/// The far end of a transport, as ICE sees it. The kind is part of the identity: a datagram from the relay can't be
+/// The ends of a transport, as ICE sees them. The kind is part of the identity: a datagram from the relay can't be
 /// mistaken for one from the network with the same address in it, nor the other way round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
-    /// A UDP address of the network.
-    Udp(SocketAddr),
+    /// A UDP address of the network, and which of this host's addresses it reaches: ICE answers from where a check came
+    /// to (RFC 8445 §7.2.5.2.1), and a NAT lets in nothing else. `None` where the socket has one address anyway, or the
+    /// system doesn't say.
+    Udp(SocketAddr, Option<IpAddr>),
     /// The relayed transport address of an allocation at the bundled TURN server.
     Relay(SocketAddr),
     /// A TCP connection from this address. A later connection from there is another path.
@@ -22,8 +25,16 @@ impl Path {
     /// The transport address that a STUN response reports (XOR-MAPPED-ADDRESS).
     pub(crate) fn addr(self) -> SocketAddr {
         match self {
-            Path::Udp(addr) | Path::Relay(addr) | Path::Tcp(_, addr) => addr,
+            Path::Udp(addr, _) | Path::Relay(addr) | Path::Tcp(_, addr) => addr,
         }
+    }
+}
+
+/// Only the far end goes in, since each datagram that comes is looked up by this. Few paths differ in the rest alone: no
+/// more than this host has addresses.
+impl Hash for Path {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.addr().hash(state);
     }
 }
 

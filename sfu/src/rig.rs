@@ -62,7 +62,8 @@ impl Rig {
 
     /// A connected peer with another offer.
     pub(crate) fn join_with(&mut self, id: u64, offer: &str) -> Far {
-        let path = Path::Udp(([198, 51, (id >> 8) as u8, id as u8], 5000).into());
+        let remote = ([198, 51, (id >> 8) as u8, id as u8], 5000).into();
+        let path = Path::Udp(remote, Some([192, 0, 2, 1].into()));
         let answer = self.worker.offer(self.now, ROOM, PeerId(id), offer);
         let answer = answer.expect("the offer is good");
         self.worker.handle_datagram(self.now, path, &mut check(id, &answer));

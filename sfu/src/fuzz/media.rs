@@ -24,7 +24,7 @@ pub fn media(events: &[u8]) {
     rig.watch(&receiver, 2, &publisher);
     rig.watch(&receiver, 3, &layered);
     rig.discard();
-    let stranger = Path::Udp(([203, 0, 113, 1], 9).into());
+    let stranger = Path::Udp(([203, 0, 113, 1], 9).into(), None);
     let mut sealed = HashMap::new();
     for event in cut(events) {
         let Some((&how, bytes)) = event.split_first() else {

@@ -15,7 +15,7 @@ pub fn stun(datagrams: &[u8]) {
     let offer = rig::offer(1, false, &[MediaKind::Audio]);
     let offered = worker.offer(now, RoomId(1), PeerId(1), &offer);
     assert!(offered.is_ok());
-    let path = Path::Udp(([198, 51, 100, 1], 5000).into());
+    let path = Path::Udp(([198, 51, 100, 1], 5000).into(), None);
     for datagram in cut(datagrams) {
         let was_validated = worker.is_validated(path);
         worker.handle_datagram(now, path, &mut datagram.to_vec());

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use socket2::SockAddr;
@@ -18,6 +18,8 @@ pub(super) const MAX_MESSAGES: usize = 64;
 #[derive(Clone, Copy)]
 pub(super) struct Message<'a> {
     pub(super) to: SocketAddr,
+    /// The address of this host to send it from; the kernel chooses when it is `None`.
+    pub(super) source: Option<IpAddr>,
     pub(super) bytes: &'a [u8],
     /// Bytes of each datagram but the last.
     pub(super) segment: Option<u16>,
@@ -35,13 +37,19 @@ pub(super) struct Sender {
 // reads them, so it doesn't matter on which thread the tables are.
 unsafe impl Send for Sender {}
 
-/// Room for one control message with a 16-bit number, aligned as the kernel wants it.
+/// Room for the control messages of one message, a 16-bit number and an address, aligned as the kernel wants them.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 struct Control([u8; CONTROL_BYTES]);
 
-// SAFETY: CMSG_SPACE only computes.
-const CONTROL_BYTES: usize = unsafe { libc::CMSG_SPACE(size_of::<u16>() as u32) } as usize;
+/// The larger address is that of IPv6.
+const CONTROL_BYTES: usize = control_space::<u16>() + control_space::<libc::in6_pktinfo>();
+
+/// What a control message with such a value takes.
+const fn control_space<T>() -> usize {
+    // SAFETY: CMSG_SPACE only computes.
+    (unsafe { libc::CMSG_SPACE(size_of::<T>() as u32) }) as usize
+}
 
 impl Sender {
     pub(super) fn new() -> Sender {
@@ -71,7 +79,7 @@ impl Sender {
                 iov_base: message.bytes.as_ptr().cast_mut().cast(),
                 iov_len: message.bytes.len(),
             });
-            let header = self.header(at, message.segment);
+            let header = self.header(at, message.segment, message.source);
             self.headers.push(header);
         }
         // SAFETY: the headers point to `addresses`, `iovecs` and `controls`, whose buffers have room for
@@ -88,7 +96,14 @@ impl Sender {
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
 
-    fn header(&mut self, at: usize, segment: Option<u16>) -> libc::mmsghdr {
+    /// Sends the first datagram of a run alone; `false` when it is no run, or was not taken.
+    pub(super) fn sends_first_of(&mut self, socket: BorrowedFd<'_>, run: Message<'_>) -> bool {
+        let first = run.segment.and_then(|segment| run.bytes.get(..segment.into()));
+        let first = first.map(|bytes| Message { bytes, segment: None, ..run });
+        first.is_some_and(|first| self.send(socket, std::iter::once(first)).is_ok())
+    }
+
+    fn header(&mut self, at: usize, segment: Option<u16>, source: Option<IpAddr>) -> libc::mmsghdr {
         // SAFETY: all fields of the C structure are numbers and pointers, for which zero is valid.
         let mut header: libc::mmsghdr = unsafe { mem::zeroed() };
         let name = &self.addresses[at];
@@ -96,20 +111,49 @@ impl Sender {
         header.msg_hdr.msg_namelen = name.len();
         header.msg_hdr.msg_iov = &mut self.iovecs[at];
         header.msg_hdr.msg_iovlen = 1;
+        let control = &mut self.controls[at];
+        let mut used = 0;
         if let Some(segment) = segment {
-            header.msg_hdr.msg_control = self.controls[at].0.as_mut_ptr().cast();
-            header.msg_hdr.msg_controllen = CONTROL_BYTES as _;
-            // SAFETY: the control buffer is aligned and has room for exactly this one message, so the first header
-            // exists and its data has room for the number.
-            unsafe {
-                let control = libc::CMSG_FIRSTHDR(&header.msg_hdr);
-                (*control).cmsg_level = libc::SOL_UDP;
-                (*control).cmsg_type = libc::UDP_SEGMENT;
-                (*control).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as u32) as _;
-                libc::CMSG_DATA(control).cast::<u16>().write_unaligned(segment);
+            used = control.put(used, libc::SOL_UDP, libc::UDP_SEGMENT, segment);
+        }
+        // The interface 0 leaves the route to the kernel. An IPv6 socket takes the IPv4 form along with mapped addresses.
+        match source {
+            None => {}
+            Some(IpAddr::V4(ip)) => {
+                let ipi_spec_dst = libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) };
+                let ipi_addr = libc::in_addr { s_addr: 0 };
+                let from = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst, ipi_addr };
+                used = control.put(used, libc::IPPROTO_IP, libc::IP_PKTINFO, from);
+            }
+            Some(IpAddr::V6(ip)) => {
+                let ipi6_addr = libc::in6_addr { s6_addr: ip.octets() };
+                let from = libc::in6_pktinfo { ipi6_addr, ipi6_ifindex: 0 };
+                used = control.put(used, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, from);
             }
         }
+        if used > 0 {
+            header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = used as _;
+        }
         header
+    }
+}
+
+impl Control {
+    /// Writes a control message behind the `used` bytes of those before it; returns how many bytes are used then.
+    fn put<T: Copy>(&mut self, used: usize, level: i32, kind: i32, value: T) -> usize {
+        let end = used + control_space::<T>();
+        let room = &mut self.0[used..end];
+        // SAFETY: the room is what CMSG_SPACE asks for a header and this value. It is aligned for a header, since the
+        // buffer is and CMSG_SPACE is a multiple of that; the value is written without alignment.
+        unsafe {
+            let header = room.as_mut_ptr().cast::<libc::cmsghdr>();
+            (*header).cmsg_level = level;
+            (*header).cmsg_type = kind;
+            (*header).cmsg_len = libc::CMSG_LEN(size_of::<T>() as u32) as _;
+            libc::CMSG_DATA(header).cast::<T>().write_unaligned(value);
+        }
+        end
     }
 }
 
@@ -141,6 +185,7 @@ mod tests {
             let bytes: Vec<u8> = (0..250).collect();
             let message = |to: &UdpSocket, range: std::ops::Range<usize>, segment| Message {
                 to: to.local_addr().unwrap(),
+                source: None,
                 bytes: &bytes[range],
                 segment,
             };
@@ -157,14 +202,37 @@ mod tests {
     }
 
     #[test]
+    fn runs_and_single_datagrams_leave_from_the_source_they_name() {
+        for (address, to) in [("0.0.0.0", "127.0.0.1"), ("::", "::ffff:127.0.0.1")] {
+            let (from, a) = (socket(address), socket("127.0.0.1"));
+            let to = SocketAddr::new(to.parse().unwrap(), a.local_addr().unwrap().port());
+            let message = |source: Option<[u8; 4]>, segment| {
+                let source = source.map(IpAddr::from);
+                Message { to, source, bytes: b"abcd", segment }
+            };
+            let messages = [
+                message(Some([127, 0, 0, 2]), Some(3)),
+                message(Some([127, 0, 0, 3]), None),
+                message(None, Some(3)),
+            ];
+
+            Sender::new().send(from.as_fd(), messages.into_iter()).unwrap();
+
+            let sources = [(); 5].map(|()| a.recv_from(&mut [0; 9]).unwrap().1.ip().to_string());
+            let [second, third, first] = ["127.0.0.2", "127.0.0.3", "127.0.0.1"];
+            assert_eq!(sources, [second, second, third, first, first], "{address}");
+        }
+    }
+
+    #[test]
     fn what_stands_before_a_refused_message_is_sent() {
         let (from, a) = (socket("127.0.0.1"), socket("127.0.0.1"));
         let to = a.local_addr().unwrap();
         let too_long = vec![0; 70_000];
         let messages = [
-            Message { to, bytes: b"one", segment: None },
-            Message { to, bytes: &too_long, segment: None },
-            Message { to, bytes: b"two", segment: None },
+            Message { to, source: None, bytes: b"one", segment: None },
+            Message { to, source: None, bytes: &too_long, segment: None },
+            Message { to, source: None, bytes: b"two", segment: None },
         ];
         let mut sender = Sender::new();
         assert_eq!(sender.send(from.as_fd(), messages.into_iter()).unwrap(), 1);
@@ -175,7 +243,8 @@ mod tests {
     #[test]
     fn no_more_than_a_tableful_goes_out_at_once() {
         let (from, a) = (socket("127.0.0.1"), socket("127.0.0.1"));
-        let message = Message { to: a.local_addr().unwrap(), bytes: b"x", segment: None };
+        let to = a.local_addr().unwrap();
+        let message = Message { to, source: None, bytes: b"x", segment: None };
         let sent = Sender::new().send(from.as_fd(), std::iter::repeat_n(message, 100)).unwrap();
         assert_eq!(sent, MAX_MESSAGES);
     }

@@ -19,7 +19,7 @@ use super::tcp::Tcp;
 use super::{Command, RelaySink, RelayedDatagram};
 use crate::batch::SendBatch;
 use crate::dtls::Identity;
-use crate::path::Path;
+use crate::path::{Path, Protocol, demux};
 use crate::worker::{Config, Remote, Worker, WorkerNumber};
 use crate::{Event, Stats};
 
@@ -186,8 +186,13 @@ impl Shell {
             let now = Instant::now();
             for run in 0..runs {
                 let mut at = 0;
-                while let Some((from, datagram)) = self.socket.datagram(run, at) {
-                    self.worker.handle_datagram(now, Path::Udp(from), datagram);
+                while let Some((path, datagram)) = self.socket.datagram(run, at) {
+                    let may_open =
+                        demux(datagram) == Some(Protocol::Stun) && !self.worker.is_validated(path);
+                    self.worker.handle_datagram(now, path, datagram);
+                    if may_open && self.worker.is_validated(path) {
+                        self.socket.prepare_for(path);
+                    }
                     at += 1;
                     if self.worker.is_burst_full() {
                         self.flush();
@@ -249,7 +254,7 @@ impl Shell {
             for (run, bytes) in self.batch.runs() {
                 match run.path {
                     // The socket has sent them.
-                    Path::Udp(_) => {}
+                    Path::Udp(..) => {}
                     Path::Tcp(connection, _) => self.tcp.send(connection, bytes, run.segment),
                     Path::Relay(relayed) => {
                         for datagram in bytes.chunks(run.segment) {

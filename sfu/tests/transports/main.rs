@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod peer;
+mod several_addresses;
 mod shared_port;
 
 use std::io::Write;

@@ -235,7 +235,7 @@ impl Client {
     pub(super) fn new(id: u64) -> Client {
         Client {
             id,
-            path: Path::Udp(([198, 51, 100, id as u8], 5000).into()),
+            path: Path::Udp(([198, 51, 100, id as u8], 5000).into(), None),
             ufrag: format!("client{id}"),
             server: Default::default(),
             certificate: dimpl::certificate::generate_self_signed_certificate().unwrap(),
@@ -259,7 +259,7 @@ impl Client {
     }
 
     pub(super) fn move_to(&mut self, port: u16) {
-        self.path = Path::Udp(([198, 51, 100, self.id as u8], port).into());
+        self.path = Path::Udp(([198, 51, 100, self.id as u8], port).into(), None);
     }
 
     pub(super) fn move_to_path(&mut self, path: Path) {

@@ -215,7 +215,7 @@ fn replayed_and_tampered_packets_are_dropped() {
 #[test]
 fn noise_is_counted_and_changes_nothing() {
     let (mut world, mut a, mut b) = pair();
-    let stranger = Path::Udp(([203, 0, 113, 9], 9).into());
+    let stranger = Path::Udp(([203, 0, 113, 9], 9).into(), None);
     let noise: [&[u8]; 6] =
         [b"", b"\xff\xff", b"\x00\x01\x00\x00", b"\x16\xfe\xfd", b"\x80\x60", b"\x80\xc8\x00\x00"];
     for datagram in noise {
@@ -236,8 +236,8 @@ fn noise_is_counted_and_changes_nothing() {
 fn media_from_an_address_without_a_check_is_not_media() {
     let (mut world, mut a, mut b) = pair();
     let datagram = a.video(1, true);
-    world.hand_in(Path::Udp(([203, 0, 113, 9], 9).into()), &datagram);
-    let Path::Udp(same) = a.path() else { unreachable!("clients are on UDP") };
+    world.hand_in(Path::Udp(([203, 0, 113, 9], 9).into(), None), &datagram);
+    let Path::Udp(same, _) = a.path() else { unreachable!("clients are on UDP") };
     world.hand_in(Path::Relay(same), &datagram);
     world.exchange(&mut [&mut a, &mut b]);
     assert!(b.received.is_empty());

@@ -13,7 +13,7 @@ use crate::{Event, PeerId};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn elsewhere(port: u16) -> Path {
-    Path::Udp(([203, 0, 113, 9], port).into())
+    Path::Udp(([203, 0, 113, 9], port).into(), None)
 }
 
 fn connection(id: u32) -> Path {
@@ -103,9 +103,11 @@ fn foreign_addresses_get_nothing_in() {
     world.exchange(&mut [&mut a, &mut b]);
     let before = world.worker.stats();
     let datagram = a.video(1, true);
-    let Path::Udp(same) = a.path() else { unreachable!("clients start on UDP") };
+    let Path::Udp(same, _) = a.path() else { unreachable!("clients start on UDP") };
 
-    let foreign = [elsewhere(1), Path::Relay(same), Path::Tcp(ConnectionId(1), same)];
+    // From there to another address of this host is another pair of addresses.
+    let to_another = Path::Udp(same, Some([192, 0, 2, 2].into()));
+    let foreign = [elsewhere(1), to_another, Path::Relay(same), Path::Tcp(ConnectionId(1), same)];
     for path in foreign {
         world.hand_in(path, &datagram);
         world.hand_in(path, b"\x16\xfe\xfd\0\0\0\0\0\0\0\0\0\0");
