@@ -159,7 +159,7 @@ impl DtlsSessions {
         self.identity = identity;
     }
 
-    /// Takes a datagram from a client. `is_welcome` is asked before a stranger is answered.
+    /// Takes a datagram from a client. `is_welcome` is asked before a stranger is sent a cookie.
     pub fn handle_datagram(
         &mut self,
         now: Instant,
@@ -287,20 +287,32 @@ impl DtlsSessions {
         if is_under_way && !hello.cookie.is_empty() {
             return self.proceed(now, client, hello.datagram, out);
         }
-        if !is_welcome() {
-            return;
-        }
-        if hello.is_too_old() {
-            return out.transmit(client, |bytes| hello.refuse_with(Alert::ProtocolVersion, bytes));
-        }
+        // Who has a good one receives at this address: no flood of others in its name is in the way.
         let Some(cookie) = self.cookies.good_one(now, client, hello) else {
-            let cookie = self.cookies.issue(now, client, &hello.random);
-            return out.transmit(client, |bytes| hello.answer_with(&cookie, bytes));
+            if is_welcome() {
+                self.send_back(now, client, hello, out);
+            }
+            return;
         };
         match self.make_room(now, client) {
             true => self.begin(now, client, hello, cookie, out),
             false => self.refused += 1,
         }
+    }
+
+    /// Answers who has no good cookie; nothing is kept.
+    fn send_back(
+        &self,
+        now: Instant,
+        client: ClientAddr,
+        hello: &ClientHello<'_>,
+        out: &mut DtlsOutput,
+    ) {
+        if hello.is_too_old() {
+            return out.transmit(client, |bytes| hello.refuse_with(Alert::ProtocolVersion, bytes));
+        }
+        let cookie = self.cookies.issue(now, client, &hello.random);
+        out.transmit(client, |bytes| hello.answer_with(&cookie, bytes));
     }
 
     fn begin(

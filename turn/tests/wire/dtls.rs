@@ -98,6 +98,19 @@ fn a_client_that_has_nothing_in_common_with_the_server_is_told_so() {
 }
 
 #[test]
+fn a_flood_in_somebodys_name_does_not_keep_out_who_has_a_cookie() {
+    let mut world = Wire::new();
+    let mut alice = world.client(ALICE);
+    let answers = world.hears(addr(ALICE), &alice.hello());
+    alice.hear(world.now, &answers[0].1);
+
+    let mut out = DtlsOutput::default();
+    world.sessions.handle_datagram(world.now, addr(ALICE), &alice.hello(), || false, &mut out);
+
+    assert_eq!(world.sessions.handshakes(), 1);
+}
+
+#[test]
 fn hellos_count_against_what_a_network_may_ask() {
     let mut world = Wire::new();
     let mut turn = World::with(Config { strangers_per_second: 10, ..config() });
