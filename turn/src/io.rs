@@ -225,7 +225,15 @@ struct Shell<F> {
     /// Where datagrams for clients are framed.
     to_clients: Run<ClientAddr>,
     /// Datagrams from a relayed address to a peer.
-    to_peers: Run<(SocketAddr, SocketAddr)>,
+    to_peers: Run<Way>,
+}
+
+/// How a datagram goes to a peer.
+#[derive(Clone, Copy, PartialEq)]
+struct Way {
+    relayed: SocketAddr,
+    peer: SocketAddr,
+    dont_fragment: bool,
 }
 
 impl<F: Fn(Datagram)> Shell<F> {
@@ -361,12 +369,14 @@ impl<F: Fn(Datagram)> Shell<F> {
 
     fn send_to_peer(&mut self, relay: ToPeer<'_>) {
         let Shell { relays, to_peers, send_refused, clients, .. } = self;
+        let ToPeer { relayed, peer, payload, dont_fragment, .. } = relay;
         let start = to_peers.bytes.len();
-        to_peers.bytes.extend_from_slice(relay.payload);
+        to_peers.bytes.extend_from_slice(payload);
         // What the kernel does for one socket it does for all.
         let most = clients.longest_run();
-        to_peers.appended(start, (relay.relayed, relay.peer), most, |to, bytes, segment| {
-            *send_refused += send_from(relays, to, bytes, segment);
+        let way = Way { relayed, peer, dont_fragment };
+        to_peers.appended(start, way, most, |way, bytes, segment| {
+            *send_refused += send_to_peer(relays, way, bytes, segment);
         });
     }
 
@@ -379,21 +389,17 @@ impl<F: Fn(Datagram)> Shell<F> {
         to_clients.flush(|to, bytes, segment| {
             *send_refused += clients.answer(to, bytes, segment);
         });
-        to_peers.flush(|to, bytes, segment| {
-            *send_refused += send_from(relays, to, bytes, segment);
+        to_peers.flush(|way, bytes, segment| {
+            *send_refused += send_to_peer(relays, way, bytes, segment);
         });
     }
 }
 
 /// Sends a run from a relayed address to a peer; tells how many datagrams were refused.
-fn send_from(
-    relays: &Relays,
-    (relayed, peer): (SocketAddr, SocketAddr),
-    bytes: &[u8],
-    segment: usize,
-) -> u64 {
-    match relays.get(relayed) {
-        Some(socket) => socket.send(peer, bytes, segment),
+fn send_to_peer(relays: &Relays, way: Way, bytes: &[u8], segment: usize) -> u64 {
+    match relays.get(way.relayed) {
+        Some(socket) if way.dont_fragment => socket.send_whole(way.peer, bytes, segment),
+        Some(socket) => socket.send(way.peer, bytes, segment),
         // Closed just before.
         None => 1,
     }

@@ -21,8 +21,7 @@ use crate::ports::PortWish;
 use crate::refusal::Refusal;
 use crate::table::Place;
 
-/// The attributes below 0x8000 that this server understands in a TURN message. DONT-FRAGMENT is kept by doing nothing:
-/// what is handed over inside a process is not fragmented, and sockets of relayed addresses never fragment.
+/// The attributes below 0x8000 that this server understands in a TURN message.
 const UNDERSTOOD: [AttributeType; 16] = [
     Username::TYPE,
     MessageIntegrity::TYPE,

@@ -94,6 +94,8 @@ pub struct ToPeer<'a> {
     pub path: Path,
     /// What the client sends there.
     pub payload: &'a [u8],
+    /// That it is to get there in one piece or not at all (RFC 8656 §18.9, DONT-FRAGMENT).
+    pub dont_fragment: bool,
 }
 
 /// What the server wants done about its relayed addresses. Only a server with peers besides media has commands.

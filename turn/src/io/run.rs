@@ -4,6 +4,10 @@
 /// The longest run in bytes: the kernel takes at most one UDP datagram's worth.
 const MAX_RUN: usize = 65_000;
 
+/// The longest datagram of a run. The kernel cuts no run into fragments, but refuses it: longer datagrams go alone. With
+/// its headers (40 bytes of IPv6, 8 of UDP), this one fits into the 1400 bytes that tunnels commonly leave.
+const MAX_SEGMENT: usize = 1350;
+
 /// A run in the making. The last datagram of one may be shorter than the others.
 #[derive(Debug)]
 pub(super) struct Run<D> {
@@ -33,6 +37,7 @@ impl<D: Copy + PartialEq> Run<D> {
         let continues = self.destination == Some(destination)
             && !self.is_complete
             && (1..=self.segment).contains(&length)
+            && self.segment <= MAX_SEGMENT
             && self.count < most
             && self.bytes.len() <= MAX_RUN;
         if !continues {

@@ -4,6 +4,8 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::task::{Context, Poll, ready};
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::Ipv6DontFrag;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
@@ -65,30 +67,21 @@ pub(super) struct BatchSocket {
 }
 
 impl BatchSocket {
-    /// The socket that clients send to. It sends in fragments where it must.
+    /// The socket that clients send to.
     pub(super) fn of_clients(socket: tokio::net::UdpSocket) -> io::Result<BatchSocket> {
         let socket = BatchSocket::new(socket.into_std()?)?;
         let sizes = [
             socket.state.set_recv_buffer_size((&socket.socket).into(), CLIENTS_BUFFER),
             socket.state.set_send_buffer_size((&socket.socket).into(), CLIENTS_BUFFER),
         ];
-        // Media never needs them, but other peers may send datagrams that are too long once they are framed.
-        let fd = &socket.socket;
-        let fragments = match socket.local.is_ipv6() {
-            true => set_ipv6_mtu_discover(fd, Ipv6PathMtuDiscovery::WANT),
-            false => set_ip_mtu_discover(fd, Ipv4PathMtuDiscovery::WANT),
-        };
-        if let Err(error) = fragments {
-            debug!(%error, "long datagrams to clients are not fragmented");
-        }
         for refused in sizes.into_iter().filter_map(Result::err) {
             debug!(%refused, "the socket keeps the system's buffer size");
         }
         Ok(socket)
     }
 
-    /// Binds a relayed address, which never sends fragments (DONT-FRAGMENT, RFC 8656 §18.7). One that this machine hasn't, because an address translator stands in front of it, is
-    /// bound at all addresses.
+    /// Binds a relayed address. One that this machine hasn't, because an address translator stands in front of it, is bound
+    /// at all addresses.
     pub(super) fn bind_relayed(addr: SocketAddr) -> io::Result<BatchSocket> {
         let socket = match bind(addr) {
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
@@ -110,7 +103,13 @@ impl BatchSocket {
         let state = UdpSocketState::new((&socket).into())?;
         let local = socket.local_addr()?;
         let socket = readable::watch(socket)?;
-        Ok(BatchSocket { socket, state, local, own: OwnAddresses::default() })
+        let socket = BatchSocket { socket, state, local, own: OwnAddresses::default() };
+        // Media never needs fragments, but peers may send datagrams that are too long once they are framed, and clients
+        // may send long ones.
+        if let Err(error) = socket.allow_fragments(true) {
+            debug!(%error, "long datagrams are not fragmented");
+        }
+        Ok(socket)
     }
 
     /// Waits until something can be received. Nothing is lost when the waiting is given up.
@@ -162,6 +161,37 @@ impl BatchSocket {
         self.send_from(None, to, bytes, segment)
     }
 
+    /// The same, for datagrams that must not become fragments on the way: those that would are refused.
+    pub(super) fn send_whole(&self, to: SocketAddr, bytes: &[u8], segment: usize) -> u64 {
+        if let Err(error) = self.allow_fragments(false) {
+            debug!(%error, "fragments can't be forbidden");
+            return count(bytes, segment);
+        }
+        let refused = self.send(to, bytes, segment);
+        if let Err(error) = self.allow_fragments(true) {
+            debug!(%error, "fragments can't be allowed again");
+        }
+        refused
+    }
+
+    /// The library forbids fragments. An IPv6 socket has both options: it may send to IPv4 addresses, too.
+    fn allow_fragments(&self, allowed: bool) -> io::Result<()> {
+        let fd = &self.socket;
+        if self.local.is_ipv6() {
+            let discovery = match allowed {
+                true => Ipv6PathMtuDiscovery::WANT,
+                false => Ipv6PathMtuDiscovery::PROBE,
+            };
+            set_ipv6_mtu_discover(fd, discovery)?;
+            setsockopt(fd, Ipv6DontFrag, &!allowed)?;
+        }
+        let discovery = match allowed {
+            true => Ipv4PathMtuDiscovery::DONT,
+            false => Ipv4PathMtuDiscovery::PROBE,
+        };
+        Ok(set_ip_mtu_discover(fd, discovery)?)
+    }
+
     fn send_from(
         &self,
         src_ip: Option<IpAddr>,
@@ -178,7 +208,7 @@ impl BatchSocket {
         };
         match self.state.try_send((&self.socket).into(), &transmit) {
             Ok(()) => 0,
-            Err(_) => bytes.len().div_ceil(segment.max(1)).max(1) as u64,
+            Err(_) => count(bytes, segment),
         }
     }
 
@@ -196,6 +226,11 @@ impl BatchSocket {
             _ => to,
         }
     }
+}
+
+/// Datagrams in a run.
+fn count(bytes: &[u8], segment: usize) -> u64 {
+    bytes.len().div_ceil(segment.max(1)).max(1) as u64
 }
 
 fn bind(addr: SocketAddr) -> io::Result<Socket> {

@@ -7,7 +7,7 @@ use stun_types::attribute::AttributeStaticType;
 use stun_types::message::{
     Message, MessageClass, MessageType, MessageWrite, MessageWriteExt, MessageWriteMutSlice,
 };
-use turn_types::attribute::{Data, XorPeerAddress};
+use turn_types::attribute::{Data, DontFragment, XorPeerAddress};
 use turn_types::channel::ChannelData;
 use turn_types::message::DATA;
 
@@ -126,7 +126,9 @@ impl Server {
             return self.drop_malformed(client);
         };
         let path = self.peers.path_to(peer);
-        self.pass_on(now, client, (peer, path), payload)
+        let dont_fragment = message.has_attribute(DontFragment::TYPE);
+        let relay = self.pass_on(now, client, (peer, path), payload)?;
+        Some(ToPeer { dont_fragment, ..relay })
     }
 
     /// RFC 8656 §12.6
@@ -178,7 +180,7 @@ impl Server {
         };
         *packets += 1;
         *bytes += payload.len() as u64;
-        Some(ToPeer { relayed, peer, path, payload })
+        Some(ToPeer { relayed, peer, path, payload, dont_fragment: false })
     }
 }
 

@@ -6,17 +6,19 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use madang_turn::{Config, Datagram, Handle, Listeners, Server, credentials, mailbox, run};
-use stun_types::message::BINDING;
+use stun_types::message::{BINDING, MessageClass};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use turn_types::AddressFamily;
-use turn_types::attribute::RequestedAddressFamily;
+use turn_types::attribute::{Data, DontFragment, RequestedAddressFamily};
+use turn_types::message::SEND;
 
 use crate::world::{
-    Ask, Login, MEDIA, allocate, bind, channel_data, code, config, indication, refresh, relayed,
+    Ask, Login, MEDIA, allocate, bind, channel_data, code, config, indication, permission, refresh,
+    relayed,
 };
 
 const IPV4: AddressFamily = AddressFamily::IPV4;
@@ -119,7 +121,7 @@ async fn other_peers_are_reached_through_a_socket_of_each_family() {
         let bound = client.ask(&bind(0x4000, &peer_addr).signed(&login)).await;
         assert_eq!(code(&bound), 0);
         // Of several lengths, so that runs begin and end.
-        let lengths = [1200, 1200, 1200, 700, 1200, 0, 1, 1, 3000];
+        let lengths = [1200, 1200, 1200, 700, 1200, 0, 1, 1, 3000, 3000];
         for length in lengths {
             client.socket.send(&channel_data(0x4000, &vec![7; length])).await.unwrap();
         }
@@ -137,6 +139,37 @@ async fn other_peers_are_reached_through_a_socket_of_each_family() {
         client.ask(&refresh(0).signed(&login)).await;
         // Its port is free again.
         UdpSocket::bind(relayed).await.unwrap();
+        running.stop().await;
+    }
+}
+
+/// RFC 8656 §18.9. On loopback everything fits, elsewhere 1500 bytes do.
+#[tokio::test]
+#[ignore = "needs a network of its own with an MTU of 1500, as .ci/test makes it"]
+async fn long_datagrams_become_fragments_unless_that_is_forbidden() {
+    for ip in ["127.0.0.1", "::1"] {
+        let running = Running::start_with(loopback_peers()).await;
+        let client = Client::new(running.udp).await;
+        let peer = UdpSocket::bind((ip, 0)).await.unwrap();
+        let peer_addr = peer.local_addr().unwrap().to_string();
+        let family = RequestedAddressFamily::new(if ip == "::1" { IPV6 } else { IPV4 });
+        let login = Login::new(my_credentials(), &client.ask(&allocate().unsigned()).await);
+        client.ask(&allocate().with(&family).signed(&login)).await;
+        assert_eq!(code(&client.ask(&permission(&peer_addr).signed(&login)).await), 0);
+
+        let sent = [(1, 3000, true), (2, 1000, true), (3, 3000, false), (4, 3000, false)];
+        for (number, length, is_whole) in sent {
+            let sending = Ask::new(MessageClass::Indication, SEND, 1.into()).peer(&peer_addr);
+            let sending = if is_whole { sending.with(&DontFragment::new()) } else { sending };
+            let payload = vec![number; length];
+            client.socket.send(&sending.with(&Data::new(&payload)).unsigned()).await.unwrap();
+        }
+
+        let mut buffer = vec![0; 4000];
+        for expected in [(2, 1000), (3, 3000), (4, 3000)] {
+            let length = timeout(PATIENCE, peer.recv(&mut buffer)).await.unwrap().unwrap();
+            assert_eq!((buffer[0], length), expected);
+        }
         running.stop().await;
     }
 }
