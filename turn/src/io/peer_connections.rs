@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use socket2::SockRef;
@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tracing::debug;
 
+use super::sockets::bind_relayed;
 use super::streams::ACCEPT_PAUSE;
 use super::{Datagram, Shell};
 use crate::PeerConnectionId;
@@ -147,7 +148,7 @@ impl<F: Fn(Datagram)> Shell<F> {
 /// Listens where nobody else does, and then lets calls go out from the same address.
 fn listen(relayed: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket(relayed)?;
-    bind(&socket, relayed)?;
+    bind_relayed(relayed, |addr| socket.bind(addr))?;
     let listener = socket.listen(BACKLOG)?;
     SockRef::from(&listener).set_reuse_port(true)?;
     Ok(listener)
@@ -157,7 +158,7 @@ fn listen(relayed: SocketAddr) -> io::Result<TcpListener> {
 async fn call(relayed: SocketAddr, peer: SocketAddr) -> io::Result<TcpStream> {
     let socket = socket(relayed)?;
     socket.set_reuseport(true)?;
-    bind(&socket, relayed)?;
+    bind_relayed(relayed, |addr| socket.bind(addr))?;
     let stream = socket.connect(peer).await?;
     hurry(&stream);
     Ok(stream)
@@ -175,21 +176,6 @@ fn socket(relayed: SocketAddr) -> io::Result<TcpSocket> {
         SockRef::from(&socket).set_only_v6(true)?;
     }
     Ok(socket)
-}
-
-/// A relayed address that this machine hasn't, because an address translator stands in front of it, is bound at all
-/// addresses.
-fn bind(socket: &TcpSocket, relayed: SocketAddr) -> io::Result<()> {
-    match socket.bind(relayed) {
-        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-            let all = match relayed.ip() {
-                IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-                IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-            };
-            socket.bind(SocketAddr::new(all, relayed.port()))
-        }
-        bound => bound,
-    }
 }
 
 /// What a client sends at once shall leave at once; it arrives all the same when the system won't have it.

@@ -60,7 +60,7 @@ impl Relays {
 
     /// Binds a relayed address; `false` when that can't be done.
     pub(super) fn open(&mut self, relayed: SocketAddr) -> bool {
-        let socket = match BatchSocket::bind_relayed(relayed) {
+        let socket = match BatchSocket::of_relayed(relayed) {
             Ok(socket) => socket,
             Err(error) => {
                 debug!(%relayed, %error, "a relayed address could not be bound");

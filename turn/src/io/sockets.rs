@@ -80,19 +80,9 @@ impl BatchSocket {
         Ok(socket)
     }
 
-    /// Binds a relayed address. One that this machine hasn't, because an address translator stands in front of it, is bound
-    /// at all addresses.
-    pub(super) fn bind_relayed(addr: SocketAddr) -> io::Result<BatchSocket> {
-        let socket = match bind(addr) {
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                let all = match addr.ip() {
-                    IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-                    IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-                };
-                bind(SocketAddr::new(all, addr.port()))?
-            }
-            bound => bound?,
-        };
+    /// Binds a relayed address for datagrams.
+    pub(super) fn of_relayed(addr: SocketAddr) -> io::Result<BatchSocket> {
+        let socket = bind_relayed(addr, bind)?;
         if let Err(refused) = socket.set_recv_buffer_size(RELAYED_BUFFER) {
             debug!(%refused, "the socket keeps the system's buffer size");
         }
@@ -225,6 +215,24 @@ impl BatchSocket {
             }
             _ => to,
         }
+    }
+}
+
+/// Binds a relayed address. One that this machine hasn't, because an address translator stands in front of it, is bound at
+/// all addresses.
+pub(super) fn bind_relayed<S>(
+    addr: SocketAddr,
+    bind: impl Fn(SocketAddr) -> io::Result<S>,
+) -> io::Result<S> {
+    match bind(addr) {
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+            let all: IpAddr = match addr.ip() {
+                IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            bind(SocketAddr::new(all, addr.port()))
+        }
+        bound => bound,
     }
 }
 
