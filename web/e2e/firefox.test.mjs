@@ -15,7 +15,8 @@ describe("Firefox and Chromium in one room", () => {
 
   before(async () => {
     server = await startServer();
-    [chromium, firefox] = await Promise.all([launchBrowser(), launchFirefox()]);
+    chromium = await launchBrowser();
+    firefox = await launchFirefox();
     [hana, dul] = await Promise.all([newVisitor(chromium), newFirefoxVisitor(firefox)]);
   });
 

@@ -26,7 +26,8 @@ describe("a call over a network that loses 5 % in either direction", () => {
   before(async () => {
     server = await startServer();
     network = await badNetwork(server.datagramPorts(), { loss: LOSS, delay: 10 });
-    [chromium, firefox] = await Promise.all([launchBrowser(), launchFirefox()]);
+    chromium = await launchBrowser();
+    firefox = await launchFirefox();
     visitors = {
       "김하나 (Chromium)": await newVisitor(chromium),
       "이두리 (Chromium)": await newVisitor(chromium),

@@ -78,7 +78,7 @@ const KEYS: &[Key] = keys! {
     turn.allocations: "relayed clients at a time"
     turn.allocations_per_user: "relayed addresses of one user at a time"
     turn.allocations_per_address: "relayed addresses of one client address at a time"
-    turn.bits_per_second: "what one relayed client may send, and receive, per second, in bits; 0: no limit"
+    turn.bits_per_second: "what one relayed client may send, and receive, per second, in bits, 12000 or more; 0: no limit"
     turn.strangers_per_second: "requests without credentials that one client address gets answers to, twice as many at once; 0: no limit"
     webhooks.urls: "whom to tell what happens in rooms: URLs that take a POST of JSON, 16 at most. Default: nobody"
     webhooks.secret: "secret that these calls are signed with. Default: a self-made one, in the file webhook.secret in data_dir"
