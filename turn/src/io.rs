@@ -43,8 +43,12 @@ const MAILBOX_DATAGRAMS: usize = 4096;
 /// Connections that wait to be taken over. When full, those who bring more wait.
 const MAILBOX_CONNECTIONS: usize = 64;
 
-/// Datagrams of the media engine, or calls to receive, handled per wake-up before the other sources get their turn.
+/// Datagrams of the media engine, calls to receive, or events of connections, handled per wake-up before the other sources
+/// get their turn.
 const BATCH: usize = 64;
+
+/// Datagrams of clients after which there is no further call to receive: one may bring 2000 small ones.
+const BATCH_OF_CLIENTS: usize = 512;
 
 /// Between two looks at which connections are to be closed.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -186,7 +190,7 @@ pub async fn run(
                 shell.serve_dtls(&mut received);
             }
             () = shell.relays.ready() => shell.serve_relays(&mut received),
-            event = shell.streams.event() => shell.handle_stream(event),
+            event = shell.streams.event() => shell.serve_streams(event),
             event = shell.peers.event() => shell.handle_peer_event(event),
             Some((stream, client)) = connections.recv() => {
                 shell.handle_stream(StreamEvent::Accepted(stream, client));
@@ -239,15 +243,25 @@ struct Way {
 impl<F: Fn(Datagram)> Shell<F> {
     fn serve_clients(&mut self, received: &mut Received) {
         let (now, unix_now) = (Instant::now(), unix_now());
+        let mut served = 0;
         for _ in 0..BATCH {
             let may_be_more = self.clients.receive(received);
             for (from, to, datagram) in received.datagrams() {
                 let client = ClientAddr::udp(from).at(self.clients.reached_at(to));
                 self.handle_message(now, unix_now, client, datagram);
+                served += 1;
             }
-            if !may_be_more {
+            if !may_be_more || served >= BATCH_OF_CLIENTS {
                 return;
             }
+        }
+    }
+
+    fn serve_streams(&mut self, event: StreamEvent) {
+        self.handle_stream(event);
+        for _ in 1..BATCH {
+            let Some(event) = self.streams.try_event() else { return };
+            self.handle_stream(event);
         }
     }
 

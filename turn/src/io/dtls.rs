@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::run::Run;
 use super::sockets::{BatchSocket, Received};
-use super::{BATCH, Datagram, Shell, unix_now};
+use super::{BATCH, BATCH_OF_CLIENTS, Datagram, Shell, unix_now};
 use crate::{ClientAddr, DtlsEvent, DtlsIdentity, DtlsOutput, DtlsSessions, Stats};
 
 /// Where clients come to by DTLS.
@@ -115,6 +115,7 @@ impl<F: Fn(Datagram)> Shell<F> {
     pub(super) fn serve_dtls(&mut self, received: &mut Received) {
         let (now, unix_now) = (Instant::now(), unix_now());
         self.take_identity();
+        let mut served = 0;
         for _ in 0..BATCH {
             let Some(side) = &self.dtls else { return };
             let may_be_more = side.socket.receive(received);
@@ -125,8 +126,9 @@ impl<F: Fn(Datagram)> Shell<F> {
                 let DtlsSide { sessions, output, .. } = side;
                 sessions.handle_datagram(now, client, datagram, is_welcome, output);
                 self.handle_dtls_output(now, unix_now);
+                served += 1;
             }
-            if !may_be_more {
+            if !may_be_more || served >= BATCH_OF_CLIENTS {
                 return;
             }
         }

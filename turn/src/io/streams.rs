@@ -129,6 +129,11 @@ impl Streams {
         }
     }
 
+    /// What has happened already.
+    pub(super) fn try_event(&mut self) -> Option<StreamEvent> {
+        self.events.try_recv().ok()
+    }
+
     /// Takes a connection, or closes it when there are enough.
     pub(super) fn accept(&mut self, now: Instant, stream: ClientStream, client: ClientAddr) {
         // One that the system has given up may have an event on its way that tells of it.
