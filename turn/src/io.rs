@@ -3,6 +3,7 @@
 
 mod commands;
 mod dtls;
+mod mailbox;
 mod own_addresses;
 mod peer_connections;
 mod readable;
@@ -16,32 +17,25 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite};
+use bytes::BytesMut;
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{ClientAddr, Path, Server, Stats, ToPeer, Transport};
 pub use dtls::DtlsListener;
 use dtls::DtlsSide;
+use mailbox::ClientStream;
+pub use mailbox::{Datagram, Handle, Mailbox, Stream, mailbox};
 use peer_connections::PeerConnections;
 use relays::Relays;
 use run::Run;
 use sockets::{BatchSocket, Received};
 use splice::{Carried, Join};
 use streams::{StreamEvent, Streams};
-
-/// Datagrams that wait to be sent to clients: a tenth of a second at 40,000 packets a second. When full, further ones
-/// are dropped and counted, as on any congested path.
-const MAILBOX_DATAGRAMS: usize = 4096;
-
-/// Connections that wait to be taken over. When full, those who bring more wait.
-const MAILBOX_CONNECTIONS: usize = 64;
 
 /// Datagrams of the media engine, calls to receive, or events of connections, handled per wake-up before the other sources
 /// get their turn.
@@ -55,74 +49,6 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Payloads for the media engine are cut from blocks of this size, so that there is one allocation for many packets.
 const BLOCK_BYTES: usize = 64 * 1024;
-
-/// A datagram on its way between a client's relayed address and the media engine, in either direction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Datagram {
-    /// The relayed transport address of the client's allocation.
-    pub relayed: SocketAddr,
-    /// The media address on the other side.
-    pub media: SocketAddr,
-    /// The payload.
-    pub payload: Bytes,
-}
-
-/// A client's connection, whatever is around it.
-type ClientStream = Box<dyn Stream>;
-
-/// What carries a client's messages in both directions.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-/// The clonable sender to the running server.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    sender: mpsc::Sender<Datagram>,
-    connections: mpsc::Sender<(ClientStream, ClientAddr)>,
-    dropped: Arc<AtomicU64>,
-    stats: watch::Receiver<Stats>,
-}
-
-/// The server's end of a [`Handle`]; goes into [`run`].
-#[derive(Debug)]
-pub struct Mailbox {
-    receiver: mpsc::Receiver<Datagram>,
-    connections: mpsc::Receiver<(ClientStream, ClientAddr)>,
-    stats: watch::Sender<Stats>,
-}
-
-/// Makes the two ends. The handle can be given to the media engine before the server exists, which needs the engine's
-/// addresses for its configuration.
-pub fn mailbox() -> (Handle, Mailbox) {
-    let (sender, receiver) = mpsc::channel(MAILBOX_DATAGRAMS);
-    let (accepted, connections) = mpsc::channel(MAILBOX_CONNECTIONS);
-    let (publisher, stats) = watch::channel(Stats::default());
-    let handle = Handle { sender, connections: accepted, dropped: Arc::default(), stats };
-    let mailbox = Mailbox { receiver, connections, stats: publisher };
-    (handle, mailbox)
-}
-
-impl Handle {
-    /// Sends a datagram of the media engine to the client behind `datagram.relayed`. Never blocks, and needs no async
-    /// runtime; dropped and counted when the mailbox is full or the server has stopped.
-    pub fn deliver(&self, datagram: Datagram) {
-        if self.sender.try_send(datagram).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Takes over a connection. It is closed when the server has stopped, or has enough connections already.
-    pub async fn accept(&self, stream: impl Stream + 'static, client: ClientAddr) {
-        // An error means that nobody is there any more; the connection is dropped with it.
-        let _ = self.connections.send((Box::new(stream), client)).await;
-    }
-
-    /// The counters as of the server's last wake-up.
-    pub fn stats(&self) -> Stats {
-        Stats { dropped_mailbox_full: self.dropped.load(Ordering::Relaxed), ..*self.stats.borrow() }
-    }
-}
 
 /// Where clients come. UDP and TCP usually have the same port number.
 #[derive(Debug)]
