@@ -42,6 +42,9 @@ const FEW_CONNECTIONS: usize = 16;
 /// How long accepting rests after the system refused, as it does when all file descriptors are in use.
 const REST: Duration = Duration::from_millis(200);
 
+/// Of a request's line and headers, in bytes. A longer head is answered with 431 (RFC 6585 §5).
+const LONGEST_HEAD: usize = 128 * 1024;
+
 /// What clients find behind the port.
 #[derive(Clone)]
 pub(super) struct Entrance {
@@ -278,6 +281,7 @@ async fn serve_http(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(request_timeout)
+        .max_header_size(LONGEST_HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
