@@ -1,5 +1,6 @@
 //! The parsers of this crate as fuzz targets call them: one function for each, with what must hold of its result. Built
-//! by cargo-fuzz alone (`--cfg fuzzing`); the targets are in `control/fuzz`.
+//! by cargo-fuzz alone (`--cfg fuzzing`); the targets are in `control/fuzz`. `pieces` cuts the input of targets that take
+//! several.
 
 mod media;
 mod numbers;
@@ -9,4 +10,4 @@ mod strangers;
 pub use media::media;
 pub use numbers::rewrite;
 pub use packets::{framing, payload, rtcp, rtp, srtp};
-pub use strangers::{dtls, sdp, stun};
+pub use strangers::{dtls, pieces, sdp, stun};

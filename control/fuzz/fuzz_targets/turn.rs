@@ -3,12 +3,10 @@
 //! §21.1.1).
 #![no_main]
 
-#[path = "turn/pieces.rs"]
-mod pieces;
 #[path = "turn/world.rs"]
 mod world;
 
-use pieces::pieces;
+use madang_sfu::fuzz::pieces;
 
 /// A Binding request, and what its answer has at most beside what it repeats of the request: XOR-MAPPED-ADDRESS of IPv4,
 /// or ERROR-CODE and the head and padding of UNKNOWN-ATTRIBUTES.

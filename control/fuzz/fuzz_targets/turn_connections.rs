@@ -2,13 +2,11 @@
 //! with the allocations, and a connection carries data for one peer at most.
 #![no_main]
 
-#[path = "turn/pieces.rs"]
-mod pieces;
 #[path = "turn/world.rs"]
 mod world;
 
+use madang_sfu::fuzz::pieces;
 use madang_turn::ClientAddr;
-use pieces::pieces;
 use world::World;
 
 /// Of two users, each with two connections; one of each can have an allocation.

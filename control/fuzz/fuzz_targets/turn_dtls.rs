@@ -2,16 +2,13 @@
 //! way, one session is there at most, and nobody is sent much more than came.
 #![no_main]
 
-#[path = "turn/pieces.rs"]
-mod pieces;
-
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use dimpl::certificate::generate_self_signed_certificate;
 use dimpl::{Dtls, DtlsCertificate, Output};
+use madang_sfu::fuzz::pieces;
 use madang_turn::{ClientAddr, DtlsEvent, DtlsIdentity, DtlsOutput, DtlsSessions};
-use pieces::pieces;
 
 libfuzzer_sys::fuzz_target!(|events: &[u8]| {
     let mut wire = Wire::new();

@@ -2,13 +2,11 @@
 //! media, no quota is exceeded, and all ends in time.
 #![no_main]
 
-#[path = "turn/pieces.rs"]
-mod pieces;
 #[path = "turn/world.rs"]
 mod world;
 
+use madang_sfu::fuzz::pieces;
 use madang_turn::ClientAddr;
-use pieces::pieces;
 use world::World;
 
 libfuzzer_sys::fuzz_target!(|events: &[u8]| {

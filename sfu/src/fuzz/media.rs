@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::strangers::{cut, identity, start};
+use super::strangers::{identity, pieces, start};
 use crate::MediaKind::{Audio, Video};
 use crate::batch::MAX_PACKET;
 use crate::path::{Path, Protocol, demux};
@@ -26,7 +26,7 @@ pub fn media(events: &[u8]) {
     rig.discard();
     let stranger = Path::Udp(([203, 0, 113, 1], 9).into(), None);
     let mut sealed = HashMap::new();
-    for event in cut(events) {
+    for event in pieces(events) {
         let Some((&how, bytes)) = event.split_first() else {
             continue;
         };

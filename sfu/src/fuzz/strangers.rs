@@ -16,7 +16,7 @@ pub fn stun(datagrams: &[u8]) {
     let offered = worker.offer(now, RoomId(1), PeerId(1), &offer);
     assert!(offered.is_ok());
     let path = Path::Udp(([198, 51, 100, 1], 5000).into(), None);
-    for datagram in cut(datagrams) {
+    for datagram in pieces(datagrams) {
         let was_validated = worker.is_validated(path);
         worker.handle_datagram(now, path, &mut datagram.to_vec());
         while worker.poll_event().is_some() {}
@@ -36,7 +36,7 @@ pub fn dtls(datagrams: &[u8]) {
     let now = start();
     let mut transport = Transport::new(now, identity(), vec![Fingerprint([7; 32])]);
     let (mut sent, mut received) = (0, 0);
-    for (at, datagram) in cut(datagrams).enumerate() {
+    for (at, datagram) in pieces(datagrams).enumerate() {
         received += datagram.len();
         let now = now + Duration::from_millis(20 * at as u64);
         let event = transport.handle_datagram(now, datagram, |record| sent += record.len());
@@ -89,7 +89,7 @@ pub(super) fn start() -> Instant {
 }
 
 /// Pieces, each behind its length in 16 bits; the last one may be cut off.
-pub(super) fn cut(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn pieces(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (length, rest) = bytes.split_first_chunk::<2>()?;
         let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
