@@ -114,7 +114,7 @@ impl fmt::Display for ClientAddr {
 }
 
 /// An address of either family as one of IPv6 (RFC 4291 §2.5.5.2).
-pub(crate) fn mapped_ip(ip: IpAddr) -> Ipv6Addr {
+fn mapped_ip(ip: IpAddr) -> Ipv6Addr {
     match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped(),
         IpAddr::V6(ip) => ip,

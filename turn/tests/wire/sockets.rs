@@ -109,15 +109,8 @@ async fn a_stream_that_makes_no_sense_is_closed_and_others_go_on() {
 #[tokio::test]
 async fn other_peers_are_reached_through_a_socket_of_each_family() {
     for ip in ["127.0.0.1", "::1"] {
-        let running = Running::start_with(loopback_peers()).await;
-        let client = Client::new(running.udp).await;
-        let peer = UdpSocket::bind((ip, 0)).await.unwrap();
-        let peer_addr = peer.local_addr().unwrap().to_string();
-        let family = RequestedAddressFamily::new(if ip == "::1" { IPV6 } else { IPV4 });
+        let Pair { running, client, login, relayed, peer, peer_addr } = Pair::at(ip).await;
 
-        let login = Login::new(my_credentials(), &client.ask(&allocate().unsigned()).await);
-        let answer = client.ask(&allocate().with(&family).signed(&login)).await;
-        let relayed = relayed(&answer);
         let bound = client.ask(&bind(0x4000, &peer_addr).signed(&login)).await;
         assert_eq!(code(&bound), 0);
         // Of several lengths, so that runs begin and end.
@@ -148,13 +141,7 @@ async fn other_peers_are_reached_through_a_socket_of_each_family() {
 #[ignore = "needs a network of its own with an MTU of 1500, as .ci/test makes it"]
 async fn long_datagrams_become_fragments_unless_that_is_forbidden() {
     for ip in ["127.0.0.1", "::1"] {
-        let running = Running::start_with(loopback_peers()).await;
-        let client = Client::new(running.udp).await;
-        let peer = UdpSocket::bind((ip, 0)).await.unwrap();
-        let peer_addr = peer.local_addr().unwrap().to_string();
-        let family = RequestedAddressFamily::new(if ip == "::1" { IPV6 } else { IPV4 });
-        let login = Login::new(my_credentials(), &client.ask(&allocate().unsigned()).await);
-        client.ask(&allocate().with(&family).signed(&login)).await;
+        let Pair { running, client, login, peer, peer_addr, .. } = Pair::at(ip).await;
         assert_eq!(code(&client.ask(&permission(&peer_addr).signed(&login)).await), 0);
 
         let sent = [(1, 3000, true), (2, 1000, true), (3, 3000, false), (4, 3000, false)];
@@ -266,6 +253,29 @@ impl Running {
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         self.server.await.unwrap().unwrap();
+    }
+}
+
+/// A client with an allocation of the family of a peer beside it.
+struct Pair {
+    running: Running,
+    client: Client,
+    login: Login,
+    relayed: SocketAddr,
+    peer: UdpSocket,
+    peer_addr: String,
+}
+
+impl Pair {
+    async fn at(ip: &str) -> Pair {
+        let running = Running::start_with(loopback_peers()).await;
+        let client = Client::new(running.udp).await;
+        let peer = UdpSocket::bind((ip, 0)).await.unwrap();
+        let peer_addr = peer.local_addr().unwrap().to_string();
+        let family = RequestedAddressFamily::new(if ip == "::1" { IPV6 } else { IPV4 });
+        let login = Login::new(my_credentials(), &client.ask(&allocate().unsigned()).await);
+        let relayed = relayed(&client.ask(&allocate().with(&family).signed(&login)).await);
+        Pair { running, client, login, relayed, peer, peer_addr }
     }
 }
 
