@@ -16,7 +16,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::Grant;
 use crate::broker::{Message, SessionId, SubscriptionId};
-use crate::hub::{IceServers, Limits, is_reached};
+use crate::hub::IceServers;
+use crate::limits::{Limits, is_reached};
 use crate::room::task::{self, Letter, Tools};
 use crate::room::{Admin, AdminReply, Inbox, Reader, RoomConfig, room_of};
 use crate::stomp::{Kind, Receipt};

@@ -5,7 +5,7 @@ mod stomp_client;
 
 use futures_util::{SinkExt, StreamExt};
 use madang::Server;
-use madang::stomp::SlowPolicy;
+use madang::limits::SlowPolicy;
 use madang_wire::{Command, Decoded, Decoder, Frame, Limits, header};
 use stomp_client::{Client, settings};
 use tempfile::TempDir;

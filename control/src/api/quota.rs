@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Instant;
 
-use crate::stomp::Rate;
+use crate::token_bucket::TokenBucket;
 
 /// Requests a second, and twice as many at once, of one address.
 const PER_SECOND: u32 = 10;
@@ -22,7 +22,7 @@ pub(super) struct Quota {
 
 #[derive(Debug)]
 struct Asked {
-    rate: Rate,
+    rate: TokenBucket,
     last: Instant,
 }
 
@@ -41,7 +41,7 @@ impl Quota {
         let asked = self
             .asked
             .entry(from)
-            .or_insert_with(|| Asked { rate: Rate::new(PER_SECOND, now), last: now });
+            .or_insert_with(|| Asked { rate: TokenBucket::new(PER_SECOND, now), last: now });
         asked.last = now;
         asked.rate.take(now)
     }

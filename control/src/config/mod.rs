@@ -28,7 +28,8 @@ use madang_turn::PeerRule;
 use madang_wire::Secret;
 
 use crate::auth::JwksSource;
-use crate::hub::{HubConfig, Limits};
+use crate::hub::HubConfig;
+use crate::limits::Limits;
 use crate::relay::RelayUrl;
 use crate::rooms::RoomCreation;
 use crate::store::StoreUrl;

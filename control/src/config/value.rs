@@ -14,9 +14,9 @@ use madang_wire::Secret;
 
 use super::TurnUser;
 use crate::auth::JwksSource;
+use crate::limits::SlowPolicy;
 use crate::relay::RelayUrl;
 use crate::rooms::RoomCreation;
-use crate::stomp::SlowPolicy;
 use crate::store::StoreUrl;
 
 /// A type of setting. The error of `read` ends a sentence that starts with the key.

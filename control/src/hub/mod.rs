@@ -1,6 +1,5 @@
 //! What all connections share: the broker, the rooms, and how many connections there may be.
 
-mod limits;
 mod signals;
 mod stats;
 
@@ -19,11 +18,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug_span};
 
-pub use limits::Limits;
-pub(crate) use limits::is_reached;
+use crate::counters::{Counters, down, up};
+use crate::limits::Limits;
+use crate::limits::is_reached;
 pub(crate) use signals::Signals;
-pub use stats::{ControlStats, Delays};
-pub(crate) use stats::{Counters, down, up};
+pub use stats::ControlStats;
 
 use crate::app::App;
 use crate::auth::{Auth, Grant};
@@ -282,7 +281,11 @@ impl Hub {
     /// A snapshot of the counters.
     pub fn stats(&self) -> ControlStats {
         let relay = self.0.app.relay.as_ref().map(Relay::stats).unwrap_or_default();
-        ControlStats { relay, webhooks: self.0.webhooks.stats(), ..self.0.counters.snapshot() }
+        ControlStats {
+            relay,
+            webhooks: self.0.webhooks.stats(),
+            ..ControlStats::of(&self.0.counters)
+        }
     }
 
     /// Why the hub can't do all that it should, if that is so: the database or the external broker is away, or the public

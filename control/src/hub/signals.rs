@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use madang_wire::{Destination, Headers, Signal, header};
 
-use super::stats::Counters;
 use crate::broker::{Broker, Message};
+use crate::counters::Counters;
 use crate::room::Requester;
 
 /// Puts signals on `/user/queue/signal` of a session. A session that did not subscribe to it hears none.

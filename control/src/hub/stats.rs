@@ -1,14 +1,12 @@
 //! What the control plane counts.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
-use madang_wire::{Command, ErrorCode};
+use madang_wire::Command;
 
+use crate::counters::{Counters, Delays};
+use crate::limits::SlowPolicy;
 use crate::relay::RelayStats;
-use crate::stomp::SlowPolicy;
 use crate::webhooks::WebhookStats;
 
 /// A snapshot of the control plane's counters; since the start unless a field says otherwise.
@@ -50,104 +48,29 @@ pub struct ControlStats {
     pub relay: RelayStats,
 }
 
-/// The counters themselves, shared by those who count.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) sessions: AtomicU64,
-    /// As [`SUBSCRIPTIONS`].
-    pub(crate) subscriptions: [AtomicU64; 3],
-    pub(crate) rooms: AtomicU64,
-    pub(crate) participants: AtomicU64,
-    /// By command.
-    pub(crate) frames_received: [AtomicU64; Command::ALL.len()],
-    pub(crate) bytes_received: AtomicU64,
-    /// By command.
-    pub(crate) frames_sent: [AtomicU64; Command::ALL.len()],
-    pub(crate) bytes_sent: AtomicU64,
-    pub(crate) connections_refused: AtomicU64,
-    /// By policy.
-    pub(crate) slow_consumers: [AtomicU64; 3],
-    /// By policy.
-    pub(crate) discarded: [AtomicU64; 3],
-    /// By [`Delays::BOUNDS_US`]; the last is for longer ones.
-    fan_out: [AtomicU64; Delays::BOUNDS_US.len() + 1],
-    fan_out_us: AtomicU64,
-    pub(crate) chat_stored: AtomicU64,
-    /// At most one entry per variant of `ErrorCode`.
-    errors: Mutex<BTreeMap<&'static str, u64>>,
-    /// At most one entry per text of an ERROR.
-    protocol_errors: Mutex<BTreeMap<&'static str, u64>>,
-}
-
-/// How long something took, so and so often.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Delays {
-    /// How many took at most each of [`Delays::BOUNDS_US`] but longer than the bound before.
-    pub counts: [u64; Delays::BOUNDS_US.len()],
-    /// How many there were in all.
-    pub total: u64,
-    /// How long they took in all, in µs.
-    pub sum_us: u64,
-}
-
-impl Delays {
-    /// In µs.
-    pub const BOUNDS_US: [u64; 11] =
-        [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000];
-}
-
-/// Where subscriptions live.
+/// Where subscriptions live, in the order of `Counters::subscriptions`.
 const SUBSCRIPTIONS: [&str; 3] = ["broker", "user", "relay"];
 
-impl Counters {
-    /// Counts an `error` message.
-    pub(crate) fn count_error(&self, code: ErrorCode) {
-        let mut errors = self.errors.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        *errors.entry(code.as_str()).or_default() += 1;
-    }
-
-    /// Counts an ERROR frame.
-    pub(crate) fn count_protocol_error(&self, kind: &'static str) {
-        let mut errors = self.protocol_errors.lock().unwrap_or_else(|it| it.into_inner());
-        *errors.entry(kind).or_default() += 1;
-    }
-
-    /// Counts a delivery that took so long.
-    pub(crate) fn count_delivery(&self, delay: Duration) {
-        let us = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
-        let bucket = Delays::BOUNDS_US.partition_point(|bound| *bound < us);
-        up(&self.fan_out[bucket]);
-        self.fan_out_us.fetch_add(us, Relaxed);
-    }
-
-    fn fan_out(&self) -> Delays {
-        let all = self.fan_out.each_ref().map(|count| count.load(Relaxed));
-        let mut counts = [0; Delays::BOUNDS_US.len()];
-        counts.copy_from_slice(&all[..Delays::BOUNDS_US.len()]);
-        Delays { counts, total: all.iter().sum(), sum_us: self.fan_out_us.load(Relaxed) }
-    }
-
-    /// What the counters read at the moment.
-    pub(crate) fn snapshot(&self) -> ControlStats {
-        let errors = self.errors.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let protocol_errors = self.protocol_errors.lock().unwrap_or_else(|it| it.into_inner());
+impl ControlStats {
+    /// The present values of the counters, without those of webhooks and the relay.
+    pub(super) fn of(counters: &Counters) -> ControlStats {
         let policies = SlowPolicy::ALL.map(SlowPolicy::as_str);
         ControlStats {
-            sessions: self.sessions.load(Relaxed),
-            subscriptions: labelled(SUBSCRIPTIONS, &self.subscriptions),
-            rooms: self.rooms.load(Relaxed),
-            participants: self.participants.load(Relaxed),
-            frames_received: by_command(&self.frames_received),
-            bytes_received: self.bytes_received.load(Relaxed),
-            frames_sent: by_command(&self.frames_sent),
-            bytes_sent: self.bytes_sent.load(Relaxed),
-            connections_refused: self.connections_refused.load(Relaxed),
-            protocol_errors: protocol_errors.iter().map(|(kind, count)| (*kind, *count)).collect(),
-            errors: errors.iter().map(|(code, count)| (*code, *count)).collect(),
-            slow_consumers: labelled(policies, &self.slow_consumers),
-            discarded: labelled(policies, &self.discarded),
-            fan_out: self.fan_out(),
-            chat_stored: self.chat_stored.load(Relaxed),
+            sessions: counters.sessions.load(Relaxed),
+            subscriptions: labelled(SUBSCRIPTIONS, &counters.subscriptions),
+            rooms: counters.rooms.load(Relaxed),
+            participants: counters.participants.load(Relaxed),
+            frames_received: by_command(&counters.frames_received),
+            bytes_received: counters.bytes_received.load(Relaxed),
+            frames_sent: by_command(&counters.frames_sent),
+            bytes_sent: counters.bytes_sent.load(Relaxed),
+            connections_refused: counters.connections_refused.load(Relaxed),
+            protocol_errors: counters.protocol_errors(),
+            errors: counters.errors(),
+            slow_consumers: labelled(policies, &counters.slow_consumers),
+            discarded: labelled(policies, &counters.discarded),
+            fan_out: counters.fan_out(),
+            chat_stored: counters.chat_stored.load(Relaxed),
             webhooks: WebhookStats::default(),
             relay: RelayStats::default(),
         }
@@ -164,14 +87,4 @@ fn by_command(counts: &[AtomicU64; Command::ALL.len()]) -> Vec<(&'static str, u6
         .zip(counts)
         .map(|(command, count)| (command.as_str(), count.load(Relaxed)));
     counts.filter(|(_, count)| *count > 0).collect()
-}
-
-/// Adds one to a gauge or counter.
-pub(crate) fn up(counter: &AtomicU64) {
-    counter.fetch_add(1, Relaxed);
-}
-
-/// Takes one from a gauge; every call follows an `up` on the same gauge.
-pub(crate) fn down(gauge: &AtomicU64) {
-    gauge.fetch_sub(1, Relaxed);
 }

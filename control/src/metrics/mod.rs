@@ -17,7 +17,8 @@ use self::families::{
     CONTROL, CONTROL_LABELLED, FAN_OUT, Family, Kind, REFUSED, SFU, TURN, TURN_ALLOCATIONS,
     TURN_REFUSED, gauge,
 };
-use crate::hub::{ControlStats, Delays};
+use crate::counters::Delays;
+use crate::hub::ControlStats;
 
 /// The `Content-Type` of the page.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;

@@ -19,7 +19,8 @@ use super::link::{Event, Link, Order};
 use super::url::RelayUrl;
 use super::{Counters, Status};
 use crate::broker::SessionId;
-use crate::hub::{Signals, down, up};
+use crate::counters::{down, up};
+use crate::hub::Signals;
 use crate::room::Requester;
 use crate::stomp::{Outbox, Parcel};
 

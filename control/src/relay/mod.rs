@@ -63,7 +63,8 @@ use self::connection::{Connection, Owner};
 use self::line::Orders;
 use self::link::Link;
 use crate::broker::SessionId;
-use crate::hub::{Limits, Signals};
+use crate::hub::Signals;
+use crate::limits::Limits;
 use crate::rooms::Refusal;
 use crate::stomp::Outbox;
 

@@ -10,7 +10,9 @@ use super::kept::{Change, MAX_PEOPLE};
 use super::member::Member;
 use super::moderation::Moderator;
 use super::rights::{self, Standing};
-use super::{Effect, Moment, Refusal, Room, refuse};
+use super::{Effect, Room};
+use crate::moment::Moment;
+use crate::refusal::{Refusal, refuse};
 use crate::store::{Ban, RoomRecord};
 
 /// Something that is asked by REST.

@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::moderation::Moderator;
 use super::rights::Standing;
-use super::{Effect, Moment, Refusal, Requester, Room, refuse};
+use super::{Effect, Requester, Room};
+use crate::moment::Moment;
+use crate::refusal::{Refusal, refuse};
 use crate::store::ChatRecord;
 
 /// Who wants a message deleted.

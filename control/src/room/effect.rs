@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
 use madang_sfu::{Mid, PeerId, RoomId, Source};
 use madang_wire::{Event, Request, RoomName, Secret, Signal};
 
 use super::{Deleter, Keeping};
 use crate::auth::Grant;
 use crate::broker::SessionId;
-use crate::hub::{IceServers, Limits};
+use crate::hub::IceServers;
+use crate::limits::Limits;
 use crate::store::NewChatMessage;
 
 /// Everything that a room can do. The task carries effects out in their order.
@@ -84,13 +84,6 @@ impl From<SessionId> for Requester {
     fn from(session: SessionId) -> Requester {
         Requester { session, correlation_id: None }
     }
-}
-
-/// What time it is, for timers and for people.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    pub(crate) instant: Instant,
-    pub(crate) utc: Timestamp,
 }
 
 /// What a room is given at its start.

@@ -10,11 +10,13 @@ use super::door::{Joiner, Verdict};
 use super::member::{Member, Presence};
 use super::offers::{Purpose, check_mids};
 use super::rights::{self, Standing};
-use super::{Effect, Moment, Refusal, Requester, Room, refuse};
+use super::{Effect, Requester, Room};
 use crate::auth::Grant;
 use crate::broker::SessionId;
-use crate::hub::is_reached;
+use crate::limits::is_reached;
+use crate::moment::Moment;
 use crate::passwords::MAX_BYTES;
+use crate::refusal::{Refusal, refuse};
 
 /// The longest name of a participant, in characters.
 const MAX_NAME_CHARS: usize = 64;

@@ -42,14 +42,16 @@ use std::time::Instant;
 use madang_sfu::Event as EngineEvent;
 use madang_sfu::PeerId;
 use madang_wire::{
-    ChatMessage, ErrorCode, Event, LeaveReason, Request, RoomName, RoomSummary, Signal, SourceKind,
+    ChatMessage, Event, LeaveReason, Request, RoomName, RoomSummary, Signal, SourceKind,
 };
 use rand::rngs::StdRng;
 
+use crate::moment::Moment;
+use crate::refusal::Refusal;
 pub use admin::{Admin, AdminReply, AdminRequest, Configure, RoomState};
 pub(crate) use deleting::Deleter;
 pub(crate) use door::Verdict;
-pub(crate) use effect::{Asked, Audience, Effect, Moment, Requester, RoomConfig};
+pub(crate) use effect::{Asked, Audience, Effect, Requester, RoomConfig};
 pub(crate) use inbox::Inbox;
 pub(crate) use kept::{Change, Keeping, Kept, keeps_out};
 pub(crate) use rights::Standing;
@@ -93,13 +95,6 @@ pub(crate) enum Reader {
     Public,
     /// That, and what is private to them.
     Viewer(Viewer),
-}
-
-/// Why a request was refused: what the client is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) code: ErrorCode,
-    pub(crate) message: String,
 }
 
 impl Room {
@@ -330,8 +325,4 @@ fn peer_of(room: madang_sfu::RoomId, n: u32) -> PeerId {
 /// The room of a peer.
 pub(crate) fn room_of(peer: PeerId) -> madang_sfu::RoomId {
     madang_sfu::RoomId(peer.0 >> 32)
-}
-
-fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { code, message: message.into() })
 }

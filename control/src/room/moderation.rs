@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::kept::{Change, Keeping};
 use super::rights::{self, Standing};
-use super::{Effect, Moment, Refusal, Requester, Room, refuse};
+use super::{Effect, Requester, Room};
+use crate::moment::Moment;
+use crate::refusal::{Refusal, refuse};
 use crate::store::AuditEntry;
 
 /// Users whose stopped sources are remembered until they come again. When there are more, a stop holds until its

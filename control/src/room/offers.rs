@@ -5,8 +5,10 @@ use madang_wire::request::{Mids, Offer};
 use madang_wire::{ErrorCode, Signal, SourceKind};
 
 use super::member::{Member, Origin};
-use super::{Effect, Moment, Refusal, Requester, Room, peer_of, refuse};
+use super::{Effect, Requester, Room, peer_of};
 use crate::broker::SessionId;
+use crate::moment::Moment;
+use crate::refusal::{Refusal, refuse};
 
 /// The most m-lines that a client may name.
 const MAX_MIDS: usize = 64;

@@ -7,10 +7,12 @@ use madang_wire::request::ModerateAction;
 use madang_wire::{ErrorCode, Event, LeaveReason, Signal};
 use serde_json::Value;
 
+use super::Room;
 use super::kept::Change;
 use super::moderation::Moderator;
-use super::{Moment, Refusal, Room, refuse};
 use crate::auth::Grant;
+use crate::moment::Moment;
+use crate::refusal::{Refusal, refuse};
 use crate::store::Ban;
 
 /// The longest reason that a moderator gives, in characters.

@@ -5,7 +5,9 @@ use madang_wire::{ErrorCode, Event, LeaveReason, Request, Signal};
 use rand::RngExt;
 
 use super::joining::checked_name;
-use super::{Effect, Moment, Refusal, Requester, Room, refuse, rights};
+use super::{Effect, Requester, Room, rights};
+use crate::moment::Moment;
+use crate::refusal::{Refusal, refuse};
 use crate::store::NewChatMessage;
 
 /// The longest reaction, in bytes; the longest emoji sequences have some 35.

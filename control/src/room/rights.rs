@@ -6,8 +6,8 @@
 use madang_wire::request::ModerateAction;
 use madang_wire::{ErrorCode, Role, RoomName, RoomSettings, SourceKind};
 
-use super::{Refusal, refuse};
 use crate::auth::Grant;
+use crate::refusal::{Refusal, refuse};
 
 /// What somebody is to others in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

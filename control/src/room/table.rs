@@ -2,6 +2,7 @@
 //! second time, as plainly as can be.
 #![expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 
+use madang_wire::ErrorCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::auth::{Grant, Scope};
-use crate::hub::Limits;
+use crate::limits::Limits;
 use crate::store::{Ban, RoomRecord};
 
 const ROLES: [Option<Role>; 4] =

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::tests::asked;
 use super::*;
 use crate::auth::Grant;
-use crate::hub::Limits;
+use crate::limits::Limits;
 use crate::store::RoomRecord;
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::room::Moment;
+use crate::moment::Moment;
 
 /// How often the wall clock is looked at, which may jump, and which alone knows of a sleep of the machine.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);

@@ -12,9 +12,9 @@
 
 pub(crate) mod connection;
 mod expiry;
-pub(crate) mod heart_beats;
+
 mod outbox;
-mod rate;
+
 mod replays;
 mod session;
 mod slow;
@@ -24,8 +24,6 @@ pub(crate) mod tcp;
 mod transactions;
 
 pub(crate) use outbox::{Outbox, Parcel, Receipt};
-pub(crate) use rate::Rate;
 pub(crate) use session::{Action, End, Sent, Session, SessionConfig};
 pub(crate) use slow::Kind;
-pub use slow::SlowPolicy;
 pub(crate) use subscriptions::{REPLAY_PAGE, Replay};

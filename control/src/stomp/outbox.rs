@@ -9,7 +9,7 @@ use futures_util::task::AtomicWaker;
 
 use super::slow::Policies;
 use crate::broker::{Message, SubscriptionId};
-use crate::hub::Limits;
+use crate::limits::Limits;
 use crate::relay::Delivery;
 
 /// What a parcel weighs besides its message's body, in bytes: headers and bookkeeping, roughly.
@@ -333,7 +333,8 @@ mod tests {
     use madang_wire::Headers;
 
     use super::*;
-    use crate::stomp::{Kind, SlowPolicy};
+    use crate::limits::SlowPolicy;
+    use crate::stomp::Kind;
 
     #[test]
     fn parcels_leave_in_the_order_they_came() {

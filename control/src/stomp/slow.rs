@@ -1,48 +1,11 @@
 //! What happens to a client that reads more slowly than messages come for it.
 
 use std::collections::{HashSet, VecDeque};
-use std::str::FromStr;
 use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
 
 use super::outbox::Parcel;
 use crate::broker::SubscriptionId;
-
-/// What becomes of the messages for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SlowPolicy {
-    /// Of messages that say the same thing at different times, the latest is kept.
-    Coalesce,
-    /// The oldest make room when there are too many.
-    DropOldest,
-    /// None is lost silently: when there are too many, the connection ends with an ERROR.
-    Disconnect,
-}
-
-impl SlowPolicy {
-    /// All of them, in the order of `SlowPolicy`.
-    pub const ALL: [SlowPolicy; 3] =
-        [SlowPolicy::Coalesce, SlowPolicy::DropOldest, SlowPolicy::Disconnect];
-
-    /// As in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            SlowPolicy::Coalesce => "coalesce",
-            SlowPolicy::DropOldest => "drop_oldest",
-            SlowPolicy::Disconnect => "disconnect",
-        }
-    }
-}
-
-impl FromStr for SlowPolicy {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<SlowPolicy, ()> {
-        SlowPolicy::ALL.into_iter().find(|policy| policy.as_str() == text).ok_or(())
-    }
-}
+use crate::limits::SlowPolicy;
 
 /// What a message is, to somebody who can't have all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -4,7 +4,8 @@ use madang_wire::{ErrorCode, RoomName, Signal};
 use tracing::warn;
 
 use super::{Task, now};
-use crate::room::{Change, Deleter, Keeping, Refusal, Requester};
+use crate::refusal::Refusal;
+use crate::room::{Change, Deleter, Keeping, Requester};
 use crate::store::{Store, StoreError};
 
 impl Task {

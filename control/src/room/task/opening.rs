@@ -5,7 +5,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{Letter, Tools, now};
-use crate::room::{Asked, Kept, Reader, Refusal, Room, RoomConfig};
+use crate::refusal::Refusal;
+use crate::room::{Asked, Kept, Reader, Room, RoomConfig};
 use crate::store::{RoomRecord, StoreError};
 
 /// Opens a room for its first letter. A join creates a room that never was, where joins may.

@@ -1,6 +1,7 @@
 //! Coming in where not everybody may, and being here twice, or away.
 
 use super::*;
+use madang_wire::ErrorCode;
 
 #[test]
 fn an_offer_waits_with_its_joiner() {

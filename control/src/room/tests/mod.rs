@@ -3,6 +3,7 @@
 mod door;
 mod mutes;
 
+use madang_wire::ErrorCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use rand::SeedableRng;
 
 use super::*;
 use crate::auth::Grant;
-use crate::hub::Limits;
+use crate::limits::Limits;
 use crate::store::RoomRecord;
 
 #[test]

@@ -7,9 +7,9 @@ use madang_wire::{Command, Destination, ErrorCode, Frame, HeartBeat, Pattern, Ve
 use super::outgoing::subscription_head;
 use super::{Action, Connecting, Output, Sent, Session, State};
 use crate::auth::Credential;
-use crate::hub::up;
+use crate::counters::up;
+use crate::heart_beats::{HeartBeats, TO_CLIENTS};
 use crate::stomp::expiry::Expiry;
-use crate::stomp::heart_beats::{HeartBeats, TO_CLIENTS};
 use crate::stomp::subscriptions::{AckMode, Gate, Replay, Subscription};
 
 /// Segments of a subscribed pattern; each is a level of the broker's tree of patterns.

@@ -18,16 +18,16 @@ use madang_wire::{
 };
 
 use super::expiry::Expiry;
-use super::heart_beats::{Due, HeartBeats};
 use super::outbox::{Limit, Parcel};
-use super::rate::Rate;
 use super::subscriptions::{Pending, REPLAY_PAGE, Replay, Subscriptions};
 use super::transactions::Transactions;
 use crate::auth::{AuthError, Credential, Grant};
 use crate::broker::{Message, SubscriptionId};
-use crate::hub::{Counters, up};
+use crate::counters::{Counters, up};
+use crate::heart_beats::{Due, HeartBeats};
+use crate::moment::Moment;
 use crate::relay::Routes;
-use crate::room::Moment;
+use crate::token_bucket::TokenBucket;
 
 /// Frames that may wait to be written before no more is read from this client.
 const ENOUGH_OUTPUT: usize = 64;
@@ -47,7 +47,7 @@ pub(crate) struct SessionConfig {
     /// Whether topics and queues live on an external broker.
     pub(crate) relays: bool,
     /// See [`crate::hub::Limits`].
-    pub(crate) limits: Arc<crate::hub::Limits>,
+    pub(crate) limits: Arc<crate::limits::Limits>,
     /// What is counted of it.
     pub(crate) counters: Arc<Counters>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Session {
     config: SessionConfig,
     state: State,
     decoder: Decoder,
-    rate: Rate,
+    rate: TokenBucket,
     subscriptions: Subscriptions,
     pending: Pending,
     transactions: Transactions,
@@ -187,7 +187,7 @@ impl Session {
         Session {
             state: State::ExpectConnect { until: now + config.limits.connect_timeout },
             decoder: Decoder::new(limits),
-            rate: Rate::new(config.limits.messages_per_second, now),
+            rate: TokenBucket::new(config.limits.messages_per_second, now),
             subscriptions: Subscriptions::default(),
             pending: Pending::default(),
             transactions: Transactions::default(),

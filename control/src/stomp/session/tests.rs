@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use super::*;
 use crate::auth::{AuthError, Grant};
 use crate::broker::Message;
-use crate::room::Moment;
+use crate::moment::Moment;
 
 #[test]
 fn connect_agrees_on_version_and_heart_beats() {

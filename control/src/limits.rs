@@ -1,10 +1,9 @@
 //! How much one client, one room and the whole server may take.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-
-use crate::stomp::SlowPolicy;
 
 /// The bounds of the control plane. Where a field says so, 0 means no limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,4 +76,39 @@ impl Default for Limits {
 /// Whether one more than `present` would break a limit for which 0 means none.
 pub(crate) fn is_reached(limit: usize, present: usize) -> bool {
     limit != 0 && present >= limit
+}
+
+/// What becomes of the messages for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SlowPolicy {
+    /// Of messages that say the same thing at different times, the latest is kept.
+    Coalesce,
+    /// The oldest make room when there are too many.
+    DropOldest,
+    /// None is lost silently: when there are too many, the connection ends with an ERROR.
+    Disconnect,
+}
+
+impl SlowPolicy {
+    /// All of them, in the order of `SlowPolicy`.
+    pub const ALL: [SlowPolicy; 3] =
+        [SlowPolicy::Coalesce, SlowPolicy::DropOldest, SlowPolicy::Disconnect];
+
+    /// As in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SlowPolicy::Coalesce => "coalesce",
+            SlowPolicy::DropOldest => "drop_oldest",
+            SlowPolicy::Disconnect => "disconnect",
+        }
+    }
+}
+
+impl FromStr for SlowPolicy {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<SlowPolicy, ()> {
+        SlowPolicy::ALL.into_iter().find(|policy| policy.as_str() == text).ok_or(())
+    }
 }

@@ -4,18 +4,18 @@ use std::time::Instant;
 
 /// A token bucket that holds two seconds' worth.
 #[derive(Debug)]
-pub(crate) struct Rate {
+pub(crate) struct TokenBucket {
     /// Tokens a second; 0 means no limit.
     per_second: f64,
     tokens: f64,
     filled_at: Instant,
 }
 
-impl Rate {
+impl TokenBucket {
     /// A full bucket.
-    pub(crate) fn new(per_second: u32, now: Instant) -> Rate {
+    pub(crate) fn new(per_second: u32, now: Instant) -> TokenBucket {
         let per_second = f64::from(per_second);
-        Rate { per_second, tokens: 2.0 * per_second, filled_at: now }
+        TokenBucket { per_second, tokens: 2.0 * per_second, filled_at: now }
     }
 
     /// Takes a token, if there is one.
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn a_burst_of_two_seconds_then_the_rate() {
         let start = Instant::now();
-        let mut rate = Rate::new(10, start);
+        let mut rate = TokenBucket::new(10, start);
 
         let burst = (0..100).filter(|_| rate.take(start)).count();
         let later = start + Duration::from_secs(1);
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn zero_is_no_limit() {
         let start = Instant::now();
-        let mut rate = Rate::new(0, start);
+        let mut rate = TokenBucket::new(0, start);
 
         assert!((0..1000).all(|_| rate.take(start)));
     }
