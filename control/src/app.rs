@@ -12,13 +12,12 @@ use madang_wire::{
 use serde_json::Value;
 
 use crate::auth::Grant;
-use crate::broker::{Broker, Message, SessionId};
-use crate::hub::Signals;
+use crate::broker::{Broker, Kind, Message, Receipt, Requester, SessionId, Signals};
 use crate::relay::Relay;
 use crate::room::task::Letter;
-use crate::room::{Asked, Requester, rights};
+use crate::room::{Asked, rights};
 use crate::rooms::{Refusal, Rooms};
-use crate::stomp::{Kind, Receipt, Sent};
+use crate::stomp::Sent;
 
 /// Rooms that a session may have asked to join and not left.
 const MAX_ROOMS: usize = 256;

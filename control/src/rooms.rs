@@ -8,19 +8,17 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use madang_sfu::Event as EngineEvent;
-use madang_sfu::RoomId;
+use madang_sfu::{Event as EngineEvent, RoomId};
 use madang_wire::{Destination, ErrorCode, Pattern, RoomName, RoomSummary};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Grant;
-use crate::broker::{Message, SessionId, SubscriptionId};
+use crate::broker::{Kind, Message, Receipt, SessionId, SubscriptionId};
 use crate::hub::IceServers;
 use crate::limits::{Limits, is_reached};
 use crate::room::task::{self, Letter, Tools};
 use crate::room::{Admin, AdminReply, Inbox, Reader, RoomConfig, room_of};
-use crate::stomp::{Kind, Receipt};
 
 /// Letters that wait for a busy room; one more request gets `overloaded`.
 const MAILBOX: usize = 1_024;

@@ -7,107 +7,28 @@
 //! or queue that nobody subscribed to is forgotten. One of a queue that somebody had and gave back (by NACK, or by going
 //! away without an ACK) is not: it goes to another subscriber, or back to the same, or waits for the next.
 
+mod message;
+mod outbox;
+mod parcel;
 mod patterns;
+mod receipt;
+mod signals;
+mod slow;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Instant;
 
-use bytes::Bytes;
-use madang_wire::{Broadcast, Encoded, Headers, Pattern, RoomName, Version, header};
+use madang_wire::{Pattern, RoomName};
 
-use self::patterns::Patterns;
+pub(crate) use message::{Kind, Message, SessionId, SubscriptionId};
+pub(crate) use outbox::{Discarded, Limit, Outbox};
+pub(crate) use parcel::{Delivery, Parcel};
+pub(crate) use receipt::Receipt;
+pub(crate) use signals::{Requester, Signals};
+
+use self::patterns::{Patterns, Subscribers};
 use crate::auth::Grant;
-use crate::stomp::{Kind, Outbox, Parcel};
-
-/// One STOMP session, unique for the lifetime of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SessionId(pub(crate) u64);
-
-/// One subscription, unique within its session: an id that the client uses again gets another number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SubscriptionId(pub(crate) u64);
-
-/// What is published, shared by all who get it.
-#[derive(Debug)]
-pub(crate) struct Message {
-    /// Where it was published.
-    pub(crate) destination: String,
-    /// Its `message-id`.
-    pub(crate) id: String,
-    /// Its place among a room's chat messages, when it is one.
-    pub(crate) seq: Option<u64>,
-    /// The body, as in the frame.
-    pub(crate) body: Bytes,
-    /// What it is to a client that reads too slowly.
-    pub(crate) kind: Kind,
-    /// When its SEND was read, if it is a client's.
-    pub(crate) accepted_at: Option<Instant>,
-    encoded: Broadcast,
-}
-
-impl Message {
-    /// A message with an id of its own. Headers that the server sets are set over those given here.
-    pub(crate) fn new(destination: &str, headers: Headers, body: Bytes) -> Message {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Message::with_id(format!("m-{}", NEXT.fetch_add(1, Relaxed)), destination, headers, body)
-    }
-
-    /// A message with an id that somebody else gave it.
-    pub(crate) fn with_id(
-        id: String,
-        destination: &str,
-        mut headers: Headers,
-        body: Bytes,
-    ) -> Message {
-        headers.set(header::DESTINATION, destination);
-        headers.set(header::MESSAGE_ID, id.as_str());
-        let seq = headers.get(header::SEQ).and_then(|seq| seq.parse().ok());
-        let encoded = Broadcast::new(headers, body.clone());
-        Message {
-            destination: destination.to_owned(),
-            id,
-            seq,
-            body,
-            kind: Kind::Needed,
-            accepted_at: None,
-            encoded,
-        }
-    }
-
-    /// The same, of a SEND that was read then.
-    pub(crate) fn accepted(self, at: Instant) -> Message {
-        Message { accepted_at: Some(at), ..self }
-    }
-
-    /// The same, of this kind.
-    pub(crate) fn of_kind(self, kind: Kind) -> Message {
-        Message { kind, ..self }
-    }
-
-    /// A message whose body is JSON.
-    pub(crate) fn json(destination: &str, body: Bytes) -> Message {
-        let headers = [(header::CONTENT_TYPE, "application/json")].into_iter().collect();
-        Message::new(destination, headers, body)
-    }
-
-    /// Whether it is a queue's: one subscriber has it, and can give it back.
-    pub(crate) fn is_queued(&self) -> bool {
-        self.destination.starts_with("/queue/")
-    }
-
-    /// The MESSAGE frame for one subscriber, which begins with this [`Broadcast::head`].
-    pub(crate) fn for_subscriber(&self, head: Bytes, version: Version) -> Encoded {
-        self.encoded.for_subscriber(head, version)
-    }
-}
-
-impl PartialEq for Message {
-    fn eq(&self, other: &Message) -> bool {
-        (&self.id, &self.destination, &self.body) == (&other.id, &other.destination, &other.body)
-    }
-}
 
 /// The table of subscriptions. Clones are the same table.
 #[derive(Clone, Debug, Default)]
@@ -140,9 +61,6 @@ struct Returned {
 const MOST_RETURNED: usize = 10_000;
 /// Bytes of their bodies.
 const MOST_RETURNED_BYTES: usize = 16 * 1024 * 1024;
-
-type SubscriberKey = (SessionId, SubscriptionId);
-type Subscribers = BTreeMap<SubscriberKey, Outbox>;
 
 #[derive(Debug)]
 struct Attached {
@@ -358,6 +276,9 @@ impl Returned {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use madang_wire::Headers;
+
     use super::*;
     use crate::auth::Scope;
 

@@ -1,8 +1,9 @@
 //! Subscribed patterns, found by a destination without looking at all of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::Subscribers;
+use super::message::{SessionId, SubscriptionId};
+use super::outbox::Outbox;
 
 /// A tree whose edges are segments. Only patterns with stars are in it; bounded as the table of subscriptions is.
 #[derive(Debug, Default)]
@@ -35,7 +36,7 @@ impl Patterns {
     }
 
     /// Takes a subscriber away, and what is empty without it.
-    pub(super) fn remove(&mut self, pattern: &str, key: &super::SubscriberKey) {
+    pub(super) fn remove(&mut self, pattern: &str, key: &SubscriberKey) {
         let segments: Vec<&str> = pattern.split('/').collect();
         self.root.remove(&segments, key);
     }
@@ -74,7 +75,7 @@ impl Node {
         }
     }
 
-    fn remove(&mut self, segments: &[&str], key: &super::SubscriberKey) {
+    fn remove(&mut self, segments: &[&str], key: &SubscriberKey) {
         match segments {
             [] => {
                 self.here.remove(key);
@@ -109,6 +110,10 @@ impl Node {
     }
 }
 
+pub(super) type SubscriberKey = (SessionId, SubscriptionId);
+
+pub(super) type Subscribers = BTreeMap<SubscriberKey, Outbox>;
+
 #[cfg(test)]
 mod tests {
     use madang_wire::Pattern;
@@ -116,8 +121,8 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
+    use crate::broker::Outbox;
     use crate::broker::{SessionId, SubscriptionId};
-    use crate::stomp::Outbox;
 
     /// A text of few segments, so that many match.
     fn path(random: &mut StdRng, segments: &[&str]) -> String {

@@ -1,6 +1,5 @@
 //! What all connections share: the broker, the rooms, and how many connections there may be.
 
-mod signals;
 mod stats;
 
 use std::collections::HashMap;
@@ -18,16 +17,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug_span};
 
-use crate::counters::{Counters, down, up};
-use crate::limits::Limits;
-use crate::limits::is_reached;
-pub(crate) use signals::Signals;
 pub use stats::ControlStats;
 
 use crate::app::App;
 use crate::auth::{Auth, Grant};
-use crate::broker::{Broker, SessionId};
+use crate::broker::{Broker, SessionId, Signals};
+use crate::counters::{Counters, down, up};
 use crate::http::WebSocket;
+use crate::limits::{Limits, is_reached};
 use crate::passwords::Passwords;
 use crate::relay::{Relay, RelayUrl};
 use crate::retention;

@@ -14,15 +14,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::line::{Delivery, Orders};
+use super::line::Orders;
 use super::link::{Event, Link, Order};
 use super::url::RelayUrl;
 use super::{Counters, Status};
-use crate::broker::SessionId;
+use crate::broker::{Delivery, Outbox, Parcel, Requester, SessionId, Signals};
 use crate::counters::{down, up};
-use crate::hub::Signals;
-use crate::room::Requester;
-use crate::stomp::{Outbox, Parcel};
 
 /// How long a TCP connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use madang_wire::Frame;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 
 use super::link::Order;
-use crate::stomp::Outbox;
+use crate::broker::Outbox;
 
 /// Orders that may wait before the session reads no more from its client. What one WebSocket message brings comes on top.
 const ENOUGH_ORDERS: usize = 256;
@@ -116,19 +115,5 @@ fn weight(order: &Order) -> usize {
     match order {
         Order::Frame(frame) => frame.body.len(),
         Order::Goodbye(_) => 0,
-    }
-}
-
-/// A frame of the broker on its way into the session. While too many are under way, nothing is read from the broker: the
-/// client's outbox can't overflow by them, and the broker keeps what the client is too slow for.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    pub(crate) frame: Frame,
-    pub(super) _place: Option<OwnedSemaphorePermit>,
-}
-
-impl PartialEq for Delivery {
-    fn eq(&self, other: &Delivery) -> bool {
-        self.frame == other.frame
     }
 }

@@ -54,7 +54,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use destination::{has_wildcard, is_outside};
-pub(crate) use line::{Delivery, Line};
+pub(crate) use line::Line;
 pub(crate) use link::Order;
 pub(crate) use routes::{Routes, parse_ack_id};
 pub use url::RelayUrl;
@@ -62,11 +62,9 @@ pub use url::RelayUrl;
 use self::connection::{Connection, Owner};
 use self::line::Orders;
 use self::link::Link;
-use crate::broker::SessionId;
-use crate::hub::Signals;
+use crate::broker::{Outbox, SessionId, Signals};
 use crate::limits::Limits;
 use crate::rooms::Refusal;
-use crate::stomp::Outbox;
 
 /// The most that may be under way from the broker into one session's outbox, in bytes and frames; and never more than half
 /// of what the outbox holds.

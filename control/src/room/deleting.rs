@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::moderation::Moderator;
 use super::rights::Standing;
-use super::{Effect, Requester, Room};
+use super::{Effect, Room};
+use crate::broker::Requester;
 use crate::moment::Moment;
 use crate::refusal::{Refusal, refuse};
 use crate::store::ChatRecord;

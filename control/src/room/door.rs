@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use madang_wire::request::Mids;
 use madang_wire::{Role, Waiting};
 
-use super::Requester;
 use crate::auth::Grant;
-use crate::broker::SessionId;
+use crate::broker::{Requester, SessionId};
 
 /// Who may wait at a time; one more is refused.
 const MAX_WAITING: usize = 100;

@@ -9,7 +9,7 @@ use madang_wire::{Event, Request, RoomName, Secret, Signal};
 
 use super::{Deleter, Keeping};
 use crate::auth::Grant;
-use crate::broker::SessionId;
+use crate::broker::{Requester, SessionId};
 use crate::hub::IceServers;
 use crate::limits::Limits;
 use crate::store::NewChatMessage;
@@ -59,14 +59,6 @@ impl Audience {
     }
 }
 
-/// A session, and the request that is being answered, if any.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Requester {
-    pub(crate) session: SessionId,
-    /// Its header `correlation-id`.
-    pub(crate) correlation_id: Option<String>,
-}
-
 /// A request on its way to a room.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
@@ -78,12 +70,6 @@ pub(crate) struct Asked {
     /// The header `message-id`, by which a client makes sure that a message is stored once.
     pub(crate) message_id: Option<String>,
     pub(crate) request: Request,
-}
-
-impl From<SessionId> for Requester {
-    fn from(session: SessionId) -> Requester {
-        Requester { session, correlation_id: None }
-    }
 }
 
 /// What a room is given at its start.

@@ -39,19 +39,16 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use madang_sfu::Event as EngineEvent;
-use madang_sfu::PeerId;
+use madang_sfu::{Event as EngineEvent, PeerId};
 use madang_wire::{
     ChatMessage, Event, LeaveReason, Request, RoomName, RoomSummary, Signal, SourceKind,
 };
 use rand::rngs::StdRng;
 
-use crate::moment::Moment;
-use crate::refusal::Refusal;
 pub use admin::{Admin, AdminReply, AdminRequest, Configure, RoomState};
 pub(crate) use deleting::Deleter;
 pub(crate) use door::Verdict;
-pub(crate) use effect::{Asked, Audience, Effect, Requester, RoomConfig};
+pub(crate) use effect::{Asked, Audience, Effect, RoomConfig};
 pub(crate) use inbox::Inbox;
 pub(crate) use kept::{Change, Keeping, Kept, keeps_out};
 pub(crate) use rights::Standing;
@@ -60,7 +57,9 @@ use self::door::Door;
 use self::member::{Member, Presence};
 use self::offers::Pending;
 use self::publishing::Stopped;
-use crate::broker::SessionId;
+use crate::broker::{Requester, SessionId};
+use crate::moment::Moment;
+use crate::refusal::Refusal;
 use crate::store::Viewer;
 
 /// One room.

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::kept::{Change, Keeping};
 use super::rights::{self, Standing};
-use super::{Effect, Requester, Room};
+use super::{Effect, Room};
+use crate::broker::Requester;
 use crate::moment::Moment;
 use crate::refusal::{Refusal, refuse};
 use crate::store::AuditEntry;

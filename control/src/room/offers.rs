@@ -5,8 +5,8 @@ use madang_wire::request::{Mids, Offer};
 use madang_wire::{ErrorCode, Signal, SourceKind};
 
 use super::member::{Member, Origin};
-use super::{Effect, Requester, Room, peer_of};
-use crate::broker::SessionId;
+use super::{Effect, Room, peer_of};
+use crate::broker::{Requester, SessionId};
 use crate::moment::Moment;
 use crate::refusal::{Refusal, refuse};
 

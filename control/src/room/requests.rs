@@ -5,7 +5,8 @@ use madang_wire::{ErrorCode, Event, LeaveReason, Request, Signal};
 use rand::RngExt;
 
 use super::joining::checked_name;
-use super::{Effect, Requester, Room, rights};
+use super::{Effect, Room, rights};
+use crate::broker::Requester;
 use crate::moment::Moment;
 use crate::refusal::{Refusal, refuse};
 use crate::store::NewChatMessage;

@@ -26,18 +26,16 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::outbox::Discarded;
 use super::replays::{Page, Replays};
 use super::socket::{Outgoing, Socket};
-use super::{Action, End, Outbox, Parcel, Receipt, Replay, Session, SessionConfig};
+use super::{Action, End, Replay, Session, SessionConfig};
 use crate::app::{App, Sender};
 use crate::auth::{Auth, Credential, Grant};
-use crate::broker::{SessionId, SubscriptionId};
+use crate::broker::{Discarded, Outbox, Parcel, Receipt, Requester, SessionId, SubscriptionId};
 use crate::counters::{Counters, up};
 use crate::limits::SlowPolicy;
 use crate::moment::Moment;
 use crate::relay::{Line, Order};
-use crate::room::Requester;
 use crate::store::Store;
 
 /// What clients are told when the server stops.

@@ -13,17 +13,13 @@
 pub(crate) mod connection;
 mod expiry;
 
-mod outbox;
-
 mod replays;
 mod session;
-mod slow;
+
 pub(crate) mod socket;
 mod subscriptions;
 pub(crate) mod tcp;
 mod transactions;
 
-pub(crate) use outbox::{Outbox, Parcel, Receipt};
 pub(crate) use session::{Action, End, Sent, Session, SessionConfig};
-pub(crate) use slow::Kind;
 pub(crate) use subscriptions::{REPLAY_PAGE, Replay};

@@ -14,8 +14,8 @@ use madang_wire::{Command, Decoded, Decoder, Frame, HeartBeat, Limits, Version, 
 
 use super::destination::{Rest, to_broker};
 use super::url::RelayUrl;
+use crate::broker::Receipt;
 use crate::heart_beats::{Due, HeartBeats, TO_BROKER};
-use crate::stomp::Receipt;
 
 /// How long the broker may take to answer CONNECT, and DISCONNECT.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -4,8 +4,9 @@ use madang_wire::{ErrorCode, RoomName, Signal};
 use tracing::warn;
 
 use super::{Task, now};
+use crate::broker::Requester;
 use crate::refusal::Refusal;
-use crate::room::{Change, Deleter, Keeping, Requester};
+use crate::room::{Change, Deleter, Keeping};
 use crate::store::{Store, StoreError};
 
 impl Task {

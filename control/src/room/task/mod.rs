@@ -23,17 +23,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
-    Admin, AdminReply, Asked, Audience, Effect, Inbox, Reader, Requester, Room, RoomConfig,
-    Verdict, room_of,
+    Admin, AdminReply, Asked, Audience, Effect, Inbox, Reader, Room, RoomConfig, Verdict, room_of,
 };
-use crate::broker::{Broker, Message, SessionId};
+use crate::broker::{Broker, Kind, Message, Receipt, Requester, SessionId, Signals};
 use crate::counters::{Counters, down, up};
-use crate::hub::Signals;
 use crate::moment::Moment;
 use crate::passwords::Passwords;
 use crate::refusal::Refusal;
 use crate::rooms::Rooms;
-use crate::stomp::{Kind, Receipt};
 use crate::store::{Appended, NewChatMessage, Store, StoreError};
 use crate::webhooks::{Occurrence, Webhooks};
 

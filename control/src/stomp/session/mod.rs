@@ -18,11 +18,10 @@ use madang_wire::{
 };
 
 use super::expiry::Expiry;
-use super::outbox::{Limit, Parcel};
 use super::subscriptions::{Pending, REPLAY_PAGE, Replay, Subscriptions};
 use super::transactions::Transactions;
 use crate::auth::{AuthError, Credential, Grant};
-use crate::broker::{Message, SubscriptionId};
+use crate::broker::{Limit, Message, Parcel, SubscriptionId};
 use crate::counters::{Counters, up};
 use crate::heart_beats::{Due, HeartBeats};
 use crate::moment::Moment;

@@ -7,7 +7,8 @@ use madang_wire::{Command, Destination, ErrorCode, Frame, Version, header};
 
 use super::incoming::{Violation, required, violation};
 use super::{Action, End, Output, Session, State};
-use crate::relay::{self, Delivery};
+use crate::broker::Delivery;
+use crate::relay;
 use crate::stomp::subscriptions::AckMode;
 
 impl Session {

@@ -7,30 +7,12 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 
+use super::parcel::Parcel;
 use super::slow::Policies;
-use crate::broker::{Message, SubscriptionId};
 use crate::limits::Limits;
-use crate::relay::Delivery;
 
-/// What a parcel weighs besides its message's body, in bytes: headers and bookkeeping, roughly.
-const PARCEL_BYTES: usize = 256;
 /// Below so many parcels nobody looks whether one replaces another.
 const FEW: usize = 64;
-
-/// Something for a session, from whoever has something for it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Parcel {
-    /// A message for one of its subscriptions.
-    Subscribed(SubscriptionId, Arc<Message>),
-    /// A message for whichever of its subscriptions to `/user/**` match the destination.
-    Private(Arc<Message>),
-    /// A frame of the external broker. Those under way are bounded by the relay.
-    Relayed(Arc<Delivery>),
-    /// A request with this receipt id is done.
-    Receipt(String),
-    /// The server ends the session; the text goes into an ERROR.
-    End(&'static str),
-}
 
 /// The bounded queue towards one connection. Clones are the same queue.
 ///
@@ -118,10 +100,10 @@ impl Outbox {
         let mut queue = self.lock();
         match queue.state {
             State::Open => {}
-            State::Overflowed(_) if is_queued(&parcel) && self.0.has_twice_the_room(&queue) => {}
+            State::Overflowed(_) if parcel.is_queued() && self.0.has_twice_the_room(&queue) => {}
             State::Overflowed(_) | State::Closed => return false,
         }
-        queue.bytes += weight(&parcel);
+        queue.bytes += parcel.weight();
         queue.parcels.push_back(parcel);
         if queue.state == State::Open {
             self.0.make_room(&mut queue);
@@ -139,7 +121,7 @@ impl Outbox {
             let left = queue.bytes.saturating_sub(bytes);
             while into.len() < most && (queue.bytes > left || bytes == usize::MAX) {
                 let Some(parcel) = queue.parcels.pop_front() else { break };
-                queue.bytes -= weight(&parcel);
+                queue.bytes -= parcel.weight();
                 into.push(parcel);
             }
             if queue.parcels.is_empty() && queue.parcels.capacity() > FEW {
@@ -203,6 +185,16 @@ impl Outbox {
         self.lock().owed > 0
     }
 
+    /// Notes that a receipt is owed.
+    pub(super) fn owe(&self) {
+        self.lock().owed += 1;
+    }
+
+    /// Notes that a receipt is owed no longer; follows an [`Outbox::owe`].
+    pub(super) fn settle(&self) {
+        self.lock().owed -= 1;
+    }
+
     /// Takes nothing more from here on; returns what nobody has taken.
     pub(crate) fn close(&self) -> VecDeque<Parcel> {
         let mut queue = self.lock();
@@ -240,7 +232,7 @@ impl Shared {
         let (mut left, mut left_bytes) = (queue.parcels.len(), queue.bytes);
         let dropped = self.policies.drop_oldest(&mut queue.parcels, |gone| {
             left -= usize::from(gone.is_some());
-            left_bytes -= gone.map_or(0, weight);
+            left_bytes -= gone.map_or(0, Parcel::weight);
             left > messages || left_bytes > bytes
         });
         queue.discarded.dropped += dropped;
@@ -256,74 +248,15 @@ impl Queue {
         let gone = policies.coalesce(&mut self.parcels);
         if gone > 0 {
             self.discarded.coalesced += gone;
-            self.bytes = self.parcels.iter().map(weight).sum();
+            self.bytes = self.parcels.iter().map(Parcel::weight).sum();
         }
     }
 
     fn overflow(&mut self, limit: Limit) {
         self.state = State::Overflowed(limit);
-        self.parcels.retain(is_queued);
+        self.parcels.retain(Parcel::is_queued);
         self.parcels.shrink_to_fit();
-        self.bytes = self.parcels.iter().map(weight).sum();
-    }
-}
-
-/// Whether somebody else can have it.
-fn is_queued(parcel: &Parcel) -> bool {
-    matches!(parcel, Parcel::Subscribed(_, message) if message.is_queued())
-}
-
-fn weight(parcel: &Parcel) -> usize {
-    match parcel {
-        Parcel::Subscribed(_, message) | Parcel::Private(message) => {
-            PARCEL_BYTES + message.body.len()
-        }
-        Parcel::Relayed(delivery) => PARCEL_BYTES + delivery.frame.body.len(),
-        Parcel::Receipt(id) => PARCEL_BYTES + id.len(),
-        Parcel::End(_) => PARCEL_BYTES,
-    }
-}
-
-/// A RECEIPT that is owed to a client. It is sent when the last clone is dropped, that is when nobody works on the
-/// frame any more; whichever way a request takes, its receipt can't be forgotten.
-#[derive(Clone, Debug)]
-pub(crate) struct Receipt(Arc<Owed>);
-
-#[derive(Debug)]
-struct Owed {
-    id: String,
-    outbox: Outbox,
-    withheld: AtomicBool,
-}
-
-impl Receipt {
-    /// A receipt that goes into `outbox`.
-    pub(crate) fn new(id: String, outbox: &Outbox) -> Receipt {
-        outbox.lock().owed += 1;
-        Receipt(Arc::new(Owed { id, outbox: outbox.clone(), withheld: AtomicBool::new(false) }))
-    }
-
-    /// A receipt that is never sent, but owed until it is dropped.
-    pub(crate) fn silent(outbox: &Outbox) -> Receipt {
-        let receipt = Receipt::new(String::new(), outbox);
-        receipt.withhold();
-        receipt
-    }
-
-    /// Never sends it: what it would acknowledge did not happen.
-    pub(crate) fn withhold(&self) {
-        self.0.withheld.store(true, Relaxed);
-    }
-}
-
-impl Drop for Owed {
-    fn drop(&mut self) {
-        self.outbox.lock().owed -= 1;
-        if !self.withheld.load(Relaxed) {
-            self.outbox.push(Parcel::Receipt(std::mem::take(&mut self.id)));
-        }
-        // Whoever waits for the last receipt looks again, also when there is nothing to send.
-        self.outbox.wake();
+        self.bytes = self.parcels.iter().map(Parcel::weight).sum();
     }
 }
 
@@ -333,8 +266,8 @@ mod tests {
     use madang_wire::Headers;
 
     use super::*;
+    use crate::broker::{Kind, Message, Receipt, SubscriptionId};
     use crate::limits::SlowPolicy;
-    use crate::stomp::Kind;
 
     #[test]
     fn parcels_leave_in_the_order_they_came() {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use madang_wire::{Destination, Headers, Signal, header};
 
-use crate::broker::{Broker, Message};
+use super::Broker;
+use super::message::{Message, SessionId};
 use crate::counters::Counters;
-use crate::room::Requester;
 
 /// Puts signals on `/user/queue/signal` of a session. A session that did not subscribe to it hears none.
 #[derive(Clone)]
@@ -32,5 +32,19 @@ impl Signals {
         }
         let message = Message::new(Destination::SIGNAL, headers, signal.to_json());
         self.broker.tell(to.session, Arc::new(message));
+    }
+}
+
+/// A session, and the request that is being answered, if any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Requester {
+    pub(crate) session: SessionId,
+    /// Its header `correlation-id`.
+    pub(crate) correlation_id: Option<String>,
+}
+
+impl From<SessionId> for Requester {
+    fn from(session: SessionId) -> Requester {
+        Requester { session, correlation_id: None }
     }
 }

@@ -1,23 +1,10 @@
 //! What happens to a client that reads more slowly than messages come for it.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
 
-use super::outbox::Parcel;
-use crate::broker::SubscriptionId;
+use super::parcel::Parcel;
+use crate::broker::{Kind, SubscriptionId};
 use crate::limits::SlowPolicy;
-
-/// What a message is, to somebody who can't have all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    /// Chat, queues, replies, who came and went: without it the client would be wrong and not know it.
-    #[default]
-    Needed,
-    /// What clients publish to a topic.
-    Topic,
-    /// The whole state of that thing, which a later one of the same destination replaces.
-    State(Arc<str>),
-}
 
 /// The policies, by kind of message.
 #[derive(Clone, Copy, Debug)]
