@@ -13,10 +13,11 @@ use serde_json::Value;
 
 use crate::auth::Grant;
 use crate::broker::{Broker, Kind, Message, Receipt, Requester, SessionId, Signals};
+use crate::refusal::Refusal;
 use crate::relay::Relay;
 use crate::room::task::Letter;
 use crate::room::{Asked, rights};
-use crate::rooms::{Refusal, Rooms};
+use crate::rooms::Rooms;
 use crate::stomp::Sent;
 
 /// Rooms that a session may have asked to join and not left.
@@ -65,7 +66,7 @@ pub(crate) struct Sender {
 impl Sender {
     /// Whether their grant opens a room.
     pub(crate) fn opens(&self, room: &RoomName) -> Result<(), Refusal> {
-        rights::check_opens(&self.grant, room).map_err(|refusal| (refusal.code, refusal.message))
+        rights::check_opens(&self.grant, room)
     }
 }
 
@@ -75,7 +76,7 @@ impl App {
     pub(crate) fn handle_send(&self, sender: &mut Sender, sent: Sent, receipt: Option<&Receipt>) {
         let correlation_id = sent.headers.get(header::CORRELATION_ID).map(str::to_owned);
         let from = Requester { session: sender.session, correlation_id };
-        if let Err((code, message)) = self.route(sender, &from, sent, receipt) {
+        if let Err(Refusal { code, message }) = self.route(sender, &from, sent, receipt) {
             self.signals.send(&from, &Signal::Error { code, message });
         }
     }
@@ -93,7 +94,7 @@ impl App {
                     madang_wire::DestinationError::BadRoom(_) => ErrorCode::NoSuchRoom,
                     _ => ErrorCode::BadRequest,
                 };
-                (code, error.to_string())
+                Refusal::new(code, error.to_string())
             })?;
         match destination {
             Destination::Request { room, action } => {
@@ -103,7 +104,7 @@ impl App {
             Destination::App(name) => {
                 let message =
                     format!("there is no request {name:?}; there are /rooms/{{room}}/… and /chat");
-                Err((ErrorCode::BadRequest, message))
+                Err(Refusal::new(ErrorCode::BadRequest, message))
             }
             Destination::Topic(to) => {
                 self.forward(&to, sent, Kind::Topic, |message| self.broker.publish(&message))
@@ -114,7 +115,7 @@ impl App {
             Destination::OtherUserQueue { user, queue } => {
                 let to = format!("/user{queue}");
                 if to == Destination::SIGNAL {
-                    return Err((
+                    return Err(Refusal::new(
                         ErrorCode::NotAllowed,
                         "only the server sends signals".to_owned(),
                     ));
@@ -127,14 +128,14 @@ impl App {
             }
             Destination::UserQueue(queue) => {
                 let message = format!("name the user that it is for: /user/{{name}}{queue}");
-                Err((ErrorCode::BadRequest, message))
+                Err(Refusal::new(ErrorCode::BadRequest, message))
             }
             Destination::Rooms
             | Destination::Chat(_)
             | Destination::Events(_)
             | Destination::ServerTopic(_) => {
                 let message = "only the server publishes under /topic/rooms; send requests to /app/rooms/{room}/…";
-                Err((ErrorCode::NotAllowed, message.to_owned()))
+                Err(Refusal::new(ErrorCode::NotAllowed, message.to_owned()))
             }
         }
     }
@@ -166,7 +167,7 @@ impl App {
     ) -> Result<(), Refusal> {
         sender.opens(room)?;
         let request = Request::parse(action, &sent.body)
-            .map_err(|error| (ErrorCode::BadRequest, error.to_string()))?;
+            .map_err(|error| Refusal::new(ErrorCode::BadRequest, error.to_string()))?;
         let (is_join, is_leave) =
             (matches!(request, Request::Join(_)), matches!(request, Request::Leave(_)));
         let header = |name| sent.headers.get(name).map(str::to_owned);
@@ -187,7 +188,7 @@ impl App {
         }
         if sender.rooms.len() >= MAX_ROOMS && !sender.rooms.contains(room) {
             let message = format!("a session is in at most {MAX_ROOMS} rooms; leave one first");
-            return Err((ErrorCode::NotAllowed, message));
+            return Err(Refusal::new(ErrorCode::NotAllowed, message));
         }
         self.rooms.post_opening(room, letter)?;
         sender.rooms.insert(room.clone());
@@ -204,7 +205,7 @@ impl App {
     ) -> Result<(), Refusal> {
         if !Pattern::parse(destination).is_ok_and(|pattern| pattern.is_literal()) {
             let message = "a message goes to one destination: `*` and `**` are for subscriptions";
-            return Err((ErrorCode::BadRequest, message.to_owned()));
+            return Err(Refusal::new(ErrorCode::BadRequest, message.to_owned()));
         }
         let headers: Headers = sent.headers.iter().filter(|(name, _)| !is_private(name)).collect();
         let message = Message::new(destination, headers, sent.body).of_kind(kind);
@@ -234,7 +235,7 @@ impl App {
 
 /// The `chatRoomId` of a tutorial's message: a number, or a text that could be a room's name.
 fn chat_room_id(body: &[u8]) -> Result<String, Refusal> {
-    let bad = |message: String| (ErrorCode::BadRequest, message);
+    let bad = |message: String| Refusal::new(ErrorCode::BadRequest, message);
     let body: Value = serde_json::from_slice(body)
         .map_err(|error| bad(format!("the body of /chat can't be read: {error}")))?;
     match body.get("chatRoomId") {
@@ -257,7 +258,11 @@ mod tests {
         assert_eq!(chat_room_id(br#"{"chatRoomId":5}"#).unwrap(), "5");
         assert_eq!(chat_room_id(r#"{"chatRoomId":"회의"}"#.as_bytes()).unwrap(), "회의");
         for bad in ["", "[]", "{}", r#"{"chatRoomId":"a/b"}"#, r#"{"chatRoomId":null}"#, "\u{0}"] {
-            assert_eq!(chat_room_id(bad.as_bytes()).unwrap_err().0, ErrorCode::BadRequest, "{bad}");
+            assert_eq!(
+                chat_room_id(bad.as_bytes()).unwrap_err().code,
+                ErrorCode::BadRequest,
+                "{bad}"
+            );
         }
     }
 }

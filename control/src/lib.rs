@@ -50,7 +50,7 @@ pub mod metrics;
 mod moment;
 pub mod open_files;
 mod passwords;
-mod refusal;
+pub mod refusal;
 pub mod relay;
 mod retention;
 pub mod room;

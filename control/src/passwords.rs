@@ -11,8 +11,8 @@ use madang_wire::{ErrorCode, Secret};
 use rand::RngExt;
 use tokio::sync::Semaphore;
 
+use crate::refusal::Refusal;
 use crate::room::Verdict;
-use crate::rooms::Refusal;
 
 /// Passwords that are worked on at a time; each takes 19 MiB.
 const AT_A_TIME: usize = 2;
@@ -55,18 +55,23 @@ impl Passwords {
     /// Hashes a password with a salt of its own, as a PHC string.
     pub(crate) async fn hash(&self, password: Secret) -> Result<String, Refusal> {
         if password.expose().is_empty() {
-            return Err((ErrorCode::BadRequest, "a password has at least one letter".to_owned()));
+            return Err(Refusal::new(
+                ErrorCode::BadRequest,
+                "a password has at least one letter".to_owned(),
+            ));
         }
         if password.expose().len() > MAX_BYTES {
             let message = format!("a password has at most {MAX_BYTES} bytes");
-            return Err((ErrorCode::TooLarge, message));
+            return Err(Refusal::new(ErrorCode::TooLarge, message));
         }
         match self.work(move || hash(&password)).await {
             Ok(Some(hash)) => Ok(hash),
-            Ok(None) => Err((ErrorCode::Internal, "the password can't be hashed".to_owned())),
+            Ok(None) => {
+                Err(Refusal::new(ErrorCode::Internal, "the password can't be hashed".to_owned()))
+            }
             Err(Overloaded) => {
                 let message = "the server has too many passwords to work on".to_owned();
-                Err((ErrorCode::Overloaded, message))
+                Err(Refusal::new(ErrorCode::Overloaded, message))
             }
         }
     }

@@ -4,11 +4,20 @@ use madang_wire::ErrorCode;
 
 /// Why a request was refused: what the client is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) code: ErrorCode,
-    pub(crate) message: String,
+pub struct Refusal {
+    /// Tells programs the kind.
+    pub code: ErrorCode,
+    /// Tells people the reason.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal of this kind, for this reason.
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Refusal {
+        Refusal { code, message: message.into() }
+    }
 }
 
 pub(crate) fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { code, message: message.into() })
+    Err(Refusal::new(code, message))
 }

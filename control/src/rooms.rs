@@ -17,6 +17,7 @@ use crate::auth::Grant;
 use crate::broker::{Kind, Message, Receipt, SessionId, SubscriptionId};
 use crate::hub::IceServers;
 use crate::limits::{Limits, is_reached};
+use crate::refusal::Refusal;
 use crate::room::task::{self, Letter, Tools};
 use crate::room::{Admin, AdminReply, Inbox, Reader, RoomConfig, room_of};
 
@@ -92,9 +93,6 @@ struct Entry {
     summary: Option<RoomSummary>,
 }
 
-/// Why a letter was not posted.
-pub(crate) type Refusal = (ErrorCode, String);
-
 impl Rooms {
     pub(crate) fn new(config: RoomsConfig, tools: Tools, tasks: TaskTracker) -> Rooms {
         let directory = Mutex::default();
@@ -105,7 +103,7 @@ impl Rooms {
     pub(crate) fn post(&self, name: &RoomName, letter: Letter) -> Result<(), Refusal> {
         let directory = self.lock();
         let Some(entry) = directory.rooms.get(name) else {
-            return Err((
+            return Err(Refusal::new(
                 ErrorCode::NoSuchRoom,
                 format!("the room {name} is not open; join it first"),
             ));
@@ -125,9 +123,11 @@ impl Rooms {
         let (reply, answer) = oneshot::channel();
         self.post_opening(name, Letter::Admin { admin, reply })?;
         match answer.await {
-            Ok(answer) => answer.map_err(|refusal| (refusal.code, refusal.message)),
+            Ok(answer) => answer,
             // Its task is cut off when the process ends.
-            Err(_) => Err((ErrorCode::Draining, "the server is shutting down".to_owned())),
+            Err(_) => {
+                Err(Refusal::new(ErrorCode::Draining, "the server is shutting down".to_owned()))
+            }
         }
     }
 
@@ -141,11 +141,17 @@ impl Rooms {
             return Ok(&directory.rooms[name]);
         }
         if directory.is_closed {
-            return Err((ErrorCode::Draining, "the server is shutting down".to_owned()));
+            return Err(Refusal::new(
+                ErrorCode::Draining,
+                "the server is shutting down".to_owned(),
+            ));
         }
         let most = self.0.config.limits.rooms;
         if is_reached(most, directory.rooms.len()) {
-            return Err((ErrorCode::Overloaded, format!("the server has its {most} open rooms")));
+            return Err(Refusal::new(
+                ErrorCode::Overloaded,
+                format!("the server has its {most} open rooms"),
+            ));
         }
         Ok(self.open(directory, name))
     }
@@ -291,11 +297,12 @@ impl Rooms {
 
 fn post(entry: &Entry, letter: Letter) -> Result<(), Refusal> {
     entry.mailbox.try_send(letter).map_err(|error| match error {
-        mpsc::error::TrySendError::Full(_) => {
-            (ErrorCode::Overloaded, "the room has too much to do at the moment".to_owned())
-        }
+        mpsc::error::TrySendError::Full(_) => Refusal::new(
+            ErrorCode::Overloaded,
+            "the room has too much to do at the moment".to_owned(),
+        ),
         mpsc::error::TrySendError::Closed(_) => {
-            (ErrorCode::Draining, "the server is shutting down".to_owned())
+            Refusal::new(ErrorCode::Draining, "the server is shutting down".to_owned())
         }
     })
 }

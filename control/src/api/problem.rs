@@ -12,6 +12,7 @@ use tracing::warn;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::refusal::Refusal;
 use crate::store::StoreError;
 
 /// The media type of a problem.
@@ -115,8 +116,8 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<(ErrorCode, String)> for Problem {
-    fn from((code, message): (ErrorCode, String)) -> Problem {
+impl From<Refusal> for Problem {
+    fn from(Refusal { code, message }: Refusal) -> Problem {
         Problem::new(code, message)
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use madang_sfu::Event as EngineEvent;
 use madang_sfu::io::Handle;
-use madang_wire::{ErrorCode, IceServer, Prefixes, RoomName, RoomSummary, Secret};
+use madang_wire::{IceServer, Prefixes, RoomName, RoomSummary, Secret};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,6 +26,7 @@ use crate::counters::{Counters, down, up};
 use crate::http::WebSocket;
 use crate::limits::{Limits, is_reached};
 use crate::passwords::Passwords;
+use crate::refusal::Refusal;
 use crate::relay::{Relay, RelayUrl};
 use crate::retention;
 use crate::room::task::Tools;
@@ -254,11 +255,7 @@ impl Hub {
     /// brings about.
     ///
     /// [`AdminRequest`]: crate::room::AdminRequest
-    pub async fn ask_room(
-        &self,
-        room: &RoomName,
-        admin: Admin,
-    ) -> Result<AdminReply, (ErrorCode, String)> {
+    pub async fn ask_room(&self, room: &RoomName, admin: Admin) -> Result<AdminReply, Refusal> {
         self.0.app.rooms.ask(room, admin).await
     }
 
@@ -266,7 +263,7 @@ impl Hub {
     ///
     /// # Errors
     /// When it is too long, or too many are hashed at the moment.
-    pub async fn hash_password(&self, password: Secret) -> Result<String, (ErrorCode, String)> {
+    pub async fn hash_password(&self, password: Secret) -> Result<String, Refusal> {
         self.0.passwords.hash(password).await
     }
 

@@ -64,7 +64,7 @@ use self::line::Orders;
 use self::link::Link;
 use crate::broker::{Outbox, SessionId, Signals};
 use crate::limits::Limits;
-use crate::rooms::Refusal;
+use crate::refusal::Refusal;
 
 /// The most that may be under way from the broker into one session's outbox, in bytes and frames; and never more than half
 /// of what the outbox holds.
@@ -169,7 +169,7 @@ impl Relay {
         body: Bytes,
     ) -> Result<(), Refusal> {
         if let Some(reason) = self.trouble() {
-            return Err((ErrorCode::Overloaded, reason));
+            return Err(Refusal::new(ErrorCode::Overloaded, reason));
         }
         headers.set(header::DESTINATION, destination);
         let frame = Frame { command: Command::Send, headers, body };
@@ -177,7 +177,7 @@ impl Relay {
             return Ok(());
         }
         let message = "the message broker takes messages too slowly; this one was dropped";
-        Err((ErrorCode::Overloaded, message.to_owned()))
+        Err(Refusal::new(ErrorCode::Overloaded, message.to_owned()))
     }
 
     /// Why the broker can't be used, if that is so.

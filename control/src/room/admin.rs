@@ -160,7 +160,7 @@ impl Room {
         if let Some(patch) = settings {
             let patched = record.settings.patched(&patch);
             record.settings =
-                patched.map_err(|message| Refusal { code: ErrorCode::BadRequest, message })?;
+                patched.map_err(|message| Refusal::new(ErrorCode::BadRequest, message))?;
         }
         record.is_locked = is_locked.unwrap_or(record.is_locked);
         if let Some(hash) = password_hash {

@@ -35,6 +35,7 @@ use crate::broker::{Discarded, Outbox, Parcel, Receipt, Requester, SessionId, Su
 use crate::counters::{Counters, up};
 use crate::limits::SlowPolicy;
 use crate::moment::Moment;
+use crate::refusal::Refusal;
 use crate::relay::{Line, Order};
 use crate::store::Store;
 
@@ -438,7 +439,7 @@ impl Running {
     fn subscribe(&mut self, id: SubscriptionId, to: &Destination, pattern: Pattern) {
         let App { broker, rooms, signals, .. } = &self.connection.app;
         if let Destination::Chat(room) | Destination::Events(room) = to
-            && let Err((code, message)) = self.sender.opens(room)
+            && let Err(Refusal { code, message }) = self.sender.opens(room)
         {
             // The subscription is there, and nothing ever comes by it.
             return signals.send(&self.connection.id.into(), &Signal::Error { code, message });
@@ -469,7 +470,7 @@ impl Running {
     fn handle_page(&mut self, Page { id, room, what, messages }: Page) {
         match messages {
             Ok(messages) => self.session.handle_replay(id, room, what, &messages),
-            Err((code, message)) => self.session.handle_replay_failed(id, code, message),
+            Err(Refusal { code, message }) => self.session.handle_replay_failed(id, code, message),
         }
     }
 

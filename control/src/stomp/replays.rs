@@ -11,9 +11,10 @@ use tracing::warn;
 
 use super::{REPLAY_PAGE, Replay};
 use crate::broker::{Message, SessionId, SubscriptionId};
+use crate::refusal::Refusal;
 use crate::room::Reader;
 use crate::room::task::chat_message;
-use crate::rooms::{Refusal, Rooms};
+use crate::rooms::Rooms;
 use crate::store::Store;
 
 /// The replays of one session, one page of one of them at a time: what a client asks for must not fill the memory
@@ -80,7 +81,7 @@ async fn read(
         Reader::Public => None,
         Reader::Nothing => {
             let message = format!("the chat of {room} is for those who are in it; join first");
-            return Err((ErrorCode::NotAllowed, message));
+            return Err(Refusal::new(ErrorCode::NotAllowed, message));
         }
     };
     let messages = match what {
@@ -89,7 +90,7 @@ async fn read(
     };
     let messages = messages.map_err(|error| {
         warn!(%error, "stored chat can't be read");
-        (ErrorCode::Internal, "stored messages can't be read at the moment".to_owned())
+        Refusal::new(ErrorCode::Internal, "stored messages can't be read at the moment".to_owned())
     })?;
     let destination = Destination::chat_of(room);
     Ok(messages.iter().map(|message| Arc::new(chat_message(&destination, message))).collect())

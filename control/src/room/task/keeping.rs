@@ -92,7 +92,7 @@ fn not_kept(error: &StoreError) -> Refusal {
         },
         _ => {
             let message = "it holds while the room is open, but could not be stored".to_owned();
-            Refusal { code: ErrorCode::Internal, message }
+            Refusal::new(ErrorCode::Internal, message)
         }
     }
 }

@@ -19,12 +19,12 @@ pub(super) async fn open(
         Ok(Some(kept)) => Ok(Room::new(config.clone(), kept, rand::make_rng())),
         Ok(None) => {
             let message = format!("there is no room {}", config.name);
-            Err(Refusal { code: ErrorCode::NoSuchRoom, message })
+            Err(Refusal::new(ErrorCode::NoSuchRoom, message))
         }
         Err(error) => {
             warn!(%error, room = %config.name, "a room can't be opened");
             let message = "the room can't be opened at the moment".to_owned();
-            Err(Refusal { code: ErrorCode::Internal, message })
+            Err(Refusal::new(ErrorCode::Internal, message))
         }
     }
 }
@@ -84,8 +84,8 @@ pub(super) fn refuse(tools: &Tools, letter: Letter, refusal: &Refusal) {
 pub(super) fn is_gone(name: &RoomName, stop: &CancellationToken) -> Refusal {
     if stop.is_cancelled() {
         let message = "the server is shutting down".to_owned();
-        return Refusal { code: ErrorCode::Draining, message };
+        return Refusal::new(ErrorCode::Draining, message);
     }
     let message = format!("the room {name} has just closed; try again");
-    Refusal { code: ErrorCode::NoSuchRoom, message }
+    Refusal::new(ErrorCode::NoSuchRoom, message)
 }

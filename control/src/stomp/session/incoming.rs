@@ -9,6 +9,7 @@ use super::{Action, Connecting, Output, Sent, Session, State};
 use crate::auth::Credential;
 use crate::counters::up;
 use crate::heart_beats::{HeartBeats, TO_CLIENTS};
+use crate::refusal::Refusal;
 use crate::stomp::expiry::Expiry;
 use crate::stomp::subscriptions::{AckMode, Gate, Replay, Subscription};
 
@@ -139,22 +140,23 @@ impl Session {
         }
         match self.feed(text, frame) {
             Ok(feed) => self.subscribe(name, ack, feed),
-            Err((code, message)) => self.refuse(frame, code, message),
+            Err(Refusal { code, message }) => self.refuse(frame, code, message),
         }
         self.receipt(frame);
         Ok(())
     }
 
     /// What a SUBSCRIBE means.
-    fn feed(&self, text: &str, frame: &Frame) -> Result<Feed, (ErrorCode, String)> {
+    fn feed(&self, text: &str, frame: &Frame) -> Result<Feed, Refusal> {
         if self.subscriptions.len() >= self.config.limits.subscriptions {
             let most = self.config.limits.subscriptions;
-            return Err((
+            return Err(Refusal::new(
                 ErrorCode::NotAllowed,
                 format!("a session has at most {most} subscriptions"),
             ));
         }
-        let bad = |error: &dyn std::fmt::Display| (ErrorCode::BadRequest, error.to_string());
+        let bad =
+            |error: &dyn std::fmt::Display| Refusal::new(ErrorCode::BadRequest, error.to_string());
         let destination =
             Destination::parse(text, &self.config.prefixes).map_err(|error| bad(&error))?;
         let pattern = Pattern::parse(text).map_err(|error| bad(&error))?;
@@ -168,7 +170,10 @@ impl Session {
                 ));
             }
             Destination::OtherUserQueue { .. } => {
-                return Err((ErrorCode::NotAllowed, "this queue is another user's".to_owned()));
+                return Err(Refusal::new(
+                    ErrorCode::NotAllowed,
+                    "this queue is another user's".to_owned(),
+                ));
             }
             Destination::Chat(_) => Replay::of(&frame.headers).map_err(|error| bad(&error))?,
             _ => None,
