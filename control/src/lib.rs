@@ -52,7 +52,7 @@ pub mod open_files;
 mod passwords;
 pub mod refusal;
 pub mod relay;
-mod retention;
+
 pub mod room;
 pub mod rooms;
 pub mod secrets;

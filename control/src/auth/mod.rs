@@ -21,8 +21,10 @@ mod grant;
 mod keys;
 mod minter;
 mod reader;
+mod refresher;
 mod revoked;
 mod schedule;
+mod settings;
 mod source;
 mod strength;
 mod task;
@@ -44,14 +46,16 @@ pub use self::error::AuthError;
 pub use self::grant::{Grant, Scope};
 pub use self::keys::{JwksError, Keys};
 pub use self::minter::{LONGEST_TTL, Minted, Minter, NewToken};
-use self::revoked::Revoked;
+pub use self::settings::AuthSettings;
 pub use self::source::JwksSource;
 pub use self::strength::{SHORTEST, weakness};
 pub use self::task::KeyKeeper;
-use self::task::Refresher;
 pub use self::verifier::Verifier;
+
+use self::refresher::Refresher;
+use self::revoked::Revoked;
+use crate::secrets;
 use crate::store::{Store, StoreError};
-use crate::{config, secrets};
 
 /// The file of the self-made secret in the data directory.
 const SECRET_FILE: &str = "auth.secret";
@@ -78,11 +82,11 @@ impl Auth {
     /// # Errors
     /// When the secret or a file of public keys can't be used.
     pub async fn open(
-        settings: &config::Auth,
+        settings: &AuthSettings,
         data_dir: &Path,
     ) -> anyhow::Result<(Auth, Option<KeyKeeper>)> {
         let secret = signing_secret(settings, data_dir)?;
-        let config::Auth { required, jwks, issuer, audience, .. } = settings;
+        let AuthSettings { required, jwks, issuer, audience, .. } = settings;
         let minter =
             secret.as_ref().map(|secret| Minter::new(secret, issuer.clone(), audience.clone()));
         let verifier = Verifier::new(secret.as_ref(), issuer.clone(), audience.clone());
@@ -220,7 +224,7 @@ impl Auth {
 ///
 /// # Errors
 /// When its file can't be used.
-pub fn signing_secret(settings: &config::Auth, data_dir: &Path) -> anyhow::Result<Option<Secret>> {
+pub fn signing_secret(settings: &AuthSettings, data_dir: &Path) -> anyhow::Result<Option<Secret>> {
     match (&settings.secret, &settings.jwks) {
         (Some(secret), _) => Ok(Some(secret.clone())),
         (None, Some(_)) => Ok(None),
@@ -232,7 +236,7 @@ pub fn signing_secret(settings: &config::Auth, data_dir: &Path) -> anyhow::Resul
 ///
 /// # Errors
 /// When its file can't be used.
-pub fn api_keys(settings: &config::Auth, data_dir: &Path) -> anyhow::Result<ApiKeys> {
+pub fn api_keys(settings: &AuthSettings, data_dir: &Path) -> anyhow::Result<ApiKeys> {
     match settings.api_keys.is_empty() {
         false => Ok(ApiKeys::new(settings.api_keys.clone())),
         true => Ok(ApiKeys::new(vec![self_made(data_dir, API_KEY_FILE)?])),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -15,14 +14,6 @@ use super::{Auth, AuthError, Credential, Grant, JwksSource};
 
 /// How long a client waits for newer keys at most: longer than a fetch may take.
 const PATIENCE: Duration = Duration::from_secs(6);
-
-/// How those who need newer keys reach the task that fetches them.
-#[derive(Debug, Default)]
-pub(super) struct Refresher {
-    asked: Notify,
-    /// Counts how often it was looked because somebody asked.
-    looked: watch::Sender<u64>,
-}
 
 impl Auth {
     /// What a token is worth. When it was signed with a key that is not known, the keys are looked at again first, which

@@ -20,14 +20,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Environment, File, FileFormat, Value, ValueKind};
+use madang_turn::PeerRule;
+use madang_wire::Secret;
 
 pub use self::mistakes::{Mistake, Mistakes};
 pub(crate) use self::value::duration;
 
-use madang_turn::PeerRule;
-use madang_wire::Secret;
-
-use crate::auth::JwksSource;
+use crate::auth::AuthSettings;
 use crate::hub::HubConfig;
 use crate::limits::Limits;
 use crate::relay::RelayUrl;
@@ -43,7 +42,7 @@ pub struct Settings {
     /// Serve others without authentication.
     pub insecure: bool,
     /// Who gets in.
-    pub auth: Auth,
+    pub auth: AuthSettings,
     /// Where files are kept: the database and self-made secrets.
     pub data_dir: PathBuf,
     /// What is remembered.
@@ -86,23 +85,6 @@ pub struct Rooms {
 pub struct Broker {
     /// An external broker for topics and queues; without one they live in this server.
     pub relay: Option<RelayUrl>,
-}
-
-/// `auth.*`
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Auth {
-    /// Let nobody in without a token.
-    pub required: bool,
-    /// What tokens are signed with (HS256). Without it and without `jwks`, the server makes one for itself.
-    pub secret: Option<Secret>,
-    /// Public keys that verify tokens of another issuer.
-    pub jwks: Option<JwksSource>,
-    /// What tokens must have as `iss`; anything when not given.
-    pub issuer: Option<String>,
-    /// What tokens must have in `aud`; anything when not given.
-    pub audience: Option<String>,
-    /// Keys of the REST interface; when empty, the server makes one for itself.
-    pub api_keys: Vec<Secret>,
 }
 
 /// `webhooks.*`
@@ -234,7 +216,7 @@ impl Default for Settings {
             stomp: Stomp::default(),
             sockjs: sockjs::Config::default(),
             insecure: false,
-            auth: Auth::default(),
+            auth: AuthSettings::default(),
             data_dir: PathBuf::from("./madang-data"),
             store: Store::default(),
             media: Media {

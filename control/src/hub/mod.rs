@@ -28,14 +28,13 @@ use crate::limits::{Limits, is_reached};
 use crate::passwords::Passwords;
 use crate::refusal::Refusal;
 use crate::relay::{Relay, RelayUrl};
-use crate::retention;
 use crate::room::task::Tools;
 use crate::room::{Admin, AdminReply};
 use crate::rooms::{RoomCreation, Rooms, RoomsConfig};
 use crate::stomp::SessionConfig;
 use crate::stomp::connection::{self, Connection};
 use crate::stomp::socket::Socket;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, retention};
 use crate::webhooks::Webhooks;
 
 /// How long [`Hub::drain`] waits for sessions, and then for rooms.

@@ -16,8 +16,8 @@ use tracing::{debug, info, warn};
 
 use super::line::Orders;
 use super::link::{Event, Link, Order};
+use super::status::{Counters, Status};
 use super::url::RelayUrl;
-use super::{Counters, Status};
 use crate::broker::{Delivery, Outbox, Parcel, Requester, SessionId, Signals};
 use crate::counters::{down, up};
 

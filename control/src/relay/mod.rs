@@ -42,10 +42,11 @@ mod destination;
 mod line;
 mod link;
 mod routes;
+mod status;
 mod url;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use madang_wire::{Command, ErrorCode, Frame, Headers, Version, header};
@@ -57,11 +58,13 @@ pub(crate) use destination::{has_wildcard, is_outside};
 pub(crate) use line::Line;
 pub(crate) use link::Order;
 pub(crate) use routes::{Routes, parse_ack_id};
+pub use status::RelayStats;
 pub use url::RelayUrl;
 
 use self::connection::{Connection, Owner};
 use self::line::Orders;
 use self::link::Link;
+use self::status::{Counters, Status};
 use crate::broker::{Outbox, SessionId, Signals};
 use crate::limits::Limits;
 use crate::refusal::Refusal;
@@ -69,35 +72,6 @@ use crate::refusal::Refusal;
 /// The most that may be under way from the broker into one session's outbox, in bytes and frames; and never more than half
 /// of what the outbox holds.
 const WINDOW: (usize, usize) = (1024 * 1024, 256);
-
-/// Whether the broker can be reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Status {
-    Here,
-    Away { reason: String },
-}
-
-/// What the relay counts, since the start unless a field says otherwise.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    /// Connections to the broker, at the moment.
-    connections: AtomicU64,
-    frames_sent: AtomicU64,
-    frames_received: AtomicU64,
-}
-
-/// A snapshot of the relay's counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RelayStats {
-    /// Whether the server's own connection is open.
-    pub is_here: bool,
-    /// Connections to the broker, at the moment.
-    pub connections: u64,
-    /// Frames sent to the broker.
-    pub frames_sent: u64,
-    /// Frames passed on to clients.
-    pub frames_received: u64,
-}
 
 /// The way to the external broker. Clones are the same one.
 #[derive(Clone)]

@@ -6,8 +6,9 @@ use madang_wire::RoomName;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::error::Unwritten;
 use super::row::{number, optional_text, text, time, to_number, undecodable, without_nul};
-use super::writer::{Change, Unwritten, Writing};
+use super::writer::{Change, Writing};
 use super::{Store, StoreError};
 
 /// Entries that are kept of each room, and of what concerns no room; the oldest go.

@@ -18,13 +18,17 @@
 //! Chat is numbered per room under a lock of the room's row, so that several servers on one PostgreSQL or MySQL leave no
 //! gap either. When such a database goes away, callers get [`StoreError::Away`] until it is back.
 
-mod append;
+mod address;
 mod audit;
 mod chat;
 mod dialect;
+mod error;
 mod folding;
+mod message;
 mod people;
 mod readers;
+pub(crate) mod retention;
+mod room_record;
 mod rooms;
 mod row;
 mod tokens;
@@ -35,15 +39,16 @@ mod writer;
 use std::time::Duration;
 
 pub use self::audit::AuditEntry;
-pub use self::chat::{Appended, ChatRecord, NewChatMessage, Viewer};
+pub use self::error::StoreError;
 pub use self::people::{Ban, MOST_PEOPLE};
-pub use self::rooms::RoomRecord;
 pub use self::row::LONGEST_ID;
 pub use self::tokens::MOST_REVOCATIONS;
 pub use self::url::StoreUrl;
 pub use self::webhooks::{Delivery, MOST_DELIVERIES, NewDelivery};
+pub use message::{Appended, ChatRecord, NewChatMessage, Viewer};
+pub use room_record::RoomRecord;
 
-use self::dialect::Address;
+use self::address::Address;
 use self::readers::Readers;
 use self::writer::{Link, Trouble, Writer};
 
@@ -56,31 +61,6 @@ pub struct Store {
     writer: Writer,
     readers: Readers,
     trouble: Trouble,
-}
-
-/// Why the store could not do it.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database could not be opened or brought to the present schema.
-    #[error("the database {url} can't be opened: {reason}")]
-    Open {
-        /// The URL as configured, without its password.
-        url: String,
-        /// What the database said.
-        reason: String,
-    },
-    /// It was not stored: a number or id is taken, a field or a table is out of bounds.
-    #[error("it was not stored: {0}")]
-    Refused(String),
-    /// The database failed: a full disk, a broken file.
-    #[error("the database failed: {0}")]
-    Failed(String),
-    /// The database can't be reached.
-    #[error("the database is away: {0}")]
-    Away(String),
-    /// The store is closed.
-    #[error("the store is closed")]
-    Closed,
 }
 
 impl Store {
@@ -116,18 +96,6 @@ impl Store {
         self.readers.close().await;
         // The last connection to an SQLite file folds the log into it; one that only reads can't.
         self.writer.close().await;
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> StoreError {
-        match error {
-            sqlx::Error::PoolClosed => StoreError::Closed,
-            sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
-                StoreError::Away(error.to_string())
-            }
-            other => StoreError::Failed(other.to_string()),
-        }
     }
 }
 

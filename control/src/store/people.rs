@@ -8,8 +8,9 @@ use madang_wire::{Role, RoomName};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::error::Unwritten;
 use super::row::{check_id, optional_text, optional_time, parsed, text, time, without_nul};
-use super::writer::{Change, Unwritten, Writing};
+use super::writer::{Change, Writing};
 use super::{Store, StoreError};
 
 /// Most users of one room who have a role, and most who are banned; one more is refused.

@@ -7,7 +7,8 @@ use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyPool};
 
-use super::dialect::{Address, Dialect};
+use super::address::Address;
+use super::dialect::Dialect;
 
 /// At most so many questions at a time; more wait for their turn.
 const READERS: u32 = 4;

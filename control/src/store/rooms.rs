@@ -2,50 +2,14 @@
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use madang_wire::{RoomName, RoomSettings};
-use serde_json::{Map, Value};
-use sqlx::any::AnyRow;
-use tracing::warn;
+use madang_wire::RoomName;
 
-use super::row::{number, optional_text, text, time, undecodable, without_nul};
-use super::writer::{Change, Unwritten, Writing};
+use super::error::Unwritten;
+use super::row::without_nul;
+use super::writer::{Change, Writing};
 use super::{Store, StoreError};
-
-const COLUMNS: &str = "name, settings, is_locked, password_hash, created_at, created_by, last_seq";
-
-/// A room as it is remembered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoomRecord {
-    /// Its name.
-    pub name: RoomName,
-    /// What it is set to.
-    pub settings: RoomSettings,
-    /// Whether nobody else may come in.
-    pub is_locked: bool,
-    /// What whoever comes in must know, hashed; None: nothing.
-    pub password_hash: Option<String>,
-    /// When it was first opened. Kept in milliseconds.
-    pub created_at: Timestamp,
-    /// The user who did that, unless they were a guest.
-    pub created_by: Option<String>,
-    /// The number of its last chat message, even if that is deleted; 0 when there was none.
-    pub last_seq: u64,
-}
-
-impl RoomRecord {
-    /// An ordinary room.
-    pub fn new(name: RoomName, created_by: Option<String>, now: Timestamp) -> RoomRecord {
-        RoomRecord {
-            name,
-            settings: RoomSettings::default(),
-            is_locked: false,
-            password_hash: None,
-            created_at: now,
-            created_by,
-            last_seq: 0,
-        }
-    }
-}
+use crate::store::RoomRecord;
+use crate::store::room_record::{COLUMNS, INSERT, record, to_json};
 
 impl Store {
     /// The room of this name, which is an ordinary one from here on if there was none.
@@ -205,62 +169,8 @@ async fn find(
 }
 
 /// Writes a room that is not there.
-pub(super) async fn insert(
-    writing: &mut Writing<'_>,
-    room: &RoomRecord,
-) -> Result<(), sqlx::Error> {
-    let RoomRecord { name, settings, is_locked, password_hash, created_at, created_by, .. } = room;
-    let query = writing
-        .query(format!("INSERT INTO rooms ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, 0)"))
-        .bind(name.as_str())
-        .bind(to_json(settings)?)
-        .bind(i64::from(*is_locked))
-        .bind(password_hash)
-        .bind(created_at.as_millisecond())
-        .bind(created_by);
+async fn insert(writing: &mut Writing<'_>, room: &RoomRecord) -> Result<(), sqlx::Error> {
+    let query = room.bind_to(writing.query(INSERT))?;
     writing.run(query).await?;
     Ok(())
-}
-
-fn to_json(settings: &RoomSettings) -> Result<String, sqlx::Error> {
-    serde_json::to_string(settings).map_err(|error| sqlx::Error::Encode(error.into()))
-}
-
-fn record(row: &AnyRow) -> Result<RoomRecord, sqlx::Error> {
-    let name = RoomName::parse(&text(row, "name")?);
-    let name = name.map_err(|error| undecodable("name", error.into()))?;
-    Ok(RoomRecord {
-        settings: settings(&name, &text(row, "settings")?),
-        name,
-        is_locked: number(row, "is_locked")? != 0,
-        password_hash: optional_text(row, "password_hash")?,
-        created_at: time(row, "created_at")?,
-        created_by: optional_text(row, "created_by")?,
-        last_seq: number(row, "last_seq")?,
-    })
-}
-
-/// What nobody can read of them, as after a newer version wrote them, must not close the room, nor open it wider: the
-/// rest counts.
-fn settings(name: &RoomName, json: &str) -> RoomSettings {
-    let kept = match serde_json::from_str(json) {
-        Ok(Value::Object(mut settings)) => {
-            let count = settings.len();
-            settings.retain(|key, value| is_setting(key, value));
-            if settings.len() < count {
-                warn!(room = %name, "some of a room's settings can't be read; they have the defaults");
-            }
-            Value::Object(settings)
-        }
-        _ => {
-            warn!(room = %name, "a room's settings can't be read; they have the defaults");
-            Value::Object(Map::new())
-        }
-    };
-    serde_json::from_value(kept).unwrap_or_default()
-}
-
-fn is_setting(key: &str, value: &Value) -> bool {
-    let alone = Map::from_iter([(key.to_owned(), value.clone())]);
-    serde_json::from_value::<RoomSettings>(Value::Object(alone)).is_ok()
 }

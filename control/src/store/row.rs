@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 use sqlx::error::BoxDynError;
 
-use super::writer::Unwritten;
+use super::error::Unwritten;
 
 /// The longest name of a user, id of a token or id of a message, in bytes: what MySQL's indexes hold.
 pub const LONGEST_ID: usize = 255;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use madang_wire::RoomName;
 
 use super::*;
+use crate::store::StoreError;
 
 #[tokio::test]
 async fn a_closed_store_says_so_and_keeps_what_was_queued() {

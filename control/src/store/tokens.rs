@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::error::Unwritten;
 use super::row::{check_id, text, time};
-use super::writer::{Change, Unwritten, Writing};
+use super::writer::{Change, Writing};
 use super::{Store, StoreError};
 
 /// Most revoked tokens at a time; one more is refused. A token leaves the list when it expires.

@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::error::Unwritten;
 use super::row::{number, text, time, to_number, without_nul};
-use super::writer::{Change, Unwritten, Writing};
+use super::writer::{Change, Writing};
 use super::{Store, StoreError};
 
 /// Most calls that wait; the oldest give way to more.

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::{AnyConnection, Connection};
-
 use tracing::{error, info};
 
-use super::super::dialect::{Address, Dialect};
+use super::super::dialect::Dialect;
+use crate::store::address::Address;
 
 /// How often an idle connection is looked at.
 const CHECK: Duration = Duration::from_secs(5);

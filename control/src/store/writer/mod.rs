@@ -4,7 +4,10 @@
 //! answers each caller after the commit. If the database refuses one of them, the transaction is taken back and each is
 //! tried alone, so that one caller's failure is nobody else's.
 
+mod append;
+mod change;
 mod link;
+mod pending;
 mod writing;
 
 use std::time::Duration;
@@ -13,9 +16,13 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
+pub(super) use self::change::Change;
 pub(super) use self::link::{Link, Trouble};
+pub(super) use self::pending::Append;
 pub(super) use self::writing::Writing;
-use super::{StoreError, append};
+
+use super::StoreError;
+use crate::store::error::{Failure, Unwritten};
 
 /// Changes that may wait for the writer. When full, callers wait: a room's mailbox then fills, and that pushes back on
 /// those who type.
@@ -26,40 +33,6 @@ const GROUP: usize = 256;
 
 /// How long a transaction may take, beginning and commit included, before its connection is given up.
 const DEADLINE: Duration = Duration::from_secs(30);
-
-/// What somebody wants to be written.
-pub(super) trait Change: Send + 'static {
-    /// What they are told once it is.
-    type Answer: Send + 'static;
-
-    /// Whether it adds a message and nothing else, so that its row may wait for others.
-    const IS_CHAT: bool = false;
-
-    /// Says what it is going to ask, so that a group can ask at once.
-    fn announce(&self, _writing: &mut Writing<'_>) {}
-
-    /// Writes it. May be called again after the transaction was taken back. When it is refused, it has written nothing,
-    /// for the rest of the group is committed all the same.
-    fn write<'a>(
-        &'a self,
-        writing: &'a mut Writing<'_>,
-    ) -> BoxFuture<'a, Result<Self::Answer, Unwritten>>;
-}
-
-/// Why a change was not written.
-#[derive(Debug)]
-pub(super) enum Unwritten {
-    /// It may not be; this is why.
-    Refused(String),
-    /// The database could not do it.
-    Failed(sqlx::Error),
-}
-
-impl From<sqlx::Error> for Unwritten {
-    fn from(error: sqlx::Error) -> Unwritten {
-        Unwritten::Failed(error)
-    }
-}
 
 /// The clonable sender to the writer's task. The task ends, with everything queued stored, when it is told to close or
 /// when the last sender is gone.
@@ -204,31 +177,6 @@ async fn fill(writing: &mut Writing<'_>, jobs: &mut [Box<dyn Job>]) -> Result<()
     }
     append::insert_rows(writing).await?;
     append::store_seqs(writing).await
-}
-
-/// Why a transaction failed.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// One of its changes could not be written; the others may do without it.
-    OfOne(sqlx::Error),
-    /// It could not begin or be committed.
-    OfAll(sqlx::Error),
-    /// There is no connection, because of this.
-    Away(String),
-}
-
-impl From<Failure> for StoreError {
-    fn from(failure: Failure) -> StoreError {
-        match failure {
-            Failure::OfOne(sqlx::Error::Database(error))
-                if error.kind() != sqlx::error::ErrorKind::Other =>
-            {
-                StoreError::Refused(error.to_string())
-            }
-            Failure::OfOne(error) | Failure::OfAll(error) => StoreError::Failed(error.to_string()),
-            Failure::Away(reason) => StoreError::Away(reason),
-        }
-    }
 }
 
 /// A change of any type, with the caller who waits for it.

@@ -7,9 +7,9 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, Connection, Transaction};
 use tracing::debug;
 
-use super::super::append::Chat;
 use super::super::dialect::Dialect;
-use super::Failure;
+use super::pending::Chat;
+use crate::store::error::Failure;
 
 /// A transaction, and what it knows already.
 pub(in crate::store) struct Writing<'c> {

@@ -3,18 +3,19 @@
 //! Most of what is written is chat, so a group's messages share their statements: one that locks and reads the rooms'
 //! numbers, a few that find what was sent before, a few that insert many rows each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use madang_wire::{Author, ChatMessage, RoomName};
+use madang_wire::RoomName;
 use sqlx::Row;
 
-use super::chat::{Appended, COLUMNS, NewChatMessage, message};
-use super::folding;
-use super::rooms::{self, RoomRecord};
-use super::row::{check_id, text, without_nul};
-use super::writer::{Change, Unwritten, Writing};
+use super::change::Change;
+use super::pending::{Append, Key, LastSeq};
+use super::writing::Writing;
+use crate::store::error::Unwritten;
+use crate::store::message::{Appended, COLUMNS, message};
+use crate::store::room_record::RoomRecord;
+use crate::store::row::text;
+use crate::store::{folding, room_record};
 
 /// Most rows, or values, of one statement. They come in powers of two, for each statement is prepared once.
 const MOST_AT_ONCE: usize = 64;
@@ -22,93 +23,6 @@ const MOST_AT_ONCE: usize = 64;
 const INSERT: &str = "INSERT INTO chat_messages (room, seq, id, from_id, from_name, text, to_id, reply_to, sent_at, \
     from_user, to_user, author, message_id, folded) VALUES ";
 const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-
-/// A message that is to be stored.
-#[derive(Clone)]
-pub(super) struct Append {
-    room: RoomName,
-    message: NewChatMessage,
-    /// Whose `message_id` it is.
-    author: Option<String>,
-}
-
-/// A message as its author calls it.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Key {
-    room: RoomName,
-    author: String,
-    message_id: String,
-}
-
-/// What a transaction knows of chat. Bounded by its changes.
-#[derive(Default)]
-pub(super) struct Chat {
-    /// The rooms that will get messages.
-    rooms: BTreeSet<RoomName>,
-    /// What the messages are called by their authors.
-    keys: HashSet<Key>,
-    /// The last numbers of the rooms that are locked.
-    seqs: BTreeMap<RoomName, LastSeq>,
-    /// The messages that are there under these keys.
-    known: HashMap<Key, ChatMessage>,
-    /// The rows to insert, with their numbers.
-    rows: Vec<(i64, Append)>,
-}
-
-#[derive(Clone, Copy)]
-struct LastSeq {
-    stored: i64,
-    given: i64,
-}
-
-impl Append {
-    pub(super) fn new(room: &RoomName, mut message: NewChatMessage) -> Append {
-        message.text = without_nul(message.text);
-        message.from_name = without_nul(message.from_name);
-        message.reply_to = message.reply_to.map(without_nul);
-        let author = message.message_id.as_ref().map(|_| match &message.from_user {
-            Some(user) => format!("user {user}"),
-            None => format!("participant {}", message.from_id),
-        });
-        Append { room: room.clone(), message, author }
-    }
-
-    fn check(&self) -> Result<(), Unwritten> {
-        let NewChatMessage { from_id, from_user, to, to_user, message_id, .. } = &self.message;
-        check_id("a participant", from_id)?;
-        for (what, id) in [
-            ("a user", from_user),
-            ("a participant", to),
-            ("a user", to_user),
-            ("a message-id", message_id),
-        ] {
-            id.as_deref().map_or(Ok(()), |id| check_id(what, id))?;
-        }
-        Ok(())
-    }
-
-    fn key(&self) -> Option<Key> {
-        let author = self.author.clone()?;
-        let message_id = self.message.message_id.clone()?;
-        Some(Key { room: self.room.clone(), author, message_id })
-    }
-
-    fn stored(&self, seq: i64) -> Result<ChatMessage, sqlx::Error> {
-        let message = self.message.clone();
-        let sent_at = Timestamp::from_millisecond(message.sent_at.as_millisecond())
-            .map_err(|error| sqlx::Error::Encode(error.into()))?;
-        Ok(ChatMessage {
-            seq: seq.unsigned_abs(),
-            id: message.id,
-            from: Author { id: message.from_id, name: message.from_name },
-            text: message.text,
-            to: message.to,
-            reply_to: message.reply_to,
-            sent_at,
-            deleted: false,
-        })
-    }
-}
 
 impl Change for Append {
     type Answer = Appended;
@@ -142,24 +56,6 @@ impl Change for Append {
             }
             Ok(Appended::Stored(stored))
         })
-    }
-}
-
-impl Chat {
-    /// The number of the room's last message, if the room is locked.
-    pub(super) fn last_seq(&self, room: &RoomName) -> Option<i64> {
-        self.seqs.get(room).map(|last| last.given)
-    }
-
-    /// The room is not there any more.
-    pub(super) fn forget(&mut self, room: &RoomName) {
-        self.seqs.remove(room);
-        self.known.retain(|key, _| key.room != *room);
-    }
-
-    /// Whether rows wait to be inserted.
-    pub(super) fn has_rows(&self) -> bool {
-        !self.rows.is_empty()
     }
 }
 
@@ -236,7 +132,9 @@ async fn lock_room(
     if let Some(seq) = writing.chat.last_seq(room) {
         return Ok(seq);
     }
-    rooms::insert(writing, &RoomRecord::new(room.clone(), None, now)).await?;
+    let record = RoomRecord::new(room.clone(), None, now);
+    let query = record.bind_to(writing.query(room_record::INSERT))?;
+    writing.run(query).await?;
     writing.chat.seqs.insert(room.clone(), LastSeq { stored: 0, given: 0 });
     Ok(0)
 }
