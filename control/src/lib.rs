@@ -35,7 +35,7 @@
 //! - Clocks and sockets appear only in modules that say so with `#![expect(clippy::disallowed_methods)]`.
 
 pub mod api;
-pub mod app;
+
 pub mod auth;
 pub mod broker;
 pub mod cli;
@@ -49,11 +49,10 @@ pub mod limits;
 pub mod metrics;
 mod moment;
 pub mod open_files;
-mod passwords;
+
 pub mod refusal;
 pub mod relay;
 
-pub mod room;
 pub mod rooms;
 pub mod secrets;
 pub mod server;

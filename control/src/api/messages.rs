@@ -10,13 +10,12 @@ use madang_wire::{ChatMessage, RoomName};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Api;
 use super::access::Caller;
 use super::extract::{MessageId, Query, Room, check_number, page_size};
-use super::link;
 use super::problem::Problem;
 use super::visitor::Visitor;
-use crate::room::AdminRequest;
+use super::{Api, link};
+use crate::rooms::room::AdminRequest;
 
 const USUAL_PAGE: u32 = 50;
 const MOST_PER_PAGE: u32 = 500;

@@ -16,7 +16,7 @@ use super::access::Caller;
 use super::extract::{Json, Room, User, check_id};
 use super::problem::Problem;
 use super::visitor::Visitor;
-use crate::room::{Admin, AdminRequest};
+use crate::rooms::room::{Admin, AdminRequest};
 use crate::store;
 
 /// The longest reason, in bytes.

@@ -14,12 +14,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::access::Caller;
 use super::extract::{Json, Query, Room, page_size};
-use super::link;
 use super::problem::Problem;
 use super::visitor::OPERATOR;
-use super::{Api, io};
+use super::{Api, io, link};
 use crate::auth::Scope;
-use crate::room::{Admin, AdminReply, AdminRequest, Configure, RoomState};
+use crate::rooms::room::{Admin, AdminReply, AdminRequest, Configure, RoomState};
 use crate::store::{AuditEntry, RoomRecord};
 
 /// Rooms on a page of the list.

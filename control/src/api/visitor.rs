@@ -6,7 +6,7 @@ use super::access::Caller;
 use super::problem::Problem;
 use super::{Api, io};
 use crate::auth::Grant;
-use crate::room::{Standing, keeps_out, rights};
+use crate::rooms::room::{Standing, keeps_out, rights};
 use crate::store::{RoomRecord, Viewer};
 
 /// What the operator is called in the record of moderation.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use madang_sfu::Event as EngineEvent;
 use madang_sfu::io::Handle;
-use madang_wire::{IceServer, Prefixes, RoomName, RoomSummary, Secret};
+use madang_wire::{Prefixes, RoomName, RoomSummary, Secret};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,20 +19,18 @@ use tracing::{Instrument, debug_span};
 
 pub use stats::ControlStats;
 
-use crate::app::App;
 use crate::auth::{Auth, Grant};
 use crate::broker::{Broker, SessionId, Signals};
 use crate::counters::{Counters, down, up};
 use crate::http::WebSocket;
 use crate::limits::{Limits, is_reached};
-use crate::passwords::Passwords;
 use crate::refusal::Refusal;
 use crate::relay::{Relay, RelayUrl};
-use crate::room::task::Tools;
-use crate::room::{Admin, AdminReply};
-use crate::rooms::{RoomCreation, Rooms, RoomsConfig};
+use crate::rooms::room::{Admin, AdminReply, IceServers};
+use crate::rooms::{Passwords, RoomCreation, Rooms, RoomsConfig, Tools};
 use crate::stomp::SessionConfig;
 use crate::stomp::connection::{self, Connection};
+use crate::stomp::dispatch::Dispatch;
 use crate::stomp::socket::Socket;
 use crate::store::{Store, StoreError, retention};
 use crate::webhooks::Webhooks;
@@ -79,16 +77,13 @@ impl Default for HubConfig {
     }
 }
 
-/// The ICE servers for a participant, by its id.
-pub type IceServers = Arc<dyn Fn(&str) -> Vec<IceServer> + Send + Sync>;
-
 /// The control plane: sessions, broker and rooms. Clones are the same one.
 #[derive(Clone)]
 pub struct Hub(Arc<Shared>);
 
 struct Shared {
     limits: Arc<Limits>,
-    app: App,
+    app: Dispatch,
     auth: Auth,
     store: Store,
     passwords: Passwords,
@@ -159,7 +154,7 @@ impl Hub {
         let relay = relay.map(|url| Relay::start(url, Arc::clone(&limits), shutdown.clone()));
         Hub(Arc::new(Shared {
             limits,
-            app: App { broker, rooms, signals, prefixes, relay },
+            app: Dispatch { broker, rooms, signals, prefixes, relay },
             auth,
             store,
             passwords,

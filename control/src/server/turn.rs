@@ -15,7 +15,7 @@ use tracing::{error, warn};
 use super::addresses::Addresses;
 use super::turn_urls::{AtHttps, Reached};
 use super::{io, turn_tls};
-use crate::hub::IceServers;
+use crate::rooms::room::IceServers;
 use crate::tls::Certificate;
 use crate::{Settings, secrets};
 

@@ -26,10 +26,10 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::dispatch::{Dispatch, Sender};
 use super::replays::{Page, Replays};
 use super::socket::{Outgoing, Socket};
 use super::{Action, End, Replay, Session, SessionConfig};
-use crate::app::{App, Sender};
 use crate::auth::{Auth, Credential, Grant};
 use crate::broker::{Discarded, Outbox, Parcel, Receipt, Requester, SessionId, SubscriptionId};
 use crate::counters::{Counters, up};
@@ -57,7 +57,7 @@ const FEW_PARCELS: usize = 4;
 /// What a connection's task works with.
 pub(crate) struct Connection {
     pub(crate) id: SessionId,
-    pub(crate) app: App,
+    pub(crate) app: Dispatch,
     pub(crate) auth: Auth,
     pub(crate) store: Store,
     pub(crate) counters: Arc<Counters>,
@@ -437,7 +437,7 @@ impl Running {
 
     /// A pattern may be for more than the grant opens: what is published of rooms is looked at there.
     fn subscribe(&mut self, id: SubscriptionId, to: &Destination, pattern: Pattern) {
-        let App { broker, rooms, signals, .. } = &self.connection.app;
+        let Dispatch { broker, rooms, signals, .. } = &self.connection.app;
         if let Destination::Chat(room) | Destination::Events(room) = to
             && let Err(Refusal { code, message }) = self.sender.opens(room)
         {
@@ -461,7 +461,7 @@ impl Running {
 
     /// Sends a frame to the external broker. A session has such frames only when there is one.
     fn relay(&mut self, frame: Frame, version: Version) {
-        let App { relay, signals, .. } = &self.connection.app;
+        let Dispatch { relay, signals, .. } = &self.connection.app;
         let Some(relay) = relay else { return };
         let connect = || relay.connect(self.connection.id, &self.outbox, signals, version);
         self.line.get_or_insert_with(connect).order(Order::Frame(frame));
@@ -477,7 +477,7 @@ impl Running {
     /// Makes the session unknown to everybody.
     async fn leave(&mut self) {
         self.line = None;
-        let App { broker, .. } = &self.connection.app;
+        let Dispatch { broker, .. } = &self.connection.app;
         // First, so that nothing more comes: what is in the outbox afterwards is all that others have to be given.
         broker.detach(self.connection.id);
         let unread = self.outbox.close();

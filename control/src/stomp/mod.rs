@@ -11,9 +11,11 @@
 //! what the session asks for. Everybody else reaches a session through its `Outbox`.
 
 pub(crate) mod connection;
+pub(crate) mod dispatch;
 mod expiry;
 
 mod replays;
+mod sent;
 mod session;
 
 pub(crate) mod socket;
@@ -21,5 +23,6 @@ mod subscriptions;
 pub(crate) mod tcp;
 mod transactions;
 
-pub(crate) use session::{Action, End, Sent, Session, SessionConfig};
+pub(crate) use sent::Sent;
+pub(crate) use session::{Action, End, Session, SessionConfig};
 pub(crate) use subscriptions::{REPLAY_PAGE, Replay};

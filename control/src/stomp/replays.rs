@@ -12,9 +12,8 @@ use tracing::warn;
 use super::{REPLAY_PAGE, Replay};
 use crate::broker::{Message, SessionId, SubscriptionId};
 use crate::refusal::Refusal;
-use crate::room::Reader;
-use crate::room::task::chat_message;
-use crate::rooms::Rooms;
+use crate::rooms::room::Reader;
+use crate::rooms::{Rooms, chat_message};
 use crate::store::Store;
 
 /// The replays of one session, one page of one of them at a time: what a client asks for must not fill the memory

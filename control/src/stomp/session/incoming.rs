@@ -5,22 +5,18 @@ use std::time::Instant;
 use madang_wire::{Command, Destination, ErrorCode, Frame, HeartBeat, Pattern, Version, header};
 
 use super::outgoing::subscription_head;
-use super::{Action, Connecting, Output, Sent, Session, State};
+use super::{Action, Connecting, Output, Session, State};
 use crate::auth::Credential;
 use crate::counters::up;
 use crate::heart_beats::{HeartBeats, TO_CLIENTS};
 use crate::refusal::Refusal;
 use crate::stomp::expiry::Expiry;
+use crate::stomp::sent::Sent;
+use crate::stomp::session::violation::{Violation, required, transaction_violation, violation};
 use crate::stomp::subscriptions::{AckMode, Gate, Replay, Subscription};
 
 /// Segments of a subscribed pattern; each is a level of the broker's tree of patterns.
 const MOST_SEGMENTS: usize = 64;
-
-/// Why the session can't go on, for an ERROR frame.
-pub(super) struct Violation {
-    message: &'static str,
-    detail: String,
-}
 
 type Handled = Result<(), Violation>;
 
@@ -322,22 +318,4 @@ struct Feed {
 fn sent(frame: Frame, at: Instant) -> Sent {
     let destination = frame.header(header::DESTINATION).unwrap_or_default().to_owned();
     Sent { destination, headers: frame.headers, body: frame.body, at }
-}
-
-pub(super) fn required<'a>(frame: &'a Frame, name: &'static str) -> Result<&'a str, Violation> {
-    frame.header(name).ok_or_else(|| Violation {
-        message: "missing header",
-        detail: format!("{} needs the header {name}.", frame.command),
-    })
-}
-
-pub(super) fn violation<T>(
-    message: &'static str,
-    detail: impl Into<String>,
-) -> Result<T, Violation> {
-    Err(Violation { message, detail: detail.into() })
-}
-
-fn transaction_violation(detail: String) -> Violation {
-    Violation { message: "bad transaction", detail }
 }

@@ -5,6 +5,7 @@ mod outgoing;
 mod relayed;
 #[cfg(test)]
 mod tests;
+mod violation;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use madang_wire::{
-    Command, Decoded, Decoder, Destination, Encoded, ErrorCode, Frame, Headers, HeartBeat, Limits,
-    Pattern, Prefixes, RoomName, Version, encode,
+    Command, Decoded, Decoder, Destination, Encoded, ErrorCode, Frame, HeartBeat, Limits, Pattern,
+    Prefixes, RoomName, Version, encode,
 };
 
 use super::expiry::Expiry;
@@ -26,6 +27,7 @@ use crate::counters::{Counters, up};
 use crate::heart_beats::{Due, HeartBeats};
 use crate::moment::Moment;
 use crate::relay::Routes;
+use crate::stomp::Sent;
 use crate::token_bucket::TokenBucket;
 
 /// Frames that may wait to be written before no more is read from this client.
@@ -141,16 +143,6 @@ pub(crate) enum Action {
     Refuse { code: ErrorCode, message: String, correlation_id: Option<String> },
     /// The client says goodbye: once everything before is done, call `handle_drained`.
     Disconnect { receipt: Option<String> },
-}
-
-/// A SEND.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Sent {
-    pub(crate) destination: String,
-    pub(crate) headers: Headers,
-    pub(crate) body: Bytes,
-    /// When it was read.
-    pub(crate) at: Instant,
 }
 
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use madang_wire::{Command, Destination, ErrorCode, Frame, Version, header};
 
-use super::incoming::{Violation, required, violation};
+use super::violation::{Violation, required, violation};
 use super::{Action, End, Output, Session, State};
 use crate::broker::Delivery;
 use crate::relay;

@@ -126,7 +126,7 @@ impl Room {
         public.stopped = member.stopped.to_wire();
         let (participant, user, stopped) =
             (public.clone(), member.grant.user.clone(), member.stopped);
-        if stopped == super::publishing::Stopped::default() {
+        if stopped == super::member::Stopped::default() {
             self.stopped.remove(&user);
         } else if self.stopped.len() < MAX_STOPPED || self.stopped.contains_key(&user) {
             self.stopped.insert(user.clone(), stopped);

@@ -2,14 +2,15 @@
 
 mod door;
 mod mutes;
+mod rights;
+mod walk;
 
-use madang_wire::ErrorCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use madang_sfu::{Answer, MediaKind, MediaLine, Mid, OfferError, RoomId, Source};
-use madang_wire::{Joined, Role, RoomName, Slot, SlotReason};
+use madang_wire::{ErrorCode, Joined, Role, RoomName, Slot, SlotReason};
 use rand::SeedableRng;
 
 use super::*;

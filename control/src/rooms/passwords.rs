@@ -12,7 +12,6 @@ use rand::RngExt;
 use tokio::sync::Semaphore;
 
 use crate::refusal::Refusal;
-use crate::room::Verdict;
 
 /// Passwords that are worked on at a time; each takes 19 MiB.
 const AT_A_TIME: usize = 2;
@@ -103,6 +102,15 @@ fn hash(password: &Secret) -> Option<String> {
     let salt = SaltString::encode_b64(&random).ok()?;
     let hash = Argon2::default().hash_password(password.expose().as_bytes(), &salt).ok()?;
     Some(hash.to_string())
+}
+
+/// What a password turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Right,
+    Wrong,
+    /// The server has too many passwords to check.
+    Overloaded,
 }
 
 #[cfg(test)]

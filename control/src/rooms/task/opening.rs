@@ -4,9 +4,10 @@ use madang_wire::{ErrorCode, Request, RoomName, Signal};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{Letter, Tools, now};
+use super::{Tools, now};
 use crate::refusal::Refusal;
-use crate::room::{Asked, Kept, Reader, Room, RoomConfig};
+use crate::rooms::letter::Letter;
+use crate::rooms::room::{Asked, Kept, Reader, Room, RoomConfig};
 use crate::store::{RoomRecord, StoreError};
 
 /// Opens a room for its first letter. A join creates a room that never was, where joins may.

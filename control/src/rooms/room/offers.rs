@@ -4,52 +4,18 @@ use madang_sfu::{Answer, MediaKind, OfferError, PeerId};
 use madang_wire::request::{Mids, Offer};
 use madang_wire::{ErrorCode, Signal, SourceKind};
 
-use super::member::{Member, Origin};
+use super::member::Origin;
+use super::pending::Pending;
 use super::{Effect, Room, peer_of};
-use crate::broker::{Requester, SessionId};
+use crate::broker::Requester;
 use crate::moment::Moment;
 use crate::refusal::{Refusal, refuse};
+use crate::rooms::room::pending::Purpose;
 
 /// The most m-lines that a client may name.
 const MAX_MIDS: usize = 64;
 /// The longest `a=mid`, in bytes.
 const MAX_MID_BYTES: usize = 64;
-
-/// An offer on its way through the engine.
-#[derive(Debug)]
-pub(super) struct Pending {
-    from: Requester,
-    origin: Origin,
-    purpose: Purpose,
-}
-
-/// What it is for.
-#[derive(Debug)]
-pub(super) enum Purpose {
-    /// Who will come in if the offer is good. Nobody sees them before.
-    Join(Box<Member>),
-    /// A participant who comes back with an offer, and what it publishes.
-    Resume { participant: String, mids: Option<Mids> },
-    /// A participant's offer.
-    Offer { participant: String },
-}
-
-impl Pending {
-    /// Whether the offer still matters when a session is over.
-    pub(super) fn survives(&self, gone: SessionId) -> bool {
-        self.from.session != gone
-    }
-
-    /// The participant whose offer it is, if they are in the room.
-    pub(super) fn participant(&self) -> Option<&str> {
-        match &self.purpose {
-            Purpose::Join(_) => None,
-            Purpose::Resume { participant, .. } | Purpose::Offer { participant } => {
-                Some(participant)
-            }
-        }
-    }
-}
 
 impl Room {
     pub(super) fn handle_offer(

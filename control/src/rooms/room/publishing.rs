@@ -14,33 +14,6 @@ const MAX_TOLD: usize = 256;
 /// M-lines of an offer that are looked at before the engine has seen it; browsers have no more.
 const MAX_LINES: usize = 128;
 
-/// What a moderator has stopped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stopped {
-    /// All that sounds: a microphone can be called anything.
-    pub(super) sound: bool,
-    pub(super) camera: bool,
-    /// With its sound.
-    pub(super) screen: bool,
-}
-
-impl Stopped {
-    pub(super) fn covers(self, source: SourceKind) -> bool {
-        match source {
-            SourceKind::Microphone => self.sound,
-            SourceKind::Camera => self.camera,
-            SourceKind::Screen => self.screen,
-            SourceKind::ScreenAudio => self.sound || self.screen,
-        }
-    }
-
-    /// As everybody sees it.
-    pub(super) fn to_wire(self) -> Vec<SourceKind> {
-        let all = [SourceKind::Microphone, SourceKind::Camera, SourceKind::Screen];
-        all.into_iter().filter(|source| self.covers(*source)).collect()
-    }
-}
-
 impl Member {
     /// What an m-line of theirs carries, as far as rights go. What has no name, or none that fits, counts as what it
     /// most likely is.
@@ -152,6 +125,7 @@ fn lines_of(sdp: &str) -> Vec<(Mid, MediaKind)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::member::Stopped;
     use super::*;
 
     #[test]

@@ -2,19 +2,19 @@
 //! second time, as plainly as can be.
 #![expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 
-use madang_wire::ErrorCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use madang_sfu::RoomId;
-use madang_wire::{Publishers, Role, RoomName, RoomSettings};
+use madang_wire::{ErrorCode, Publishers, Role, RoomName, RoomSettings};
 use rand::SeedableRng;
 use serde_json::{Value, json};
 
-use super::*;
 use crate::auth::{Grant, Scope};
 use crate::limits::Limits;
+use crate::rooms::passwords::Verdict;
+use crate::rooms::room::*;
 use crate::store::{Ban, RoomRecord};
 
 const ROLES: [Option<Role>; 4] =

@@ -11,10 +11,11 @@ use madang_wire::{Publishers, Role, RoomName};
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
 
-use super::tests::asked;
-use super::*;
+use super::asked;
 use crate::auth::Grant;
 use crate::limits::Limits;
+use crate::rooms::passwords::Verdict;
+use crate::rooms::room::*;
 use crate::store::RoomRecord;
 
 #[test]

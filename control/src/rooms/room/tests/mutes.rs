@@ -1,7 +1,8 @@
 //! What a moderator stops is not forwarded, whatever the client names, says or offers.
 
-use super::*;
 use madang_wire::ErrorCode;
+
+use super::*;
 
 #[test]
 fn a_muted_microphone_stays_muted_by_any_name() {

@@ -8,7 +8,6 @@ use madang_sfu::{Answer, MediaKind, MediaLine, Mid, PeerId, Source};
 use madang_wire::request::{Mids, View};
 use madang_wire::{Participant, Slot, SourceKind};
 
-use super::publishing::Stopped;
 use super::rights::Standing;
 use super::slots::{Shown, SlotState};
 use crate::auth::Grant;
@@ -153,6 +152,33 @@ impl Origin {
         let line = sdp.lines().take(16).find_map(|line| line.strip_prefix("o="));
         let id = line.and_then(|line| line.split(' ').nth(1));
         Origin(id.map(|id| id.chars().take(64).collect()))
+    }
+}
+
+/// What a moderator has stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stopped {
+    /// All that sounds: a microphone can be called anything.
+    pub(super) sound: bool,
+    pub(super) camera: bool,
+    /// With its sound.
+    pub(super) screen: bool,
+}
+
+impl Stopped {
+    pub(super) fn covers(self, source: SourceKind) -> bool {
+        match source {
+            SourceKind::Microphone => self.sound,
+            SourceKind::Camera => self.camera,
+            SourceKind::Screen => self.screen,
+            SourceKind::ScreenAudio => self.sound || self.screen,
+        }
+    }
+
+    /// As everybody sees it.
+    pub(super) fn to_wire(self) -> Vec<SourceKind> {
+        let all = [SourceKind::Microphone, SourceKind::Camera, SourceKind::Screen];
+        all.into_iter().filter(|source| self.covers(*source)).collect()
     }
 }
 

@@ -39,15 +39,6 @@ pub(super) struct Joiner {
     pub(super) sdp: Option<String>,
 }
 
-/// What a password turned out to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Right,
-    Wrong,
-    /// The server has too many passwords to check.
-    Overloaded,
-}
-
 /// All who are not in yet.
 #[derive(Debug, Default)]
 pub(super) struct Door {

@@ -6,17 +6,18 @@ use madang_wire::request::{Join, Mids, View};
 use madang_wire::{ErrorCode, Event, Joined, Participant, Role, Secret, Signal};
 use rand::RngExt;
 
-use super::door::{Joiner, Verdict};
+use super::door::Joiner;
 use super::member::{Member, Presence};
-use super::offers::{Purpose, check_mids};
+use super::offers::check_mids;
+use super::pending::Purpose;
 use super::rights::{self, Standing};
 use super::{Effect, Room};
 use crate::auth::Grant;
 use crate::broker::{Requester, SessionId};
 use crate::limits::is_reached;
 use crate::moment::Moment;
-use crate::passwords::MAX_BYTES;
 use crate::refusal::{Refusal, refuse};
+use crate::rooms::passwords::{MAX_BYTES, Verdict};
 
 /// The longest name of a participant, in characters.
 const MAX_NAME_CHARS: usize = 64;

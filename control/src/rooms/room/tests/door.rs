@@ -1,7 +1,9 @@
 //! Coming in where not everybody may, and being here twice, or away.
 
-use super::*;
 use madang_wire::ErrorCode;
+
+use super::*;
+use crate::rooms::passwords::Verdict;
 
 #[test]
 fn an_offer_waits_with_its_joiner() {

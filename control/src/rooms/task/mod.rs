@@ -15,44 +15,26 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use jiff::Timestamp;
 use madang_sfu::io::Handle;
-use madang_wire::{
-    ChatMessage, Destination, ErrorCode, Event, Headers, Request, Secret, Signal, header,
-};
-use tokio::sync::{mpsc, oneshot};
+use madang_wire::{Destination, ErrorCode, Event, Request, Secret, Signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{
-    Admin, AdminReply, Asked, Audience, Effect, Inbox, Reader, Room, RoomConfig, Verdict, room_of,
-};
-use crate::broker::{Broker, Kind, Message, Receipt, Requester, SessionId, Signals};
+use super::directory::Directory;
+use super::inbox::Inbox;
+use super::passwords::{Passwords, Verdict};
+use super::room::{Audience, Effect, Room, RoomConfig, room_of};
+use crate::broker::{Broker, Kind, Message, Receipt, Requester, Signals};
 use crate::counters::{Counters, down, up};
 use crate::moment::Moment;
-use crate::passwords::Passwords;
 use crate::refusal::Refusal;
-use crate::rooms::Rooms;
+use crate::rooms::chat_message;
+use crate::rooms::letter::Letter;
 use crate::store::{Appended, NewChatMessage, Store, StoreError};
 use crate::webhooks::{Occurrence, Webhooks};
 
 /// Chat messages of one room on their way into the store. While there are more, the mailbox waits.
 const MAX_STORING: usize = 256;
-
-/// What a room's mailbox takes.
-#[derive(Debug)]
-pub(crate) enum Letter {
-    /// A participant, or somebody who wants to become one, asks for something.
-    Request {
-        asked: Asked,
-        /// Sent when the request is done, for chat when it is stored.
-        receipt: Option<Receipt>,
-    },
-    /// A session is over.
-    Gone { session: SessionId, said_goodbye: bool, receipt: Option<Receipt> },
-    /// What of the chat may this session read?
-    Who { session: SessionId, reply: oneshot::Sender<Reader> },
-    /// An operator asks for something.
-    Admin { admin: Admin, reply: oneshot::Sender<Result<AdminReply, Refusal>> },
-}
 
 /// What a room's task works with.
 #[derive(Clone)]
@@ -71,7 +53,7 @@ pub(crate) struct Tools {
 struct Task {
     room: Room,
     tools: Tools,
-    rooms: Rooms,
+    directory: Directory,
     /// Destinations of the room's events and chat.
     events: String,
     chat: String,
@@ -102,7 +84,7 @@ pub(crate) async fn run(
     mut mailbox: mpsc::Receiver<Letter>,
     inbox: Arc<Inbox>,
     tools: Tools,
-    rooms: Rooms,
+    directory: Directory,
 ) {
     let (name, id) = (config.name.clone(), config.id);
     while let Some(letter) = next_letter(&mut mailbox, &tools.stop).await {
@@ -110,7 +92,7 @@ pub(crate) async fn run(
             Ok(room) => {
                 up(&tools.counters.rooms);
                 debug!(room = %name, "room opened");
-                let mut task = Task::new(room, tools.clone(), rooms.clone());
+                let mut task = Task::new(room, tools.clone(), directory.clone());
                 task.handle_letter(letter).await;
                 task.run(&mut mailbox, &inbox).await;
                 task.count(0);
@@ -120,11 +102,11 @@ pub(crate) async fn run(
             }
             Err(refusal) => opening::refuse(&tools, letter, &refusal),
         }
-        if rooms.retire(&name, &mailbox) {
+        if directory.retire(&name, &mailbox) {
             break;
         }
     }
-    rooms.forget(&name, id);
+    directory.forget(&name, id);
     mailbox.close();
     while let Some(letter) = mailbox.recv().await {
         opening::refuse(&tools, letter, &opening::is_gone(&name, &tools.stop));
@@ -144,13 +126,13 @@ async fn next_letter(
 }
 
 impl Task {
-    fn new(room: Room, tools: Tools, rooms: Rooms) -> Task {
+    fn new(room: Room, tools: Tools, directory: Directory) -> Task {
         Task {
             events: Destination::events_of(room.name()),
             chat: Destination::chat_of(room.name()),
             room,
             tools,
-            rooms,
+            directory,
             counted: 0,
             is_told_open: false,
             storing: FuturesOrdered::new(),
@@ -164,7 +146,7 @@ impl Task {
         let stop = self.tools.stop.clone();
         loop {
             let is_idle = self.room.is_empty() && self.storing.is_empty();
-            if self.is_deleted || (is_idle && self.rooms.retire(self.room.name(), mailbox)) {
+            if self.is_deleted || (is_idle && self.directory.retire(self.room.name(), mailbox)) {
                 return;
             }
             let timeout = self.room.poll_timeout();
@@ -262,7 +244,7 @@ impl Task {
                 Effect::DeleteRoom => self.delete_room().await,
                 Effect::Count(participants) => {
                     self.count(participants);
-                    self.rooms.update(&self.room.summary());
+                    self.directory.update(&self.room.summary());
                 }
             }
         }
@@ -364,17 +346,6 @@ fn kind_of(event: &Event) -> Kind {
         | Event::MessageDeleted { .. }
         | Event::RoomEnded { .. } => Kind::Needed,
     }
-}
-
-/// A stored chat message as subscribers get it.
-pub(crate) fn chat_message(destination: &str, message: &ChatMessage) -> Message {
-    let headers: Headers = [
-        (header::CONTENT_TYPE, "application/json".to_owned()),
-        (header::SEQ, message.seq.to_string()),
-    ]
-    .into_iter()
-    .collect();
-    Message::with_id(message.id.clone(), destination, headers, message.to_json())
 }
 
 fn now() -> Moment {

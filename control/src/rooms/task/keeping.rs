@@ -6,7 +6,7 @@ use tracing::warn;
 use super::{Task, now};
 use crate::broker::Requester;
 use crate::refusal::Refusal;
-use crate::room::{Change, Deleter, Keeping};
+use crate::rooms::room::{Change, Deleter, Keeping};
 use crate::store::{Store, StoreError};
 
 impl Task {

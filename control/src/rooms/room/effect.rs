@@ -2,17 +2,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use madang_sfu::{Mid, PeerId, RoomId, Source};
-use madang_wire::{Event, Request, RoomName, Secret, Signal};
+use madang_sfu::{Mid, PeerId, Source};
+use madang_wire::{Event, Request, Secret, Signal};
 
-use super::{Deleter, Keeping};
+use super::Keeping;
 use crate::auth::Grant;
 use crate::broker::{Requester, SessionId};
-use crate::hub::IceServers;
-use crate::limits::Limits;
-use crate::store::NewChatMessage;
+use crate::store::{ChatRecord, NewChatMessage};
 
 /// Everything that a room can do. The task carries effects out in their order.
 #[derive(Debug, PartialEq)]
@@ -72,16 +69,24 @@ pub(crate) struct Asked {
     pub(crate) request: Request,
 }
 
-/// What a room is given at its start.
-#[derive(Clone)]
-pub(crate) struct RoomConfig {
-    pub(crate) name: RoomName,
-    pub(crate) id: RoomId,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) resume_grace: Duration,
-    pub(crate) ice_servers: IceServers,
-    /// Whether a guest who comes into the empty room is its host, as where authentication is off.
-    pub(crate) guests_may_host: bool,
-    /// Whether joining a room that never was creates it.
-    pub(crate) joins_create: bool,
+/// Who wants a message deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Deleter {
+    /// For the audit.
+    pub(crate) name: String,
+    /// Whether they may delete what others wrote.
+    pub(crate) moderates: bool,
+    pub(crate) participant: Option<String>,
+    pub(crate) user: Option<String>,
+    /// Who hears `done`.
+    pub(crate) from: Option<Requester>,
+}
+
+impl Deleter {
+    /// Whether they may delete a message: their own, or as a moderator any that everybody sees.
+    pub(crate) fn may_delete(&self, found: &ChatRecord) -> bool {
+        let is_author = self.participant.as_ref() == Some(&found.message.from.id)
+            || (self.user.is_some() && self.user == found.from_user);
+        is_author || (self.moderates && found.message.to.is_none())
+    }
 }

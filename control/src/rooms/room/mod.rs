@@ -12,28 +12,28 @@
 //! A room does not know STOMP, sockets or clocks, and never waits.
 
 mod admin;
+mod config;
 mod deleting;
 mod door;
 mod effect;
-mod inbox;
+
 mod joining;
 mod kept;
 mod member;
 mod moderation;
 mod offers;
+mod peer_numbers;
+mod pending;
 mod publishing;
+mod reader;
 mod removing;
 mod requests;
 pub(crate) mod rights;
 mod showing;
 mod slots;
-#[cfg(test)]
-mod table;
-pub(crate) mod task;
+
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod walk;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -46,21 +46,21 @@ use madang_wire::{
 use rand::rngs::StdRng;
 
 pub use admin::{Admin, AdminReply, AdminRequest, Configure, RoomState};
-pub(crate) use deleting::Deleter;
-pub(crate) use door::Verdict;
-pub(crate) use effect::{Asked, Audience, Effect, RoomConfig};
-pub(crate) use inbox::Inbox;
+pub use config::IceServers;
+pub(crate) use config::RoomConfig;
+pub(crate) use effect::{Asked, Audience, Deleter, Effect};
 pub(crate) use kept::{Change, Keeping, Kept, keeps_out};
+pub(crate) use peer_numbers::room_of;
+pub(crate) use reader::Reader;
 pub(crate) use rights::Standing;
 
 use self::door::Door;
-use self::member::{Member, Presence};
-use self::offers::Pending;
-use self::publishing::Stopped;
+use self::member::{Member, Presence, Stopped};
+use self::peer_numbers::peer_of;
+use self::pending::Pending;
 use crate::broker::{Requester, SessionId};
 use crate::moment::Moment;
 use crate::refusal::Refusal;
-use crate::store::Viewer;
 
 /// One room.
 pub(crate) struct Room {
@@ -83,17 +83,6 @@ pub(crate) struct Room {
     /// Makes ids and tokens.
     random: StdRng,
     effects: VecDeque<Effect>,
-}
-
-/// What of a room's stored chat somebody may read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reader {
-    /// They are not in the room, and it keeps people out.
-    Nothing,
-    /// They are not in the room, but everybody may come in.
-    Public,
-    /// That, and what is private to them.
-    Viewer(Viewer),
 }
 
 impl Room {
@@ -313,15 +302,4 @@ impl Room {
         let is_it = |member: &Member| member.media.as_ref().is_some_and(|media| media.peer == peer);
         self.members.iter().position(is_it)
     }
-}
-
-/// The number of a room's nth peer: the room's own number above, so that an event of the engine finds its room
-/// without a table.
-fn peer_of(room: madang_sfu::RoomId, n: u32) -> PeerId {
-    PeerId(room.0 << 32 | u64::from(n))
-}
-
-/// The room of a peer.
-pub(crate) fn room_of(peer: PeerId) -> madang_sfu::RoomId {
-    madang_sfu::RoomId(peer.0 >> 32)
 }

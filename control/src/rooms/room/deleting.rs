@@ -6,32 +6,9 @@ use serde_json::Value;
 use super::moderation::Moderator;
 use super::rights::Standing;
 use super::{Effect, Room};
-use crate::broker::Requester;
 use crate::moment::Moment;
 use crate::refusal::{Refusal, refuse};
-use crate::store::ChatRecord;
-
-/// Who wants a message deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Deleter {
-    /// For the audit.
-    pub(crate) name: String,
-    /// Whether they may delete what others wrote.
-    pub(crate) moderates: bool,
-    pub(crate) participant: Option<String>,
-    pub(crate) user: Option<String>,
-    /// Who hears `done`.
-    pub(crate) from: Option<Requester>,
-}
-
-impl Deleter {
-    /// Whether they may delete a message: their own, or as a moderator any that everybody sees.
-    pub(crate) fn may_delete(&self, found: &ChatRecord) -> bool {
-        let is_author = self.participant.as_ref() == Some(&found.message.from.id)
-            || (self.user.is_some() && self.user == found.from_user);
-        is_author || (self.moderates && found.message.to.is_none())
-    }
-}
+use crate::rooms::room::Deleter;
 
 impl Room {
     pub(super) fn delete_message(

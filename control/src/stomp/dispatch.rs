@@ -15,9 +15,8 @@ use crate::auth::Grant;
 use crate::broker::{Broker, Kind, Message, Receipt, Requester, SessionId, Signals};
 use crate::refusal::Refusal;
 use crate::relay::Relay;
-use crate::room::task::Letter;
-use crate::room::{Asked, rights};
-use crate::rooms::Rooms;
+use crate::rooms::room::{Asked, rights};
+use crate::rooms::{Letter, Rooms};
 use crate::stomp::Sent;
 
 /// Rooms that a session may have asked to join and not left.
@@ -45,7 +44,7 @@ fn is_private(name: &str) -> bool {
 
 /// Carries out what sessions send.
 #[derive(Clone)]
-pub(crate) struct App {
+pub(crate) struct Dispatch {
     pub(crate) broker: Broker,
     pub(crate) rooms: Rooms,
     pub(crate) signals: Signals,
@@ -70,7 +69,7 @@ impl Sender {
     }
 }
 
-impl App {
+impl Dispatch {
     /// Carries out one SEND. The receipt is sent when all who hold it are done; a chat message that is not stored
     /// withholds it.
     pub(crate) fn handle_send(&self, sender: &mut Sender, sent: Sent, receipt: Option<&Receipt>) {

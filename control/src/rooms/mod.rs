@@ -1,0 +1,225 @@
+//! The open rooms.
+//!
+//! A room opens with the first join and closes when nobody is in it. [`room`] decides and never waits; `task` owns one
+//! room, waits for its letters and carries out what it decides. `directory` has the mailboxes.
+
+mod chat;
+mod directory;
+mod inbox;
+mod letter;
+mod passwords;
+pub mod room;
+mod task;
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use madang_sfu::Event as EngineEvent;
+use madang_wire::{ErrorCode, Pattern, RoomName, RoomSummary};
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use self::chat::chat_message;
+pub(crate) use self::letter::Letter;
+pub(crate) use self::passwords::Passwords;
+pub(crate) use self::task::Tools;
+
+use self::directory::{Directory, Entries, Entry, listed};
+use self::room::{Admin, AdminReply, IceServers, Reader, RoomConfig, room_of};
+use crate::auth::Grant;
+use crate::broker::{Message, Receipt, SessionId, SubscriptionId};
+use crate::limits::{Limits, is_reached};
+use crate::refusal::Refusal;
+
+/// Who creates rooms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RoomCreation {
+    /// Whoever joins one first, by REST too.
+    #[default]
+    Join,
+    /// Operators, by REST; others can't join what is not there.
+    Rest,
+}
+
+impl RoomCreation {
+    /// As in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RoomCreation::Join => "join",
+            RoomCreation::Rest => "rest",
+        }
+    }
+}
+
+impl FromStr for RoomCreation {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<RoomCreation, ()> {
+        let all = [RoomCreation::Join, RoomCreation::Rest];
+        all.into_iter().find(|one| one.as_str() == text).ok_or(())
+    }
+}
+
+/// The open rooms. Clones are the same ones.
+#[derive(Clone)]
+pub(crate) struct Rooms(Arc<Shared>);
+
+struct Shared {
+    config: RoomsConfig,
+    tools: Tools,
+    /// Owns the rooms' tasks.
+    tasks: TaskTracker,
+    directory: Directory,
+}
+
+/// What rooms are given.
+pub(crate) struct RoomsConfig {
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) resume_grace: Duration,
+    pub(crate) ice_servers: IceServers,
+    /// See [`RoomConfig::guests_may_host`].
+    pub(crate) guests_may_host: bool,
+    /// See [`RoomConfig::joins_create`].
+    pub(crate) joins_create: bool,
+}
+
+impl Rooms {
+    pub(crate) fn new(config: RoomsConfig, tools: Tools, tasks: TaskTracker) -> Rooms {
+        let directory = Directory::new(tools.broker.clone());
+        Rooms(Arc::new(Shared { config, tools, tasks, directory }))
+    }
+
+    /// Posts a letter to an open room.
+    pub(crate) fn post(&self, name: &RoomName, letter: Letter) -> Result<(), Refusal> {
+        match self.0.directory.lock().get(name) {
+            Some(entry) => entry.post(letter),
+            None => Err(Refusal::new(
+                ErrorCode::NoSuchRoom,
+                format!("the room {name} is not open; join it first"),
+            )),
+        }
+    }
+
+    /// Posts a letter to a room, which opens if it is not.
+    pub(crate) fn post_opening(&self, name: &RoomName, letter: Letter) -> Result<(), Refusal> {
+        self.entry(&mut self.0.directory.lock(), name)?.post(letter)
+    }
+
+    /// Asks a room for something on behalf of an operator. It opens for that if it is not open, but is on no list while
+    /// nobody is in it. A room that the store does not know is `no_such_room`.
+    pub(crate) async fn ask(&self, name: &RoomName, admin: Admin) -> Result<AdminReply, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.post_opening(name, Letter::Admin { admin, reply })?;
+        match answer.await {
+            Ok(answer) => answer,
+            // Its task is cut off when the process ends.
+            Err(_) => {
+                Err(Refusal::new(ErrorCode::Draining, "the server is shutting down".to_owned()))
+            }
+        }
+    }
+
+    /// Tells a room that a session is over; waits while its mailbox is full, for this must not be lost.
+    pub(crate) async fn tell_gone(
+        &self,
+        name: &RoomName,
+        session: SessionId,
+        said_goodbye: bool,
+        receipt: Option<Receipt>,
+    ) {
+        let mailbox = self.0.directory.lock().get(name).map(Entry::mailbox);
+        let Some(mailbox) = mailbox else { return };
+        // A room that has closed meanwhile had nobody in it.
+        let _ = mailbox.send(Letter::Gone { session, said_goodbye, receipt }).await;
+    }
+
+    /// What of a room's stored chat a session may read. The room opens for the answer if it is not open.
+    pub(crate) async fn reader(&self, name: &RoomName, session: SessionId) -> Reader {
+        loop {
+            let (reply, answer) = oneshot::channel();
+            let mailbox = match self.entry(&mut self.0.directory.lock(), name) {
+                Ok(entry) => entry.mailbox(),
+                Err(_) => return Reader::Nothing,
+            };
+            // A room that closes at this moment hears nothing more; the next one by its name does.
+            if mailbox.send(Letter::Who { session, reply }).await.is_ok()
+                && let Ok(reader) = answer.await
+            {
+                return reader;
+            }
+        }
+    }
+
+    /// Hands an event of the media engine to its room.
+    pub(crate) fn deliver(&self, event: EngineEvent) {
+        let room = match &event {
+            EngineEvent::Connected { peer }
+            | EngineEvent::Disconnected { peer, .. }
+            | EngineEvent::AudioSlot { peer, .. } => room_of(*peer),
+            EngineEvent::Speakers { room, .. } => *room,
+        };
+        if let Some(inbox) = self.0.directory.lock().inbox(room) {
+            inbox.push(event);
+        }
+    }
+
+    /// Subscribes a session to the list, and returns the rooms of this moment that its grant opens: later changes come by
+    /// the subscription.
+    pub(crate) fn subscribe_to_list(
+        &self,
+        session: SessionId,
+        grant: &Grant,
+        id: SubscriptionId,
+        pattern: Pattern,
+    ) -> Vec<Arc<Message>> {
+        let entries = self.0.directory.lock();
+        self.0.tools.broker.subscribe(session, id, pattern);
+        entries.summaries().filter(|summary| grant.opens(&summary.name)).map(listed).collect()
+    }
+
+    /// The rooms in which somebody is, in no order.
+    pub(crate) fn listed(&self) -> Vec<RoomSummary> {
+        self.0.directory.lock().summaries().cloned().collect()
+    }
+
+    /// Opens no more rooms.
+    pub(crate) fn close(&self) {
+        self.0.directory.lock().close();
+    }
+
+    /// The entry of a room, which opens if it is not open.
+    fn entry<'a>(&self, entries: &'a mut Entries, name: &RoomName) -> Result<&'a Entry, Refusal> {
+        if entries.get(name).is_none() {
+            if entries.is_closed() {
+                return Err(Refusal::new(ErrorCode::Draining, "the server is shutting down"));
+            }
+            let most = self.0.config.limits.rooms;
+            if is_reached(most, entries.len()) {
+                return Err(Refusal::new(
+                    ErrorCode::Overloaded,
+                    format!("the server has its {most} open rooms"),
+                ));
+            }
+            self.open(entries, name);
+        }
+        Ok(entries.get(name).expect("it is open"))
+    }
+
+    fn open(&self, entries: &mut Entries, name: &RoomName) {
+        let (id, letters, inbox) = entries.add(name);
+        let RoomsConfig { limits, resume_grace, ice_servers, guests_may_host, joins_create } =
+            &self.0.config;
+        let config = RoomConfig {
+            name: name.clone(),
+            id,
+            limits: Arc::clone(limits),
+            resume_grace: *resume_grace,
+            ice_servers: Arc::clone(ice_servers),
+            guests_may_host: *guests_may_host,
+            joins_create: *joins_create,
+        };
+        let (tools, directory) = (self.0.tools.clone(), self.0.directory.clone());
+        self.0.tasks.spawn(task::run(config, letters, inbox, tools, directory));
+    }
+}
