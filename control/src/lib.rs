@@ -1,65 +1,77 @@
 //! The control plane of Madang, and the program that joins all parts.
 //!
-//! This crate is policy: who may, who is here, what is remembered. Bytes and time are the business of `madang-sfu` and
-//! `madang-turn`, which know no user, room name or database; what stands on the wire is `madang-wire`'s.
+//! This crate is policy: who may do what, who is present, what is stored. Media belongs to `madang-sfu` and relaying to
+//! `madang-turn`, which know no user, room name or database. The wire format belongs to `madang-wire`.
 //!
 //! # The journey of a command
 //!
 //! ```text
-//! WebSocket → STOMP frame → Session → Broker → room mailbox → Room decides → effects: sfu, store, replies
-//!    http        stomp       stomp    broker       room          room          sfu     store   stomp
+//! WebSocket → frame → Session → Dispatch → Rooms → mailbox → Room decides → effects: store, sfu, replies
+//!   edge      stomp    stomp     stomp     rooms    rooms    rooms/room              │
+//!                                                                     Broker → outboxes → WebSocket
 //! ```
 //!
-//! 1. [`http`] takes the connection, checks its origin and hands the WebSocket to [`hub`]. [`sockjs`] makes one of HTTP requests
-//!    where there is none; `stomp::tcp` takes clients that need no browser.
-//! 2. [`stomp`] reads frames. `Session` is a state machine without I/O; `connection` is its task, outbox and timers.
-//! 3. [`broker`] knows which session subscribed to which destination. [`app`] reads requests to `/app/**`.
-//!    Where topics and queues live on an external broker, [`relay`] is the way there.
-//! 4. [`room`] holds a pure `Room` per open room, owned by one task with a bounded mailbox. It decides and returns
-//!    effects; the task carries them out.
-//! 5. [`auth`] says at the beginning of all this who the client is, and what they may do.
-//! 6. [`store`] remembers. A chat line is on the disk before anyone hears of it.
+//! 1. [`edge`] accepts the connection, checks the page's origin and hands the socket to [`hub`]. SockJS makes a socket out
+//!    of HTTP requests; STOMP over TCP needs neither.
+//! 2. [`stomp`] reads frames. `Session` is a state machine without I/O; `connection` is its task with the timers.
+//! 3. `stomp::dispatch` decides what happens to a SEND. Requests to `/app/rooms/{room}/…` are posted to the room's
+//!    mailbox; messages to topics and queues go to [`broker`], or through [`relay`] to an external broker.
+//! 4. [`rooms`] owns one task per open room. The task feeds a pure `Room`, which decides and returns effects, and carries
+//!    them out. A chat message is committed to [`store`] before the sender gets its RECEIPT and before it is delivered.
+//! 5. [`broker`] puts messages into the outbox of each subscriber; each connection's task writes its own outbox.
 //!
-//! Beside it, [`api`] is how programs ask that are no participants, and [`webhooks`] how they are told.
+//! [`auth`] determines at CONNECT who the client is and what it may do. `edge::api` is the REST interface for programs
+//! that are not participants; [`webhooks`] tells such programs what happens.
+//!
+//! # Layers
+//!
+//! Imports point down this list; `tests/layers` enforces it.
+//!
+//! ```text
+//! cli           arguments and subcommands
+//! server        starts the parts, stops them in order
+//! config        all settings
+//! edge          the ports of clients: HTTP, SockJS, REST, metrics, STOMP over TCP
+//! hub           what all connections share
+//! stomp         one session per connection
+//! rooms         rooms: directory, tasks, and the pure Room
+//! relay         topics and queues on an external broker
+//! broker        subscriptions and outboxes
+//! webhooks      calls to other programs
+//! auth          tokens, keys, grants
+//! store         SQL
+//! leaves        limits, counters, refusal, moment, token_bucket, heart_beats, secrets
+//! ```
 //!
 //! # The main types
 //!
 //! - [`Settings`]: everything that can be configured, checked before the first port opens.
-//! - [`Server`]: the running whole. The program, and tests, start and stop it.
-//! - [`Store`](store::Store), [`Hub`](hub::Hub): what the parts above share.
+//! - [`Server`]: all running parts. The program and the tests start and stop it.
+//! - [`Store`](store::Store), [`Hub`](hub::Hub): shared by the parts above.
 //!
 //! # Invariants
 //!
-//! - No lock is held across an `await`; rooms and sessions have one owner each and are reached through bounded queues.
-//! - Nothing here touches a media packet. Datagrams between the TURN server and the media engine pass by closures.
+//! - No lock is held across an `await`. Rooms and sessions have one owner each and are reached through bounded queues.
+//! - Nothing here touches a media packet. Datagrams between the TURN server and the media engine pass through closures.
 //! - Clocks and sockets appear only in modules that say so with `#![expect(clippy::disallowed_methods)]`.
-
-pub mod api;
 
 pub mod auth;
 pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod counters;
-pub mod healthcheck;
-pub(crate) mod heart_beats;
-pub mod http;
+pub mod edge;
+mod heart_beats;
 pub mod hub;
 pub mod limits;
-pub mod metrics;
 mod moment;
-pub mod open_files;
-
 pub mod refusal;
 pub mod relay;
-
 pub mod rooms;
 pub mod secrets;
 pub mod server;
-pub mod sockjs;
 pub mod stomp;
 pub mod store;
-pub mod tls;
 mod token_bucket;
 pub mod webhooks;
 

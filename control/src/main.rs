@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use madang::cli::{Cli, Command};
-use madang::{Server, Settings, healthcheck, open_files};
+use madang::cli::{Cli, Command, healthcheck};
+use madang::server::open_files;
+use madang::{Server, Settings};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;

@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod healthcheck;
 mod token;
 
 use std::collections::HashMap;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::token::{Made, TokenArgs};
+
 use crate::config::{CONFIG_VARIABLE, Sources, help};
 
 /// Video rooms that a team can run itself.

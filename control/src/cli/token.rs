@@ -8,8 +8,7 @@ use jiff::Timestamp;
 use madang_wire::{Role, RoomName, Secret, SourceKind};
 
 use crate::auth::{LONGEST_TTL, Minter, NewToken, Scope, Verifier, signing_secret};
-use crate::config::duration;
-use crate::server::url_here;
+use crate::config::{duration, url_here};
 use crate::{Settings, secrets};
 
 /// What the token is to say.

@@ -11,6 +11,7 @@
 mod checks;
 mod keys;
 mod mistakes;
+mod url_here;
 mod value;
 
 use std::collections::HashMap;
@@ -24,15 +25,16 @@ use madang_turn::PeerRule;
 use madang_wire::Secret;
 
 pub use self::mistakes::{Mistake, Mistakes};
+pub(crate) use self::url_here::url_here;
 pub(crate) use self::value::duration;
 
 use crate::auth::AuthSettings;
+use crate::edge::{sockjs, tls};
 use crate::hub::HubConfig;
 use crate::limits::Limits;
 use crate::relay::RelayUrl;
 use crate::rooms::RoomCreation;
 use crate::store::StoreUrl;
-use crate::{sockjs, tls};
 
 /// The merged configuration.
 #[derive(Clone, Debug, PartialEq)]

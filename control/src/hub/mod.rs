@@ -1,11 +1,11 @@
 //! What all connections share: the broker, the rooms, and how many connections there may be.
 
+mod admission;
 mod stats;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,11 +19,11 @@ use tracing::{Instrument, debug_span};
 
 pub use stats::ControlStats;
 
+use self::admission::{Admission, Admitted};
 use crate::auth::{Auth, Grant};
 use crate::broker::{Broker, SessionId, Signals};
-use crate::counters::{Counters, down, up};
-use crate::http::WebSocket;
-use crate::limits::{Limits, is_reached};
+use crate::counters::Counters;
+use crate::limits::Limits;
 use crate::refusal::Refusal;
 use crate::relay::{Relay, RelayUrl};
 use crate::rooms::room::{Admin, AdminReply, IceServers};
@@ -103,13 +103,6 @@ struct Shared {
     shutdown: CancellationToken,
 }
 
-/// Present connections; bounded by `Limits::connections`.
-#[derive(Default)]
-struct Admitted {
-    count: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
 impl Hub {
     /// Starts the control plane. Must be called inside a tokio runtime. `shutdown` ends all of it at once;
     /// [`Hub::drain`] does so politely.
@@ -170,13 +163,8 @@ impl Hub {
         }))
     }
 
-    /// Speaks STOMP on a WebSocket until either side ends it. `from` is the client's address. The message size of the
-    /// WebSocket should be limited to [`Limits::frame_bytes`].
-    pub async fn serve_websocket(&self, socket: WebSocket, from: IpAddr) {
-        self.serve(socket, from).await;
-    }
-
-    /// The same on anything that carries frames.
+    /// Speaks STOMP on anything that carries frames, until either side ends it. `from` is the client's address. Messages
+    /// of the socket should be limited to [`Limits::frame_bytes`].
     pub(crate) async fn serve(&self, socket: impl Socket, from: IpAddr) {
         match self.admit(from) {
             Ok(admission) => self.serve_admitted(socket, &admission).await,
@@ -248,7 +236,7 @@ impl Hub {
     /// What a client would be told: `no_such_room` when the store knows none of this name, and what [`AdminRequest`]
     /// brings about.
     ///
-    /// [`AdminRequest`]: crate::room::AdminRequest
+    /// [`AdminRequest`]: crate::rooms::room::AdminRequest
     pub async fn ask_room(&self, room: &RoomName, admin: Admin) -> Result<AdminReply, Refusal> {
         self.0.app.rooms.ask(room, admin).await
     }
@@ -312,47 +300,5 @@ async fn pass_on(mut events: mpsc::Receiver<EngineEvent>, rooms: Rooms, stop: Ca
             },
             () = stop.cancelled() => break,
         }
-    }
-}
-
-/// A connection's place among those that there may be, given back when it is dropped.
-pub(crate) struct Admission {
-    hub: Arc<Shared>,
-    from: IpAddr,
-}
-
-impl Admission {
-    /// Takes a place, or says why there is none.
-    fn to(hub: &Arc<Shared>, from: IpAddr) -> Result<Admission, &'static str> {
-        if hub.drain.is_cancelled() {
-            return Err(connection::DRAINING);
-        }
-        let mut admitted = hub.admitted.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_address = admitted.by_address.get(&from).copied().unwrap_or(0);
-        if is_reached(hub.limits.connections, admitted.count)
-            || is_reached(hub.limits.connections_per_address, of_address)
-        {
-            up(&hub.counters.connections_refused);
-            return Err("too many connections");
-        }
-        admitted.count += 1;
-        admitted.by_address.insert(from, of_address + 1);
-        up(&hub.counters.sessions);
-        drop(admitted);
-        Ok(Admission { hub: Arc::clone(hub), from })
-    }
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        let mut admitted = self.hub.admitted.lock().unwrap_or_else(PoisonError::into_inner);
-        admitted.count -= 1;
-        if let Some(count) = admitted.by_address.get_mut(&self.from) {
-            *count -= 1;
-            if *count == 0 {
-                admitted.by_address.remove(&self.from);
-            }
-        }
-        down(&self.hub.counters.sessions);
     }
 }

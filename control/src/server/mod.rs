@@ -14,12 +14,13 @@
 
 mod addresses;
 mod io;
+pub mod open_files;
 mod turn;
 mod turn_tls;
 mod turn_urls;
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,17 +39,17 @@ use tracing::{error, warn};
 use self::addresses::Addresses;
 use self::turn::{BoundTurn, Turn};
 use self::turn_urls::{AtHttps, Reached};
-use crate::api::{self, Api};
 use crate::auth::{self, Auth};
-use crate::config::Http;
+use crate::config::url_here;
+use crate::edge::api::Api;
+use crate::edge::metrics::Snapshot;
+use crate::edge::tls::Certificate;
+use crate::edge::{self, Edge, api, http, sockjs, tcp};
 use crate::hub::{Hub, HubConfig};
-use crate::metrics::Snapshot;
 use crate::rooms::room::IceServers;
-use crate::stomp::tcp;
 use crate::store::Store;
-use crate::tls::Certificate;
 use crate::webhooks::{WebhookConfig, Webhooks};
-use crate::{Settings, config, http, secrets, sockjs};
+use crate::{Settings, config, secrets};
 
 /// How long shutdown waits for HTTP answers under way.
 const HTTP_DEADLINE: Duration = Duration::from_secs(5);
@@ -141,17 +142,24 @@ impl Server {
             turn: turn.as_ref().map(Turn::handle),
             media: sfu.clone(),
         });
-        let app = http::App {
+        let gate = http::Gate {
             hub: hub.clone(),
             origins: http::Origins::new(&settings.http.allowed_origins),
             frame_bytes: settings.limits.frame_bytes,
-            request_timeout: settings.limits.request_timeout,
-            sockjs: settings.sockjs.clone(),
-            sessions: sockjs::Sessions::new(hub.clone(), draining.clone()),
             draining: draining.clone(),
-            snapshot: snapshots(hub.clone(), sfu, turn.as_ref()),
         };
-        let serve = http::serve(listener, app, api, https, stop_http.clone());
+        let edge = Edge {
+            sockjs: sockjs::SockJs {
+                gate: gate.clone(),
+                config: settings.sockjs.clone(),
+                sessions: sockjs::Sessions::new(hub.clone(), draining.clone()),
+            },
+            gate,
+            api,
+            snapshot: snapshots(hub.clone(), sfu, turn.as_ref()),
+            request_timeout: settings.limits.request_timeout,
+        };
+        let serve = edge::serve(listener, edge, https, stop_http.clone());
         let watch = watch_certificate(certificate, stop_http.clone());
         let http = tokio::spawn(async { _ = tokio::join!(serve, watch) });
         let stomp = stomp_addr.zip(stomp_listener).map(|(address, listener)| {
@@ -320,18 +328,6 @@ impl Server {
         }
         self.store.close().await;
     }
-}
-
-/// Where a browser on this machine finds a server that listens at this address.
-pub(crate) fn url_here(http: &Http, listen: SocketAddr) -> String {
-    let ip = match listen.ip() {
-        // Browsers give camera and microphone to pages from a loopback address or over HTTPS alone.
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    let scheme = if http.tls.cert.is_some() { "https" } else { "http" };
-    format!("{scheme}://{}/", SocketAddr::new(ip, listen.port()))
 }
 
 async fn watch_certificate(certificate: Option<Arc<Certificate>>, stop: CancellationToken) {

@@ -15,8 +15,8 @@ use tracing::{error, warn};
 use super::addresses::Addresses;
 use super::turn_urls::{AtHttps, Reached};
 use super::{io, turn_tls};
+use crate::edge::tls::Certificate;
 use crate::rooms::room::IceServers;
-use crate::tls::Certificate;
 use crate::{Settings, secrets};
 
 /// How long credentials are good for, in seconds: longer than any meeting.

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::http::rest_after;
+use crate::edge::http::rest_after;
 
 /// Handshakes at a time. When there are so many, a further one takes the place of the oldest.
 const MOST_HANDSHAKES: usize = 1024;

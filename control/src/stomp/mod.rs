@@ -20,7 +20,7 @@ mod session;
 
 pub(crate) mod socket;
 mod subscriptions;
-pub(crate) mod tcp;
+
 mod transactions;
 
 pub(crate) use sent::Sent;

@@ -63,7 +63,7 @@ async fn many<F>(open: impl Fn(SocketAddr) -> F + Send + Sync + 'static) -> Vec<
 where
     F: Future<Output = Raw> + Send + 'static,
 {
-    let files = madang::open_files::raise_limit().unwrap_or(u64::MAX);
+    let files = madang::server::open_files::raise_limit().unwrap_or(u64::MAX);
     let count = MANY.min(usize::try_from(files).unwrap() - OTHER_FILES);
     if count < MANY {
         eprintln!("{count} connections instead of {MANY}: a process may have {files} files open");

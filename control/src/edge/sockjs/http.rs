@@ -13,18 +13,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 
 use super::frame::{self, Close};
-use super::page;
+use super::page::{CACHED, GREETING};
 use super::receiver::{self, Wrapping};
 use super::session::Session;
 use super::websocket::Framed;
-use crate::http::{App, GREETING, ORIGIN_REFUSAL, Upgrade, upgrade};
+use super::{SockJs, page};
+use crate::edge::http::{ORIGIN_REFUSAL, Upgrade};
 
-/// What never changes may be kept for a year.
-pub(super) const CACHED: [(HeaderName, &str); 2] = [
-    (header::CACHE_CONTROL, "public, max-age=31536000"),
-    // Only caches that know no Cache-Control look at it.
-    (header::EXPIRES, "Thu, 31 Dec 2099 23:59:59 GMT"),
-];
 const NOT_CACHED: &str = "no-store, no-cache, must-revalidate, max-age=0";
 
 /// How long an `xhr_send` may take, waiting for its turn included.
@@ -35,8 +30,11 @@ const ESCAPING: usize = 2;
 const LONGEST_ID: usize = 256;
 
 /// Everything below `/ws/`.
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/ws/", get(|| async { GREETING })).route("/ws/{*path}", any(dispatch))
+pub(crate) fn routes(sockjs: SockJs) -> Router {
+    Router::new()
+        .route("/ws/", get(|| async { GREETING }))
+        .route("/ws/{*path}", any(dispatch))
+        .with_state(Arc::new(sockjs))
 }
 
 /// What is asked for.
@@ -98,7 +96,7 @@ impl Resource {
 }
 
 async fn dispatch(
-    State(app): State<Arc<App>>,
+    State(sockjs): State<Arc<SockJs>>,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
@@ -112,33 +110,33 @@ async fn dispatch(
     let (parts, body) = request.into_parts();
     match resource {
         Resource::Iframe => {
-            let ancestors = app.origins.frame_ancestors();
-            return page::iframe(&app.sockjs.client_url, &ancestors, &parts.headers);
+            let ancestors = sockjs.gate.origins.frame_ancestors();
+            return page::iframe(&sockjs.config.client_url, &ancestors, &parts.headers);
         }
         Resource::Client => return page::client(&parts.headers),
         Resource::RawWebSocket | Resource::WebSocket => {
-            return websocket(app, parts, from.ip(), resource == Resource::RawWebSocket).await;
+            return websocket(sockjs, parts, from.ip(), resource == Resource::RawWebSocket).await;
         }
         Resource::Info | Resource::Receive(..) | Resource::Send(_) => {}
     }
 
-    if !app.origins.allow(&parts.headers) {
+    if !sockjs.gate.origins.allow(&parts.headers) {
         return (StatusCode::FORBIDDEN, ORIGIN_REFUSAL).into_response();
     }
     let mut response = match resource {
         _ if parts.method == Method::OPTIONS => preflight(methods),
-        Resource::Receive(id, wrapping) => receive(&app, &parts, id, wrapping, from.ip()),
-        Resource::Send(id) => send(&app, &id, body).await,
-        _ => page::info(app.sockjs.cookie),
+        Resource::Receive(id, wrapping) => receive(&sockjs, &parts, id, wrapping, from.ip()),
+        Resource::Send(id) => send(&sockjs, &id, body).await,
+        _ => page::info(sockjs.config.cookie),
     };
-    if app.sockjs.cookie && parts.uri.path() != "/ws/info" && parts.method != Method::OPTIONS {
+    if sockjs.config.cookie && parts.uri.path() != "/ws/info" && parts.method != Method::OPTIONS {
         stick(&parts.headers, response.headers_mut());
     }
     share(&parts.headers, response.headers_mut());
     response
 }
 
-async fn websocket(app: Arc<App>, mut parts: Parts, from: IpAddr, is_raw: bool) -> Response {
+async fn websocket(sockjs: Arc<SockJs>, mut parts: Parts, from: IpAddr, is_raw: bool) -> Response {
     let names = |name: HeaderName, wanted: &str| {
         let value = parts.headers.get(name).and_then(|value| value.to_str().ok());
         value.is_some_and(|value| value.to_ascii_lowercase().contains(wanted))
@@ -153,20 +151,26 @@ async fn websocket(app: Arc<App>, mut parts: Parts, from: IpAddr, is_raw: bool) 
         Ok(request) => request,
         Err(rejection) => return rejection.into_response(),
     };
-    let hub = app.hub.clone();
+    let hub = sockjs.gate.hub.clone();
     if is_raw {
-        return upgrade(&app, &parts.headers, request, 1, move |socket| async move {
-            hub.serve_websocket(socket, from).await;
+        return sockjs.gate.upgrade(&parts.headers, request, 1, move |socket| async move {
+            hub.serve(socket, from).await;
         });
     }
-    upgrade(&app, &parts.headers, request, ESCAPING, move |socket| async move {
+    sockjs.gate.upgrade(&parts.headers, request, ESCAPING, move |socket| async move {
         if let Some(socket) = Framed::open(socket).await {
             hub.serve(socket, from).await;
         }
     })
 }
 
-fn receive(app: &App, parts: &Parts, id: String, wrapping: Wrapping, from: IpAddr) -> Response {
+fn receive(
+    sockjs: &SockJs,
+    parts: &Parts,
+    id: String,
+    wrapping: Wrapping,
+    from: IpAddr,
+) -> Response {
     let head = match wrapping {
         Wrapping::HtmlFile => match page::callback(parts.uri.query()) {
             Ok(callback) => page::htmlfile_head(&callback),
@@ -174,7 +178,7 @@ fn receive(app: &App, parts: &Parts, id: String, wrapping: Wrapping, from: IpAdd
         },
         _ => String::new(),
     };
-    let body = match app.sessions.receive(id, from) {
+    let body = match sockjs.sessions.receive(id, from) {
         Ok(Some(receiver)) => receiver.into_body(wrapping, head),
         Ok(None) => {
             let close = Close::SECOND_RECEIVER.to_frame();
@@ -193,19 +197,19 @@ fn receive(app: &App, parts: &Parts, id: String, wrapping: Wrapping, from: IpAdd
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     if wrapping == Wrapping::HtmlFile
         && let Ok(policy) =
-            HeaderValue::from_str(&page::htmlfile_policy(&app.origins.frame_ancestors()))
+            HeaderValue::from_str(&page::htmlfile_policy(&sockjs.gate.origins.frame_ancestors()))
     {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     response
 }
 
-async fn send(app: &App, id: &str, body: Body) -> Response {
+async fn send(sockjs: &SockJs, id: &str, body: Body) -> Response {
     let unknown = || (StatusCode::NOT_FOUND, "There is no such session.\n").into_response();
-    let Some(live) = app.sessions.find(id).filter(|live| !live.look(Session::is_over)) else {
+    let Some(live) = sockjs.sessions.find(id).filter(|live| !live.look(Session::is_over)) else {
         return unknown();
     };
-    let limit = app.message_bytes().saturating_mul(ESCAPING);
+    let limit = sockjs.gate.message_bytes().saturating_mul(ESCAPING);
     let sent = async {
         let turn = live.sending.acquire().await;
         let body = match axum::body::to_bytes(body, limit).await {

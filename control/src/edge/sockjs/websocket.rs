@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::frame::{self, Close};
 use super::pipe::{not_text, text_of};
-use crate::http::WebSocket;
+use crate::edge::http::WebSocket;
 use crate::stomp::socket::Outgoing;
 
 /// A WebSocket whose messages are wrapped as SockJS wants it.

@@ -10,8 +10,8 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::debug;
 
-use super::WebSocket;
 use super::stream::HttpStream;
+use super::websocket::WebSocket;
 
 /// The subprotocols that name a STOMP version, best first.
 const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];

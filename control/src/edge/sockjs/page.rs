@@ -2,8 +2,18 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+
+/// What SockJS clients and their load balancers ask to see whether somebody is there.
+pub(crate) const GREETING: &str = "Welcome to SockJS!\n";
+
+/// What never changes may be kept for a year.
+pub(super) const CACHED: [(HeaderName, &str); 2] = [
+    (header::CACHE_CONTROL, "public, max-age=31536000"),
+    // Only caches that know no Cache-Control look at it.
+    (header::EXPIRES, "Thu, 31 Dec 2099 23:59:59 GMT"),
+];
 
 /// sockjs-client 1.6.1 as published.
 const CLIENT: &str = include_str!("sockjs.min.js");
@@ -126,7 +136,7 @@ fn cached(content: String, kind: &'static str, headers: &HeaderMap) -> Response 
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => ([(header::CONTENT_TYPE, kind)], content).into_response(),
     };
-    for (name, value) in super::http::CACHED {
+    for (name, value) in CACHED {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     if let Ok(etag) = HeaderValue::from_str(&etag) {

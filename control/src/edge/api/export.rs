@@ -12,11 +12,10 @@ use madang_wire::{ChatMessage, ErrorCode, RoomName};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::warn;
 
-use super::Api;
 use super::access::Caller;
 use super::extract::Room;
-use super::link;
 use super::problem::Problem;
+use super::{Api, link};
 use crate::store::Store;
 
 /// Exports at a time; one more is told to come again.

@@ -15,7 +15,7 @@ use madang_wire::ErrorCode;
 use super::Api;
 use super::access::{self, Caller};
 use super::problem::Problem;
-use crate::http::ORIGIN_REFUSAL;
+use crate::edge::http::ORIGIN_REFUSAL;
 
 /// How long a browser may remember that a site may ask, in seconds.
 const PREFLIGHT_SECONDS: &str = "600";

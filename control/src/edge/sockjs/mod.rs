@@ -32,7 +32,20 @@ mod sessions;
 mod websocket;
 
 pub(crate) use http::routes;
+pub(crate) use page::GREETING;
 pub use sessions::Sessions;
+
+use super::http::Gate;
+
+/// SockJS as it is served.
+pub struct SockJs {
+    /// The way to STOMP sessions.
+    pub gate: Gate,
+    /// How it is offered.
+    pub config: Config,
+    /// Sessions without a WebSocket.
+    pub sessions: Sessions,
+}
 
 /// How SockJS is offered.
 #[derive(Clone, Debug, PartialEq)]

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::socket::Outgoing;
 use crate::hub::Hub;
+use crate::stomp::socket::Outgoing;
 
 /// Bytes that one read may bring.
 const READ_BUFFER: usize = 4096;

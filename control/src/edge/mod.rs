@@ -1,0 +1,121 @@
+//! The ports of clients: pages, STOMP sessions, REST and metrics over HTTP, and STOMP over TCP.
+//!
+//! ```text
+//! /  /rooms/{room}  /assets/…     the web client, embedded in the binary
+//! /ws                             STOMP over WebSocket, handed to the hub
+//! /ws/…                           the same through SockJS, see `sockjs`
+//! /api/…                          REST, see `api`
+//! /healthz  /readyz  /metrics     for the operator's machines
+//! ```
+
+pub mod api;
+pub mod http;
+pub mod metrics;
+mod pages;
+pub mod sockjs;
+pub(crate) mod tcp;
+pub mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use self::api::Api;
+use self::http::{Gate, Https, Upgrade, draining};
+use self::metrics::Snapshot;
+use self::sockjs::{GREETING, SockJs};
+
+/// What is served over HTTP.
+pub struct Edge {
+    /// The way to STOMP sessions.
+    pub gate: Gate,
+    /// SockJS at `/ws/`.
+    pub sockjs: SockJs,
+    /// REST at `/api/`.
+    pub api: Api,
+    /// Asks all parts for their counters.
+    pub snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
+    /// How long a client may take to send the head of a request, and stay silent between two.
+    pub request_timeout: Duration,
+}
+
+/// What the handlers of this module share.
+struct Served {
+    gate: Gate,
+    snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
+}
+
+/// Serves HTTP until `shutdown`, then until the requests under way are answered.
+pub async fn serve(
+    listener: TcpListener,
+    edge: Edge,
+    https: Option<Https>,
+    shutdown: CancellationToken,
+) {
+    let request_timeout = edge.request_timeout;
+    http::serve(listener, router(edge), request_timeout, https, shutdown).await;
+}
+
+fn router(Edge { gate, sockjs, api, snapshot, .. }: Edge) -> Router {
+    Router::new()
+        .route("/", get(pages::client))
+        .route("/rooms/{room}", get(pages::room))
+        .route("/ws", get(websocket))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readiness))
+        .route("/metrics", get(metrics_page))
+        .fallback(pages::asset)
+        .method_not_allowed_fallback(pages::wrong_method)
+        .with_state(Arc::new(Served { gate, snapshot }))
+        .merge(sockjs::routes(sockjs))
+        .merge(api::routes(api))
+        .layer(map_response(pages::with_security_headers))
+}
+
+async fn websocket(
+    State(served): State<Arc<Served>>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    upgrade: Result<Upgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(_) if !headers.contains_key(header::UPGRADE) => return GREETING.into_response(),
+        Err(rejection) => return rejection.into_response(),
+    };
+    let hub = served.gate.hub.clone();
+    served.gate.upgrade(&headers, upgrade, 1, move |socket| async move {
+        hub.serve(socket, from.ip()).await;
+    })
+}
+
+async fn readiness(State(served): State<Arc<Served>>) -> Response {
+    if served.gate.draining.is_cancelled() {
+        return draining();
+    }
+    match served.gate.hub.trouble() {
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+        None => "ready\n".into_response(),
+    }
+}
+
+async fn metrics_page(State(served): State<Arc<Served>>) -> Response {
+    match metrics::render(&(served.snapshot)()) {
+        Ok(page) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response(),
+        Err(error) => {
+            error!(%error, "the metrics page can't be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! How many connections there may be.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError};
+
+use crate::counters::{down, up};
+use crate::hub::Shared;
+use crate::limits::is_reached;
+use crate::stomp::connection;
+
+/// Present connections; bounded by `Limits::connections`.
+#[derive(Default)]
+pub(super) struct Admitted {
+    count: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// A connection's place among those that there may be, given back when it is dropped.
+pub(crate) struct Admission {
+    hub: Arc<Shared>,
+    from: IpAddr,
+}
+
+impl Admission {
+    /// Takes a place, or says why there is none.
+    pub(super) fn to(hub: &Arc<Shared>, from: IpAddr) -> Result<Admission, &'static str> {
+        if hub.drain.is_cancelled() {
+            return Err(connection::DRAINING);
+        }
+        let mut admitted = hub.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_address = admitted.by_address.get(&from).copied().unwrap_or(0);
+        if is_reached(hub.limits.connections, admitted.count)
+            || is_reached(hub.limits.connections_per_address, of_address)
+        {
+            up(&hub.counters.connections_refused);
+            return Err("too many connections");
+        }
+        admitted.count += 1;
+        admitted.by_address.insert(from, of_address + 1);
+        up(&hub.counters.sessions);
+        drop(admitted);
+        Ok(Admission { hub: Arc::clone(hub), from })
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut admitted = self.hub.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        admitted.count -= 1;
+        if let Some(count) = admitted.by_address.get_mut(&self.from) {
+            *count -= 1;
+            if *count == 0 {
+                admitted.by_address.remove(&self.from);
+            }
+        }
+        down(&self.hub.counters.sessions);
+    }
+}
