@@ -3,7 +3,7 @@
 
 use crate::estimator::Estimator;
 use crate::feedback::Feedback;
-use crate::slot::{SendTime, Written};
+use crate::wire::{SendTime, Written};
 
 /// Packets that are remembered at first: two round trips of 100 ms at 5 Mbit/s.
 const FIRST: usize = 128;

@@ -4,9 +4,10 @@
 use std::ops::Range;
 
 use crate::MediaKind;
-use crate::rewrite::Position;
+use crate::rtp::Codec;
+use crate::rtp::Position;
 use crate::rtp::{self, Counters, Header};
-use crate::sdp::{Codec, Extension, ExtensionMap};
+use crate::sdp::{Extension, ExtensionMap};
 
 /// Extensions that one packet can pass on: as many as there are for video.
 const MAX_EXTENSIONS: usize = 4;

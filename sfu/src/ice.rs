@@ -12,8 +12,8 @@ use stun_types::message::{
 };
 
 pub(crate) use self::credentials::Credentials;
+use crate::keys::WorkerNumber;
 use crate::path::Path;
-use crate::worker::WorkerNumber;
 
 /// Without a valid check for this long, consent is gone: RFC 7675 §5.1.
 pub(crate) const CONSENT_EXPIRY: Duration = Duration::from_secs(30);

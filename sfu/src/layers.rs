@@ -36,8 +36,6 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// What has gone well for so long was no mistake: the next wait is a short one again.
 const PROVEN: Duration = Duration::from_secs(30);
-/// Losses are counted over so long.
-const STRETCH: Duration = Duration::from_millis(900);
 /// With more than this lost of 256, it is the connection that is full: a bad one loses less, and repairs it.
 const MUCH_LOSS: u8 = 40;
 /// What is lost or not after a change is known so much later.
@@ -269,28 +267,6 @@ impl Chooser {
     }
 }
 
-/// What a receiver says of one stream, over stretches that are long enough to mean something: browsers report with every
-/// NACK, too, and then of a few packets.
-#[derive(Debug, Default)]
-pub(crate) struct Loss {
-    /// When a report was looked at last, with the highest sequence number and the number of lost packets in it.
-    last: Option<(Instant, u32, i32)>,
-}
-
-impl Loss {
-    /// How many of 256 packets were lost, when there is something to be said.
-    pub(crate) fn reported(&mut self, now: Instant, (highest, lost): (u32, i32)) -> Option<u8> {
-        let (at, earlier, known) = *self.last.get_or_insert((now, highest, lost));
-        let expected = highest.wrapping_sub(earlier);
-        if now.saturating_duration_since(at) < STRETCH || expected == 0 {
-            return None;
-        }
-        self.last = Some((now, highest, lost));
-        let lost = u64::try_from(lost.wrapping_sub(known)).unwrap_or_default();
-        Some((lost * 256 / u64::from(expected)).min(255) as u8)
-    }
-}
-
 /// In bits per second, for everything together.
 #[derive(Clone, Copy)]
 struct Limits {
@@ -447,19 +423,6 @@ mod tests {
         assert_eq!(chooser.choose(now + 3 * SECOND, 0, &[at(0)]), [0], "not at once again");
         chooser.estimated(now + 6 * SECOND, 225_000);
         assert_eq!(chooser.choose(now + 6 * SECOND, 0, &[at(0)]), [1]);
-    }
-
-    #[test]
-    fn loss_is_counted_over_stretches() {
-        let now = start();
-        let mut loss = Loss::default();
-        let at = |ms| now + Duration::from_millis(ms);
-        assert_eq!(loss.reported(at(0), (u32::MAX - 9, 5)), None);
-        assert_eq!(loss.reported(at(100), (u32::MAX, 10)), None);
-        assert_eq!(loss.reported(at(1000), (90, 30)), Some(64));
-        assert_eq!(loss.reported(at(2000), (90, 30)), None, "nothing was sent");
-        assert_eq!(loss.reported(at(2500), (100, 20)), Some(0), "duplicates");
-        assert_eq!(loss.reported(at(9000), (101, 0x7f_ffff)), Some(255), "nonsense");
     }
 
     /// What a connection that carries so much makes of a receiver without estimates, in layers by the second.

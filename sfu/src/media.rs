@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A room, as the caller numbers it. Unique for the lifetime of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,4 +126,17 @@ pub enum Event {
         /// Peer and level in −dBov (0 is loudest, 127 silence; RFC 6464).
         levels: Vec<(PeerId, u8)>,
     },
+}
+
+/// A duration in ticks of a clock with so many a second.
+pub(crate) fn ticks(duration: Duration, clock_rate: u32) -> u64 {
+    (duration.as_nanos() * u128::from(clock_rate) / 1_000_000_000) as u64
+}
+
+/// Ticks a second of the RTP clock: RFC 7587 §4.1 for Opus, 90 kHz for every video format here.
+pub(crate) fn clock_rate(kind: MediaKind) -> u32 {
+    match kind {
+        MediaKind::Audio => 48_000,
+        MediaKind::Video => 90_000,
+    }
 }

@@ -11,14 +11,16 @@ use crate::feedback::{Arrivals, Feedback};
 use crate::gaps::Gaps;
 use crate::history::History;
 use crate::ice::Agent;
+use crate::keys::WorkerNumber;
 use crate::layers::Chooser;
 use crate::lip_sync::SenderClock;
+use crate::media::clock_rate;
 use crate::rtcp::NtpTime;
 use crate::sdp::Extension;
 use crate::slot::Slot;
 use crate::srtp::RtpStream;
-use crate::track::{Reception, Stream, Track, clock_rate};
-use crate::worker::WorkerNumber;
+use crate::stream::{Reception, Stream};
+use crate::track::Track;
 use crate::{MediaKind, Mid, PeerId, RoomId};
 
 /// SSRCs that a peer may have at a time; beyond, the one silent for the longest time is forgotten.

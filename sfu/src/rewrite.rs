@@ -28,8 +28,8 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::MediaKind;
-use crate::rtp::Counters;
-use crate::track::{clock_rate, ticks};
+use crate::media::{clock_rate, ticks};
+use crate::rtp::{Counters, Position};
 
 /// Sequence numbers, timestamps and counters of an outgoing stream.
 #[derive(Debug)]
@@ -107,15 +107,6 @@ impl Sent {
     pub(crate) fn position(&self, incoming: Position) -> Position {
         self.segment.apply(incoming)
     }
-}
-
-/// The numbers of a packet, as they came in or as they go out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
-    /// The extended sequence number: rollover counter and sequence number, 48 bits.
-    pub(crate) index: u64,
-    pub(crate) timestamp: u32,
-    pub(crate) counters: Counters,
 }
 
 impl Rewriter {

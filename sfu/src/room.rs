@@ -1,8 +1,8 @@
 //! A room as the media plane sees it: the peers in it and whom they hear.
 
+use crate::keys::SlotKey;
+use crate::keys::WorkerNumber;
 use crate::speakers::Speakers;
-use crate::track::SlotKey;
-use crate::worker::WorkerNumber;
 use crate::{RoomId, Source};
 
 /// Peers that exchange media.

@@ -15,16 +15,20 @@
 
 use std::ops::Range;
 
+pub(crate) use codec::Codec;
 pub(crate) use counters::Counters;
 pub(crate) use extension::Extensions;
+pub(crate) use position::Position;
 pub(crate) use writer::write_header;
 
 mod av1;
+mod codec;
 mod counters;
 pub(crate) mod dependency;
 mod extension;
 pub(crate) mod key_frame;
 mod picture_id;
+mod position;
 pub(crate) mod red;
 mod vp8;
 mod vp9;

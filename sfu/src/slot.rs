@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 
 use crate::history::Packet;
-use crate::layers::Loss;
-use crate::rewrite::{Position, Rewriter, Sent};
+use crate::keys::TrackKey;
+use crate::loss::Loss;
+use crate::rewrite::{Rewriter, Sent};
 use crate::rtcp::{NtpTime, SenderInfo};
+use crate::rtp::Codec;
+use crate::rtp::Position;
 use crate::rtp::{self, Header};
-use crate::sdp::{Codec, Extension, ExtensionMap, Payload};
-use crate::srtp::{Outbound, Profile};
-use crate::track::TrackKey;
+use crate::sdp::{Extension, ExtensionMap, Payload};
+use crate::wire::{Wire, Written};
 use crate::{MediaKind, Mid};
 
 /// One receiving slot of a peer.
@@ -44,40 +46,6 @@ pub(crate) struct Slot {
     numbered: Vec<(u16, u16)>,
 }
 
-/// What a packet is sealed with on its way out.
-#[derive(Clone, Copy)]
-pub(crate) struct Wire<'a> {
-    pub(crate) profile: Profile,
-    pub(crate) srtp: &'a Outbound,
-    pub(crate) sent_at: SendTime,
-    /// The transport-wide sequence number, in case the packet takes one.
-    pub(crate) number: u16,
-}
-
-/// When a packet left the server, in microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SendTime(u64);
-
-impl SendTime {
-    /// Any beginning will do, as long as it is the same for all packets.
-    pub(crate) fn new(since: Instant, now: Instant) -> SendTime {
-        let passed = now.saturating_duration_since(since);
-        SendTime(passed.as_secs() * 1_000_000 + u64::from(passed.subsec_micros()))
-    }
-
-    /// Wraps after 71 minutes.
-    pub(crate) fn microseconds(self) -> u32 {
-        self.0 as u32
-    }
-
-    /// `abs-send-time`: in seconds as a fixed-point number of 6 and 18 bits.
-    fn absolute(self) -> [u8; 3] {
-        let (seconds, rest) = (self.0 / 1_000_000, self.0 % 1_000_000);
-        let [.., high, middle, low] = ((seconds << 18) + (rest << 18) / 1_000_000).to_be_bytes();
-        [high, middle, low]
-    }
-}
-
 /// Retransmissions remembered, so that a repeated request is answered once in a round trip.
 const RESENT: usize = 128;
 /// Transport-wide numbers remembered of packets that may have to be sent again as they were: as many as there are packets
@@ -95,14 +63,6 @@ pub(crate) enum Forwarded {
     Dropped,
     /// The slot can only go on with a key frame.
     AwaitsKeyFrame,
-}
-
-/// A packet in its place in the send buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Written {
-    pub(crate) length: usize,
-    /// The transport-wide sequence number that it has.
-    pub(crate) number: Option<u16>,
 }
 
 impl Slot {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::PeerId;
-use crate::track::TrackKey;
+use crate::keys::TrackKey;
 
 /// Louder than this (in −dBov, so below the number) counts as speech.
 const SPEECH: u8 = 50;

@@ -1,6 +1,6 @@
 //! What a worker counts.
 
-use crate::track::TrackKey;
+use crate::keys::TrackKey;
 
 /// Counters of one worker, since it started unless a field says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

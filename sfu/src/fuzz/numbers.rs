@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::MediaKind;
-use crate::rewrite::{Position, Rewriter};
+use crate::rewrite::Rewriter;
 use crate::rtp::Counters;
+use crate::rtp::Position;
 
 /// Steps of five bytes; audio when bytes are left, by an odd number. Whatever comes in: no two packets go out under one number, a new packet's is above all others, and what was sent
 /// under a number is found again.

@@ -3,8 +3,8 @@
 use crate::feedback::Feedback;
 use crate::framing::Deframer;
 use crate::rtcp::{self, Message};
+use crate::rtp::Codec;
 use crate::rtp::{Counters, Header, dependency, key_frame, red};
-use crate::sdp::Codec;
 use crate::srtp::{self, Profile, RtpStream};
 
 const VIDEO: [Codec; 4] = [

@@ -3,7 +3,7 @@
 
 use rand::RngExt;
 
-use crate::worker::WorkerNumber;
+use crate::keys::WorkerNumber;
 
 const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// Where the bits of the worker's number are, in the first ice-chars of the ufrag: 18 bits, more than there are ports.

@@ -19,8 +19,10 @@ use super::tcp::Tcp;
 use super::{Command, RelaySink, RelayedDatagram};
 use crate::batch::SendBatch;
 use crate::dtls::Identity;
+use crate::keys::WorkerNumber;
 use crate::path::{Path, Protocol, demux};
-use crate::worker::{Config, Remote, Worker, WorkerNumber};
+use crate::worker::message::Remote;
+use crate::worker::{Config, Worker};
 use crate::{Event, Stats};
 
 /// Receive calls before commands and timers get their turn.

@@ -1,8 +1,7 @@
 //! The running numbers that stand beside those of RTP: in payload descriptors and in the dependency descriptor.
 //! Receivers expect them without gaps, so a slot that goes on with another stream renumbers them.
 
-use super::{dependency, vp8, vp9};
-use crate::sdp::Codec;
+use super::{Codec, dependency, vp8, vp9};
 
 /// The numbers of one packet, or the distance between those of two; all of them wrap. 0 where there are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

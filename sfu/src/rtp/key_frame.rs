@@ -1,7 +1,6 @@
 //! Whether a packet starts a key frame, which is where a switch of streams may happen.
 
-use super::{av1, dependency, vp8, vp9};
-use crate::sdp::Codec;
+use super::{Codec, av1, dependency, vp8, vp9};
 
 /// Whether `payload` (without padding) is the start of a key frame. A damaged one is not. `dependency` is the packet's
 /// dependency descriptor, if it has one.

@@ -5,10 +5,11 @@ use rtc_sdp::description::media::{MediaName, RangedPort};
 use rtc_sdp::description::session::{Origin, TimeDescription, Timing};
 use rtc_sdp::{MediaDescription, SessionDescription};
 
-use super::codec::{Codec, Payload, fmtp_value};
+use super::codec::{Payload, fmtp_value};
 use super::offer::{Negotiable, Offer, OfferedMedia, Use};
 use super::simulcast;
 use crate::ice::{Candidate, Credentials};
+use crate::rtp::Codec;
 
 /// What is the same in every m-line of an answer.
 pub(crate) struct Answerer<'a> {

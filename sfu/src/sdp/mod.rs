@@ -10,7 +10,7 @@ mod simulcast;
 mod tests;
 
 pub(crate) use answer::{Answerer, Slot, write as write_answer};
-pub(crate) use codec::{Codec, Payload};
+pub(crate) use codec::Payload;
 pub(crate) use extension::{Extension, ExtensionMap};
 pub(crate) use offer::{Negotiable, Offer, OfferedMedia, Use};
 pub(crate) use simulcast::{MAX_LAYERS, Rid};

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ice::{Candidate, Credentials};
+use crate::rtp::Codec;
 use crate::{MediaKind, OfferError};
 
 const CHROMIUM: &str = include_str!("fixtures/chromium_156.sdp");

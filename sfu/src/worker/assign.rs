@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::Worker;
+use crate::keys::{SlotKey, TrackKey};
 use crate::slot::Slot;
-use crate::track::{SlotKey, TrackKey};
 use crate::{Event, MediaKind, Mid, PeerId, RoomId, Source};
 
 impl Worker {

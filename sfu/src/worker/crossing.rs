@@ -2,14 +2,17 @@
 
 use std::time::Instant;
 
-use super::remote::RemoteTrack;
+use super::Worker;
+use super::message::RemoteTrack;
 use super::repair::MAX_CATCH_UP;
-use super::{Worker, WorkerNumber};
+use crate::keys::TrackKey;
+use crate::keys::WorkerNumber;
+use crate::media::clock_rate;
 use crate::parcel::Crossing;
 use crate::peer::Link;
 use crate::rtp::Header;
 use crate::srtp::RtpStream;
-use crate::track::{Track, TrackKey, clock_rate};
+use crate::track::Track;
 use crate::{MediaKind, PeerId};
 
 impl Worker {

@@ -7,12 +7,16 @@ use super::{Worker, ntp_time};
 use crate::MediaKind;
 use crate::batch::{MAX_PACKET, SendBatch};
 use crate::gaps::Continuity;
+use crate::keys::{SlotKey, TrackKey};
+use crate::media::clock_rate;
 use crate::parcel::{self, Crossing};
+use crate::rtp::Codec;
 use crate::rtp::Header;
-use crate::sdp::{Codec, Extension};
-use crate::slot::{Forwarded, SendTime, Wire};
+use crate::sdp::Extension;
+use crate::slot::Forwarded;
 use crate::srtp::RtpStream;
-use crate::track::{Carried, SlotKey, TrackKey, clock_rate};
+use crate::track::Carried;
+use crate::wire::{SendTime, Wire};
 
 /// Packets that are forwarded together at most. A batch holds them for one receiver at least.
 const BURST: usize = 64;

@@ -5,11 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Remote, Worker, WorkerNumber};
+use super::Worker;
+use super::message::Remote;
+use crate::keys::WorkerNumber;
+use crate::keys::{SlotKey, TrackKey};
 use crate::layers::{Basis, Ladder, Rates};
 use crate::peer::Link;
 use crate::sdp::MAX_LAYERS;
-use crate::track::{SlotKey, TrackKey};
 use crate::{MediaKind, PeerId};
 
 /// Between two looks at what receivers can take and publishers send.

@@ -20,6 +20,7 @@ mod assign;
 mod crossing;
 mod forward;
 mod layers;
+pub(crate) mod message;
 mod negotiate;
 mod paths;
 mod permit;
@@ -39,15 +40,15 @@ use stun_types::message::Message;
 
 use crate::dtls::{DtlsEvent, Identity, Transport};
 use crate::ice::{self, Candidate};
-use crate::parcel::Lane;
+use crate::keys::WorkerNumber;
+use crate::keys::{SlotKey, TrackKey};
+use crate::lane::Lane;
 use crate::path::{Path, Protocol, demux};
 use crate::peer::{Connection, Peer};
 use crate::room::Room;
 use crate::rtcp::NtpTime;
-use crate::track::{SlotKey, TrackKey};
 use crate::{Event, PeerId, RoomId, Stats};
 use forward::Burst;
-pub(crate) use remote::Remote;
 
 /// Between two rounds of everything that is done by time.
 const TICK: Duration = Duration::from_millis(50);
@@ -71,9 +72,6 @@ pub(crate) struct Config {
     pub(crate) number: WorkerNumber,
     pub(crate) workers: usize,
 }
-
-/// The place of a worker among those of the engine, from 0 on.
-pub(crate) type WorkerNumber = usize;
 
 /// See the module's text.
 pub(crate) struct Worker {

@@ -9,12 +9,13 @@ use crate::budget::Budget;
 use crate::departures::Departures;
 use crate::feedback::Arrivals;
 use crate::ice::{Agent, Credentials};
+use crate::keys::{SlotKey, TrackKey};
 use crate::layers::Chooser;
 use crate::lip_sync::SenderClock;
 use crate::peer::{Connection, Link, Peer};
 use crate::sdp::{self, Answerer, Negotiable, Offer, OfferedMedia, Rid, Use};
 use crate::slot::Slot;
-use crate::track::{SlotKey, Track, TrackKey};
+use crate::track::Track;
 use crate::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId};
 
 /// Peers that one worker knows. Beyond, offers are refused, and publishers of other workers not seen.

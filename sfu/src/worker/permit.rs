@@ -5,9 +5,12 @@
 
 use std::time::Instant;
 
-use super::{Remote, Worker, WorkerNumber};
+use super::Worker;
+use super::message::Remote;
+use crate::keys::TrackKey;
+use crate::keys::WorkerNumber;
 use crate::peer::Link;
-use crate::track::{KeyFrameRequests, TrackKey};
+use crate::track::KeyFrameRequests;
 use crate::{MediaKind, Mid, PeerId};
 
 impl Worker {

@@ -2,14 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Remote, Worker, ntp_time};
+use super::message::Remote;
+use super::{Worker, ntp_time};
 use crate::PeerId;
 use crate::batch::MAX_PACKET;
-use crate::parcel::Lane;
+use crate::keys::{SlotKey, TrackKey};
+use crate::lane::Lane;
 use crate::peer::Link;
 use crate::rtcp;
-use crate::slot::{Forwarded, SendTime, Wire};
-use crate::track::{SlotKey, Stream, TrackKey};
+use crate::slot::Forwarded;
+use crate::stream::Stream;
+use crate::wire::{SendTime, Wire};
 
 /// Between two looks at what is missing.
 pub(super) const REPAIR_INTERVAL: Duration = Duration::from_millis(10);

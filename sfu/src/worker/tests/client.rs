@@ -14,11 +14,12 @@ use stun_types::message::{
 use crate::batch::SendBatch;
 use crate::dtls::Identity;
 use crate::ice::Candidate;
+use crate::keys::WorkerNumber;
 use crate::path::{Path, Protocol, demux};
 use crate::rtcp::{Message, NtpTime, SenderInfo};
 use crate::rtp::{Header, write_header};
 use crate::srtp::{self, Profile, RtpStream};
-use crate::worker::{Config, Worker, WorkerNumber};
+use crate::worker::{Config, Worker};
 use crate::{Answer, Event, OfferError, PeerId, RoomId};
 
 /// A worker, its clock, and what it sent.

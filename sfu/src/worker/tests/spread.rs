@@ -7,7 +7,7 @@ use super::camera_of;
 use super::client::{Client, World};
 use super::simulcast::{Camera, with_layers};
 use crate::batch::SendBatch;
-use crate::worker::Remote;
+use crate::worker::message::Remote;
 use crate::{Event, Mid, PeerId};
 
 /// Two workers, and what is on its way between them.

@@ -1,0 +1,12 @@
+//! Where a packet stands in its stream.
+
+use super::Counters;
+
+/// The numbers of a packet, as they came in or as they go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// The extended sequence number: rollover counter and sequence number, 48 bits.
+    pub(crate) index: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) counters: Counters,
+}
