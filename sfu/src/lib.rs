@@ -25,47 +25,25 @@
 //! Allocation per forwarded packet; locks between workers; state for anybody who has not passed an ICE check;
 //! transcoding; offers by the server.
 
-mod batch;
-#[cfg(feature = "bench")]
-#[doc(hidden)]
-pub mod bench;
-mod budget;
-mod departures;
-mod dtls;
-mod estimator;
-mod feedback;
-mod framing;
-#[cfg(fuzzing)]
-pub mod fuzz;
-mod gaps;
-mod history;
-mod ice;
+mod bandwidth;
+mod incoming;
 pub mod io;
 mod keys;
-mod lane;
-mod layers;
-mod lip_sync;
-mod loss;
 mod media;
-mod parcel;
-mod path;
-mod peer;
-mod rate;
-mod rewrite;
-#[cfg(any(fuzzing, feature = "bench"))]
-mod rig;
-mod room;
+mod outgoing;
 mod rtcp;
 mod rtp;
 mod sdp;
-mod slot;
-mod speakers;
-mod srtp;
 mod stats;
-mod stream;
-mod track;
-mod wire;
+#[cfg(any(fuzzing, feature = "bench"))]
+mod testing;
+mod transport;
 mod worker;
 
 pub use media::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId, Source};
 pub use stats::Stats;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use testing::bench;
+#[cfg(fuzzing)]
+pub use testing::fuzz;

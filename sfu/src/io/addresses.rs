@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::socket::MediaSocket;
 use super::tcp::TcpSocket;
 use super::{Config, StartError};
-use crate::ice::Candidate;
+use crate::transport::ice::Candidate;
 
 /// The bound sockets of one worker.
 pub(super) struct Opened {

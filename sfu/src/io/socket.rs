@@ -11,8 +11,8 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use tokio::io::Interest;
 
 use super::sendmmsg::{Message, Sender};
-use crate::batch::SendBatch;
-use crate::path::{Path, canonical};
+use crate::transport::batch::SendBatch;
+use crate::transport::path::{Path, canonical};
 
 /// Wanted of the kernel for each direction: a fifth of a second of 80 Mbit/s. It gives what its limits allow.
 const SOCKET_BUFFER: usize = 2 * 1024 * 1024;

@@ -8,8 +8,8 @@ use rtc_sdp::{MediaDescription, SessionDescription};
 use super::codec::{Payload, fmtp_value};
 use super::offer::{Negotiable, Offer, OfferedMedia, Use};
 use super::simulcast;
-use crate::ice::{Candidate, Credentials};
 use crate::rtp::Codec;
+use crate::transport::ice::{Candidate, Credentials};
 
 /// What is the same in every m-line of an answer.
 pub(crate) struct Answerer<'a> {

@@ -7,7 +7,7 @@ use rtc_sdp::{MediaDescription, SessionDescription};
 use super::codec::{self, Payload};
 use super::extension::ExtensionMap;
 use super::simulcast::{self, OfferedLayer};
-use crate::dtls::Fingerprint;
+use crate::transport::dtls::Fingerprint;
 use crate::{MediaKind, Mid, OfferError};
 
 /// M-lines in one offer: 49 video and 16 audio slots, and what a client sends.

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::ice::{Candidate, Credentials};
 use crate::rtp::Codec;
+use crate::transport::ice::{Candidate, Credentials};
 use crate::{MediaKind, OfferError};
 
 const CHROMIUM: &str = include_str!("fixtures/chromium_156.sdp");

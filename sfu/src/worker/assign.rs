@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Worker;
 use crate::keys::{SlotKey, TrackKey};
-use crate::slot::Slot;
+use crate::outgoing::slot::Slot;
 use crate::{Event, MediaKind, Mid, PeerId, RoomId, Source};
 
 impl Worker {

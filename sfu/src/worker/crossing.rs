@@ -4,15 +4,15 @@ use std::time::Instant;
 
 use super::Worker;
 use super::message::RemoteTrack;
+use super::parcel::Crossing;
+use super::peer::Link;
 use super::repair::MAX_CATCH_UP;
+use crate::incoming::track::Track;
 use crate::keys::TrackKey;
 use crate::keys::WorkerNumber;
 use crate::media::clock_rate;
-use crate::parcel::Crossing;
-use crate::peer::Link;
 use crate::rtp::Header;
-use crate::srtp::RtpStream;
-use crate::track::Track;
+use crate::transport::srtp::RtpStream;
 use crate::{MediaKind, PeerId};
 
 impl Worker {

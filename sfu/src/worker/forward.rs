@@ -3,20 +3,20 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use super::parcel::{self, Crossing};
 use super::{Worker, ntp_time};
 use crate::MediaKind;
-use crate::batch::{MAX_PACKET, SendBatch};
-use crate::gaps::Continuity;
+use crate::incoming::nack::Continuity;
+use crate::incoming::track::Carried;
 use crate::keys::{SlotKey, TrackKey};
 use crate::media::clock_rate;
-use crate::parcel::{self, Crossing};
+use crate::outgoing::slot::Forwarded;
+use crate::outgoing::wire::{SendTime, Wire};
 use crate::rtp::Codec;
 use crate::rtp::Header;
 use crate::sdp::Extension;
-use crate::slot::Forwarded;
-use crate::srtp::RtpStream;
-use crate::track::Carried;
-use crate::wire::{SendTime, Wire};
+use crate::transport::batch::{MAX_PACKET, SendBatch};
+use crate::transport::srtp::RtpStream;
 
 /// Packets that are forwarded together at most. A batch holds them for one receiver at least.
 const BURST: usize = 64;

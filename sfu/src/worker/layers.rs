@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::Worker;
 use super::message::Remote;
+use super::peer::Link;
+use crate::bandwidth::layer_choice::{Basis, Ladder, Rates};
 use crate::keys::WorkerNumber;
 use crate::keys::{SlotKey, TrackKey};
-use crate::layers::{Basis, Ladder, Rates};
-use crate::peer::Link;
 use crate::sdp::MAX_LAYERS;
 use crate::{MediaKind, PeerId};
 
@@ -171,7 +171,7 @@ impl Worker {
         while let Some((layer, slot)) = self.passed_layers.pop() {
             let peer = self.peers.get(slot.peer);
             let found = peer.and_then(|peer| peer.slots.get(slot.slot));
-            let is_back = |found: &crate::slot::Slot| {
+            let is_back = |found: &crate::outgoing::slot::Slot| {
                 found.source() == Some(layer) || found.next() == Some(layer)
             };
             if !found.is_some_and(is_back) {

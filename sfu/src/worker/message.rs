@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::parcel::Parcel;
+use super::parcel::Parcel;
 use crate::rtcp::NtpTime;
 use crate::sdp::{Negotiable, Rid};
 use crate::{Mid, PeerId, RoomId};

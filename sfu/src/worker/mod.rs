@@ -19,14 +19,18 @@
 mod assign;
 mod crossing;
 mod forward;
+mod lane;
 mod layers;
 pub(crate) mod message;
 mod negotiate;
+mod parcel;
 mod paths;
+mod peer;
 mod permit;
 mod remote;
 mod repair;
 mod reports;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -38,17 +42,17 @@ use rand::rngs::StdRng;
 use slab::Slab;
 use stun_types::message::Message;
 
-use crate::dtls::{DtlsEvent, Identity, Transport};
-use crate::ice::{self, Candidate};
 use crate::keys::WorkerNumber;
 use crate::keys::{SlotKey, TrackKey};
-use crate::lane::Lane;
-use crate::path::{Path, Protocol, demux};
-use crate::peer::{Connection, Peer};
-use crate::room::Room;
 use crate::rtcp::NtpTime;
+use crate::transport::dtls::{DtlsEvent, Identity, Transport};
+use crate::transport::ice::{self, Candidate};
+use crate::transport::path::{Path, Protocol, demux};
 use crate::{Event, PeerId, RoomId, Stats};
 use forward::Burst;
+use lane::Lane;
+use peer::{Connection, Peer};
+use room::Room;
 
 /// Between two rounds of everything that is done by time.
 const TICK: Duration = Duration::from_millis(50);
@@ -209,7 +213,12 @@ impl Worker {
 
     /// Takes keys for a peer as if a handshake had led to them.
     #[cfg(any(fuzzing, feature = "bench"))]
-    pub(crate) fn connect(&mut self, now: Instant, peer: PeerId, keys: Box<crate::dtls::Keys>) {
+    pub(crate) fn connect(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        keys: Box<crate::transport::dtls::Keys>,
+    ) {
         if let Some(&key) = self.by_id.get(&peer) {
             self.handle_dtls_event(now, key, Some(DtlsEvent::Keys(keys)));
         }

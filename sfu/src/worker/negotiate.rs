@@ -4,18 +4,18 @@ use std::time::Instant;
 
 use rand::RngExt;
 
+use super::peer::{Connection, Link, Peer};
 use super::{TICK, Worker};
-use crate::budget::Budget;
-use crate::departures::Departures;
-use crate::feedback::Arrivals;
-use crate::ice::{Agent, Credentials};
+use crate::bandwidth::budget::Budget;
+use crate::bandwidth::layer_choice::Chooser;
+use crate::bandwidth::send_history::Departures;
+use crate::incoming::lip_sync::SenderClock;
+use crate::incoming::track::Track;
 use crate::keys::{SlotKey, TrackKey};
-use crate::layers::Chooser;
-use crate::lip_sync::SenderClock;
-use crate::peer::{Connection, Link, Peer};
+use crate::outgoing::slot::Slot;
+use crate::rtcp::twcc::Arrivals;
 use crate::sdp::{self, Answerer, Negotiable, Offer, OfferedMedia, Rid, Use};
-use crate::slot::Slot;
-use crate::track::Track;
+use crate::transport::ice::{Agent, Credentials};
 use crate::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId};
 
 /// Peers that one worker knows. Beyond, offers are refused, and publishers of other workers not seen.

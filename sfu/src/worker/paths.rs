@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Worker;
-use crate::path::Path;
+use crate::transport::path::Path;
 
 impl Worker {
     /// Whether an ICE check validated the path, and consent to use it is fresh.

@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use super::Worker;
 use super::message::Remote;
+use super::peer::Link;
+use crate::incoming::track::KeyFrameRequests;
 use crate::keys::TrackKey;
 use crate::keys::WorkerNumber;
-use crate::peer::Link;
-use crate::track::KeyFrameRequests;
 use crate::{MediaKind, Mid, PeerId};
 
 impl Worker {

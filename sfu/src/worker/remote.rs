@@ -16,16 +16,16 @@
 
 use std::time::Instant;
 
+use super::lane::Lane;
 use super::message::{Published, Remote, RemoteTrack};
+use super::peer::{Link, Peer};
+use super::room::Room;
 use super::{Worker, ntp_time};
+use crate::incoming::lip_sync::SenderClock;
+use crate::incoming::track::{KeyFrameRequests, Track};
 use crate::keys::WorkerNumber;
 use crate::keys::{SlotKey, TrackKey};
-use crate::lane::Lane;
-use crate::lip_sync::SenderClock;
-use crate::peer::{Link, Peer};
-use crate::room::Room;
 use crate::rtcp::NtpTime;
-use crate::track::{KeyFrameRequests, Track};
 use crate::{MediaKind, PeerId, RoomId, Source};
 
 impl Worker {

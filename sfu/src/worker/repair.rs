@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use super::lane::Lane;
 use super::message::Remote;
+use super::peer::Link;
 use super::{Worker, ntp_time};
 use crate::PeerId;
-use crate::batch::MAX_PACKET;
+use crate::incoming::stream::Stream;
 use crate::keys::{SlotKey, TrackKey};
-use crate::lane::Lane;
-use crate::peer::Link;
+use crate::outgoing::slot::Forwarded;
+use crate::outgoing::wire::{SendTime, Wire};
 use crate::rtcp;
-use crate::slot::Forwarded;
-use crate::stream::Stream;
-use crate::wire::{SendTime, Wire};
+use crate::transport::batch::MAX_PACKET;
 
 /// Between two looks at what is missing.
 pub(super) const REPAIR_INTERVAL: Duration = Duration::from_millis(10);

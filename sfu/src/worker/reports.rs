@@ -3,15 +3,15 @@
 use std::time::{Duration, Instant};
 
 use super::message::{Remote, RemoteTrack};
+use super::peer::{Connection, Link, Peer};
 use super::{Worker, ntp_time};
 use crate::MediaKind;
-use crate::dtls::MTU;
-use crate::feedback::Feedback;
 use crate::keys::WorkerNumber;
 use crate::keys::{SlotKey, TrackKey};
-use crate::peer::{Connection, Link, Peer};
+use crate::outgoing::slot::Slot;
+use crate::rtcp::twcc::Feedback;
 use crate::rtcp::{self, Message, SenderInfo};
-use crate::slot::Slot;
+use crate::transport::dtls::MTU;
 
 /// Between two reports to a peer. RFC 3550 §6.2 asks for 5 s at least, RFC 4585 §3.4 lifts that for AVPF; browsers
 /// send every second for video.

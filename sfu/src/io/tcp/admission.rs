@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::path::ConnectionId;
+use crate::transport::path::ConnectionId;
 
 /// Connections of one worker. Beyond, they are refused: whoever asks has UDP or TURN besides.
 const MAX_CONNECTIONS: usize = 2048;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Shell;
 use crate::io::tcp::TcpEvent;
-use crate::path::{ConnectionId, Protocol, demux};
+use crate::transport::path::{ConnectionId, Protocol, demux};
 
 /// TCP events before the others get their turn.
 const EVENTS_AT_ONCE: usize = 64;

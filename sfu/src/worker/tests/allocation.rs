@@ -12,7 +12,7 @@ use super::client::{Client, World};
 use super::feedback::with_feedback;
 use super::simulcast::{Camera, with_layers};
 use super::{camera_of, pair};
-use crate::batch::SendBatch;
+use crate::transport::batch::SendBatch;
 use crate::{Mid, PeerId};
 
 thread_local! {

@@ -11,14 +11,14 @@ use stun_types::message::{
     MessageWriteVec, ShortTermCredentials,
 };
 
-use crate::batch::SendBatch;
-use crate::dtls::Identity;
-use crate::ice::Candidate;
 use crate::keys::WorkerNumber;
-use crate::path::{Path, Protocol, demux};
 use crate::rtcp::{Message, NtpTime, SenderInfo};
 use crate::rtp::{Header, write_header};
-use crate::srtp::{self, Profile, RtpStream};
+use crate::transport::batch::SendBatch;
+use crate::transport::dtls::Identity;
+use crate::transport::ice::Candidate;
+use crate::transport::path::{Path, Protocol, demux};
+use crate::transport::srtp::{self, Profile, RtpStream};
 use crate::worker::{Config, Worker};
 use crate::{Answer, Event, OfferError, PeerId, RoomId};
 

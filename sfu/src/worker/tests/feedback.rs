@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::camera_of;
 use super::client::{Client, Received, World};
 use super::simulcast::{Camera, with_layers};
-use crate::feedback::Arrivals;
+use crate::rtcp::twcc::Arrivals;
 use crate::{Mid, PeerId};
 
 /// The extension with the transport-wide sequence number.

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use client::{Client, World};
 
-use crate::ice::CONSENT_EXPIRY;
-use crate::path::Path;
+use crate::transport::ice::CONSENT_EXPIRY;
+use crate::transport::path::Path;
 use crate::{Event, MediaKind, Mid, OfferError, PeerId, Source};
 
 fn camera_of(peer: u64) -> Option<Source> {

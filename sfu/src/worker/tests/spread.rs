@@ -6,7 +6,7 @@ use super::allocation::allocations;
 use super::camera_of;
 use super::client::{Client, World};
 use super::simulcast::{Camera, with_layers};
-use crate::batch::SendBatch;
+use crate::transport::batch::SendBatch;
 use crate::worker::message::Remote;
 use crate::{Event, Mid, PeerId};
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::client::Client;
 use super::pair;
-use crate::dtls::MTU;
-use crate::framing::{Backlog, Deframer};
-use crate::ice::CONSENT_EXPIRY;
-use crate::path::{ConnectionId, Path};
+use crate::transport::dtls::MTU;
+use crate::transport::framing::{Backlog, Deframer};
+use crate::transport::ice::CONSENT_EXPIRY;
+use crate::transport::path::{ConnectionId, Path};
 use crate::{Event, PeerId};
 
 const SECOND: Duration = Duration::from_secs(1);

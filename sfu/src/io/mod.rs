@@ -1,0 +1,315 @@
+//! Threads, sockets and clocks: the shell around the sans-IO worker.
+//!
+//! [`Engine::start`] binds a UDP and a TCP socket per worker and gives each a thread of its own. A [`Handle`] talks to
+//! them over bounded queues. A room lives on one worker, the one with the fewest peers when it opened,
+//! until it is too large for it; then the workers that share it hand each other packets by bounded rings.
+
+mod addresses;
+mod placement;
+mod sendmmsg;
+mod socket;
+mod tcp;
+mod thread;
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::transport::dtls::Identity;
+use crate::transport::{framing, ice};
+use crate::{Answer, Event, Mid, OfferError, PeerId, RoomId, Source, Stats};
+use addresses::Opened;
+use placement::{Place, Placement};
+use tcp::TcpEvent;
+use thread::Thread;
+
+/// Commands that wait for a worker; beyond, the sender waits.
+const COMMANDS: usize = 1024;
+/// Relayed datagrams that wait for a worker; beyond, they are dropped, as a network would.
+const RELAYED: usize = 4096;
+/// Events that wait for the caller; beyond, they wait in the worker.
+const EVENTS: usize = 4096;
+
+/// How the engine runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the first worker listens (UDP); worker n takes the port plus n. With port 0 the system chooses each one's.
+    pub listen: SocketAddr,
+    /// The TCP port of the first worker at the same address, for clients without UDP; counted on likewise.
+    pub tcp_port: u16,
+    /// Where clients reach a listener that the engine shares with others, the preferred address first: candidates behind
+    /// all others. What comes there is handed in by [`Handle::accept_tcp`].
+    pub shared_tcp: Vec<SocketAddr>,
+    /// The addresses that go into host candidates in place of `listen`'s, the preferred one first; needed when that is
+    /// unspecified. Relays know the engine by the first one.
+    pub public_ips: Vec<IpAddr>,
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// Peers of a room that one worker takes before the room spreads to another; see
+    /// [`Config::PEERS_PER_WORKER_AND_ROOM`].
+    pub peers_per_worker_and_room: usize,
+}
+
+impl Config {
+    /// So many receivers of one camera and one voice take less than a tenth of a core, of 16 cameras about a whole one;
+    /// and with so many, the one packet more for another worker doesn't count.
+    pub const PEERS_PER_WORKER_AND_ROOM: usize = 200;
+}
+
+/// Why the engine could not be started; the text names the address.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A UDP address can't be had, or can't be told to clients.
+    #[error(transparent)]
+    Udp(io::Error),
+    /// A TCP address can't be had.
+    #[error(transparent)]
+    Tcp(io::Error),
+    /// The system or the cryptographic library refused something else.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// A datagram that came through, or goes to, a relay in this process (the bundled TURN server).
+#[derive(Clone, Debug)]
+pub struct RelayedDatagram {
+    /// The relayed transport address of the client's allocation.
+    pub relayed: SocketAddr,
+    /// The media address of this engine on the other side.
+    pub media: SocketAddr,
+    /// The payload.
+    pub payload: Bytes,
+}
+
+/// Takes datagrams for relayed addresses; must neither block nor panic.
+pub type RelaySink = Box<dyn Fn(RelayedDatagram) + Send + Sync>;
+
+/// The running engine. Dropping it does not stop it; `shutdown` does.
+#[derive(Debug)]
+pub struct Engine {
+    handle: Handle,
+    threads: Vec<JoinHandle<()>>,
+    media_addresses: Vec<SocketAddr>,
+    media_tcp_addresses: Vec<SocketAddr>,
+}
+
+/// The clonable sender to the engine.
+#[derive(Clone)]
+pub struct Handle {
+    workers: Arc<[WorkerHandle]>,
+    placement: Arc<Placement>,
+}
+
+struct WorkerHandle {
+    commands: mpsc::Sender<Command>,
+    streams: mpsc::Sender<TcpEvent>,
+    relayed: mpsc::Sender<RelayedDatagram>,
+    media_address: SocketAddr,
+    stats: Arc<Mutex<Stats>>,
+}
+
+/// Everything that can be asked of a worker.
+enum Command {
+    Offer {
+        room: RoomId,
+        peer: PeerId,
+        sdp: String,
+        reply: oneshot::Sender<Result<Answer, OfferError>>,
+    },
+    Assign {
+        peer: PeerId,
+        slot: Mid,
+        source: Option<Source>,
+    },
+    Permit {
+        peer: PeerId,
+        mid: Mid,
+        is_permitted: bool,
+    },
+    Remove {
+        peer: PeerId,
+    },
+    Shutdown,
+}
+
+impl Engine {
+    /// Binds the sockets and starts the workers. `relay` gets what is sent to addresses behind the bundled relay.
+    ///
+    /// # Errors
+    /// When a socket can't be bound or a thread can't be started.
+    pub fn start(
+        config: Config,
+        relay: RelaySink,
+    ) -> Result<(Engine, Handle, mpsc::Receiver<Event>), StartError> {
+        let identity = Identity::generate()
+            .map_err(|error| io::Error::other(format!("can't make a DTLS certificate: {error}")))?;
+        let (events, event_receiver) = mpsc::channel(EVENTS);
+        let relay: Arc<RelaySink> = Arc::new(relay);
+        let placement =
+            Arc::new(Placement::new(config.workers.max(1), config.peers_per_worker_and_room));
+        let mut workers = Vec::new();
+        let mut threads = Vec::new();
+        let mut media_tcp_addresses = Vec::new();
+        // Bounded by their senders: packets by the rings, and the rest is little for each command and peer.
+        let queues = (0..config.workers.max(1)).map(|_| mpsc::unbounded_channel());
+        let (others, inboxes): (Vec<_>, Vec<_>) = queues.unzip();
+        let others: Arc<[_]> = others.into();
+        for (number, inbox) in inboxes.into_iter().enumerate() {
+            let opened = Opened::open(&config, number)?;
+            let media_address = opened.media_address;
+            media_tcp_addresses.push(opened.media_tcp_address);
+            let streams = opened.tcp.sender();
+            let (commands, command_receiver) = mpsc::channel(COMMANDS);
+            let (relayed, relayed_receiver) = mpsc::channel(RELAYED);
+            let stats = Arc::new(Mutex::new(Stats::default()));
+            let thread = Thread {
+                number,
+                inbox,
+                others: Arc::clone(&others),
+                opened,
+                identity: identity.clone(),
+                commands: command_receiver,
+                relayed: relayed_receiver,
+                relay: Arc::clone(&relay),
+                events: events.clone(),
+                placement: Arc::clone(&placement),
+                stats: Arc::clone(&stats),
+            };
+            threads.push(thread.spawn()?);
+            workers.push(WorkerHandle { commands, streams, relayed, media_address, stats });
+        }
+        let media_addresses = workers.iter().map(|worker| worker.media_address).collect();
+        let handle = Handle { workers: workers.into(), placement };
+        let engine =
+            Engine { handle: handle.clone(), threads, media_addresses, media_tcp_addresses };
+        Ok((engine, handle, event_receiver))
+    }
+
+    /// The preferred addresses in the UDP candidates, one per worker, in the workers' order.
+    pub fn media_addresses(&self) -> &[SocketAddr] {
+        &self.media_addresses
+    }
+
+    /// The same of the TCP candidates.
+    pub fn media_tcp_addresses(&self) -> &[SocketAddr] {
+        &self.media_tcp_addresses
+    }
+
+    /// Tells every peer goodbye (DTLS close_notify) and ends the threads.
+    pub async fn shutdown(self) {
+        for worker in self.handle.workers.iter() {
+            // A closed queue means that the thread has ended already.
+            let _ = worker.commands.send(Command::Shutdown).await;
+        }
+        let threads = self.threads;
+        let join = move || threads.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok());
+        if !tokio::task::spawn_blocking(join).await.unwrap_or(false) {
+            tracing::error!("a media worker did not end in order");
+        }
+    }
+}
+
+impl Handle {
+    /// Answers an offer. The first one creates the peer (and the room, with its first peer); a later one of the same
+    /// peer renegotiates: more slots, other m-lines, an ICE restart.
+    ///
+    /// # Errors
+    /// See [`OfferError`]. A refused first offer leaves no peer behind; a refused later one leaves the peer as it was.
+    pub async fn offer(
+        &self,
+        room: RoomId,
+        peer: PeerId,
+        sdp: String,
+    ) -> Result<Answer, OfferError> {
+        let Place { worker, is_new } = self.placement.place(room, peer);
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Offer { room, peer, sdp, reply };
+        let sent = self.workers[worker].commands.send(command).await;
+        let answer = match sent {
+            Ok(()) => answer.await.unwrap_or(Err(OfferError::Overloaded)),
+            Err(_) => Err(OfferError::Overloaded),
+        };
+        if is_new && answer.is_err() {
+            self.placement.forget(peer);
+        }
+        answer
+    }
+
+    /// Puts a source into a video slot, or empties it. The slot starts on a key frame, which is asked for.
+    /// Unknown peers and slots are ignored: they may have gone in the meantime.
+    pub async fn assign(&self, peer: PeerId, slot: Mid, source: Option<Source>) {
+        self.send(peer, Command::Assign { peer, slot, source }).await;
+    }
+
+    /// Says whether what a peer publishes on an m-line is forwarded; unless told otherwise, it is. What is forbidden is
+    /// dropped where it arrives, in all its layers, whatever the client goes on sending: nobody gets it, who speaks
+    /// there doesn't count as a speaker and has no audio slot, and nothing that came before is sent any more. Once it is
+    /// permitted again, video starts on a key frame, which is asked for.
+    ///
+    /// The word holds for this m-line through all later offers of the peer, also when the m-line isn't there yet: it may be
+    /// given before the offer that brings it. Unknown peers are ignored; so for a peer's first offer it is given
+    /// after the answer has come, and before the client gets that, since without it no media can flow.
+    pub async fn permit(&self, peer: PeerId, mid: Mid, is_permitted: bool) {
+        self.send(peer, Command::Permit { peer, mid, is_permitted }).await;
+    }
+
+    /// Forgets a peer: its media stops, its slots vanish. The last peer takes the room with it.
+    pub async fn remove(&self, peer: PeerId) {
+        self.send(peer, Command::Remove { peer }).await;
+        self.placement.forget(peer);
+    }
+
+    async fn send(&self, peer: PeerId, command: Command) {
+        if let Some(worker) = self.placement.worker_of(peer) {
+            // A closed queue means that the engine has ended, and the peer with it.
+            let _ = self.workers[worker].commands.send(command).await;
+        }
+    }
+
+    /// Hands in a datagram that arrived by a relay. Never blocks; dropped when the worker is behind.
+    pub fn deliver_relayed(&self, datagram: RelayedDatagram) {
+        let mut workers = self.workers.iter();
+        if let Some(worker) = workers.find(|worker| worker.media_address == datagram.media) {
+            // A full queue drops it, as a network would.
+            let _ = worker.relayed.try_send(datagram);
+        }
+    }
+
+    /// Takes over a connection that came to a port shared with others; see [`Config::shared_tcp`]. `first` is what will be
+    /// read from it first: at least one whole datagram in its frame (RFC 4571 §2). It has to be an ICE check with the
+    /// ufrag of a peer, which names the worker; the connection is closed otherwise, and when the worker has too many.
+    /// Waits while that one is behind.
+    pub async fn accept_tcp(&self, stream: TcpStream, remote: SocketAddr, first: &[u8]) {
+        let worker = framing::first(first).and_then(ice::worker_addressed);
+        let Some(worker) = worker.and_then(|number| self.workers.get(number)) else {
+            return tracing::debug!("a connection whose first datagram is no check of a peer");
+        };
+        // A stream belongs to the runtime that accepted it until then.
+        match stream.into_std() {
+            Ok(stream) => {
+                // A closed queue means that the engine has ended.
+                let _ = worker.streams.send(TcpEvent::HandedOver(stream, remote)).await;
+            }
+            Err(error) => tracing::debug!(%error, "a connection can't be handed to its worker"),
+        }
+    }
+
+    /// A snapshot of each worker's counters, in the workers' order; at most 200 ms old.
+    pub fn stats(&self) -> Vec<Stats> {
+        let snapshot =
+            |worker: &WorkerHandle| *worker.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        self.workers.iter().map(snapshot).collect()
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("workers", &self.workers.len()).finish()
+    }
+}

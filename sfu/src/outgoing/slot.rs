@@ -1,0 +1,401 @@
+//! A receiving m-line: one continuous stream under a fixed SSRC, whatever source is put into it, and the stream of its
+//! retransmissions (RFC 4588).
+
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+
+use super::loss::Loss;
+use super::rewrite::{Rewriter, Sent};
+use super::wire::{Wire, Written};
+use crate::incoming::history::Packet;
+use crate::keys::TrackKey;
+use crate::rtcp::{NtpTime, SenderInfo};
+use crate::rtp::Codec;
+use crate::rtp::Position;
+use crate::rtp::{self, Header};
+use crate::sdp::{Extension, ExtensionMap, Payload};
+use crate::{MediaKind, Mid};
+
+/// One receiving slot of a peer.
+pub(crate) struct Slot {
+    pub(crate) mid: Mid,
+    pub(crate) kind: MediaKind,
+    pub(crate) ssrc: u32,
+    pub(crate) payloads: Vec<Payload>,
+    pub(crate) extensions: ExtensionMap,
+    /// False once an offer closed the m-line; the place stays, because m-lines keep theirs.
+    pub(crate) is_open: bool,
+    source: Option<TrackKey>,
+    /// The layer of the same source with which it goes on at that one's next key frame.
+    next: Option<TrackKey>,
+    rewriter: Rewriter,
+    packets: u32,
+    octets: u32,
+    /// Of what was sent, as the receiver says.
+    pub(crate) loss: Loss,
+    /// The SSRC of retransmissions, and the index of the next.
+    pub(crate) rtx_ssrc: u32,
+    next_rtx_index: u64,
+    /// What was sent again lately, by sequence number modulo the length; empty until the first request.
+    resent: Vec<Option<(u16, Instant)>>,
+    /// The id of the extension with the transport-wide sequence number, when the client says when packets came.
+    number_id: Option<u8>,
+    /// Of packets that would be sent again as they were: sequence number and transport-wide one, by the former modulo the
+    /// length; empty until the first such packet.
+    numbered: Vec<(u16, u16)>,
+}
+
+/// Retransmissions remembered, so that a repeated request is answered once in a round trip.
+const RESENT: usize = 128;
+/// Transport-wide numbers remembered of packets that may have to be sent again as they were: as many as there are packets
+/// of audio in a history. Older ones are not sent again.
+const NUMBERED: usize = 64;
+/// Bytes that a retransmission has in front of the payload: the original sequence number. RFC 4588 §4.
+const ORIGINAL_SEQUENCE_NUMBER: usize = 2;
+
+/// What became of a packet at a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forwarded {
+    /// It was written.
+    Sent(Written),
+    /// It isn't for this slot: no payload, too late, or a codec that was not negotiated here.
+    Dropped,
+    /// The slot can only go on with a key frame.
+    AwaitsKeyFrame,
+}
+
+impl Slot {
+    /// An empty slot with a random SSRC and start.
+    pub(crate) fn new(
+        mid: Mid,
+        kind: MediaKind,
+        payloads: Vec<Payload>,
+        extensions: ExtensionMap,
+        rng: &mut impl RngExt,
+    ) -> Slot {
+        Slot {
+            mid,
+            kind,
+            ssrc: rng.random(),
+            number_id: number_id(&payloads, &extensions),
+            payloads,
+            extensions,
+            is_open: true,
+            source: None,
+            next: None,
+            rewriter: Rewriter::new(kind, rng.random(), rng.random()),
+            packets: 0,
+            octets: 0,
+            loss: Loss::default(),
+            rtx_ssrc: rng.random(),
+            next_rtx_index: u64::from(rng.random::<u16>() & 0x7fff),
+            resent: Vec::new(),
+            numbered: Vec::new(),
+        }
+    }
+
+    /// What it carries.
+    pub(crate) fn source(&self) -> Option<TrackKey> {
+        self.source
+    }
+
+    /// Puts another source in, or none.
+    pub(crate) fn set_source(&mut self, source: Option<TrackKey>) {
+        self.source = source;
+        self.rewriter.stop();
+    }
+
+    /// Sends nothing any more of what came so far; the same source goes on as after a switch to it.
+    pub(crate) fn interrupt(&mut self) {
+        self.rewriter.forget_sent();
+        self.rewriter.stop();
+    }
+
+    /// The layer with which it is about to go on.
+    pub(crate) fn next(&self) -> Option<TrackKey> {
+        self.next
+    }
+
+    /// Waits for a key frame of another layer, or not any more.
+    pub(crate) fn set_next(&mut self, next: Option<TrackKey>) {
+        self.next = next;
+    }
+
+    /// A packet of a layer was sent: if it was waited for, that is what the slot carries now. Returns what it did before.
+    pub(crate) fn reach(&mut self, layer: TrackKey) -> Option<TrackKey> {
+        if self.next != Some(layer) {
+            return None;
+        }
+        std::mem::replace(&mut self.source, self.next.take())
+    }
+
+    /// Takes what a later offer says. What was sent before can't be sent again when that has changed: the same sequence
+    /// number must not be sealed twice with different bytes behind it (RFC 7714 §8.1).
+    pub(crate) fn renegotiate(&mut self, payloads: Vec<Payload>, extensions: ExtensionMap) {
+        if (&self.payloads, &self.extensions) != (&payloads, &extensions) {
+            self.rewriter.forget_sent();
+        }
+        self.number_id = number_id(&payloads, &extensions);
+        (self.payloads, self.extensions, self.is_open) = (payloads, extensions, true);
+    }
+
+    /// Writes a packet as this slot's next, sealed, to the front of `out`, which has at least
+    /// [`MAX_PACKET`](crate::transport::batch::MAX_PACKET) bytes. `live` is the timestamp that the stream has at this moment, if
+    /// that is known.
+    pub(crate) fn forward(
+        &mut self,
+        now: Instant,
+        stream: u64,
+        live: impl FnOnce() -> Option<u32>,
+        packet: &Packet<'_>,
+        wire: Wire<'_>,
+        out: &mut [u8],
+    ) -> Forwarded {
+        let Some(format) = self.format(packet.codec) else {
+            return Forwarded::Dropped;
+        };
+        let content = content(packet, format.codec).filter(|content| !content.is_empty());
+        let Some(content) = content else {
+            if self.rewriter.follows(stream) {
+                self.rewriter.leave_out(packet.position.index);
+            }
+            return Forwarded::Dropped;
+        };
+        if !self.rewriter.follows(stream) {
+            if self.kind == MediaKind::Video && !packet.starts_key_frame {
+                return Forwarded::AwaitsKeyFrame;
+            }
+            let live = live().unwrap_or(packet.position.timestamp);
+            self.rewriter.switch(now, stream, packet.position, live);
+        }
+        let Some(position) = self.rewriter.rewrite(packet.position) else {
+            return Forwarded::Dropped;
+        };
+        let ssrc = self.ssrc;
+        let number = self.number_id.filter(|_| self.is_measured(format)).map(|_| wire.number);
+        let outgoing = Outgoing { format, ssrc, index: position.index, is_rtx: false, number };
+        let Some(length) = self.write(packet, content, outgoing, position, wire, out) else {
+            return Forwarded::Dropped;
+        };
+        if let Some(number) = number.filter(|_| format.rtx.is_none()) {
+            self.numbered.resize(NUMBERED, (0, 0));
+            let sequence_number = position.index as u16;
+            self.numbered[usize::from(sequence_number) % NUMBERED] = (sequence_number, number);
+        }
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self.octets.wrapping_add(content.len() as u32);
+        Forwarded::Sent(Written { length, number })
+    }
+
+    /// What was sent under a sequence number, unless it was sent again less than a round trip ago.
+    pub(crate) fn requested(
+        &mut self,
+        now: Instant,
+        sequence_number: u16,
+        round_trip: Duration,
+    ) -> Option<Sent> {
+        let sent = self.rewriter.sent(sequence_number)?;
+        self.resent.resize(RESENT, None);
+        let last = &mut self.resent[usize::from(sequence_number) % RESENT];
+        let is_answered = last.is_some_and(|(number, at)| {
+            number == sequence_number && now.saturating_duration_since(at) < round_trip
+        });
+        if is_answered {
+            return None;
+        }
+        *last = Some((sequence_number, now));
+        Some(sent)
+    }
+
+    /// Writes a packet that was sent before once more, sealed, to the front of `out`: as a retransmission where those
+    /// are negotiated, else as it was.
+    pub(crate) fn retransmit(
+        &mut self,
+        sent: &Sent,
+        packet: &Packet<'_>,
+        wire: Wire<'_>,
+        out: &mut [u8],
+    ) -> Option<Written> {
+        let format = self.format(packet.codec)?;
+        let content = content(packet, format.codec)?;
+        let position = sent.position(packet.position);
+        let is_measured = self.number_id.is_some() && self.is_measured(format);
+        let outgoing = match format.rtx {
+            Some(payload_type) => Outgoing {
+                format: Format { payload_type, ..format },
+                ssrc: self.rtx_ssrc,
+                index: self.next_rtx_index,
+                is_rtx: true,
+                number: is_measured.then_some(wire.number),
+            },
+            None => {
+                let number = if is_measured { Some(self.number_of(position)?) } else { None };
+                let (ssrc, index) = (self.ssrc, position.index);
+                Outgoing { format, ssrc, index, is_rtx: false, number }
+            }
+        };
+        let length = self.write(packet, content, outgoing, position, wire, out)?;
+        self.next_rtx_index += u64::from(outgoing.is_rtx);
+        Some(Written { length, number: outgoing.number })
+    }
+
+    /// The transport-wide number under which a packet went out that is to be sent again as it was: sealed once more, it
+    /// must be the same (RFC 7714 §8.1).
+    fn number_of(&self, position: Position) -> Option<u16> {
+        let sequence_number = position.index as u16;
+        let (known, number) = *self.numbered.get(usize::from(sequence_number) % NUMBERED)?;
+        (known == sequence_number).then_some(number)
+    }
+
+    /// Whether packets may say when they leave, or as which of all: not where video would be sent again as it was.
+    fn is_measured(&self, format: Format) -> bool {
+        self.kind == MediaKind::Audio || format.rtx.is_some()
+    }
+
+    /// How a published codec goes out here.
+    fn format(&self, published: Codec) -> Option<Format> {
+        let negotiated = |codec| self.payloads.iter().find(|payload| payload.codec == codec);
+        let payload = match published {
+            // Redundancy can be taken off for those who can't read it.
+            Codec::Red => negotiated(Codec::Red).or_else(|| negotiated(Codec::Opus)),
+            other => negotiated(other),
+        }?;
+        let Payload { payload_type, codec, rtx, .. } = *payload;
+        Some(Format { payload_type, codec, rtx })
+    }
+
+    /// The SSRC of retransmissions, when the client takes any.
+    pub(crate) fn offered_rtx_ssrc(&self) -> Option<u32> {
+        self.payloads.iter().any(|payload| payload.rtx.is_some()).then_some(self.rtx_ssrc)
+    }
+
+    /// Header, payload and tag; returns the whole length. `None` when that is longer than any packet may be.
+    fn write(
+        &self,
+        packet: &Packet<'_>,
+        content: &[u8],
+        outgoing: Outgoing,
+        position: Position,
+        wire: Wire<'_>,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let passed_on = packet.extensions().filter_map(|(extension, value)| {
+            self.extensions.id_of(extension).map(|id| (id, value))
+        });
+        let stamp = match outgoing.number.map(u16::to_be_bytes) {
+            Some([high, low]) => self.number_id.map(|id| (id, [high, low, 0], 2)),
+            None => {
+                let id = self.send_time_id(outgoing.format);
+                id.map(|id| (id, wire.sent_at.absolute(), 3))
+            }
+        };
+        let stamp = stamp.as_ref().map(|(id, value, length)| (*id, &value[..*length]));
+        let header_len = rtp::write_header(
+            out,
+            packet.marker,
+            outgoing.format.payload_type,
+            outgoing.index as u16,
+            position.timestamp,
+            outgoing.ssrc,
+            passed_on.chain(stamp),
+        );
+        if packet.has_dependency_descriptor() {
+            self.renumber_frame(&mut out[..header_len], position);
+        }
+        let start = if outgoing.is_rtx {
+            let end = header_len + ORIGINAL_SEQUENCE_NUMBER;
+            out.get_mut(header_len..end)?.copy_from_slice(&(position.index as u16).to_be_bytes());
+            end
+        } else {
+            header_len
+        };
+        let end = start + content.len();
+        let payload = out.get_mut(start..end)?;
+        payload.copy_from_slice(content);
+        match outgoing.format.codec {
+            Codec::Red => {
+                let opus = self.format(Codec::Opus).map(|opus| opus.payload_type);
+                rtp::red::rewrite(payload, opus?);
+            }
+            codec => position.counters.write(codec, payload),
+        }
+        let sealed = out.get_mut(..end + wire.profile.rtp_overhead())?;
+        wire.srtp.protect_rtp(sealed, header_len, (outgoing.index >> 16) as u32);
+        Some(sealed.len())
+    }
+
+    /// The extension by which the receiver estimates what it can take (REMB), of its video alone, unless it tells when
+    /// numbered packets came.
+    fn send_time_id(&self, format: Format) -> Option<u8> {
+        let is_estimated = self.kind == MediaKind::Video && self.is_measured(format);
+        is_estimated.then(|| self.extensions.id_of(Extension::AbsoluteSendTime)).flatten()
+    }
+
+    /// Puts the slot's own frame number into a written header.
+    fn renumber_frame(&self, header: &mut [u8], position: Position) {
+        let id = self.extensions.id_of(Extension::DependencyDescriptor);
+        let written = id.zip(Header::parse(header));
+        if let Some(place) = written.and_then(|(id, written)| written.extension_range(header, id)) {
+            rtp::dependency::rewrite(&mut header[place], position.counters.frame_number);
+        }
+    }
+
+    /// The incoming stream that it follows.
+    pub(crate) fn stream(&self) -> Option<u64> {
+        self.rewriter.stream()
+    }
+
+    /// What a sender report says at this moment; `live` is the timestamp that the stream it follows has now. `None`
+    /// while nothing was sent.
+    pub(crate) fn sender_info(
+        &mut self,
+        now: Instant,
+        ntp: NtpTime,
+        live: Option<u32>,
+    ) -> Option<SenderInfo> {
+        Some(SenderInfo {
+            ssrc: self.ssrc,
+            ntp,
+            rtp_timestamp: self.rewriter.reported(now, live)?,
+            packets: self.packets,
+            octets: self.octets,
+        })
+    }
+}
+
+/// Under which id packets are numbered, for a client that tells when they came.
+fn number_id(payloads: &[Payload], extensions: &ExtensionMap) -> Option<u8> {
+    let is_told = payloads.iter().any(Payload::has_transport_feedback);
+    extensions.id_of(Extension::TransportSequence).filter(|_| is_told)
+}
+
+/// What of a packet's payload goes out in a format. `None` when it is damaged.
+fn content<'a>(packet: &Packet<'a>, format: Codec) -> Option<&'a [u8]> {
+    match (packet.codec, format) {
+        (Codec::Red, Codec::Opus) => rtp::red::primary(packet.payload),
+        _ => Some(packet.payload),
+    }
+}
+
+/// How a codec was negotiated.
+#[derive(Clone, Copy)]
+struct Format {
+    payload_type: u8,
+    codec: Codec,
+    /// The payload type of retransmissions.
+    rtx: Option<u8>,
+}
+
+/// What of an outgoing header depends on whether the packet goes out for the first time.
+#[derive(Clone, Copy)]
+struct Outgoing {
+    format: Format,
+    ssrc: u32,
+    /// The extended sequence number in that SSRC.
+    index: u64,
+    /// It is a retransmission under RFC 4588.
+    is_rtx: bool,
+    /// Its transport-wide sequence number.
+    number: Option<u16>,
+}

@@ -1,0 +1,117 @@
+//! The numbers of what goes out, whatever comes in.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use crate::MediaKind;
+use crate::outgoing::rewrite::Rewriter;
+use crate::rtp::Counters;
+use crate::rtp::Position;
+
+/// Steps of five bytes; audio when bytes are left, by an odd number. Whatever comes in: no two packets go out under one number, a new packet's is above all others, and what was sent
+/// under a number is found again.
+pub fn rewrite(bytes: &[u8]) {
+    let (steps, rest) = bytes.as_chunks();
+    let kind = if rest.len() % 2 == 0 { MediaKind::Video } else { MediaKind::Audio };
+    let mut now = super::strangers::start();
+    let mut rewriter = Rewriter::new(kind, 0x7fff, 0xffff_fff0);
+    // What each stream has sent last: the highest index, and a timestamp. They begin where numbers wrap.
+    let mut streams = [0u64, 1, 2, 3].map(|at| (0xfff0 + 0x1_0000 * at, 7u32));
+    let mut sent: HashMap<u64, (u64, u64)> = HashMap::new();
+    let mut came: HashSet<(u64, u64)> = HashSet::new();
+    let mut highest = None;
+    for step in steps {
+        match Step::read(*step) {
+            Step::Packet { stream, distance, timestamp } => {
+                let name = u64::from(stream % 4);
+                let (last, clock) = &mut streams[usize::from(stream % 4)];
+                let index = last.saturating_add_signed(distance.into());
+                // What came before is a replay, which SRTP has refused.
+                if !came.insert((name, index)) {
+                    continue;
+                }
+                let is_next = index > *last;
+                *last = index.max(*last);
+                *clock = clock.wrapping_add_signed(timestamp.into());
+                let position = at(index, *clock);
+                let follows = rewriter.follows(name);
+                if !follows {
+                    rewriter.switch(now, name, position, *clock);
+                }
+                let Some(out) = rewriter.rewrite(position) else {
+                    assert!(follows && !is_next, "only what is late is left out");
+                    continue;
+                };
+                if is_next || !follows {
+                    assert!(highest.is_none_or(|highest| out.index > highest), "it goes on");
+                }
+                highest = highest.max(Some(out.index));
+                let before = sent.insert(out.index, (name, index));
+                assert_eq!(before, None, "a number is used once: {}", out.index);
+                let found = rewriter.sent(out.index as u16);
+                assert!(found.is_some_and(|found| (found.stream, found.index) == (name, index)));
+                assert!(found.is_some_and(|found| found.position(position) == out));
+            }
+            Step::LeaveOut { stream } => {
+                let name = u64::from(stream % 4);
+                if rewriter.follows(name) {
+                    let (last, _) = &mut streams[usize::from(stream % 4)];
+                    *last += 1;
+                    came.insert((name, *last));
+                    rewriter.leave_out(*last);
+                }
+            }
+            Step::Stop => rewriter.stop(),
+            Step::Report { live } => {
+                rewriter.reported(now, live);
+            }
+            Step::Request { behind } => {
+                let number = highest.unwrap_or_default().wrapping_sub(behind.into());
+                let found = rewriter.sent(number as u16);
+                if let (Some(found), Some(sent)) = (found, sent.get(&number)) {
+                    assert_eq!((found.stream, found.index), *sent);
+                }
+            }
+            Step::Wait { ms } => now += Duration::from_millis(ms.into()),
+        }
+    }
+}
+
+/// What may happen to the stream of a slot.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A packet of one of four streams, so far behind the highest one or before it, and so much later than the last one.
+    Packet { stream: u8, distance: i8, timestamp: i16 },
+    /// A packet of which nothing goes out, the next in the stream.
+    LeaveOut { stream: u8 },
+    /// Nothing is in the slot for now.
+    Stop,
+    /// A sender report is due; what the stream's clock says, if that is known.
+    Report { live: Option<u32> },
+    /// A receiver asks for a packet, so far behind the highest.
+    Request { behind: u16 },
+    /// Time passes.
+    Wait { ms: u16 },
+}
+
+impl Step {
+    /// Packets are what happens most.
+    fn read([what, stream, distance, high, low]: [u8; 5]) -> Step {
+        let value = u16::from_be_bytes([high, low]);
+        match what {
+            0 => Step::LeaveOut { stream },
+            1 => Step::Stop,
+            2 => Step::Report { live: None },
+            3 => Step::Report { live: Some(u32::from(value) << 12) },
+            4 => Step::Request { behind: value },
+            5 => Step::Wait { ms: value },
+            _ => Step::Packet { stream, distance: distance as i8, timestamp: value as i16 },
+        }
+    }
+}
+
+fn at(index: u64, timestamp: u32) -> Position {
+    let (picture_id, tl0_pic_idx) = (index as u16, index as u8);
+    let counters = Counters { picture_id, tl0_pic_idx, frame_number: !picture_id };
+    Position { index, timestamp, counters }
+}

@@ -1,0 +1,101 @@
+//! What anybody may send who knows the address, or has come as far as an offer.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use crate::testing::rig;
+use crate::transport::dtls::{DtlsEvent, Fingerprint, Identity, Transport};
+use crate::transport::path::Path;
+use crate::{MediaKind, OfferError, PeerId, RoomId};
+
+/// Datagrams, each behind its length in 16 bits, to a worker with a peer of whom no check has come. Only one with that
+/// peer's password, which the seed of the random numbers makes known, leaves a path behind.
+pub fn stun(datagrams: &[u8]) {
+    let now = start();
+    let mut worker = rig::worker(now, identity());
+    let offer = rig::offer(1, false, &[MediaKind::Audio]);
+    let offered = worker.offer(now, RoomId(1), PeerId(1), &offer);
+    assert!(offered.is_ok());
+    let path = Path::Udp(([198, 51, 100, 1], 5000).into(), None);
+    for datagram in pieces(datagrams) {
+        let was_validated = worker.is_validated(path);
+        worker.handle_datagram(now, path, &mut datagram.to_vec());
+        while worker.poll_event().is_some() {}
+        assert!(was_validated || !worker.is_validated(path) || datagram.len() >= MIN_CHECK);
+        assert_eq!(worker.stats().connected_peers, 0);
+        assert_eq!(worker.stats().peers, 1);
+    }
+    worker.handle_timeout(now + Duration::from_secs(1));
+}
+
+/// A Binding request's header, USERNAME and MESSAGE-INTEGRITY, in bytes.
+const MIN_CHECK: usize = 20 + 8 + 24;
+
+/// DTLS datagrams, each behind its length in 16 bits, to the end of a peer of whom nothing came before. What is sent
+/// in return is bounded, and nobody is taken for the peer.
+pub fn dtls(datagrams: &[u8]) {
+    let now = start();
+    let mut transport = Transport::new(now, identity(), vec![Fingerprint([7; 32])]);
+    let (mut sent, mut received) = (0, 0);
+    for (at, datagram) in pieces(datagrams).enumerate() {
+        received += datagram.len();
+        let now = now + Duration::from_millis(20 * at as u64);
+        let event = transport.handle_datagram(now, datagram, |record| sent += record.len());
+        match event {
+            None => {}
+            Some(DtlsEvent::Closed(_)) => break,
+            Some(DtlsEvent::Keys(_)) => panic!("keys without the peer's certificate"),
+        }
+        transport.handle_timeout(now, |record| sent += record.len());
+    }
+    assert!(sent <= 8 * received + 64 * 1024, "{sent} bytes for {received}");
+}
+
+/// One offer, and then, behind a line with a dot, another one of the same peer. Each is answered or refused; an answer
+/// grows with the offer only, and is SDP.
+pub fn sdp(offers: &[u8]) {
+    let Ok(offers) = std::str::from_utf8(offers) else {
+        return;
+    };
+    let now = start();
+    let mut worker = rig::worker(now, identity());
+    for offer in offers.splitn(2, "\n.\n") {
+        match worker.offer(now, RoomId(1), PeerId(1), offer) {
+            Ok(answer) => {
+                let bound = 16 * 1024 + 64 * offer.len();
+                assert!(answer.sdp.len() <= bound, "{} for {}", answer.sdp.len(), offer.len());
+                let mut bytes = std::io::Cursor::new(answer.sdp.as_str());
+                let read = rtc_sdp::SessionDescription::unmarshal(&mut bytes);
+                assert!(read.is_ok(), "{read:?}\n{}", answer.sdp);
+            }
+            Err(OfferError::BadSdp(reason)) => assert!(reason.len() < 1024 + offer.len()),
+            Err(OfferError::TooLarge { .. } | OfferError::Overloaded) => {}
+        }
+    }
+    worker.close();
+    while worker.poll_event().is_some() {}
+    assert_eq!(worker.stats().peers, 0);
+}
+
+/// One for all runs, because making a certificate takes longer than the rest.
+pub(super) fn identity() -> &'static Identity {
+    static IDENTITY: OnceLock<Identity> = OnceLock::new();
+    IDENTITY.get_or_init(|| Identity::generate().expect("a certificate can be made"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "virtual time needs some first instant")]
+pub(super) fn start() -> Instant {
+    static START: OnceLock<Instant> = OnceLock::new();
+    *START.get_or_init(Instant::now)
+}
+
+/// Pieces, each behind its length in 16 bits; the last one may be cut off.
+pub fn pieces(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first_chunk::<2>()?;
+        let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
+        let (piece, rest) = rest.split_at(length);
+        bytes = rest;
+        Some(piece)
+    })
+}

@@ -1,0 +1,332 @@
+//! The server's end of ICE: a lite agent (RFC 8445 §2.5) that answers connectivity checks and never sends any.
+
+mod credentials;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use stun_types::attribute::{AttributeType, Username, XorMappedAddress};
+use stun_types::message::{
+    BINDING, IntegrityAlgorithm, Message, MessageClass, MessageIntegrityCredentials, MessageWrite,
+    MessageWriteExt, MessageWriteVec, ShortTermCredentials,
+};
+
+pub(crate) use self::credentials::Credentials;
+use crate::keys::WorkerNumber;
+use crate::transport::path::Path;
+
+/// Without a valid check for this long, consent is gone: RFC 7675 §5.1.
+pub(crate) const CONSENT_EXPIRY: Duration = Duration::from_secs(30);
+
+/// Paths kept per peer. A browser with several networks and TURN servers checks about ten; the path checked longest
+/// ago makes room for a further one.
+const MAX_PATHS: usize = 16;
+
+const USE_CANDIDATE: AttributeType = AttributeType::new(0x0025);
+
+/// A host candidate of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Candidate {
+    Udp(SocketAddr),
+    /// Passive: it waits for connections; RFC 6544 §4.1.
+    Tcp(SocketAddr),
+}
+
+impl Candidate {
+    /// RFC 8445 §5.1.2.1, with the `at`-th of its transport before those behind it. TCP's type preference is lower, so
+    /// that it serves only who can't have UDP; the direction preference of a passive host candidate is 4 (RFC 6544 §4.2).
+    pub(crate) fn priority(self, at: u8) -> u32 {
+        let (type_preference, local_preference) = match self {
+            Candidate::Udp(_) => (126, 65_535 - u32::from(at)),
+            Candidate::Tcp(_) => (90, (4 << 13) + 8191 - u32::from(at)),
+        };
+        (type_preference << 24) + (local_preference << 8) + 255
+    }
+}
+
+/// The lite agent of one peer.
+pub(crate) struct Agent {
+    local: Credentials,
+    remote_ufrag: String,
+    integrity: MessageIntegrityCredentials,
+    paths: Vec<CheckedPath>,
+    /// Index-free copy of the path in use, so that sending needs no search.
+    selected: Option<Path>,
+    last_check: Instant,
+}
+
+struct CheckedPath {
+    path: Path,
+    checked_at: Instant,
+}
+
+/// What a valid check led to.
+pub(crate) struct Checked {
+    /// The response to send back on the same path.
+    pub(crate) response: Vec<u8>,
+    /// The path that had to make room, if any.
+    pub(crate) forgotten: Option<Path>,
+}
+
+impl Agent {
+    /// An agent that waits for the first check.
+    pub(crate) fn new(now: Instant, local: Credentials, remote_ufrag: String) -> Agent {
+        let integrity = ShortTermCredentials::new(local.password.clone()).into();
+        Agent { local, remote_ufrag, integrity, paths: Vec::new(), selected: None, last_check: now }
+    }
+
+    /// Answers a Binding request that was addressed to this agent's ufrag. `None`: the message is to be dropped.
+    pub(crate) fn handle_check(
+        &mut self,
+        now: Instant,
+        path: Path,
+        request: &Message<'_>,
+    ) -> Option<Checked> {
+        let username = request.attribute::<Username>().ok()?;
+        let (_, remote_ufrag) = username.username().split_once(':')?;
+        if remote_ufrag != self.remote_ufrag || request.validate_integrity(&self.integrity).is_err()
+        {
+            return None;
+        }
+        self.last_check = now;
+        let forgotten = self.remember(now, path);
+        if self.selected.is_none() || request.raw_attribute(USE_CANDIDATE).is_some() {
+            self.selected = Some(path);
+        }
+        let response = self.response(path, request)?;
+        Some(Checked { response, forgotten })
+    }
+
+    /// Takes new credentials (RFC 8445 §9). Media goes on over the paths of the old ones until a check with the new
+    /// ones nominates another.
+    pub(crate) fn restart(&mut self, now: Instant, local: Credentials, remote_ufrag: String) {
+        self.integrity = ShortTermCredentials::new(local.password.clone()).into();
+        self.local = local;
+        self.remote_ufrag = remote_ufrag;
+        self.last_check = now;
+    }
+
+    /// A path is another peer's from here on, or is no more.
+    pub(crate) fn forget(&mut self, path: Path) {
+        self.paths.retain(|known| known.path != path);
+        self.leave_forgotten();
+    }
+
+    /// Forgets a path on which consent has run out (RFC 7675 §5.1), and names it; to be repeated until there is none.
+    pub(crate) fn expire_path(&mut self, now: Instant) -> Option<Path> {
+        let is_over =
+            |known: &CheckedPath| now.saturating_duration_since(known.checked_at) >= CONSENT_EXPIRY;
+        let expired = self.paths.iter().position(is_over)?;
+        let expired = self.paths.swap_remove(expired).path;
+        self.leave_forgotten();
+        Some(expired)
+    }
+
+    /// Whoever is silent on the nominated path may still be reached where the latest check came from.
+    fn leave_forgotten(&mut self) {
+        if self.selected.is_some_and(|path| !self.paths.iter().any(|known| known.path == path)) {
+            let latest = self.paths.iter().max_by_key(|known| known.checked_at);
+            self.selected = latest.map(|known| known.path);
+        }
+    }
+
+    fn remember(&mut self, now: Instant, path: Path) -> Option<Path> {
+        if let Some(known) = self.paths.iter_mut().find(|known| known.path == path) {
+            known.checked_at = now;
+            return None;
+        }
+        let mut forgotten = None;
+        if self.paths.len() == MAX_PATHS {
+            let selected = self.selected;
+            let oldest = (0..self.paths.len())
+                .filter(|&at| Some(self.paths[at].path) != selected)
+                .min_by_key(|&at| self.paths[at].checked_at)?;
+            forgotten = Some(self.paths.swap_remove(oldest).path);
+        }
+        self.paths.push(CheckedPath { path, checked_at: now });
+        forgotten
+    }
+
+    fn response(&self, path: Path, request: &Message<'_>) -> Option<Vec<u8>> {
+        let mut response = Message::builder_success(request, MessageWriteVec::new());
+        let mapped = XorMappedAddress::new(path.addr(), request.transaction_id());
+        response.add_attribute(&mapped).ok()?;
+        response.add_message_integrity(&self.integrity, IntegrityAlgorithm::Sha1).ok()?;
+        response.add_fingerprint().ok()?;
+        Some(response.finish())
+    }
+
+    /// The server's credentials.
+    pub(crate) fn local(&self) -> &Credentials {
+        &self.local
+    }
+
+    /// The user name fragment of the browser.
+    pub(crate) fn remote_ufrag(&self) -> &str {
+        &self.remote_ufrag
+    }
+
+    /// Where to send: the path nominated last, before that the first one checked.
+    pub(crate) fn selected(&self) -> Option<Path> {
+        self.selected
+    }
+
+    /// The paths on which valid checks came.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = Path> + '_ {
+        self.paths.iter().map(|checked| checked.path)
+    }
+
+    /// True once no valid check has come for [`CONSENT_EXPIRY`].
+    pub(crate) fn is_expired(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last_check) >= CONSENT_EXPIRY
+    }
+}
+
+/// The ufrag of the server in a Binding request, which says whom it is for. `None` when it isn't such a request.
+pub(crate) fn addressee(message: &Message<'_>) -> Option<String> {
+    if message.class() != MessageClass::Request || message.method() != BINDING {
+        return None;
+    }
+    let username = message.attribute::<Username>().ok()?;
+    username.username().split_once(':').map(|(local, _)| local.to_owned())
+}
+
+/// The worker whose peer a datagram is for, when it is a Binding request. That it is valid, only the worker can tell.
+pub(crate) fn worker_addressed(datagram: &[u8]) -> Option<WorkerNumber> {
+    let message = Message::from_bytes(datagram).ok()?;
+    credentials::worker_of(&addressee(&message)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(port: u16) -> Path {
+        Path::Udp(([192, 0, 2, 1], port).into(), None)
+    }
+
+    fn agent(now: Instant) -> Agent {
+        let local = Credentials { ufrag: "server".into(), password: "p".repeat(24) };
+        Agent::new(now, local, "client".into())
+    }
+
+    fn check(username: &str, password: &str, nominate: bool) -> Vec<u8> {
+        let mut request = Message::builder_request(BINDING, MessageWriteVec::new());
+        request.add_attribute(&Username::new(username).unwrap()).unwrap();
+        if nominate {
+            let flag = stun_types::attribute::RawAttribute::new(USE_CANDIDATE, &[]);
+            request.add_attribute(&flag).unwrap();
+        }
+        let credentials = ShortTermCredentials::new(password.into()).into();
+        request.add_message_integrity(&credentials, IntegrityAlgorithm::Sha1).unwrap();
+        request.add_fingerprint().unwrap();
+        request.finish()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn a_valid_check_is_answered_with_the_mapped_address() {
+        let now = start();
+        let mut agent = agent(now);
+        let request = check("server:client", &"p".repeat(24), false);
+        let request = Message::from_bytes(&request).unwrap();
+
+        let checked = agent.handle_check(now, path(9), &request).unwrap();
+
+        let response = Message::from_bytes(&checked.response).unwrap();
+        assert!(response.has_class(MessageClass::Success));
+        let mapped = response.attribute::<XorMappedAddress>().unwrap();
+        assert_eq!(mapped.addr(response.transaction_id()), path(9).addr());
+        assert_eq!(agent.selected(), Some(path(9)));
+    }
+
+    #[test]
+    fn a_check_with_a_wrong_password_or_user_leaves_no_state() {
+        let now = start();
+        let mut agent = agent(now);
+        for request in
+            [check("server:client", "wrong", true), check("server:stranger", &"p".repeat(24), true)]
+        {
+            let request = Message::from_bytes(&request).unwrap();
+            assert!(agent.handle_check(now, path(9), &request).is_none());
+        }
+        assert_eq!(agent.paths().count(), 0);
+        assert!(agent.selected().is_none());
+    }
+
+    #[test]
+    fn nomination_moves_the_selected_path() {
+        let now = start();
+        let mut agent = agent(now);
+        for (port, nominate) in [(1, false), (2, false), (3, true)] {
+            let request = check("server:client", &"p".repeat(24), nominate);
+            agent.handle_check(now, path(port), &Message::from_bytes(&request).unwrap());
+        }
+        assert_eq!(agent.selected(), Some(path(3)));
+    }
+
+    #[test]
+    fn paths_are_bounded_and_the_selected_one_stays() {
+        let now = start();
+        let mut agent = agent(now);
+        let mut forgotten = 0;
+        for port in 1..100 {
+            let request = check("server:client", &"p".repeat(24), port == 1);
+            let request = Message::from_bytes(&request).unwrap();
+            let at = now + Duration::from_millis(u64::from(port));
+            forgotten += usize::from(
+                agent.handle_check(at, path(port), &request).unwrap().forgotten.is_some(),
+            );
+        }
+        assert_eq!(agent.paths().count(), MAX_PATHS);
+        assert_eq!(forgotten, 99 - MAX_PATHS);
+        assert_eq!(agent.selected(), Some(path(1)));
+    }
+
+    #[test]
+    fn each_path_needs_checks_of_its_own() {
+        let now = start();
+        let mut agent = agent(now);
+        let checked = |agent: &mut Agent, seconds: u64, port: u16, nominate: bool| {
+            let request = check("server:client", &"p".repeat(24), nominate);
+            let request = Message::from_bytes(&request).unwrap();
+            agent.handle_check(now + Duration::from_secs(seconds), path(port), &request);
+        };
+        checked(&mut agent, 0, 1, true);
+        checked(&mut agent, 10, 2, false);
+        checked(&mut agent, 20, 3, false);
+
+        assert_eq!(agent.expire_path(now + Duration::from_secs(29)), None);
+        assert_eq!(agent.expire_path(now + Duration::from_secs(30)), Some(path(1)));
+        assert_eq!(agent.selected(), Some(path(3)), "the one checked last");
+        assert_eq!(agent.expire_path(now + Duration::from_secs(30)), None);
+        assert_eq!(agent.expire_path(now + Duration::from_secs(40)), Some(path(2)));
+        assert_eq!(agent.expire_path(now + Duration::from_secs(50)), Some(path(3)));
+        assert_eq!(agent.selected(), None);
+    }
+
+    #[test]
+    fn udp_is_preferred_to_tcp_and_the_first_address_to_the_others() {
+        let address = path(1).addr();
+        let priorities = [
+            Candidate::Udp(address).priority(0),
+            Candidate::Udp(address).priority(1),
+            Candidate::Tcp(address).priority(0),
+            Candidate::Tcp(address).priority(1),
+        ];
+        assert_eq!(priorities[0], 2_130_706_431);
+        assert!(priorities.is_sorted_by(|a, b| a > b), "{priorities:?}");
+    }
+
+    #[test]
+    fn consent_runs_out_without_checks() {
+        let now = start();
+        let agent = agent(now);
+        assert!(!agent.is_expired(now + CONSENT_EXPIRY - Duration::from_millis(1)));
+        assert!(agent.is_expired(now + CONSENT_EXPIRY));
+    }
+}

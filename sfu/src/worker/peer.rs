@@ -1,0 +1,312 @@
+//! A peer: how it is reached, what it publishes, and the slots in which it receives.
+
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
+
+use crate::bandwidth::budget::Budget;
+use crate::bandwidth::estimator::Estimator;
+use crate::bandwidth::layer_choice::Chooser;
+use crate::bandwidth::send_history::Departures;
+use crate::incoming::history::History;
+use crate::incoming::lip_sync::SenderClock;
+use crate::incoming::nack::Gaps;
+use crate::incoming::stream::{Reception, Stream};
+use crate::incoming::track::Track;
+use crate::keys::WorkerNumber;
+use crate::media::clock_rate;
+use crate::outgoing::slot::Slot;
+use crate::rtcp::NtpTime;
+use crate::rtcp::twcc::{Arrivals, Feedback};
+use crate::sdp::Extension;
+use crate::transport::dtls::{Fingerprint, Keys, Transport};
+use crate::transport::ice::Agent;
+use crate::transport::srtp::RtpStream;
+use crate::{MediaKind, Mid, PeerId, RoomId};
+
+/// SSRCs that a peer may have at a time; beyond, the one silent for the longest time is forgotten.
+const MAX_STREAMS: usize = 32;
+
+/// Forbidden m-lines that a peer can have: more than tracks. Of more, those that it hasn't published are forgotten, the
+/// oldest first.
+const MAX_FORBIDDEN: usize = 256;
+
+/// Seconds between the sampling of a packet and its arrival; a report that says more isn't believed.
+const MOST_DELAY: u32 = 1;
+
+/// One peer as a worker knows it.
+pub(crate) struct Peer {
+    pub(crate) id: PeerId,
+    pub(crate) room: RoomId,
+    pub(crate) link: Link,
+    pub(crate) tracks: Vec<Track>,
+    /// M-lines whose media is not forwarded, also some that it doesn't have yet.
+    pub(crate) forbidden: Vec<Mid>,
+    /// Always empty for a peer of another worker: that one serves its slots.
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) streams: Vec<Stream>,
+    /// Its wall clock, as its sender reports show it.
+    pub(crate) clock: SenderClock,
+}
+
+/// How a peer is reached.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "peers of other workers are few; a receiver's keys are looked at for each of its packets"
+)]
+pub(crate) enum Link {
+    /// The worker's own: it has the connection.
+    Direct(Connection),
+    /// Another worker has the connection, and hands over what the peer publishes.
+    Through(WorkerNumber),
+}
+
+impl Link {
+    /// Of a peer of this worker.
+    pub(crate) fn connection(&self) -> Option<&Connection> {
+        match self {
+            Link::Direct(connection) => Some(connection),
+            Link::Through(_) => None,
+        }
+    }
+
+    /// Of a peer of this worker.
+    pub(crate) fn connection_mut(&mut self) -> Option<&mut Connection> {
+        match self {
+            Link::Direct(connection) => Some(connection),
+            Link::Through(_) => None,
+        }
+    }
+
+    /// Once DTLS is up.
+    pub(crate) fn keys(&self) -> Option<&Keys> {
+        self.connection()?.keys.as_deref()
+    }
+}
+
+/// A peer connection: ICE, DTLS and SRTP, and what is known of the way there.
+pub(crate) struct Connection {
+    pub(crate) ice: Agent,
+    pub(crate) fingerprints: Vec<Fingerprint>,
+    /// Made when the first DTLS datagram comes on a validated path.
+    pub(crate) dtls: Option<Transport>,
+    /// Set once DTLS is up.
+    pub(crate) keys: Option<Box<Keys>>,
+    /// Under which this server reports to the peer.
+    pub(crate) reporter_ssrc: u32,
+    pub(crate) session_id: u64,
+    pub(crate) session_version: u64,
+    pub(crate) reports_at: Instant,
+    /// Smoothed, from the peer's reports; `None` before the first.
+    pub(crate) round_trip: Option<Duration>,
+    /// For retransmissions to it.
+    pub(crate) budget: Budget,
+    /// When its packets came, for its bandwidth estimation.
+    pub(crate) arrivals: Arrivals,
+    /// What was sent to it under transport-wide numbers.
+    pub(crate) departures: Departures,
+    /// Of what it says about those; made when it does so first.
+    pub(crate) estimator: Option<Box<Estimator>>,
+    /// Which layers it gets.
+    pub(crate) chooser: Chooser,
+    /// It takes RTCP that isn't compound (RFC 5506).
+    pub(crate) has_reduced_size: bool,
+}
+
+impl Connection {
+    /// Counts a measured round trip; RFC 6298 §2 smooths so.
+    pub(crate) fn measured(&mut self, round_trip: Duration) {
+        self.round_trip =
+            Some(self.round_trip.map_or(round_trip, |so_far| (so_far * 7 + round_trip) / 8));
+    }
+
+    /// The peer says when packets came.
+    pub(crate) fn told(&mut self, now: Instant, feedback: &Feedback<'_>) {
+        let estimator = self.estimator.get_or_insert_default();
+        self.departures.take(feedback, estimator);
+        estimator.told(now);
+        if let Some(bits_per_second) = estimator.bits_per_second() {
+            self.chooser.measured(now, bits_per_second);
+        }
+    }
+}
+
+impl Peer {
+    /// Remembers whether the media of an m-line is forwarded. `false` when that is known already.
+    pub(crate) fn permit(&mut self, mid: &Mid, is_permitted: bool) -> bool {
+        if self.is_permitted(mid) == is_permitted {
+            return false;
+        }
+        if is_permitted {
+            self.forbidden.retain(|forbidden| forbidden != mid);
+            return true;
+        }
+        if self.forbidden.len() >= MAX_FORBIDDEN {
+            let is_published = |mid: &Mid| self.tracks.iter().any(|track| track.mid == *mid);
+            let unpublished = self.forbidden.iter().position(|mid| !is_published(mid));
+            self.forbidden.remove(unpublished.unwrap_or_default());
+        }
+        self.forbidden.push(mid.clone());
+        true
+    }
+
+    /// Whether the media of an m-line is forwarded.
+    pub(crate) fn is_permitted(&self, mid: &Mid) -> bool {
+        !self.forbidden.contains(mid)
+    }
+
+    /// The place of the stream with this SSRC.
+    pub(crate) fn stream(&self, ssrc: u32) -> Option<usize> {
+        self.streams.iter().position(|stream| stream.ssrc == ssrc)
+    }
+
+    /// The track that an SSRC without history belongs to: by what its packet says of itself, by announcement, or because
+    /// only one open track has the payload type. `said` is the value of an extension in the packet.
+    pub(crate) fn track_of<'a>(
+        &self,
+        ssrc: u32,
+        payload_type: u8,
+        said: impl Fn(&Track, Extension) -> Option<&'a [u8]>,
+    ) -> Option<usize> {
+        let is_plain = |track: &Track| track.rid.is_none();
+        let open = || self.tracks.iter().enumerate().filter(|(_, track)| track.is_open);
+        // RFC 8852: a layer, or its retransmissions. Where the packet doesn't name the m-line, the layer's name will do,
+        // if there is only one of that name.
+        let says_rid = |track: &Track| {
+            let kinds = [Extension::StreamId, Extension::RepairedStreamId];
+            let rids = kinds.map(|kind| said(track, kind));
+            track.rid.as_ref().is_some_and(|rid| rids.contains(&Some(rid.as_bytes())))
+        };
+        // RFC 9143 §15.
+        let says_mid = |track: &Track| {
+            said(track, Extension::Mid).map(|mid| mid == track.mid.as_str().as_bytes())
+        };
+        let mut layers =
+            open().filter(|(_, track)| says_rid(track) && says_mid(track) != Some(false));
+        if let Some((place, _)) = layers.next() {
+            return layers.next().is_none().then_some(place);
+        }
+        let mut plain = open().filter(|(_, track)| is_plain(track));
+        if let Some((place, _)) = plain.find(|(_, track)| track.announced.contains(&ssrc)) {
+            return Some(place);
+        }
+        let mut plain = open().filter(|(_, track)| is_plain(track));
+        if let Some((place, _)) = plain.find(|(_, track)| says_mid(track) == Some(true)) {
+            return Some(place);
+        }
+        // What belongs to a layer that isn't known is nothing else's.
+        let mut candidates = open().filter(|(_, track)| {
+            track.carries(payload_type).is_some()
+                && said(track, Extension::StreamId).is_none()
+                && says_mid(track) != Some(false)
+        });
+        let (place, _) = candidates.next()?;
+        (candidates.next().is_none() && self.tracks[place].rid.is_none()).then_some(place)
+    }
+
+    /// Keeps an authenticated new SSRC and returns its place.
+    pub(crate) fn admit(&mut self, ssrc: u32, track: usize, id: u64, rtp: RtpStream) -> usize {
+        let stream = Stream {
+            ssrc,
+            track,
+            id,
+            rtp,
+            reception: Reception::default(),
+            moment: None,
+            gaps: Gaps::default(),
+            history: History::new(self.tracks[track].kind),
+            key_frame_at: None,
+        };
+        if self.streams.len() < MAX_STREAMS {
+            self.streams.push(stream);
+            return self.streams.len() - 1;
+        }
+        let silent = (0..self.streams.len())
+            .min_by_key(|&place| self.streams[place].reception.last_packet_at)
+            .unwrap_or_default();
+        self.streams[silent] = stream;
+        silent
+    }
+
+    /// Takes a sender report of one of its streams; `ntp` is the server's wall clock.
+    pub(crate) fn reported(&mut self, now: Instant, ntp: NtpTime, ssrc: u32, said: (NtpTime, u32)) {
+        if let Some(place) = self.stream(ssrc) {
+            let stream = &mut self.streams[place];
+            let clock_rate = clock_rate(self.tracks[stream.track].kind);
+            stream.reception.sender_report(now, said.0);
+            stream.moment = self.clock.report(ntp, said, clock_rate, stream.moment);
+        }
+    }
+
+    /// The timestamp that one of its streams has at this moment, as its sender reports say. `None` before the first.
+    pub(crate) fn timestamp_at(&self, ntp: NtpTime, stream: &Stream) -> Option<u32> {
+        let clock_rate = clock_rate(self.tracks[stream.track].kind);
+        self.clock.timestamp_at(ntp, stream.moment.as_ref()?, clock_rate)
+    }
+
+    /// The same, or what the arrival of the last packet says, when there was no report yet or it can't be true. `None`
+    /// before the first packet.
+    pub(crate) fn timestamp_about(
+        &self,
+        now: Instant,
+        ntp: NtpTime,
+        stream: &Stream,
+    ) -> Option<u32> {
+        let clock_rate = clock_rate(self.tracks[stream.track].kind);
+        let arriving = stream.reception.timestamp_at(now, clock_rate)?;
+        let is_likely = |exact: &u32| {
+            (exact.wrapping_sub(arriving) as i32).unsigned_abs() < clock_rate * MOST_DELAY
+        };
+        Some(self.timestamp_at(ntp, stream).filter(is_likely).unwrap_or(arriving))
+    }
+
+    /// The place of the stream that a retransmission's SSRC repeats: by announcement, in a layer the one that carries
+    /// media at present, else the only other one of the track.
+    pub(crate) fn repeated_by(&self, rtx_ssrc: u32, track: usize) -> Option<usize> {
+        let announced = self.tracks[track].retransmissions.iter().find(|(_, rtx)| *rtx == rtx_ssrc);
+        if let Some((ssrc, _)) = announced {
+            return self.stream(*ssrc);
+        }
+        if self.tracks[track].rid.is_some() {
+            return self.ssrc_of(track).and_then(|ssrc| self.stream(ssrc));
+        }
+        let is_other = |stream: &Stream| stream.track == track && stream.ssrc != rtx_ssrc;
+        let mut others = (0..self.streams.len()).filter(|&at| is_other(&self.streams[at]));
+        let only = others.next()?;
+        others.next().is_none().then_some(only)
+    }
+
+    /// The latest stream of a track that is there from its last key frame to the present packet, at most so many of them.
+    pub(crate) fn since_key_frame(
+        &self,
+        track: usize,
+        most: u64,
+    ) -> Option<(u64, RangeInclusive<u64>)> {
+        let streams = self.streams.iter().filter(|stream| stream.track == track);
+        let whole = streams.filter_map(|stream| Some((stream, stream.since_key_frame(most)?)));
+        let (stream, packets) = whole.max_by_key(|(stream, _)| stream.reception.last_packet_at)?;
+        Some((stream.id, packets))
+    }
+
+    /// The last key frame of a track that came, by stream and index.
+    pub(crate) fn last_key_frame(&self, track: usize) -> Option<(u64, u64)> {
+        let streams = self.streams.iter().filter(|stream| stream.track == track);
+        let with = streams.filter_map(|stream| Some((stream, stream.key_frame_at?)));
+        let (stream, at) = with.max_by_key(|(stream, _)| stream.reception.last_packet_at)?;
+        Some((stream.id, at))
+    }
+
+    /// The SSRC that carries a track at the moment, before its first packet the announced one.
+    pub(crate) fn ssrc_of(&self, track: usize) -> Option<u32> {
+        let is_media =
+            |stream: &&Stream| stream.track == track && stream.reception.last_packet_at.is_some();
+        let streams = self.streams.iter().filter(is_media);
+        let latest = streams.max_by_key(|stream| stream.reception.last_packet_at);
+        let announced = || self.tracks.get(track)?.announced.first().copied();
+        latest.map(|stream| stream.ssrc).or_else(announced)
+    }
+
+    /// How many audio sources it can hear at a time.
+    pub(crate) fn audio_slots(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.is_open && slot.kind == MediaKind::Audio).count()
+    }
+}
