@@ -3,9 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
+use super::config::{Config, StartError};
 use super::socket::MediaSocket;
 use super::tcp::TcpSocket;
-use super::{Config, StartError};
 use crate::transport::ice::Candidate;
 
 /// The bound sockets of one worker.

@@ -5,6 +5,8 @@
 //! until it is too large for it; then the workers that share it hand each other packets by bounded rings.
 
 mod addresses;
+mod command;
+mod config;
 mod placement;
 mod sendmmsg;
 mod socket;
@@ -13,11 +15,10 @@ mod thread;
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
@@ -25,6 +26,9 @@ use crate::transport::dtls::Identity;
 use crate::transport::{framing, ice};
 use crate::{Answer, Event, Mid, OfferError, PeerId, RoomId, Source, Stats};
 use addresses::Opened;
+use command::Command;
+pub use command::{RelaySink, RelayedDatagram};
+pub use config::{Config, StartError};
 use placement::{Place, Placement};
 use tcp::TcpEvent;
 use thread::Thread;
@@ -35,60 +39,6 @@ const COMMANDS: usize = 1024;
 const RELAYED: usize = 4096;
 /// Events that wait for the caller; beyond, they wait in the worker.
 const EVENTS: usize = 4096;
-
-/// How the engine runs.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where the first worker listens (UDP); worker n takes the port plus n. With port 0 the system chooses each one's.
-    pub listen: SocketAddr,
-    /// The TCP port of the first worker at the same address, for clients without UDP; counted on likewise.
-    pub tcp_port: u16,
-    /// Where clients reach a listener that the engine shares with others, the preferred address first: candidates behind
-    /// all others. What comes there is handed in by [`Handle::accept_tcp`].
-    pub shared_tcp: Vec<SocketAddr>,
-    /// The addresses that go into host candidates in place of `listen`'s, the preferred one first; needed when that is
-    /// unspecified. Relays know the engine by the first one.
-    pub public_ips: Vec<IpAddr>,
-    /// Worker threads, at least 1.
-    pub workers: usize,
-    /// Peers of a room that one worker takes before the room spreads to another; see
-    /// [`Config::PEERS_PER_WORKER_AND_ROOM`].
-    pub peers_per_worker_and_room: usize,
-}
-
-impl Config {
-    /// So many receivers of one camera and one voice take less than a tenth of a core, of 16 cameras about a whole one;
-    /// and with so many, the one packet more for another worker doesn't count.
-    pub const PEERS_PER_WORKER_AND_ROOM: usize = 200;
-}
-
-/// Why the engine could not be started; the text names the address.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A UDP address can't be had, or can't be told to clients.
-    #[error(transparent)]
-    Udp(io::Error),
-    /// A TCP address can't be had.
-    #[error(transparent)]
-    Tcp(io::Error),
-    /// The system or the cryptographic library refused something else.
-    #[error(transparent)]
-    System(#[from] io::Error),
-}
-
-/// A datagram that came through, or goes to, a relay in this process (the bundled TURN server).
-#[derive(Clone, Debug)]
-pub struct RelayedDatagram {
-    /// The relayed transport address of the client's allocation.
-    pub relayed: SocketAddr,
-    /// The media address of this engine on the other side.
-    pub media: SocketAddr,
-    /// The payload.
-    pub payload: Bytes,
-}
-
-/// Takes datagrams for relayed addresses; must neither block nor panic.
-pub type RelaySink = Box<dyn Fn(RelayedDatagram) + Send + Sync>;
 
 /// The running engine. Dropping it does not stop it; `shutdown` does.
 #[derive(Debug)]
@@ -112,30 +62,6 @@ struct WorkerHandle {
     relayed: mpsc::Sender<RelayedDatagram>,
     media_address: SocketAddr,
     stats: Arc<Mutex<Stats>>,
-}
-
-/// Everything that can be asked of a worker.
-enum Command {
-    Offer {
-        room: RoomId,
-        peer: PeerId,
-        sdp: String,
-        reply: oneshot::Sender<Result<Answer, OfferError>>,
-    },
-    Assign {
-        peer: PeerId,
-        slot: Mid,
-        source: Option<Source>,
-    },
-    Permit {
-        peer: PeerId,
-        mid: Mid,
-        is_permitted: bool,
-    },
-    Remove {
-        peer: PeerId,
-    },
-    Shutdown,
 }
 
 impl Engine {

@@ -32,7 +32,7 @@ mod repair;
 mod reports;
 mod room;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};

@@ -2,6 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "this is where the media plane reads the clock")]
 
 mod streams;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,10 +15,10 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::addresses::Opened;
+use super::command::{Command, RelaySink, RelayedDatagram};
 use super::placement::Placement;
 use super::socket::BatchSocket;
 use super::tcp::Tcp;
-use super::{Command, RelaySink, RelayedDatagram};
 use crate::keys::WorkerNumber;
 use crate::transport::batch::SendBatch;
 use crate::transport::dtls::Identity;

@@ -23,26 +23,26 @@ use crate::worker::{Config, Worker};
 use crate::{Answer, Event, OfferError, PeerId, RoomId};
 
 /// A worker, its clock, and what it sent.
-pub(super) struct World {
-    pub(super) worker: Worker,
-    pub(super) now: Instant,
-    pub(super) events: Vec<Event>,
+pub(crate) struct World {
+    pub(crate) worker: Worker,
+    pub(crate) now: Instant,
+    pub(crate) events: Vec<Event>,
     sent: Vec<(Path, Vec<u8>)>,
     /// Bytes of the longest datagram that is no forwarded media.
-    pub(super) longest_control: usize,
+    pub(crate) longest_control: usize,
     /// What clients send, when that is not for this worker but for an engine behind sockets.
-    pub(super) far: Option<Vec<Vec<u8>>>,
+    pub(crate) far: Option<Vec<Vec<u8>>>,
 }
 
 impl World {
     /// A worker by itself.
     #[expect(clippy::disallowed_methods, reason = "virtual time needs some first instant")]
-    pub(super) fn new() -> World {
+    pub(crate) fn new() -> World {
         World::of_worker(Instant::now(), 0, 1)
     }
 
     /// One worker of several.
-    pub(super) fn of_worker(now: Instant, number: WorkerNumber, workers: usize) -> World {
+    pub(crate) fn of_worker(now: Instant, number: WorkerNumber, workers: usize) -> World {
         let config = Config {
             candidates: vec![Candidate::Udp(([192, 0, 2, 1], 5004).into())],
             identity: Identity::generate().unwrap(),
@@ -61,19 +61,19 @@ impl World {
         }
     }
 
-    pub(super) fn offer(&mut self, peer: u64, sdp: &str) -> Result<Answer, OfferError> {
+    pub(crate) fn offer(&mut self, peer: u64, sdp: &str) -> Result<Answer, OfferError> {
         let answer = self.worker.offer(self.now, RoomId(1), PeerId(peer), sdp);
         self.collect();
         answer
     }
 
     /// A connected peer with one microphone, one camera, three audio slots and one video slot.
-    pub(super) fn join(&mut self, peer: u64) -> Client {
+    pub(crate) fn join(&mut self, peer: u64) -> Client {
         self.join_with(peer, |sdp| sdp)
     }
 
     /// The same with another offer.
-    pub(super) fn join_with(&mut self, peer: u64, change: impl Fn(String) -> String) -> Client {
+    pub(crate) fn join_with(&mut self, peer: u64, change: impl Fn(String) -> String) -> Client {
         let mut client = Client::new(peer);
         let answer = self.offer(peer, &change(client.offer_with_slots(3, 1))).unwrap();
         client.learn(&answer.sdp);
@@ -83,13 +83,13 @@ impl World {
     }
 
     /// Checks and shakes hands until nothing moves any more.
-    pub(super) fn connect(&mut self, client: &mut Client) {
+    pub(crate) fn connect(&mut self, client: &mut Client) {
         client.check(self);
         client.start_dtls(self);
         self.exchange(&mut [client]);
     }
 
-    pub(super) fn hand_in(&mut self, path: Path, datagram: &[u8]) {
+    pub(crate) fn hand_in(&mut self, path: Path, datagram: &[u8]) {
         if let Some(far) = &mut self.far {
             far.push(datagram.to_vec());
             return;
@@ -98,7 +98,7 @@ impl World {
         self.collect();
     }
 
-    pub(super) fn advance(&mut self, by: Duration) {
+    pub(crate) fn advance(&mut self, by: Duration) {
         let until = self.now + by;
         while let Some(at) = self.worker.poll_timeout().filter(|at| *at <= until) {
             self.now = at;
@@ -109,7 +109,7 @@ impl World {
     }
 
     /// Carries datagrams to these clients, and their answers back, until all is quiet; others' are lost.
-    pub(super) fn exchange(&mut self, clients: &mut [&mut Client]) {
+    pub(crate) fn exchange(&mut self, clients: &mut [&mut Client]) {
         self.collect();
         for _ in 0..100 {
             let sent = std::mem::take(&mut self.sent);
@@ -126,15 +126,15 @@ impl World {
     }
 
     /// Loses what is on its way to clients.
-    pub(super) fn forget_sent(&mut self) {
+    pub(crate) fn forget_sent(&mut self) {
         self.sent.clear();
     }
 
-    pub(super) fn has_sent_to(&self, path: Path) -> bool {
+    pub(crate) fn has_sent_to(&self, path: Path) -> bool {
         self.sent.iter().any(|(to, _)| *to == path)
     }
 
-    pub(super) fn collect(&mut self) {
+    pub(crate) fn collect(&mut self) {
         let mut batch = SendBatch::new();
         while self.worker.poll_batch(self.now, &mut batch) {
             for (run, bytes) in batch.runs() {
@@ -152,25 +152,25 @@ impl World {
 }
 
 /// A decrypted packet at a client.
-pub(super) struct Received {
-    pub(super) ssrc: u32,
-    pub(super) payload_type: u8,
-    pub(super) sequence_number: u16,
-    pub(super) timestamp: u32,
-    pub(super) payload: Vec<u8>,
+pub(crate) struct Received {
+    pub(crate) ssrc: u32,
+    pub(crate) payload_type: u8,
+    pub(crate) sequence_number: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) payload: Vec<u8>,
     extensions: Vec<(u8, Vec<u8>)>,
 }
 
 impl Received {
     /// The header extension with this id; empty when there is none.
-    pub(super) fn extension(&self, id: u8) -> Vec<u8> {
+    pub(crate) fn extension(&self, id: u8) -> Vec<u8> {
         let found = self.extensions.iter().find(|(known, _)| *known == id);
         found.map(|(_, data)| data.clone()).unwrap_or_default()
     }
 }
 
 /// A packet that a client sends: its first microphone's or camera's, with whatever the test puts in.
-pub(super) struct Packet<'a> {
+pub(crate) struct Packet<'a> {
     mid: usize,
     payload_type: u8,
     sequence: u16,
@@ -180,35 +180,35 @@ pub(super) struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    pub(super) fn audio(sequence: u16) -> Packet<'a> {
+    pub(crate) fn audio(sequence: u16) -> Packet<'a> {
         let timestamp = u32::from(sequence) * 960;
         Packet { mid: 0, payload_type: 111, sequence, timestamp, extension: None, payload: b"" }
     }
 
-    pub(super) fn video(sequence: u16) -> Packet<'a> {
+    pub(crate) fn video(sequence: u16) -> Packet<'a> {
         let timestamp = u32::from(sequence) * 3000;
         Packet { mid: 1, payload_type: 100, sequence, timestamp, extension: None, payload: b"" }
     }
 
-    pub(super) fn at(self, timestamp: u32) -> Packet<'a> {
+    pub(crate) fn at(self, timestamp: u32) -> Packet<'a> {
         Packet { timestamp, ..self }
     }
 
-    pub(super) fn typed(self, payload_type: u8) -> Packet<'a> {
+    pub(crate) fn typed(self, payload_type: u8) -> Packet<'a> {
         Packet { payload_type, ..self }
     }
 
-    pub(super) fn with(self, payload: &'a [u8]) -> Packet<'a> {
+    pub(crate) fn with(self, payload: &'a [u8]) -> Packet<'a> {
         Packet { payload, ..self }
     }
 
-    pub(super) fn extended(self, id: u8, data: &'a [u8]) -> Packet<'a> {
+    pub(crate) fn extended(self, id: u8, data: &'a [u8]) -> Packet<'a> {
         Packet { extension: Some((id, data)), ..self }
     }
 }
 
 /// A browser-like peer: sends on mids 0 (audio) and 1 (video), receives on the mids from 2 on.
-pub(super) struct Client {
+pub(crate) struct Client {
     id: u64,
     path: Path,
     ufrag: String,
@@ -218,22 +218,22 @@ pub(super) struct Client {
     keys: Option<(Profile, srtp::Inbound, srtp::Outbound)>,
     streams: HashMap<u32, RtpStream>,
     slots: HashMap<String, u32>,
-    pub(super) received: Vec<Received>,
-    pub(super) plis: usize,
+    pub(crate) received: Vec<Received>,
+    pub(crate) plis: usize,
     /// The SSRCs that key frames are asked for.
-    pub(super) asked: Vec<u32>,
+    pub(crate) asked: Vec<u32>,
     /// Sequence numbers that the server asks for again.
-    pub(super) nacked: Vec<u16>,
+    pub(crate) nacked: Vec<u16>,
     /// Transport-wide feedback packets.
-    pub(super) arrival_reports: usize,
-    pub(super) receiver_reports: usize,
-    pub(super) sender_reports: usize,
+    pub(crate) arrival_reports: usize,
+    pub(crate) receiver_reports: usize,
+    pub(crate) sender_reports: usize,
     /// What they said: SSRC, seconds since 1900, RTP timestamp.
-    pub(super) reports: Vec<(u32, f64, u32)>,
+    pub(crate) reports: Vec<(u32, f64, u32)>,
 }
 
 impl Client {
-    pub(super) fn new(id: u64) -> Client {
+    pub(crate) fn new(id: u64) -> Client {
         Client {
             id,
             path: Path::Udp(([198, 51, 100, id as u8], 5000).into(), None),
@@ -255,44 +255,44 @@ impl Client {
         }
     }
 
-    pub(super) fn path(&self) -> Path {
+    pub(crate) fn path(&self) -> Path {
         self.path
     }
 
-    pub(super) fn move_to(&mut self, port: u16) {
+    pub(crate) fn move_to(&mut self, port: u16) {
         self.path = Path::Udp(([198, 51, 100, self.id as u8], port).into(), None);
     }
 
-    pub(super) fn move_to_path(&mut self, path: Path) {
+    pub(crate) fn move_to_path(&mut self, path: Path) {
         self.path = path;
     }
 
     /// Returns it, for [`Self::remember_password`].
-    pub(super) fn forget_password(&mut self) -> String {
+    pub(crate) fn forget_password(&mut self) -> String {
         std::mem::replace(&mut self.server.1, "wrong".repeat(5))
     }
 
-    pub(super) fn remember_password(&mut self, password: String) {
+    pub(crate) fn remember_password(&mut self, password: String) {
         self.server.1 = password;
     }
 
-    pub(super) fn restart_ice(&mut self) {
+    pub(crate) fn restart_ice(&mut self) {
         self.ufrag.push_str("again");
     }
 
-    pub(super) fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         self.certificate.fingerprint_str()
     }
 
-    pub(super) fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.keys.is_some()
     }
 
-    pub(super) fn slot_ssrc(&self, mid: &str) -> u32 {
+    pub(crate) fn slot_ssrc(&self, mid: &str) -> u32 {
         self.slots[mid]
     }
 
-    pub(super) fn offer_with_slots(&self, audio: usize, video: usize) -> String {
+    pub(crate) fn offer_with_slots(&self, audio: usize, video: usize) -> String {
         let kinds = ["audio", "video"].into_iter();
         // A browser appends m-lines: the first video slot stays mid 4 whatever comes behind it... so audio slots are
         // 2, 3 and 5, and the first video slot is 4.
@@ -364,12 +364,12 @@ a=fmtp:{0} apt={payload_type}
         )
     }
 
-    pub(super) fn ssrc(&self, mid: usize) -> u32 {
+    pub(crate) fn ssrc(&self, mid: usize) -> u32 {
         (self.id * 100 + mid as u64) as u32
     }
 
     /// Reads what an answer says: credentials, and the SSRCs of the slots.
-    pub(super) fn learn(&mut self, sdp: &str) {
+    pub(crate) fn learn(&mut self, sdp: &str) {
         let mut mid = "";
         for line in sdp.lines() {
             match line.split_once(':') {
@@ -387,12 +387,12 @@ a=fmtp:{0} apt={payload_type}
     }
 
     /// Sends a nominating connectivity check.
-    pub(super) fn check(&mut self, world: &mut World) {
+    pub(crate) fn check(&mut self, world: &mut World) {
         self.send_check(world, true);
     }
 
     /// Sends a connectivity check that nominates nothing.
-    pub(super) fn probe(&mut self, world: &mut World) {
+    pub(crate) fn probe(&mut self, world: &mut World) {
         self.send_check(world, false);
     }
 
@@ -440,7 +440,7 @@ a=fmtp:{0} apt={payload_type}
         }
     }
 
-    pub(super) fn receive(&mut self, world: &mut World, mut datagram: Vec<u8>) {
+    pub(crate) fn receive(&mut self, world: &mut World, mut datagram: Vec<u8>) {
         match demux(&datagram) {
             Some(Protocol::Dtls) => {
                 if let Some(dtls) = &mut self.dtls {
@@ -493,12 +493,12 @@ a=fmtp:{0} apt={payload_type}
         }
     }
 
-    pub(super) fn send_video(&mut self, world: &mut World, sequence: u16, key_frame: bool) {
+    pub(crate) fn send_video(&mut self, world: &mut World, sequence: u16, key_frame: bool) {
         let datagram = self.video(sequence, key_frame);
         world.hand_in(self.path, &datagram);
     }
 
-    pub(super) fn send(&mut self, world: &mut World, packet: Packet<'_>) {
+    pub(crate) fn send(&mut self, world: &mut World, packet: Packet<'_>) {
         let Packet { mid, payload_type, sequence, timestamp, extension, payload } = packet;
         let (ssrc, extensions) = (self.ssrc(mid), extension.as_slice());
         let at = (sequence, timestamp);
@@ -507,7 +507,7 @@ a=fmtp:{0} apt={payload_type}
     }
 
     /// Says which timestamp of a published m-line belongs to which time, in seconds since 1900.
-    pub(super) fn send_sender_report(
+    pub(crate) fn send_sender_report(
         &mut self,
         world: &mut World,
         mid: usize,
@@ -523,21 +523,21 @@ a=fmtp:{0} apt={payload_type}
     }
 
     /// Asks for packets of a slot again.
-    pub(super) fn send_nack(&mut self, world: &mut World, mid: &str, numbers: &[u16]) {
+    pub(crate) fn send_nack(&mut self, world: &mut World, mid: &str, numbers: &[u16]) {
         let mut compound = Vec::new();
         crate::rtcp::write_nack(&mut compound, self.id as u32, self.slot_ssrc(mid), numbers);
         self.send_rtcp(world, compound);
     }
 
     /// Asks for a key frame in a slot.
-    pub(super) fn send_pli(&mut self, world: &mut World, mid: &str) {
+    pub(crate) fn send_pli(&mut self, world: &mut World, mid: &str) {
         let mut compound = Vec::new();
         crate::rtcp::write_pli(&mut compound, self.id as u32, self.slot_ssrc(mid));
         self.send_rtcp(world, compound);
     }
 
     /// Says how much it can receive, in bits per second: `mantissa` times two to the `exponent`.
-    pub(super) fn send_estimate(&mut self, world: &mut World, mantissa: u32, exponent: u32) {
+    pub(crate) fn send_estimate(&mut self, world: &mut World, mantissa: u32, exponent: u32) {
         let mut compound = vec![0x8f, 206, 0, 5];
         compound.extend([self.id as u32, 0].map(u32::to_be_bytes).concat());
         compound.extend(b"REMB");
@@ -547,7 +547,7 @@ a=fmtp:{0} apt={payload_type}
     }
 
     /// Says when packets came; `payload` is what stands behind the SSRCs.
-    pub(super) fn send_transport_feedback(&mut self, world: &mut World, payload: &[u8]) {
+    pub(crate) fn send_transport_feedback(&mut self, world: &mut World, payload: &[u8]) {
         let mut compound = Vec::new();
         let slot = self.slot_ssrc("4");
         crate::rtcp::write_transport_feedback(&mut compound, self.id as u32, slot, payload);
@@ -555,7 +555,7 @@ a=fmtp:{0} apt={payload_type}
     }
 
     /// Says that streams have ended.
-    pub(super) fn send_bye(&mut self, world: &mut World, ssrcs: &[u32]) {
+    pub(crate) fn send_bye(&mut self, world: &mut World, ssrcs: &[u32]) {
         let mut compound = vec![0x80 | ssrcs.len() as u8, 203, 0, ssrcs.len() as u8];
         compound.extend(ssrcs.iter().flat_map(|ssrc| ssrc.to_be_bytes()));
         self.send_rtcp(world, compound);
@@ -569,7 +569,7 @@ a=fmtp:{0} apt={payload_type}
     }
 
     /// Sends a video packet once more, as RFC 4588 has it.
-    pub(super) fn send_video_again(&mut self, world: &mut World, sequence: u16, key_frame: bool) {
+    pub(crate) fn send_video_again(&mut self, world: &mut World, sequence: u16, key_frame: bool) {
         let mut payload = sequence.to_be_bytes().to_vec();
         payload.extend(Self::vp8(sequence, key_frame));
         let timestamp = u32::from(sequence) * 3000;
@@ -579,7 +579,7 @@ a=fmtp:{0} apt={payload_type}
     }
 
     /// An SRTP packet with a VP8 frame.
-    pub(super) fn video(&self, sequence: u16, key_frame: bool) -> Vec<u8> {
+    pub(crate) fn video(&self, sequence: u16, key_frame: bool) -> Vec<u8> {
         let timestamp = u32::from(sequence) * 3000;
         let transport_sequence = sequence.to_be_bytes();
         let extensions: [(u8, &[u8]); 1] = [(5, &transport_sequence)];
@@ -595,7 +595,7 @@ a=fmtp:{0} apt={payload_type}
         payload
     }
 
-    pub(super) fn send_audio(&mut self, world: &mut World, sequence: u16) {
+    pub(crate) fn send_audio(&mut self, world: &mut World, sequence: u16) {
         // Voice at −20 dBov.
         let timestamp = u32::from(sequence) * 960;
         let level: [(u8, &[u8]); 1] = [(1, &[0x80 | 20])];
@@ -603,7 +603,7 @@ a=fmtp:{0} apt={payload_type}
         world.hand_in(self.path, &datagram);
     }
 
-    pub(super) fn protect(
+    pub(crate) fn protect(
         &self,
         payload_type: u8,
         ssrc: u32,
@@ -625,7 +625,7 @@ a=fmtp:{0} apt={payload_type}
 }
 
 /// What is added to an SSRC for that of its retransmissions.
-pub(super) const RTX: u32 = 50;
+pub(crate) const RTX: u32 = 50;
 
 fn said(message: Message) -> Option<(u32, f64, u32)> {
     match message {

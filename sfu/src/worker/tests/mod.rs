@@ -1,7 +1,7 @@
 //! Stories of a worker and its peers, in virtual time and without sockets.
 
 mod allocation;
-mod client;
+pub(crate) mod client;
 mod codecs;
 mod feedback;
 mod lip_sync;
@@ -10,7 +10,6 @@ mod repair;
 mod rtcp;
 mod simulcast;
 mod spread;
-mod threads;
 mod transport;
 
 use std::time::Duration;
@@ -21,7 +20,7 @@ use crate::transport::ice::CONSENT_EXPIRY;
 use crate::transport::path::Path;
 use crate::{Event, MediaKind, Mid, OfferError, PeerId, Source};
 
-fn camera_of(peer: u64) -> Option<Source> {
+pub(crate) fn camera_of(peer: u64) -> Option<Source> {
     Some(Source { peer: PeerId(peer), mid: Mid::new("1") })
 }
 

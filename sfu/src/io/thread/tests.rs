@@ -4,9 +4,9 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use super::camera_of;
-use super::client::{Client, World};
 use crate::io::{Config, Engine, Handle};
+use crate::worker::tests::camera_of;
+use crate::worker::tests::client::{Client, World};
 use crate::{Mid, PeerId, RoomId};
 
 /// Rounds of [`RealPeer::exchange`]; only a test that fails needs them all.

@@ -1,0 +1,46 @@
+//! What reaches a worker from the rest of the process.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::{Answer, Mid, OfferError, PeerId, RoomId, Source};
+
+/// Everything that can be asked of a worker.
+pub(super) enum Command {
+    Offer {
+        room: RoomId,
+        peer: PeerId,
+        sdp: String,
+        reply: oneshot::Sender<Result<Answer, OfferError>>,
+    },
+    Assign {
+        peer: PeerId,
+        slot: Mid,
+        source: Option<Source>,
+    },
+    Permit {
+        peer: PeerId,
+        mid: Mid,
+        is_permitted: bool,
+    },
+    Remove {
+        peer: PeerId,
+    },
+    Shutdown,
+}
+
+/// A datagram that came through, or goes to, a relay in this process (the bundled TURN server).
+#[derive(Clone, Debug)]
+pub struct RelayedDatagram {
+    /// The relayed transport address of the client's allocation.
+    pub relayed: SocketAddr,
+    /// The media address of this engine on the other side.
+    pub media: SocketAddr,
+    /// The payload.
+    pub payload: Bytes,
+}
+
+/// Takes datagrams for relayed addresses; must neither block nor panic.
+pub type RelaySink = Box<dyn Fn(RelayedDatagram) + Send + Sync>;
