@@ -140,23 +140,48 @@ impl Worker {
         }
     }
 
-    /// Takes one datagram; RTP is decrypted in place.
+    /// Takes one datagram whose protocol nobody has looked at yet.
     pub(crate) fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
-        match demux(datagram) {
-            None => self.stats.dropped_unknown += 1,
-            Some(Protocol::Stun) => self.handle_stun(now, path, datagram),
-            Some(protocol) => {
-                let Some(&peer) = self.by_path.get(&path) else {
-                    self.stats.dropped_unvalidated += 1;
-                    return;
-                };
-                match protocol {
-                    Protocol::Dtls => self.handle_dtls(now, path, peer, datagram),
-                    Protocol::Rtcp => self.handle_rtcp(now, peer, datagram),
-                    Protocol::Rtp | Protocol::Stun => self.handle_rtp(now, peer, datagram),
+        self.handle_demuxed(now, path, demux(datagram), datagram);
+    }
+
+    /// Takes one datagram of a known protocol, or of none; RTP and RTCP are decrypted in place. The caller calls
+    /// [`demux`] once and decides everything that depends on the protocol by that one result.
+    pub(crate) fn handle_demuxed(
+        &mut self,
+        now: Instant,
+        path: Path,
+        protocol: Option<Protocol>,
+        datagram: &mut [u8],
+    ) {
+        match protocol {
+            Some(Protocol::Rtp) => {
+                if let Some(peer) = self.sender_on(path) {
+                    self.handle_rtp(now, peer, datagram);
                 }
             }
+            Some(Protocol::Rtcp) => {
+                if let Some(peer) = self.sender_on(path) {
+                    self.handle_rtcp(now, peer, datagram);
+                }
+            }
+            Some(Protocol::Dtls) => {
+                if let Some(peer) = self.sender_on(path) {
+                    self.handle_dtls(now, path, peer, datagram);
+                }
+            }
+            Some(Protocol::Stun) => self.handle_stun(now, path, datagram),
+            None => self.stats.dropped_unknown += 1,
         }
+    }
+
+    /// The peer that an ICE check validated the path for. `None` counts the datagram as dropped.
+    fn sender_on(&mut self, path: Path) -> Option<usize> {
+        let peer = self.by_path.get(&path).copied();
+        if peer.is_none() {
+            self.stats.dropped_unvalidated += 1;
+        }
+        peer
     }
 
     fn handle_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) {

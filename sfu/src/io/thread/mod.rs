@@ -191,9 +191,10 @@ impl Shell {
             for run in 0..runs {
                 let mut at = 0;
                 while let Some((path, datagram)) = self.socket.datagram(run, at) {
+                    let protocol = demux(datagram);
                     let may_open =
-                        demux(datagram) == Some(Protocol::Stun) && !self.worker.is_validated(path);
-                    self.worker.handle_datagram(now, path, datagram);
+                        protocol == Some(Protocol::Stun) && !self.worker.is_validated(path);
+                    self.worker.handle_demuxed(now, path, protocol, datagram);
                     if may_open && self.worker.is_validated(path) {
                         self.socket.prepare_for(path);
                     }

@@ -39,11 +39,12 @@ impl Shell {
         };
         let mut rest = bytes;
         while let Some(datagram) = reading.deframer.next(&mut rest) {
-            if !reading.is_proven && demux(datagram) != Some(Protocol::Stun) {
+            let protocol = demux(datagram);
+            if !reading.is_proven && protocol != Some(Protocol::Stun) {
                 self.tcp.refuse(connection);
                 return;
             }
-            self.worker.handle_datagram(now, reading.path, datagram);
+            self.worker.handle_demuxed(now, reading.path, protocol, datagram);
             reading.is_proven = reading.is_proven || self.worker.is_validated(reading.path);
             if self.worker.is_burst_full() {
                 self.flush();
