@@ -98,8 +98,7 @@ impl Engine {
                 number,
                 inbox,
                 others: Arc::clone(&others),
-                opened,
-                identity: identity.clone(),
+                media_address,
                 commands: command_receiver,
                 relayed: relayed_receiver,
                 relay: Arc::clone(&relay),
@@ -107,7 +106,7 @@ impl Engine {
                 placement: Arc::clone(&placement),
                 stats: Arc::clone(&stats),
             };
-            threads.push(thread.spawn()?);
+            threads.push(thread.spawn(opened, identity.clone())?);
             workers.push(WorkerHandle { commands, streams, relayed, media_address, stats });
         }
         let media_addresses = workers.iter().map(|worker| worker.media_address).collect();

@@ -42,8 +42,8 @@ pub(super) struct Thread {
     pub(super) inbox: mpsc::UnboundedReceiver<(WorkerNumber, Remote)>,
     /// The inboxes of all workers.
     pub(super) others: Arc<[mpsc::UnboundedSender<(WorkerNumber, Remote)>]>,
-    pub(super) opened: Opened,
-    pub(super) identity: Identity,
+    /// Under which relays know the worker.
+    pub(super) media_address: SocketAddr,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) relayed: mpsc::Receiver<RelayedDatagram>,
     pub(super) relay: Arc<RelaySink>,
@@ -54,13 +54,13 @@ pub(super) struct Thread {
 
 impl Thread {
     /// Starts it.
-    pub(super) fn spawn(self) -> io::Result<JoinHandle<()>> {
+    pub(super) fn spawn(self, opened: Opened, identity: Identity) -> io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let number = self.number;
         std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
             let span = tracing::info_span!("media", worker = number);
             let _entered = span.enter();
-            let ended = runtime.block_on(async { Shell::new(self)?.run().await });
+            let ended = runtime.block_on(async { Shell::new(self, opened, identity)?.run().await });
             if let Err(error) = ended {
                 tracing::error!(%error, "the media worker has ended");
             }
@@ -68,51 +68,33 @@ impl Thread {
     }
 }
 
+/// The worker with its sockets, and the loop around them.
 struct Shell {
+    thread: Thread,
     worker: Worker,
     socket: BatchSocket,
     tcp: Tcp,
     batch: SendBatch,
-    media_address: SocketAddr,
-    number: WorkerNumber,
-    inbox: mpsc::UnboundedReceiver<(WorkerNumber, Remote)>,
-    others: Arc<[mpsc::UnboundedSender<(WorkerNumber, Remote)>]>,
-    commands: mpsc::Receiver<Command>,
-    relayed: mpsc::Receiver<RelayedDatagram>,
-    relay: Arc<RelaySink>,
-    events: mpsc::Sender<Event>,
-    placement: Arc<Placement>,
-    stats: Arc<Mutex<Stats>>,
-    /// When the counters are to be shown to other threads; `None` when nothing happened since they were.
+    /// When to publish the counters to other threads; `None` if nothing happened since the last time.
     publish_at: Option<Instant>,
 }
 
 impl Shell {
-    fn new(thread: Thread) -> io::Result<Shell> {
-        let now = Instant::now();
+    fn new(thread: Thread, opened: Opened, identity: Identity) -> io::Result<Shell> {
         let config = Config {
-            candidates: thread.opened.candidates,
-            identity: thread.identity,
+            candidates: opened.candidates,
+            identity,
             seed: rand::random(),
             unix_time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             number: thread.number,
             workers: thread.others.len(),
         };
         Ok(Shell {
-            worker: Worker::new(now, config),
-            socket: thread.opened.udp.into_async()?,
-            tcp: thread.opened.tcp.into_async()?,
+            worker: Worker::new(Instant::now(), config),
+            socket: opened.udp.into_async()?,
+            tcp: opened.tcp.into_async()?,
             batch: SendBatch::new(),
-            media_address: thread.opened.media_address,
-            number: thread.number,
-            inbox: thread.inbox,
-            others: thread.others,
-            commands: thread.commands,
-            relayed: thread.relayed,
-            relay: thread.relay,
-            events: thread.events,
-            placement: thread.placement,
-            stats: thread.stats,
+            thread,
             publish_at: None,
         })
     }
@@ -121,12 +103,12 @@ impl Shell {
         loop {
             let wake_at = self.wake_at();
             tokio::select! {
-                command = self.commands.recv() => match command {
+                command = self.thread.commands.recv() => match command {
                     None | Some(Command::Shutdown) => break,
                     Some(command) => self.handle_command(command),
                 },
-                Some(datagram) = self.relayed.recv() => self.receive_relayed(datagram),
-                Some((from, message)) = self.inbox.recv() => {
+                Some(datagram) = self.thread.relayed.recv() => self.receive_relayed(datagram),
+                Some((from, message)) = self.thread.inbox.recv() => {
                     self.receive_remote(from, message);
                 }
                 ready = self.socket.readable() => {
@@ -159,7 +141,7 @@ impl Shell {
                 // Nobody waits any more for the answer: then the peer is removed by whoever gave up.
                 let answer = self.worker.offer(now, room, peer, &sdp);
                 if answer.is_ok() {
-                    self.placement.keep(room, peer, self.number);
+                    self.thread.placement.keep(room, peer, self.thread.number);
                 }
                 let _ = reply.send(answer);
             }
@@ -171,7 +153,7 @@ impl Shell {
             }
             Command::Remove { peer } => {
                 self.worker.remove(peer);
-                self.placement.forget_at(peer, self.number);
+                self.thread.placement.forget_at(peer, self.thread.number);
             }
             Command::Shutdown => {}
         }
@@ -216,7 +198,7 @@ impl Shell {
             if self.worker.is_burst_full() {
                 self.flush();
             }
-            let Ok(datagram) = self.relayed.try_recv() else {
+            let Ok(datagram) = self.thread.relayed.try_recv() else {
                 break;
             };
             self.handle_relayed(now, datagram);
@@ -232,7 +214,7 @@ impl Shell {
         let now = Instant::now();
         self.handle_remote(now, from, first);
         for _ in 1..REMOTE_AT_ONCE {
-            let Ok((from, message)) = self.inbox.try_recv() else {
+            let Ok((from, message)) = self.thread.inbox.try_recv() else {
                 break;
             };
             self.handle_remote(now, from, message);
@@ -250,7 +232,7 @@ impl Shell {
     fn flush(&mut self) {
         while let Some((to, message)) = self.worker.poll_remote() {
             // A worker that has ended needs nothing any more.
-            let _ = self.others[to].send((self.number, message));
+            let _ = self.thread.others[to].send((self.thread.number, message));
         }
         let mut now = Instant::now();
         while self.worker.poll_batch(now, &mut self.batch) {
@@ -264,8 +246,8 @@ impl Shell {
                     Path::Relay(relayed) => {
                         for datagram in bytes.chunks(run.segment) {
                             let payload = Bytes::copy_from_slice(datagram);
-                            let media = self.media_address;
-                            (self.relay)(RelayedDatagram { relayed, media, payload });
+                            let media = self.thread.media_address;
+                            (self.thread.relay)(RelayedDatagram { relayed, media, payload });
                         }
                     }
                 }
@@ -274,7 +256,7 @@ impl Shell {
             // Many batches take a while, and receivers are told when each packet left, or judged by it.
             now = Instant::now();
         }
-        while let Ok(permit) = self.events.try_reserve() {
+        while let Ok(permit) = self.thread.events.try_reserve() {
             let Some(event) = self.worker.poll_event() else {
                 break;
             };
@@ -282,7 +264,7 @@ impl Shell {
             if let Event::Disconnected { peer, .. } = &event
                 && !self.worker.has_peer(*peer)
             {
-                self.placement.forget_at(*peer, self.number);
+                self.thread.placement.forget_at(*peer, self.thread.number);
             }
             permit.send(event);
         }
@@ -298,7 +280,7 @@ impl Shell {
                 tcp_dropped: self.tcp.dropped(),
                 ..self.worker.stats()
             };
-            *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+            *self.thread.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
             self.publish_at = None;
         }
     }
