@@ -27,13 +27,13 @@ use crate::worker::message::Remote;
 use crate::worker::{Config, Worker};
 use crate::{Event, Stats};
 
-/// Receive calls before commands and timers get their turn.
+/// Receive calls on the UDP socket per turn.
 const ROUNDS: usize = 8;
-/// Relayed datagrams before the others get their turn.
+/// Datagrams from the relay per turn.
 const RELAYED_AT_ONCE: usize = 256;
-/// Messages of other workers before the rest gets its turn.
+/// Messages from other workers per turn.
 const REMOTE_AT_ONCE: usize = 64;
-/// Between two snapshots of the counters for other threads.
+/// How often the counters are published to other threads.
 const STATS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a worker's thread starts with.
@@ -99,23 +99,38 @@ impl Shell {
         })
     }
 
+    /// The event loop. One turn does the following, in this order:
+    ///
+    /// 1. **One source of input**, up to its limit: datagrams of the UDP socket ([`ROUNDS`]), of the relay
+    ///    ([`RELAYED_AT_ONCE`]), messages from other workers ([`REMOTE_AT_ONCE`]), TCP events
+    ///    ([`streams::EVENTS_AT_ONCE`]), or one command. `select!` picks at random among the sources that are ready.
+    ///    None has priority, because each could starve the rest: media that never pauses must not delay a kick, and
+    ///    a burst of joins must not delay media by more than one offer. A full burst is forwarded before more is read.
+    /// 2. **Timers**: NACKs, reports, key frame requests, expiry. They follow input, so that a packet that has arrived
+    ///    is not requested again, and a check that has arrived renews consent before it can expire.
+    /// 3. **TCP connections to close**: those whose paths the timers have expired.
+    /// 4. **Output**, by [`Self::flush`]: to other workers first, since they can send while this one does; then
+    ///    datagrams; then events for the control plane, which can wait.
+    /// 5. **Counters**, for other threads to read.
+    ///
+    /// A shutdown ends the loop at once; DTLS close_notify is the last thing sent.
     async fn run(mut self) -> io::Result<()> {
         loop {
             let wake_at = self.wake_at();
             tokio::select! {
-                command = self.thread.commands.recv() => match command {
-                    None | Some(Command::Shutdown) => break,
-                    Some(command) => self.handle_command(command),
-                },
-                Some(datagram) = self.thread.relayed.recv() => self.receive_relayed(datagram),
-                Some((from, message)) = self.thread.inbox.recv() => {
-                    self.receive_remote(from, message);
-                }
                 ready = self.socket.readable() => {
                     ready?;
                     self.receive()?;
                 }
+                Some(datagram) = self.thread.relayed.recv() => self.receive_relayed(datagram),
+                Some((from, message)) = self.thread.inbox.recv() => {
+                    self.receive_remote(from, message);
+                }
                 event = self.tcp.event() => self.handle_tcp(Instant::now(), event),
+                command = self.thread.commands.recv() => match command {
+                    None | Some(Command::Shutdown) => break,
+                    Some(command) => self.handle_command(command),
+                },
                 () = sleep_until(wake_at) => {}
             }
             let now = Instant::now();
@@ -132,31 +147,6 @@ impl Shell {
     fn wake_at(&self) -> Option<Instant> {
         let timers = [self.worker.poll_timeout(), self.tcp.poll_timeout(), self.publish_at];
         timers.into_iter().flatten().min()
-    }
-
-    fn handle_command(&mut self, command: Command) {
-        let now = Instant::now();
-        match command {
-            Command::Offer { room, peer, sdp, reply } => {
-                // Nobody waits any more for the answer: then the peer is removed by whoever gave up.
-                let answer = self.worker.offer(now, room, peer, &sdp);
-                if answer.is_ok() {
-                    self.thread.placement.keep(room, peer, self.thread.number);
-                }
-                let _ = reply.send(answer);
-            }
-            Command::Assign { peer, slot, source } => {
-                self.worker.assign(now, peer, &slot, source.as_ref());
-            }
-            Command::Permit { peer, mid, is_permitted } => {
-                self.worker.permit(now, peer, &mid, is_permitted);
-            }
-            Command::Remove { peer } => {
-                self.worker.remove(peer);
-                self.thread.placement.forget_at(peer, self.thread.number);
-            }
-            Command::Shutdown => {}
-        }
     }
 
     /// Takes what is there and forwards it at once, without a pause for more to come. A pause of 250 µs, measured both
@@ -226,6 +216,31 @@ impl Shell {
             self.flush();
         }
         self.worker.handle_remote(now, from, message);
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::Offer { room, peer, sdp, reply } => {
+                // Nobody waits any more for the answer: then the peer is removed by whoever gave up.
+                let answer = self.worker.offer(now, room, peer, &sdp);
+                if answer.is_ok() {
+                    self.thread.placement.keep(room, peer, self.thread.number);
+                }
+                let _ = reply.send(answer);
+            }
+            Command::Assign { peer, slot, source } => {
+                self.worker.assign(now, peer, &slot, source.as_ref());
+            }
+            Command::Permit { peer, mid, is_permitted } => {
+                self.worker.permit(now, peer, &mid, is_permitted);
+            }
+            Command::Remove { peer } => {
+                self.worker.remove(peer);
+                self.thread.placement.forget_at(peer, self.thread.number);
+            }
+            Command::Shutdown => {}
+        }
     }
 
     /// Sends everything that is to be sent, and hands on what happened.

@@ -6,8 +6,8 @@ use super::Shell;
 use crate::io::tcp::TcpEvent;
 use crate::transport::path::{ConnectionId, Protocol, demux};
 
-/// TCP events before the others get their turn.
-const EVENTS_AT_ONCE: usize = 64;
+/// TCP events per turn of the event loop.
+pub(super) const EVENTS_AT_ONCE: usize = 64;
 
 impl Shell {
     pub(super) fn handle_tcp(&mut self, now: Instant, first: TcpEvent) {
