@@ -47,3 +47,10 @@ pub use stats::Stats;
 pub use testing::bench;
 #[cfg(fuzzing)]
 pub use testing::fuzz;
+
+/// Where the virtual time of a test or a fuzz target begins.
+#[cfg(any(test, fuzzing))]
+#[expect(clippy::disallowed_methods, reason = "an instant can only be made from another one")]
+pub(crate) fn test_now() -> std::time::Instant {
+    std::time::Instant::now()
+}

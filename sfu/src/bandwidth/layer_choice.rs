@@ -323,6 +323,7 @@ fn climb(others: u64, slots: &[Ladder], limits: Limits) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_now;
 
     const RATES: Rates = [Some(150_000), Some(500_000), Some(1_500_000)];
     const SECOND: Duration = Duration::from_secs(1);
@@ -331,26 +332,21 @@ mod tests {
         Ladder { rates: RATES, layer }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
-    fn start() -> Instant {
-        Instant::now()
-    }
-
     #[test]
     fn without_an_estimate_the_best_is_chosen() {
         let mut chooser = Chooser::default();
         let slot = Ladder { rates: [RATES[0], RATES[1], None], layer: 2 };
-        assert_eq!(chooser.choose(start(), 0, &[slot, at(0)]), [1, 2]);
+        assert_eq!(chooser.choose(test_now(), 0, &[slot, at(0)]), [1, 2]);
         let paused = Ladder { rates: [None; 3], layer: 1 };
-        assert_eq!(chooser.choose(start(), 0, &[paused]), [1], "nothing is better than another");
+        assert_eq!(chooser.choose(test_now(), 0, &[paused]), [1], "nothing is better than another");
     }
 
     #[test]
     fn what_fits_the_estimate_is_chosen_and_slots_share_it() {
         let choose = |estimate, slots: &[Ladder]| {
             let mut chooser = Chooser { is_limited: true, ..Chooser::default() };
-            chooser.estimated(start(), estimate);
-            chooser.choose(start(), 50_000, slots)
+            chooser.estimated(test_now(), estimate);
+            chooser.choose(test_now(), 50_000, slots)
         };
         assert_eq!(choose(100_000, &[at(2)]), [0], "the least comes in any case");
         assert_eq!(choose(600_000, &[at(2)]), [1]);
@@ -362,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_moment_of_congestion_takes_nothing_away() {
-        let now = start();
+        let now = test_now();
         let mut chooser = Chooser { is_limited: true, ..Chooser::default() };
         let steps =
             [(0, 510_000), (1000, 425_000), (2000, 450_000), (3000, 425_000), (4400, 425_000)];
@@ -376,7 +372,7 @@ mod tests {
 
     #[test]
     fn after_a_fall_it_waits_longer_each_time() {
-        let mut now = start();
+        let mut now = test_now();
         let mut chooser = Chooser::default();
         let mut layer = 2;
         let mut rose = Vec::new();
@@ -398,7 +394,7 @@ mod tests {
 
     #[test]
     fn a_layer_is_tried_when_the_estimate_can_not_know() {
-        let now = start();
+        let now = test_now();
         let mut chooser = Chooser::default();
         // As much as an estimate grows beyond what is received.
         chooser.estimated(now, 225_000);
@@ -413,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_trial_ends_when_the_estimate_falls() {
-        let now = start();
+        let now = test_now();
         let mut chooser = Chooser::default();
         chooser.estimated(now, 225_000);
         assert_eq!(chooser.choose(now, 0, &[at(0)]), [1]);
@@ -427,7 +423,7 @@ mod tests {
 
     /// What a connection that carries so much makes of a receiver without estimates, in layers by the second.
     fn by_loss(capacity: u64, seconds: u32) -> Vec<usize> {
-        let now = start();
+        let now = test_now();
         let mut chooser = Chooser::default();
         let mut layer = 2;
         let seen = (0..seconds).map(|second| {
@@ -454,7 +450,7 @@ mod tests {
 
     #[test]
     fn nothing_is_taken_away_while_the_estimate_grows() {
-        let now = start();
+        let now = test_now();
         let mut chooser = Chooser { is_limited: true, ..Chooser::default() };
         for second in 0..10 {
             chooser.estimated(now + SECOND * second, 200_000 + 20_000 * u64::from(second));
@@ -475,7 +471,7 @@ mod tests {
 
     #[test]
     fn the_first_estimate_may_be_too_low_for_a_while() {
-        let now = start();
+        let now = test_now();
         let mut chooser = Chooser::default();
         chooser.estimated(now, 1_100_000);
         assert_eq!(chooser.choose(now, 0, &[at(2)]), [2]);
@@ -487,7 +483,7 @@ mod tests {
 
     #[test]
     fn an_estimate_that_is_not_repeated_is_no_limit() {
-        let now = start();
+        let now = test_now();
         let mut chooser = Chooser::default();
         chooser.estimated(now, 100_000);
         assert_eq!(chooser.choose(now, 0, &[at(2)]), [0]);

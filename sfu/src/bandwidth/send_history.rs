@@ -152,6 +152,7 @@ mod tests {
 
     use super::*;
     use crate::rtcp::twcc::Arrivals;
+    use crate::test_now;
 
     struct Pair {
         departures: Departures,
@@ -162,9 +163,8 @@ mod tests {
     }
 
     impl Pair {
-        #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
         fn new() -> Pair {
-            let (departures, start) = (Departures::default(), Instant::now());
+            let (departures, start) = (Departures::default(), test_now());
             let (estimator, arrivals) = (Estimator::default(), Arrivals::default());
             Pair { departures, estimator, arrivals, start, now: start }
         }

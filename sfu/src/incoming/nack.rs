@@ -97,13 +97,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::test_now;
 
     const RTT: Duration = Duration::from_millis(50);
-
-    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
-    fn start() -> Instant {
-        Instant::now()
-    }
 
     fn due(gaps: &mut Gaps, now: Instant) -> Vec<u64> {
         gaps.due(now, RTT).collect()
@@ -111,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_asked_for_at_once_and_after_each_round_trip() {
-        let now = start();
+        let now = test_now();
         let mut gaps = Gaps::default();
         assert_eq!(gaps.arrived(now, 10), Continuity::Whole);
         assert_eq!(gaps.arrived(now, 13), Continuity::Gap);
@@ -122,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_comes_late_is_not_asked_for_again() {
-        let now = start();
+        let now = test_now();
         let mut gaps = Gaps::default();
         for index in [10, 13, 11] {
             gaps.arrived(now, index);
@@ -134,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_is_too_old_is_given_up() {
-        let now = start();
+        let now = test_now();
         let mut gaps = Gaps::default();
         gaps.arrived(now, 1);
         gaps.arrived(now, 3);
@@ -144,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_packet_is_asked_for_only_so_often() {
-        let now = start();
+        let now = test_now();
         let mut gaps = Gaps::default();
         gaps.arrived(now, 1);
         gaps.arrived(now, 3);
@@ -155,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_long_outage_is_not_waited_for() {
-        let now = start();
+        let now = test_now();
         let mut gaps = Gaps::default();
         gaps.arrived(now, 1);
         assert_eq!(gaps.arrived(now, 1 + 300), Continuity::Broken);
@@ -166,7 +162,7 @@ mod tests {
         /// In whatever order packets come, those that are waited for are exactly those that did not.
         #[test]
         fn what_is_missing_is_what_did_not_come(indexes in proptest::collection::vec(0u64..200, 1..200)) {
-            let now = start();
+            let now = test_now();
             let mut gaps = Gaps::default();
             let first = indexes[0];
             for &index in &indexes {

@@ -121,11 +121,7 @@ impl Speakers {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
-    fn start() -> Instant {
-        Instant::now()
-    }
+    use crate::test_now;
 
     fn key(peer: usize) -> TrackKey {
         TrackKey { peer, track: 0 }
@@ -152,7 +148,7 @@ mod tests {
 
     #[test]
     fn who_came_first_is_heard_until_somebody_speaks() {
-        let now = start();
+        let now = test_now();
         let mut speakers = room_of(6);
         assert_eq!(hears(&speakers, 9), [0, 1, 2]);
         assert!(!speak(&mut speakers, now, 0));
@@ -170,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_click_is_not_speech() {
-        let now = start();
+        let now = test_now();
         let mut speakers = room_of(5);
         assert!(!speakers.heard(now, key(4), 60, 3));
         assert!(!speakers.heard(now, key(4), 30, 3));
@@ -179,7 +175,7 @@ mod tests {
 
     #[test]
     fn speakers_are_announced_on_change_and_not_too_often() {
-        let now = start();
+        let now = test_now();
         let mut speakers = room_of(3);
         speak(&mut speakers, now, 2);
         let said = speakers.announce(now).unwrap();

@@ -151,15 +151,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-
-    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
-    fn start() -> Instant {
-        Instant::now()
-    }
+    use crate::test_now;
 
     #[test]
     fn loss_is_reported_once_and_in_sum() {
-        let now = start();
+        let now = test_now();
         let mut reception = Reception::default();
         for index in (100..200).filter(|index| index % 4 != 1) {
             reception.packet(now, index, 0, 90_000);
@@ -177,18 +173,18 @@ mod tests {
     fn an_even_stream_has_no_jitter_and_an_uneven_one_has() {
         let (mut even, mut uneven) = (Reception::default(), Reception::default());
         for n in 0u32..200 {
-            let now = start() + Duration::from_millis(20 * u64::from(n));
+            let now = test_now() + Duration::from_millis(20 * u64::from(n));
             even.packet(now, u64::from(n), n * 960, 48_000);
             let late = now + Duration::from_millis(if n % 2 == 0 { 10 } else { 0 });
             uneven.packet(late, u64::from(n), n * 960, 48_000);
         }
-        assert!(even.report(start(), 1).unwrap().jitter < 48);
-        assert!(uneven.report(start(), 1).unwrap().jitter > 240);
+        assert!(even.report(test_now(), 1).unwrap().jitter < 48);
+        assert!(uneven.report(test_now(), 1).unwrap().jitter > 240);
     }
 
     #[test]
     fn the_senders_clock_is_echoed_with_the_delay() {
-        let now = start();
+        let now = test_now();
         let mut reception = Reception::default();
         reception.packet(now, 1, 0, 90_000);
         reception.sender_report(now, NtpTime(0x0001_0002_0003_0004));

@@ -139,15 +139,11 @@ impl KeyFrameRequests {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
-    fn start() -> Instant {
-        Instant::now()
-    }
+    use crate::test_now;
 
     #[test]
     fn many_wishes_make_one_request_until_it_is_due_again() {
-        let now = start();
+        let now = test_now();
         let mut requests = KeyFrameRequests::default();
         assert!(!requests.is_due(now));
         requests.want();

@@ -30,15 +30,11 @@ impl Loss {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
-    fn start() -> Instant {
-        Instant::now()
-    }
+    use crate::test_now;
 
     #[test]
     fn loss_is_counted_over_stretches() {
-        let now = start();
+        let now = test_now();
         let mut loss = Loss::default();
         let at = |ms| now + Duration::from_millis(ms);
         assert_eq!(loss.reported(at(0), (u32::MAX - 9, 5)), None);

@@ -295,11 +295,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
-    fn start() -> Instant {
-        Instant::now()
-    }
+    use crate::test_now;
 
     fn at(index: u64, timestamp: u32) -> Position {
         let (picture_id, tl0_pic_idx) = (index as u16, index as u8);
@@ -309,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_switch_goes_on_right_behind_the_highest_packet() {
-        let now = start();
+        let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Video, 10, 1000);
         rewriter.switch(now, 1, at(70_000, 5), 5);
         let out: Vec<_> =
@@ -326,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_number_is_not_used_twice_by_what_comes_late_from_before_a_switch_there_and_back() {
-        let now = start();
+        let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Audio, 10, 1000);
         let mut sent = |stream: u64, index: u64| {
             if !rewriter.follows(stream) {
@@ -345,7 +341,7 @@ mod tests {
 
     #[test]
     fn counters_go_on_at_a_switch() {
-        let now = start();
+        let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Video, 0, 0);
         rewriter.switch(now, 1, at(100, 0), 0);
         let a = rewriter.rewrite(at(100, 0)).unwrap();
@@ -365,7 +361,7 @@ mod tests {
 
     #[test]
     fn what_was_captured_before_the_last_frame_is_squeezed_until_its_time_has_come() {
-        let now = start();
+        let now = test_now();
         let (mut rewriter, last) = running(now);
         let later = now + Duration::from_millis(1000);
 
@@ -388,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_frame_that_begins_out_of_order_is_not_torn() {
-        let now = start();
+        let now = test_now();
         let (mut rewriter, last) = running(now);
         rewriter.switch(now + Duration::from_millis(1000), 2, at(500, 100_000), 107_200);
 
@@ -401,7 +397,7 @@ mod tests {
 
     #[test]
     fn after_timestamps_that_jumped_the_clock_goes_on_from_there() {
-        let now = start();
+        let now = test_now();
         let (mut rewriter, last) = running(now);
         let jumped = rewriter.rewrite(at(31, 9_000_000)).unwrap().timestamp;
         assert_eq!(jumped - last, 8_910_000, "within a source distances are kept");
@@ -414,7 +410,7 @@ mod tests {
 
     #[test]
     fn an_old_key_frame_does_not_move_the_clock() {
-        let now = start();
+        let now = test_now();
         let (mut rewriter, last) = running(now);
         let later = now + Duration::from_millis(1000);
         // A screen that stood still for a minute.
@@ -425,7 +421,7 @@ mod tests {
 
     #[test]
     fn reports_follow_the_source_and_otherwise_the_slots_clock() {
-        let now = start();
+        let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Audio, 0, 1000);
         assert_eq!(rewriter.reported(now, Some(5)), None);
         rewriter.switch(now, 1, at(1, 40), 50);
@@ -440,7 +436,7 @@ mod tests {
 
     #[test]
     fn what_was_forgotten_is_not_found() {
-        let now = start();
+        let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Video, 0, 0);
         rewriter.switch(now, 1, at(5, 0), 0);
         rewriter.rewrite(at(5, 0)).unwrap();
@@ -452,7 +448,7 @@ mod tests {
 
     #[test]
     fn a_left_out_packet_leaves_no_gap() {
-        let now = start();
+        let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Video, 0, 0);
         rewriter.switch(now, 1, at(5, 0), 0);
         assert_eq!(rewriter.rewrite(at(5, 0)).unwrap().index, 0);
@@ -464,7 +460,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_is_found_again_across_switches_and_gaps() {
-        let now = start();
+        let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Video, 0x7ffe, 0);
         rewriter.switch(now, 1, at(70_000, 5), 5);
         let mut sent = Vec::new();
@@ -486,7 +482,7 @@ mod tests {
 
     #[test]
     fn a_late_packet_keeps_its_place_beside_one_left_out() {
-        let now = start();
+        let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Video, 0, 0);
         rewriter.switch(now, 1, at(5, 0), 0);
         let mut out = |index| rewriter.rewrite(at(index, 0)).map(|out| out.index);
@@ -502,7 +498,7 @@ mod tests {
         fn no_index_is_sent_twice(
             steps in proptest::collection::vec((0u8..20, 0u64..8), 1..300)
         ) {
-            let now = start();
+            let now = test_now();
             let mut rewriter = Rewriter::new(MediaKind::Audio, 0x7fff, 0);
             let (mut stream, mut next) = (0, 1000u64);
             let mut seen = std::collections::HashSet::new();

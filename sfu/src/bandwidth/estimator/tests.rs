@@ -6,6 +6,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
+use crate::test_now;
 
 const FRAME_US: i64 = 33_333;
 const FEEDBACK_US: i64 = 100 * MS;
@@ -41,11 +42,10 @@ struct Scene {
 }
 
 impl Scene {
-    #[expect(clippy::disallowed_methods, reason = "virtual time needs some first instant")]
     fn new(capacity: u64) -> Scene {
         Scene {
             estimator: Estimator::default(),
-            start: Instant::now(),
+            start: test_now(),
             now: 0,
             capacity,
             delay: 20 * MS,

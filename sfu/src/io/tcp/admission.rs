@@ -119,11 +119,7 @@ fn network(ip: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
-    fn start() -> Instant {
-        Instant::now()
-    }
+    use crate::test_now;
 
     fn client(network: u8, host: u16) -> SocketAddr {
         let ip = Ipv6Addr::new(0x2001, 0xdb8, 0, network.into(), 0, 0, 0, host);
@@ -132,7 +128,7 @@ mod tests {
 
     #[test]
     fn one_network_has_few_connections_without_a_check_and_more_with_one() {
-        let now = start();
+        let now = test_now();
         let mut admission = Admission::default();
         let waiting: Vec<_> = (0..100).filter_map(|n| admission.admit(now, client(1, n))).collect();
         assert_eq!(waiting.len(), MAX_WAITING_OF_NETWORK);
@@ -152,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_oldest_without_a_check_makes_room_for_others() {
-        let now = start();
+        let now = test_now();
         let mut admission = Admission::default();
         let admit = |admission: &mut Admission, n: usize| {
             admission.admit(now, client((n / 50) as u8, 1)).unwrap()
@@ -167,7 +163,7 @@ mod tests {
 
     #[test]
     fn there_are_not_too_many_in_all() {
-        let now = start();
+        let now = test_now();
         let mut admission = Admission::default();
         let admitted: Vec<_> = (0..10_000)
             .filter_map(|n| {
@@ -183,7 +179,7 @@ mod tests {
 
     #[test]
     fn who_sends_no_valid_check_in_time_is_overdue() {
-        let now = start();
+        let now = test_now();
         let mut admission = Admission::default();
         let [first, second, third] =
             [1, 2, 3].map(|n| admission.admit(now, client(n, 1)).unwrap().connection);

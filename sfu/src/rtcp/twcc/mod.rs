@@ -137,11 +137,7 @@ fn status_vector(statuses: &[u16]) -> [u8; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
-    fn start() -> Instant {
-        Instant::now()
-    }
+    use crate::test_now;
 
     /// The number and the arrival, in ticks since the start, of each received packet.
     fn read(payload: &[u8]) -> Vec<(u16, i64)> {
@@ -153,7 +149,7 @@ mod tests {
 
     #[test]
     fn arrivals_are_told_to_a_quarter_of_a_millisecond() {
-        let started = start();
+        let started = test_now();
         let mut arrivals = Arrivals::default();
         let at = |ms: u64| started + Duration::from_millis(1000 + ms);
         for (number, ms) in [(65_534, 0), (65_535, 1), (1, 90), (0, 80), (3, 81)] {
@@ -169,7 +165,7 @@ mod tests {
 
     #[test]
     fn feedback_goes_on_where_the_last_one_ended() {
-        let started = start();
+        let started = test_now();
         let mut arrivals = Arrivals::default();
         arrivals.packet(started, 10);
         arrivals.write(started, &mut Vec::new());
@@ -184,7 +180,7 @@ mod tests {
 
     #[test]
     fn many_packets_are_told_in_several_parts() {
-        let started = start();
+        let started = test_now();
         let mut arrivals = Arrivals::default();
         for number in 0..500 {
             arrivals.packet(started + Duration::from_millis(number), number as u16);

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::strangers::{identity, pieces, start};
+use super::strangers::{identity, pieces};
 use crate::MediaKind::{Audio, Video};
 use crate::rtp::Header;
+use crate::test_now;
 use crate::testing::rig::{self, Far, Rig};
 use crate::transport::batch::MAX_PACKET;
 use crate::transport::path::{Path, Protocol, demux};
@@ -17,7 +18,7 @@ use crate::transport::srtp::Profile;
 /// Whatever it is: what goes out is authentic, fits into a packet, and never has two contents under one number, which
 /// would give a GCM key away (RFC 7714 §8.1).
 pub fn media(events: &[u8]) {
-    let mut rig = Rig::new(start(), identity(), Profile::AeadAes128Gcm);
+    let mut rig = Rig::new(test_now(), identity(), Profile::AeadAes128Gcm);
     let mut publisher = rig.join(1, true, &[]);
     let mut receiver = rig.join(2, true, &[Video, Video, Audio, Audio]);
     let layered = rig.join_with(3, &rig::offer(3, true, &[]).replace("a=mid:1\r\n", LAYERS));

@@ -7,13 +7,14 @@ use crate::MediaKind;
 use crate::outgoing::rewrite::Rewriter;
 use crate::rtp::Counters;
 use crate::rtp::Position;
+use crate::test_now;
 
 /// Steps of five bytes; audio when bytes are left, by an odd number. Whatever comes in: no two packets go out under one number, a new packet's is above all others, and what was sent
 /// under a number is found again.
 pub fn rewrite(bytes: &[u8]) {
     let (steps, rest) = bytes.as_chunks();
     let kind = if rest.len() % 2 == 0 { MediaKind::Video } else { MediaKind::Audio };
-    let mut now = super::strangers::start();
+    let mut now = test_now();
     let mut rewriter = Rewriter::new(kind, 0x7fff, 0xffff_fff0);
     // What each stream has sent last: the highest index, and a timestamp. They begin where numbers wrap.
     let mut streams = [0u64, 1, 2, 3].map(|at| (0xfff0 + 0x1_0000 * at, 7u32));

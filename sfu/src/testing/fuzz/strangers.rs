@@ -1,8 +1,9 @@
 //! What anybody may send who knows the address, or has come as far as an offer.
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::test_now;
 use crate::testing::rig;
 use crate::transport::dtls::{DtlsEvent, Fingerprint, Identity, Transport};
 use crate::transport::path::Path;
@@ -11,7 +12,7 @@ use crate::{MediaKind, OfferError, PeerId, RoomId};
 /// Datagrams, each behind its length in 16 bits, to a worker with a peer of whom no check has come. Only one with that
 /// peer's password, which the seed of the random numbers makes known, leaves a path behind.
 pub fn stun(datagrams: &[u8]) {
-    let now = start();
+    let now = test_now();
     let mut worker = rig::worker(now, identity());
     let offer = rig::offer(1, false, &[MediaKind::Audio]);
     let offered = worker.offer(now, RoomId(1), PeerId(1), &offer);
@@ -34,7 +35,7 @@ const MIN_CHECK: usize = 20 + 8 + 24;
 /// DTLS datagrams, each behind its length in 16 bits, to the end of a peer of whom nothing came before. What is sent
 /// in return is bounded, and nobody is taken for the peer.
 pub fn dtls(datagrams: &[u8]) {
-    let now = start();
+    let now = test_now();
     let mut transport = Transport::new(now, identity(), vec![Fingerprint([7; 32])]);
     let (mut sent, mut received) = (0, 0);
     for (at, datagram) in pieces(datagrams).enumerate() {
@@ -57,7 +58,7 @@ pub fn sdp(offers: &[u8]) {
     let Ok(offers) = std::str::from_utf8(offers) else {
         return;
     };
-    let now = start();
+    let now = test_now();
     let mut worker = rig::worker(now, identity());
     for offer in offers.splitn(2, "\n.\n") {
         match worker.offer(now, RoomId(1), PeerId(1), offer) {
@@ -81,12 +82,6 @@ pub fn sdp(offers: &[u8]) {
 pub(super) fn identity() -> &'static Identity {
     static IDENTITY: OnceLock<Identity> = OnceLock::new();
     IDENTITY.get_or_init(|| Identity::generate().expect("a certificate can be made"))
-}
-
-#[expect(clippy::disallowed_methods, reason = "virtual time needs some first instant")]
-pub(super) fn start() -> Instant {
-    static START: OnceLock<Instant> = OnceLock::new();
-    *START.get_or_init(Instant::now)
 }
 
 /// Pieces, each behind its length in 16 bits; the last one may be cut off.

@@ -200,6 +200,7 @@ pub(crate) fn worker_addressed(datagram: &[u8]) -> Option<WorkerNumber> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_now;
 
     fn path(port: u16) -> Path {
         Path::Udp(([192, 0, 2, 1], port).into(), None)
@@ -223,14 +224,9 @@ mod tests {
         request.finish()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
-    fn start() -> Instant {
-        Instant::now()
-    }
-
     #[test]
     fn a_valid_check_is_answered_with_the_mapped_address() {
-        let now = start();
+        let now = test_now();
         let mut agent = agent(now);
         let request = check("server:client", &"p".repeat(24), false);
         let request = Message::from_bytes(&request).unwrap();
@@ -246,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_check_with_a_wrong_password_or_user_leaves_no_state() {
-        let now = start();
+        let now = test_now();
         let mut agent = agent(now);
         for request in
             [check("server:client", "wrong", true), check("server:stranger", &"p".repeat(24), true)]
@@ -260,7 +256,7 @@ mod tests {
 
     #[test]
     fn nomination_moves_the_selected_path() {
-        let now = start();
+        let now = test_now();
         let mut agent = agent(now);
         for (port, nominate) in [(1, false), (2, false), (3, true)] {
             let request = check("server:client", &"p".repeat(24), nominate);
@@ -271,7 +267,7 @@ mod tests {
 
     #[test]
     fn paths_are_bounded_and_the_selected_one_stays() {
-        let now = start();
+        let now = test_now();
         let mut agent = agent(now);
         let mut forgotten = 0;
         for port in 1..100 {
@@ -289,7 +285,7 @@ mod tests {
 
     #[test]
     fn each_path_needs_checks_of_its_own() {
-        let now = start();
+        let now = test_now();
         let mut agent = agent(now);
         let checked = |agent: &mut Agent, seconds: u64, port: u16, nominate: bool| {
             let request = check("server:client", &"p".repeat(24), nominate);
@@ -324,7 +320,7 @@ mod tests {
 
     #[test]
     fn consent_runs_out_without_checks() {
-        let now = start();
+        let now = test_now();
         let agent = agent(now);
         assert!(!agent.is_expired(now + CONSENT_EXPIRY - Duration::from_millis(1)));
         assert!(agent.is_expired(now + CONSENT_EXPIRY));

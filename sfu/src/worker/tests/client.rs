@@ -14,6 +14,7 @@ use stun_types::message::{
 use crate::keys::WorkerNumber;
 use crate::rtcp::{Message, NtpTime, SenderInfo};
 use crate::rtp::{Header, write_header};
+use crate::test_now;
 use crate::transport::batch::SendBatch;
 use crate::transport::dtls::Identity;
 use crate::transport::ice::Candidate;
@@ -36,9 +37,8 @@ pub(crate) struct World {
 
 impl World {
     /// A worker by itself.
-    #[expect(clippy::disallowed_methods, reason = "virtual time needs some first instant")]
     pub(crate) fn new() -> World {
-        World::of_worker(Instant::now(), 0, 1)
+        World::of_worker(test_now(), 0, 1)
     }
 
     /// One worker of several.

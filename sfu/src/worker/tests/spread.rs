@@ -1,11 +1,12 @@
 //! Stories of a room that lives on two workers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::allocation::allocations;
 use super::camera_of;
 use super::client::{Client, World};
 use super::simulcast::{Camera, with_layers};
+use crate::test_now;
 use crate::transport::batch::SendBatch;
 use crate::worker::message::Remote;
 use crate::{Event, Mid, PeerId};
@@ -19,9 +20,8 @@ pub(super) const A: usize = 0;
 pub(super) const B: usize = 1;
 
 impl Spread {
-    #[expect(clippy::disallowed_methods, reason = "virtual time needs some first instant")]
     pub(super) fn new() -> Spread {
-        let now = Instant::now();
+        let now = test_now();
         Spread { worlds: [0, 1].map(|number| World::of_worker(now, number, 2)) }
     }
 
