@@ -49,7 +49,7 @@ const TRIAL: Duration = Duration::from_secs(12);
 
 /// What one receiver can take, and how that has gone so far.
 #[derive(Debug, Default)]
-pub(crate) struct Chooser {
+pub(crate) struct LayerChooser {
     /// Bits per second.
     estimate: Option<(u64, Instant)>,
     basis: Basis,
@@ -94,7 +94,7 @@ struct Trial {
     estimate: u64,
 }
 
-impl Chooser {
+impl LayerChooser {
     /// What the receiver's feedback says that it can take, in bits per second for all that it gets, sound too.
     pub(crate) fn measured(&mut self, now: Instant, bits_per_second: u64) {
         self.set_estimate(now, Basis::Feedback, bits_per_second);
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn without_an_estimate_the_best_is_chosen() {
-        let mut chooser = Chooser::default();
+        let mut chooser = LayerChooser::default();
         let slot = Ladder { rates: [RATES[0], RATES[1], None], layer: 2 };
         assert_eq!(chooser.choose(test_now(), 0, &[slot, at(0)]), [1, 2]);
         let paused = Ladder { rates: [None; 3], layer: 1 };
@@ -344,7 +344,7 @@ mod tests {
     #[test]
     fn what_fits_the_estimate_is_chosen_and_slots_share_it() {
         let choose = |estimate, slots: &[Ladder]| {
-            let mut chooser = Chooser { is_limited: true, ..Chooser::default() };
+            let mut chooser = LayerChooser { is_limited: true, ..LayerChooser::default() };
             chooser.estimated(test_now(), estimate);
             chooser.choose(test_now(), 50_000, slots)
         };
@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn a_moment_of_congestion_takes_nothing_away() {
         let now = test_now();
-        let mut chooser = Chooser { is_limited: true, ..Chooser::default() };
+        let mut chooser = LayerChooser { is_limited: true, ..LayerChooser::default() };
         let steps =
             [(0, 510_000), (1000, 425_000), (2000, 450_000), (3000, 425_000), (4400, 425_000)];
         for (ms, estimate) in steps {
@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn after_a_fall_it_waits_longer_each_time() {
         let mut now = test_now();
-        let mut chooser = Chooser::default();
+        let mut chooser = LayerChooser::default();
         let mut layer = 2;
         let mut rose = Vec::new();
         let mut since = now;
@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn a_layer_is_tried_when_the_estimate_can_not_know() {
         let now = test_now();
-        let mut chooser = Chooser::default();
+        let mut chooser = LayerChooser::default();
         // As much as an estimate grows beyond what is received.
         chooser.estimated(now, 225_000);
         assert_eq!(chooser.choose(now, 0, &[at(0)]), [1]);
@@ -410,7 +410,7 @@ mod tests {
     #[test]
     fn a_trial_ends_when_the_estimate_falls() {
         let now = test_now();
-        let mut chooser = Chooser::default();
+        let mut chooser = LayerChooser::default();
         chooser.estimated(now, 225_000);
         assert_eq!(chooser.choose(now, 0, &[at(0)]), [1]);
         chooser.estimated(now + SECOND, 200_000);
@@ -424,7 +424,7 @@ mod tests {
     /// What a connection that carries so much makes of a receiver without estimates, in layers by the second.
     fn by_loss(capacity: u64, seconds: u32) -> Vec<usize> {
         let now = test_now();
-        let mut chooser = Chooser::default();
+        let mut chooser = LayerChooser::default();
         let mut layer = 2;
         let seen = (0..seconds).map(|second| {
             let sent = RATES[layer].unwrap();
@@ -451,7 +451,7 @@ mod tests {
     #[test]
     fn nothing_is_taken_away_while_the_estimate_grows() {
         let now = test_now();
-        let mut chooser = Chooser { is_limited: true, ..Chooser::default() };
+        let mut chooser = LayerChooser { is_limited: true, ..LayerChooser::default() };
         for second in 0..10 {
             chooser.estimated(now + SECOND * second, 200_000 + 20_000 * u64::from(second));
             let chosen = chooser.choose(now + SECOND * second, 0, &[at(1)]);
@@ -461,7 +461,7 @@ mod tests {
         assert_eq!(chooser.choose(stopped, 0, &[at(1)]), [1]);
         assert_eq!(chooser.choose(stopped + PASSING, 0, &[at(1)]), [0], "it has stopped");
 
-        let mut chooser = Chooser { is_limited: true, ..Chooser::default() };
+        let mut chooser = LayerChooser { is_limited: true, ..LayerChooser::default() };
         for (second, estimate) in [(0, 500_000), (1, 550_000), (2, 350_000), (3, 360_000)] {
             chooser.estimated(now + SECOND * second, estimate);
             let chosen = chooser.choose(now + SECOND * second, 0, &[at(1)]);
@@ -472,7 +472,7 @@ mod tests {
     #[test]
     fn the_first_estimate_may_be_too_low_for_a_while() {
         let now = test_now();
-        let mut chooser = Chooser::default();
+        let mut chooser = LayerChooser::default();
         chooser.estimated(now, 1_100_000);
         assert_eq!(chooser.choose(now, 0, &[at(2)]), [2]);
         chooser.estimated(now + 5 * SECOND, 1_200_000);
@@ -484,7 +484,7 @@ mod tests {
     #[test]
     fn an_estimate_that_is_not_repeated_is_no_limit() {
         let now = test_now();
-        let mut chooser = Chooser::default();
+        let mut chooser = LayerChooser::default();
         chooser.estimated(now, 100_000);
         assert_eq!(chooser.choose(now, 0, &[at(2)]), [0]);
         assert_eq!(chooser.choose(now + ESTIMATE_EXPIRY, 0, &[at(0)]), [2]);

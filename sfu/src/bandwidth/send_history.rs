@@ -16,17 +16,17 @@ const FURTHEST: i64 = 600_000_000 / REFERENCE_US;
 
 /// The packets that were sent last.
 #[derive(Debug, Default)]
-pub(crate) struct Departures {
+pub(crate) struct SendHistory {
     /// How many have been sent: the next one's number, which goes out modulo 2¹⁶.
     count: u64,
     /// By number modulo the length, which is a power of two; empty until the first one goes out.
-    packets: Vec<Departure>,
+    packets: Vec<SentPacket>,
     /// The reference time of the last feedback, as it was and unwrapped.
     reference: Option<(u32, i64)>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Departure {
+struct SentPacket {
     /// In microseconds since any moment; wraps.
     at: u32,
     bytes: u16,
@@ -41,7 +41,7 @@ enum Fate {
     Settled,
 }
 
-impl Departures {
+impl SendHistory {
     /// The number of the next packet.
     pub(crate) fn number(&self) -> u16 {
         self.count as u16
@@ -58,9 +58,9 @@ impl Departures {
     }
 
     fn left(&mut self, at: u32, bytes: usize) {
-        let departure = Departure { at, bytes: bytes as u16, fate: Fate::Unknown };
+        let departure = SentPacket { at, bytes: bytes as u16, fate: Fate::Unknown };
         if self.packets.is_empty() {
-            self.packets = vec![Departure { fate: Fate::Settled, ..departure }; FIRST];
+            self.packets = vec![SentPacket { fate: Fate::Settled, ..departure }; FIRST];
         }
         let place = self.place(self.count);
         self.packets[place] = departure;
@@ -126,8 +126,8 @@ impl Departures {
 
     fn grow(&mut self) {
         let length = (self.packets.len() * 2).min(MOST);
-        let forgotten = Departure { at: 0, bytes: 0, fate: Fate::Settled };
-        let mut grown = Departures { packets: vec![forgotten; length], ..Departures::default() };
+        let forgotten = SentPacket { at: 0, bytes: 0, fate: Fate::Settled };
+        let mut grown = SendHistory { packets: vec![forgotten; length], ..SendHistory::default() };
         for index in self.count.saturating_sub(self.packets.len() as u64)..self.count {
             let place = grown.place(index);
             grown.packets[place] = self.packets[self.place(index)];
@@ -155,7 +155,7 @@ mod tests {
     use crate::test_now;
 
     struct Pair {
-        departures: Departures,
+        send_history: SendHistory,
         estimator: Estimator,
         arrivals: Arrivals,
         start: Instant,
@@ -164,17 +164,17 @@ mod tests {
 
     impl Pair {
         fn new() -> Pair {
-            let (departures, start) = (Departures::default(), test_now());
+            let (send_history, start) = (SendHistory::default(), test_now());
             let (estimator, arrivals) = (Estimator::default(), Arrivals::default());
-            Pair { departures, estimator, arrivals, start, now: start }
+            Pair { send_history, estimator, arrivals, start, now: start }
         }
 
         fn send(&mut self, packets: usize, comes: impl Fn(usize) -> bool) {
             for n in 0..packets {
                 self.now += Duration::from_millis(10);
-                let number = self.departures.number();
+                let number = self.send_history.number();
                 let at = SendTime::new(self.start, self.now);
-                self.departures.written(at, Written { length: 1250, number: Some(number) });
+                self.send_history.written(at, Written { length: 1250, number: Some(number) });
                 if comes(n) {
                     self.arrivals.packet(self.now + Duration::from_millis(30), number);
                 }
@@ -186,7 +186,7 @@ mod tests {
             let mut payload = Vec::new();
             while self.arrivals.write(self.start, &mut payload) {
                 let feedback = Feedback::parse(&payload).unwrap();
-                self.departures.take(&feedback, &mut self.estimator);
+                self.send_history.take(&feedback, &mut self.estimator);
                 payload.clear();
             }
             self.estimator.told(self.now);
@@ -200,13 +200,13 @@ mod tests {
             pair.send(10, |_| true);
             pair.tell();
         }
-        assert_eq!(pair.departures.number(), 70_000_u32 as u16);
+        assert_eq!(pair.send_history.number(), 70_000_u32 as u16);
         let estimate = pair.estimator.bits_per_second().unwrap();
         assert!(
             (1_450_000..1_550_000).contains(&estimate),
             "{estimate}: one and a half of 1 Mbit/s"
         );
-        assert_eq!(pair.departures.packets.len(), FIRST);
+        assert_eq!(pair.send_history.packets.len(), FIRST);
     }
 
     #[test]
@@ -216,20 +216,21 @@ mod tests {
             pair.send(300, |_| true);
             pair.tell();
         }
-        assert_eq!(pair.departures.packets.len(), 512);
-        pair.departures.grow();
+        assert_eq!(pair.send_history.packets.len(), 512);
+        pair.send_history.grow();
         pair.send(400, |_| true);
         pair.tell();
-        let settled = pair.departures.packets.iter().filter(|p| p.fate == Fate::Settled);
+        let settled = pair.send_history.packets.iter().filter(|p| p.fate == Fate::Settled);
         assert_eq!(settled.count(), 1024, "nothing is mixed up");
-        (0..10).for_each(|_| pair.departures.grow());
-        assert_eq!(pair.departures.packets.len(), MOST);
+        (0..10).for_each(|_| pair.send_history.grow());
+        assert_eq!(pair.send_history.packets.len(), MOST);
     }
 
     #[test]
     fn the_reference_time_may_wrap_and_go_back() {
-        let mut departures = Departures::default();
-        let times = [0xff_fffe, 0xff_ffff, 0, 2, 1, 0xff_ffff].map(|time| departures.unwrap(time));
+        let mut send_history = SendHistory::default();
+        let times =
+            [0xff_fffe, 0xff_ffff, 0, 2, 1, 0xff_ffff].map(|time| send_history.unwrap(time));
         let first = times[0];
         assert_eq!(times.map(|time| time - first), [0, 1, 2, 4, 3, 1]);
     }
@@ -237,13 +238,13 @@ mod tests {
     #[test]
     fn numbers_that_were_not_given_yet_mean_nothing() {
         let mut pair = Pair::new();
-        assert_eq!(pair.departures.index(0), None);
+        assert_eq!(pair.send_history.index(0), None);
         pair.send(5, |_| true);
-        assert_eq!(pair.departures.index(4), Some(4));
-        assert_eq!(pair.departures.index(5), None);
-        assert_eq!(pair.departures.index(u16::MAX), None);
-        pair.departures
+        assert_eq!(pair.send_history.index(4), Some(4));
+        assert_eq!(pair.send_history.index(5), None);
+        assert_eq!(pair.send_history.index(u16::MAX), None);
+        pair.send_history
             .written(SendTime::new(pair.start, pair.now), Written { length: 1, number: Some(77) });
-        assert_eq!(pair.departures.number(), 5);
+        assert_eq!(pair.send_history.number(), 5);
     }
 }

@@ -12,7 +12,7 @@ const STEADY: Duration = Duration::from_secs(2);
 
 /// A measured bit rate.
 #[derive(Debug, Default)]
-pub(crate) struct Rate {
+pub(crate) struct Bitrate {
     /// The present window's start and bytes. `None` before the first packet, and when the stream was paused.
     window: Option<(Instant, u64)>,
     /// Since when something comes.
@@ -22,11 +22,11 @@ pub(crate) struct Rate {
     bits_per_second: Option<u64>,
 }
 
-impl Rate {
+impl Bitrate {
     /// Counts a packet.
     pub(crate) fn packet(&mut self, now: Instant, bytes: usize) {
         if !self.is_active(now) {
-            *self = Rate::default();
+            *self = Bitrate::default();
         }
         self.began_at.get_or_insert(now);
         self.last_packet_at = Some(now);
@@ -74,7 +74,7 @@ impl Rate {
 
     /// The stream has ended.
     pub(crate) fn end(&mut self) {
-        *self = Rate::default();
+        *self = Bitrate::default();
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_steady_stream_is_measured_until_it_pauses() {
         let start = test_now();
-        let mut rate = Rate::default();
+        let mut rate = Bitrate::default();
         assert_eq!(rate.bits_per_second(start), None);
         for packet in 0..300 {
             rate.packet(start + Duration::from_millis(packet * 10), 1250);

@@ -15,7 +15,7 @@ const MIN_RETRY: Duration = Duration::from_millis(20);
 
 /// The gaps in one incoming stream.
 #[derive(Debug, Default)]
-pub(crate) struct Gaps {
+pub(crate) struct NackGenerator {
     highest: Option<u64>,
     /// In the order of their indexes.
     missing: VecDeque<Missing>,
@@ -40,7 +40,7 @@ pub(crate) enum Continuity {
     Broken,
 }
 
-impl Gaps {
+impl NackGenerator {
     /// Counts a packet, be it new, late or retransmitted.
     pub(crate) fn arrived(&mut self, now: Instant, index: u64) -> Continuity {
         let Some(highest) = self.highest else {
@@ -101,61 +101,61 @@ mod tests {
 
     const RTT: Duration = Duration::from_millis(50);
 
-    fn due(gaps: &mut Gaps, now: Instant) -> Vec<u64> {
-        gaps.due(now, RTT).collect()
+    fn due(nacks: &mut NackGenerator, now: Instant) -> Vec<u64> {
+        nacks.due(now, RTT).collect()
     }
 
     #[test]
     fn a_gap_is_asked_for_at_once_and_after_each_round_trip() {
         let now = test_now();
-        let mut gaps = Gaps::default();
-        assert_eq!(gaps.arrived(now, 10), Continuity::Whole);
-        assert_eq!(gaps.arrived(now, 13), Continuity::Gap);
-        assert_eq!(due(&mut gaps, now), [11, 12]);
-        assert!(due(&mut gaps, now + RTT / 2).is_empty());
-        assert_eq!(due(&mut gaps, now + RTT), [11, 12]);
+        let mut nacks = NackGenerator::default();
+        assert_eq!(nacks.arrived(now, 10), Continuity::Whole);
+        assert_eq!(nacks.arrived(now, 13), Continuity::Gap);
+        assert_eq!(due(&mut nacks, now), [11, 12]);
+        assert!(due(&mut nacks, now + RTT / 2).is_empty());
+        assert_eq!(due(&mut nacks, now + RTT), [11, 12]);
     }
 
     #[test]
     fn what_comes_late_is_not_asked_for_again() {
         let now = test_now();
-        let mut gaps = Gaps::default();
+        let mut nacks = NackGenerator::default();
         for index in [10, 13, 11] {
-            gaps.arrived(now, index);
+            nacks.arrived(now, index);
         }
-        assert_eq!(due(&mut gaps, now), [12]);
-        gaps.arrived(now, 12);
-        assert!(gaps.is_whole());
+        assert_eq!(due(&mut nacks, now), [12]);
+        nacks.arrived(now, 12);
+        assert!(nacks.is_whole());
     }
 
     #[test]
     fn what_is_too_old_is_given_up() {
         let now = test_now();
-        let mut gaps = Gaps::default();
-        gaps.arrived(now, 1);
-        gaps.arrived(now, 3);
-        assert!(due(&mut gaps, now + GIVE_UP).is_empty());
-        assert!(gaps.is_whole());
+        let mut nacks = NackGenerator::default();
+        nacks.arrived(now, 1);
+        nacks.arrived(now, 3);
+        assert!(due(&mut nacks, now + GIVE_UP).is_empty());
+        assert!(nacks.is_whole());
     }
 
     #[test]
     fn a_packet_is_asked_for_only_so_often() {
         let now = test_now();
-        let mut gaps = Gaps::default();
-        gaps.arrived(now, 1);
-        gaps.arrived(now, 3);
+        let mut nacks = NackGenerator::default();
+        nacks.arrived(now, 1);
+        nacks.arrived(now, 3);
         let asked =
-            (0..100).filter(|n| !due(&mut gaps, now + MIN_RETRY.max(RTT) * *n / 10).is_empty());
+            (0..100).filter(|n| !due(&mut nacks, now + MIN_RETRY.max(RTT) * *n / 10).is_empty());
         assert_eq!(asked.count(), usize::from(MAX_REQUESTS));
     }
 
     #[test]
     fn a_long_outage_is_not_waited_for() {
         let now = test_now();
-        let mut gaps = Gaps::default();
-        gaps.arrived(now, 1);
-        assert_eq!(gaps.arrived(now, 1 + 300), Continuity::Broken);
-        assert!(gaps.is_whole());
+        let mut nacks = NackGenerator::default();
+        nacks.arrived(now, 1);
+        assert_eq!(nacks.arrived(now, 1 + 300), Continuity::Broken);
+        assert!(nacks.is_whole());
     }
 
     proptest! {
@@ -163,15 +163,15 @@ mod tests {
         #[test]
         fn what_is_missing_is_what_did_not_come(indexes in proptest::collection::vec(0u64..200, 1..200)) {
             let now = test_now();
-            let mut gaps = Gaps::default();
+            let mut nacks = NackGenerator::default();
             let first = indexes[0];
             for &index in &indexes {
-                gaps.arrived(now, index);
+                nacks.arrived(now, index);
             }
             let highest = *indexes.iter().max().unwrap();
             let expected: Vec<u64> =
                 (first..highest).filter(|index| !indexes.contains(index)).collect();
-            prop_assert_eq!(due(&mut gaps, now), expected);
+            prop_assert_eq!(due(&mut nacks, now), expected);
         }
     }
 }

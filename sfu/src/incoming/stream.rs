@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::history::History;
 use super::lip_sync::Moment;
-use super::nack::Gaps;
+use super::nack::NackGenerator;
 use crate::MediaKind;
 use crate::media::ticks;
 use crate::rtcp::{NtpTime, ReportBlock};
@@ -22,7 +22,7 @@ pub(crate) struct Stream {
     pub(crate) reception: Reception,
     /// Which timestamp belongs to which moment, as the last sender report says.
     pub(crate) moment: Option<Moment>,
-    pub(crate) gaps: Gaps,
+    pub(crate) nacks: NackGenerator,
     pub(crate) history: History,
     /// Where the last key frame starts.
     pub(crate) key_frame_at: Option<u64>,
@@ -38,7 +38,7 @@ impl Stream {
     /// Its sender says that it has ended: nothing of it is waited for, and nobody starts on its last key frame. What proves
     /// its packets to be no replays stays, since it may go on.
     pub(crate) fn end(&mut self) {
-        self.gaps = Gaps::default();
+        self.nacks = NackGenerator::default();
         self.key_frame_at = None;
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::bitrate::Rate;
+use super::bitrate::Bitrate;
 use crate::keys::{SlotKey, WorkerNumber};
 use crate::sdp::{ExtensionMap, Negotiable, Payload, Rid};
 use crate::{MediaKind, Mid};
@@ -33,7 +33,7 @@ pub(crate) struct Track {
     pub(crate) elsewhere: Vec<WorkerNumber>,
     pub(crate) key_frames: KeyFrameRequests,
     /// How much of it comes.
-    pub(crate) rate: Rate,
+    pub(crate) bitrate: Bitrate,
 }
 
 impl Track {
@@ -52,7 +52,7 @@ impl Track {
             subscribers: Vec::new(),
             elsewhere: Vec::new(),
             key_frames: KeyFrameRequests::default(),
-            rate: Rate::default(),
+            bitrate: Bitrate::default(),
         }
     }
 

@@ -261,7 +261,7 @@ impl Worker {
             self.stats.dropped_forbidden += 1;
             return;
         }
-        track.rate.packet(now, opened.len());
+        track.bitrate.packet(now, opened.len());
         let starts_key_frame =
             stream.history.keep(index, codec, header, &track.extensions, opened, payload.clone());
         for &to in &track.elsewhere {
@@ -288,7 +288,7 @@ impl Worker {
             self.burst.packets.push(Arrived { track: key, order, stream: (place, id), index });
         }
         if track.has_nack() {
-            match stream.gaps.arrived(now, index) {
+            match stream.nacks.arrived(now, index) {
                 Continuity::Whole => {}
                 Continuity::Gap => self.missing_from(now, key.peer),
                 Continuity::Broken => self.want_key_frame(now, key),
@@ -366,13 +366,13 @@ impl Worker {
             };
             let live = || publisher.timestamp_about(now, ntp_time(started, now), stream);
             let out = &mut batch.spare()[..MAX_PACKET];
-            let number = connection.departures.number();
+            let number = connection.send_history.number();
             let wire = Wire { profile: keys.profile, srtp: &keys.outbound, sent_at, number };
             match slot.forward(now, id, live, &packet, wire, out) {
                 Forwarded::Sent(written) => {
                     let length = written.length;
                     batch.push(path, length);
-                    connection.departures.written(sent_at, written);
+                    connection.send_history.written(sent_at, written);
                     if let Some(passed) = slot.reach(track) {
                         self.stats.count_layer(passed, track);
                         self.passed_layers.push((passed, to));

@@ -90,14 +90,14 @@ impl Worker {
                 continue;
             };
             let publisher = &self.peers[source.peer];
-            let rate = |track: TrackKey| publisher.tracks[track.track].rate.bits_per_second(now);
+            let rate = |track: TrackKey| publisher.tracks[track.track].bitrate.bits_per_second(now);
             if publisher.tracks[source.track].rid.is_none() {
                 others += rate(source).unwrap_or_default();
                 continue;
             }
             let layers = self.layers_of(source);
             let present = Some(slot.next().unwrap_or(source));
-            let is_steady = |layer: TrackKey| publisher.tracks[layer.track].rate.is_steady(now);
+            let is_steady = |layer: TrackKey| publisher.tracks[layer.track].bitrate.is_steady(now);
             let has_begun = !layers.iter().flatten().any(|&layer| is_steady(layer));
             // A layer that begins later than the source is not at once for those who have another.
             let is_ripe =
@@ -121,7 +121,7 @@ impl Worker {
     /// The least layer that is sent at present; before anything is sent the first.
     pub(super) fn least_layer(&self, now: Instant, track: TrackKey) -> TrackKey {
         let is_active =
-            |layer: &TrackKey| self.peers[layer.peer].tracks[layer.track].rate.is_active(now);
+            |layer: &TrackKey| self.peers[layer.peer].tracks[layer.track].bitrate.is_active(now);
         let layers = self.layers_of(track);
         layers.into_iter().flatten().find(is_active).or(layers[0]).unwrap_or(track)
     }
@@ -190,7 +190,7 @@ impl Worker {
         };
         for &to in &room.elsewhere {
             let layers = peer.tracks.iter().enumerate().filter(|(_, track)| track.rid.is_some());
-            let rates = layers.map(|(place, track)| (place, track.rate.bits_per_second(now)));
+            let rates = layers.map(|(place, track)| (place, track.bitrate.bits_per_second(now)));
             self.lanes[to].post(Remote::Rates { peer: peer.id, rates: rates.collect() });
         }
     }
@@ -212,7 +212,7 @@ impl Worker {
         }
         for &(place, rate) in rates {
             if let Some(track) = peer.tracks.get_mut(place) {
-                track.rate.tell(now, rate);
+                track.bitrate.tell(now, rate);
             }
         }
     }
@@ -230,7 +230,7 @@ impl Worker {
         }
         let (id, room) = (peer.id, peer.room);
         let ended = &mut peer.tracks[track];
-        ended.rate.end();
+        ended.bitrate.end();
         ended.key_frames.satisfied();
         for &to in &ended.elsewhere {
             self.lanes[to].post(Remote::Ended { peer: id, ssrc });

@@ -7,8 +7,8 @@ use rand::RngExt;
 use super::peer::{Connection, Link, Peer};
 use super::{TICK, Worker};
 use crate::bandwidth::budget::Budget;
-use crate::bandwidth::layer_choice::Chooser;
-use crate::bandwidth::send_history::Departures;
+use crate::bandwidth::layer_choice::LayerChooser;
+use crate::bandwidth::send_history::SendHistory;
 use crate::incoming::lip_sync::SenderClock;
 use crate::incoming::track::Track;
 use crate::keys::{SlotKey, TrackKey};
@@ -85,9 +85,9 @@ impl Worker {
             round_trip: None,
             budget: Budget::new(now),
             arrivals: Arrivals::default(),
-            departures: Departures::default(),
+            send_history: SendHistory::default(),
             estimator: None,
-            chooser: Chooser::default(),
+            chooser: LayerChooser::default(),
             has_reduced_size: false,
         };
         let key = self.peers.insert(Peer {
@@ -241,7 +241,7 @@ impl Worker {
         let track = &mut peer.tracks[key.track];
         track.is_open = false;
         track.elsewhere.clear();
-        track.rate.end();
+        track.bitrate.end();
         peer.streams.retain(|stream| stream.track != key.track);
         let room = peer.room;
         let other = self.layers_of(key).into_iter().flatten().next();

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::bandwidth::budget::Budget;
 use crate::bandwidth::estimator::Estimator;
-use crate::bandwidth::layer_choice::Chooser;
-use crate::bandwidth::send_history::Departures;
+use crate::bandwidth::layer_choice::LayerChooser;
+use crate::bandwidth::send_history::SendHistory;
 use crate::incoming::history::History;
 use crate::incoming::lip_sync::SenderClock;
-use crate::incoming::nack::Gaps;
+use crate::incoming::nack::NackGenerator;
 use crate::incoming::stream::{Reception, Stream};
 use crate::incoming::track::Track;
 use crate::keys::WorkerNumber;
@@ -103,11 +103,11 @@ pub(crate) struct Connection {
     /// When its packets came, for its bandwidth estimation.
     pub(crate) arrivals: Arrivals,
     /// What was sent to it under transport-wide numbers.
-    pub(crate) departures: Departures,
+    pub(crate) send_history: SendHistory,
     /// Of what it says about those; made when it does so first.
     pub(crate) estimator: Option<Box<Estimator>>,
     /// Which layers it gets.
-    pub(crate) chooser: Chooser,
+    pub(crate) chooser: LayerChooser,
     /// It takes RTCP that isn't compound (RFC 5506).
     pub(crate) has_reduced_size: bool,
 }
@@ -122,7 +122,7 @@ impl Connection {
     /// The peer says when packets came.
     pub(crate) fn told(&mut self, now: Instant, feedback: &Feedback<'_>) {
         let estimator = self.estimator.get_or_insert_default();
-        self.departures.take(feedback, estimator);
+        self.send_history.take(feedback, estimator);
         estimator.told(now);
         if let Some(bits_per_second) = estimator.bits_per_second() {
             self.chooser.measured(now, bits_per_second);
@@ -212,7 +212,7 @@ impl Peer {
             rtp,
             reception: Reception::default(),
             moment: None,
-            gaps: Gaps::default(),
+            nacks: NackGenerator::default(),
             history: History::new(self.tracks[track].kind),
             key_frame_at: None,
         };

@@ -68,7 +68,7 @@ impl Worker {
     fn silence(&mut self, key: TrackKey) {
         let peer = &mut self.peers[key.peer];
         let track = &mut peer.tracks[key.track];
-        track.rate.end();
+        track.bitrate.end();
         track.key_frames = KeyFrameRequests::default();
         let streams = peer.streams.iter_mut().filter(|stream| stream.track == key.track);
         streams.for_each(|stream| stream.forget(track.kind));

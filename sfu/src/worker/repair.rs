@@ -60,12 +60,12 @@ impl Worker {
         let mut is_waiting = false;
         for stream in &mut peer.streams {
             let due: Vec<u16> =
-                stream.gaps.due(now, round_trip).map(|index| index as u16).collect();
+                stream.nacks.due(now, round_trip).map(|index| index as u16).collect();
             if !due.is_empty() {
                 rtcp::write_nack(&mut compound, connection.reporter_ssrc, stream.ssrc, &due);
                 self.stats.nack_sent += 1;
             }
-            is_waiting |= !stream.gaps.is_whole();
+            is_waiting |= !stream.nacks.is_whole();
         }
         if !compound.is_empty() {
             self.send_rtcp(key, compound);
@@ -116,10 +116,10 @@ impl Worker {
         }
         let mut out = [0; MAX_PACKET];
         let sent_at = SendTime::new(self.started.0, now);
-        let number = connection.departures.number();
+        let number = connection.send_history.number();
         let wire = Wire { profile: keys.profile, srtp: &keys.outbound, sent_at, number };
         if let Some(written) = slot.retransmit(&sent, &packet, wire, &mut out) {
-            connection.departures.written(sent_at, written);
+            connection.send_history.written(sent_at, written);
             self.stats.rtx_sent += 1;
             self.send(path, out[..written.length].to_vec());
         }
@@ -156,12 +156,12 @@ impl Worker {
             };
             let mut out = [0; MAX_PACKET];
             let live = || publisher.timestamp_about(now, ntp, stream);
-            let number = connection.departures.number();
+            let number = connection.send_history.number();
             let wire = Wire { profile: keys.profile, srtp: &keys.outbound, sent_at, number };
             let forwarded = slot.forward(now, stream.id, live, &packet, wire, &mut out);
             if let Forwarded::Sent(written) = forwarded {
                 let length = written.length;
-                connection.departures.written(sent_at, written);
+                connection.send_history.written(sent_at, written);
                 self.stats.rtp_sent += 1;
                 self.stats.rtp_sent_bytes += length as u64;
                 super::enqueue(&mut self.outbox, &mut self.stats, path, out[..length].to_vec());
@@ -184,11 +184,11 @@ impl Worker {
 fn request_crossing(now: Instant, lane: &mut Lane, peer: PeerId, streams: &mut [Stream]) -> bool {
     let mut is_waiting = false;
     for stream in streams {
-        let indexes: Vec<u64> = stream.gaps.due(now, UNKNOWN_ROUND_TRIP).collect();
+        let indexes: Vec<u64> = stream.nacks.due(now, UNKNOWN_ROUND_TRIP).collect();
         if !indexes.is_empty() {
             lane.post(Remote::Missing { peer, stream: stream.id, indexes });
         }
-        is_waiting |= !stream.gaps.is_whole();
+        is_waiting |= !stream.nacks.is_whole();
     }
     is_waiting
 }

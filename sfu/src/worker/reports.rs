@@ -114,7 +114,7 @@ impl Worker {
             };
             let track = &mut peer.tracks[track];
             // A layer that is paused can't answer, and the others would: senders answer with key frames of all layers.
-            let is_there = track.rid.is_none() || track.rate.is_active(now);
+            let is_there = track.rid.is_none() || track.bitrate.is_active(now);
             let is_received = !track.subscribers.is_empty() || !track.elsewhere.is_empty();
             if track.is_open
                 && track.is_permitted

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::strangers::{identity, pieces};
+use super::unauthenticated::{identity, pieces};
 use crate::MediaKind::{Audio, Video};
 use crate::rtp::Header;
 use crate::test_now;

@@ -3,11 +3,11 @@
 //! several.
 
 mod media;
-mod numbers;
 mod packets;
-mod strangers;
+mod rewrite;
+mod unauthenticated;
 
 pub use media::media;
-pub use numbers::rewrite;
 pub use packets::{framing, payload, rtcp, rtp, srtp};
-pub use strangers::{dtls, pieces, sdp, stun};
+pub use rewrite::rewrite;
+pub use unauthenticated::{dtls, pieces, sdp, stun};
