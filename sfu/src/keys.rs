@@ -1,22 +1,22 @@
-//! How workers, tracks and slots are named within the engine: by their places in tables.
+//! Keys of workers, tracks and slots within the engine: indexes into tables.
 
-/// The place of a worker among those of the engine, from 0 on.
+/// The number of a worker in the engine, from 0.
 pub(crate) type WorkerNumber = usize;
 
-/// A track by its places in the worker's tables.
+/// A track, by its indexes in the worker's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TrackKey {
-    /// The publishing peer.
+    /// The index of the publishing peer.
     pub(crate) peer: usize,
-    /// The place among that peer's tracks.
+    /// The index among that peer's tracks.
     pub(crate) track: usize,
 }
 
-/// A slot by its places in the worker's tables.
+/// A slot, by its indexes in the worker's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlotKey {
-    /// The receiving peer.
+    /// The index of the receiving peer.
     pub(crate) peer: usize,
-    /// The place among that peer's slots.
+    /// The index among that peer's slots.
     pub(crate) slot: usize,
 }

@@ -1,14 +1,14 @@
-//! The words that the media plane shares with whoever steers it.
+//! The types that callers of the media plane use.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A room, as the caller numbers it. Unique for the lifetime of the engine.
+/// A room, numbered by the caller. Unique for the lifetime of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomId(pub u64);
 
-/// One peer connection, as the caller numbers it. Unique for the lifetime of the engine.
+/// A peer connection, numbered by the caller. Unique for the lifetime of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId(pub u64);
 
@@ -17,12 +17,12 @@ pub struct PeerId(pub u64);
 pub struct Mid(Arc<str>);
 
 impl Mid {
-    /// Wraps the tag as it stands in the SDP.
+    /// Wraps the tag as it appears in the SDP.
     pub fn new(tag: &str) -> Mid {
         Mid(tag.into())
     }
 
-    /// The tag as it stands in the SDP.
+    /// The tag as it appears in the SDP.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -34,7 +34,7 @@ impl fmt::Display for Mid {
     }
 }
 
-/// What an m-line carries.
+/// The kind of media on an m-line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MediaKind {
     /// `m=audio`
@@ -48,7 +48,7 @@ pub enum MediaKind {
 pub struct MediaLine {
     /// Its identification tag.
     pub mid: Mid,
-    /// What it carries.
+    /// The kind of media on it.
     pub kind: MediaKind,
 }
 
@@ -61,7 +61,7 @@ pub struct Source {
     pub mid: Mid,
 }
 
-/// What the engine answers to an offer.
+/// The engine's answer to an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The answer's SDP, candidates included.
@@ -72,16 +72,16 @@ pub struct Answer {
     pub slots: Vec<MediaLine>,
 }
 
-/// Why an offer was refused. The texts are meant for the person who wrote the client.
+/// Why an offer was refused. The texts are meant for authors of clients.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OfferError {
-    /// The SDP is malformed, or asks for what this server can't do.
+    /// The SDP is malformed, or requires something that this server doesn't support.
     #[error("the SDP offer can't be answered: {0}")]
     BadSdp(String),
     /// The SDP is longer than [`OfferError::MAX_SDP_BYTES`].
     #[error("the SDP offer has {bytes} bytes; at most {max} are allowed", max = OfferError::MAX_SDP_BYTES)]
     TooLarge {
-        /// Its length in bytes.
+        /// The length of the SDP in bytes.
         bytes: usize,
     },
     /// The engine is shutting down, or has no room for another peer.
@@ -90,50 +90,51 @@ pub enum OfferError {
 }
 
 impl OfferError {
-    /// The longest SDP offer that is looked at, in bytes.
+    /// The length limit of an SDP offer, in bytes.
     pub const MAX_SDP_BYTES: usize = 256 * 1024;
 }
 
-/// What the engine has to say without being asked.
+/// What the engine reports on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// ICE and DTLS of this peer are up; media flows.
+    /// ICE and DTLS of this peer are connected; media flows.
     Connected {
         /// The peer.
         peer: PeerId,
     },
-    /// The peer is gone for the engine: its consent ran out (RFC 7675), DTLS failed or was closed. The engine has
-    /// forgotten it; `Handle::remove` is not needed.
+    /// The engine has removed this peer: its consent expired (RFC 7675), or DTLS failed or was closed. Calling
+    /// `Handle::remove` is not needed.
     Disconnected {
         /// The peer.
         peer: PeerId,
-        /// Why, in words for a log.
+        /// Why, as text for a log.
         reason: &'static str,
     },
-    /// An audio slot carries another speaker from here on, or nobody.
+    /// An audio slot carries another active speaker from now on, or none.
     AudioSlot {
         /// The receiving peer.
         peer: PeerId,
         /// Its slot.
         slot: Mid,
-        /// Whom it hears there.
+        /// The active speaker, if any.
         source: Option<Source>,
     },
-    /// Who speaks in a room, loudest first; empty when it became quiet. At most 5 a second and room, only on change.
+    /// The active speakers of a room changed. Loudest first; empty if nobody speaks. At most 5 events a second per
+    /// room.
     Speakers {
         /// The room.
         room: RoomId,
-        /// Peer and level in −dBov (0 is loudest, 127 silence; RFC 6464).
+        /// Each speaker's peer and audio level in −dBov (0 is loudest, 127 is silence; RFC 6464).
         levels: Vec<(PeerId, u8)>,
     },
 }
 
-/// A duration in ticks of a clock with so many a second.
+/// Converts a duration to ticks of a clock with this many ticks a second.
 pub(crate) fn ticks(duration: Duration, clock_rate: u32) -> u64 {
     (duration.as_nanos() * u128::from(clock_rate) / 1_000_000_000) as u64
 }
 
-/// Ticks a second of the RTP clock: RFC 7587 §4.1 for Opus, 90 kHz for every video format here.
+/// Ticks per second of the RTP clock: RFC 7587 §4.1 for Opus, and 90 kHz for every video format supported here.
 pub(crate) fn clock_rate(kind: MediaKind) -> u32 {
     match kind {
         MediaKind::Audio => 48_000,

@@ -1,23 +1,23 @@
-//! What a worker counts.
+//! The counters of a worker.
 
 use crate::keys::TrackKey;
 
-/// Counters of one worker, since it started unless a field says otherwise.
+/// Counters of one worker, since it started unless the field says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Rooms with at least one peer, at the moment; a room on several workers counts at one of them.
+    /// Current rooms with at least one peer. Only one worker counts a room that several workers share.
     pub rooms: u64,
-    /// Peers, at the moment.
+    /// Current peers.
     pub peers: u64,
-    /// Peers whose ICE and DTLS are up, at the moment.
+    /// Current peers whose ICE and DTLS are connected.
     pub connected_peers: u64,
     /// RTP packets received and authenticated.
     pub rtp_received: u64,
-    /// Bytes of those, with headers, before decryption.
+    /// Bytes of the RTP packets received, with headers, before decryption.
     pub rtp_received_bytes: u64,
     /// RTP packets sent.
     pub rtp_sent: u64,
-    /// Bytes of those, with headers, after encryption.
+    /// Bytes of the RTP packets sent, with headers, after encryption.
     pub rtp_sent_bytes: u64,
     /// RTCP packets received and authenticated.
     pub rtcp_received: u64,
@@ -25,58 +25,59 @@ pub struct Stats {
     pub rtcp_sent: u64,
     /// NACKs sent to publishers; each may name several packets.
     pub nack_sent: u64,
-    /// Lost packets that publishers sent again, and that were still missing.
+    /// Retransmissions received from publishers that filled a gap.
     pub rtx_received: u64,
-    /// Packets sent again to receivers.
+    /// Retransmissions (RTX) sent to receivers.
     pub rtx_sent: u64,
-    /// Packets not sent again because the receiver's budget was used up.
+    /// Retransmissions not sent because the receiver's budget was exhausted.
     pub rtx_refused: u64,
-    /// Slots that started on a key frame from the cache.
+    /// Slots that started on a cached key frame.
     pub key_frames_cached: u64,
-    /// Packets handed to other workers, for receivers of the same room there.
+    /// Packets handed to another worker, for receivers of the same room there.
     pub crossed: u64,
-    /// Packets not handed to another worker because it was too far behind.
+    /// Packets not handed to another worker because it was too far behind (back-pressure).
     pub crossing_refused: u64,
-    /// Picture Loss Indications sent to publishers.
+    /// Picture Loss Indications (PLI) sent to publishers.
     pub pli_sent: u64,
-    /// Picture Loss Indications and Full Intra Requests received from subscribers.
+    /// Picture Loss Indications (PLI) and Full Intra Requests (FIR) received from subscribers.
     pub pli_received: u64,
-    /// Times that a receiver got a better layer of a camera.
+    /// Switches of a receiver to a higher layer of a camera.
     pub layers_up: u64,
-    /// Times that a receiver got a lesser layer of a camera.
+    /// Switches of a receiver to a lower layer of a camera.
     pub layers_down: u64,
-    /// Receivers whose bandwidth is estimated by their transport-wide feedback, at the moment.
+    /// Current receivers whose bandwidth is estimated from their TWCC feedback.
     pub estimated_by_feedback: u64,
-    /// Receivers that estimate it themselves (REMB), at the moment.
+    /// Current receivers that estimate their bandwidth themselves (REMB).
     pub estimated_by_receiver: u64,
-    /// Receivers whose losses say that it is little, at the moment.
+    /// Current receivers whose bandwidth is estimated from packet loss.
     pub estimated_by_loss: u64,
-    /// Datagrams dropped because no protocol of RFC 7983 starts with their first byte.
+    /// Datagrams dropped because their first byte belongs to no protocol of RFC 7983.
     pub dropped_unknown: u64,
-    /// Datagrams dropped because they came from an address that no ICE check validated.
+    /// Datagrams dropped because no ICE check validated their source address.
     pub dropped_unvalidated: u64,
-    /// STUN messages dropped: malformed, for no known peer, or with a wrong MESSAGE-INTEGRITY.
+    /// STUN messages dropped: malformed, for an unknown peer, or with a wrong MESSAGE-INTEGRITY.
     pub dropped_stun: u64,
     /// SRTP and SRTCP packets dropped: malformed, replayed, or with a wrong authentication tag.
     pub dropped_srtp: u64,
     /// RTP packets dropped because their SSRC or payload type was not negotiated.
     pub dropped_unnegotiated: u64,
-    /// RTP packets dropped because the media of their m-line is forbidden.
+    /// RTP packets dropped because the media of their m-line is not permitted.
     pub dropped_forbidden: u64,
-    /// Datagrams that the socket refused to send (unreachable network, a device's queue that stays full).
+    /// Datagrams that could not be sent: the socket refused them (unreachable network, a full device queue), or too
+    /// many were waiting.
     pub send_refused: u64,
-    /// Times that sending waited because the kernel's buffers were full.
+    /// Times that sending had to wait because the kernel's buffers were full.
     pub send_waits: u64,
-    /// TCP connections, at the moment.
+    /// Current TCP connections.
     pub tcp_connections: u64,
-    /// TCP connections refused: too many, or nothing but ICE checks was expected and something else or nothing came.
+    /// TCP connections refused or closed: too many, or no valid ICE check came first.
     pub tcp_refused: u64,
     /// Datagrams dropped because the client at the other end of a TCP connection reads too slowly.
     pub tcp_dropped: u64,
 }
 
 impl Stats {
-    /// A slot goes from one layer of its source to another.
+    /// Counts the switch of a slot from one layer of its source to another.
     pub(crate) fn count_layer(&mut self, from: TrackKey, to: TrackKey) {
         *(if from.track < to.track { &mut self.layers_up } else { &mut self.layers_down }) += 1;
     }

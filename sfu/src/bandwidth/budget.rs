@@ -1,15 +1,15 @@
-//! How much may be sent again to one receiver, so that retransmission never makes congestion worse.
+//! The retransmission budget (RTX rate limit) of one receiver: retransmission must never make congestion worse.
 
 use std::time::{Duration, Instant};
 
-/// Of what is sent, so much may be sent again: a quarter repairs 20 % of loss.
+/// One byte may be retransmitted for every `SHARE` bytes sent. A quarter repairs 20 % of loss.
 const SHARE: u64 = 4;
-/// What may be sent again even when little else is, in bytes per second.
+/// What may be retransmitted even if little else is sent, in bytes per second.
 const FLOOR: u64 = 8_000;
-/// Saved up at most, in bytes: one burst of loss.
+/// The most that can be saved up, in bytes: one burst of loss.
 const CAP: u64 = 96_000;
 
-/// Bytes that may be sent again.
+/// A token bucket of bytes that may be retransmitted.
 #[derive(Debug)]
 pub(crate) struct Budget {
     bytes: u64,
@@ -22,12 +22,12 @@ impl Budget {
         Budget { bytes: CAP / 2, refilled_at: now }
     }
 
-    /// Counts bytes that were sent for the first time.
+    /// Adds the share earned by bytes that were sent for the first time.
     pub(crate) fn earn(&mut self, bytes: usize) {
         self.bytes = (self.bytes + bytes as u64 / SHARE).min(CAP);
     }
 
-    /// Takes the bytes of a packet that is to be sent again; `false` when that is too much.
+    /// Takes the bytes of one retransmission; `false` if the budget does not cover them.
     pub(crate) fn spend(&mut self, now: Instant, bytes: usize) -> bool {
         let since = now.saturating_duration_since(self.refilled_at).min(Duration::from_secs(10));
         let refill = since.as_millis() as u64 * FLOOR / 1000;
@@ -51,7 +51,7 @@ mod tests {
     use crate::test_now;
 
     #[test]
-    fn a_quarter_of_what_is_sent_may_be_sent_again() {
+    fn a_quarter_of_the_bytes_sent_may_be_retransmitted() {
         let now = test_now();
         let mut budget = Budget::new(now);
         while budget.spend(now, 1200) {}
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_connection_keeps_a_little() {
+    fn a_quiet_connection_may_still_retransmit_a_little() {
         let now = test_now();
         let mut budget = Budget::new(now);
         while budget.spend(now, 1000) {}

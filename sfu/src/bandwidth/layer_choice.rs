@@ -1,82 +1,83 @@
-//! Which layer of each simulcast source a receiver gets: the best that its connection carries.
+//! Chooses which layer of each simulcast source a receiver gets: the best that its connection carries.
 //!
-//! What the connection carries is estimated of when and whether the receiver's packets came, where it tells that
-//! ([`crate::bandwidth::estimator`]); else it is the receiver's own estimate (REMB), which is about video alone: browsers leave out
-//! sound that comes without transport-wide sequence numbers. Slots rise by one layer each in turn until the next
-//! step would be too much. Two things keep it from swinging: a step up needs more room than staying needs, and
-//! after a step down the next step up waits, longer each time.
+//! The bandwidth estimate comes from the best source there is ([`Basis`]): our own estimator, if the receiver sends
+//! TWCC feedback ([`crate::bandwidth::estimator`]); else the receiver's own estimate (REMB), which covers video only,
+//! because browsers leave out audio without transport-wide sequence numbers. Slots take turns to rise by one layer
+//! until the next step would be too much. Two things prevent oscillation: a step up needs more room than staying does,
+//! and after a step down the next step up waits, longer each time.
 //!
-//! An estimate can't rise far above what is received, since nobody knows that more would come through. So where it leaves
-//! room but not enough for the next layer, that layer is tried: when it is too much, the estimate falls. For the same
-//! reason nothing is taken away while the estimate grows, nor at once when the first one comes, which is made while the
-//! stream has just begun.
+//! An estimate can't rise far above the bitrate received, since nothing shows that more would come through. So if it
+//! leaves room, but not enough for the next layer, that layer is tried: if it is too much, the estimate falls. For the
+//! same reason no layer is taken away while the estimate grows, nor immediately after the first estimate, which is made
+//! when the stream has just begun.
 //!
-//! Who does neither tells of lost packets all the same: when many are, what came through is the estimate, which grows
-//! from there as a receiver's own would.
+//! A receiver that sends neither still reports packet loss. If the loss is high, the bitrate that came through becomes
+//! the estimate, which then grows as a receiver's own would.
 
 use std::time::{Duration, Instant};
 
 use crate::sdp::MAX_LAYERS;
 
-/// Bits per second of the layers of a source, the least first; `None` for one that isn't sent at present.
+/// Bits per second of each layer of a source, the lowest layer first; `None` for a layer that is not being sent.
 pub(crate) type Rates = [Option<u64>; MAX_LAYERS];
 
 /// A slot that shows a simulcast source.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ladder {
     pub(crate) rates: Rates,
-    /// The layer that it has, or is about to get.
+    /// The layer that the slot shows, or is about to show.
     pub(crate) layer: usize,
 }
 
-/// An estimate that wasn't repeated for so long says nothing any more; browsers repeat it every second.
+/// An estimate that was not repeated for this long is void; browsers repeat theirs every second.
 const ESTIMATE_EXPIRY: Duration = Duration::from_secs(10);
-/// After a step down the next step up waits at least so long, and at most so long.
+/// The shortest and the longest wait between a step down and the next step up.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// What has gone well for so long was no mistake: the next wait is a short one again.
+/// If a step up has held for this long it was no mistake, and the next wait is the shortest again.
 const PROVEN: Duration = Duration::from_secs(30);
-/// With more than this lost of 256, it is the connection that is full: a bad one loses less, and repairs it.
+/// A loss rate above this, in 256ths, means that the connection is full. A merely bad one loses less, which
+/// retransmission repairs.
 const MUCH_LOSS: u8 = 40;
-/// What is lost or not after a change is known so much later.
+/// How long it takes until the loss rate shows the effect of a change.
 const REACTION: Duration = Duration::from_secs(2);
-/// What hasn't risen for so long doesn't grow any more; while it grows, it is told several times a second.
+/// An estimate that has not risen for this long has stopped growing; a growing one is updated several times a second.
 const GROWTH: Duration = Duration::from_secs(3);
-/// For so long an estimate may be somewhat too low before anything is taken away.
+/// How long an estimate may be slightly too low before a layer is taken away.
 const PASSING: Duration = Duration::from_millis(1500);
-/// A layer is tried for so long: an estimate grows by 8 % in a second.
+/// How long a layer is tried: an estimate grows by 8 % a second.
 const TRIAL: Duration = Duration::from_secs(12);
 
-/// What one receiver can take, and how that has gone so far.
+/// What one receiver's connection carries, and how earlier choices went.
 #[derive(Debug, Default)]
 pub(crate) struct LayerChooser {
-    /// Bits per second.
+    /// Bits per second, and when it was set.
     estimate: Option<(u64, Instant)>,
     basis: Basis,
-    /// The estimate at its last rise or drop, and when it last became higher, and when much lower.
+    /// The estimate at its last significant change; when it last rose, and when it last dropped by much.
     mark: Option<u64>,
     rose_at: Option<Instant>,
     dropped_at: Option<Instant>,
-    /// Of 256 packets so many were lost, by the last two reports since the estimate was made from some.
+    /// Packets lost of 256, in each of the last two reports since the last estimate from loss.
     losses: [u8; 2],
-    /// Since when more is sent than it allows.
+    /// Since when the bitrate sent exceeds the estimate.
     over_since: Option<Instant>,
-    /// Something was chosen by an estimate that hasn't expired since.
+    /// A choice was limited by an estimate that has not expired since.
     is_limited: bool,
-    /// Since the last step down.
+    /// The last step down.
     fell: Option<Fall>,
     trial: Option<Trial>,
 }
 
-/// What an estimate is made of, the best first.
+/// What an estimate is based on, the best first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Basis {
-    /// The receiver tells when packets came.
+    /// TWCC feedback from the receiver.
     Feedback,
-    /// The receiver's own estimate.
+    /// The receiver's own estimate (REMB).
     #[default]
     Receiver,
-    /// The receiver tells how many packets were lost.
+    /// The packet loss that the receiver reports.
     Loss,
 }
 
@@ -86,39 +87,40 @@ struct Fall {
     wait: Duration,
 }
 
-/// More is sent than the estimate says, to see whether it follows.
+/// A trial of a higher layer: more is sent than the estimate allows, to see whether the estimate follows.
 #[derive(Clone, Copy, Debug)]
 struct Trial {
     until: Instant,
-    /// The estimate at its beginning, which must not fall.
+    /// The estimate at the start of the trial. If it falls, the trial has failed.
     estimate: u64,
 }
 
 impl LayerChooser {
-    /// What the receiver's feedback says that it can take, in bits per second for all that it gets, sound too.
+    /// Takes an estimate made from the receiver's TWCC feedback, in bits per second of everything sent to it, audio
+    /// included.
     pub(crate) fn measured(&mut self, now: Instant, bits_per_second: u64) {
         self.set_estimate(now, Basis::Feedback, bits_per_second);
     }
 
-    /// The receiver says what it can take, in bits per second for all video that it gets.
+    /// Takes the receiver's own estimate (REMB), in bits per second of all video sent to it.
     pub(crate) fn estimated(&mut self, now: Instant, bits_per_second: u64) {
         if self.basis(now) != Some(Basis::Feedback) {
             self.set_estimate(now, Basis::Receiver, bits_per_second);
         }
     }
 
-    /// What the present estimate is made of. `None` when there is none.
+    /// What the current estimate is based on; `None` if there is none.
     pub(crate) fn basis(&self, now: Instant) -> Option<Basis> {
         self.fresh_estimate(now).map(|_| self.basis)
     }
 
-    /// The receiver lost so many of 256 packets since it was looked at last, which was a while ago.
+    /// Takes a loss rate reported by the receiver, in 256ths, over the time since the last one.
     pub(crate) fn lost(&mut self, of_256: u8) {
         self.losses = [self.losses[1], of_256];
     }
 
     fn set_estimate(&mut self, now: Instant, basis: Basis, bits_per_second: u64) {
-        // Estimates of different kinds don't compare.
+        // Estimates with different bases are not comparable.
         let mark = self.mark.filter(|_| basis == self.basis).unwrap_or(bits_per_second);
         let has_risen = bits_per_second > mark + mark / 100;
         let has_dropped = bits_per_second < mark - mark / 20;
@@ -131,7 +133,8 @@ impl LayerChooser {
         (self.estimate, self.basis) = (Some((bits_per_second, now)), basis);
     }
 
-    /// The layer for each slot; `others` is what goes to the receiver beside them, in bits per second.
+    /// Chooses a layer for each slot. `others` is the bitrate of everything else sent to the receiver, in bits per
+    /// second.
     pub(crate) fn choose(&mut self, now: Instant, others: u64, slots: &[Ladder]) -> Vec<usize> {
         let present: Vec<usize> = slots.iter().map(|slot| slot.layer).collect();
         let sent = total(others, slots, &present);
@@ -162,7 +165,7 @@ impl LayerChooser {
         self.estimate.filter(|(_, at)| fresh(*at)).map(|(estimate, _)| estimate)
     }
 
-    /// Makes an estimate of what is lost, unless the receiver makes its own.
+    /// Makes an estimate from packet loss, unless there is a better basis.
     fn estimate_by_loss(&mut self, now: Instant, sent: u64) {
         let present = self.fresh_estimate(now);
         if present.is_some() && self.basis != Basis::Loss {
@@ -170,7 +173,7 @@ impl LayerChooser {
             return;
         }
         let since = self.estimate.map(|(_, at)| now.saturating_duration_since(at));
-        // The first of two may be a burst.
+        // A single report may show only a burst.
         let [before, lately] = self.losses;
         if before.min(lately) > MUCH_LOSS && since.is_none_or(|since| since >= REACTION) {
             let through = sent.saturating_mul(256 - u64::from(lately)) / 256;
@@ -201,7 +204,7 @@ impl LayerChooser {
                 return Limits { to_stay: sent.max(estimate), to_rise: 0 };
             }
         }
-        // What is sent varies around its rate, and the estimate around what can be received.
+        // The bitrate sent varies around its mean, and the estimate around the capacity.
         let bearable = estimate + estimate / 7;
         let to_stay = if self.is_growing(now) || self.may_pass(now, estimate, bearable, sent) {
             bearable.max(sent)
@@ -212,7 +215,7 @@ impl LayerChooser {
         Limits { to_stay, to_rise }
     }
 
-    /// The estimate is on its way up, and met no congestion lately.
+    /// Whether the estimate is rising and has met no congestion lately.
     fn is_growing(&self, now: Instant) -> bool {
         let lately = |at: Option<Instant>, window| {
             at.is_some_and(|at| now.saturating_duration_since(at) < window)
@@ -220,7 +223,8 @@ impl LayerChooser {
         lately(self.rose_at, GROWTH) && !lately(self.dropped_at, FIRST_WAIT)
     }
 
-    /// A moment of congestion takes 15 % off what comes through; without another one the estimate soon has that back.
+    /// Whether a bitrate above the estimate may be a passing congestion. One takes 15 % off the estimate, which soon
+    /// recovers unless another one follows.
     fn may_pass(&mut self, now: Instant, estimate: u64, bearable: u64, sent: u64) -> bool {
         if sent <= bearable {
             self.over_since = None;
@@ -234,7 +238,7 @@ impl LayerChooser {
         self.fell.is_none_or(|fell| now.saturating_duration_since(fell.at) >= fell.wait)
     }
 
-    /// Whether the estimate leaves room, and is perhaps as high as it can be while so little is sent.
+    /// Whether the estimate leaves room, and may be as high as it can get while so little is sent.
     fn may_try(&self, now: Instant, estimate: u64, sent: u64) -> bool {
         self.trial.is_none() && self.may_rise(now) && sent + sent / 4 <= estimate
     }
@@ -267,7 +271,7 @@ impl LayerChooser {
     }
 }
 
-/// In bits per second, for everything together.
+/// In bits per second of everything sent to the receiver.
 #[derive(Clone, Copy)]
 struct Limits {
     to_stay: u64,
@@ -283,7 +287,7 @@ impl Ladder {
         self.rates.iter().position(Option::is_some)
     }
 
-    /// The next better layer that is sent.
+    /// The next higher layer that is being sent.
     fn above(&self, layer: usize) -> Option<usize> {
         (layer + 1..MAX_LAYERS).find(|&above| self.rates[above].is_some())
     }
@@ -298,7 +302,7 @@ fn total(others: u64, slots: &[Ladder], layers: &[usize]) -> u64 {
     rates.fold(others, u64::saturating_add)
 }
 
-/// Everybody gets the least; then one after the other rises by a step, as long as that fits.
+/// Gives every slot its lowest layer; then the slots take turns to rise by one layer, as long as that fits.
 fn climb(others: u64, slots: &[Ladder], limits: Limits) -> Vec<usize> {
     let least = |slot: &Ladder| slot.least().unwrap_or(slot.layer);
     let mut layers: Vec<usize> = slots.iter().map(least).collect();
@@ -333,31 +337,35 @@ mod tests {
     }
 
     #[test]
-    fn without_an_estimate_the_best_is_chosen() {
+    fn without_an_estimate_the_best_layer_is_chosen() {
         let mut chooser = LayerChooser::default();
         let slot = Ladder { rates: [RATES[0], RATES[1], None], layer: 2 };
         assert_eq!(chooser.choose(test_now(), 0, &[slot, at(0)]), [1, 2]);
         let paused = Ladder { rates: [None; 3], layer: 1 };
-        assert_eq!(chooser.choose(test_now(), 0, &[paused]), [1], "nothing is better than another");
+        assert_eq!(
+            chooser.choose(test_now(), 0, &[paused]),
+            [1],
+            "no layer is better than another"
+        );
     }
 
     #[test]
-    fn what_fits_the_estimate_is_chosen_and_slots_share_it() {
+    fn layers_that_fit_the_estimate_are_chosen_and_slots_share_it() {
         let choose = |estimate, slots: &[Ladder]| {
             let mut chooser = LayerChooser { is_limited: true, ..LayerChooser::default() };
             chooser.estimated(test_now(), estimate);
             chooser.choose(test_now(), 50_000, slots)
         };
-        assert_eq!(choose(100_000, &[at(2)]), [0], "the least comes in any case");
+        assert_eq!(choose(100_000, &[at(2)]), [0], "the lowest layer is sent in any case");
         assert_eq!(choose(600_000, &[at(2)]), [1]);
         assert_eq!(choose(1_200_000, &[at(2), at(2)]), [1, 1]);
         assert_eq!(choose(2_200_000, &[at(2), at(2)]), [2, 1]);
         assert_eq!(choose(930_000, &[at(1), at(1)]), [1, 1]);
-        assert_eq!(choose(860_000, &[at(1), at(0)]), [1, 0], "to rise takes more than to stay");
+        assert_eq!(choose(860_000, &[at(1), at(0)]), [1, 0], "rising needs more room than staying");
     }
 
     #[test]
-    fn a_moment_of_congestion_takes_nothing_away() {
+    fn a_moment_of_congestion_takes_no_layer_away() {
         let now = test_now();
         let mut chooser = LayerChooser { is_limited: true, ..LayerChooser::default() };
         let steps =
@@ -371,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_fall_it_waits_longer_each_time() {
+    fn the_wait_after_a_step_down_grows_each_time() {
         let mut now = test_now();
         let mut chooser = LayerChooser::default();
         let mut layer = 2;
@@ -393,10 +401,10 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_is_tried_when_the_estimate_can_not_know() {
+    fn a_layer_is_tried_when_the_estimate_is_bounded_by_what_is_sent() {
         let now = test_now();
         let mut chooser = LayerChooser::default();
-        // As much as an estimate grows beyond what is received.
+        // The most by which an estimate exceeds the bitrate received.
         chooser.estimated(now, 225_000);
         assert_eq!(chooser.choose(now, 0, &[at(0)]), [1]);
         let mut estimate = 225_000;
@@ -421,7 +429,7 @@ mod tests {
         assert_eq!(chooser.choose(now + 6 * SECOND, 0, &[at(0)]), [1]);
     }
 
-    /// What a connection that carries so much makes of a receiver without estimates, in layers by the second.
+    /// The layer in each second, for a receiver that only reports loss, over a connection of this capacity.
     fn by_loss(capacity: u64, seconds: u32) -> Vec<usize> {
         let now = test_now();
         let mut chooser = LayerChooser::default();
@@ -437,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn much_loss_is_an_estimate_too() {
+    fn high_loss_makes_an_estimate() {
         assert!(by_loss(2_000_000, 60).iter().all(|&layer| layer == 2));
         assert!(by_loss(1_400_000, 60).iter().all(|&layer| layer == 2), "7 % is repaired");
         for (capacity, fitting) in [(600_000, 1), (200_000, 0)] {
@@ -449,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_taken_away_while_the_estimate_grows() {
+    fn no_layer_is_taken_away_while_the_estimate_grows() {
         let now = test_now();
         let mut chooser = LayerChooser { is_limited: true, ..LayerChooser::default() };
         for second in 0..10 {
@@ -482,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn an_estimate_that_is_not_repeated_is_no_limit() {
+    fn an_expired_estimate_is_no_limit() {
         let now = test_now();
         let mut chooser = LayerChooser::default();
         chooser.estimated(now, 100_000);

@@ -1,5 +1,5 @@
-//! Bandwidth estimation (BWE) for each receiver, and what follows from it: which layers it gets, and how much may be
-//! retransmitted to it.
+//! Congestion control for each receiver: bandwidth estimation (GCC over TWCC, REMB, or packet loss), the choice of
+//! simulcast layers that follows from it, and the budget for retransmissions.
 
 pub(crate) mod budget;
 pub(crate) mod estimator;

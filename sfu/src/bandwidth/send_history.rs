@@ -1,33 +1,33 @@
-//! What went to one receiver under transport-wide sequence numbers (draft-holmer-rmcat-transport-wide-cc-extensions-01,
-//! §2), and when, until the receiver says what became of it.
+//! The send history that TWCC feedback refers to: which packets went to one receiver under transport-wide sequence
+//! numbers, and when, until the receiver reports their fate (draft-holmer-rmcat-transport-wide-cc-extensions-01 §2).
 
 use super::estimator::Estimator;
 use crate::outgoing::wire::{SendTime, Written};
 use crate::rtcp::twcc::Feedback;
 
-/// Packets that are remembered at first: two round trips of 100 ms at 5 Mbit/s.
+/// Packets remembered at first: two round trips of 100 ms at 5 Mbit/s.
 const FIRST: usize = 128;
-/// Packets that are remembered at most. With more between two words of the receiver, it says nothing of the oldest.
+/// Packets remembered at most. If more are sent between two feedbacks, the fate of the oldest is never learned.
 const MOST: usize = 4096;
-/// Microseconds in a unit of the reference time. §3.1.
+/// Microseconds per unit of the reference time (§3.1).
 const REFERENCE_US: i64 = 64_000;
-/// Two feedbacks that are further apart, in those units, are not about one clock: 10 minutes.
+/// Two feedbacks further apart than this do not use the same clock: 10 minutes, in units of the reference time.
 const FURTHEST: i64 = 600_000_000 / REFERENCE_US;
 
-/// The packets that were sent last.
+/// The packets sent last.
 #[derive(Debug, Default)]
 pub(crate) struct SendHistory {
-    /// How many have been sent: the next one's number, which goes out modulo 2¹⁶.
+    /// The number of packets sent, which is the number of the next one; it is sent modulo 2¹⁶.
     count: u64,
-    /// By number modulo the length, which is a power of two; empty until the first one goes out.
+    /// Indexed by number modulo the length, which is a power of two; empty until the first packet is sent.
     packets: Vec<SentPacket>,
-    /// The reference time of the last feedback, as it was and unwrapped.
+    /// The reference time of the last feedback, as received and unwrapped.
     reference: Option<(u32, i64)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct SentPacket {
-    /// In microseconds since any moment; wraps.
+    /// In microseconds since an arbitrary instant; wraps.
     at: u32,
     bytes: u16,
     fate: Fate,
@@ -37,7 +37,7 @@ struct SentPacket {
 enum Fate {
     Unknown,
     Lost,
-    /// It came, or what is said of it means nothing.
+    /// It arrived, or later reports about it mean nothing.
     Settled,
 }
 
@@ -47,12 +47,12 @@ impl SendHistory {
         self.count as u16
     }
 
-    /// A packet was written, perhaps with that number.
+    /// Records that a packet was written, with the transport-wide number in it, if any.
     pub(crate) fn written(&mut self, at: SendTime, Written { length, number }: Written) {
         match number {
             None => {}
             Some(number) if number == self.number() => self.left(at.microseconds(), length),
-            // Sent once more as it was: when it comes says nothing any more.
+            // The same bytes were sent again, so the time of arrival no longer means anything.
             Some(number) => self.settle(number),
         }
     }
@@ -74,8 +74,8 @@ impl SendHistory {
         }
     }
 
-    /// Hands what the receiver says, as far as it is news, to the estimator. When it says something of packets that are
-    /// forgotten already, more are remembered from here on.
+    /// Passes news in the receiver's feedback on to the estimator. If the feedback covers packets that are already
+    /// forgotten, more are remembered from then on.
     pub(crate) fn take(&mut self, feedback: &Feedback<'_>, estimator: &mut Estimator) {
         let reference = self.unwrap(feedback.reference) * REFERENCE_US;
         let mut is_forgotten = false;
@@ -109,7 +109,7 @@ impl SendHistory {
         }
     }
 
-    /// Which packet a number means. `None` when none of the last ones, or one that is still to be sent.
+    /// The packet that a number refers to. `None` if it is too old, or not sent yet.
     fn index(&self, number: u16) -> Option<u64> {
         let behind = self.number().wrapping_sub(number).wrapping_sub(1);
         let index = self.count.checked_sub(u64::from(behind) + 1)?;
@@ -135,7 +135,7 @@ impl SendHistory {
         self.packets = grown.packets;
     }
 
-    /// The reference time of a feedback has 24 bits, and may be earlier than the last one's.
+    /// Unwraps the reference time of a feedback, which has 24 bits and may be earlier than the last one.
     fn unwrap(&mut self, reference: u32) -> i64 {
         let (last, unwrapped) = self.reference.unwrap_or((reference, i64::from(reference)));
         let since = i64::from((reference.wrapping_sub(last) << 8) as i32 >> 8);
@@ -181,7 +181,7 @@ mod tests {
             }
         }
 
-        /// What the receiver says, in as many parts as it takes.
+        /// Sends the receiver's feedback, in as many parts as it takes.
         fn tell(&mut self) {
             let mut payload = Vec::new();
             while self.arrivals.write(self.start, &mut payload) {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_go_on_and_on() {
+    fn numbers_wrap_without_losing_track() {
         let mut pair = Pair::new();
         for _ in 0..7000 {
             pair.send(10, |_| true);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn who_hears_late_of_much_remembers_more() {
+    fn late_feedback_about_many_packets_makes_the_history_grow() {
         let mut pair = Pair::new();
         for _ in 0..10 {
             pair.send(300, |_| true);
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_were_not_given_yet_mean_nothing() {
+    fn numbers_that_were_not_sent_yet_refer_to_no_packet() {
         let mut pair = Pair::new();
         assert_eq!(pair.send_history.index(0), None);
         pair.send(5, |_| true);

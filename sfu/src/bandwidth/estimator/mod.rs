@@ -1,5 +1,6 @@
-//! How much the connection to one receiver carries, judged by when packets were sent and when they came, and how many
-//! didn't. After draft-ietf-rmcat-gcc-02, with what this server's way of sending asks for.
+//! The bandwidth estimator: how much the connection to one receiver carries, judged by TWCC feedback, that is by when
+//! packets were sent, when they arrived and how many were lost. It is Google Congestion Control (GCC,
+//! draft-ietf-rmcat-gcc-02), adapted to the way this server sends.
 //!
 //! ```text
 //!   sent, came ──→ groups ──→ trend of the delay ──→ over-use? ──→┐
@@ -8,90 +9,92 @@
 //!   lost ────────────────────→ share of losses ──────────────────→┘
 //! ```
 //!
-//! - Packets that were sent within 5 ms are a group (§5.2). Its delay is that of the packet which met the shortest queue:
-//!   frames are forwarded as they come, not paced, and the length of a frame is no congestion.
-//! - The slope of the delay over the last groups, compared with a threshold that follows the connection's own unrest,
-//!   tells that a queue grows (§5.3, §5.4; the filter is a linear regression, as in what browsers use, not a Kalman filter).
-//!   A queue that stands at length without growing is too long as well: what is sent are layers, not a rate that would
-//!   fall by itself to drain it.
-//! - When the connection is over-used, what came through is what it carries, and 85 % of that the estimate (§5.5). Else the
-//!   estimate grows: by 8 % a second, near to where congestion was met last only by some packets; never above one and a
-//!   half of what comes, since nobody knows that more would come through. What comes is always possible.
-//! - Losses count only when they are many (§6): few are repaired, and random ones say nothing of the rate.
+//! - Packets sent within 5 ms form a group (§5.2). The delay of a group is that of the packet which met the shortest
+//!   queue: frames are forwarded as they arrive, without pacing, and the length of a frame is no congestion.
+//! - The slope of the delay over the last groups is compared with a threshold that adapts to the connection's own
+//!   jitter; above it, a queue is growing (§5.3, §5.4; the filter is a linear regression, as in browsers, not a Kalman
+//!   filter). A long queue that stands without growing is over-use as well: what is sent are layers, whose bitrate
+//!   would not fall by itself to drain the queue.
+//! - Over-use means that what arrives is the capacity, and the estimate becomes 85 % of it (§5.5). Otherwise the
+//!   estimate grows: by 8 % a second, or by a few packets near the capacity at which congestion was last met, and never
+//!   above 1.5 times the bitrate that arrives, since nothing shows that more would come through. It is never below the
+//!   bitrate that arrives.
+//! - Loss counts only if it is high (§6): low loss is repaired, and random loss says nothing about the bitrate.
 //!
-//! There is no clock here, and nothing is allocated.
+//! The estimator reads no clock and allocates nothing.
 //!
-//! # Why it is our own
+//! # Why not an existing implementation
 //!
-//! The GCC of `rtc-interceptor` 0.21.1, measured over the connections that this module's tests simulate: with 10 % random
-//! loss it falls to its floor, since each batch with a little more than that takes something away and none gives it
-//! back. While little is sent, which is the usual case with layers, it grows to its ceiling, so that nothing follows from
-//! it. And what follows it swings from 50 to 168 % of the capacity and fills every queue; after the capacity fell from
-//! 1500 to 500 kbit/s, it says 1110 two seconds later. Here that is 80 to 115 %, a queue of 150 ms at the worst,
-//! and less than 500.
+//! The GCC of `rtc-interceptor` 0.21.1 was measured over the connections that this module's tests simulate. With 10 %
+//! random loss it falls to its floor, since each batch with slightly more loss lowers the estimate and none raises it
+//! again. While little is sent, which is usual with layers, it grows to its ceiling, so that nothing follows from it. A
+//! sender that follows it varies from 50 to 168 % of the capacity and fills every queue; two seconds after the capacity
+//! fell from 1500 to 500 kbit/s, it estimates 1110. Here, those are 80 to 115 %, a queue of at most 150 ms, and less
+//! than 500.
 
 use std::time::{Duration, Instant};
 
-/// Microseconds.
+/// Microseconds in a millisecond.
 const MS: i64 = 1000;
-/// Packets sent within this are one group. §5.2.
+/// Packets sent within this time form a group (§5.2).
 const GROUP_US: i64 = 5 * MS;
-/// What was held up, by a radio say, comes at once. It is one group, as long as that takes at most so long.
+/// Packets held up on the way, as by a radio, arrive in one burst. They form one group if the burst is at most this
+/// long.
 const HELD_UP_US: i64 = 100 * MS;
-/// After a pause like this, what was before says nothing of the delay's trend.
+/// After a pause this long, the delay before it says nothing about the trend.
 const PAUSE_US: i64 = 1000 * MS;
-/// Groups over which the trend is taken, and how many there must be: a group is a frame in most cases.
+/// The number of groups over which the trend is taken, and the least number needed. A group usually is a frame.
 const TREND_GROUPS: usize = 16;
 const LEAST_GROUPS: usize = 10;
-/// How much of the past stays in the smoothed delay.
+/// The weight of the past in the smoothed delay.
 const SMOOTHING: f64 = 0.9;
-/// The trend counts as much as there are groups to show it, up to so many, and times the gain.
+/// The slope is multiplied by the number of groups that support it, up to this many, and by the gain.
 const MOST_DELTAS: u32 = 60;
 const TREND_GAIN: f64 = 4.0;
-/// The adaptive threshold, in milliseconds: §5.4, table 1.
+/// The adaptive threshold, in milliseconds (§5.4, table 1).
 const FIRST_THRESHOLD: f64 = 12.5;
 const THRESHOLDS: (f64, f64) = (6.0, 600.0);
 const THRESHOLD_UP: f64 = 0.0087;
 const THRESHOLD_DOWN: f64 = 0.039;
-/// A trend so far above the threshold doesn't move it.
+/// A trend that exceeds the threshold by more than this does not adapt it.
 const SPIKE: f64 = 15.0;
-/// The trend must be above the threshold for more than so long.
+/// The trend must exceed the threshold for longer than this.
 const OVERUSE_MS: f64 = 10.0;
-/// A delay this much longer than the shortest is none that a queue makes.
+/// A delay that exceeds the shortest one by less than this is not due to a queue.
 const SHORT_QUEUE_US: i64 = 15 * MS;
-/// A queue that has been this long all the time for [`STANDING_WINDOW_US`] is over-use, however flat.
+/// A queue that was this long during all of [`STANDING_WINDOW_US`] is over-use, even if it does not grow.
 const STANDING_QUEUE_US: i64 = 150 * MS;
 const STANDING_WINDOW_US: i64 = 1000 * MS;
-/// The shortest delay is that of the last two windows of this length: a way that has become longer is no queue.
+/// The shortest delay is taken over the last two windows of this length: a longer route is not a queue.
 const BASE_WINDOW_US: i64 = 15_000 * MS;
-/// The rate of arrival is taken over so many slices.
+/// The number of slices over which the bitrate of arrival is taken.
 const SLICES: usize = 6;
 const SLICE_US: i64 = 100 * MS;
-/// Losses are counted over so long and so many packets at least.
+/// The shortest time and the fewest packets over which loss is counted.
 const LOSS_WINDOW: Duration = Duration::from_secs(1);
 const LOSS_PACKETS: u32 = 20;
-/// With more than this share lost, again and again, it is the connection that is full.
+/// Loss above this share in two windows in a row means that the connection is full.
 const MUCH_LOSS: f64 = 0.15;
-/// With this, once is enough.
+/// Loss above this share means so at once.
 const MOST_LOST: f64 = 0.4;
-/// With more than this the estimate doesn't grow. §6.
+/// Loss above this share stops the growth of the estimate (§6).
 const SOME_LOSS: f64 = 0.1;
-/// Of what came through. §5.5.
+/// The factor applied to the bitrate of arrival on over-use (§5.5).
 const DECREASE: f64 = 0.85;
-/// A second. §5.5.
+/// Growth per second (§5.5).
 const INCREASE: f64 = 1.08;
-/// Near to the capacity: a packet in each response time of 200 ms, in bits per second and second. §5.5.
+/// Growth near the capacity, in bits per second per second: one packet per response time of 200 ms (§5.5).
 const ADDITIVE_INCREASE: f64 = 48_000.0;
-/// The estimate can be so far above what comes. §5.5.
+/// The estimate is at most this many times the bitrate of arrival (§5.5).
 const MOST_ABOVE: f64 = 1.5;
-/// After a decrease it takes so long until its effect is seen.
+/// How long a decrease takes to show its effect.
 const RESPONSE: Duration = Duration::from_millis(300);
-/// After this the queue of before has been emptied.
+/// How long after a decrease the earlier queue has certainly drained.
 const DRAINED: Duration = Duration::from_secs(3);
-/// In bits per second: less is no connection.
+/// The lowest estimate, in bits per second: less is no usable connection.
 const LEAST: f64 = 10_000.0;
 
-/// What one receiver's connection carries.
+/// Estimates what one receiver's connection carries. See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct Estimator {
     sent: Unwrapped,
@@ -105,7 +108,8 @@ pub(crate) struct Estimator {
 }
 
 impl Estimator {
-    /// A packet that left at `sent`, in microseconds that wrap, came at `came` by the receiver's clock, in microseconds.
+    /// Takes the arrival of a packet. `sent` is the time it left, in microseconds that wrap; `came` the time it
+    /// arrived, by the receiver's clock, in microseconds.
     pub(crate) fn arrived(&mut self, sent: u32, came: i64, bytes: u16) {
         self.arrivals.add(came, bytes);
         self.losses.expected += 1;
@@ -122,19 +126,19 @@ impl Estimator {
         }
     }
 
-    /// A packet did not come so far.
+    /// Counts a packet reported as not received.
     pub(crate) fn lost(&mut self) {
         self.losses.expected += 1;
         self.losses.lost += 1;
     }
 
-    /// One that did not come has come after all; [`Self::arrived`] follows.
+    /// Takes back a packet counted as lost that has arrived late; a call of [`Self::arrived`] follows.
     pub(crate) fn found(&mut self) {
         self.losses.expected = self.losses.expected.saturating_sub(1);
         self.losses.lost = self.losses.lost.saturating_sub(1);
     }
 
-    /// The receiver has said what there is to say at this time.
+    /// Ends the feedback received at this time, and updates the estimate.
     pub(crate) fn told(&mut self, now: Instant) {
         let lost = self.losses.close(now);
         let Some(rate) = self.arrivals.bits_per_second() else {
@@ -144,7 +148,7 @@ impl Estimator {
         self.control.steer(now, usage, rate, lost);
     }
 
-    /// The estimate, for all that is sent. `None` before there is any.
+    /// The estimate, in bits per second of everything sent. `None` until there is one.
     pub(crate) fn bits_per_second(&self) -> Option<u64> {
         self.control.estimate.map(|estimate| estimate as u64)
     }
@@ -160,7 +164,7 @@ impl Estimator {
     }
 }
 
-/// A clock of 32 bits, made one that doesn't wrap.
+/// Unwraps a clock of 32 bits.
 #[derive(Debug, Default)]
 struct Unwrapped {
     last: Option<(u32, i64)>,
@@ -175,16 +179,16 @@ impl Unwrapped {
     }
 }
 
-/// Packets that were sent together, or that came together because something held them up. All in microseconds; the clocks
-/// of both ends have nothing in common.
+/// Packets that were sent together, or arrived together because something held them up. All times are in microseconds;
+/// the clocks of sender and receiver are unrelated.
 #[derive(Clone, Copy, Debug)]
 struct Group {
-    /// When the first one was sent, and came.
+    /// When the first packet was sent, and when it arrived.
     sent: i64,
     first_came: i64,
-    /// When the last one came.
+    /// When the last packet arrived.
     last_came: i64,
-    /// When the fastest one came, and how long that one took.
+    /// When the packet with the shortest delay arrived, and its delay.
     came: i64,
     delay: i64,
 }
@@ -212,16 +216,16 @@ impl Group {
 /// The slope of the delay over the last groups.
 #[derive(Debug, Default)]
 struct Trend {
-    /// The first group, as the origin of times and delays.
+    /// The first group: the origin of times and delays.
     origin: Option<Group>,
     smoothed: f64,
-    /// Time of arrival and smoothed delay, in milliseconds; a ring.
+    /// A ring of arrival times and smoothed delays, in milliseconds.
     points: [(f64, f64); TREND_GROUPS],
     deltas: u32,
 }
 
 impl Trend {
-    /// Milliseconds of delay for each that passes; zero as long as there are too few groups.
+    /// Returns the slope, in milliseconds of delay per millisecond of time; zero while there are too few groups.
     fn add(&mut self, group: Group) -> f64 {
         let origin = *self.origin.get_or_insert(group);
         let milliseconds = |us: i64| us as f64 / MS as f64;
@@ -245,24 +249,24 @@ impl Trend {
     }
 }
 
-/// What the delay says of the connection. §5.4.
+/// What the delay says about the use of the connection (§5.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Usage {
     #[default]
     Normal,
-    /// A queue grows.
+    /// A queue is growing.
     Over,
-    /// A queue gets shorter.
+    /// A queue is shrinking.
     Under,
 }
 
-/// Compares the trend with a threshold that follows it slowly.
+/// The over-use detector: compares the trend with an adaptive threshold.
 #[derive(Debug)]
 struct Detector {
     usage: Usage,
     threshold: f64,
     before: f64,
-    /// For how long, in milliseconds, and how many groups the trend has been above.
+    /// For how many milliseconds and groups the trend has exceeded the threshold.
     over: Option<(f64, u32)>,
 }
 
@@ -281,7 +285,7 @@ impl Detector {
                 .over
                 .map_or((passed / 2.0, 1), |(so_long, groups)| (so_long + passed, groups + 1));
             self.over = Some((so_long, groups));
-            // The trend tells late, and tells of a while: there must be a queue, and it must be growing still.
+            // The trend lags behind, and is an average: over-use needs a queue that exists and is still growing.
             self.usage = match queue {
                 Length::Growing if so_long > OVERUSE_MS && groups > 1 && slope >= self.before => {
                     self.over = Some((0.0, 0));
@@ -305,7 +309,7 @@ impl Detector {
     }
 }
 
-/// What there is of a queue at a moment.
+/// The state of the queue.
 #[derive(Clone, Copy, Debug)]
 enum Length {
     None,
@@ -313,17 +317,17 @@ enum Length {
     Shrinking,
 }
 
-/// How long the queue is, and how long the one that no packet escapes, in microseconds.
+/// Tracks the length of the queue, and of the part of it that no packet escapes, in microseconds.
 #[derive(Debug, Default)]
 struct Queue {
-    /// The last groups' delays, the latest first.
+    /// The delays of the last groups, the latest first.
     delays: [i64; 5],
-    /// The shortest delays: of a while, of the while before, and of the last moments.
+    /// The shortest delays: over the long base window, and over the last moments.
     base: Window,
     lately: Window,
 }
 
-/// The minimum of a stretch of time and of the one before.
+/// The minimum over the current window and over the one before.
 #[derive(Debug, Default)]
 struct Window {
     since: i64,
@@ -357,23 +361,23 @@ impl Queue {
         }
     }
 
-    /// Whether it was long for a whole window.
+    /// Whether the queue was long during a whole window.
     fn stands(&self) -> bool {
         let lately = self.lately.before.zip(self.lately.least);
         lately.is_some_and(|(before, least)| self.excess(before.min(least)) > STANDING_QUEUE_US)
     }
 
-    /// How much longer a delay is than the shortest.
+    /// By how much a delay exceeds the shortest one.
     fn excess(&self, delay: i64) -> i64 {
         let base = self.base.before.into_iter().chain(self.base.least).min();
         base.map_or(0, |base| delay - base)
     }
 }
 
-/// Bytes by the time of arrival.
+/// Bytes received, by time of arrival.
 #[derive(Debug, Default)]
 struct Arrivals {
-    /// When the first one came, since there was a pause as long as all slices; and the present slice.
+    /// When the first packet arrived, or the first after a pause as long as all slices; and the current slice.
     began: Option<(i64, i64)>,
     latest: i64,
     slices: [u64; SLICES],
@@ -385,7 +389,7 @@ impl Arrivals {
         let (_, present) = *self.began.get_or_insert((came, slice));
         let ahead = slice - present;
         if ahead >= SLICES as i64 || ahead <= -(SLICES as i64) {
-            // A pause, or a clock that was set: it begins anew.
+            // A pause, or the receiver's clock was set: start again.
             self.slices = [0; SLICES];
             (self.began, self.latest) = (Some((came, slice)), came);
         } else if ahead > 0 {
@@ -396,7 +400,7 @@ impl Arrivals {
         self.slices[place(slice)] += u64::from(bytes);
     }
 
-    /// Bits per second, as soon as most slices are full.
+    /// The bitrate of arrival, once most slices are filled.
     fn bits_per_second(&self) -> Option<f64> {
         let (began, present) = self.began?;
         let oldest = (present - SLICES as i64 + 1) * SLICE_US;
@@ -411,21 +415,21 @@ fn place(slice: i64) -> usize {
     slice.rem_euclid(SLICES as i64) as usize
 }
 
-/// Which share of the packets is lost.
+/// Tracks the share of packets lost.
 #[derive(Debug, Default)]
 struct Losses {
     since: Option<Instant>,
     expected: u32,
     lost: u32,
-    /// Of the window before the last one, and of the last one.
+    /// The share in the window before the last one, and in the last one.
     shares: [f64; 2],
 }
 
-/// What a while of losses says.
+/// The loss in the last window.
 #[derive(Clone, Copy, Debug)]
 struct Lost {
     share: f64,
-    /// A window has just ended, with so much lost that the connection must be full.
+    /// A window has just ended whose loss shows that the connection is full.
     is_much: bool,
 }
 
@@ -444,11 +448,11 @@ impl Losses {
     }
 }
 
-/// The estimate, and where it is in its way up and down. §5.5. In bits per second.
+/// Controls the estimate (§5.5). Rates are in bits per second.
 #[derive(Debug, Default)]
 struct Control {
     estimate: Option<f64>,
-    /// What came through when the connection was full.
+    /// The bitrate of arrival when the connection was last full.
     capacity: Option<f64>,
     steered_at: Option<Instant>,
     decreased_at: Option<Instant>,
@@ -460,7 +464,7 @@ impl Control {
         let passed = now.saturating_duration_since(last).as_secs_f64().min(1.0);
         match usage {
             Usage::Over => self.decrease(now, rate, DECREASE * rate),
-            // The queue is left to drain.
+            // Let the queue drain.
             Usage::Under => {}
             Usage::Normal if lost.is_much => {
                 let less = self.estimate.unwrap_or(rate) * (1.0 - lost.share / 2.0);
@@ -481,7 +485,7 @@ impl Control {
         if since.is_some_and(|since| since < RESPONSE) {
             return;
         }
-        // What comes comes; but right after a decrease it is what has waited.
+        // What arrives is possible. Right after a decrease, however, it includes what had been queued.
         let is_drained = since.is_none_or(|since| since >= DRAINED);
         let proven = if is_drained { rate } else { 0.0 };
         let estimate = self.estimate.unwrap_or(rate).max(proven);
@@ -489,7 +493,7 @@ impl Control {
         let multiplied = estimate * INCREASE.powf(passed);
         let grown = match (since, self.capacity) {
             _ if lost > SOME_LOSS => estimate,
-            // Nothing has spoken against more so far.
+            // There was no sign of congestion so far.
             (None, _) => MOST_ABOVE * rate,
             (Some(_), Some(_)) => multiplied.min(estimate + ADDITIVE_INCREASE * passed),
             (Some(_), None) => multiplied,

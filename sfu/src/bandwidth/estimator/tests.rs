@@ -1,4 +1,4 @@
-//! The estimate over simulated connections: a queue that a rate empties, and chance.
+//! The estimator over simulated connections: a queue drained at a given rate, and randomness.
 
 use std::collections::VecDeque;
 
@@ -11,33 +11,33 @@ use crate::test_now;
 const FRAME_US: i64 = 33_333;
 const FEEDBACK_US: i64 = 100 * MS;
 const PACKET: u64 = 1200;
-/// What the clocks of both ends differ by.
+/// The difference between the clocks of sender and receiver.
 const OFFSET_US: i64 = 77_000_000_000;
 
-/// A camera, the connection to its receiver, and what that one says of it.
+/// A camera, the connection to its receiver, and the receiver's feedback.
 struct Scene {
     estimator: Estimator,
     start: Instant,
-    /// Since the start.
+    /// In microseconds since the start.
     now: i64,
     /// Bits per second.
     capacity: u64,
     delay: i64,
-    /// What would wait longer is lost.
+    /// Packets that would wait longer are lost.
     queue: i64,
-    /// Of one.
+    /// A probability.
     random_loss: f64,
     jitter: i64,
     free_at: i64,
-    /// Sent when, came when, bytes.
+    /// When each packet was sent, when it arrives, and its bytes.
     on_the_way: VecDeque<(i64, Option<i64>, u64)>,
     rng: StdRng,
     frame: i64,
-    /// Whatever comes before is held up until then.
+    /// Packets that would arrive earlier are held up until then.
     stalled_until: i64,
-    /// Estimates by the tenth of a second.
+    /// The estimate every 100 ms.
     seen: Vec<u64>,
-    /// The longest wait since it was run last.
+    /// The longest wait during the last run.
     waited: i64,
 }
 
@@ -62,12 +62,12 @@ impl Scene {
         }
     }
 
-    /// Sends with what the estimate allows, at most and at first so much.
+    /// Sends at the estimated bitrate, starting with `first` and at most `most`.
     fn elastic(&mut self, seconds: i64, first: u64, most: u64) {
         self.run(seconds, |estimate| estimate.unwrap_or(first).min(most));
     }
 
-    /// Sends with a rate that doesn't care.
+    /// Sends at a fixed bitrate, whatever the estimate.
     fn steady(&mut self, seconds: i64, rate: u64) {
         self.run(seconds, |_| rate);
     }
@@ -80,7 +80,7 @@ impl Scene {
             self.now = frame_at.min(feedback_at);
             if self.now == frame_at {
                 frame_at += self.frame;
-                // Every frame has another size.
+                // Frames vary in size.
                 let share = self.rng.random_range(60..140);
                 let bits = rate(self.estimator.bits_per_second()) * share / 100 * self.frame as u64
                     / 1_000_000;
@@ -129,7 +129,7 @@ impl Scene {
         self.estimator.told(self.start + Duration::from_micros(self.now as u64));
     }
 
-    /// The estimates of the last seconds, in percent of what there is: the least, the mean and the greatest.
+    /// The estimates of the last seconds, in percent of the capacity: least, mean and greatest.
     fn percents(&self, seconds: usize) -> (u64, u64, u64) {
         let last = &self.seen[self.seen.len().saturating_sub(10 * seconds)..];
         let mean = last.iter().sum::<u64>() / last.len() as u64;
@@ -139,7 +139,7 @@ impl Scene {
 }
 
 #[test]
-fn what_follows_the_estimate_finds_most_of_what_there_is() {
+fn a_sender_that_follows_the_estimate_uses_most_of_the_capacity() {
     for capacity in [250_000, 600_000, 1_000_000, 3_000_000, 8_000_000] {
         for first in [capacity / 4, 3 * capacity] {
             let mut scene = Scene::new(capacity);
@@ -154,7 +154,7 @@ fn what_follows_the_estimate_finds_most_of_what_there_is() {
 }
 
 #[test]
-fn random_loss_without_delay_takes_nothing_away() {
+fn random_loss_without_delay_does_not_lower_the_estimate() {
     let mut scene = Scene::new(10_000_000);
     scene.random_loss = 0.1;
     scene.steady(60, 1_000_000);
@@ -163,7 +163,7 @@ fn random_loss_without_delay_takes_nothing_away() {
 }
 
 #[test]
-fn jitter_takes_nothing_away() {
+fn jitter_does_not_lower_the_estimate() {
     for jitter in [5, 15, 30] {
         let mut scene = Scene::new(20_000_000);
         scene.jitter = jitter * MS;
@@ -174,7 +174,7 @@ fn jitter_takes_nothing_away() {
 }
 
 #[test]
-fn a_drop_of_the_rate_is_seen_within_two_seconds_and_its_end_too() {
+fn a_drop_in_capacity_shows_within_two_seconds_and_its_end_too() {
     for (full, less) in [(1_500_000, 500_000), (3_000_000, 300_000), (1_000_000, 600_000)] {
         let mut scene = Scene::new(full);
         scene.elastic(15, full / 2, full);
@@ -194,7 +194,7 @@ fn a_drop_of_the_rate_is_seen_within_two_seconds_and_its_end_too() {
 }
 
 #[test]
-fn layers_that_do_not_fit_are_seen_to_be_too_much() {
+fn layers_that_do_not_fit_bring_the_estimate_below_the_capacity() {
     for (capacity, rate) in [(300_000, 1_500_000), (1_000_000, 1_500_000), (1_000_000, 1_100_000)] {
         let mut scene = Scene::new(capacity);
         scene.steady(10, rate);
@@ -205,7 +205,7 @@ fn layers_that_do_not_fit_are_seen_to_be_too_much() {
 }
 
 #[test]
-fn what_is_sent_bounds_the_estimate_and_it_grows_when_more_is_sent() {
+fn the_bitrate_sent_bounds_the_estimate() {
     let mut scene = Scene::new(5_000_000);
     scene.steady(20, 200_000);
     let (low, high) = (*scene.seen.last().unwrap(), *scene.seen.iter().max().unwrap());
@@ -228,7 +228,7 @@ fn a_key_frame_is_no_congestion() {
 }
 
 #[test]
-fn what_is_held_up_for_a_moment_is_no_congestion() {
+fn a_short_stall_is_no_congestion() {
     let mut scene = Scene::new(3_000_000);
     scene.steady(5, 1_000_000);
     for stall in [100, 300, 600] {
@@ -242,7 +242,7 @@ fn what_is_held_up_for_a_moment_is_no_congestion() {
 }
 
 #[test]
-fn few_frames_tell_as_well() {
+fn ten_frames_a_second_are_enough() {
     let mut scene = Scene::new(1_000_000);
     scene.frame = 100 * MS;
     scene.steady(5, 700_000);
@@ -264,7 +264,7 @@ fn a_pause_is_no_congestion() {
 }
 
 #[test]
-fn a_longer_way_is_no_lasting_congestion() {
+fn a_longer_route_is_no_lasting_congestion() {
     let mut scene = Scene::new(3_000_000);
     scene.steady(10, 1_000_000);
     scene.delay += 60 * MS;
@@ -274,7 +274,7 @@ fn a_longer_way_is_no_lasting_congestion() {
 }
 
 #[test]
-fn nonsense_makes_no_nonsense() {
+fn random_feedback_makes_nothing_panic() {
     let mut scene = Scene::new(1_000_000);
     let mut rng = StdRng::from_seed([5; 32]);
     for _ in 0..20_000 {
