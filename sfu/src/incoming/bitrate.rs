@@ -1,24 +1,24 @@
-//! How much of a stream comes, and whether any does.
+//! Measures the bitrate of an incoming track, and whether anything arrives at all.
 
 use std::time::{Duration, Instant};
 
-/// Over so much is counted.
+/// The window over which bytes are counted.
 const WINDOW: Duration = Duration::from_millis(500);
-/// What sends nothing for so long is paused. A camera sends many pictures in that time, even in the dark.
+/// A track that sends nothing for this long is paused. A camera sends many frames in that time, even in the dark.
 const SILENCE: Duration = Duration::from_millis(800);
 
-/// What has come for so long will go on.
+/// A track that has sent for this long is expected to go on.
 const STEADY: Duration = Duration::from_secs(2);
 
-/// A measured bit rate.
+/// The measured bitrate of a track.
 #[derive(Debug, Default)]
 pub(crate) struct Bitrate {
-    /// The present window's start and bytes. `None` before the first packet, and when the stream was paused.
+    /// Start and bytes of the current window. `None` before the first packet and after a pause.
     window: Option<(Instant, u64)>,
-    /// Since when something comes.
+    /// When the first packet arrived, or the first after a pause.
     began_at: Option<Instant>,
     last_packet_at: Option<Instant>,
-    /// Of the windows before, smoothed.
+    /// Smoothed over the earlier windows.
     bits_per_second: Option<u64>,
 }
 
@@ -34,7 +34,7 @@ impl Bitrate {
         let passed = now.saturating_duration_since(*began);
         if passed >= WINDOW {
             let measured = so_far.saturating_mul(8_000) / passed.as_millis().max(1) as u64;
-            // One key frame more or less in a window isn't another rate.
+            // Smoothed, because one key frame more or less in a window does not change the bitrate.
             let known = self.bits_per_second.unwrap_or(measured);
             self.bits_per_second = Some((known * 3 + measured) / 4);
             (*began, *so_far) = (now, 0);
@@ -42,25 +42,25 @@ impl Bitrate {
         *so_far += bytes as u64;
     }
 
-    /// Whether something comes at present.
+    /// Whether anything is arriving at present.
     pub(crate) fn is_active(&self, now: Instant) -> bool {
         self.last_packet_at.is_some_and(|at| now.saturating_duration_since(at) < SILENCE)
     }
 
-    /// Whether it has come without a pause for a while. Senders that look for what they can send begin layers and give
-    /// them up.
+    /// Whether packets have arrived for a while without a pause. Senders that probe for bandwidth start layers and stop
+    /// them again.
     pub(crate) fn is_steady(&self, now: Instant) -> bool {
         let is_old = |at| now.saturating_duration_since(at) >= STEADY;
         self.is_active(now) && self.began_at.is_some_and(is_old)
     }
 
-    /// Bits per second; `None` while nothing comes.
+    /// Bits per second; `None` while nothing arrives.
     pub(crate) fn bits_per_second(&self, now: Instant) -> Option<u64> {
         let begun = || self.window.map(|(_, bytes)| bytes * 8);
         self.bits_per_second.or_else(begun).filter(|_| self.is_active(now))
     }
 
-    /// Takes what another worker has measured.
+    /// Takes the bitrate that another worker measured.
     pub(crate) fn tell(&mut self, now: Instant, bits_per_second: Option<u64>) {
         match bits_per_second {
             None => self.end(),
@@ -72,7 +72,7 @@ impl Bitrate {
         }
     }
 
-    /// The stream has ended.
+    /// Forgets everything: the stream has ended.
     pub(crate) fn end(&mut self) {
         *self = Bitrate::default();
     }

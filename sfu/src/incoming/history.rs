@@ -1,5 +1,5 @@
-//! The last packets of an incoming stream, decrypted: what is forwarded from, and what retransmissions are made of.
-//! There is one for all receivers.
+//! The packet history (RTX cache) of an incoming stream: its last packets, decrypted. Packets are forwarded and
+//! retransmitted from here. All receivers share it.
 
 use std::ops::Range;
 
@@ -9,11 +9,11 @@ use crate::rtp::Position;
 use crate::rtp::{self, Counters, Header};
 use crate::sdp::{Extension, ExtensionMap};
 
-/// Extensions that one packet can pass on: as many as there are for video.
+/// Extensions of one packet that can be passed on: as many as exist for video.
 const MAX_EXTENSIONS: usize = 4;
 
-/// Bytes and packets that are kept of a stream: 1.3 s of video at 1.5 Mbit/s and 190 packets/s, 1.3 s of Opus. A
-/// receiver that asks later than that needs a key frame anyway.
+/// Bytes and packets kept per stream: 1.3 s of video at 1.5 Mbit/s and 190 packets/s, or 1.3 s of Opus. A receiver that
+/// asks later than that needs a key frame anyway.
 fn limits(kind: MediaKind) -> (usize, usize) {
     match kind {
         MediaKind::Video => (256 * 1024, 256),
@@ -21,32 +21,32 @@ fn limits(kind: MediaKind) -> (usize, usize) {
     }
 }
 
-/// A ring of packets, found by their index.
+/// A ring of packets, looked up by their extended sequence number.
 pub(crate) struct History {
-    /// Empty until the first packet comes. Packets lie in it one behind the other, none across its end.
+    /// Empty until the first packet arrives. Packets are stored back to back; none wraps around the end.
     bytes: Vec<u8>,
-    /// The position behind the last packet; positions count on when the ring begins anew.
+    /// The offset behind the last packet. Offsets keep counting when the ring starts over.
     written: u64,
     entries: Vec<Option<Entry>>,
     kind: MediaKind,
 }
 
-/// Where a packet is, and what is known of it.
+/// Where a packet is stored, and its metadata.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     position: Position,
-    /// Of the packet's first byte.
+    /// The offset of the packet's first byte.
     at: u64,
     length: usize,
     marker: bool,
     codec: Codec,
     starts_key_frame: bool,
-    /// In the packet.
+    /// The payload's range in the packet.
     payload: (usize, usize),
     extensions: Places,
 }
 
-/// Extensions, and where each begins and ends in its packet.
+/// Extensions, with the start and end of each in the packet.
 type Places = [Option<(Extension, usize, usize)>; MAX_EXTENSIONS];
 
 fn place_of(extensions: &Places, wanted: Extension) -> Option<(usize, usize)> {
@@ -54,14 +54,14 @@ fn place_of(extensions: &Places, wanted: Extension) -> Option<(usize, usize)> {
     found.find(|(extension, ..)| *extension == wanted).map(|&(_, start, end)| (start, end))
 }
 
-/// A decrypted packet as a slot sees it.
+/// A decrypted packet, as a slot forwards it.
 #[derive(Clone, Copy)]
 pub(crate) struct Packet<'a> {
     pub(crate) position: Position,
     pub(crate) marker: bool,
     pub(crate) codec: Codec,
     pub(crate) starts_key_frame: bool,
-    /// Without padding.
+    /// The payload without padding.
     pub(crate) payload: &'a [u8],
     bytes: &'a [u8],
     extensions: Places,
@@ -73,12 +73,12 @@ impl Packet<'_> {
         self.extensions.iter().flatten().map(|&(kind, start, end)| (kind, &self.bytes[start..end]))
     }
 
-    /// Whether it says which frames its own depends on.
+    /// Whether the packet has a dependency descriptor (AV1).
     pub(crate) fn has_dependency_descriptor(&self) -> bool {
         place_of(&self.extensions, Extension::DependencyDescriptor).is_some()
     }
 
-    /// The packet as it was opened, and the place of its payload.
+    /// The decrypted packet, and the range of its payload.
     pub(crate) fn whole(&self) -> (&[u8], Range<usize>) {
         let start = self.payload.as_ptr().addr() - self.bytes.as_ptr().addr();
         (self.bytes, start..start + self.payload.len())
@@ -86,12 +86,12 @@ impl Packet<'_> {
 }
 
 impl History {
-    /// An empty one; takes its memory with the first packet.
+    /// An empty history; it allocates when the first packet arrives.
     pub(crate) fn new(kind: MediaKind) -> History {
         History { bytes: Vec::new(), written: 0, entries: Vec::new(), kind }
     }
 
-    /// Keeps a packet; `payload` is its place in `opened`. Says whether it starts a key frame.
+    /// Stores a packet, whose payload is at `payload` in `opened`, and returns whether it starts a key frame.
     pub(crate) fn keep(
         &mut self,
         index: u64,
@@ -127,7 +127,7 @@ impl History {
         starts_key_frame
     }
 
-    /// Copies a packet behind the last one, over the oldest; `None` when it is longer than the whole ring.
+    /// Copies a packet behind the last one, over the oldest; `None` if it is longer than the whole ring.
     fn write(&mut self, opened: &[u8]) -> Option<u64> {
         if self.entries.is_empty() {
             let (bytes, packets) = limits(self.kind);
@@ -146,7 +146,7 @@ impl History {
         Some(at)
     }
 
-    /// A packet, if it is still there.
+    /// The packet with this index, if it is still stored.
     pub(crate) fn packet(&self, index: u64) -> Option<Packet<'_>> {
         let place = (index as usize).checked_rem(self.entries.len())?;
         let entry = self.entries[place].as_ref().filter(|entry| entry.position.index == index)?;
@@ -168,7 +168,8 @@ impl History {
     }
 }
 
-/// The places of the extensions that receivers may get too. MID is about the publisher's m-lines, not theirs.
+/// The ranges of the extensions that receivers may get as well. MID is not among them: it refers to the publisher's
+/// m-lines, not theirs.
 fn passed_on(header: &Header, map: &ExtensionMap, opened: &[u8]) -> Places {
     let mut extensions = [None; MAX_EXTENSIONS];
     let known = header.extensions(opened).filter_map(|(id, value)| {
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_is_found_by_its_index_until_its_place_is_needed() {
+    fn a_packet_is_found_by_its_index_until_it_is_overwritten() {
         let mut history = History::new(MediaKind::Audio);
         assert!(history.packet(7).is_none());
         for index in 0..100 {
@@ -219,9 +220,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is still there is what was put in.
+        /// A packet that is still stored has its own bytes.
         #[test]
-        fn no_packet_is_ever_another(
+        fn no_packet_is_mistaken_for_another(
             sizes in proptest::collection::vec((0usize..1400, 1u64..4), 1..200)
         ) {
             let mut history = History::new(MediaKind::Audio);

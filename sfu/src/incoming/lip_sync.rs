@@ -1,9 +1,9 @@
-//! Lip sync: when the streams of one publisher were sampled, so that a receiver can play together what belongs
-//! together.
+//! Lip sync (AV sync): when the streams of one publisher were sampled, so that a receiver can play audio and video that
+//! belong together at the same time.
 //!
-//! A publisher's sender reports (RFC 3550 §6.4.1) tie the timestamps of each of its streams to its own wall clock.
-//! That clock may be wrong by years and may jump, so only differences of its times count: they are laid on the server's
-//! clock by one offset for all streams of the publisher. What the slots report has the same distances then.
+//! A publisher's sender reports (RFC 3550 §6.4.1) tie the timestamps of each of its streams to its own wall clock. That
+//! clock may be wrong by years and may jump, so only differences between its times are used: one offset for all streams
+//! of the publisher maps them to the server's clock. The sender reports of the slots then have the same differences.
 //!
 //! ```text
 //!   its microphone's RTP ─┐                        ┌─ offset of the audio slot ─ sender report
@@ -13,42 +13,42 @@
 
 use crate::rtcp::NtpTime;
 
-/// A distance on a clock that counts as NTP does, in 1/2³² s.
+/// A difference between NTP times, in units of 2⁻³² s.
 type Fractions = i64;
 
 const SECOND: Fractions = 1 << 32;
-/// Between two reports of a stream, its wall clock and its timestamps may disagree so much; more is a jump of one of
-/// them. Browsers' audio is off by as much as a packet's length.
+/// By how much a stream's wall clock and timestamps may disagree between two reports; a larger difference is a jump of
+/// one of them. Audio from browsers is off by as much as the length of a packet.
 const JUMP: Fractions = SECOND / 20;
-/// How far the way of one report can differ from that of others; more is another clock.
+/// By how much the delay of one report may exceed that of others; a larger difference means that the clock was set.
 const LATE: Fractions = 10 * SECOND;
-/// A way that is shorter by so much is taken at once, since earlier reports were held up.
+/// A delay shorter by more than this is adopted at once, since the earlier reports must have been held up.
 const EARLY: Fractions = SECOND / 50;
-/// How much the offset follows the reports otherwise: clocks drift apart by less than 100 µs in a second.
+/// How much each report moves the offset otherwise: clocks drift apart by less than 100 µs a second.
 const DRIFT: Fractions = SECOND / 10_000;
 
-/// A publisher's wall clock beside the server's.
+/// A publisher's wall clock, relative to the server's.
 #[derive(Debug, Default)]
 pub(crate) struct SenderClock {
-    /// By how much it has jumped so far.
+    /// The sum of the clock's jumps so far.
     jumped: Fractions,
-    /// What is added to its times, less the jumps, to have the server's. `None` before the first report.
+    /// Added to the publisher's times, without the jumps, to get the server's. `None` before the first report.
     offset: Option<Fractions>,
 }
 
-/// A moment of a stream.
+/// Ties a time to a timestamp of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
-    /// On the publisher's clock, less its jumps.
+    /// On the publisher's clock, without its jumps.
     time: u64,
     rtp_timestamp: u32,
-    /// When the server heard of it.
+    /// When the report arrived at the server.
     heard_at: NtpTime,
 }
 
 impl SenderClock {
-    /// Takes a sender report that comes `now`, and returns the moment that the stream's timestamps count from; `last`
-    /// is the one so far.
+    /// Takes a sender report that arrives at `now`, and returns the stream's new reference moment; `last` is the
+    /// previous one.
     pub(crate) fn report(
         &mut self,
         now: NtpTime,
@@ -56,7 +56,7 @@ impl SenderClock {
         clock_rate: u32,
         last: Option<Moment>,
     ) -> Option<Moment> {
-        // RFC 3550 §6.4.1: a sender without a wall clock says 0.
+        // RFC 3550 §6.4.1: a sender without a wall clock sends 0.
         if ntp.0 == 0 {
             return last;
         }
@@ -65,12 +65,12 @@ impl SenderClock {
             let passed = distance(last.time, time);
             let sampled = from_ticks(rtp_timestamp.wrapping_sub(last.rtp_timestamp), clock_rate);
             if passed <= 0 && sampled <= 0 {
-                // It was overtaken.
+                // The report was overtaken by a later one.
                 return Some(last);
             }
             let waited = distance(last.heard_at.0, now.0);
             let jump = passed.wrapping_sub(sampled);
-            // The other possibility is that the timestamps jumped: a device was changed.
+            // Otherwise the timestamps jumped: the capture device was changed.
             let is_of_clock = differ(sampled, waited) < differ(passed, waited);
             if jump.unsigned_abs() > JUMP.unsigned_abs() && is_of_clock {
                 self.jumped = self.jumped.wrapping_add(jump);
@@ -83,7 +83,7 @@ impl SenderClock {
             Some(so_far) => {
                 let change = offset.wrapping_sub(so_far);
                 if last.is_none() && change.unsigned_abs() > LATE.unsigned_abs() {
-                    // The clock jumped before this stream began; `time` is to be what the others have.
+                    // The clock jumped before this stream began; `time` must match the other streams.
                     self.jumped = self.jumped.wrapping_sub(change);
                     time = time.wrapping_add_signed(change);
                 } else if !(-EARLY..=LATE).contains(&change) {
@@ -96,7 +96,7 @@ impl SenderClock {
         Some(Moment { time, rtp_timestamp, heard_at: now })
     }
 
-    /// The RTP timestamp that a stream has `now`. `None` before the first report.
+    /// The RTP timestamp of a stream at `now`. `None` before the first report.
     pub(crate) fn timestamp_at(
         &self,
         now: NtpTime,
@@ -109,7 +109,7 @@ impl SenderClock {
     }
 }
 
-/// From one time to another; either may be the later one.
+/// From one time to another; negative if `to` is the earlier one.
 fn distance(from: u64, to: u64) -> Fractions {
     to.wrapping_sub(from) as Fractions
 }
@@ -118,12 +118,12 @@ fn differ(a: Fractions, b: Fractions) -> u64 {
     a.wrapping_sub(b).unsigned_abs()
 }
 
-/// Ticks of an RTP clock, negative in the upper half.
+/// Converts RTP ticks; the upper half of their range is negative.
 fn from_ticks(ticks: u32, clock_rate: u32) -> Fractions {
     (i64::from(ticks as i32) << 32) / i64::from(clock_rate)
 }
 
-/// Rounded, and modulo 2³² as RTP timestamps are.
+/// Converts to RTP ticks, rounded, modulo 2³² like RTP timestamps.
 fn to_ticks(fractions: Fractions, clock_rate: u32) -> u32 {
     let half = i128::from(SECOND / 2);
     ((i128::from(fractions) * i128::from(clock_rate) + half) >> 32) as u32
@@ -140,10 +140,10 @@ mod tests {
     const AUDIO: u32 = 48_000;
     const VIDEO: u32 = 90_000;
 
-    /// A publisher whose microphone and camera count from 0 and 7 when its session begins.
+    /// A publisher whose microphone and camera start at timestamps 0 and 7.
     struct Publisher {
         clock: SenderClock,
-        /// The wall clock at the beginning.
+        /// The wall clock at the start.
         wall: u64,
         audio: Option<Moment>,
         video: Option<Moment>,
@@ -154,7 +154,7 @@ mod tests {
             Publisher { clock: SenderClock::default(), wall, audio: None, video: None }
         }
 
-        /// Reports made `ms` after the beginning, which arrive `late` ms later.
+        /// Reports made `ms` after the start that arrive `late` ms later.
         fn audio(&mut self, ms: u64, late: u64) {
             let ntp = NtpTime(self.wall.wrapping_add(ms * MS));
             let now = NtpTime(SERVER + (ms + late) * MS);
@@ -167,7 +167,7 @@ mod tests {
             self.video = self.clock.report(now, (ntp, 7 + ms as u32 * 90), VIDEO, self.video);
         }
 
-        /// When both streams are now, in ms since the beginning.
+        /// The time that each stream has reached, in ms since the start.
         fn now(&self, ms: u64) -> (f64, f64) {
             let now = NtpTime(SERVER + ms * MS);
             let audio = self.clock.timestamp_at(now, &self.audio.unwrap(), AUDIO).unwrap();
@@ -182,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn both_streams_are_at_the_same_moment_wherever_the_clock_stands() {
+    fn both_streams_are_in_sync_whatever_the_wall_clock_says() {
         for wall in [1, 500 * MS, SERVER, SERVER - (400_000_000 << 32), u64::MAX - 300 * MS] {
             let mut publisher = Publisher::new(wall);
             publisher.audio(100, 20);
             publisher.video(500, 90);
             publisher.assert_in_sync(1000);
             let (audio, _) = publisher.now(1000);
-            assert!((audio - 980.0).abs() < 1.0, "{audio}: what is on its way counts once");
+            assert!((audio - 980.0).abs() < 1.0, "{audio}: the transmission delay counts once");
         }
     }
 
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_report_that_was_held_up_is_made_good_by_the_next() {
+    fn the_next_report_corrects_a_first_one_that_was_held_up() {
         let mut publisher = Publisher::new(5);
         publisher.audio(100, 3000);
         publisher.video(3500, 20);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_takes_nobody_along() {
+    fn a_jump_of_the_wall_clock_does_not_move_the_streams() {
         for jump in [3_600_000 * MS, 300 * MS, (300 * MS).wrapping_neg(), (1 << 40) * MS] {
             let mut publisher = Publisher::new(SERVER);
             publisher.audio(1000, 20);
@@ -250,7 +250,7 @@ mod tests {
         let mut publisher = Publisher::new(SERVER);
         publisher.audio(1000, 20);
         publisher.video(1000, 20);
-        // A muted microphone: its timestamps stood still for four seconds.
+        // A muted microphone whose timestamps stood still for four seconds.
         let ntp = NtpTime(publisher.wall + 6000 * MS);
         let now = NtpTime(SERVER + 6020 * MS);
         publisher.audio = publisher.clock.report(now, (ntp, 2000 * 48), AUDIO, publisher.audio);
@@ -259,10 +259,10 @@ mod tests {
     }
 
     #[test]
-    fn drift_is_followed_slowly_and_for_both() {
+    fn drift_is_followed_slowly_for_both_streams() {
         let mut publisher = Publisher::new(SERVER);
         for second in 1..3600 {
-            // Its clocks are fast by 50 ppm.
+            // The publisher's clocks are fast by 50 ppm.
             let late = (20 * MS).wrapping_sub(second * MS / 20);
             for (rate, first) in [(AUDIO, 0), (VIDEO, 7)] {
                 let ntp = NtpTime(publisher.wall + second * 1000 * MS);
@@ -275,11 +275,11 @@ mod tests {
         }
         publisher.assert_in_sync(3_600_000);
         let (audio, _) = publisher.now(3_600_000);
-        assert!((audio - 3_600_160.0).abs() < 2.0, "{audio}: 180 ms ahead, 20 ms on the way");
+        assert!((audio - 3_600_160.0).abs() < 2.0, "{audio}: 180 ms ahead, 20 ms of delay");
     }
 
     #[test]
-    fn a_sender_without_a_clock_says_nothing() {
+    fn a_report_without_a_wall_clock_is_ignored() {
         let mut clock = SenderClock::default();
         assert!(clock.report(NtpTime(SERVER), (NtpTime(0), 5), AUDIO, None).is_none());
     }

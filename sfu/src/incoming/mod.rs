@@ -1,4 +1,4 @@
-//! Incoming streams: what publishers send, and what is known of it.
+//! Incoming streams: the tracks that peers publish, and everything known about what arrives on them.
 
 pub(crate) mod bitrate;
 pub(crate) mod history;

@@ -1,23 +1,23 @@
-//! Packets that a publisher sent and that did not come: what to ask for again, and when (RFC 4585 §6.2.1).
+//! NACK generation (RFC 4585 §6.2.1): which packets of a publisher are missing, and when to request them again.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Packets waited for at a time. More are missing only when the network was gone for a while; then a key frame helps
-/// sooner than so many retransmissions.
+/// Packets waited for at a time. More are missing only after an outage of the network; then a key frame helps sooner
+/// than that many retransmissions.
 const MAX_MISSING: usize = 256;
-/// Requests for one packet.
+/// Requests for one packet at most.
 const MAX_REQUESTS: u8 = 10;
-/// A packet that is older would come too late for every receiver's jitter buffer.
+/// A packet older than this would arrive too late for every receiver's jitter buffer.
 const GIVE_UP: Duration = Duration::from_millis(1000);
-/// Between two requests for the same packet at least, however short the round trip is.
+/// The shortest time between two requests for the same packet, however short the round trip is.
 const MIN_RETRY: Duration = Duration::from_millis(20);
 
-/// The gaps in one incoming stream.
+/// Tracks the missing packets of one incoming stream.
 #[derive(Debug, Default)]
 pub(crate) struct NackGenerator {
     highest: Option<u64>,
-    /// In the order of their indexes.
+    /// Ordered by index.
     missing: VecDeque<Missing>,
 }
 
@@ -29,19 +29,19 @@ struct Missing {
     requests: u8,
 }
 
-/// What a packet says about those around it.
+/// What a packet's arrival says about the packets before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Continuity {
-    /// Nothing new is missing.
+    /// It shows no new gap.
     Whole,
-    /// Packets before it are missing.
+    /// It shows that packets before it are missing.
     Gap,
-    /// So many are missing that waiting for them is hopeless.
+    /// Too many packets are missing to wait for them.
     Broken,
 }
 
 impl NackGenerator {
-    /// Counts a packet, be it new, late or retransmitted.
+    /// Records the arrival of a packet, whether in order, late or retransmitted.
     pub(crate) fn arrived(&mut self, now: Instant, index: u64) -> Continuity {
         let Some(highest) = self.highest else {
             self.highest = Some(index);
@@ -68,13 +68,13 @@ impl NackGenerator {
         if gap == 0 { Continuity::Whole } else { Continuity::Gap }
     }
 
-    /// Whether anything is waited for.
+    /// Whether no packet is missing.
     pub(crate) fn is_whole(&self) -> bool {
         self.missing.is_empty()
     }
 
-    /// The packets to ask for now, counted as asked; forgets those that are past help. A packet is asked for at once,
-    /// then again after each round trip.
+    /// Returns the packets to request now, and counts them as requested; forgets those that are too old. A packet is
+    /// requested at once, and again after each round trip.
     pub(crate) fn due(&mut self, now: Instant, round_trip: Duration) -> impl Iterator<Item = u64> {
         let since = |at: Instant| now.saturating_duration_since(at);
         self.missing.retain(|missing| {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_asked_for_at_once_and_after_each_round_trip() {
+    fn a_missing_packet_is_requested_at_once_and_after_each_round_trip() {
         let now = test_now();
         let mut nacks = NackGenerator::default();
         assert_eq!(nacks.arrived(now, 10), Continuity::Whole);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_late_is_not_asked_for_again() {
+    fn a_late_packet_is_not_requested_again() {
         let now = test_now();
         let mut nacks = NackGenerator::default();
         for index in [10, 13, 11] {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_old_is_given_up() {
+    fn packets_that_are_too_old_are_given_up() {
         let now = test_now();
         let mut nacks = NackGenerator::default();
         nacks.arrived(now, 1);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_is_asked_for_only_so_often() {
+    fn a_packet_is_requested_a_limited_number_of_times() {
         let now = test_now();
         let mut nacks = NackGenerator::default();
         nacks.arrived(now, 1);
@@ -159,9 +159,9 @@ mod tests {
     }
 
     proptest! {
-        /// In whatever order packets come, those that are waited for are exactly those that did not.
+        /// In whatever order packets arrive, exactly those that did not arrive are waited for.
         #[test]
-        fn what_is_missing_is_what_did_not_come(indexes in proptest::collection::vec(0u64..200, 1..200)) {
+        fn the_missing_packets_are_those_that_did_not_arrive(indexes in proptest::collection::vec(0u64..200, 1..200)) {
             let now = test_now();
             let mut nacks = NackGenerator::default();
             let first = indexes[0];

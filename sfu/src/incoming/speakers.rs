@@ -1,21 +1,21 @@
-//! Who speaks in a room, judged by the audio levels that clients put into their packets (RFC 6464).
+//! Active speaker detection for a room, from the audio levels that clients put into their packets (RFC 6464).
 
 use std::time::{Duration, Instant};
 
 use crate::PeerId;
 use crate::keys::TrackKey;
 
-/// Louder than this (in −dBov, so below the number) counts as speech.
+/// A level below this counts as speech. Levels are in −dBov: the lower, the louder.
 const SPEECH: u8 = 50;
 /// How long somebody counts as speaking after the last loud packet, so that pauses between words don't matter.
 const HANGOVER: Duration = Duration::from_millis(600);
-/// At most five announcements a second.
+/// At most five speaker events a second.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The audio tracks of a room: those in front are heard when there are more tracks than slots.
+/// The audio tracks of a room. If there are more tracks than audio slots, those in front are heard.
 #[derive(Debug, Default)]
 pub(crate) struct Speakers {
-    /// First the `front` that are being heard, in no particular order, then the others.
+    /// The tracks that are heard come first, in no particular order, then the others.
     ranking: Vec<Voice>,
     announced: Vec<PeerId>,
     announced_at: Option<Instant>,
@@ -41,33 +41,33 @@ impl Voice {
 }
 
 impl Speakers {
-    /// A track joins at the end: who came first is heard first, until somebody speaks.
+    /// Adds a track at the end: the first tracks to join are heard until somebody speaks.
     pub(crate) fn add(&mut self, track: TrackKey, peer: PeerId) {
         if !self.ranking.iter().any(|voice| voice.track == track) {
             self.ranking.push(Voice { track, peer, level: 127 * 16, spoke_at: None });
         }
     }
 
-    /// A track is gone.
+    /// Removes a track.
     pub(crate) fn remove(&mut self, track: TrackKey) {
         self.ranking.retain(|voice| voice.track != track);
     }
 
-    /// A track says nothing more for now.
+    /// Resets the level of a track that sends nothing any more for now.
     pub(crate) fn fell_silent(&mut self, track: TrackKey) {
         if let Some(voice) = self.ranking.iter_mut().find(|voice| voice.track == track) {
             (voice.level, voice.spoke_at) = (127 * 16, None);
         }
     }
 
-    /// Counts the level of a packet. `true` when the speaker came into the `front`, in place of whoever there has been
-    /// silent for the longest time.
+    /// Takes the audio level of a packet. Returns `true` if its track has moved to the `front`, in exchange for the one
+    /// there that has been silent the longest.
     pub(crate) fn heard(&mut self, now: Instant, track: TrackKey, level: u8, front: usize) -> bool {
         let Some(at) = self.ranking.iter().position(|voice| voice.track == track) else {
             return false;
         };
         let voice = &mut self.ranking[at];
-        // A time constant of four packets: a click of one packet isn't speech.
+        // The time constant is four packets: a click of one packet is not speech.
         voice.level = (voice.level * 3 + u16::from(level & 127) * 16) / 4;
         if voice.level() >= SPEECH {
             return false;
@@ -83,14 +83,14 @@ impl Speakers {
         })
     }
 
-    /// The tracks that somebody who is `listener` hears first.
+    /// The tracks that the peer `listener` hears, in order.
     pub(crate) fn loudest(&self, listener: usize) -> impl Iterator<Item = TrackKey> + '_ {
         let others = self.ranking.iter().filter(move |voice| voice.track.peer != listener);
         others.map(|voice| voice.track)
     }
 
-    /// Who speaks, loudest first, with the level in −dBov; `None` when that is as announced last, or it is too early
-    /// to announce again.
+    /// The active speakers, loudest first, with their levels in −dBov. `None` if they are the same as last time, or if
+    /// it is too early for another event.
     pub(crate) fn announce(&mut self, now: Instant) -> Option<Vec<(PeerId, u8)>> {
         let too_early = self
             .announced_at
@@ -106,7 +106,7 @@ impl Speakers {
             }
         }
         speaking.sort_by_key(|&(peer, level)| (level, peer));
-        // Two who speak at once would change places with every word; the set of speakers is what changes.
+        // Only a change of the set counts: two who speak at once would swap places with every word.
         let unchanged = speaking.len() == self.announced.len()
             && speaking.iter().all(|(peer, _)| self.announced.contains(peer));
         if unchanged {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn who_came_first_is_heard_until_somebody_speaks() {
+    fn the_first_to_join_are_heard_until_somebody_speaks() {
         let now = test_now();
         let mut speakers = room_of(6);
         assert_eq!(hears(&speakers, 9), [0, 1, 2]);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_hears_themself() {
+    fn no_peer_hears_itself() {
         assert_eq!(hears(&room_of(4), 1), [0, 2, 3]);
     }
 

@@ -1,4 +1,4 @@
-//! One incoming stream (SSRC), and what has been received of it.
+//! One incoming stream (SSRC): its packet history, and the reception statistics that receiver reports are made of.
 
 use std::ops::RangeInclusive;
 use std::time::Instant;
@@ -11,38 +11,39 @@ use crate::media::ticks;
 use crate::rtcp::{NtpTime, ReportBlock};
 use crate::transport::srtp::RtpStream;
 
-/// One SSRC of a peer, known since a packet of it was authenticated.
+/// One SSRC of a peer. It is created when the first packet has been authenticated.
 pub(crate) struct Stream {
     pub(crate) ssrc: u32,
-    /// The track of the same peer that it carries.
+    /// The index among the peer's tracks of the track that it carries.
     pub(crate) track: usize,
-    /// Unique in the worker, so that a slot notices when a track goes on with another SSRC.
+    /// Unique in the engine, so that a slot notices when a track continues with another SSRC.
     pub(crate) id: u64,
     pub(crate) rtp: RtpStream,
     pub(crate) reception: Reception,
-    /// Which timestamp belongs to which moment, as the last sender report says.
+    /// The time and timestamp in the last sender report.
     pub(crate) moment: Option<Moment>,
     pub(crate) nacks: NackGenerator,
     pub(crate) history: History,
-    /// Where the last key frame starts.
+    /// The index of the first packet of the last key frame.
     pub(crate) key_frame_at: Option<u64>,
 }
 
 impl Stream {
-    /// Nothing that came so far is sent any more.
+    /// Stops everything received so far from being sent again.
     pub(crate) fn forget(&mut self, kind: MediaKind) {
         self.history = History::new(kind);
         self.end();
     }
 
-    /// Its sender says that it has ended: nothing of it is waited for, and nobody starts on its last key frame. What proves
-    /// its packets to be no replays stays, since it may go on.
+    /// The sender says that the stream has ended: nothing is waited for any more, and no slot starts on its last key
+    /// frame. The replay window stays, because the sender may go on.
     pub(crate) fn end(&mut self) {
         self.nacks = NackGenerator::default();
         self.key_frame_at = None;
     }
 
-    /// A packet starts a key frame. Several of one may: parameter sets, and the picture itself; the first of them counts.
+    /// Notes that a packet starts a key frame. Several packets of one key frame may, such as parameter sets and the
+    /// picture itself; the first one counts.
     pub(crate) fn starts_key_frame(&mut self, index: u64, timestamp: u32) {
         let last = self.key_frame_at.and_then(|last| self.history.packet(last));
         let is_known = last.is_some_and(|last| {
@@ -53,7 +54,7 @@ impl Stream {
         }
     }
 
-    /// The packets from the last key frame to the present one, when all of them are there and they are at most `most`.
+    /// The packets from the last key frame to the latest packet, if all of them are stored and they are at most `most`.
     pub(crate) fn since_key_frame(&self, most: u64) -> Option<RangeInclusive<u64>> {
         let packets = self.key_frame_at?..=self.reception.highest_index();
         let is_short = packets.end() - packets.start() < most;
@@ -62,7 +63,7 @@ impl Stream {
     }
 }
 
-/// What receiver reports say of a stream: RFC 3550 §6.4.1, appendices A.3 and A.8.
+/// Reception statistics for receiver reports: RFC 3550 §6.4.1, appendices A.3 and A.8 (jitter).
 #[derive(Debug, Default)]
 pub(crate) struct Reception {
     first_index: u64,
@@ -90,14 +91,14 @@ impl Reception {
             let arrival = ticks(now.saturating_duration_since(then), clock_rate);
             let sampled = timestamp.wrapping_sub(earlier) as i32;
             let difference = (arrival as i64 - i64::from(sampled)).unsigned_abs();
-            // A jump of the sender's clock isn't jitter.
+            // A jump of the sender's clock is not jitter.
             let difference = difference.min(u64::from(clock_rate));
             self.jitter = self.jitter + difference - (self.jitter + 8) / 16;
         }
         self.last_transit = Some((now, timestamp));
     }
 
-    /// Counts a packet that came by retransmission.
+    /// Counts a packet that arrived as a retransmission.
     pub(crate) fn repaired(&mut self) {
         self.received += 1;
     }
@@ -107,19 +108,19 @@ impl Reception {
         self.highest_index
     }
 
-    /// The timestamp of this moment, judged by when the last packet came. `None` before the first.
+    /// The timestamp at `now`, judged by the arrival of the last packet. `None` before the first one.
     pub(crate) fn timestamp_at(&self, now: Instant, clock_rate: u32) -> Option<u32> {
         let (then, timestamp) = self.last_transit?;
         let passed = ticks(now.saturating_duration_since(then), clock_rate);
         Some(timestamp.wrapping_add(passed as u32))
     }
 
-    /// Remembers the sender's clock.
+    /// Remembers the NTP time of a sender report.
     pub(crate) fn sender_report(&mut self, now: Instant, ntp: NtpTime) {
         self.sender_report = Some((now, ntp));
     }
 
-    /// The report block for what came since the last one; `None` before the first packet.
+    /// The report block for the time since the last one; `None` before the first packet.
     pub(crate) fn report(&mut self, now: Instant, ssrc: u32) -> Option<ReportBlock> {
         if self.received == 0 {
             return None;
@@ -154,7 +155,7 @@ mod tests {
     use crate::test_now;
 
     #[test]
-    fn loss_is_reported_once_and_in_sum() {
+    fn loss_is_reported_since_the_last_report_and_in_total() {
         let now = test_now();
         let mut reception = Reception::default();
         for index in (100..200).filter(|index| index % 4 != 1) {
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_even_stream_has_no_jitter_and_an_uneven_one_has() {
+    fn only_an_uneven_stream_has_jitter() {
         let (mut even, mut uneven) = (Reception::default(), Reception::default());
         for n in 0u32..200 {
             let now = test_now() + Duration::from_millis(20 * u64::from(n));

@@ -1,4 +1,4 @@
-//! What a peer publishes: tracks, the streams (SSRCs) that carry them, and what has been received of each.
+//! Tracks: what a peer publishes, and who receives it.
 
 use std::time::{Duration, Instant};
 
@@ -7,37 +7,37 @@ use crate::keys::{SlotKey, WorkerNumber};
 use crate::sdp::{ExtensionMap, Negotiable, Payload, Rid};
 use crate::{MediaKind, Mid};
 
-/// A publisher is asked for a key frame at most this often.
+/// The shortest time between two key frame requests to a publisher.
 const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(300);
 
-/// A published m-line, or one layer of it: a camera that is sent in several encodings at once (RFC 8853) is as many
-/// tracks with the same mid, the least of them first.
+/// A published m-line, or one layer of it: a camera sent in several encodings at once (simulcast, RFC 8853) is one
+/// track per encoding, with the same mid, the lowest first.
 pub(crate) struct Track {
     pub(crate) mid: Mid,
-    /// Which layer it is; `None` without simulcast.
+    /// Which simulcast layer it is; `None` without simulcast.
     pub(crate) rid: Option<Rid>,
     pub(crate) kind: MediaKind,
     pub(crate) payloads: Vec<Payload>,
     pub(crate) extensions: ExtensionMap,
-    /// SSRCs that the offer announces for it.
+    /// The SSRCs that the offer announces for it.
     pub(crate) announced: Vec<u32>,
-    /// SSRC and that of its retransmissions, as far as the offer announces them.
+    /// Pairs of SSRC and RTX SSRC, if the offer announces them.
     pub(crate) retransmissions: Vec<(u32, u32)>,
-    /// False once an offer closed the m-line; the place stays, because m-lines keep theirs.
+    /// False once an offer has closed the m-line. The track keeps its index, as the m-line does.
     pub(crate) is_open: bool,
-    /// What comes is forwarded.
+    /// Whether its media is forwarded.
     pub(crate) is_permitted: bool,
     /// The slots that carry it.
     pub(crate) subscribers: Vec<SlotKey>,
-    /// Workers that it crosses to: those with peers of the room for audio, those that want it for video.
+    /// Other workers that its packets go to: for audio, those with peers of the room; for video, those that want it.
     pub(crate) elsewhere: Vec<WorkerNumber>,
     pub(crate) key_frames: KeyFrameRequests,
-    /// How much of it comes.
+    /// The bitrate that arrives.
     pub(crate) bitrate: Bitrate,
 }
 
 impl Track {
-    /// One that nothing is known of but its name.
+    /// A track of which only the name is known.
     pub(crate) fn new(mid: Mid, rid: Option<Rid>, kind: MediaKind) -> Track {
         Track {
             mid,
@@ -56,12 +56,12 @@ impl Track {
         }
     }
 
-    /// Takes what an offer says of it, and is open from here on.
+    /// Opens the track with what an offer negotiated.
     pub(crate) fn open(&mut self, common: &Negotiable) {
         self.kind = common.kind;
         self.payloads.clone_from(&common.payloads);
         self.extensions.clone_from(&common.extensions);
-        // What an offer announces for an m-line doesn't say for which of its layers.
+        // The SSRCs that an offer announces for an m-line don't say to which layer they belong.
         let is_plain = self.rid.is_none();
         self.announced = common.ssrcs.iter().copied().filter(|_| is_plain).collect();
         self.retransmissions =
@@ -69,7 +69,7 @@ impl Track {
         self.is_open = true;
     }
 
-    /// Whether its lost packets may be asked for.
+    /// Whether NACK was negotiated for it.
     pub(crate) fn has_nack(&self) -> bool {
         self.payloads.iter().any(Payload::has_nack)
     }
@@ -86,7 +86,7 @@ impl Track {
         }
     }
 
-    /// What travels under a payload type.
+    /// What packets of a payload type carry.
     pub(crate) fn carries(&self, payload_type: u8) -> Option<Carried<'_>> {
         self.payloads.iter().find_map(|payload| {
             if payload.payload_type == payload_type {
@@ -100,13 +100,13 @@ impl Track {
 
 /// What a packet of a track carries.
 pub(crate) enum Carried<'a> {
-    /// Media for the first time.
+    /// Media, for the first time.
     Media(&'a Payload),
-    /// A packet that was lost, under RFC 4588.
+    /// A retransmission of a lost packet (RTX, RFC 4588).
     Retransmission(&'a Payload),
 }
 
-/// Requests for key frames of one track, gathered so that many receivers cost the publisher one.
+/// Key frame requests for one track, merged so that many receivers cost the publisher one request.
 #[derive(Debug, Default)]
 pub(crate) struct KeyFrameRequests {
     wanted: bool,
@@ -114,17 +114,18 @@ pub(crate) struct KeyFrameRequests {
 }
 
 impl KeyFrameRequests {
-    /// Somebody can't go on without a key frame.
+    /// A receiver can't go on without a key frame.
     pub(crate) fn want(&mut self) {
         self.wanted = true;
     }
 
-    /// A key frame came.
+    /// A key frame has arrived.
     pub(crate) fn satisfied(&mut self) {
         self.wanted = false;
     }
 
-    /// Whether to ask the publisher now; `true` counts as asked. Until a key frame comes it is asked again and again.
+    /// Whether to send the publisher a request now; `true` counts as sent. Requests are repeated until a key frame
+    /// arrives.
     pub(crate) fn is_due(&mut self, now: Instant) -> bool {
         let recently =
             self.asked_at.is_some_and(|at| now.saturating_duration_since(at) < KEY_FRAME_INTERVAL);
@@ -142,7 +143,7 @@ mod tests {
     use crate::test_now;
 
     #[test]
-    fn many_wishes_make_one_request_until_it_is_due_again() {
+    fn many_receivers_cause_one_request_until_the_next_is_due() {
         let now = test_now();
         let mut requests = KeyFrameRequests::default();
         assert!(!requests.is_due(now));
