@@ -1,24 +1,24 @@
-//! What receivers say of lost packets.
+//! The packet loss that receivers report.
 
 use std::time::{Duration, Instant};
 
-/// Losses are counted over so long.
-const STRETCH: Duration = Duration::from_millis(900);
+/// The shortest time over which loss is counted.
+const INTERVAL: Duration = Duration::from_millis(900);
 
-/// What a receiver says of one stream, over stretches that are long enough to mean something: browsers report with every
-/// NACK, too, and then of a few packets.
+/// The loss of one stream as its receiver reports it, over intervals long enough to be meaningful: browsers also send a
+/// report with every NACK, and those cover only a few packets.
 #[derive(Debug, Default)]
 pub(crate) struct Loss {
-    /// When a report was looked at last, with the highest sequence number and the number of lost packets in it.
+    /// When the last report was evaluated, with its highest sequence number and its number of lost packets.
     last: Option<(Instant, u32, i32)>,
 }
 
 impl Loss {
-    /// How many of 256 packets were lost, when there is something to be said.
+    /// Takes a report, and returns the loss rate in 256ths if the interval is over.
     pub(crate) fn reported(&mut self, now: Instant, (highest, lost): (u32, i32)) -> Option<u8> {
         let (at, earlier, known) = *self.last.get_or_insert((now, highest, lost));
         let expected = highest.wrapping_sub(earlier);
-        if now.saturating_duration_since(at) < STRETCH || expected == 0 {
+        if now.saturating_duration_since(at) < INTERVAL || expected == 0 {
             return None;
         }
         self.last = Some((now, highest, lost));
@@ -33,7 +33,7 @@ mod tests {
     use crate::test_now;
 
     #[test]
-    fn loss_is_counted_over_stretches() {
+    fn loss_is_counted_over_long_intervals() {
         let now = test_now();
         let mut loss = Loss::default();
         let at = |ms| now + Duration::from_millis(ms);

@@ -1,4 +1,4 @@
-//! Outgoing streams: the slots of receivers.
+//! Outgoing streams: the slots in which a peer receives, and what they do to packets on the way out.
 
 pub(crate) mod loss;
 pub(crate) mod rewrite;

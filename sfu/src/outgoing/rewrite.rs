@@ -1,19 +1,19 @@
-//! Makes one continuous stream of what a slot carries, whatever source it comes from.
+//! Turns whatever a slot carries, from one source after another, into one continuous stream.
 //!
 //! ```text
 //!   source A   … 17 18 19 |                 out   … 5 6 7 8 9 …
 //!   source B              | 901 902 …             A A A B B
 //! ```
 //!
-//! Within one source the distance between packets is kept, so that loss and reordering before the server look the
-//! same behind it. At a switch the stream goes on right behind the highest packet sent. What was sent is remembered by
-//! segments, so that a packet can be found again when a receiver asks for it.
+//! Within one source the distances between packets are kept, so that a receiver sees the loss and reordering that
+//! happened before the server. At a switch the stream continues right behind the highest packet sent. The mapping is
+//! kept in segments, so that a packet can be found again when a receiver requests it.
 //!
 //! # Timestamps
 //!
-//! A slot has one clock for all its sources: it ticks with the server's, so that the line through its sender reports
-//! has no bend at a switch, which a receiver would need many reports to follow. A source that is switched to is put
-//! where that clock has it:
+//! A slot has one clock for all its sources. It runs at the speed of the server's clock, so that the line through its
+//! sender reports has no bend at a switch, which a receiver would need many reports to follow. A new source is placed
+//! where that clock is:
 //!
 //! ```text
 //!   the slot's clock     ──┬────────┬────────┬──►
@@ -22,7 +22,8 @@
 //!   sent                   17  18  19K...  .   .
 //! ```
 //!
-//! What would go back in time is squeezed: frames follow each other by a millisecond until their own times have come.
+//! Timestamps that would go backwards are squeezed: frames follow each other by a millisecond until the clock has
+//! caught up with them.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -31,30 +32,29 @@ use crate::MediaKind;
 use crate::media::{clock_rate, ticks};
 use crate::rtp::{Counters, Position};
 
-/// Sequence numbers, timestamps and counters of an outgoing stream.
+/// Rewrites sequence numbers, timestamps and codec counters for one outgoing stream.
 #[derive(Debug)]
 pub(crate) struct Rewriter {
     kind: MediaKind,
-    /// Where the stream would go on: the extended sequence number behind the highest one sent.
+    /// The extended sequence number behind the highest one sent, where the stream continues.
     next_index: u64,
     last_timestamp: u32,
     last_counters: Counters,
-    /// A moment, and the timestamp that belongs to it: the last that was reported, or where the stream began. `None`
-    /// before the first switch.
+    /// An instant and its timestamp: those last reported, or the start of the stream. `None` before the first switch.
     clock: Option<(Instant, u32)>,
-    /// What would be added to the present source's timestamps if nothing were squeezed.
+    /// The offset that the timestamps of the current source would get without squeezing.
     unsqueezed: u32,
     /// The last one is in use, unless `is_stopped`.
     segments: VecDeque<Segment>,
     is_stopped: bool,
 }
 
-/// Segments remembered. Each is a switch, a packet left out or a frame squeezed; what is further back is too old to be
-/// asked for.
+/// Segments remembered. Each is a switch, an omitted packet or a squeezed frame; packets of older segments are too old
+/// to be requested.
 const MAX_SEGMENTS: usize = 64;
 
-/// Between two frames that would share a timestamp or run backwards: a frame of audio, whose samples must not overlap,
-/// and a millisecond of video.
+/// The step between two frames that would otherwise share a timestamp or go backwards: one frame of audio, whose
+/// samples must not overlap, or a millisecond of video.
 fn step(kind: MediaKind) -> u32 {
     match kind {
         MediaKind::Audio => 960,
@@ -62,11 +62,11 @@ fn step(kind: MediaKind) -> u32 {
     }
 }
 
-/// How far a slot may be ahead of its clock at a switch, in seconds; else the clock is moved to where it is. Only a
-/// source whose own timestamps jump brings it there.
+/// How far a slot may be ahead of its clock at a switch, in seconds; beyond, the clock is moved. This only happens if a
+/// source's own timestamps have jumped.
 const MAX_AHEAD: u32 = 1;
 
-/// A stretch of one stream whose numbers become the slot's by the same offsets; all of them wrap.
+/// A section of one stream that is mapped to the slot by the same offsets; all of them wrap.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     stream: u64,
@@ -86,31 +86,31 @@ impl Segment {
         }
     }
 
-    /// Where its first packet went out. All that is sent by it lies between there and the next one's.
+    /// The index under which its first packet was sent. Everything sent by it lies between this and the next segment's.
     fn first_sent(&self) -> u64 {
         self.first_index.wrapping_add(self.index)
     }
 }
 
-/// A packet that was sent, as it came in.
+/// Identifies a packet that was sent by its incoming stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     /// The incoming stream.
     pub(crate) stream: u64,
-    /// Its extended sequence number there.
+    /// The extended sequence number in that stream.
     pub(crate) index: u64,
     segment: Segment,
 }
 
 impl Sent {
-    /// Where it went out.
+    /// The position under which the packet was sent.
     pub(crate) fn position(&self, incoming: Position) -> Position {
         self.segment.apply(incoming)
     }
 }
 
 impl Rewriter {
-    /// Starts at a random place (RFC 3550 §5.1); the sequence number in the lower half, so that early reordering
+    /// Starts at random numbers (RFC 3550 §5.1). The sequence number is in the lower half, so that early reordering
     /// can't make a receiver guess a wrong rollover counter (RFC 3711 §3.3.1).
     pub(crate) fn new(kind: MediaKind, sequence_number: u16, timestamp: u32) -> Rewriter {
         Rewriter {
@@ -125,18 +125,18 @@ impl Rewriter {
         }
     }
 
-    /// The incoming stream whose packets follow what was sent.
+    /// The incoming stream that the slot follows.
     pub(crate) fn stream(&self) -> Option<u64> {
         self.segments.back().filter(|_| !self.is_stopped).map(|segment| segment.stream)
     }
 
-    /// Whether packets of this incoming stream can follow what was sent; otherwise a switch is needed first.
+    /// Whether packets of this incoming stream can be sent without a switch.
     pub(crate) fn follows(&self, stream: u64) -> bool {
         self.stream() == Some(stream)
     }
 
-    /// Goes on with another stream, whose first packet is at `first`; `live` is the timestamp that the stream has at
-    /// this moment.
+    /// Switches to another stream, whose first packet is at `first`; `live` is the timestamp that the stream has at
+    /// `now`.
     pub(crate) fn switch(&mut self, now: Instant, stream: u64, first: Position, live: u32) {
         let timestamp = match self.clock_at(now) {
             None => {
@@ -164,13 +164,13 @@ impl Rewriter {
         });
     }
 
-    /// The first timestamp that may follow the last one.
+    /// The first timestamp that may follow the last one sent.
     fn earliest(&self) -> u32 {
         self.last_timestamp.wrapping_add(step(self.kind))
     }
 
-    /// What is to be added to a frame's timestamp so that it comes behind the last one, and as near to its own time as
-    /// may be.
+    /// The offset that puts a frame's timestamp behind the last one, and otherwise as close as possible to its own
+    /// time.
     fn squeezed(&self, timestamp: u32) -> u32 {
         let offset = self.earliest().wrapping_sub(timestamp);
         let ahead = offset.wrapping_sub(self.unsqueezed) as i32;
@@ -184,8 +184,8 @@ impl Rewriter {
         self.segments.push_back(segment);
     }
 
-    /// Where a packet of the stream that is followed goes out. `None`: it is older than the switch to its stream, and
-    /// must not be sent; or it is so late that its number has gone to what was sent in the meantime.
+    /// The position under which to send a packet of the followed stream. `None` if the packet is older than the switch
+    /// to its stream and must not be sent, or so late that its number has been used for another packet.
     pub(crate) fn rewrite(&mut self, position: Position) -> Option<Position> {
         self.draw_near(position);
         let stream = self.segments.back()?.stream;
@@ -207,8 +207,9 @@ impl Rewriter {
         Some(out)
     }
 
-    /// Lets a frame of a source that is ahead of its time follow the last one closely. Only video is squeezed, and only
-    /// frames whose first packet comes in order, since all packets of a frame must get the same timestamp.
+    /// Squeezes a frame of a source that is ahead of the clock: moves it close behind the last one. This applies only
+    /// to video, and only to frames whose first packet arrives in order, since all packets of a frame must get the same
+    /// timestamp.
     fn draw_near(&mut self, position: Position) {
         let Some(&segment) = self.segments.back() else {
             return;
@@ -222,15 +223,15 @@ impl Rewriter {
             return;
         }
         let timestamp = self.squeezed(position.timestamp);
-        // Never further from its time than it was.
+        // Never move a frame further from its own time.
         if (segment.timestamp.wrapping_sub(timestamp) as i32) > 0 {
             let (first_index, highest_index) = (position.index, position.index - 1);
             self.begin(Segment { first_index, highest_index, timestamp, ..segment });
         }
     }
 
-    /// Leaves a packet out without a gap in what is sent, when it is the next in order; one that comes late leaves
-    /// its gap, since its neighbours are gone already.
+    /// Omits a packet without leaving a gap, if it is the next one in order. A late packet leaves its gap, since the
+    /// packets around it have already been sent.
     pub(crate) fn leave_out(&mut self, index: u64) {
         if let Some(&segment) = self.segments.back()
             && index == segment.highest_index + 1
@@ -244,7 +245,7 @@ impl Rewriter {
         }
     }
 
-    /// What was sent under a sequence number, if that isn't too long ago.
+    /// The packet sent under a sequence number, if it is not too old.
     pub(crate) fn sent(&self, sequence_number: u16) -> Option<Sent> {
         let behind = (self.next_index as u16).wrapping_sub(sequence_number);
         let index = self.next_index.checked_sub(u64::from(behind)).filter(|_| behind > 0)?;
@@ -252,27 +253,27 @@ impl Rewriter {
         Some(Sent { stream: segment.stream, index: index.wrapping_sub(segment.index), segment })
     }
 
-    /// Forgets the source; what comes next needs a switch.
+    /// Forgets the source; the next packet needs a switch.
     pub(crate) fn stop(&mut self) {
         self.is_stopped = true;
     }
 
-    /// What a sender report pairs with the wall clock of this moment; `live` is the timestamp that the stream which is
-    /// followed has now. Without one it is what the slot's clock says. `None` before the first packet.
+    /// The RTP timestamp for a sender report at `now`. `live` is the timestamp that the followed stream has at that
+    /// time; without one, the slot's clock is used. `None` before the first packet.
     pub(crate) fn reported(&mut self, now: Instant, live: Option<u32>) -> Option<u32> {
         let followed = self.segments.back().filter(|_| !self.is_stopped);
         let Some((live, segment)) = live.zip(followed) else {
             return self.clock_at(now);
         };
         let timestamp = live.wrapping_add(segment.timestamp);
-        // What has been said is the clock that the next source goes on with, unless it is still squeezed.
+        // The reported clock is what the next source continues, unless this one is still squeezed.
         if segment.timestamp == self.unsqueezed || self.kind == MediaKind::Audio {
             self.clock = Some((now, timestamp));
         }
         Some(timestamp)
     }
 
-    /// Forgets what was sent, so that nothing of it is found again; late packets are dropped from here on.
+    /// Forgets all packets sent, so that none is retransmitted; late packets are dropped from then on.
     pub(crate) fn forget_sent(&mut self) {
         let last = self.segments.pop_back();
         self.segments.clear();
@@ -304,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_goes_on_right_behind_the_highest_packet() {
+    fn a_switch_continues_right_behind_the_highest_packet() {
         let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Video, 10, 1000);
         rewriter.switch(now, 1, at(70_000, 5), 5);
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_not_used_twice_by_what_comes_late_from_before_a_switch_there_and_back() {
+    fn a_late_packet_from_before_two_switches_does_not_reuse_a_number() {
         let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Audio, 10, 1000);
         let mut sent = |stream: u64, index: u64| {
@@ -340,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_go_on_at_a_switch() {
+    fn counters_continue_at_a_switch() {
         let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Video, 0, 0);
         rewriter.switch(now, 1, at(100, 0), 0);
@@ -350,7 +351,7 @@ mod tests {
         assert_eq!(b.counters, a.counters.plus(Counters::STEP));
     }
 
-    /// A slot that showed a source at 30 frames a second until just now.
+    /// A slot that has just shown a source with 30 frames a second.
     fn running(now: Instant) -> (Rewriter, u32) {
         let mut rewriter = Rewriter::new(MediaKind::Video, 0, 0);
         rewriter.switch(now, 1, at(1, 3000), 3000);
@@ -360,12 +361,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_captured_before_the_last_frame_is_squeezed_until_its_time_has_come() {
+    fn frames_older_than_the_last_one_sent_are_squeezed() {
         let now = test_now();
         let (mut rewriter, last) = running(now);
         let later = now + Duration::from_millis(1000);
 
-        // A key frame of 80 ms ago, two more frames, then one every 33 ms.
+        // A key frame that is 80 ms old, two more frames, then one every 33 ms.
         rewriter.switch(later, 2, at(500, 100_000), 107_200);
         let frames = [100_000, 103_000, 106_000, 109_000, 112_000, 115_000];
         let out: Vec<u32> = (500..)
@@ -383,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_begins_out_of_order_is_not_torn() {
+    fn all_packets_of_a_reordered_frame_get_one_timestamp() {
         let now = test_now();
         let (mut rewriter, last) = running(now);
         rewriter.switch(now + Duration::from_millis(1000), 2, at(500, 100_000), 107_200);
@@ -396,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn after_timestamps_that_jumped_the_clock_goes_on_from_there() {
+    fn the_clock_follows_a_jump_of_timestamps() {
         let now = test_now();
         let (mut rewriter, last) = running(now);
         let jumped = rewriter.rewrite(at(31, 9_000_000)).unwrap().timestamp;
@@ -413,14 +414,14 @@ mod tests {
         let now = test_now();
         let (mut rewriter, last) = running(now);
         let later = now + Duration::from_millis(1000);
-        // A screen that stood still for a minute.
+        // A screen share that stood still for a minute.
         rewriter.switch(later, 2, at(500, 0), 60 * 90_000);
         assert_eq!(rewriter.rewrite(at(500, 0)).unwrap().timestamp - last, 90);
         assert_eq!(rewriter.rewrite(at(501, 60 * 90_000)).unwrap().timestamp, 90_000);
     }
 
     #[test]
-    fn reports_follow_the_source_and_otherwise_the_slots_clock() {
+    fn reports_follow_the_source_or_else_the_slots_clock() {
         let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Audio, 0, 1000);
         assert_eq!(rewriter.reported(now, Some(5)), None);
@@ -435,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forgotten_is_not_found() {
+    fn forgotten_packets_are_not_found() {
         let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Video, 0, 0);
         rewriter.switch(now, 1, at(5, 0), 0);
@@ -447,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn a_left_out_packet_leaves_no_gap() {
+    fn an_omitted_packet_leaves_no_gap() {
         let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Video, 0, 0);
         rewriter.switch(now, 1, at(5, 0), 0);
@@ -459,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_found_again_across_switches_and_gaps() {
+    fn sent_packets_are_found_across_switches_and_gaps() {
         let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Video, 0x7ffe, 0);
         rewriter.switch(now, 1, at(70_000, 5), 5);
@@ -481,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_packet_keeps_its_place_beside_one_left_out() {
+    fn a_late_packet_keeps_its_place_beside_an_omitted_one() {
         let now = test_now();
         let mut rewriter = Rewriter::new(MediaKind::Video, 0, 0);
         rewriter.switch(now, 1, at(5, 0), 0);
@@ -493,7 +494,7 @@ mod tests {
     }
 
     proptest! {
-        /// However packets are lost, reordered, left out and switched: no index goes out twice, and the highest grows.
+        /// With any loss, reordering, omission and switching, no index is sent twice, and the highest one grows.
         #[test]
         fn no_index_is_sent_twice(
             steps in proptest::collection::vec((0u8..20, 0u64..8), 1..300)

@@ -1,5 +1,5 @@
-//! A receiving m-line: one continuous stream under a fixed SSRC, whatever source is put into it, and the stream of its
-//! retransmissions (RFC 4588).
+//! A slot: an m-line on which a peer receives. It is one continuous stream under a fixed SSRC, whatever source is put
+//! into it, and the stream of its retransmissions (RTX, RFC 4588).
 
 use std::time::{Duration, Instant};
 
@@ -24,49 +24,49 @@ pub(crate) struct Slot {
     pub(crate) ssrc: u32,
     pub(crate) payloads: Vec<Payload>,
     pub(crate) extensions: ExtensionMap,
-    /// False once an offer closed the m-line; the place stays, because m-lines keep theirs.
+    /// False once an offer has closed the m-line. The slot keeps its index, as the m-line does.
     pub(crate) is_open: bool,
     source: Option<TrackKey>,
-    /// The layer of the same source with which it goes on at that one's next key frame.
+    /// The layer of the same source that the slot switches to at that layer's next key frame.
     next: Option<TrackKey>,
     rewriter: Rewriter,
     packets: u32,
     octets: u32,
-    /// Of what was sent, as the receiver says.
+    /// The loss that the receiver reports.
     pub(crate) loss: Loss,
-    /// The SSRC of retransmissions, and the index of the next.
+    /// The SSRC of retransmissions, and the index of the next one.
     pub(crate) rtx_ssrc: u32,
     next_rtx_index: u64,
-    /// What was sent again lately, by sequence number modulo the length; empty until the first request.
+    /// Packets retransmitted lately, indexed by sequence number modulo the length; empty until the first request.
     resent: Vec<Option<(u16, Instant)>>,
-    /// The id of the extension with the transport-wide sequence number, when the client says when packets came.
+    /// The id of the header extension for transport-wide sequence numbers, if the client sends TWCC feedback.
     number_id: Option<u8>,
-    /// Of packets that would be sent again as they were: sequence number and transport-wide one, by the former modulo the
-    /// length; empty until the first such packet.
+    /// Sequence number and transport-wide number of packets that are retransmitted unchanged (without RTX), indexed by
+    /// the former modulo the length; empty until the first such packet.
     numbered: Vec<(u16, u16)>,
 }
 
-/// Retransmissions remembered, so that a repeated request is answered once in a round trip.
+/// Retransmissions remembered, so that a repeated request is answered only once per round trip.
 const RESENT: usize = 128;
-/// Transport-wide numbers remembered of packets that may have to be sent again as they were: as many as there are packets
-/// of audio in a history. Older ones are not sent again.
+/// Transport-wide numbers remembered of packets that may be retransmitted unchanged: as many as a history has packets
+/// of audio. Older packets are not retransmitted.
 const NUMBERED: usize = 64;
-/// Bytes that a retransmission has in front of the payload: the original sequence number. RFC 4588 §4.
+/// Bytes in front of the payload of a retransmission: the original sequence number (RFC 4588 §4).
 const ORIGINAL_SEQUENCE_NUMBER: usize = 2;
 
-/// What became of a packet at a slot.
+/// What a slot did with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forwarded {
-    /// It was written.
+    /// The packet was written.
     Sent(Written),
-    /// It isn't for this slot: no payload, too late, or a codec that was not negotiated here.
+    /// The packet is not for this slot: it has no payload, is too late, or its codec was not negotiated here.
     Dropped,
-    /// The slot can only go on with a key frame.
+    /// The slot needs a key frame to continue.
     AwaitsKeyFrame,
 }
 
 impl Slot {
-    /// An empty slot with a random SSRC and start.
+    /// An empty slot with random SSRCs and starting numbers.
     pub(crate) fn new(
         mid: Mid,
         kind: MediaKind,
@@ -95,7 +95,7 @@ impl Slot {
         }
     }
 
-    /// What it carries.
+    /// The track that the slot carries.
     pub(crate) fn source(&self) -> Option<TrackKey> {
         self.source
     }
@@ -106,23 +106,24 @@ impl Slot {
         self.rewriter.stop();
     }
 
-    /// Sends nothing any more of what came so far; the same source goes on as after a switch to it.
+    /// Stops everything sent so far from being retransmitted. The same source then continues as after a switch.
     pub(crate) fn interrupt(&mut self) {
         self.rewriter.forget_sent();
         self.rewriter.stop();
     }
 
-    /// The layer with which it is about to go on.
+    /// The layer that the slot is about to switch to.
     pub(crate) fn next(&self) -> Option<TrackKey> {
         self.next
     }
 
-    /// Waits for a key frame of another layer, or not any more.
+    /// Sets the layer whose next key frame the slot waits for; `None` to stop waiting.
     pub(crate) fn set_next(&mut self, next: Option<TrackKey>) {
         self.next = next;
     }
 
-    /// A packet of a layer was sent: if it was waited for, that is what the slot carries now. Returns what it did before.
+    /// Notes that a packet of a layer was sent. If the slot was waiting for that layer, it carries it from now on.
+    /// Returns the layer that it carried before.
     pub(crate) fn reach(&mut self, layer: TrackKey) -> Option<TrackKey> {
         if self.next != Some(layer) {
             return None;
@@ -130,8 +131,8 @@ impl Slot {
         std::mem::replace(&mut self.source, self.next.take())
     }
 
-    /// Takes what a later offer says. What was sent before can't be sent again when that has changed: the same sequence
-    /// number must not be sealed twice with different bytes behind it (RFC 7714 §8.1).
+    /// Applies a later offer. If that changes anything, packets sent before can't be retransmitted: the same sequence
+    /// number must not be sealed twice with different bytes (RFC 7714 §8.1).
     pub(crate) fn renegotiate(&mut self, payloads: Vec<Payload>, extensions: ExtensionMap) {
         if (&self.payloads, &self.extensions) != (&payloads, &extensions) {
             self.rewriter.forget_sent();
@@ -140,9 +141,9 @@ impl Slot {
         (self.payloads, self.extensions, self.is_open) = (payloads, extensions, true);
     }
 
-    /// Writes a packet as this slot's next, sealed, to the front of `out`, which has at least
-    /// [`MAX_PACKET`](crate::transport::batch::MAX_PACKET) bytes. `live` is the timestamp that the stream has at this moment, if
-    /// that is known.
+    /// Writes a packet as the next one of this slot, sealed, to the front of `out`, which has at least
+    /// [`MAX_PACKET`](crate::transport::batch::MAX_PACKET) bytes. `live` returns the timestamp that the stream has at
+    /// `now`, if known.
     pub(crate) fn forward(
         &mut self,
         now: Instant,
@@ -188,7 +189,7 @@ impl Slot {
         Forwarded::Sent(Written { length, number })
     }
 
-    /// What was sent under a sequence number, unless it was sent again less than a round trip ago.
+    /// The packet sent under a sequence number, unless it was already retransmitted less than a round trip ago.
     pub(crate) fn requested(
         &mut self,
         now: Instant,
@@ -208,8 +209,7 @@ impl Slot {
         Some(sent)
     }
 
-    /// Writes a packet that was sent before once more, sealed, to the front of `out`: as a retransmission where those
-    /// are negotiated, else as it was.
+    /// Writes a packet again, sealed, to the front of `out`: as RTX if that was negotiated, else unchanged.
     pub(crate) fn retransmit(
         &mut self,
         sent: &Sent,
@@ -240,24 +240,24 @@ impl Slot {
         Some(Written { length, number: outgoing.number })
     }
 
-    /// The transport-wide number under which a packet went out that is to be sent again as it was: sealed once more, it
-    /// must be the same (RFC 7714 §8.1).
+    /// The transport-wide number of a packet that is retransmitted unchanged. It must be the number of the first time,
+    /// because the same packet is sealed again (RFC 7714 §8.1).
     fn number_of(&self, position: Position) -> Option<u16> {
         let sequence_number = position.index as u16;
         let (known, number) = *self.numbered.get(usize::from(sequence_number) % NUMBERED)?;
         (known == sequence_number).then_some(number)
     }
 
-    /// Whether packets may say when they leave, or as which of all: not where video would be sent again as it was.
+    /// Whether packets carry a send time or a transport-wide number. Video that is retransmitted unchanged does not.
     fn is_measured(&self, format: Format) -> bool {
         self.kind == MediaKind::Audio || format.rtx.is_some()
     }
 
-    /// How a published codec goes out here.
+    /// The format in which this slot sends a published codec.
     fn format(&self, published: Codec) -> Option<Format> {
         let negotiated = |codec| self.payloads.iter().find(|payload| payload.codec == codec);
         let payload = match published {
-            // Redundancy can be taken off for those who can't read it.
+            // Redundancy (RED) is removed for receivers that don't support it.
             Codec::Red => negotiated(Codec::Red).or_else(|| negotiated(Codec::Opus)),
             other => negotiated(other),
         }?;
@@ -265,12 +265,12 @@ impl Slot {
         Some(Format { payload_type, codec, rtx })
     }
 
-    /// The SSRC of retransmissions, when the client takes any.
+    /// The SSRC of retransmissions, if the client accepts any.
     pub(crate) fn offered_rtx_ssrc(&self) -> Option<u32> {
         self.payloads.iter().any(|payload| payload.rtx.is_some()).then_some(self.rtx_ssrc)
     }
 
-    /// Header, payload and tag; returns the whole length. `None` when that is longer than any packet may be.
+    /// Writes header, payload and tag, and returns the total length. `None` if that exceeds the longest packet.
     fn write(
         &self,
         packet: &Packet<'_>,
@@ -325,14 +325,14 @@ impl Slot {
         Some(sealed.len())
     }
 
-    /// The extension by which the receiver estimates what it can take (REMB), of its video alone, unless it tells when
-    /// numbered packets came.
+    /// The id of the `abs-send-time` extension, by which the receiver estimates the bandwidth for its video (REMB),
+    /// unless it sends TWCC feedback.
     fn send_time_id(&self, format: Format) -> Option<u8> {
         let is_estimated = self.kind == MediaKind::Video && self.is_measured(format);
         is_estimated.then(|| self.extensions.id_of(Extension::AbsoluteSendTime)).flatten()
     }
 
-    /// Puts the slot's own frame number into a written header.
+    /// Puts the slot's own frame number into a header that has been written.
     fn renumber_frame(&self, header: &mut [u8], position: Position) {
         let id = self.extensions.id_of(Extension::DependencyDescriptor);
         let written = id.zip(Header::parse(header));
@@ -341,13 +341,13 @@ impl Slot {
         }
     }
 
-    /// The incoming stream that it follows.
+    /// The incoming stream that the slot follows.
     pub(crate) fn stream(&self) -> Option<u64> {
         self.rewriter.stream()
     }
 
-    /// What a sender report says at this moment; `live` is the timestamp that the stream it follows has now. `None`
-    /// while nothing was sent.
+    /// The sender report at `now`; `live` is the timestamp that the followed stream has at that time. `None` if nothing
+    /// was sent yet.
     pub(crate) fn sender_info(
         &mut self,
         now: Instant,
@@ -364,13 +364,13 @@ impl Slot {
     }
 }
 
-/// Under which id packets are numbered, for a client that tells when they came.
+/// The id of the header extension for transport-wide sequence numbers, if the client sends TWCC feedback.
 fn number_id(payloads: &[Payload], extensions: &ExtensionMap) -> Option<u8> {
     let is_told = payloads.iter().any(Payload::has_transport_feedback);
     extensions.id_of(Extension::TransportSequence).filter(|_| is_told)
 }
 
-/// What of a packet's payload goes out in a format. `None` when it is damaged.
+/// The part of a packet's payload that is sent in a format. `None` if the payload is malformed.
 fn content<'a>(packet: &Packet<'a>, format: Codec) -> Option<&'a [u8]> {
     match (packet.codec, format) {
         (Codec::Red, Codec::Opus) => rtp::red::primary(packet.payload),
@@ -378,7 +378,7 @@ fn content<'a>(packet: &Packet<'a>, format: Codec) -> Option<&'a [u8]> {
     }
 }
 
-/// How a codec was negotiated.
+/// A negotiated codec and its payload types.
 #[derive(Clone, Copy)]
 struct Format {
     payload_type: u8,
@@ -387,14 +387,14 @@ struct Format {
     rtx: Option<u8>,
 }
 
-/// What of an outgoing header depends on whether the packet goes out for the first time.
+/// Header fields that differ between a packet and its retransmission.
 #[derive(Clone, Copy)]
 struct Outgoing {
     format: Format,
     ssrc: u32,
-    /// The extended sequence number in that SSRC.
+    /// The extended sequence number under that SSRC.
     index: u64,
-    /// It is a retransmission under RFC 4588.
+    /// Whether it is a retransmission (RTX, RFC 4588).
     is_rtx: bool,
     /// Its transport-wide sequence number.
     number: Option<u16>,

@@ -1,5 +1,5 @@
-//! The RTCP that the media plane reads and writes: RFC 3550 §6, RFC 4585 §6.2.1 (NACK) and §6.3.1 (PLI), RFC 5104 §4.3.1 (FIR),
-//! and transport-wide feedback.
+//! The RTCP that the media plane reads and writes: RFC 3550 §6, NACK (RFC 4585 §6.2.1), PLI (RFC 4585 §6.3.1), FIR (RFC
+//! 5104 §4.3.1), REMB, and TWCC feedback ([`twcc`]).
 
 pub(crate) mod twcc;
 
@@ -18,22 +18,22 @@ const FMT_FIR: u8 = 4;
 const FMT_APPLICATION: u8 = 15;
 const SDES_CNAME: u8 = 1;
 
-/// An estimate says no more than this, in bits per second; nobody gets so much.
+/// Upper bound of an estimate (REMB), in bits per second: more than any receiver gets.
 const MAX_ESTIMATE: u64 = 100_000_000_000;
 
-/// Report blocks that fit the five-bit count; RFC 3550 §6.4.1.
+/// The most report blocks that the five-bit count allows (RFC 3550 §6.4.1).
 const MAX_BLOCKS: usize = 31;
 
-/// What a compound packet says that is acted on here.
+/// A part of a compound packet that the server acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Message<'a> {
-    /// A sender's clock: this RTP timestamp was sampled at that wall-clock time.
+    /// A sender's clock: this RTP timestamp was sampled at this wall-clock time.
     SenderReport { ssrc: u32, ntp: NtpTime, rtp_timestamp: u32 },
     /// A receiver needs a key frame of this stream (PLI or FIR).
     KeyFrameRequest { ssrc: u32 },
     /// A receiver misses these packets: the first one, and a bit for each of the 16 behind it.
     Nack { ssrc: u32, first: u16, following: u16 },
-    /// What a receiver says of one of our streams.
+    /// A receiver's report block about one of our streams.
     Report {
         ssrc: u32,
         /// Since the stream began.
@@ -42,9 +42,10 @@ pub(crate) enum Message<'a> {
         last_sender_report: u32,
         delay_since_last_sender_report: u32,
     },
-    /// How much a receiver can take, in bits per second for all that it gets (draft-alvestrand-rmcat-remb-03).
+    /// The bandwidth that a receiver estimates for everything it gets, in bits per second (REMB,
+    /// draft-alvestrand-rmcat-remb-03).
     Estimate { bits_per_second: u64 },
-    /// When packets came that have transport-wide sequence numbers; what stands behind the two SSRCs.
+    /// TWCC feedback: when packets with transport-wide sequence numbers arrived. `payload` follows the two SSRCs.
     TransportFeedback { payload: &'a [u8] },
     /// A stream of the sender has ended.
     Bye { ssrc: u32 },
@@ -58,27 +59,27 @@ impl Message<'_> {
     }
 }
 
-/// A 64-bit NTP timestamp: seconds since 1900 and their fraction. RFC 3550 §4.
+/// A 64-bit NTP timestamp: seconds since 1900 and their fraction (RFC 3550 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NtpTime(pub(crate) u64);
 
 impl NtpTime {
     const UNIX_EPOCH_SECONDS: u64 = 2_208_988_800;
 
-    /// From the time since 1970.
+    /// Converts the time since 1970.
     pub(crate) fn from_unix(time: Duration) -> NtpTime {
         let seconds = (time.as_secs() + Self::UNIX_EPOCH_SECONDS) & 0xffff_ffff;
         let fraction = (u64::from(time.subsec_nanos()) << 32) / 1_000_000_000;
         NtpTime((seconds << 32) | fraction)
     }
 
-    /// The middle 32 bits, as report blocks repeat them.
+    /// The middle 32 bits, as in report blocks.
     pub(crate) fn middle(self) -> u32 {
         (self.0 >> 16) as u32
     }
 }
 
-/// Reads a compound packet; stops at the first malformed part.
+/// Reads a compound packet up to the first malformed part.
 pub(crate) fn messages(compound: &[u8]) -> impl Iterator<Item = Message<'_>> {
     packets(compound).flat_map(|packet| {
         let key_frames = key_frame_requests(packet).map(|ssrc| Message::KeyFrameRequest { ssrc });
@@ -135,7 +136,7 @@ fn reports(packet: &[u8]) -> impl Iterator<Item = Message<'_>> {
     blocks.filter_map(|block| {
         Some(Message::Report {
             ssrc: word(block, 0)?,
-            // 24 bits with a sign.
+            // A signed number of 24 bits.
             cumulative_lost: (word(block, 4)? << 8) as i32 >> 8,
             highest_sequence: word(block, 8)?,
             last_sender_report: word(block, 16)?,
@@ -157,7 +158,7 @@ fn nacks(packet: &[u8]) -> impl Iterator<Item = Message<'_>> {
 
 fn transport_feedback(packet: &[u8]) -> Option<Message<'_>> {
     let is_it = packet[1] == TRANSPORT_FEEDBACK && packet[0] & 0x1f == FMT_TRANSPORT_CC;
-    // Where words are filled up, their number stands in the last byte; there are enough deltas without it.
+    // With padding, the last byte is its length; there are enough deltas without it.
     let payload = packet.get(12..).filter(|_| is_it)?;
     Some(Message::TransportFeedback { payload })
 }
@@ -169,8 +170,8 @@ fn key_frame_requests(packet: &[u8]) -> impl Iterator<Item = u32> + '_ {
     pli.into_iter().chain(entries.chunks_exact(8).filter_map(|entry| word(entry, 0)))
 }
 
-/// §2.2: after the identifier the number of SSRCs, then six bits of exponent and 18 of mantissa. The SSRCs that follow
-/// are those of all that a browser receives.
+/// REMB §2.2: the identifier, the number of SSRCs, six bits of exponent and 18 of mantissa. The SSRCs that follow are
+/// those of everything that a browser receives.
 fn estimate(packet: &[u8]) -> Option<Message<'_>> {
     let is_estimate = packet[1] == PAYLOAD_FEEDBACK
         && packet[0] & 0x1f == FMT_APPLICATION
@@ -192,20 +193,20 @@ fn ended(packet: &[u8]) -> impl Iterator<Item = Message<'_>> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ReportBlock {
     pub(crate) ssrc: u32,
-    /// Of the packets expected since the last report, in 1/256.
+    /// Share of the packets expected since the last report, in 1/256.
     pub(crate) fraction_lost: u8,
-    /// Since the stream began; 24 bits, negative when duplicates came.
+    /// Since the stream began; 24 bits, negative if there were duplicates.
     pub(crate) cumulative_lost: i32,
     pub(crate) highest_sequence: u32,
     /// In units of the RTP clock.
     pub(crate) jitter: u32,
-    /// Middle 32 bits of the last sender report's NTP timestamp; 0 when there was none.
+    /// The middle 32 bits of the NTP timestamp in the last sender report; 0 if there was none.
     pub(crate) last_sender_report: u32,
     /// In 1/65536 seconds.
     pub(crate) delay_since_last_sender_report: u32,
 }
 
-/// What a sender report says of one of our streams.
+/// The contents of a sender report about one of our streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SenderInfo {
     pub(crate) ssrc: u32,
@@ -230,7 +231,7 @@ pub(crate) fn write_sender_report(out: &mut Vec<u8>, info: &SenderInfo) {
     out.extend(info.octets.to_be_bytes());
 }
 
-/// Appends a receiver report; blocks past the 31st are left out.
+/// Appends a receiver report with the first 31 blocks.
 pub(crate) fn write_receiver_report(out: &mut Vec<u8>, sender: u32, blocks: &[ReportBlock]) {
     let blocks = &blocks[..blocks.len().min(MAX_BLOCKS)];
     header(out, blocks.len() as u8, RECEIVER_REPORT, 1 + 6 * blocks.len());
@@ -246,10 +247,10 @@ pub(crate) fn write_receiver_report(out: &mut Vec<u8>, sender: u32, blocks: &[Re
     }
 }
 
-/// Appends a source description with the CNAME (at most 255 bytes of it).
+/// Appends a source description with the first 255 bytes of the CNAME.
 pub(crate) fn write_cname(out: &mut Vec<u8>, ssrc: u32, cname: &str) {
     let cname = &cname.as_bytes()[..cname.len().min(255)];
-    // The chunk ends with at least one zero byte and on a word boundary. RFC 3550 §6.5.
+    // The chunk ends with at least one zero byte and on a word boundary (RFC 3550 §6.5).
     let item = 2 + cname.len();
     let padding = 4 - item % 4;
     header(out, 1, SOURCE_DESCRIPTION, 1 + (item + padding) / 4);
@@ -266,7 +267,7 @@ pub(crate) fn write_pli(out: &mut Vec<u8>, sender: u32, media: u32) {
     out.extend(media.to_be_bytes());
 }
 
-/// Appends a generic NACK for these packets, in the order of their sequence numbers.
+/// Appends a generic NACK for these packets, which must be in the order of their sequence numbers.
 pub(crate) fn write_nack(out: &mut Vec<u8>, sender: u32, media: u32, missing: &[u16]) {
     let start = out.len();
     header(out, FMT_NACK, TRANSPORT_FEEDBACK, 2);
@@ -289,7 +290,7 @@ pub(crate) fn write_nack(out: &mut Vec<u8>, sender: u32, media: u32, missing: &[
     out[start + 2..start + 4].copy_from_slice(&(words as u16).to_be_bytes());
 }
 
-/// Appends transport-wide congestion control feedback; `payload` is what stands behind the SSRCs, whole words.
+/// Appends TWCC feedback; `payload` follows the two SSRCs, and is a whole number of words.
 pub(crate) fn write_transport_feedback(out: &mut Vec<u8>, sender: u32, media: u32, payload: &[u8]) {
     header(out, FMT_TRANSPORT_CC, TRANSPORT_FEEDBACK, 2 + payload.len() / 4);
     out.extend(sender.to_be_bytes());
@@ -297,12 +298,13 @@ pub(crate) fn write_transport_feedback(out: &mut Vec<u8>, sender: u32, media: u3
     out.extend(payload);
 }
 
-/// Whether it is what every RTCP datagram must be where reduced size isn't negotiated (RFC 3550 §6.1).
+/// Whether a datagram starts with a report, as every RTCP datagram must unless reduced size was negotiated (RFC 3550
+/// §6.1).
 pub(crate) fn starts_with_report(compound: &[u8]) -> bool {
     matches!(compound.get(1), Some(&(SENDER_REPORT | RECEIVER_REPORT)))
 }
 
-/// How many bytes of a compound are whole packets that fit into `limit`; the first one counts in any case.
+/// The bytes of a compound that are whole packets and fit into `limit`; at least the first packet.
 pub(crate) fn fitting(compound: &[u8], limit: usize) -> usize {
     let mut end = 0;
     while let Some([_, _, high, low]) = compound.get(end..).and_then(<[u8]>::first_chunk) {
@@ -312,7 +314,7 @@ pub(crate) fn fitting(compound: &[u8], limit: usize) -> usize {
         }
         end = next;
     }
-    // What isn't made of packets can't be cut.
+    // Bytes that are not RTCP packets can't be cut.
     if end == 0 { compound.len() } else { end }
 }
 
@@ -421,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn bye_names_each_stream_that_is_there() {
+    fn bye_names_each_stream_listed() {
         let bye = [0x83, 203, 0, 2, 0, 0, 0, 7, 0, 0, 0, 8];
         let read: Vec<Message> = messages(&bye).collect();
         assert_eq!(read, [Message::Bye { ssrc: 7 }, Message::Bye { ssrc: 8 }]);

@@ -1,5 +1,6 @@
-//! Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01): when each packet
-//! came. The server tells publishers, so that their bandwidth estimation can work, and is told by receivers.
+//! TWCC, transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01): when each
+//! packet arrived. The server sends it to publishers, whose bandwidth estimation needs it, and receives it from
+//! receivers.
 
 mod read;
 
@@ -8,28 +9,29 @@ use std::time::{Duration, Instant};
 
 pub(crate) use read::Feedback;
 
-/// Packets that wait to be reported: as many as come in a report interval of 50 ms at 100 Mbit/s. The oldest make room.
+/// Packets waiting to be reported: as many as arrive in a report interval of 50 ms at 100 Mbit/s. Beyond, the oldest
+/// are dropped.
 const MAX_ARRIVALS: usize = 512;
-/// Statuses in one feedback packet; with two bytes of delta each it stays below every MTU.
+/// Statuses in one feedback packet. With two bytes of delta each, the packet stays below any MTU.
 const MAX_STATUSES: usize = 350;
-/// Of the reference time: 64 ms. §3.1.
+/// The unit of the reference time: 64 ms (§3.1).
 const REFERENCE_MS: u128 = 64;
-/// Of a delta: 250 µs. §3.1.5.
+/// The unit of a delta: 250 µs (§3.1.5).
 const TICK: Duration = Duration::from_micros(250);
 
-/// The arrivals of one publisher since the last feedback.
+/// The packets that arrived from one publisher since the last feedback.
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals {
-    /// Unwrapped sequence number and time, in the order of numbers.
+    /// Unwrapped sequence numbers and times, ordered by number.
     packets: VecDeque<(i64, Instant)>,
     highest: Option<i64>,
-    /// Everything below has been reported.
+    /// All numbers below this have been reported.
     reported: i64,
     feedback_count: u8,
 }
 
 impl Arrivals {
-    /// Counts a packet with its transport-wide sequence number.
+    /// Records the arrival of a packet with its transport-wide sequence number.
     pub(crate) fn packet(&mut self, now: Instant, sequence: u16) {
         let highest = self.highest.unwrap_or(i64::from(sequence));
         let unwrapped = highest + i64::from(sequence.wrapping_sub(highest as u16) as i16);
@@ -54,13 +56,13 @@ impl Arrivals {
         self.packets.insert(place, (unwrapped, now));
     }
 
-    /// Appends the payload of a feedback packet (what stands behind the RTCP header and the two SSRCs) to `out`.
-    /// `false` when there is nothing to report.
+    /// Appends the payload of a feedback packet (the part behind the RTCP header and the two SSRCs) to `out`. `false`
+    /// if there is nothing to report.
     pub(crate) fn write(&mut self, started: Instant, out: &mut Vec<u8>) -> bool {
         let Some(&(first, first_at)) = self.packets.front() else {
             return false;
         };
-        // A long outage is not spelled out packet by packet.
+        // After a long outage, the missing packets are not all listed.
         let base = self.reported.max(first - MAX_STATUSES as i64 / 2).min(first);
         let reference = first_at.saturating_duration_since(started).as_millis() / REFERENCE_MS;
         let mut previous = started + Duration::from_millis((reference * REFERENCE_MS) as u64);
@@ -82,13 +84,13 @@ impl Arrivals {
             } else {
                 deltas.extend(ticks.to_be_bytes());
             }
-            // What is rounded off goes into the next delta.
+            // The rounding error goes into the next delta.
             previous = advance(previous, ticks);
             next = number + 1;
             self.packets.pop_front();
         }
         if statuses.is_empty() {
-            // The first packet alone can't be told: a jump of the clock by more than 8 s.
+            // If even the first packet can't be reported, the clock has jumped by more than 8 s.
             self.packets.clear();
             return false;
         }
@@ -111,7 +113,7 @@ const NOT_RECEIVED: u16 = 0;
 const SMALL: u16 = 1;
 const LARGE: u16 = 2;
 
-/// §3.1.5: ticks since the packet before; `None` when even the large form can't hold them.
+/// §3.1.5: ticks since the previous packet; `None` if they don't fit into the large form.
 fn delta(previous: Instant, at: Instant) -> Option<(u16, i16)> {
     let ticks = |duration: Duration| i64::try_from(duration.as_micros() / TICK.as_micros()).ok();
     let ticks = match at.checked_duration_since(previous) {
@@ -139,7 +141,7 @@ mod tests {
     use super::*;
     use crate::test_now;
 
-    /// The number and the arrival, in ticks since the start, of each received packet.
+    /// The number of each received packet, and its arrival in ticks since the start.
     fn read(payload: &[u8]) -> Vec<(u16, i64)> {
         let feedback = Feedback::parse(payload).unwrap();
         let reference = i64::from(feedback.reference) * 256;
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn arrivals_are_told_to_a_quarter_of_a_millisecond() {
+    fn arrivals_are_reported_to_a_quarter_of_a_millisecond() {
         let started = test_now();
         let mut arrivals = Arrivals::default();
         let at = |ms: u64| started + Duration::from_millis(1000 + ms);
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn feedback_goes_on_where_the_last_one_ended() {
+    fn feedback_continues_where_the_last_one_ended() {
         let started = test_now();
         let mut arrivals = Arrivals::default();
         arrivals.packet(started, 10);
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn many_packets_are_told_in_several_parts() {
+    fn many_packets_are_reported_in_several_parts() {
         let started = test_now();
         let mut arrivals = Arrivals::default();
         for number in 0..500 {

@@ -1,17 +1,17 @@
-//! What a receiver says of the packets that it got, or didn't.
+//! Reads TWCC feedback from receivers: which packets arrived, and when.
 
 use std::time::Duration;
 
 use super::{LARGE, NOT_RECEIVED, SMALL, TICK};
 
-/// Statuses of one feedback packet that are looked at; who has more to say at a time was without a way here for long.
-/// Beyond, the feedback says nothing: a few bytes of it could name 65,535 packets.
+/// Statuses read from one feedback packet; a receiver with more to report was cut off for long. Feedback with more is
+/// rejected, because a few bytes could name 65,535 packets.
 const MAX_STATUSES: u16 = 4096;
-/// Of a chunk with a status for each of many packets, the symbols: two sizes.
+/// The number of one-bit symbols in a status vector chunk; of two-bit symbols there are half as many.
 const ONE_BIT_SYMBOLS: u16 = 14;
 const TWO_BIT_SYMBOLS: u16 = 7;
 
-/// One feedback packet, behind the RTCP header and the two SSRCs. §3.1.
+/// One feedback packet, behind the RTCP header and the two SSRCs (§3.1).
 #[derive(Clone, Debug)]
 pub(crate) struct Feedback<'a> {
     /// In units of 64 ms, on the receiver's clock; 24 bits.
@@ -23,7 +23,7 @@ pub(crate) struct Feedback<'a> {
 }
 
 impl<'a> Feedback<'a> {
-    /// Reads what stands before the statuses. `None` when it is malformed, or says too much.
+    /// Reads the fields in front of the statuses. `None` if they are malformed, or name too many packets.
     pub(crate) fn parse(payload: &'a [u8]) -> Option<Feedback<'a>> {
         let (head, rest) = payload.split_first_chunk::<8>()?;
         let [b0, b1, c0, c1, r0, r1, r2, _count_of_feedback] = *head;
@@ -47,8 +47,8 @@ impl<'a> Feedback<'a> {
         })
     }
 
-    /// The transport-wide sequence numbers in their order, and when each packet came, in microseconds since the
-    /// reference time; `None` for one that did not come. Ends early where a delta is missing.
+    /// The transport-wide sequence numbers in order, and when each packet arrived, in microseconds since the reference
+    /// time; `None` for a packet that did not arrive. Ends early if a delta is missing.
     pub(crate) fn statuses(&self) -> impl Iterator<Item = (u16, Option<i64>)> + use<'a> {
         let Feedback { first, count, mut deltas, .. } = *self;
         let mut at = 0;
@@ -73,11 +73,11 @@ impl<'a> Feedback<'a> {
 
 const TICK_US: i64 = Duration::as_micros(&TICK) as i64;
 
-/// A chunk: its statuses one after the other. §3.1.3 and §3.1.4.
+/// Iterates over the statuses of a chunk (§3.1.3 and §3.1.4).
 #[derive(Clone, Copy)]
 struct Chunk {
     bits: u16,
-    /// Statuses that are still to be told.
+    /// Statuses left to return.
     left: u16,
 }
 
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_too_early_is_read_as_far_as_it_goes() {
+    fn truncated_feedback_is_read_as_far_as_it_goes() {
         assert_eq!(read(&[0; 7]), None);
         assert_eq!(read(&[0, 1, 0, 3, 0, 0, 0, 0, 0x20, 2]), None, "three statuses, two told");
         let missing_delta = [0, 1, 0, 3, 0, 0, 0, 0, 0x20, 3, 4];
