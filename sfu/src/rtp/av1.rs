@@ -1,5 +1,5 @@
-//! AV1 in RTP (AV1 RTP payload format 1.0, §4): only what shows where a stream can be entered. What would have to be
-//! renumbered at a switch travels in the [dependency descriptor](super::dependency).
+//! AV1 over RTP (AV1 RTP payload format 1.0, §4), as far as needed to find key frames. The numbers that a switch has to
+//! rewrite are in the [dependency descriptor](super::dependency).
 //!
 //! ```text
 //! |Z|Y| W |N|-|-|-|   Z goes on with an OBU, W how many there are (0: each has its length), N begins a sequence
@@ -10,7 +10,7 @@ const CONTINUES: u8 = 0x80;
 const BEGINS_SEQUENCE: u8 = 0x08;
 const SEQUENCE_HEADER: u8 = 1;
 
-/// Whether a coded video sequence begins with this payload: it says so, and has the sequence header with it.
+/// Whether the payload starts a coded video sequence: it says so, and contains the sequence header.
 pub(crate) fn starts_key_frame(payload: &[u8]) -> bool {
     let Some((&head, rest)) = payload.split_first() else {
         return false;
@@ -19,7 +19,7 @@ pub(crate) fn starts_key_frame(payload: &[u8]) -> bool {
     begins && obu_types(head, rest).any(|kind| kind == SEQUENCE_HEADER)
 }
 
-/// The types of the OBUs (AV1 §6.2.1) as far as they are whole.
+/// The types of the complete OBUs (AV1 §6.2.1).
 fn obu_types(head: u8, mut rest: &[u8]) -> impl Iterator<Item = u8> {
     let count = usize::from(head >> 4 & 3);
     let mut number = 0;
@@ -31,12 +31,12 @@ fn obu_types(head: u8, mut rest: &[u8]) -> impl Iterator<Item = u8> {
         };
         let (obu, behind) = rest.split_at_checked(length)?;
         rest = behind;
-        // An empty one has no type; nothing after it is looked at.
+        // An empty OBU has no type, and ends the iteration.
         obu.first().map(|header| header >> 3 & 0x0f)
     })
 }
 
-/// AV1 §4.10.5: seven bits in a byte, the lowest first. More than four bytes are longer than any packet.
+/// LEB128 (AV1 §4.10.5): seven bits per byte, the lowest first. A number with more than four bytes exceeds any packet.
 fn read_leb128(rest: &mut &[u8]) -> Option<usize> {
     let mut value = 0;
     for place in 0..4 {
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_frame_begins_a_sequence_and_brings_its_header() {
+    fn a_key_frame_starts_a_sequence_and_contains_its_header() {
         assert!(starts_key_frame(&[0x18, 0x0a, 1, 2]), "one OBU");
         assert!(starts_key_frame(&[0x28, 2, 0x0a, 1, 0x32, 1, 2]), "header and frame");
         assert!(starts_key_frame(&[0x08, 2, 0x0a, 1, 2, 0x32, 1]), "each with its length");
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_none() {
+    fn other_payloads_start_no_key_frame() {
         assert!(!starts_key_frame(&[0x10, 0x0a, 1, 2]), "N isn't set");
         assert!(!starts_key_frame(&[0x98, 0x0a, 1, 2]), "goes on with an OBU");
         assert!(!starts_key_frame(&[0x18, 0x32, 1, 2]), "a frame without header");

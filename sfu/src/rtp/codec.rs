@@ -1,14 +1,14 @@
-//! The codecs that are forwarded.
+//! The codecs that the server forwards.
 
 use crate::MediaKind;
 use crate::media::clock_rate;
 
-/// A codec as far as forwarding must tell one from another: a published stream can be put, unchanged, where an equal one
+/// A codec with the parameters that matter for forwarding: a stream can be forwarded unchanged wherever an equal codec
 /// was negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
     Opus,
-    /// Opus that repeats earlier packets (RFC 2198).
+    /// Opus with redundancy: packets repeat earlier ones (RED, RFC 2198).
     Red,
     Vp8,
     /// RFC 9628 §6: streams differ in `profile-id`.
@@ -28,7 +28,7 @@ pub(crate) enum Codec {
 }
 
 impl Codec {
-    /// Ticks a second of its RTP timestamps.
+    /// RTP clock ticks per second.
     pub(crate) fn clock_rate(self) -> u32 {
         match self {
             Codec::Opus | Codec::Red => clock_rate(MediaKind::Audio),

@@ -1,24 +1,24 @@
-//! The running numbers that stand beside those of RTP: in payload descriptors and in the dependency descriptor.
-//! Receivers expect them without gaps, so a slot that goes on with another stream renumbers them.
+//! Counters besides those of the RTP header: in payload descriptors, and in the dependency descriptor. Receivers expect
+//! them without gaps, so a slot renumbers them when it continues with another stream.
 
 use super::{Codec, dependency, vp8, vp9};
 
-/// The numbers of one packet, or the distance between those of two; all of them wrap. 0 where there are none.
+/// The counters of one packet, or the difference between those of two. All of them wrap; missing ones are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counters {
-    /// Of VP8 and VP9.
+    /// In VP8 and VP9.
     pub(crate) picture_id: u16,
-    /// Of VP8 and VP9.
+    /// In VP8 and VP9.
     pub(crate) tl0_pic_idx: u8,
-    /// Of the dependency descriptor.
+    /// In the dependency descriptor.
     pub(crate) frame_number: u16,
 }
 
 impl Counters {
-    /// One step in each.
+    /// One step of each counter.
     pub(crate) const STEP: Counters = Counters { picture_id: 1, tl0_pic_idx: 1, frame_number: 1 };
 
-    /// Reads them from a payload, and from the dependency descriptor if the packet has one.
+    /// Reads the counters from a payload, and from the dependency descriptor if the packet has one.
     pub(crate) fn read(codec: Codec, payload: &[u8], dependency: Option<&[u8]>) -> Counters {
         let (picture_id, tl0_pic_idx) = match codec {
             Codec::Vp8 => vp8::Descriptor::parse(payload)
@@ -35,7 +35,7 @@ impl Counters {
         }
     }
 
-    /// Writes those of the payload into it; the dependency descriptor's goes by [`dependency::rewrite`].
+    /// Writes the counters in the payload; [`dependency::rewrite`] writes the one in the dependency descriptor.
     pub(crate) fn write(self, codec: Codec, payload: &mut [u8]) {
         match codec {
             Codec::Vp8 => vp8::rewrite(payload, self.picture_id, self.tl0_pic_idx),
@@ -44,7 +44,7 @@ impl Counters {
         }
     }
 
-    /// So much further on.
+    /// Adds a difference.
     pub(crate) fn plus(self, distance: Counters) -> Counters {
         Counters {
             picture_id: self.picture_id.wrapping_add(distance.picture_id),
@@ -53,7 +53,7 @@ impl Counters {
         }
     }
 
-    /// The distance from others to these.
+    /// The difference from `others` to `self`.
     pub(crate) fn minus(self, others: Counters) -> Counters {
         Counters {
             picture_id: self.picture_id.wrapping_sub(others.picture_id),

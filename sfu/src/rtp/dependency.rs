@@ -8,21 +8,21 @@
 //! |T|A|I|F|C|  …  |   T: the structure that the templates are defined in follows; on key frames
 //! ```
 //!
-//! Templates name the frames that one depends on by the distance from its own number, so that only the number changes
-//! when a stream is put behind another one.
+//! Templates name the frames that a frame depends on by the distance from its own number, so only that number changes
+//! when a stream follows another one.
 
-/// What the descriptor of one packet says, as far as forwarding depends on it.
+/// The fields of a descriptor that matter for forwarding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Descriptor {
     pub(crate) starts_frame: bool,
-    /// Running number of the frames in all layers.
+    /// Counts the frames of all layers.
     pub(crate) frame_number: u16,
-    /// The structure comes with it, which only a key frame may change.
+    /// The descriptor contains the template structure, which only a key frame may change.
     pub(crate) has_structure: bool,
 }
 
 impl Descriptor {
-    /// Reads the data of the extension element. `None` when it is shorter than the mandatory part.
+    /// Reads the data of the extension element. `None` if it is shorter than the mandatory part.
     pub(crate) fn parse(element: &[u8]) -> Option<Descriptor> {
         let [first, high, low, extended @ ..] = element else {
             return None;
@@ -34,13 +34,13 @@ impl Descriptor {
         })
     }
 
-    /// The packet is the first of a key frame.
+    /// Whether the packet is the first of a key frame.
     pub(crate) fn starts_key_frame(&self) -> bool {
         self.starts_frame && self.has_structure
     }
 }
 
-/// Gives a frame another number. An element without the mandatory part stays as it is.
+/// Replaces the frame number. An element without the mandatory part stays unchanged.
 pub(crate) fn rewrite(element: &mut [u8], frame_number: u16) {
     if let [_, high, low, ..] = element {
         [*high, *low] = frame_number.to_be_bytes();
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_alone_is_rewritten() {
+    fn only_the_frame_number_is_rewritten() {
         let mut element = [0xc5, 0x12, 0x34, 0x80, 0x55];
         rewrite(&mut element, 0xfffe);
         assert_eq!(element, [0xc5, 0xff, 0xfe, 0x80, 0x55]);

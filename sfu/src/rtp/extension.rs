@@ -1,15 +1,14 @@
-//! Header extension elements (RFC 8285 §4), one- and two-byte form.
+//! RTP header extension elements (RFC 8285 §4), in one-byte and two-byte form.
 
-/// The profile that announces elements with a one-byte header.
+/// The profile of elements with one-byte headers.
 pub(super) const ONE_BYTE: u16 = 0xbede;
 
-/// The profile that announces elements with a two-byte header; the low four bits are free to use.
+/// The profile of elements with two-byte headers; the low four bits are application bits.
 pub(super) const TWO_BYTE: u16 = 0x1000;
 
 const APPLICATION_BITS: u16 = 0x000f;
 
-/// Iterates over the elements of a packet, `(id, data)`, padding left out. Stops at the first that
-/// does not fit, as a packet may come from anywhere.
+/// Iterates over the elements of a packet as `(id, data)`, without padding. Stops at the first malformed element.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extensions<'a> {
     two_byte: bool,
@@ -17,7 +16,7 @@ pub(crate) struct Extensions<'a> {
 }
 
 impl<'a> Extensions<'a> {
-    /// Elements of a profile that is not RFC 8285's can't be told apart, so there are none.
+    /// Without elements if the profile is not one of RFC 8285.
     pub(super) fn new(profile: u16, elements: &'a [u8]) -> Extensions<'a> {
         match profile {
             ONE_BYTE => Extensions { two_byte: false, rest: elements },
@@ -28,7 +27,7 @@ impl<'a> Extensions<'a> {
         }
     }
 
-    /// RFC 8285 §4.2. Ids 0 with a length and 15 end the list, as that clause demands.
+    /// RFC 8285 §4.2: id 15, and id 0 with a length, end the list.
     fn next_one_byte(&mut self) -> Option<(u8, &'a [u8])> {
         loop {
             let (&head, rest) = self.rest.split_first()?;

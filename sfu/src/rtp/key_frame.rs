@@ -1,9 +1,9 @@
-//! Whether a packet starts a key frame, which is where a switch of streams may happen.
+//! Detects packets that start a key frame, where a slot can switch streams.
 
 use super::{Codec, av1, dependency, vp8, vp9};
 
-/// Whether `payload` (without padding) is the start of a key frame. A damaged one is not. `dependency` is the packet's
-/// dependency descriptor, if it has one.
+/// Whether `payload` (without padding) starts a key frame; a malformed one does not. `dependency` is the packet's
+/// dependency descriptor, if any.
 pub(crate) fn is_key_frame(codec: Codec, payload: &[u8], dependency: Option<&[u8]>) -> bool {
     match codec {
         Codec::Vp8 => is_vp8_key_frame(payload),
@@ -19,8 +19,8 @@ pub(crate) fn is_key_frame(codec: Codec, payload: &[u8], dependency: Option<&[u8
     }
 }
 
-/// RFC 7741 §4.3: the inverse key frame flag P is the lowest bit of the VP8 payload header, which
-/// stands at the start of the first partition.
+/// RFC 7741 §4.3: the inverse key frame flag P is the lowest bit of the VP8 payload header, at the start of the first
+/// partition.
 fn is_vp8_key_frame(payload: &[u8]) -> bool {
     let Some(descriptor) = vp8::Descriptor::parse(payload) else {
         return false;
@@ -28,8 +28,8 @@ fn is_vp8_key_frame(payload: &[u8]) -> bool {
     descriptor.starts_frame() && payload.get(descriptor.len).is_some_and(|head| head & 1 == 0)
 }
 
-/// RFC 6184 §5.2: an IDR picture or the sequence parameter set that goes ahead of it, alone, in an
-/// aggregate, or as the first fragment.
+/// RFC 6184 §5.2: an IDR picture, or the sequence parameter set in front of it, as a single unit, in an aggregate, or
+/// as the first fragment.
 fn is_h264_key_frame(payload: &[u8]) -> bool {
     const STAP_A: u8 = 24;
     const FU_A: u8 = 28;
@@ -52,7 +52,7 @@ fn is_key_nal(head: u8) -> bool {
     matches!(head & 0x1f, IDR | SPS)
 }
 
-/// The first bytes of a STAP-A's NAL units, as far as they are whole (RFC 6184 §5.7.1).
+/// The first bytes of the complete NAL units in a STAP-A (RFC 6184 §5.7.1).
 fn aggregated(mut rest: &[u8]) -> impl Iterator<Item = u8> {
     std::iter::from_fn(move || {
         let (size, behind) = rest.split_first_chunk()?;

@@ -1,8 +1,7 @@
-//! RTP packets (RFC 3550 §5.1) as views into the bytes they came in, and a writer for the headers
-//! that go out.
+//! RTP packets (RFC 3550 §5.1): views of received packets, and a writer for outgoing headers.
 //!
-//! [`Header::parse`] looks only at what SRTP leaves in clear, so it serves packets before and after
-//! they are opened. What the payload formats say beneath is in [`key_frame`] and [`Counters`].
+//! [`Header::parse`] reads only fields that SRTP does not encrypt, so it works on encrypted and decrypted packets.
+//! Payload formats are covered by [`key_frame`] and [`Counters`].
 //!
 //! ```text
 //! |V=2|P|X|  CC   |M|     PT      |       sequence number         |
@@ -34,30 +33,29 @@ mod vp8;
 mod vp9;
 mod writer;
 
-/// Length of the header without CSRCs and extension, in bytes.
+/// Length in bytes of the header without CSRCs and extension.
 const FIXED_LEN: usize = 12;
 
-/// What the header of an RTP packet says.
+/// The fields of an RTP header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) marker: bool,
     /// 0 to 127.
     pub(crate) payload_type: u8,
     pub(crate) sequence_number: u16,
-    /// In units of the payload format's clock.
+    /// In ticks of the payload format's clock.
     pub(crate) timestamp: u32,
     pub(crate) ssrc: u32,
-    /// Length of the header with CSRCs and extension, in bytes; the payload starts there.
+    /// Length of the header in bytes, with CSRCs and extension; the payload starts there.
     pub(crate) header_len: usize,
-    /// Whether the payload ends with padding; how much is known once the packet is opened.
+    /// Whether the payload ends with padding, whose length is only known after decryption.
     pub(crate) has_padding: bool,
-    /// The extension's profile, and where in the packet its elements are.
+    /// The profile of the header extension, and the range of its elements in the packet.
     pub(crate) extension: Option<(u16, Range<usize>)>,
 }
 
 impl Header {
-    /// Reads the header of a packet. `None` when it is no RTP packet: another version, or shorter
-    /// than its header claims.
+    /// Reads the header of a packet. `None` if the version is not 2, or the packet is shorter than its header.
     pub(crate) fn parse(packet: &[u8]) -> Option<Header> {
         let fixed: &[u8; FIXED_LEN] = packet.first_chunk()?;
         if fixed[0] >> 6 != 2 {
@@ -84,8 +82,8 @@ impl Header {
         })
     }
 
-    /// The header extension elements (RFC 8285) of `packet`, which this header was parsed from.
-    /// Empty when there are none, or their profile is not RFC 8285's.
+    /// The header extension elements (RFC 8285) of `packet`, which this header was parsed from. Empty if there are
+    /// none, or if the profile is not one of RFC 8285.
     pub(crate) fn extensions<'a>(&self, packet: &'a [u8]) -> Extensions<'a> {
         match &self.extension {
             Some((profile, elements)) => {
@@ -100,15 +98,15 @@ impl Header {
         self.extensions(packet).find(|(found, _)| *found == id).map(|(_, data)| data)
     }
 
-    /// The place in `packet` of the first extension element with this id.
+    /// The range in `packet` of the first extension element with this id.
     pub(crate) fn extension_range(&self, packet: &[u8], id: u8) -> Option<Range<usize>> {
         let data = self.extension(packet, id)?;
         let start = data.as_ptr().addr() - packet.as_ptr().addr();
         Some(start..start + data.len())
     }
 
-    /// Where the payload without padding is in an opened packet. It may be empty: congestion control
-    /// probes with packets that are padding alone. `None` when the padding claims more than there is.
+    /// The range of the payload without padding in a decrypted packet. It may be empty: congestion control probes with
+    /// packets that consist of padding. `None` if the padding is longer than the payload.
     pub(crate) fn payload_range(&self, opened: &[u8]) -> Option<Range<usize>> {
         let len = opened.len().checked_sub(self.header_len)?;
         if !self.has_padding {

@@ -1,20 +1,20 @@
-//! The running number of a frame, in the form that VP8 (RFC 7741 §4.2) and VP9 (RFC 9628 §4.2) share.
+//! The picture id, in the form that VP8 (RFC 7741 §4.2) and VP9 (RFC 9628 §4.2) share.
 //!
 //! ```text
 //! |M| picture id  |   7 bits, or 15 when M is set
 //! |  picture id   |   if M
 //! ```
 
-/// The running number of a frame.
+/// Counts the frames of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PictureId {
     pub(crate) value: u16,
-    /// Counts modulo 2¹⁵; else modulo 2⁷.
+    /// Whether it counts modulo 2¹⁵; otherwise modulo 2⁷.
     pub(crate) is_fifteen_bit: bool,
 }
 
 impl PictureId {
-    /// Reads it from a descriptor's next bytes. `None` when it is cut off.
+    /// Reads the next bytes of a descriptor. `None` if they end too early.
     pub(super) fn parse(mut next: impl FnMut() -> Option<u8>) -> Option<PictureId> {
         let head = next()?;
         if head & 0x80 == 0 {
@@ -29,7 +29,7 @@ impl PictureId {
         if self.is_fifteen_bit { 2 } else { 1 }
     }
 
-    /// Writes another number in its place, with as many bits: one of seven takes the low seven of it.
+    /// Replaces the picture id in place, with the same number of bits: one of 7 bits takes the low 7 of the value.
     pub(super) fn overwrite(self, place: &mut [u8], value: u16) {
         match place {
             [high, low, ..] if self.is_fifteen_bit => {

@@ -1,8 +1,8 @@
-//! Where a packet stands in its stream.
+//! The position of a packet in its stream.
 
 use super::Counters;
 
-/// The numbers of a packet, as they came in or as they go out.
+/// The numbers of a packet, as received or as sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
     /// The extended sequence number: rollover counter and sequence number, 48 bits.

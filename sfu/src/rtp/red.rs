@@ -1,4 +1,4 @@
-//! Redundant audio (RFC 2198): a packet that repeats earlier ones.
+//! RED, redundant audio data (RFC 2198): packets that repeat earlier ones.
 //!
 //! ```text
 //! |1| block PT | timestamp offset (14) | length (10) |   for each repeated block, the oldest first
@@ -9,7 +9,7 @@
 const MORE_FOLLOW: u8 = 0x80;
 const REPEATED_HEADER: usize = 4;
 
-/// The packet's own block, which is what it would be without redundancy. `None` when the payload is cut off.
+/// The primary block: the payload without redundancy. `None` if the payload ends too early.
 pub(crate) fn primary(payload: &[u8]) -> Option<&[u8]> {
     let mut rest = payload;
     let mut repeated = 0;
@@ -24,8 +24,8 @@ pub(crate) fn primary(payload: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Gives all blocks the payload type that their codec has at the receiver. The media plane negotiates redundancy of
-/// one codec only, so there are no others.
+/// Sets the payload type of all blocks to the one that their codec has at the receiver. Redundancy is negotiated for
+/// one codec only, so all blocks have the same codec.
 pub(crate) fn rewrite(payload: &mut [u8], payload_type: u8) {
     let mut rest = payload;
     while let Some(first) = rest.first_mut() {
@@ -43,7 +43,7 @@ mod tests {
 
     use super::*;
 
-    /// One repeated block "ab", 960 ticks ago, and the primary "cde", of payload type 111.
+    /// One repeated block "ab", 960 ticks old, and the primary "cde"; payload type 111.
     const TWO: [u8; 10] = [0xef, 0x0f, 0x00, 0x02, 0x6f, b'a', b'b', b'c', b'd', b'e'];
 
     #[test]
@@ -54,14 +54,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_has_none() {
+    fn a_truncated_payload_has_no_primary_block() {
         for len in 0..7 {
             assert_eq!(primary(&TWO[..len]), None);
         }
     }
 
     #[test]
-    fn every_block_is_renamed() {
+    fn every_block_gets_the_payload_type() {
         let mut payload = TWO;
         rewrite(&mut payload, 109);
         assert_eq!(payload, [0xed, 0x0f, 0x00, 0x02, 0x6d, b'a', b'b', b'c', b'd', b'e']);

@@ -9,22 +9,22 @@
 //! |TID|Y|  KEYIDX |   if T or K
 //! ```
 //!
-//! Receivers expect picture ids and TL0PICIDX without gaps. So a stream that is switched, or of which
-//! temporal layers are left out, needs its own.
+//! Receivers expect picture ids and TL0PICIDX without gaps, so both are renumbered when a slot switches streams or
+//! omits temporal layers.
 
 use super::picture_id::PictureId;
 
-/// What the payload descriptor of one packet says.
+/// The fields of a payload descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Descriptor {
-    /// No other frame refers to this one, so that it may be dropped.
+    /// No other frame refers to this one, so it may be dropped.
     pub(crate) is_non_reference: bool,
-    /// The packet starts a partition.
+    /// Whether the packet starts a partition.
     pub(crate) starts_partition: bool,
     /// The partition's number, 0 to 7.
     pub(crate) partition: u8,
     pub(crate) picture_id: Option<PictureId>,
-    /// Running number of the frames in the lowest temporal layer.
+    /// Counts the frames of the lowest temporal layer.
     pub(crate) tl0_pic_idx: Option<u8>,
     pub(crate) temporal_layer: Option<TemporalLayer>,
     /// Key frame index, 0 to 31.
@@ -33,17 +33,17 @@ pub(crate) struct Descriptor {
     pub(crate) len: usize,
 }
 
-/// The place of a frame in temporal scalability.
+/// The temporal layer of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TemporalLayer {
-    /// 0, the lowest, to 3.
+    /// From 0, the lowest, to 3.
     pub(crate) id: u8,
-    /// The frame depends on the lowest layer alone (Y): a receiver may be moved up to it here.
+    /// The frame depends on the lowest layer only (Y), so a receiver may be switched up to its layer here.
     pub(crate) is_sync: bool,
 }
 
 impl Descriptor {
-    /// Reads the descriptor at the start of an RTP payload. `None` when it is cut off.
+    /// Reads the descriptor at the start of an RTP payload. `None` if it ends too early.
     pub(crate) fn parse(payload: &[u8]) -> Option<Descriptor> {
         let mut rest = payload;
         let mut next = || {
@@ -80,15 +80,14 @@ impl Descriptor {
         })
     }
 
-    /// The packet is the first of its frame.
+    /// Whether the packet is the first of its frame.
     pub(crate) fn starts_frame(&self) -> bool {
         self.starts_partition && self.partition == 0
     }
 }
 
-/// Gives the frame that `payload` belongs to another picture id and TL0PICIDX, where it has them. The
-/// payload keeps its length, so a picture id of seven bits takes the low seven of the one given. A
-/// payload whose descriptor is cut off stays as it is.
+/// Replaces picture id and TL0PICIDX in `payload`, if it has them. The length stays the same, so a picture id of 7 bits
+/// takes the low 7 bits. A truncated descriptor stays unchanged.
 pub(crate) fn rewrite(payload: &mut [u8], picture_id: u16, tl0_pic_idx: u8) {
     let Some(descriptor) = Descriptor::parse(payload) else {
         return;
@@ -130,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    /// N, S, partition 2; fifteen bits of picture id, TL0PICIDX, layer 2 with Y, key frame index 9.
+    /// N, S, partition 2; picture id of 15 bits, TL0PICIDX, layer 2 with Y, key frame index 9.
     const FULL: [u8; 6] = [0xb2, 0xf0, 0x92, 0x34, 0x56, 0xa9];
 
     #[test]
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn layer_and_key_index_share_a_byte_that_either_brings() {
+    fn layer_and_key_index_share_a_byte() {
         let layer = Descriptor::parse(&[0x90, 0x20, 0x7f]).unwrap();
         let key = Descriptor::parse(&[0x90, 0x10, 0x7f]).unwrap();
 
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_that_is_cut_off_is_none() {
+    fn a_truncated_descriptor_is_rejected() {
         for len in 0..FULL.len() {
             assert_eq!(Descriptor::parse(&FULL[..len]), None);
         }

@@ -8,22 +8,22 @@
 //! |   TL0PICIDX   |   if L and not F
 //! ```
 //!
-//! References to other pictures and the scalability structure may follow; both are relative, so that they stay right
-//! when the pictures get other numbers.
+//! References to other pictures and the scalability structure may follow. Both are relative, so they stay valid when
+//! pictures are renumbered.
 
 use super::picture_id::PictureId;
 
-/// What the payload descriptor of one packet says, as far as forwarding depends on it.
+/// The fields of a payload descriptor that matter for forwarding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Descriptor {
-    /// The frame depends on earlier pictures; else on lower layers of its own at most.
+    /// The frame depends on earlier pictures; otherwise at most on lower layers of its own picture.
     pub(crate) is_inter_predicted: bool,
-    /// The packet is the first of its frame; a picture has one frame in each spatial layer.
+    /// Whether the packet is the first of its frame. A picture has one frame per spatial layer.
     pub(crate) starts_frame: bool,
     pub(crate) picture_id: Option<PictureId>,
-    /// 0, the lowest, to 7; 0 also when the stream has only one.
+    /// From 0, the lowest, to 7; 0 if the stream has only one.
     pub(crate) spatial_layer: u8,
-    /// Running number of the pictures in the lowest temporal layer.
+    /// Counts the pictures of the lowest temporal layer.
     pub(crate) tl0_pic_idx: Option<u8>,
 }
 
@@ -34,7 +34,7 @@ const FLEXIBLE: u8 = 0x10;
 const STARTS_FRAME: u8 = 0x08;
 
 impl Descriptor {
-    /// Reads the descriptor at the start of an RTP payload. `None` when it is cut off.
+    /// Reads the descriptor at the start of an RTP payload. `None` if it ends too early.
     pub(crate) fn parse(payload: &[u8]) -> Option<Descriptor> {
         let mut bytes = payload.iter().copied();
         let first = bytes.next()?;
@@ -59,14 +59,14 @@ impl Descriptor {
         })
     }
 
-    /// The packet is the first of a picture that needs no earlier one.
+    /// Whether the packet is the first of a picture that depends on no earlier one.
     pub(crate) fn starts_key_frame(&self) -> bool {
         self.starts_frame && !self.is_inter_predicted && self.spatial_layer == 0
     }
 }
 
-/// Gives the picture that `payload` belongs to another picture id and TL0PICIDX, where it has them. The payload keeps
-/// its length, and a payload whose descriptor is cut off stays as it is.
+/// Replaces picture id and TL0PICIDX in `payload`, if it has them. The length stays the same. A truncated descriptor
+/// stays unchanged.
 pub(crate) fn rewrite(payload: &mut [u8], picture_id: u16, tl0_pic_idx: u8) {
     let Some(descriptor) = Descriptor::parse(payload) else {
         return;
@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    /// I, P, L, B; fifteen bits of picture id; temporal layer 2, spatial layer 1 with D; TL0PICIDX.
+    /// I, P, L, B; picture id of 15 bits; temporal layer 2, spatial layer 1 with D; TL0PICIDX.
     const FULL: [u8; 5] = [0xe8, 0x92, 0x34, 0x43, 0x56];
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_that_is_cut_off_is_none() {
+    fn a_truncated_descriptor_is_rejected() {
         for len in 0..FULL.len() {
             assert_eq!(Descriptor::parse(&FULL[..len]), None);
         }

@@ -3,21 +3,20 @@
 use super::FIXED_LEN;
 use super::extension::{ONE_BYTE, TWO_BYTE};
 
-/// The longest header that [`write_header`] writes, in bytes. Leaves 240 for extension elements,
-/// more than all of WebRTC's together need; one that does not fit any more is left out.
+/// The longest header that [`write_header`] writes, in bytes. It leaves 240 for extension elements, more than all of
+/// WebRTC's together need; elements that do not fit are omitted.
 pub(crate) const MAX_HEADER_LEN: usize = 256;
 
-/// Where the extension elements start, behind the extension's own head.
+/// Where the extension elements start, behind the profile and length.
 const ELEMENTS: usize = FIXED_LEN + 4;
 
 /// Writes an RTP header without CSRCs to the start of `buf`, and returns its length.
 ///
-/// Extension elements are `(id, data)`. They take the one-byte form of RFC 8285 when all of them have
-/// an id of 1 to 14 and 1 to 16 bytes, else the two-byte form. An element that neither form can carry
-/// (id 0, more than 255 bytes) is left out.
+/// Extension elements are `(id, data)`. They get the one-byte form of RFC 8285 if all ids are 1 to 14 and all lengths 1
+/// to 16 bytes, else the two-byte form. An element that fits neither form (id 0, more than 255 bytes) is omitted.
 ///
 /// # Panics
-/// When `buf` is shorter than [`MAX_HEADER_LEN`].
+/// If `buf` is shorter than [`MAX_HEADER_LEN`].
 pub(crate) fn write_header<'a>(
     buf: &mut [u8],
     marker: bool,
@@ -39,7 +38,7 @@ pub(crate) fn write_header<'a>(
     header_len
 }
 
-/// Returns where the header ends: right behind the fixed part when there is no element.
+/// Returns the end of the header, which is the end of the fixed part if there are no elements.
 fn write_extensions<'a>(
     buf: &mut [u8; MAX_HEADER_LEN],
     extensions: impl Iterator<Item = (u8, &'a [u8])> + Clone,
@@ -64,7 +63,7 @@ fn write_extensions<'a>(
     end
 }
 
-/// Returns the element's length, or `None` when it does not fit.
+/// Returns the element's length, or `None` if it does not fit.
 fn write_element(buf: &mut [u8], one_byte: bool, id: u8, data: &[u8]) -> Option<usize> {
     let head_len = if one_byte { 1 } else { 2 };
     let (head, body) = buf.get_mut(..head_len + data.len())?.split_at_mut(head_len);
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn short_elements_take_the_one_byte_form() {
+    fn short_elements_get_the_one_byte_form() {
         assert_eq!(
             extension_bytes(&[(1, b"0"), (14, b"abc")]),
             [0xbe, 0xde, 0, 2, 0x10, b'0', 0xe2, b'a', b'b', b'c', 0, 0]
@@ -102,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn one_element_beyond_makes_all_two_byte() {
+    fn one_long_element_makes_all_two_byte() {
         for (id, data) in [(15, &b"a"[..]), (2, b""), (2, b"seventeen bytes !")] {
             let written = extension_bytes(&[(1, b"0"), (id, data)]);
             assert_eq!(written[..2], [0x10, 0x00]);
@@ -111,12 +110,12 @@ mod tests {
     }
 
     #[test]
-    fn what_no_form_can_carry_is_left_out() {
+    fn elements_that_fit_no_form_are_omitted() {
         assert_eq!(extension_bytes(&[(0, b"zero"), (3, &[7; 256])]), []);
     }
 
     #[test]
-    fn what_does_not_fit_is_left_out() {
+    fn elements_beyond_the_longest_header_are_omitted() {
         let written = extension_bytes(&[(1, &[1; 200]), (2, &[2; 200]), (3, &[3; 36])]);
 
         assert_eq!(written.len(), MAX_HEADER_LEN - FIXED_LEN);
@@ -154,7 +153,7 @@ mod tests {
         }
     }
 
-    /// The extension with its head, as written behind the fixed header.
+    /// The extension with profile and length, as written behind the fixed header.
     fn extension_bytes(elements: &[(u8, &[u8])]) -> Vec<u8> {
         let mut buf = [0xff; MAX_HEADER_LEN];
         let len = write_header(&mut buf, false, 0, 0, 0, 0, elements.iter().copied());

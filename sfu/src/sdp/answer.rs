@@ -1,4 +1,4 @@
-//! Writing the answer.
+//! Writes the answer to an offer.
 
 use rtc_sdp::description::common::{Address, Attribute, ConnectionInformation};
 use rtc_sdp::description::media::{MediaName, RangedPort};
@@ -11,28 +11,28 @@ use super::simulcast;
 use crate::rtp::Codec;
 use crate::transport::ice::{Candidate, Credentials};
 
-/// What is the same in every m-line of an answer.
+/// The parts of an answer that all m-lines share.
 pub(crate) struct Answerer<'a> {
-    /// The session id of the `o=` line; stays the same for a peer.
+    /// The session id of the `o=` line; constant for a peer.
     pub(crate) session_id: u64,
-    /// The session version of the `o=` line; rises with each answer.
+    /// The session version of the `o=` line; grows with each answer.
     pub(crate) version: u64,
     pub(crate) credentials: &'a Credentials,
     pub(crate) fingerprint: &'a str,
     pub(crate) candidates: &'a [Candidate],
-    /// The CNAME of everything that this server sends to the peer.
+    /// The CNAME of all streams that this server sends to the peer.
     pub(crate) cname: &'a str,
 }
 
-/// What a receiving m-line is answered with.
+/// The streams announced on an m-line on which the peer receives.
 pub(crate) struct Slot {
     /// The SSRC on which the slot's stream is sent.
     pub(crate) ssrc: u32,
-    /// The SSRC of its retransmissions, when the client takes any.
+    /// The SSRC of its retransmissions, if the client accepts any.
     pub(crate) rtx_ssrc: Option<u32>,
 }
 
-/// Writes the answer; `slots` has the slot of each m-line of the offer that receives.
+/// Writes the answer; `slots` returns the slot of an m-line, if the peer receives on it.
 pub(crate) fn write(
     answerer: &Answerer<'_>,
     offer: &Offer,
@@ -123,7 +123,7 @@ fn answer_media(
     }
 }
 
-/// RFC 9429 §5.3.1: a refused m-line keeps its place, with port 0.
+/// RFC 9429 §5.3.1: a rejected m-line keeps its place, with port 0.
 fn refusal(media: &OfferedMedia) -> MediaDescription {
     MediaDescription {
         media_name: media_name(media, 0, media.name.2.clone()),
@@ -156,7 +156,7 @@ fn formats(negotiable: &Negotiable) -> Vec<String> {
     types.flatten().map(|payload_type| payload_type.to_string()).collect()
 }
 
-/// RFC 8839 §5.1; for TCP with the type of RFC 6544 §4.5.
+/// RFC 8839 §5.1, and for TCP the type of RFC 6544 §4.5.
 fn candidate((at, candidate): (usize, &Candidate)) -> Attribute {
     let (transport, address, tcp_type) = match candidate {
         Candidate::Udp(address) => ("udp", address, ""),
@@ -189,9 +189,9 @@ fn payload_attributes(payload: &Payload) -> Vec<Attribute> {
     attributes
 }
 
-/// What the server wants of a sender (RFC 7587 §7): in-band FEC, which is what a receiver behind this server wants
-/// whatever the offer says of itself; discontinuous transmission where the sender asks for it, and both channels where
-/// it has two.
+/// What the server asks of a sender (RFC 7587 §7): in-band FEC always, because the receivers behind this server want it
+/// whatever the sender's own preference; discontinuous transmission if the offer asks for it; stereo if the source has
+/// two channels.
 fn opus_fmtp(offered: &str) -> String {
     let says = |name| fmtp_value(offered, name) == Some("1");
     let dtx = if says("usedtx") { ";usedtx=1" } else { "" };

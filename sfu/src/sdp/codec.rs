@@ -1,32 +1,32 @@
-//! The codecs that may be negotiated for an m-line.
+//! The codecs offered on an m-line.
 
 use rtc_sdp::MediaDescription;
 
 use crate::MediaKind;
 use crate::rtp::Codec;
 
-/// One payload type of an m-line with its codec.
+/// A payload type of an m-line, and its codec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Payload {
     pub(crate) payload_type: u8,
     pub(crate) codec: Codec,
-    /// `a=rtpmap`'s value without the payload type, as offered.
+    /// The value of `a=rtpmap` without the payload type, as offered.
     pub(crate) rtpmap: String,
-    /// `a=fmtp`'s value without the payload type, as offered.
+    /// The value of `a=fmtp` without the payload type, as offered.
     pub(crate) fmtp: Option<String>,
-    /// The offered `a=rtcp-fb` values that this server acts on.
+    /// The offered `a=rtcp-fb` values that this server supports.
     pub(crate) feedback: Vec<&'static str>,
-    /// The payload type under which lost packets of this one are sent again (RFC 4588 §8.6).
+    /// The payload type of its retransmissions (RTX, RFC 4588 §8.6).
     pub(crate) rtx: Option<u8>,
 }
 
 impl Payload {
-    /// Whether lost packets may be asked for.
+    /// Whether NACK was negotiated.
     pub(crate) fn has_nack(&self) -> bool {
         self.feedback.contains(&NACK)
     }
 
-    /// Whether it is told when packets came.
+    /// Whether TWCC feedback was negotiated.
     pub(crate) fn has_transport_feedback(&self) -> bool {
         self.feedback.contains(&TRANSPORT_CC)
     }
@@ -34,18 +34,18 @@ impl Payload {
 
 const NACK: &str = "nack";
 const TRANSPORT_CC: &str = "transport-cc";
-/// The feedback that the media plane acts on: RFC 4585 §4.2, RFC 5104 §7.1, and transport-wide congestion control.
+/// The feedback that the media plane supports: RFC 4585 §4.2, RFC 5104 §7.1, and TWCC.
 const AUDIO_FEEDBACK: &[&str] = &[NACK, TRANSPORT_CC];
 const VIDEO_FEEDBACK: &[&str] = &[NACK, "nack pli", "ccm fir", TRANSPORT_CC];
-/// The same of what the client receives; and how much it can, by draft-alvestrand-rmcat-remb.
+/// For video that the client receives, also REMB (draft-alvestrand-rmcat-remb).
 const SLOT_FEEDBACK: &[&str] = &[NACK, "nack pli", "ccm fir", TRANSPORT_CC, "goog-remb"];
 
 const OPUS: &str = "opus/48000/2";
 
-/// The default of RFC 6184 §8.1 when `profile-level-id` is absent: Baseline, level 1.
+/// The default if `profile-level-id` is absent (RFC 6184 §8.1): Baseline, level 1.
 const H264_BASELINE: [u8; 2] = [0x42, 0x00];
 
-/// The payload types of an offered m-line that this server can forward, in the offerer's order of preference.
+/// The payload types of an offered m-line that this server can forward, in the order of the offer.
 pub(crate) fn payloads(media: &MediaDescription, kind: MediaKind) -> Vec<Payload> {
     let known = match kind {
         MediaKind::Audio => AUDIO_FEEDBACK,
@@ -86,13 +86,14 @@ fn payload(
     })
 }
 
-/// What an m-line says of its payload types. Gathered in one pass, because an m-line may have thousands of lines.
+/// The attributes of an m-line by payload type. They are gathered in one pass, because an m-line may have thousands of
+/// lines.
 struct Described<'a> {
-    /// Those that may be used, once each, in the order of preference.
+    /// The usable payload types, each once, in order of preference.
     types: Vec<u8>,
     rtpmaps: [Option<&'a str>; PAYLOAD_TYPES],
     fmtps: [Option<&'a str>; PAYLOAD_TYPES],
-    /// A bit for each feedback that this server knows, by its place in the list.
+    /// A bit for each supported feedback, by its index in the list.
     feedback: [u8; PAYLOAD_TYPES],
 }
 
@@ -109,7 +110,7 @@ impl<'a> Described<'a> {
         let mut is_known = [false; PAYLOAD_TYPES];
         for payload_type in media.media_name.formats.iter().filter_map(|format| format.parse().ok())
         {
-            // RFC 5761 §4: 64–95 would collide with RTCP's packet types.
+            // RFC 5761 §4: 64–95 would collide with the packet types of RTCP.
             let is_usable = matches!(payload_type, 0..64 | 96..128);
             if is_usable && !std::mem::replace(&mut is_known[usize::from(payload_type)], true) {
                 described.types.push(payload_type);
@@ -125,7 +126,7 @@ impl<'a> Described<'a> {
         described
     }
 
-    /// Takes one attribute; of several with the same meaning the first counts.
+    /// Takes one attribute; of several with the same meaning, the first one counts.
     fn note(&mut self, key: &str, of: &str, value: &'a str, known: &[&str]) {
         let payload_type = of.parse::<usize>().ok().filter(|at| *at < PAYLOAD_TYPES);
         match (key, payload_type) {
@@ -151,7 +152,7 @@ impl<'a> Described<'a> {
         *self.fmtps.get(usize::from(payload_type))?
     }
 
-    /// The payload type whose `a=fmtp` says `apt=` this one.
+    /// The payload type whose `a=fmtp` has `apt=` with this one.
     fn rtx_of(&self, payload_type: u8) -> Option<u8> {
         self.types.iter().copied().find(|&rtx| {
             let is_rtx = self
@@ -165,7 +166,7 @@ impl<'a> Described<'a> {
     }
 }
 
-/// The value of one parameter of an `a=fmtp`.
+/// The value of one `a=fmtp` parameter.
 pub(super) fn fmtp_value<'a>(fmtp: &'a str, name: &str) -> Option<&'a str> {
     fmtp.split(';').find_map(|part| {
         let (key, value) = part.trim().split_once('=')?;
@@ -173,7 +174,7 @@ pub(super) fn fmtp_value<'a>(fmtp: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// RFC 2198 §5 and RFC 4102: the blocks' payload types, here all of them that of Opus.
+/// RFC 2198 §5 and RFC 4102: the payload types of the blocks, all of which must be Opus.
 fn red(described: &Described<'_>, fmtp: &str) -> Option<Codec> {
     let is_opus = |block: &str| {
         block.trim().parse().is_ok_and(|payload_type| {
@@ -183,7 +184,7 @@ fn red(described: &Described<'_>, fmtp: &str) -> Option<Codec> {
     fmtp.split('/').all(is_opus).then_some(Codec::Red)
 }
 
-/// A profile that is 0 when it isn't named.
+/// The profile; 0 if absent.
 fn profile(fmtp: Option<&str>, name: &str) -> Option<u8> {
     fmtp_value(fmtp.unwrap_or_default(), name).unwrap_or("0").parse().ok()
 }

@@ -1,27 +1,28 @@
-//! The header extensions that may be negotiated for an m-line (RFC 8285).
+//! The RTP header extensions that can be negotiated for an m-line (RFC 8285).
 
 use rtc_sdp::MediaDescription;
 
-/// A header extension that is read here or passed on (RFC 8285).
+/// A header extension that the server reads or passes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extension {
-    /// Transport-wide sequence numbers (draft-holmer-rmcat-transport-wide-cc-extensions-01). Read, not passed on.
+    /// The transport-wide sequence number of TWCC (draft-holmer-rmcat-transport-wide-cc-extensions-01). Read, not
+    /// passed on.
     TransportSequence,
-    /// RFC 9143 §15: tells which m-line an unknown SSRC belongs to. Read, not passed on.
+    /// RFC 9143 §15: the m-line that the SSRC belongs to. Read, not passed on.
     Mid,
-    /// RFC 8852: tells which of several encodings an unknown SSRC carries. Read, not passed on.
+    /// RFC 8852: the simulcast encoding that the SSRC carries. Read, not passed on.
     StreamId,
-    /// RFC 8852: the same for retransmissions. Read, not passed on.
+    /// RFC 8852: the simulcast encoding that a retransmission belongs to. Read, not passed on.
     RepairedStreamId,
-    /// `abs-send-time`, when a packet left. Not passed on: receivers get the time at which it left the server.
+    /// `abs-send-time`: when a packet was sent. Not passed on: receivers get the time at which it left the server.
     AbsoluteSendTime,
-    /// RFC 6464. Read and passed on.
+    /// RFC 6464: the audio level. Read and passed on.
     AudioLevel,
     /// 3GPP TS 26.114 §7.4.5: the rotation of the camera. Passed on.
     VideoOrientation,
-    /// `playout-delay`: passed on.
+    /// `playout-delay`. Passed on.
     PlayoutDelay,
-    /// `abs-capture-time`: passed on.
+    /// `abs-capture-time`. Passed on.
     AbsoluteCaptureTime,
     /// AV1 RTP payload format 1.0, appendix A: which frames a frame depends on. Read, renumbered and passed on.
     DependencyDescriptor,
@@ -50,7 +51,7 @@ const EXTENSIONS: [(Extension, &str); 10] = [
 ];
 
 impl Extension {
-    /// Whether receivers get it too: it says something of the media, not of the publisher's connection.
+    /// Whether receivers get it as well, because it is about the media and not about the publisher's connection.
     pub(crate) fn is_passed_on(self) -> bool {
         match self {
             Extension::Mid
@@ -72,13 +73,13 @@ impl Extension {
 pub(crate) struct ExtensionMap(Vec<(u8, Extension)>);
 
 impl ExtensionMap {
-    /// The offered extensions that this server knows. RFC 8285 §5: each has one id, and each id one extension; what says
-    /// otherwise later doesn't count.
+    /// The offered extensions that this server supports. Each has one id, and each id one extension (RFC 8285 §5);
+    /// later duplicates are ignored.
     pub(crate) fn offered(media: &MediaDescription) -> ExtensionMap {
         let extmaps = media.attributes.iter().filter(|attribute| attribute.key == "extmap");
         let offered = extmaps.filter_map(|attribute| {
             let mut words = attribute.value.as_deref()?.split_ascii_whitespace();
-            // An id may carry a direction: `3/sendonly`. RFC 8285 §8.
+            // The id may be followed by a direction, as in `3/sendonly` (RFC 8285 §8).
             let id = words.next()?.split('/').next()?.parse().ok()?;
             let uri = words.next()?;
             let (extension, _) = EXTENSIONS.iter().find(|(_, known)| *known == uri)?;
@@ -93,17 +94,17 @@ impl ExtensionMap {
         known
     }
 
-    /// The id under which an extension travels on this m-line.
+    /// The id of an extension on this m-line.
     pub(crate) fn id_of(&self, extension: Extension) -> Option<u8> {
         self.0.iter().find(|(_, known)| *known == extension).map(|(id, _)| *id)
     }
 
-    /// The extension that travels under an id.
+    /// The extension with this id.
     pub(crate) fn extension(&self, id: u8) -> Option<Extension> {
         self.0.iter().find(|(known, _)| *known == id).map(|(_, extension)| *extension)
     }
 
-    /// `a=extmap` values, in the order of the offer.
+    /// The `a=extmap` values, in the order of the offer.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> + '_ {
         self.0.iter().filter_map(|(id, extension)| {
             let (_, uri) = EXTENSIONS.iter().find(|(known, _)| known == extension)?;

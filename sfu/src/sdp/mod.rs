@@ -1,4 +1,4 @@
-//! Offers and answers: the one part of JSEP (RFC 9429) that a server needs which only ever answers.
+//! SDP offers and answers: the part of JSEP (RFC 9429) needed by a server that only answers.
 
 mod answer;
 mod codec;

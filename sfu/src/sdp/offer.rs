@@ -1,4 +1,4 @@
-//! Reading an offer into what the answer depends on.
+//! Parses an offer into the parts that the answer depends on.
 
 use std::io::Cursor;
 
@@ -10,12 +10,12 @@ use super::simulcast::{self, OfferedLayer};
 use crate::transport::dtls::Fingerprint;
 use crate::{MediaKind, Mid, OfferError};
 
-/// M-lines in one offer: 49 video and 16 audio slots, and what a client sends.
+/// M-lines in one offer: 49 video and 16 audio slots, and those that the client publishes.
 const MAX_MEDIA: usize = 80;
 /// SSRCs that one m-line may announce.
 const MAX_SSRCS: usize = 16;
 
-/// An offer, checked: everything in it can be answered.
+/// A valid offer: the server can answer everything in it.
 #[derive(Debug)]
 pub(crate) struct Offer {
     pub(crate) ufrag: String,
@@ -27,41 +27,41 @@ pub(crate) struct Offer {
 #[derive(Debug)]
 pub(crate) struct OfferedMedia {
     pub(crate) mid: Mid,
-    /// The m-line's first words, which the answer repeats: media, protocol, formats.
+    /// Media, protocol and formats of the m-line, which the answer repeats.
     pub(crate) name: (String, String, Vec<String>),
-    /// RTCP need not be compound (RFC 5506 §5).
+    /// Whether RTCP may be sent in reduced size, not only as compound packets (RFC 5506 §5).
     pub(crate) has_reduced_size: bool,
     pub(crate) purpose: Use,
 }
 
-/// What an m-line is for.
+/// The purpose of an m-line.
 #[derive(Debug)]
 pub(crate) enum Use {
     /// The client sends on it.
     Publish(Negotiable),
     /// The client receives on it: a slot.
     Receive(Negotiable),
-    /// Neither at the moment.
+    /// Neither, at the moment.
     Inactive(Negotiable),
-    /// Not for this server: an unknown medium or no common codec. It is answered with port 0.
+    /// The server can't use it: an unknown medium, or no common codec. It is answered with port 0.
     Refuse,
 }
 
-/// The common ground of an m-line.
+/// What can be negotiated on an m-line.
 #[derive(Clone, Debug)]
 pub(crate) struct Negotiable {
     pub(crate) kind: MediaKind,
     pub(crate) payloads: Vec<Payload>,
     pub(crate) extensions: ExtensionMap,
     pub(crate) ssrcs: Vec<u32>,
-    /// SSRC and that of its retransmissions: `a=ssrc-group:FID` (RFC 5576 §4.2, RFC 4588 §8.8).
+    /// Pairs of SSRC and RTX SSRC: `a=ssrc-group:FID` (RFC 5576 §4.2, RFC 4588 §8.8).
     pub(crate) retransmissions: Vec<(u32, u32)>,
-    /// The encodings that are sent at once; empty without simulcast.
+    /// The simulcast encodings; empty without simulcast.
     pub(crate) layers: Vec<OfferedLayer>,
 }
 
 impl Offer {
-    /// Reads an offer.
+    /// Parses an offer.
     pub(crate) fn parse(sdp: &str) -> Result<Offer, OfferError> {
         if sdp.len() > OfferError::MAX_SDP_BYTES {
             return Err(OfferError::TooLarge { bytes: sdp.len() });
@@ -88,7 +88,7 @@ impl Offer {
         Ok(Offer { ufrag: ufrag(&session)?, fingerprints: fingerprints(&session)?, media })
     }
 
-    /// Whether RTCP need not be compound: for one transport, so in all m-lines or in none (RFC 5506 §5).
+    /// Whether RTCP may be sent in reduced size. There is one transport, so all m-lines must allow it (RFC 5506 §5).
     pub(crate) fn has_reduced_size(&self) -> bool {
         let mut alive = self.media.iter().filter(|line| !matches!(line.purpose, Use::Refuse));
         alive.all(|line| line.has_reduced_size)
@@ -120,7 +120,7 @@ fn offered_media(media: &MediaDescription, bundled: &[&str]) -> Result<OfferedMe
     if !matches!(purpose, Use::Refuse) {
         if !bundled.contains(&mid) {
             return Err(bad(format!(
-                "m-line {mid} isn't in the BUNDLE group; one transport is offered for all"
+                "m-line {mid} isn't in the BUNDLE group; this server uses one transport for all m-lines"
             )));
         }
         if !media.has_attribute("rtcp-mux") {
@@ -141,7 +141,7 @@ fn purpose(media: &MediaDescription) -> Result<Use, OfferError> {
         "video" => MediaKind::Video,
         _ => return Ok(Use::Refuse),
     };
-    // RFC 8843 §6: in a bundle, port 0 with bundle-only is alive; otherwise it is a closed m-line.
+    // RFC 8843 §6: port 0 with bundle-only is in use; without, the m-line is closed.
     let closed = media.media_name.port.value == 0 && !media.has_attribute("bundle-only");
     let payloads = codec::payloads(media, kind);
     if closed || payloads.is_empty() {

@@ -1,5 +1,4 @@
-//! Simulcast (RFC 8853): the same picture in several encodings at once, told apart by restriction identifiers
-//! (RFC 8851).
+//! Simulcast (RFC 8853): the same video in several encodings at once, identified by RIDs (RFC 8851).
 //!
 //! ```text
 //!   offer                                    answer
@@ -13,19 +12,19 @@ use rtc_sdp::MediaDescription;
 use super::extension::{Extension, ExtensionMap};
 use crate::OfferError;
 
-/// Layers of one m-line. Further ones are left out of the answer, so that they are not sent (RFC 8853 §5.3.2).
+/// Layers of one m-line. Further layers are left out of the answer, so they are not sent (RFC 8853 §5.3.2).
 pub(crate) const MAX_LAYERS: usize = 3;
-/// `a=rid` lines of one m-line that are looked at; more make the offer unanswerable.
+/// `a=rid` lines of one m-line. An offer with more is refused.
 const MAX_RIDS: usize = 16;
-/// The longest identifier: what a header extension element of the one-byte form can carry (RFC 8285 §4.2).
+/// The longest RID: the most that a header extension element in one-byte form can carry (RFC 8285 §4.2).
 const MAX_RID_BYTES: usize = 16;
 
-/// The name of an encoding within its m-line.
+/// The restriction identifier (RID) of an encoding, unique within its m-line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rid(Box<str>);
 
 impl Rid {
-    /// RFC 8851 §10, with the erratum that keeps it to what RFC 8852 can carry.
+    /// RFC 8851 §10, with the erratum that restricts it to what RFC 8852 can carry.
     fn parse(text: &str) -> Result<Rid, OfferError> {
         let is_known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if text.is_empty() || text.len() > MAX_RID_BYTES || !text.bytes().all(is_known) {
@@ -39,22 +38,23 @@ impl Rid {
         &self.0
     }
 
-    /// As packets have it.
+    /// The bytes in the header extension.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
 
-/// An encoding that a client offers to send, and that is accepted.
+/// An encoding that a client offers to send, and that the server accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OfferedLayer {
     pub(crate) rid: Rid,
-    /// What stands behind the direction in its `a=rid`. The answer repeats it: it may not be relaxed (RFC 8851 §6.3).
+    /// The text behind the direction in its `a=rid`. The answer repeats it, since it must not be relaxed (RFC 8851
+    /// §6.3).
     restrictions: String,
 }
 
 impl OfferedLayer {
-    /// `a=rid` of the answer, without the key.
+    /// The value of `a=rid` in the answer.
     pub(crate) fn answer(&self) -> String {
         let OfferedLayer { rid: Rid(rid), restrictions } = self;
         if restrictions.is_empty() {
@@ -65,14 +65,14 @@ impl OfferedLayer {
     }
 }
 
-/// `a=simulcast` of the answer, without the key. `None` when there are no layers.
+/// The value of `a=simulcast` in the answer. `None` without layers.
 pub(crate) fn answer(layers: &[OfferedLayer]) -> Option<String> {
     let rids: Vec<&str> = layers.iter().map(|layer| layer.rid.as_str()).collect();
     (!rids.is_empty()).then(|| format!("recv {}", rids.join(";")))
 }
 
-/// The layers that an m-line offers to send, in the order of `a=simulcast`. None when there is no simulcast, or packets
-/// could not say which layer they belong to because the extensions for that (RFC 8852) aren't offered.
+/// The layers that an m-line offers to send, in the order of `a=simulcast`. Empty without simulcast, or if the
+/// extensions that identify a packet's layer (RFC 8852) are not offered.
 pub(crate) fn offered(
     media: &MediaDescription,
     extensions: &ExtensionMap,
@@ -93,7 +93,8 @@ pub(crate) fn offered(
             }
             named.push(rid);
         }
-        // The first alternative is the preferred one. One without its a=rid doesn't exist (RFC 8853 §5.3.2).
+        // The first alternative is the preferred one. An alternative without its a=rid does not count (RFC 8853
+        // §5.3.2).
         let known = stream.split(',').map(unpaused);
         let found = known.filter_map(|rid| rids.iter().find(|layer| layer.rid.as_str() == rid));
         layers.extend(found.take(1).cloned());
@@ -102,12 +103,12 @@ pub(crate) fn offered(
     Ok(layers)
 }
 
-/// RFC 8853 §5.1: `~` says that a stream is paused at first.
+/// RFC 8853 §5.1: `~` marks a stream that is initially paused.
 fn unpaused(alternative: &str) -> &str {
     alternative.strip_prefix('~').unwrap_or(alternative)
 }
 
-/// The streams behind `send` in `a=simulcast`; what it offers to receive isn't done here.
+/// The streams behind `send` in `a=simulcast`. Receiving simulcast is not supported.
 fn send_list(media: &MediaDescription) -> Option<&str> {
     let mut words = media.attribute("simulcast").flatten()?.split_ascii_whitespace();
     words.by_ref().find(|word| *word == "send")?;

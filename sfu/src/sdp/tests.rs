@@ -1,4 +1,4 @@
-//! Offers as browsers made them, and what is wrong with others.
+//! Offers as browsers send them, and invalid ones.
 
 use proptest::prelude::*;
 
@@ -57,7 +57,7 @@ fn browsers_offers_are_understood() {
 }
 
 #[test]
-fn only_known_codecs_are_taken_in_the_offerers_order() {
+fn only_supported_codecs_are_accepted_in_the_order_of_the_offer() {
     let offer = Offer::parse(FIREFOX).unwrap();
     let Use::Publish(video) = &offer.media[1].purpose else { panic!("mid 1 publishes") };
     let codecs: Vec<_> = video.payloads.iter().map(|payload| payload.codec).collect();
@@ -100,9 +100,9 @@ fn an_unknown_medium_keeps_its_place_with_port_0() {
     assert!(answer.contains("a=group:BUNDLE 0 1 2 3 4\r\n"), "it isn't in the bundle");
 }
 
-/// Each change makes the offer unanswerable; the reason has to say what is wrong.
+/// Each change makes the offer invalid; the reason must name the problem.
 #[test]
-fn what_is_missing_is_named() {
+fn the_reason_names_what_is_missing() {
     for (from, to, reason) in [
         ("a=rtcp-mux\r\n", "", "a=rtcp-mux"),
         ("a=group:BUNDLE", "a=group:LS", "BUNDLE"),
@@ -115,7 +115,7 @@ fn what_is_missing_is_named() {
     ] {
         let sdp = CHROMIUM.replace(from, to);
         let Err(OfferError::BadSdp(text)) = Offer::parse(&sdp) else {
-            panic!("{from:?} -> {to:?} was taken");
+            panic!("{from:?} -> {to:?} was accepted");
         };
         assert!(text.contains(reason), "{from:?} -> {to:?}: {text}");
     }
@@ -128,7 +128,7 @@ fn an_offer_with_too_many_lines_is_refused() {
         .map(|mid| format!("m={}", line.replace("a=mid:4", &format!("a=mid:{mid}"))))
         .collect();
     let Err(OfferError::BadSdp(text)) = Offer::parse(&format!("{FIREFOX}{many}")) else {
-        panic!("90 m-lines were taken");
+        panic!("90 m-lines were accepted");
     };
     assert!(text.contains("80 m-lines"), "{text}");
 }
@@ -143,7 +143,7 @@ fn h264_streams_are_told_apart_by_mode_and_profile() {
 }
 
 #[test]
-fn chromiums_codecs_are_told_apart_by_their_profiles() {
+fn chromiums_codecs_are_distinguished_by_their_profiles() {
     let offer = Offer::parse(CHROMIUM).unwrap();
     let Use::Receive(video) = &offer.media[4].purpose else { panic!("mid 4 receives") };
     let of = |codec| video.payloads.iter().filter(|payload| payload.codec == codec).count();
@@ -159,7 +159,7 @@ fn chromiums_codecs_are_told_apart_by_their_profiles() {
 }
 
 #[test]
-fn redundant_audio_is_taken_when_it_repeats_opus() {
+fn red_is_accepted_if_it_repeats_opus() {
     let audio = |sdp: &str| match &Offer::parse(sdp).unwrap().media[0].purpose {
         Use::Publish(audio) => audio.payloads.iter().map(|payload| payload.codec).collect(),
         _ => Vec::new(),
@@ -176,7 +176,7 @@ fn redundant_audio_is_taken_when_it_repeats_opus() {
 }
 
 #[test]
-fn opus_keeps_what_the_sender_wants_to_do() {
+fn opus_keeps_the_senders_preferences() {
     let answered = |fmtp: &str| {
         let fmtp = format!("a=fmtp:111 {fmtp}\r\n");
         let sdp = CHROMIUM.replace("a=fmtp:111 minptime=10;useinbandfec=1\r\n", &fmtp);
@@ -192,7 +192,7 @@ fn opus_keeps_what_the_sender_wants_to_do() {
 }
 
 #[test]
-fn retransmissions_have_the_clock_of_what_they_repeat() {
+fn rtx_has_the_clock_rate_of_the_repeated_codec() {
     let sdp = CHROMIUM.replace("SAVPF 111 63 ", "SAVPF 111 50 63 ").replace(
         "a=rtpmap:63 red",
         "a=rtpmap:50 rtx/48000\r\na=fmtp:50 apt=111\r\na=rtpmap:63 red",
@@ -226,7 +226,7 @@ fn simulcast_layers_are_accepted_with_their_restrictions() {
 }
 
 #[test]
-fn simulcast_beyond_what_is_done_is_left_out_of_the_answer() {
+fn unsupported_simulcast_is_left_out_of_the_answer() {
     let fourth = format!("{LAYERS}a=rid:x send\r\na=simulcast:send q;h;f;x\r\n");
     assert_eq!(accepted(&fourth).last().unwrap(), "a=simulcast:recv q;h;f");
     let unknown = "a=rid:q send\r\na=simulcast:send q;h\r\n";
@@ -238,11 +238,11 @@ fn simulcast_beyond_what_is_done_is_left_out_of_the_answer() {
     let sdp = simulcast(&format!("{LAYERS}a=simulcast:send q;h;f\r\n"));
     let untold = sdp.replace("urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", "urn:other");
     let answer = answer(&Offer::parse(&untold).unwrap());
-    assert!(!answer.contains("simulcast"), "packets couldn't say what they belong to");
+    assert!(!answer.contains("simulcast"), "packets could not name their layer");
 }
 
 #[test]
-fn simulcast_that_contradicts_itself_is_named() {
+fn contradictory_simulcast_is_refused_with_a_reason() {
     let long = format!("a=rid:{} send\r\n", "x".repeat(17));
     let many: String = (0..17).map(|n| format!("a=rid:{n} send\r\n")).collect();
     for (lines, reason) in [
@@ -254,14 +254,14 @@ fn simulcast_that_contradicts_itself_is_named() {
         (&many, "more than 16 a=rid"),
     ] {
         let Err(OfferError::BadSdp(text)) = Offer::parse(&simulcast(lines)) else {
-            panic!("{lines:?} was taken");
+            panic!("{lines:?} was accepted");
         };
         assert!(text.contains(reason), "{lines:?}: {text}");
     }
 }
 
 #[test]
-fn what_is_said_a_thousand_times_counts_once() {
+fn an_attribute_repeated_a_thousand_times_counts_once() {
     let mid = "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n";
     let sdp = CHROMIUM
         .replace("SAVPF 102 ", &format!("SAVPF {}", "102 ".repeat(10_000)))
@@ -290,7 +290,7 @@ proptest! {
         }
     }
 
-    /// Damage to a real offer: lines removed, doubled, cut.
+    /// Damages a real offer: removes, doubles and truncates lines.
     #[test]
     fn no_damage_makes_it_panic(
         cuts in proptest::collection::vec((0usize..300, 0u8..3, 0usize..40), 1..8)
