@@ -1,14 +1,14 @@
-//! What a worker wants sent: one contiguous buffer, cut into runs that the kernel can segment (UDP GSO).
+//! The send batch: datagrams in one contiguous buffer, divided into runs that the kernel can segment (UDP GSO).
 
 use super::path::Path;
 
-/// Bytes of one batch. Holds a burst of 128 full packets, and is small enough to stay in the second-level cache.
+/// Bytes of one batch. It holds a burst of 128 full packets, and is small enough to stay in the second-level cache.
 const CAPACITY: usize = 192 * 1024;
-/// The largest packet that is ever written: an Ethernet MTU, more than any that came in.
+/// The longest packet that is written or accepted: an Ethernet MTU.
 pub(crate) const MAX_PACKET: usize = 1500;
-/// UDP_MAX_SEGMENTS of the kernel.
+/// The kernel's UDP_MAX_SEGMENTS.
 const MAX_SEGMENTS: usize = 64;
-/// The longest run: an IP packet's 65,535 bytes less the headers.
+/// The longest run in bytes: an IP packet of 65,535 bytes without the headers.
 const MAX_RUN: usize = 65_000;
 
 /// Datagrams to send, in order.
@@ -18,34 +18,34 @@ pub(crate) struct SendBatch {
     runs: Vec<Run>,
 }
 
-/// Consecutive datagrams to one path; all have the same size but the last, which may be shorter.
+/// Consecutive datagrams to one path. All have the same length except the last, which may be shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) path: Path,
     start: usize,
     end: usize,
-    /// Bytes of each datagram but the last.
+    /// The length in bytes of each datagram except the last.
     pub(crate) segment: usize,
 }
 
 impl SendBatch {
     pub(crate) fn new() -> SendBatch {
-        // A run needs at least one datagram; the shortest that is sent has 20 bytes, but runs of that kind are rare.
+        // Enough runs for a full buffer, except for the rare case of many very short datagrams to different paths.
         SendBatch { bytes: vec![0; CAPACITY].into(), used: 0, runs: Vec::with_capacity(1024) }
     }
 
-    /// Whether this many datagrams of [`MAX_PACKET`] bytes still fit without an allocation.
+    /// Whether this many more datagrams of [`MAX_PACKET`] bytes fit without an allocation.
     pub(crate) fn has_room_for(&self, datagrams: usize) -> bool {
         self.used + datagrams * MAX_PACKET <= CAPACITY
             && self.runs.len() + datagrams <= self.runs.capacity()
     }
 
-    /// Where the next datagram may be written; at least [`MAX_PACKET`] bytes while [`Self::has_room_for`] one.
+    /// The buffer for the next datagram: at least [`MAX_PACKET`] bytes while [`Self::has_room_for`] one.
     pub(crate) fn spare(&mut self) -> &mut [u8] {
         &mut self.bytes[self.used..]
     }
 
-    /// Takes the first `length` bytes of [`Self::spare`] as a datagram to `path`.
+    /// Adds the first `length` bytes of [`Self::spare`] as a datagram to `path`.
     pub(crate) fn push(&mut self, path: Path, length: usize) {
         let (start, end) = (self.used, self.used + length);
         self.used = end;
@@ -55,7 +55,7 @@ impl SendBatch {
         }
     }
 
-    /// Writes a whole datagram; `false` when there is no room for it, or it is longer than [`MAX_PACKET`].
+    /// Adds a copy of a datagram; `false` if there is no room for it, or it is longer than [`MAX_PACKET`].
     pub(crate) fn push_copy(&mut self, path: Path, datagram: &[u8]) -> bool {
         if !self.has_room_for(1) || datagram.len() > MAX_PACKET {
             return false;
@@ -74,7 +74,7 @@ impl SendBatch {
         self.runs.is_empty()
     }
 
-    /// Makes it empty again; keeps its memory.
+    /// Empties the batch, but keeps its memory.
     pub(crate) fn clear(&mut self) {
         self.used = 0;
         self.runs.clear();
@@ -82,7 +82,7 @@ impl SendBatch {
 }
 
 impl Run {
-    /// Whether one more datagram can be its next segment.
+    /// Whether a datagram of this length can be the next segment of the run.
     fn takes(&self, length: usize) -> bool {
         let so_far = self.end - self.start;
         let ends_full = so_far.is_multiple_of(self.segment);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_datagrams_to_one_path_form_a_run_that_a_shorter_one_ends() {
+    fn datagrams_of_one_length_form_a_run_that_a_shorter_one_ends() {
         assert_eq!(
             lengths(&[(1, 100), (1, 100), (1, 60), (1, 60), (2, 60), (1, 60)]),
             [(1, 100, 260), (1, 60, 60), (2, 60, 60), (1, 60, 60)]
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_end_at_what_the_kernel_takes() {
+    fn runs_stay_within_the_limits_of_the_kernel() {
         let runs = lengths(&[(1, 1200); 100]);
         assert_eq!(runs, [(1, 1200, 54 * 1200), (1, 1200, 46 * 1200)]);
         let runs = lengths(&[(1, 100); 100]);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_batch_refuses() {
+    fn a_full_batch_refuses_datagrams() {
         let mut batch = SendBatch::new();
         let mut taken = 0;
         while batch.push_copy(path(taken), &[0; 1200]) {

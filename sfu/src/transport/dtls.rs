@@ -1,4 +1,5 @@
-//! The DTLS end of one peer: the handshake, the check of the peer's fingerprint, and the SRTP keys that come of it.
+//! The DTLS transport of one peer: the handshake, the check of the peer's fingerprint, and the SRTP keys that it
+//! exports.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,15 +8,15 @@ use dimpl::{Dtls, DtlsCertificate, Output};
 
 use super::srtp::{self, Profile};
 
-/// The longest datagram that this server makes itself, in bytes; as short as browsers', so that it fits every path
-/// without fragments, also through tunnels.
+/// The longest datagram that the server makes itself, in bytes. It is as short as browsers', to fit every path without
+/// fragmentation, tunnels included.
 pub(crate) const MTU: usize = 1200;
 
 /// The SHA-256 digest of a certificate (RFC 8122 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint(pub(crate) [u8; 32]);
 
-/// What every DTLS end of this server has in common: its certificate and settings.
+/// The certificate and settings that all DTLS transports of this server share.
 #[derive(Clone)]
 pub(crate) struct Identity {
     certificate: DtlsCertificate,
@@ -23,33 +24,33 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// A fresh self-signed certificate, as WebRTC expects one (RFC 8827 §6.5).
+    /// Generates a self-signed certificate, as WebRTC expects (RFC 8827 §6.5).
     ///
     /// # Errors
-    /// When the cryptographic library can't make one; the text is its own.
+    /// If the cryptographic library can't make one; the text is the library's.
     pub(crate) fn generate() -> Result<Identity, String> {
         let certificate = dimpl::certificate::generate_self_signed_certificate()
             .map_err(|error| error.to_string())?;
         let config = dimpl::Config::builder()
             .mtu(MTU)
-            // The address has been validated by ICE when DTLS starts; a cookie would only cost a round trip.
+            // ICE has validated the address before DTLS starts, so a cookie would only cost a round trip.
             .use_server_cookie(false)
             .build()
             .map_err(|error| error.to_string())?;
         Ok(Identity { certificate, config: Arc::new(config) })
     }
 
-    /// `a=fingerprint`'s value without the hash name: upper-case hexadecimal pairs with colons.
+    /// The value of `a=fingerprint` without the hash name: upper-case hexadecimal pairs with colons.
     pub(crate) fn fingerprint_text(&self) -> String {
         self.certificate.fingerprint_str()
     }
 }
 
-/// What the handshake led to.
+/// The outcome of handling a datagram or a timeout.
 pub(crate) enum DtlsEvent {
-    /// SRTP can flow.
+    /// The handshake is complete; SRTP can flow.
     Keys(Box<Keys>),
-    /// The transport is over; why, in words for a log.
+    /// The transport has ended, for this reason (text for a log).
     Closed(&'static str),
 }
 
@@ -60,7 +61,7 @@ pub(crate) struct Keys {
     pub(crate) outbound: srtp::Outbound,
 }
 
-/// One peer's DTLS transport, always the server (`a=setup:passive`).
+/// One peer's DTLS transport. The server always is the DTLS server (`a=setup:passive`).
 pub(crate) struct Transport {
     dtls: Dtls,
     remote: Vec<Fingerprint>,
@@ -70,10 +71,10 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// A transport that awaits the ClientHello of a peer with one of these certificates.
+    /// Waits for the ClientHello of a peer with one of these certificates.
     ///
-    /// Version 1.2, because as a 1.3 server the library takes the client's first SRTP profile, which in Chromium is
-    /// AES_CM; in 1.2 it takes AEAD_AES_256_GCM, AEAD_AES_128_GCM, AES128_CM_HMAC_SHA1_80 in this order.
+    /// The version is 1.2, because as a 1.3 server the library chooses the client's first SRTP profile, which in
+    /// Chromium is AES_CM. With 1.2 it prefers AEAD_AES_256_GCM, then AEAD_AES_128_GCM, then AES128_CM_HMAC_SHA1_80.
     pub(crate) fn new(now: Instant, identity: &Identity, remote: Vec<Fingerprint>) -> Transport {
         let mut dtls =
             Dtls::new_12(Arc::clone(&identity.config), identity.certificate.clone(), now);
@@ -81,7 +82,7 @@ impl Transport {
         Transport { dtls, remote, verified: false, keyed: false, wake_at: None }
     }
 
-    /// Takes one datagram and hands what is to be sent to `send`.
+    /// Handles one datagram, and passes datagrams in response to `send`.
     pub(crate) fn handle_datagram(
         &mut self,
         now: Instant,
@@ -97,7 +98,7 @@ impl Transport {
         self.drain(send)
     }
 
-    /// Retransmits what is due.
+    /// Sends due retransmissions.
     pub(crate) fn handle_timeout(
         &mut self,
         now: Instant,
@@ -112,7 +113,7 @@ impl Transport {
         self.drain(send)
     }
 
-    /// Says goodbye with a close_notify alert.
+    /// Sends a close_notify alert.
     pub(crate) fn close(&mut self, send: impl FnMut(&[u8])) {
         if self.dtls.close().is_ok() {
             self.drain(send);
@@ -122,8 +123,8 @@ impl Transport {
     fn drain(&mut self, mut send: impl FnMut(&[u8])) -> Option<DtlsEvent> {
         let mut buffer = [0; 2048];
         let mut event = None;
-        // Each output is one of a flight's few records or a single state change; the bound guards against a loop
-        // in a library that talks to strangers.
+        // Each output is one of the few records of a flight, or one state change. The bound guards against an endless
+        // loop in the library, whose input is untrusted.
         for _ in 0..256 {
             match self.dtls.poll_output(&mut buffer) {
                 Output::Packet(packet) => send(packet),
@@ -134,7 +135,9 @@ impl Transport {
                 Output::PeerCert(der) => {
                     self.verified = self.remote.contains(&fingerprint_of(der));
                     if !self.verified {
-                        return Some(DtlsEvent::Closed("the certificate isn't the offer's"));
+                        return Some(DtlsEvent::Closed(
+                            "the DTLS certificate does not match the offer's fingerprint",
+                        ));
                     }
                 }
                 Output::KeyingMaterial(material, profile) if self.verified && !self.keyed => {
@@ -143,7 +146,7 @@ impl Transport {
                 }
                 Output::CloseNotify => return Some(DtlsEvent::Closed("the peer closed DTLS")),
                 Output::BufferTooSmall { .. } => {
-                    return Some(DtlsEvent::Closed("a DTLS record exceeds every MTU"));
+                    return Some(DtlsEvent::Closed("a DTLS record exceeds the buffer"));
                 }
                 _ => {}
             }
@@ -157,11 +160,11 @@ fn keys(material: &[u8], profile: dimpl::SrtpProfile) -> DtlsEvent {
         dimpl::SrtpProfile::AEAD_AES_256_GCM => Profile::AeadAes256Gcm,
         dimpl::SrtpProfile::AEAD_AES_128_GCM => Profile::AeadAes128Gcm,
         dimpl::SrtpProfile::AES128_CM_SHA1_80 => Profile::Aes128CmSha1_80,
-        _ => return DtlsEvent::Closed("an SRTP profile that was not offered"),
+        _ => return DtlsEvent::Closed("DTLS chose an unsupported SRTP profile"),
     };
     match srtp::contexts(profile, material, false) {
         Some((inbound, outbound)) => DtlsEvent::Keys(Box::new(Keys { profile, inbound, outbound })),
-        None => DtlsEvent::Closed("too little SRTP keying material"),
+        None => DtlsEvent::Closed("DTLS exported too little SRTP keying material"),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Datagrams on a byte stream, each behind its length in 16 bits: RFC 4571 §2, which ICE uses on TCP (RFC 6544 §10.1).
+//! Framing of datagrams on a byte stream, each behind its length in 16 bits: RFC 4571 §2, used by ICE-TCP (RFC 6544
+//! §10.1).
 
 use std::collections::VecDeque;
 
@@ -7,28 +8,28 @@ use super::path::{Protocol, demux};
 
 /// Bytes of the length in front of a datagram.
 const PREFIX: usize = 2;
-/// Bytes that wait for a slow reader: a second of 1 Mbit/s. What finds no room is dropped whole, as a network would;
-/// the reader asks for it again, or for a key frame.
+/// The most bytes that wait for a slow reader (back-pressure): one second at 1 Mbit/s. Datagrams beyond that are
+/// dropped whole, as on a network; the reader requests them again, or a key frame.
 const MAX_BACKLOG: usize = 128 * 1024;
 /// The part of the backlog that large media packets leave to everything else.
 const RESERVE: usize = 32 * 1024;
-/// Media packets up to this many bytes are audio for the most part, which goes before video.
+/// Media packets up to this length are mostly audio, which has priority over video.
 const SMALL: usize = 400;
 /// Memory that an empty backlog keeps.
 const KEPT: usize = 8 * 1024;
 
-/// Cuts a received stream into datagrams, however it was cut on its way.
+/// Splits a received stream into datagrams, wherever TCP has divided it.
 #[derive(Debug, Default)]
 pub(crate) struct Deframer {
-    /// The datagram that is being received, with its length in front.
+    /// The datagram being received, with its length in front.
     datagram: Vec<u8>,
-    /// Bytes to come of a datagram that is too long to be one of ours.
+    /// Bytes left to skip of a datagram that is longer than [`MAX_PACKET`].
     to_skip: usize,
     has_skipped: bool,
 }
 
 impl Deframer {
-    /// Takes bytes off the front of `stream`, until a datagram is whole or there are none left.
+    /// Takes bytes from the front of `stream` until a datagram is complete or none are left.
     pub(crate) fn next(&mut self, stream: &mut &[u8]) -> Option<&mut [u8]> {
         if self.missing() == 0 {
             self.datagram.clear();
@@ -42,7 +43,7 @@ impl Deframer {
             let missing = self.missing();
             self.datagram.extend_from_slice(take(stream, missing));
             match self.length() {
-                // What such a length announces is never stored.
+                // A datagram that long is never stored.
                 Some(length) if length > MAX_PACKET => {
                     self.has_skipped = true;
                     self.to_skip = length;
@@ -56,23 +57,23 @@ impl Deframer {
         }
     }
 
-    /// Whether something announced itself that is longer than any datagram of ours.
+    /// Whether a datagram longer than [`MAX_PACKET`] was announced.
     pub(crate) fn has_skipped(&self) -> bool {
         self.has_skipped
     }
 
-    /// What the length in front says, once it is there.
+    /// The length prefix, once it is complete.
     fn length(&self) -> Option<usize> {
         self.datagram.first_chunk().map(|prefix| usize::from(u16::from_be_bytes(*prefix)))
     }
 
-    /// Bytes until the length is there, then until the datagram is.
+    /// Bytes missing to complete the prefix, or else the datagram.
     fn missing(&self) -> usize {
         self.length().map_or(PREFIX, |length| PREFIX + length) - self.datagram.len()
     }
 }
 
-/// The first datagram of a stream of which so much has come, once it is whole.
+/// The first datagram of a stream, once it is complete.
 pub(crate) fn first(stream: &[u8]) -> Option<&[u8]> {
     let (length, rest) = stream.split_first_chunk()?;
     rest.get(..u16::from_be_bytes(*length).into())
@@ -84,14 +85,14 @@ fn take<'a>(stream: &mut &'a [u8], length: usize) -> &'a [u8] {
     taken
 }
 
-/// What waits to be written to a stream: whole datagrams, of which the first may be written in part.
+/// The send queue of a stream: whole datagrams, the first of which may be partly written.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     bytes: VecDeque<u8>,
 }
 
 impl Backlog {
-    /// Appends a datagram; `false` when there is no room for it.
+    /// Appends a datagram; `false` if there is no room for it.
     pub(crate) fn push(&mut self, datagram: &[u8]) -> bool {
         let is_large_media = datagram.len() > SMALL && demux(datagram) == Some(Protocol::Rtp);
         let limit = if is_large_media { MAX_BACKLOG - RESERVE } else { MAX_BACKLOG };
@@ -106,7 +107,7 @@ impl Backlog {
         true
     }
 
-    /// What is to be written next, in two parts; both are empty when nothing waits.
+    /// The bytes to write next, in two parts; both are empty if nothing waits.
     pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
         self.bytes.as_slices()
     }
@@ -115,7 +116,7 @@ impl Backlog {
         self.bytes.is_empty()
     }
 
-    /// The first `length` bytes have been written.
+    /// Removes the first `length` bytes, which have been written.
     pub(crate) fn written(&mut self, length: usize) {
         self.bytes.drain(..length.min(self.bytes.len()));
         if self.bytes.is_empty() {
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn datagrams_are_found_wherever_the_stream_is_cut() {
+    fn datagrams_are_found_wherever_the_stream_is_divided() {
         let sent = [vec![1], vec![2; 300], vec![3; MAX_PACKET], vec![4, 4]];
         let stream = framed(&sent);
         for cut in 0..=stream.len() {
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_datagram_is_there_once_it_is_whole() {
+    fn the_first_datagram_is_returned_once_it_is_complete() {
         let stream = framed(&[vec![1, 2, 3], vec![4]]);
         for length in 0..=stream.len() {
             let expected = (length >= 5).then_some(&[1, 2, 3][..]);
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn null_packets_and_hostile_lengths_are_passed_over() {
+    fn null_packets_and_excessive_lengths_are_skipped() {
         let sent =
             [vec![], vec![7; 65_535], vec![1, 2, 3], vec![8; MAX_PACKET + 1], vec![], vec![9]];
         let stream = framed(&sent);

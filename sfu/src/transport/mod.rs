@@ -1,4 +1,5 @@
-//! Everything between a datagram and RTP or RTCP: paths, ICE, DTLS, SRTP, framing on TCP, and batches to send.
+//! The layers between datagrams and RTP or RTCP: paths and demultiplexing, ICE, DTLS, SRTP, framing for TCP, and the
+//! send batch.
 
 pub(crate) mod batch;
 pub(crate) mod dtls;

@@ -1,28 +1,28 @@
-//! Where datagrams come from, and which protocol they speak.
+//! Paths, which identify where datagrams come from and go to, and the demultiplexer (RFC 7983).
 
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
-/// The ends of a transport, as ICE sees them. The kind is part of the identity: a datagram from the relay can't be
-/// mistaken for one from the network with the same address in it, nor the other way round.
+/// The two ends of a transport, as ICE sees them. The variant is part of the identity: a datagram from the relay can't
+/// be mistaken for one from the network with the same address, or vice versa.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
-    /// A UDP address of the network, and which of this host's addresses it reaches: ICE answers from where a check came
-    /// to (RFC 8445 §7.2.5.2.1), and a NAT lets in nothing else. `None` where the socket has one address anyway, or the
-    /// system doesn't say.
+    /// A UDP address on the network, and the address of this host that it reaches. ICE answers from the address that a
+    /// check arrived at (RFC 8445 §7.2.5.2.1), and a NAT lets nothing else in. `None` if the socket has only one
+    /// address, or the system doesn't report it.
     Udp(SocketAddr, Option<IpAddr>),
     /// The relayed transport address of an allocation at the bundled TURN server.
     Relay(SocketAddr),
-    /// A TCP connection from this address. A later connection from there is another path.
+    /// A TCP connection from this address. A later connection from the same address is a different path.
     Tcp(ConnectionId, SocketAddr),
 }
 
-/// Numbers the TCP connections of a worker.
+/// Identifies a TCP connection of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ConnectionId(pub(crate) u32);
 
 impl Path {
-    /// The transport address that a STUN response reports (XOR-MAPPED-ADDRESS).
+    /// The transport address in a STUN response (XOR-MAPPED-ADDRESS).
     pub(crate) fn addr(self) -> SocketAddr {
         match self {
             Path::Udp(addr, _) | Path::Relay(addr) | Path::Tcp(_, addr) => addr,
@@ -30,16 +30,16 @@ impl Path {
     }
 }
 
-/// Only the far end goes in, since each datagram that comes is looked up by this. Few paths differ in the rest alone: no
-/// more than this host has addresses.
+/// Hashes only the remote address, because each received datagram is looked up by path. Few paths differ only in the
+/// rest: at most as many as this host has addresses.
 impl Hash for Path {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.addr().hash(state);
     }
 }
 
-/// The address as its owner knows it: that of an IPv4 client at an IPv6 socket without the prefix of RFC 4291 §2.5.5.2.
-/// Link-local addresses keep their scope, without which nothing can be sent there.
+/// The address as its owner knows it: without the prefix of an IPv4-mapped address (RFC 4291 §2.5.5.2), which IPv4
+/// clients have at an IPv6 socket. Link-local addresses keep their scope, which is needed to send there.
 pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
     match addr.ip().to_canonical() {
         IpAddr::V4(ip) => SocketAddr::new(ip.into(), addr.port()),
@@ -56,7 +56,7 @@ pub(crate) enum Protocol {
     Rtcp,
 }
 
-/// Tells the protocols apart by their first bytes: RFC 7983 §7, and RFC 5761 §4 for RTCP.
+/// Demultiplexes a datagram by its first byte (RFC 7983 §7), and RTCP by the second (RFC 5761 §4).
 pub(crate) fn demux(datagram: &[u8]) -> Option<Protocol> {
     match *datagram.first()? {
         0..=3 => Some(Protocol::Stun),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn first_bytes_tell_the_protocol() {
+    fn the_first_bytes_determine_the_protocol() {
         for (datagram, protocol) in [
             (&[0u8, 1][..], Some(Protocol::Stun)),
             (&[22, 254], Some(Protocol::Dtls)),

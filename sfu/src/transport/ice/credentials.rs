@@ -1,19 +1,19 @@
-//! Short-term credentials (RFC 8445 §5.3). The server's name the worker that has the peer: a connection that came to a
-//! port of all workers is then given to the right one by its first check, without a table that they would share.
+//! Short-term credentials (RFC 8445 §5.3). The server's ufrags contain the number of the worker that has the peer. So a
+//! connection to a port shared by all workers is handed to the right one by its first check, without a shared table.
 
 use rand::RngExt;
 
 use crate::keys::WorkerNumber;
 
 const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/// Where the bits of the worker's number are, in the first ice-chars of the ufrag: 18 bits, more than there are ports.
+/// The positions of the worker number's bits in the first ice-chars of the ufrag: 18 bits, more than there are ports.
 const SHIFTS: [usize; 3] = [12, 6, 0];
-/// Ice-chars that follow it, of 6 bits each: 48 of randomness, where RFC 8445 §5.3 asks for 24.
+/// Random ice-chars behind it, of 6 bits each: 48 bits, where RFC 8445 §5.3 asks for 24.
 const RANDOM: usize = 8;
-/// 144 bits, of the 128 that it asks for.
+/// 144 bits, where it asks for 128.
 const PASSWORD: usize = 24;
 
-/// One end's credential.
+/// The credentials of one side.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Credentials {
     pub(crate) ufrag: String,
@@ -21,7 +21,7 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// Random ones of the server, for a peer of this worker.
+    /// Random credentials of the server for a peer of this worker.
     pub(crate) fn random(rng: &mut impl RngExt, worker: WorkerNumber) -> Credentials {
         let number = SHIFTS.map(|shift| ice_char(worker >> shift & 63));
         let mut random = |length: usize| -> String {
@@ -37,7 +37,7 @@ fn ice_char(bits: usize) -> char {
     char::from(ICE_CHARS[bits])
 }
 
-/// The worker that a ufrag of the server names; whether there is one with that number, the caller knows.
+/// The worker number in a ufrag of the server. The caller checks whether there is such a worker.
 pub(super) fn worker_of(ufrag: &str) -> Option<WorkerNumber> {
     let number = ufrag.as_bytes().get(..SHIFTS.len())?;
     number.iter().try_fold(0, |number, char| {
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ufrag_names_its_worker_and_is_random_besides() {
+    fn a_ufrag_names_its_worker_and_is_otherwise_random() {
         let mut rng = StdRng::seed_from_u64(7);
         for worker in [0, 1, 63, 64, 255, 4096, 65_535] {
             let [a, b] = [0; 2].map(|_| Credentials::random(&mut rng, worker));
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ufrag_of_the_server_names_no_worker() {
+    fn foreign_ufrags_name_no_worker() {
         for ufrag in ["", "AA", "A-A12345678", "가나다라", "AA\u{e9}12345678"] {
             assert_eq!(worker_of(ufrag), None, "{ufrag}");
         }

@@ -1,4 +1,4 @@
-//! The server's end of ICE: a lite agent (RFC 8445 §2.5) that answers connectivity checks and never sends any.
+//! The server's side of ICE: a lite agent (RFC 8445 §2.5), which answers connectivity checks and never sends any.
 
 mod credentials;
 
@@ -15,11 +15,11 @@ pub(crate) use self::credentials::Credentials;
 use crate::keys::WorkerNumber;
 use crate::transport::path::Path;
 
-/// Without a valid check for this long, consent is gone: RFC 7675 §5.1.
+/// Consent expires after this long without a valid check (RFC 7675 §5.1).
 pub(crate) const CONSENT_EXPIRY: Duration = Duration::from_secs(30);
 
-/// Paths kept per peer. A browser with several networks and TURN servers checks about ten; the path checked longest
-/// ago makes room for a further one.
+/// Paths kept per peer. A browser with several networks and TURN servers checks about ten. Beyond, the path that was
+/// checked the longest time ago is dropped.
 const MAX_PATHS: usize = 16;
 
 const USE_CANDIDATE: AttributeType = AttributeType::new(0x0025);
@@ -28,13 +28,14 @@ const USE_CANDIDATE: AttributeType = AttributeType::new(0x0025);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Candidate {
     Udp(SocketAddr),
-    /// Passive: it waits for connections; RFC 6544 §4.1.
+    /// A passive candidate, which waits for connections (RFC 6544 §4.1).
     Tcp(SocketAddr),
 }
 
 impl Candidate {
-    /// RFC 8445 §5.1.2.1, with the `at`-th of its transport before those behind it. TCP's type preference is lower, so
-    /// that it serves only who can't have UDP; the direction preference of a passive host candidate is 4 (RFC 6544 §4.2).
+    /// RFC 8445 §5.1.2.1; `at` is the candidate's index among those of its transport. TCP has a lower type preference,
+    /// so that only clients without UDP use it. The direction preference of a passive host candidate is 4 (RFC 6544
+    /// §4.2).
     pub(crate) fn priority(self, at: u8) -> u32 {
         let (type_preference, local_preference) = match self {
             Candidate::Udp(_) => (126, 65_535 - u32::from(at)),
@@ -50,7 +51,7 @@ pub(crate) struct Agent {
     remote_ufrag: String,
     integrity: MessageIntegrityCredentials,
     paths: Vec<CheckedPath>,
-    /// Index-free copy of the path in use, so that sending needs no search.
+    /// A copy of the path in use, so that sending needs no search.
     selected: Option<Path>,
     last_check: Instant,
 }
@@ -60,22 +61,23 @@ struct CheckedPath {
     checked_at: Instant,
 }
 
-/// What a valid check led to.
+/// The outcome of a valid check.
 pub(crate) struct Checked {
     /// The response to send back on the same path.
     pub(crate) response: Vec<u8>,
-    /// The path that had to make room, if any.
+    /// The path that was dropped to make room, if any.
     pub(crate) forgotten: Option<Path>,
 }
 
 impl Agent {
-    /// An agent that waits for the first check.
+    /// Creates an agent that waits for the first check.
     pub(crate) fn new(now: Instant, local: Credentials, remote_ufrag: String) -> Agent {
         let integrity = ShortTermCredentials::new(local.password.clone()).into();
         Agent { local, remote_ufrag, integrity, paths: Vec::new(), selected: None, last_check: now }
     }
 
-    /// Answers a Binding request that was addressed to this agent's ufrag. `None`: the message is to be dropped.
+    /// Answers a Binding request that was addressed to this agent's ufrag. `None` means that the message must be
+    /// dropped.
     pub(crate) fn handle_check(
         &mut self,
         now: Instant,
@@ -97,8 +99,8 @@ impl Agent {
         Some(Checked { response, forgotten })
     }
 
-    /// Takes new credentials (RFC 8445 §9). Media goes on over the paths of the old ones until a check with the new
-    /// ones nominates another.
+    /// Takes new credentials for an ICE restart (RFC 8445 §9). Media continues on the existing paths until a check with
+    /// the new credentials nominates another one.
     pub(crate) fn restart(&mut self, now: Instant, local: Credentials, remote_ufrag: String) {
         self.integrity = ShortTermCredentials::new(local.password.clone()).into();
         self.local = local;
@@ -106,13 +108,14 @@ impl Agent {
         self.last_check = now;
     }
 
-    /// A path is another peer's from here on, or is no more.
+    /// Drops a path that belongs to another peer from now on, or has ended.
     pub(crate) fn forget(&mut self, path: Path) {
         self.paths.retain(|known| known.path != path);
         self.leave_forgotten();
     }
 
-    /// Forgets a path on which consent has run out (RFC 7675 §5.1), and names it; to be repeated until there is none.
+    /// Drops a path whose consent has expired (RFC 7675 §5.1), and returns it. The caller repeats this until there is
+    /// none.
     pub(crate) fn expire_path(&mut self, now: Instant) -> Option<Path> {
         let is_over =
             |known: &CheckedPath| now.saturating_duration_since(known.checked_at) >= CONSENT_EXPIRY;
@@ -122,7 +125,7 @@ impl Agent {
         Some(expired)
     }
 
-    /// Whoever is silent on the nominated path may still be reached where the latest check came from.
+    /// If the selected path was dropped, selects the one checked last: the peer may still be reachable there.
     fn leave_forgotten(&mut self) {
         if self.selected.is_some_and(|path| !self.paths.iter().any(|known| known.path == path)) {
             let latest = self.paths.iter().max_by_key(|known| known.checked_at);
@@ -161,28 +164,28 @@ impl Agent {
         &self.local
     }
 
-    /// The user name fragment of the browser.
+    /// The browser's user name fragment.
     pub(crate) fn remote_ufrag(&self) -> &str {
         &self.remote_ufrag
     }
 
-    /// Where to send: the path nominated last, before that the first one checked.
+    /// The path to send on: the one nominated last, or before any nomination the first one checked.
     pub(crate) fn selected(&self) -> Option<Path> {
         self.selected
     }
 
-    /// The paths on which valid checks came.
+    /// The paths that valid checks arrived on.
     pub(crate) fn paths(&self) -> impl Iterator<Item = Path> + '_ {
         self.paths.iter().map(|checked| checked.path)
     }
 
-    /// True once no valid check has come for [`CONSENT_EXPIRY`].
+    /// Whether no valid check has arrived for [`CONSENT_EXPIRY`].
     pub(crate) fn is_expired(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.last_check) >= CONSENT_EXPIRY
     }
 }
 
-/// The ufrag of the server in a Binding request, which says whom it is for. `None` when it isn't such a request.
+/// The server's ufrag in a Binding request, which identifies the peer. `None` for any other message.
 pub(crate) fn addressee(message: &Message<'_>) -> Option<String> {
     if message.class() != MessageClass::Request || message.method() != BINDING {
         return None;
@@ -191,7 +194,7 @@ pub(crate) fn addressee(message: &Message<'_>) -> Option<String> {
     username.username().split_once(':').map(|(local, _)| local.to_owned())
 }
 
-/// The worker whose peer a datagram is for, when it is a Binding request. That it is valid, only the worker can tell.
+/// The worker that a Binding request is addressed to. Only that worker can tell whether the request is valid.
 pub(crate) fn worker_addressed(datagram: &[u8]) -> Option<WorkerNumber> {
     let message = Message::from_bytes(datagram).ok()?;
     credentials::worker_of(&addressee(&message)?)
@@ -306,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn udp_is_preferred_to_tcp_and_the_first_address_to_the_others() {
+    fn udp_is_preferred_to_tcp_and_earlier_addresses_to_later_ones() {
         let address = path(1).addr();
         let priorities = [
             Candidate::Udp(address).priority(0),

@@ -1,4 +1,4 @@
-//! AES128_CM_HMAC_SHA1_80, the profile that every WebRTC peer has (RFC 3711 §4.1.1, §4.2.1).
+//! AES128_CM_HMAC_SHA1_80, the profile that every WebRTC peer supports (RFC 3711 §4.1.1, §4.2.1).
 
 use aws_lc_rs::cipher::EncryptingKey;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -64,7 +64,7 @@ impl CmSha1 {
         Ok(body.len())
     }
 
-    /// `word` is the E flag and index as they travel.
+    /// `word` is the E flag and index as sent.
     pub(super) fn seal_rtcp(&self, packet: &mut [u8], word: [u8; WORD], index: u64) {
         let iv = self.iv(array(packet, 4), index);
         let (body, tag) = split_tag(packet).expect("the caller left room for the overhead");
@@ -75,7 +75,7 @@ impl CmSha1 {
         *tag = self.tag(body, &[]);
     }
 
-    /// The E flag and index; `None` when the packet is too short to be SRTCP.
+    /// The E flag and index; `None` if the packet is too short to be SRTCP.
     pub(super) fn rtcp_word(packet: &[u8]) -> Option<[u8; WORD]> {
         let (body, _tag) = packet.split_last_chunk::<TAG>()?;
         if body.len() < RTCP_HEADER + WORD {
@@ -105,7 +105,7 @@ impl CmSha1 {
         iv
     }
 
-    /// Also decrypts.
+    /// Encrypts or decrypts.
     fn encrypt(&self, iv: [u8; 16], bytes: &mut [u8]) {
         apply_key_stream(&self.cipher, iv, bytes)
             .expect("counter mode takes any length and the IV has its length");
@@ -127,8 +127,7 @@ fn split_tag(packet: &mut [u8]) -> Option<(&mut [u8], &mut [u8; TAG])> {
     packet.split_last_chunk_mut()
 }
 
-/// The rollover counter, which is authenticated behind the packet but does not travel
-/// (RFC 3711 §4.2).
+/// The rollover counter, which is authenticated behind the packet but not sent (RFC 3711 §4.2).
 fn roc(index: u64) -> [u8; 4] {
     array(&index.to_be_bytes(), 2)
 }

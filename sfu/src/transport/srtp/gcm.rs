@@ -45,7 +45,7 @@ impl Gcm {
         Ok(header_len + self.open(nonce, header, sealed)?)
     }
 
-    /// `word` is the E flag and index as they travel.
+    /// `word` is the E flag and index as sent.
     pub(super) fn seal_rtcp(&self, packet: &mut [u8], word: [u8; WORD], index: u64) {
         let nonce = self.nonce(array(packet, 4), index);
         let (rest, trailer) =
@@ -55,7 +55,7 @@ impl Gcm {
         self.seal(nonce, &rtcp_aad(header, word), rest);
     }
 
-    /// The E flag and index; `None` when the packet is too short to be SRTCP.
+    /// The E flag and index; `None` if the packet is too short to be SRTCP.
     pub(super) fn rtcp_word(packet: &[u8]) -> Option<[u8; WORD]> {
         if packet.len() < RTCP_HEADER + TAG + WORD {
             return None;
@@ -79,7 +79,7 @@ impl Gcm {
         Nonce::assume_unique_for_key(nonce)
     }
 
-    /// `rest` is the plaintext and room for the tag.
+    /// `rest` is the plaintext followed by room for the tag.
     fn seal(&self, nonce: Nonce, aad: &[u8], rest: &mut [u8]) {
         let (plaintext, tag) =
             rest.split_last_chunk_mut::<TAG>().expect("the caller left room for the tag");
@@ -100,8 +100,7 @@ impl Gcm {
     }
 }
 
-/// RFC 7714 §9.2: the header in clear and the E flag with the index are what GCM authenticates
-/// beside the encrypted part.
+/// RFC 7714 §9.2: GCM authenticates the clear header and the E flag with the index, besides the encrypted part.
 fn rtcp_aad(header: &[u8], word: [u8; WORD]) -> [u8; RTCP_HEADER + WORD] {
     let mut aad = [0; RTCP_HEADER + WORD];
     aad[..RTCP_HEADER].copy_from_slice(header);
@@ -128,7 +127,7 @@ mod tests {
                        7669736120696e207061727465732074726573";
     const RTP_INDEX: u64 = 0xf17b;
 
-    /// The packet that RFC 7714 §17.1 to §17.4 work on; the one printed ahead of them differs.
+    /// The packet of RFC 7714 §17.1 to §17.4; the one printed before them differs.
     const RTCP: &str = "81c8000d4d6172734e5450314e545032525450200000042a0000e9304c756e61\
                         deadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
     const RTCP_INDEX: u64 = 0x5d4;

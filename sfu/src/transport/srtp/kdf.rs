@@ -1,5 +1,5 @@
-//! Session keys from master keys: AES-CM as a pseudo-random function (RFC 3711 §4.3, RFC 6188 §3 for
-//! 256 bits, RFC 7714 §11 for GCM), with a key derivation rate of zero.
+//! Derives session keys from master keys: AES-CM as a pseudo-random function (RFC 3711 §4.3, RFC 6188 §3 for 256 bits,
+//! RFC 7714 §11 for GCM), with a key derivation rate of zero.
 
 use aws_lc_rs::cipher::{
     AES_128, AES_128_KEY_LEN, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey,
@@ -7,15 +7,15 @@ use aws_lc_rs::cipher::{
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::iv::FixedLength;
 
-/// Whose session keys.
+/// The protocol that session keys are for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Session {
     Rtp,
     Rtcp,
 }
 
-/// What a derived key is for. The numbers are RFC 3711 §4.3.1's labels for RTP; those for RTCP are
-/// three higher (§4.3.2).
+/// The purpose of a derived key. The numbers are the labels of RFC 3711 §4.3.1 for RTP; those for RTCP are three higher
+/// (§4.3.2).
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     Encryption = 0,
@@ -23,7 +23,7 @@ pub(super) enum Purpose {
     Salt = 2,
 }
 
-/// The key stream generator of a master key.
+/// Generates the key stream of a master key.
 pub(super) struct Prf {
     key: EncryptingKey,
     /// The master salt times 2¹⁶. GCM's 12 bytes are padded on the right to AES-CM's 14.
@@ -61,7 +61,7 @@ pub(super) fn counter_mode(key: &[u8]) -> Result<EncryptingKey, Unspecified> {
     EncryptingKey::ctr(UnboundCipherKey::new(algorithm, key)?)
 }
 
-/// Encrypts or decrypts, which is the same in counter mode.
+/// Encrypts or decrypts; in counter mode, both are the same operation.
 pub(super) fn apply_key_stream(
     key: &EncryptingKey,
     iv: [u8; 16],

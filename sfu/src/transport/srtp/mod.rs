@@ -1,7 +1,7 @@
 //! SRTP and SRTCP (RFC 3711, RFC 7714), keyed by DTLS (RFC 5764).
 //!
-//! A DTLS association gives one [`Inbound`] and one [`Outbound`]. Both work in place on the caller's
-//! buffer and allocate nothing per packet:
+//! A DTLS association yields one [`Inbound`] and one [`Outbound`]. Both work in place on the caller's buffer and
+//! allocate nothing per packet:
 //!
 //! ```text
 //! RTP   | header | payload | tag |                      header in clear, tag over both
@@ -9,13 +9,13 @@
 //! RTCP  | header and SSRC | rest of the compound | E, index | tag |      AES-CM with HMAC-SHA1
 //! ```
 //!
-//! State is kept by whoever can bound it. The rollover counter of a sent stream belongs to the one
-//! who numbers its packets, and is an argument. That of a received stream is an [`RtpStream`] beside
-//! the caller's track; it changes only when a packet proved authentic, so that nobody without the
-//! keys can make the server remember anything.
+//! The caller keeps the state of streams, because it can bound it. The rollover counter of an outgoing stream belongs
+//! to whoever numbers its packets, and is an argument. That of an incoming stream is in an [`RtpStream`], which the
+//! caller keeps per SSRC; it changes only if a packet is authentic, so nobody without the keys can make the server
+//! store anything.
 //!
-//! Absent on purpose: MKI, 32-bit tags, key derivation rates, unencrypted SRTCP and re-keying. WebRTC
-//! uses none of them.
+//! Not supported, because WebRTC does not use them: MKI, 32-bit tags, key derivation rates, unencrypted SRTCP and
+//! re-keying.
 
 use aws_lc_rs::error::Unspecified;
 
@@ -34,7 +34,7 @@ mod transform;
 /// Length of the fixed RTP header (RFC 3550 §5.1), in bytes.
 const RTP_HEADER: usize = 12;
 
-/// What of an SRTCP packet stays in clear: the first RTCP header and its sender's SSRC, in bytes.
+/// Length of the clear part of an SRTCP packet, in bytes: the first RTCP header and its sender's SSRC.
 const RTCP_HEADER: usize = 8;
 
 /// The SRTCP index has 31 bits (RFC 3711 §3.4).
@@ -43,7 +43,7 @@ const RTCP_INDEX_MASK: u32 = 0x7fff_ffff;
 /// A protection profile of DTLS-SRTP (RFC 5764 §4.1.2, RFC 7714 §14.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// `SRTP_AEAD_AES_128_GCM`, 0x0007. The one to choose: 0.7 µs per packet cheaper than AES-CM.
+    /// `SRTP_AEAD_AES_128_GCM`, 0x0007. Preferable: 0.7 µs per packet cheaper than AES-CM.
     AeadAes128Gcm,
     /// `SRTP_AEAD_AES_256_GCM`, 0x0008.
     AeadAes256Gcm,
@@ -68,7 +68,7 @@ impl Profile {
         }
     }
 
-    /// What protection adds to an RTP packet, in bytes.
+    /// Bytes that protection adds to an RTP packet.
     pub(crate) fn rtp_overhead(self) -> usize {
         match self {
             Profile::AeadAes128Gcm | Profile::AeadAes256Gcm => gcm::TAG,
@@ -76,41 +76,41 @@ impl Profile {
         }
     }
 
-    /// What protection adds to a compound RTCP packet, in bytes.
+    /// Bytes that protection adds to a compound RTCP packet.
     pub(crate) fn rtcp_overhead(self) -> usize {
         self.rtp_overhead() + size_of::<u32>()
     }
 
-    /// What the DTLS exporter has to give (RFC 5764 §4.2), in bytes.
+    /// Bytes of keying material that the DTLS exporter must provide (RFC 5764 §4.2).
     pub(crate) fn keying_material_len(self) -> usize {
         2 * (self.key_len() + self.salt_len())
     }
 }
 
-/// Why a packet was not opened. Such a packet is counted and dropped; its bytes are worth nothing
-/// afterwards, so it can't be tried a second time.
+/// Why a packet could not be opened. The packet is counted and dropped. Its bytes are undefined afterwards, so it can't
+/// be opened a second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SrtpError {
-    /// Too short for its profile, or SRTCP that is not encrypted.
-    #[error("the packet is no SRTP or SRTCP packet of the negotiated profile")]
+    /// Too short for the profile, or unencrypted SRTCP.
+    #[error("the packet is not a valid SRTP or SRTCP packet of the negotiated profile")]
     Malformed,
-    /// RFC 3711 §3.3.2.
-    #[error("the packet was opened before, or is too old to tell")]
+    /// Already opened, or too old to tell (RFC 3711 §3.3.2).
+    #[error("the packet was already received, or is too old to tell")]
     Replayed,
-    /// Its tag does not match.
-    #[error("the packet was not made with the peer's keys")]
+    /// The authentication tag does not match.
+    #[error("the packet's authentication tag is wrong")]
     NotAuthentic,
 }
 
-/// 2³¹ SRTCP packets were sent, the most that one key may protect (RFC 3711 §9.2). At the thousand a
-/// second that no session reaches, this is after 24 days. The peer has to connect again.
+/// 2³¹ SRTCP packets were sent, the most that one key may protect (RFC 3711 §9.2). At a thousand packets a second,
+/// which no session reaches, this takes 24 days. The peer has to reconnect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the SRTCP key has protected all the packets it may")]
+#[error("the SRTCP key has protected the maximum number of packets")]
 pub(crate) struct KeyExhausted;
 
-/// Makes both directions of what a DTLS handshake exported (RFC 5764 §4.2). `is_client` says whether
-/// this side was the DTLS client. `None` when the keying material has another length than the
-/// profile's [`keying_material_len`](Profile::keying_material_len).
+/// Creates the contexts of both directions from the keying material of a DTLS handshake (RFC 5764 §4.2). `is_client`
+/// says whether this side was the DTLS client. `None` if the length of the material differs from the profile's
+/// [`keying_material_len`](Profile::keying_material_len).
 pub(crate) fn contexts(
     profile: Profile,
     keying_material: &[u8],
@@ -145,10 +145,10 @@ impl DirectionKeys {
     }
 }
 
-/// Protects what is sent to one peer.
+/// Protects packets sent to one peer.
 pub(crate) struct Outbound {
     keys: DirectionKeys,
-    /// Of the next SRTCP packet; counts all senders' packets, as they share the key.
+    /// The index of the next SRTCP packet. It counts the packets of all senders, as they share the key.
     next_rtcp_index: u32,
 }
 
@@ -157,15 +157,14 @@ impl Outbound {
         Outbound { keys, next_rtcp_index: 0 }
     }
 
-    /// Seals `packet` in place: the RTP header of `header_len` bytes (with CSRCs and extension), the
-    /// payload, and [`Profile::rtp_overhead`] spare bytes for the tag.
+    /// Seals `packet` in place: the RTP header of `header_len` bytes (with CSRCs and extension), the payload, and
+    /// [`Profile::rtp_overhead`] spare bytes for the tag.
     ///
-    /// `roc` is the rollover counter that goes with the packet's sequence number (RFC 3711 §3.3.1).
-    /// The caller owns the 48-bit index, and must never use one twice for different packets of an
-    /// SSRC: under GCM that gives the key away.
+    /// `roc` is the rollover counter of the packet's sequence number (RFC 3711 §3.3.1). The caller owns the 48-bit
+    /// index, and must never use one for two different packets of an SSRC: under GCM that reveals the key.
     ///
     /// # Panics
-    /// When `header_len` is below 12, or `packet` is shorter than header and tag.
+    /// If `header_len` is below 12, or `packet` is shorter than header and tag.
     pub(crate) fn protect_rtp(&self, packet: &mut [u8], header_len: usize, roc: u32) {
         assert!(header_len >= RTP_HEADER, "the caller wrote a whole RTP header");
         let index = u64::from(roc) << 16 | u64::from(sequence_number(packet));
@@ -175,7 +174,7 @@ impl Outbound {
     /// Seals `packet` in place: a compound RTCP packet and [`Profile::rtcp_overhead`] spare bytes.
     ///
     /// # Panics
-    /// When `packet` is shorter than an RTCP header with an SSRC and the overhead.
+    /// If `packet` is shorter than an RTCP header with an SSRC and the overhead.
     pub(crate) fn protect_rtcp(&mut self, packet: &mut [u8]) -> Result<(), KeyExhausted> {
         let index = self.next_rtcp_index;
         if index > RTCP_INDEX_MASK {
@@ -187,7 +186,7 @@ impl Outbound {
     }
 }
 
-/// Opens what one peer sends.
+/// Opens packets received from one peer.
 pub(crate) struct Inbound {
     keys: DirectionKeys,
     rtcp_senders: RtcpSenders,
@@ -198,9 +197,9 @@ impl Inbound {
         Inbound { keys, rtcp_senders: RtcpSenders::default() }
     }
 
-    /// Opens an SRTP packet in place and returns the length of header and payload together.
-    /// `header_len` counts CSRCs and extension; `stream` is what is known of the packet's SSRC, or a
-    /// fresh one, and changes only on `Ok`.
+    /// Opens an SRTP packet in place, and returns the length of header and payload together. `header_len` includes
+    /// CSRCs and extension. `stream` is the state of the packet's SSRC, or the default for an unknown one; it changes
+    /// only on `Ok`.
     pub(crate) fn unprotect_rtp(
         &self,
         packet: &mut [u8],
@@ -219,7 +218,7 @@ impl Inbound {
         Ok(opened)
     }
 
-    /// Opens an SRTCP packet in place and returns the length of the compound RTCP packet.
+    /// Opens an SRTCP packet in place, and returns the length of the compound RTCP packet.
     pub(crate) fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
         let index = self.keys.rtcp.rtcp_index(packet).ok_or(SrtpError::Malformed)?;
         let ssrc = u32::from_be_bytes(array(packet, 4));
@@ -236,7 +235,7 @@ fn sequence_number(packet: &[u8]) -> u16 {
     u16::from_be_bytes(array(packet, 2))
 }
 
-/// `N` bytes at `at`, from a packet that was checked to have them.
+/// `N` bytes at `at`. The packet must have been checked to be long enough.
 fn array<const N: usize>(packet: &[u8], at: usize) -> [u8; N] {
     *packet[at..].first_chunk().expect("the fixed header was checked to be there")
 }

@@ -1,19 +1,19 @@
-//! Which packets were opened already (RFC 3711 §3.3.2).
+//! Replay protection: which packets were already opened (RFC 3711 §3.3.2).
 
 /// Remembers which of the last [`ReplayWindow::PACKETS`] indexes were opened.
 ///
-/// A ring of bits: index `i` is bit `i mod PACKETS`. A bit is cleared when the window moves over it,
-/// so moving costs as much as the gap, not as the window.
+/// A ring of bits: index `i` is bit `i mod PACKETS`. Moving the window clears the bits it moves over, so it costs as
+/// much as the gap, not as the window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ReplayWindow {
-    /// One above the highest opened index; 0 while none was.
+    /// The highest opened index plus one; 0 before the first.
     end: u64,
     bits: [u64; ReplayWindow::PACKETS as usize / 64],
 }
 
 impl ReplayWindow {
-    /// Packets that arrive later than this many after a newer one are refused. RFC 3711 asks for 64
-    /// at least; retransmissions of a fast video stream come hundreds of packets late.
+    /// How many packets late a packet may arrive. RFC 3711 requires at least 64; retransmissions of a fast video stream
+    /// arrive hundreds of packets late.
     pub(super) const PACKETS: u64 = 1024;
 
     /// The highest opened index.
@@ -21,7 +21,7 @@ impl ReplayWindow {
         self.end.checked_sub(1)
     }
 
-    /// Neither opened before, nor too old to tell.
+    /// Whether `index` was neither opened before nor is too old to tell.
     pub(super) fn is_new(&self, index: u64) -> bool {
         let (word, bit) = position(index);
         index >= self.end
@@ -55,11 +55,11 @@ fn position(index: u64) -> (usize, u64) {
     ((slot / 64) as usize, 1 << (slot % 64))
 }
 
-/// The replay windows of a peer's RTCP, one per sender SSRC, the one heard last at the end.
+/// The replay windows of a peer's RTCP, one per sender SSRC, the most recently used at the end.
 ///
-/// Holds at most [`RtcpSenders::MAX`]; beyond that the one that was silent longest is forgotten. Only
-/// authentic packets get here, so only the peer itself can make that happen, and it would merely
-/// allow old reports of its own to be heard twice.
+/// There are at most [`RtcpSenders::MAX`]; beyond, the one unused for the longest time is dropped. Only authentic
+/// packets get here, so only the peer itself can cause that, and the only effect is that old reports of its own are
+/// accepted twice.
 #[derive(Debug, Default)]
 pub(super) struct RtcpSenders(Vec<(u32, ReplayWindow)>);
 
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_left_the_window_is_refused() {
+    fn an_index_behind_the_window_is_refused() {
         let mut window = ReplayWindow::default();
 
         window.mark(ReplayWindow::PACKETS + 10);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rtcp_sender_that_was_silent_longest_makes_room() {
+    fn the_rtcp_sender_silent_for_the_longest_time_is_dropped() {
         let mut senders = RtcpSenders::default();
         for ssrc in 0..RtcpSenders::MAX as u32 {
             senders.mark_opened(ssrc, 5);

@@ -1,12 +1,12 @@
-//! What a receiver knows of one RTP stream: where its sequence numbers are, and what was opened.
+//! The receive state of one RTP stream: extended sequence numbers and replay window.
 
 use super::replay::ReplayWindow;
 
 /// The receiving state of one SSRC: rollover counter and replay window of 1024 packets.
 ///
-/// For an SSRC that is not known yet, try with a fresh one and keep it only when the packet opens.
-/// That takes the rollover counter to be zero. It is, as browsers choose their first sequence number
-/// in the lower half, far from the rollover.
+/// To open a packet of an unknown SSRC, use a default one, and keep it only if that succeeds. This assumes a rollover
+/// counter of zero, which is right because browsers choose their first sequence number in the lower half, far from the
+/// rollover.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RtpStream {
     window: ReplayWindow,
@@ -14,14 +14,14 @@ pub(crate) struct RtpStream {
 }
 
 impl RtpStream {
-    /// The 48-bit index (rollover counter and sequence number) of the packet opened last, which need
-    /// not be the highest; 0 before the first.
+    /// The 48-bit index (rollover counter and sequence number) of the packet opened last, which is not necessarily the
+    /// highest; 0 before the first.
     pub(crate) fn last_opened(&self) -> u64 {
         self.last_opened
     }
 
-    /// RFC 3711 §3.3.1: the index that is meant by `sequence_number`, judged from the highest opened
-    /// one. `None` when it would lie ahead of the stream's beginning or behind its last index.
+    /// RFC 3711 §3.3.1: the index that `sequence_number` refers to, judged from the highest opened one. `None` if it
+    /// would be before the first possible index or after the last.
     pub(crate) fn index_of(&self, sequence_number: u16) -> Option<u64> {
         const HALF: u16 = 0x8000;
         let Some(highest) = self.window.highest() else {
@@ -38,12 +38,12 @@ impl RtpStream {
         Some(u64::from(roc) << 16 | u64::from(sequence_number))
     }
 
-    /// Neither opened before, nor too old to tell.
+    /// Whether `index` was neither opened before nor is too old to tell.
     pub(crate) fn is_new(&self, index: u64) -> bool {
         self.window.is_new(index)
     }
 
-    /// The packet with this index proved authentic, itself or within a retransmission.
+    /// Notes that the packet with this index is authentic, whether it arrived itself or within a retransmission.
     pub(crate) fn mark_opened(&mut self, index: u64) {
         self.window.mark(index);
         self.last_opened = index;
@@ -62,12 +62,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_lies_ahead_of_the_beginning() {
+    fn there_is_no_index_before_the_first() {
         assert_eq!(stream_at(3).index_of(0xffff), None);
     }
 
     #[test]
-    fn nothing_lies_behind_the_last_index() {
+    fn there_is_no_index_after_the_last() {
         assert_eq!(stream_at((1 << 48) - 1).index_of(0), None);
     }
 

@@ -9,7 +9,7 @@ const HEADER: usize = 12;
 const SSRC: u32 = 0x5501_a0b2;
 
 #[test]
-fn client_and_server_understand_each_other() {
+fn client_and_server_open_each_others_packets() {
     for profile in PROFILES {
         let material = material(profile);
         let (mut client_in, mut client_out) = contexts(profile, &material, true).unwrap();
@@ -29,7 +29,7 @@ fn client_and_server_understand_each_other() {
 }
 
 #[test]
-fn a_peer_can_not_open_its_own_packets() {
+fn a_peer_cannot_open_its_own_packets() {
     for profile in PROFILES {
         let (mut inbound, mut outbound) = contexts(profile, &material(profile), true).unwrap();
         let mut rtp = seal(&outbound, profile, 7);
@@ -52,9 +52,9 @@ fn keying_material_of_another_profile_is_refused() {
     }
 }
 
-/// The packets that libsrtp's own tests expect, through master keys and key derivation.
+/// The packets that libsrtp's own tests expect, from master keys on.
 #[test]
-fn libsrtp_makes_the_same_packets() {
+fn packets_match_those_of_libsrtp() {
     let rtp = "800f1234decafbadcafebabeabababababababababababababababab";
     let rtcp = "81c8000bcafebabeabababababababababababababababab";
 
@@ -83,7 +83,7 @@ fn libsrtp_makes_the_same_packets() {
 }
 
 #[test]
-fn a_stream_goes_on_over_the_rollover() {
+fn a_stream_continues_over_the_rollover() {
     for profile in PROFILES {
         let (inbound, outbound) = pair(profile);
         let mut stream = RtpStream::default();
@@ -182,7 +182,7 @@ fn rtcp_opens_once_per_sender() {
     }
 }
 
-/// RFC 7714 §17.3: authentic, but in clear.
+/// RFC 7714 §17.3: authentic, but not encrypted.
 #[test]
 fn unencrypted_rtcp_is_refused() {
     let (mut inbound, _) = pair(Profile::AeadAes128Gcm);
@@ -281,7 +281,7 @@ fn assert_sealed(profile: Profile, key: &str, salt: &str, rtp: (&str, &str), rtc
     assert_eq!(packet[..opened], hex(rtcp.0));
 }
 
-/// What the server receives with, and what its client sends with.
+/// The server's receiving context, and its client's sending context.
 fn pair(profile: Profile) -> (Inbound, Outbound) {
     let material = material(profile);
     let (_, client) = contexts(profile, &material, true).unwrap();

@@ -1,4 +1,4 @@
-//! One packet in, one packet out: the cryptography of a profile, without replay or rollover.
+//! The cryptography of a profile, packet by packet, without replay protection or rollover.
 
 use aws_lc_rs::error::Unspecified;
 
@@ -7,13 +7,13 @@ use super::gcm::{self, Gcm};
 use super::kdf::{Prf, Purpose, Session};
 use super::{Profile, RTCP_INDEX_MASK, SrtpError};
 
-/// The flag that says that an SRTCP packet is encrypted, ahead of its index (RFC 3711 §3.4).
+/// The flag in front of the index that marks an SRTCP packet as encrypted (RFC 3711 §3.4).
 const ENCRYPTED: u32 = 0x8000_0000;
 
-/// The session keys of one direction of RTP or of RTCP. Indexes have 48 bits for RTP (rollover
-/// counter and sequence number), 31 for RTCP.
+/// The session keys of one direction of RTP or of RTCP. Indexes have 48 bits for RTP (rollover counter and sequence
+/// number), and 31 for RTCP.
 ///
-/// Boxed, because key schedules are hundreds of bytes and of unequal size.
+/// Boxed, because key schedules are hundreds of bytes long and differ in size.
 pub(super) enum Transform {
     Gcm(Box<Gcm>),
     CmSha1(Box<CmSha1>),
@@ -71,8 +71,8 @@ impl Transform {
         }
     }
 
-    /// The index that an SRTCP packet claims, not yet authenticated. `None` when the packet is too
-    /// short, or not encrypted: RFC 8827 §6.5 wants no RTCP in clear, and libsrtp refuses it too.
+    /// The index in an SRTCP packet, not yet authenticated. `None` if the packet is too short, or not encrypted: RFC
+    /// 8827 §6.5 forbids unencrypted RTCP, and libsrtp refuses it too.
     pub(super) fn rtcp_index(&self, packet: &[u8]) -> Option<u32> {
         let word = match self {
             Transform::Gcm(_) => Gcm::rtcp_word(packet)?,
