@@ -1,4 +1,4 @@
-//! Which source a slot carries: video as the caller says, audio as the room speaks.
+//! Which source each slot carries: for video as the caller says, for audio the active speakers.
 
 use std::time::Instant;
 
@@ -41,7 +41,7 @@ impl Worker {
         self.start_slot(now, to);
     }
 
-    /// Gives a slot the best layer that its receiver can take, and shows what is there of it or is soon to come.
+    /// Gives a slot the best layer that its receiver can take, and starts it on a cached key frame or requests one.
     pub(super) fn start_slot(&mut self, now: Instant, to: SlotKey) {
         self.choose_layers(now, to.peer);
         let Some(slot) = self.peers.get(to.peer).map(|peer| &peer.slots[to.slot]) else {
@@ -50,7 +50,7 @@ impl Worker {
         let is_running = slot.stream().is_some();
         if let Some(source) = slot.source().filter(|_| !is_running) {
             let has_next = slot.next().is_some();
-            // A better layer was asked for already.
+            // A key frame of a better layer was already requested.
             if !self.catch_up(now, to, source) && !has_next {
                 self.want_key_frame(now, source);
             }
@@ -68,7 +68,7 @@ impl Worker {
         Some(TrackKey { peer, track })
     }
 
-    /// Changes what a slot carries, in the tables of both ends.
+    /// Changes what a slot carries, in the tables of both receiver and publisher.
     pub(super) fn put(&mut self, key: SlotKey, source: Option<TrackKey>) {
         let before = self.peers[key.peer].slots[key.slot].source();
         if before == source {
@@ -88,7 +88,7 @@ impl Worker {
         }
     }
 
-    /// From here on a track's packets come to the slot.
+    /// Starts forwarding a track's packets to the slot.
     pub(super) fn subscribe(&mut self, track: TrackKey, slot: SlotKey) {
         let subscribers = &mut self.peers[track.peer].tracks[track.track].subscribers;
         if subscribers.contains(&slot) {
@@ -100,7 +100,7 @@ impl Worker {
         }
     }
 
-    /// The contrary. The track may have gone in the meantime.
+    /// Stops forwarding a track's packets to the slot. The track may no longer exist.
     pub(super) fn unsubscribe(&mut self, track: TrackKey, slot: SlotKey) {
         let peer = self.peers.get_mut(track.peer);
         let Some(found) = peer.and_then(|peer| peer.tracks.get_mut(track.track)) else {
@@ -113,7 +113,7 @@ impl Worker {
         }
     }
 
-    /// Gives every audio slot of a room one of the loudest others; slots that carry one already keep it.
+    /// Fills the audio slots of a room with the loudest other speakers. Slots that already carry one of them keep it.
     pub(super) fn assign_audio(&mut self, room: RoomId) {
         let Some(members) = self.rooms.get(&room).map(|room| room.peers.clone()) else {
             return;
@@ -146,7 +146,7 @@ impl Worker {
         }
     }
 
-    /// Tells what an audio slot carries, which nobody but this worker decides.
+    /// Reports which source an audio slot carries.
     fn announce_audio(&mut self, key: SlotKey, source: Option<TrackKey>) {
         let named = source.map(|track| {
             let publisher = &self.peers[track.peer];

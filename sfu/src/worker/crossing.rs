@@ -1,4 +1,4 @@
-//! Packets of rooms that several workers share: handed over by the publisher's worker, taken by the receivers'.
+//! Packets of rooms that several workers share: the publisher's worker hands them over to the receivers' workers.
 
 use std::time::Instant;
 
@@ -16,8 +16,8 @@ use crate::transport::srtp::RtpStream;
 use crate::{MediaKind, PeerId};
 
 impl Worker {
-    /// Another worker needs a key frame: the last one goes there with what followed, if it is news there and that is
-    /// all here and short enough. Else the publisher is asked.
+    /// Another worker needs a key frame. If the cached one and all packets after it are stored, not too many, and news
+    /// to that worker, they are handed over. Otherwise the publisher is asked.
     pub(super) fn key_frame_elsewhere(
         &mut self,
         now: Instant,
@@ -35,7 +35,7 @@ impl Worker {
         }
     }
 
-    /// Another worker misses packets.
+    /// Another worker is missing packets.
     pub(super) fn missing_elsewhere(
         &mut self,
         from: WorkerNumber,
@@ -48,7 +48,7 @@ impl Worker {
         }
     }
 
-    /// Lets packets cross that were kept.
+    /// Hands stored packets over to another worker.
     fn hand_over(
         &mut self,
         to: WorkerNumber,
@@ -78,7 +78,7 @@ impl Worker {
         }
     }
 
-    /// Takes a packet that a peer of another worker published, as if it had just been decrypted here.
+    /// Handles a packet published at another worker, as if it had just been decrypted here.
     pub(super) fn handle_crossing(
         &mut self,
         now: Instant,
@@ -97,7 +97,7 @@ impl Worker {
             return;
         };
         let kind = track.kind;
-        // On its way since before this worker said that it isn't wanted any more.
+        // It was sent before that worker learned that the track has no more subscribers here.
         if kind == MediaKind::Video && track.subscribers.is_empty() {
             return;
         }
@@ -106,8 +106,8 @@ impl Worker {
         };
         let place = match peer.streams.iter().position(|stream| stream.id == crossing.stream) {
             Some(place) => place,
-            // Nothing can start on what comes before, and it would count as there when the key frame is handed over with
-            // all that followed.
+            // No slot can start on packets before the key frame, and they would count as received when the key frame
+            // and all packets after it are handed over.
             None if kind == MediaKind::Video && !crossing.starts_key_frame => {
                 track.key_frames.want();
                 return;

@@ -18,14 +18,14 @@ use crate::sdp::Extension;
 use crate::transport::batch::{MAX_PACKET, SendBatch};
 use crate::transport::srtp::RtpStream;
 
-/// Packets that are forwarded together at most. A batch holds them for one receiver at least.
+/// The most packets that are forwarded together. A batch always has room for these to at least one receiver.
 const BURST: usize = 64;
 const _: () = assert!(parcel::PACKETS <= BURST, "what another worker hands over fits");
 
-/// Packets that wait in their streams' histories to be forwarded.
+/// References to packets in their streams' histories that wait to be forwarded.
 pub(super) struct Burst {
     packets: Vec<Arrived>,
-    /// How far forwarding has come: the first packet of the current track's, and the next subscriber.
+    /// The progress of forwarding: the first packet of the current track, and the index of the next subscriber.
     cursor: (usize, usize),
     is_sorted: bool,
 }
@@ -35,7 +35,7 @@ pub(super) struct Burst {
 struct Arrived {
     track: TrackKey,
     order: usize,
-    /// The place of its stream, and what the stream is called, in case the place has gone to another.
+    /// The index of its stream, and the stream's id, in case another stream has taken the index.
     stream: (usize, u64),
     index: u64,
 }
@@ -45,17 +45,17 @@ impl Burst {
         Burst { packets: Vec::with_capacity(BURST), cursor: (0, 0), is_sorted: false }
     }
 
-    /// Whether nothing waits.
+    /// Whether no packet waits.
     pub(super) fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }
 
-    /// Packets that it can still take.
+    /// How many more packets fit.
     pub(super) fn room(&self) -> usize {
         BURST - self.packets.len()
     }
 
-    /// Brings each track's packets together, in the order of arrival.
+    /// Groups the packets by track, in the order of arrival.
     fn sort(&mut self) {
         if !self.is_sorted {
             let place = |packet: &Arrived| (packet.track.peer, packet.track.track, packet.order);
@@ -64,18 +64,19 @@ impl Burst {
         }
     }
 
-    /// Where the packets of the track at `first` end.
+    /// The end of the packets of the track that starts at `first`.
     fn end_of_track(&self, first: usize) -> usize {
         let track = self.packets[first].track;
         first + self.packets[first..].iter().take_while(|packet| packet.track == track).count()
     }
 
-    /// Drops what a peer published.
+    /// Drops the packets of a peer.
     pub(super) fn forget_peer(&mut self, peer: usize) {
         self.forget(|track| track.peer == peer);
     }
 
-    /// Drops packets of some tracks; in the middle of forwarding all, since a packet must not go out twice.
+    /// Drops the packets of some tracks. In the middle of forwarding it drops all packets, since none must be sent
+    /// twice.
     pub(super) fn forget(&mut self, is_over: impl Fn(TrackKey) -> bool) {
         if self.cursor == (0, 0) {
             self.packets.retain(|packet| !is_over(packet.track));
@@ -134,8 +135,8 @@ impl Worker {
         }
     }
 
-    /// Decrypts a packet in place: the place of its stream, and the length of the plaintext. An SSRC without history
-    /// is kept only when its packet proved authentic and belongs to an m-line.
+    /// Decrypts a packet in place. Returns the index of its stream and the length of the plaintext. The state of an
+    /// unknown SSRC is kept only if the packet is authentic and belongs to an m-line.
     fn open(&mut self, key: usize, header: &Header, datagram: &mut [u8]) -> Option<(usize, usize)> {
         let peer = &mut self.peers[key];
         let Some(keys) = peer.link.keys() else {
@@ -185,7 +186,8 @@ impl Worker {
         }
     }
 
-    /// RFC 6464: the level is in the lower seven bits, in −dBov.
+    /// Takes the audio level of a packet for active speaker detection. RFC 6464: it is in the lower seven bits, in
+    /// −dBov.
     pub(super) fn note_level(
         &mut self,
         now: Instant,
@@ -209,7 +211,7 @@ impl Worker {
         }
     }
 
-    /// A lost packet comes again, in another stream. RFC 4588 §4: its own sequence number stands before the payload.
+    /// Handles a retransmission in an RTX stream. RFC 4588 §4: the original sequence number is in front of the payload.
     #[expect(clippy::too_many_arguments, reason = "the parts of one packet, each computed once")]
     fn retransmitted(
         &mut self,
@@ -224,7 +226,7 @@ impl Worker {
         let peer = &mut self.peers[key];
         let track = peer.streams[rtx].track;
         let number = opened[payload.clone()].first_chunk().copied().map(u16::from_be_bytes);
-        // Without a number it is padding, sent to probe the bandwidth.
+        // Without a sequence number it is padding, sent to probe the bandwidth.
         let (Some(number), Some(place)) = (number, peer.repeated_by(header.ssrc, track)) else {
             return;
         };
@@ -241,7 +243,7 @@ impl Worker {
         self.arrived(now, track, place, index, codec, header, opened, payload);
     }
 
-    /// Keeps a packet that may be forwarded, and puts it into the burst if anybody wants it.
+    /// Stores a packet if it may be forwarded, and adds it to the burst if it has subscribers.
     #[expect(clippy::too_many_arguments, reason = "the parts of one packet, each computed once")]
     pub(super) fn arrived(
         &mut self,
@@ -296,14 +298,14 @@ impl Worker {
         }
     }
 
-    /// Fills the batch with what is to be sent. `false` when there is nothing left; the batch must be empty before.
+    /// Fills the batch, which must be empty, with datagrams to send. `false` if there are none left.
     pub(crate) fn poll_batch(&mut self, now: Instant, batch: &mut SendBatch) -> bool {
         while let Some((path, datagram)) = self.outbox.front() {
             if !batch.push_copy(*path, datagram) {
                 if !batch.is_empty() {
                     return true;
                 }
-                // Longer than any packet may be; nothing else could be sent either while it waits.
+                // It is longer than any packet may be, and must not block the others.
                 self.stats.send_refused += 1;
             }
             self.outbox.pop_front();
@@ -330,7 +332,7 @@ impl Worker {
         !batch.is_empty()
     }
 
-    /// Copies a track's packets into one slot.
+    /// Forwards packets of a track to one slot.
     fn forward(
         &mut self,
         now: Instant,
@@ -349,7 +351,7 @@ impl Worker {
             return;
         };
         let slot = &mut peer.slots[to.slot];
-        // It has gone on to another layer.
+        // The slot has switched to another layer.
         if slot.source() != Some(track) && slot.next() != Some(track) {
             return;
         }

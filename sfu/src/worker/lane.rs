@@ -16,12 +16,12 @@ use super::message::Remote;
 use super::parcel::{Crossing, Parcel};
 use crate::MediaKind;
 
-/// Parcels that the other worker may be behind. Beyond, packets are dropped and counted, as on a network: that worker
-/// asks for them again while there is time, and for a key frame later.
+/// How many parcels the other worker may be behind (back-pressure). Beyond, packets are dropped and counted, as on a
+/// network: that worker requests them again while there is time, and later a key frame.
 const UNREAD: usize = 256;
-/// The same for parcels of video, so that a worker that can't keep up still hears everybody.
+/// The limit for parcels of video. It is lower, so that a worker that can't keep up still gets all audio.
 const UNREAD_VIDEO: usize = 192;
-/// Read parcels that are kept beyond those under way.
+/// Read parcels kept in addition to those in flight.
 const SPARE: usize = 8;
 
 /// The way to one other worker.
@@ -29,14 +29,15 @@ const SPARE: usize = 8;
 pub(crate) struct Lane {
     open_audio: Option<Arc<Parcel>>,
     open_video: Option<Arc<Parcel>>,
-    /// Those handed over, oldest first; the other worker reads them in this order.
+    /// The parcels handed over, oldest first. The other worker reads them in this order.
     sent: VecDeque<Arc<Parcel>>,
-    /// What goes next. Parcels in it count as unread; messages are few for each command and peer, and never dropped.
+    /// What to hand over next. Parcels in it count as unread. Messages are few per command and peer, and are never
+    /// dropped.
     outgoing: VecDeque<Remote>,
 }
 
 impl Lane {
-    /// Takes a packet along; `false` when the other worker is too far behind.
+    /// Adds a packet; `false` if the other worker is too far behind.
     pub(crate) fn push(&mut self, kind: MediaKind, crossing: Crossing, opened: &[u8]) -> bool {
         let Some(mut parcel) = self.open(kind).take().or_else(|| self.empty(kind)) else {
             return false;
@@ -53,13 +54,13 @@ impl Lane {
         true
     }
 
-    /// Tells the other worker something, after everything that was pushed before.
+    /// Adds a message behind everything added before.
     pub(crate) fn post(&mut self, message: Remote) {
         self.close_all();
         self.outgoing.push_back(message);
     }
 
-    /// The next thing to hand over.
+    /// The next message to hand over.
     pub(crate) fn poll(&mut self) -> Option<Remote> {
         if self.outgoing.is_empty() {
             self.close_all();
@@ -86,7 +87,7 @@ impl Lane {
         self.close(MediaKind::Video);
     }
 
-    /// A parcel that was read, else a new one; `None` when too many are unread.
+    /// A parcel that has been read, else a new one; `None` if too many are unread.
     fn empty(&mut self, kind: MediaKind) -> Option<Arc<Parcel>> {
         let is_unread = |parcel: &&Arc<Parcel>| Arc::strong_count(parcel) > 1;
         let unread = self.sent.iter().rev().take_while(is_unread).count();
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn parcels_are_filled_again_once_they_were_read() {
+    fn parcels_are_reused_once_they_have_been_read() {
         let mut lane = Lane::default();
         let mut addresses = Vec::new();
         for index in 0..100 {
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_behind_loses_video_first_and_gets_everything_again_after() {
+    fn a_worker_that_is_behind_loses_video_first_and_recovers() {
         let mut lane = Lane::default();
         let mut unread = Vec::new();
         let mut fill = |lane: &mut Lane, kind| {

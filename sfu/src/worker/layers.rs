@@ -1,7 +1,7 @@
-//! Simulcast: each slot goes from layer to layer of its source as its receiver's connection allows.
+//! Simulcast: switches each slot between the layers of its source, as the receiver's bandwidth allows.
 //!
-//! The layers of a source are tracks of their own (RFC 8853). A slot subscribes to the one that it carries, and to the
-//! one with which it is to go on; it changes over at a key frame of that one, and the former goes on until then.
+//! Each layer of a source is a track (RFC 8853). A slot subscribes to the layer that it carries, and to the one it is
+//! to switch to. It switches at a key frame of the new layer, and carries the old one until then.
 
 use std::time::{Duration, Instant};
 
@@ -14,22 +14,22 @@ use crate::keys::{SlotKey, TrackKey};
 use crate::sdp::MAX_LAYERS;
 use crate::{MediaKind, PeerId};
 
-/// Between two looks at what receivers can take and publishers send.
+/// How often layers are chosen.
 const REVIEW_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The open layers of a source, the least first.
+/// The open layers of a source, the lowest first.
 pub(super) type Layers = [Option<TrackKey>; MAX_LAYERS];
 
 /// A slot that shows a simulcast source.
 struct Choice {
-    /// Its place among the receiver's slots.
+    /// The index among the receiver's slots.
     slot: usize,
     layers: Layers,
     ladder: Ladder,
 }
 
 impl Worker {
-    /// Chooses layers anew for every receiver, when it is time for that.
+    /// Chooses the layers of all receivers, if it is time to.
     pub(super) fn review_layers(&mut self, now: Instant) {
         if self.layers_at.is_some_and(|at| now < at) {
             return;
@@ -60,7 +60,7 @@ impl Worker {
         self.stats.estimated_by_loss = by_loss;
     }
 
-    /// Brings the slots of a receiver to the layers that its connection carries.
+    /// Chooses the layers of one receiver's slots, and starts the switches.
     pub(super) fn choose_layers(&mut self, now: Instant, key: usize) {
         let Some((others, slots)) = self.ladders(now, key) else {
             return;
@@ -77,8 +77,8 @@ impl Worker {
         }
     }
 
-    /// The simulcast slots of a connected receiver, and the bits per second of what it gets beside them, as far as its
-    /// estimate is about that. `None` when there are no such slots.
+    /// The simulcast slots of a connected receiver, and the bitrate of everything else that it gets and that the
+    /// estimate covers, in bits per second. `None` without such slots.
     fn ladders(&self, now: Instant, key: usize) -> Option<(u64, Vec<Choice>)> {
         let peer = self.peers.get(key).filter(|peer| peer.link.keys().is_some())?;
         let basis = peer.link.connection()?.chooser.basis(now);
@@ -99,7 +99,7 @@ impl Worker {
             let present = Some(slot.next().unwrap_or(source));
             let is_steady = |layer: TrackKey| publisher.tracks[layer.track].bitrate.is_steady(now);
             let has_begun = !layers.iter().flatten().any(|&layer| is_steady(layer));
-            // A layer that begins later than the source is not at once for those who have another.
+            // A layer that starts later than its source is not offered at once to receivers that have another layer.
             let is_ripe =
                 |layer: &TrackKey| has_begun || is_steady(*layer) || Some(*layer) == present;
             let rates: Rates = layers.map(|layer| rate(layer.filter(is_ripe)?));
@@ -118,7 +118,7 @@ impl Worker {
         [(); MAX_LAYERS].map(|()| Some(TrackKey { peer: track.peer, track: places.next()? }))
     }
 
-    /// The least layer that is sent at present; before anything is sent the first.
+    /// The lowest layer that is being sent; the first one if none is.
     pub(super) fn least_layer(&self, now: Instant, track: TrackKey) -> TrackKey {
         let is_active =
             |layer: &TrackKey| self.peers[layer.peer].tracks[layer.track].bitrate.is_active(now);
@@ -126,7 +126,7 @@ impl Worker {
         layers.into_iter().flatten().find(is_active).or(layers[0]).unwrap_or(track)
     }
 
-    /// Goes on with another layer as soon as there is a key frame of it.
+    /// Switches to another layer as soon as there is a key frame of it.
     fn turn_to(&mut self, now: Instant, to: SlotKey, layer: Option<TrackKey>) {
         let source = self.peers[to.peer].slots[to.slot].source();
         self.aim(to, layer.filter(|_| layer != source));
@@ -153,7 +153,7 @@ impl Worker {
         }
     }
 
-    /// A layer is over: a slot goes on with the one that it waits for, else with another one of the source.
+    /// A layer has ended: its slots switch to the layer that they wait for, else to another one of the source.
     pub(super) fn leave_layer(&mut self, slot: SlotKey, over: TrackKey, other: Option<TrackKey>) {
         let found = &self.peers[slot.peer].slots[slot.slot];
         if found.next() == Some(over) {
@@ -166,7 +166,7 @@ impl Worker {
         }
     }
 
-    /// Forgets slots at the layers that they have left.
+    /// Unsubscribes slots from the layers that they have left.
     pub(super) fn leave_passed_layers(&mut self) {
         while let Some((layer, slot)) = self.passed_layers.pop() {
             let peer = self.peers.get(slot.peer);
@@ -180,7 +180,8 @@ impl Worker {
         }
     }
 
-    /// Tells the other workers of its room what a publisher's layers carry, of which not all cross.
+    /// Tells the other workers of the room the bitrates of a publisher's layers, since not all of the layers are handed
+    /// over.
     fn tell_rates(&mut self, now: Instant, key: usize) {
         let peer = &self.peers[key];
         let is_simulcast = peer.tracks.iter().any(|track| track.rid.is_some());
@@ -195,7 +196,7 @@ impl Worker {
         }
     }
 
-    /// Takes what another worker says of its publisher's layers.
+    /// Takes the bitrates of the layers of another worker's publisher.
     pub(super) fn take_rates(
         &mut self,
         now: Instant,
@@ -217,7 +218,8 @@ impl Worker {
         }
     }
 
-    /// A publisher says that one of its streams has ended (RTCP BYE); it may begin again. Nothing waits for the rest of it.
+    /// A publisher reports that one of its streams has ended (RTCP BYE); it may start again. Stops waiting for its
+    /// packets.
     pub(super) fn stream_ended(&mut self, key: usize, ssrc: u32) {
         let peer = &mut self.peers[key];
         let Some(place) = peer.streams.iter().position(|stream| stream.ssrc == ssrc) else {

@@ -1,4 +1,4 @@
-//! What workers tell each other of the rooms that they share.
+//! Messages between workers about the rooms that they share.
 
 use std::sync::Arc;
 
@@ -7,45 +7,46 @@ use crate::rtcp::NtpTime;
 use crate::sdp::{Negotiable, Rid};
 use crate::{Mid, PeerId, RoomId};
 
-/// What one worker tells another.
+/// A message from one worker, the sender, to another.
 #[derive(Debug)]
 pub(crate) enum Remote {
-    /// Packets of peers of the teller.
+    /// Packets of peers of the sender.
     Packets(Arc<Parcel>),
-    /// The teller has peers of the room; what it publishes follows. Everything that it said of the room before is void.
+    /// The sender has peers in the room; what they publish follows. Everything that it sent about the room before is
+    /// void.
     Present { room: RoomId, wants_answer: bool },
-    /// The teller has no peers of the room any more.
+    /// The sender has no more peers in the room.
     Absent { room: RoomId },
-    /// The tracks of a peer of the teller, in the order of their places, and the m-lines whose media is forbidden.
+    /// The tracks of a peer of the sender, by index, and its m-lines whose media is forbidden.
     Published { room: RoomId, peer: PeerId, tracks: Vec<Published>, forbidden: Vec<Mid> },
-    /// Whether the media of an m-line of a peer of the teller is forwarded from here on.
+    /// Whether the media on an m-line of a peer of the sender is forwarded from now on.
     Permit { peer: PeerId, mid: Mid, is_permitted: bool },
-    /// A peer of the teller is gone.
+    /// A peer of the sender has left.
     Gone { peer: PeerId },
-    /// Whether the teller wants a video track of a peer of the one that is told.
+    /// Whether the sender wants packets of a video track of a peer of the recipient.
     Want { track: RemoteTrack, is_wanted: bool },
-    /// The teller needs a key frame of such a track; the last one that it knows of, by stream and index.
+    /// The sender needs a key frame of such a track. `known` is the last one that it has, by stream and index.
     KeyFrame { track: RemoteTrack, known: Option<(u64, u64)> },
-    /// What the layers of a peer of the teller carry, by the places of their tracks, in bits per second; `None` for one
-    /// that is paused. Repeated several times a second.
+    /// The bitrates of the layers of a peer of the sender, by track index, in bits per second; `None` for a paused
+    /// layer. Repeated several times a second.
     Rates { peer: PeerId, rates: Vec<(usize, Option<u64>)> },
-    /// A stream of a peer of the teller has ended.
+    /// A stream of a peer of the sender has ended.
     Ended { peer: PeerId, ssrc: u32 },
-    /// A peer of the teller said which timestamp of one of its streams belongs to which time.
+    /// The time and timestamp in a sender report about a stream of a peer of the sender.
     SenderReport { peer: PeerId, ssrc: u32, said: (NtpTime, u32) },
-    /// Packets of a stream of such a peer did not come.
+    /// Packets of a stream of a peer of the recipient are missing.
     Missing { peer: PeerId, stream: u64, indexes: Vec<u64> },
 }
 
-/// A track in the words of both workers.
+/// Names a track to another worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RemoteTrack {
     pub(crate) peer: PeerId,
-    /// The place among its tracks.
+    /// The index among the peer's tracks.
     pub(crate) place: usize,
 }
 
-/// A track as its publisher's worker negotiated it.
+/// A track as the publisher's worker negotiated it.
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
     pub(crate) mid: Mid,
@@ -55,7 +56,7 @@ pub(crate) struct Published {
 }
 
 impl Remote {
-    /// Packets that come with it.
+    /// The number of packets in the message.
     pub(super) fn packets(&self) -> usize {
         match self {
             Remote::Packets(parcel) => parcel.len(),

@@ -1,11 +1,11 @@
-//! The media plane of some rooms, without I/O: datagrams and the time come in, datagrams and events go out.
+//! The worker: the media plane of some rooms, without I/O. Datagrams and the time go in; datagrams and events come out.
 //!
-//! The loop around it, with `worker: Worker` and `batch: SendBatch`:
+//! The event loop around it, with `worker: Worker` and `batch: SendBatch`:
 //!
 //! ```text
 //! loop {
 //!     wait for a datagram, a command, or worker.poll_timeout()
-//!     for each datagram that is there:   worker.handle_datagram(now, path, datagram)
+//!     for each datagram that is there:   worker.handle_demuxed(now, path, demux(&datagram), datagram)
 //!                                        if worker.is_burst_full(), send the batches before the next one
 //!     for each message of another worker: unless worker.has_room_for(&message), send the batches before
 //!                                        worker.handle_remote(now, from, message)
@@ -54,25 +54,25 @@ use lane::Lane;
 use peer::{Connection, Peer};
 use room::Room;
 
-/// Between two rounds of everything that is done by time.
+/// How often timers run.
 const TICK: Duration = Duration::from_millis(50);
-/// Datagrams that wait to be sent beside the forwarded packets: answers, reports, handshakes. Beyond, they are dropped
-/// and counted; each of them is repeated by its protocol.
+/// Datagrams other than forwarded media that wait to be sent: responses, reports, handshakes. Beyond, they are dropped
+/// and counted; the protocols repeat them.
 const MAX_OUTBOX: usize = 4096;
-/// Speaker events wait for a slow reader only up to here; state changes wait without bound of their own, because
-/// there are at most a few per peer and command.
+/// Speaker events are only queued up to this many for a slow reader (back-pressure). Other events have no bound of
+/// their own, because there are at most a few per peer and command.
 const MAX_WAITING_EVENTS: usize = 1024;
 
-/// What a worker needs from outside.
+/// The parameters of a worker.
 pub(crate) struct Config {
     /// Host candidates, in the order of preference.
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) identity: Identity,
-    /// Seeds SSRCs, sequence numbers and ICE credentials; in production from the system's entropy.
+    /// Seeds SSRCs, sequence numbers and ICE credentials; from the system's entropy in production.
     pub(crate) seed: [u8; 32],
-    /// The time since 1970 at the instant of `Worker::new`, for sender reports.
+    /// The time since 1970 when `Worker::new` is called, for sender reports.
     pub(crate) unix_time: Duration,
-    /// Which worker this is, and how many there are.
+    /// The number of this worker, and the number of workers.
     pub(crate) number: WorkerNumber,
     pub(crate) workers: usize,
 }
@@ -86,23 +86,23 @@ pub(crate) struct Worker {
     peers: Slab<Peer>,
     /// Peers of this worker.
     by_id: HashMap<PeerId, usize>,
-    /// Publishing peers of other workers in the rooms of this one.
+    /// Publishing peers of other workers, in the rooms of this worker.
     by_remote_id: HashMap<PeerId, usize>,
-    /// By the server's ufrag.
+    /// Keyed by the server's ufrag.
     by_ufrag: HashMap<String, usize>,
-    /// Only paths that passed a check.
+    /// Only paths that a check has validated.
     by_path: HashMap<Path, usize>,
     rooms: HashMap<RoomId, Room>,
     next_stream: u64,
     burst: Burst,
-    /// Layers that slots have left for others while the burst was forwarded; those still count the slots in. At most
-    /// one for each slot that shows one of the burst's tracks.
+    /// Layers that slots have left while the burst was being forwarded, and whose subscribers those slots still are. At
+    /// most one for each slot that shows a track of the burst.
     passed_layers: Vec<(TrackKey, SlotKey)>,
     layers_at: Option<Instant>,
     number: WorkerNumber,
-    /// Towards each of the workers, in their order; the own one stays empty.
+    /// The lanes to all workers, by number; the worker's own stays empty.
     lanes: Vec<Lane>,
-    /// Publishers of whom something is missing, and when to look at them.
+    /// Publishers with missing packets, and when to request those.
     incomplete: Vec<usize>,
     repair_at: Option<Instant>,
     outbox: VecDeque<(Path, Vec<u8>)>,
@@ -124,7 +124,7 @@ impl Worker {
             by_ufrag: HashMap::new(),
             by_path: HashMap::new(),
             rooms: HashMap::new(),
-            // No two workers give a stream the same name.
+            // Stream ids are unique in the engine.
             next_stream: (config.number as u64) << 48,
             burst: Burst::new(),
             passed_layers: Vec::with_capacity(1024),
@@ -140,13 +140,13 @@ impl Worker {
         }
     }
 
-    /// Takes one datagram whose protocol nobody has looked at yet.
+    /// Handles one datagram whose protocol is not known yet.
     pub(crate) fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
         self.handle_demuxed(now, path, demux(datagram), datagram);
     }
 
-    /// Takes one datagram of a known protocol, or of none; RTP and RTCP are decrypted in place. The caller calls
-    /// [`demux`] once and decides everything that depends on the protocol by that one result.
+    /// Handles one datagram of this protocol; `None` if it is unknown. RTP and RTCP are decrypted in place. The caller
+    /// calls [`demux`] once per datagram, and bases every decision about the protocol on that result.
     pub(crate) fn handle_demuxed(
         &mut self,
         now: Instant,
@@ -175,7 +175,7 @@ impl Worker {
         }
     }
 
-    /// The peer that an ICE check validated the path for. `None` counts the datagram as dropped.
+    /// The peer whose ICE check validated the path. If there is none, counts the datagram as dropped.
     fn sender_on(&mut self, path: Path) -> Option<usize> {
         let peer = self.by_path.get(&path).copied();
         if peer.is_none() {
@@ -202,7 +202,7 @@ impl Worker {
             && before != peer
             && let Some(connection) = self.peers[before].link.connection_mut()
         {
-            // The address belongs to whoever proved it last, as when a NAT gives it to another browser.
+            // The address belongs to the peer that proved it last, as when a NAT assigns it to another browser.
             connection.ice.forget(path);
         }
         self.send(path, checked.response);
@@ -236,7 +236,7 @@ impl Worker {
         }
     }
 
-    /// Takes keys for a peer as if a handshake had led to them.
+    /// Sets a peer's keys as if a handshake had produced them.
     #[cfg(any(fuzzing, feature = "bench"))]
     pub(crate) fn connect(
         &mut self,
@@ -249,7 +249,7 @@ impl Worker {
         }
     }
 
-    /// Does what is due.
+    /// Does everything that is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.request_missing(now);
         if self.next_tick.is_none_or(|at| now < at) {
@@ -264,7 +264,7 @@ impl Worker {
             self.expire_paths(now, key);
             let connection = self.peers.get(key).and_then(|peer| peer.link.connection());
             if connection.is_some_and(|connection| connection.ice.is_expired(now)) {
-                self.disconnect(key, "no valid ICE check for 30 seconds");
+                self.disconnect(key, "consent expired: no valid ICE check for 30 seconds");
             }
             if self.peers.contains(key) {
                 self.request_key_frames(now, key);
@@ -295,7 +295,8 @@ impl Worker {
             if self.events.len() >= MAX_WAITING_EVENTS {
                 return;
             }
-            // The others keep in step, so that any of them can go on when the first leaves the room.
+            // The other workers of the room stay in step, so that any of them can take over when the first one leaves
+            // it.
             if let Some(levels) = room.speakers.announce(now)
                 && room.is_home(self.number)
             {
@@ -304,28 +305,28 @@ impl Worker {
         }
     }
 
-    /// When [`Self::handle_timeout`] has something to do; `None` while there are no peers.
+    /// When to call [`Self::handle_timeout`]; `None` while there are no peers.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         [self.next_tick, self.repair_at].into_iter().flatten().min()
     }
 
-    /// The next thing to tell.
+    /// The next event.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// Says goodbye to every peer and forgets them all.
+    /// Closes the connections of all peers with a DTLS close_notify, and forgets the peers.
     pub(crate) fn close(&mut self) {
         let ids: Vec<PeerId> = self.by_id.keys().copied().collect();
         ids.into_iter().for_each(|id| self.remove(id));
     }
 
-    /// Whether it has this peer.
+    /// Whether the peer is connected to this worker.
     pub(crate) fn has_peer(&self, id: PeerId) -> bool {
         self.by_id.contains_key(&id)
     }
 
-    /// The counters at this moment.
+    /// The current counters.
     pub(crate) fn stats(&self) -> Stats {
         let connected = self.peers.iter().filter(|(_, peer)| peer.link.keys().is_some());
         Stats {
@@ -336,7 +337,7 @@ impl Worker {
         }
     }
 
-    /// For the shell, which alone knows what the socket refused and how often it was full.
+    /// Adds what only the shell knows: datagrams that the socket refused, and waits for a full socket.
     pub(crate) fn count_sending(&mut self, refused: u64, waits: u64) {
         self.stats.send_refused += refused;
         self.stats.send_waits += waits;
@@ -347,7 +348,7 @@ impl Worker {
     }
 }
 
-/// The wall clock; `started` is an instant, and the time since 1970 that it was.
+/// The wall clock at `now`, from an instant and the time since 1970 at that instant.
 fn ntp_time((started, unix_time): (Instant, Duration), now: Instant) -> NtpTime {
     NtpTime::from_unix(unix_time + now.saturating_duration_since(started))
 }

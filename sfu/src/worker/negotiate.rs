@@ -1,4 +1,4 @@
-//! Peers come, change and go: offers, the assignment of sources to slots, and the end.
+//! Peers join, renegotiate and leave: offers, ICE restarts, tracks and slots, and removal.
 
 use std::time::Instant;
 
@@ -18,13 +18,13 @@ use crate::sdp::{self, Answerer, Negotiable, Offer, OfferedMedia, Rid, Use};
 use crate::transport::ice::{Agent, Credentials};
 use crate::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId};
 
-/// Peers that one worker knows. Beyond, offers are refused, and publishers of other workers not seen.
+/// Peers per worker, including publishers of other workers. Beyond, offers are refused, and those publishers not shown.
 pub(super) const MAX_PEERS: usize = 16_384;
-/// Tracks that one peer may have had, three for each m-line of the largest offer. M-lines and layers that were closed
-/// count, because they keep their places. Beyond, offers are refused.
+/// Tracks that one peer may have had: three for each m-line of the largest offer. Closed m-lines and layers count,
+/// because they keep their indexes. Beyond, offers are refused.
 const MAX_TRACKS: usize = 240;
 
-/// The CNAME of everything that this server sends to a peer; RFC 7022 §4.2: random, and not linkable between peers.
+/// The CNAME of all streams that the server sends to a peer. RFC 7022 §4.2: random, and not linkable between peers.
 pub(super) fn cname(connection: &Connection) -> String {
     format!("{:016x}", connection.session_id)
 }
@@ -66,7 +66,7 @@ impl Worker {
         if self.peers.len() >= MAX_PEERS {
             return Err(OfferError::Overloaded);
         }
-        // It was another worker's before, and the news of its end is still on the way.
+        // The peer was connected to another worker, whose message about its end is still on the way.
         if let Some(&remote) = self.by_remote_id.get(&id) {
             self.remove_remote(remote);
         }
@@ -78,7 +78,7 @@ impl Worker {
             dtls: None,
             keys: None,
             reporter_ssrc: self.rng.random(),
-            // RFC 8866 §5.2: a number; below 2⁶³, because some readers take it as signed.
+            // RFC 8866 §5.2: a number; below 2⁶³, because some implementations read it as signed.
             session_id: self.rng.random::<u64>() >> 1,
             session_version: 0,
             reports_at: now,
@@ -122,7 +122,7 @@ impl Worker {
         };
         let known = &connection.fingerprints;
         if !offer.fingerprints.iter().any(|fingerprint| known.contains(fingerprint)) {
-            let reason = "its a=fingerprint isn't that of the peer's earlier offers; a new certificate needs a new peer";
+            let reason = "its a=fingerprint differs from the peer's earlier offers; use a new peer for a new certificate";
             return Err(OfferError::BadSdp(reason.into()));
         }
         let tracks = &self.peers[key].tracks;
@@ -131,8 +131,7 @@ impl Worker {
         };
         let fresh = offered_tracks(offer).filter(is_fresh).count();
         if tracks.len() + fresh > MAX_TRACKS {
-            let reason =
-                "the peer has had too many m-lines and layers; it needs a new peer connection";
+            let reason = "the peer has had too many m-lines and layers; use a new peer connection";
             return Err(OfferError::BadSdp(reason.into()));
         }
         if offer.ufrag != connection.ice.remote_ufrag() {
@@ -141,7 +140,7 @@ impl Worker {
         Ok(())
     }
 
-    /// RFC 8445 §9: both ends take new credentials.
+    /// RFC 8445 §9: both sides get new credentials.
     fn restart_ice(&mut self, now: Instant, key: usize, offer: &Offer) {
         let fresh = self.fresh_credentials();
         if let Some(connection) = self.peers[key].link.connection_mut() {
@@ -151,7 +150,7 @@ impl Worker {
         }
     }
 
-    /// Brings tracks and slots into line with the offer; those of m-lines that stay keep their streams. What ends is
+    /// Updates tracks and slots to match the offer; those of m-lines that stay keep their streams. Ended tracks are
     /// closed last, so that a slot finds the other layers of its source.
     fn apply_media(&mut self, room: RoomId, key: usize, offer: &Offer) {
         for line in &offer.media {
@@ -235,7 +234,7 @@ impl Worker {
         }
     }
 
-    /// Ends a track. Slots that carried it go on with another layer of the same source, if there is one.
+    /// Closes a track. Slots that carried it switch to another layer of the same source, if there is one.
     pub(super) fn close_track(&mut self, key: TrackKey) {
         let peer = &mut self.peers[key.peer];
         let track = &mut peer.tracks[key.track];
@@ -295,7 +294,7 @@ impl Worker {
         })
     }
 
-    /// Forgets a peer that said goodbye or was told to go; see [`crate::io::Handle::remove`].
+    /// Removes a peer, and closes its connection; see [`crate::io::Handle::remove`].
     pub(crate) fn remove(&mut self, id: PeerId) {
         let Some(&key) = self.by_id.get(&id) else {
             return;
@@ -309,7 +308,7 @@ impl Worker {
         self.forget(key);
     }
 
-    /// Forgets a peer whose transport is over, and says so.
+    /// Removes a peer whose transport has ended, and reports it.
     pub(super) fn disconnect(&mut self, key: usize, reason: &'static str) {
         let peer = self.peers[key].id;
         self.forget(key);
@@ -319,7 +318,7 @@ impl Worker {
     fn forget(&mut self, key: usize) {
         self.close_tracks(key, |_| true);
         self.close_slots(key, |_| true);
-        // Packets of a burst that was not forwarded yet belong to a track that may soon be another's.
+        // Drop packets in the burst, because their track index may be reused.
         self.burst.forget_peer(key);
         let peer = self.peers.remove(key);
         self.by_id.remove(&peer.id);
@@ -344,7 +343,7 @@ impl Worker {
     }
 }
 
-/// The layers of a publishing m-line; without simulcast the one that has no name.
+/// The layers of a published m-line; without simulcast, one without a name.
 fn rids(negotiable: &Negotiable) -> impl Iterator<Item = Option<&Rid>> {
     let plain = negotiable.layers.is_empty().then_some(None);
     plain.into_iter().chain(negotiable.layers.iter().map(|layer| Some(&layer.rid)))

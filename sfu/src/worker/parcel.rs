@@ -1,46 +1,46 @@
-//! Decrypted packets that cross to another worker together, in one buffer.
+//! Decrypted packets that are handed over to another worker together, in one buffer.
 
 use std::ops::Range;
 
 use crate::PeerId;
 use crate::rtp::Codec;
 
-/// Packets in one parcel at most.
+/// The most packets in one parcel.
 pub(crate) const PACKETS: usize = 64;
-/// A parcel with more bytes than these is closed.
+/// A parcel with more bytes than this is closed.
 const FULL: usize = 48 * 1024;
 
-/// Packets of one kind of media that cross together.
+/// Packets of one kind of media.
 #[derive(Debug, Default)]
 pub(crate) struct Parcel {
     bytes: Vec<u8>,
     packets: Vec<(Crossing, Range<usize>)>,
 }
 
-/// What the other worker has to know of a packet beside its bytes.
+/// What the other worker needs to know about a packet besides its bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Crossing {
     pub(crate) peer: PeerId,
-    /// The place among that peer's tracks, which is the same at both ends.
+    /// The index among the peer's tracks, which is the same in both workers.
     pub(crate) track: usize,
-    /// What the publisher's worker calls the stream; unique in the engine.
+    /// The stream's id in the publisher's worker; unique in the engine.
     pub(crate) stream: u64,
     pub(crate) ssrc: u32,
     /// The extended sequence number.
     pub(crate) index: u64,
     pub(crate) codec: Codec,
     pub(crate) starts_key_frame: bool,
-    /// In the packet.
+    /// The range of the payload in the packet.
     pub(crate) payload: Range<usize>,
 }
 
 impl Parcel {
-    /// Its packets, in the order of arrival.
+    /// The packets, in the order of arrival.
     pub(crate) fn packets(&self) -> impl Iterator<Item = (&Crossing, &[u8])> {
         self.packets.iter().map(|(crossing, place)| (crossing, &self.bytes[place.clone()]))
     }
 
-    /// How many there are.
+    /// The number of packets.
     pub(crate) fn len(&self) -> usize {
         self.packets.len()
     }

@@ -1,4 +1,4 @@
-//! Whose paths are whose, and when they end: consent (RFC 7675), and connections that close.
+//! Validated paths and their end: consent expires (RFC 7675), or a connection closes.
 
 use std::time::Instant;
 
@@ -6,12 +6,12 @@ use super::Worker;
 use crate::transport::path::Path;
 
 impl Worker {
-    /// Whether an ICE check validated the path, and consent to use it is fresh.
+    /// Whether an ICE check has validated the path, and consent has not expired.
     pub(crate) fn is_validated(&self, path: Path) -> bool {
         self.by_path.contains_key(&path)
     }
 
-    /// A path is no more, because its connection has ended. Its peer may come back on another one.
+    /// Forgets a path whose connection has ended. The peer may come back on another path.
     pub(crate) fn forget_path(&mut self, path: Path) {
         if let Some(peer) = self.by_path.remove(&path)
             && let Some(connection) = self.peers[peer].link.connection_mut()
@@ -20,7 +20,7 @@ impl Worker {
         }
     }
 
-    /// Neither takes nor sends anything any more where consent has run out.
+    /// Forgets the paths of a peer whose consent has expired: nothing more is received from or sent to them.
     pub(super) fn expire_paths(&mut self, now: Instant, key: usize) {
         let connection = self.peers.get_mut(key).and_then(|peer| peer.link.connection_mut());
         let Some(connection) = connection else {

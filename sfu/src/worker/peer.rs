@@ -1,4 +1,4 @@
-//! A peer: how it is reached, what it publishes, and the slots in which it receives.
+//! A peer: how it is connected, what it publishes, and the slots in which it receives.
 
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
@@ -23,45 +23,46 @@ use crate::transport::ice::Agent;
 use crate::transport::srtp::RtpStream;
 use crate::{MediaKind, Mid, PeerId, RoomId};
 
-/// SSRCs that a peer may have at a time; beyond, the one silent for the longest time is forgotten.
+/// SSRCs that a peer may have at a time. Beyond, the one silent for the longest time is forgotten.
 const MAX_STREAMS: usize = 32;
 
-/// Forbidden m-lines that a peer can have: more than tracks. Of more, those that it hasn't published are forgotten, the
-/// oldest first.
+/// Forbidden m-lines remembered per peer: more than it can have tracks. Beyond, those that it has not published are
+/// forgotten, the oldest first.
 const MAX_FORBIDDEN: usize = 256;
 
-/// Seconds between the sampling of a packet and its arrival; a report that says more isn't believed.
+/// The longest plausible time in seconds between the sampling of a packet and its arrival. A sender report that implies
+/// more is not believed.
 const MOST_DELAY: u32 = 1;
 
-/// One peer as a worker knows it.
+/// One peer, as a worker represents it.
 pub(crate) struct Peer {
     pub(crate) id: PeerId,
     pub(crate) room: RoomId,
     pub(crate) link: Link,
     pub(crate) tracks: Vec<Track>,
-    /// M-lines whose media is not forwarded, also some that it doesn't have yet.
+    /// M-lines whose media is not forwarded, including m-lines that the peer does not have yet.
     pub(crate) forbidden: Vec<Mid>,
-    /// Always empty for a peer of another worker: that one serves its slots.
+    /// Always empty for a peer of another worker, which serves those slots.
     pub(crate) slots: Vec<Slot>,
     pub(crate) streams: Vec<Stream>,
-    /// Its wall clock, as its sender reports show it.
+    /// Its wall clock, as derived from its sender reports.
     pub(crate) clock: SenderClock,
 }
 
-/// How a peer is reached.
+/// How a peer is connected.
 #[expect(
     clippy::large_enum_variant,
     reason = "peers of other workers are few; a receiver's keys are looked at for each of its packets"
 )]
 pub(crate) enum Link {
-    /// The worker's own: it has the connection.
+    /// To this worker.
     Direct(Connection),
-    /// Another worker has the connection, and hands over what the peer publishes.
+    /// To another worker, which hands over what the peer publishes.
     Through(WorkerNumber),
 }
 
 impl Link {
-    /// Of a peer of this worker.
+    /// The connection of a peer of this worker.
     pub(crate) fn connection(&self) -> Option<&Connection> {
         match self {
             Link::Direct(connection) => Some(connection),
@@ -69,7 +70,7 @@ impl Link {
         }
     }
 
-    /// Of a peer of this worker.
+    /// The connection of a peer of this worker.
     pub(crate) fn connection_mut(&mut self) -> Option<&mut Connection> {
         match self {
             Link::Direct(connection) => Some(connection),
@@ -77,49 +78,49 @@ impl Link {
         }
     }
 
-    /// Once DTLS is up.
+    /// The SRTP keys, once DTLS is connected.
     pub(crate) fn keys(&self) -> Option<&Keys> {
         self.connection()?.keys.as_deref()
     }
 }
 
-/// A peer connection: ICE, DTLS and SRTP, and what is known of the way there.
+/// A peer connection: ICE, DTLS and SRTP, and the state of congestion control.
 pub(crate) struct Connection {
     pub(crate) ice: Agent,
     pub(crate) fingerprints: Vec<Fingerprint>,
-    /// Made when the first DTLS datagram comes on a validated path.
+    /// Created when the first DTLS datagram arrives on a validated path.
     pub(crate) dtls: Option<Transport>,
-    /// Set once DTLS is up.
+    /// Set once DTLS is connected.
     pub(crate) keys: Option<Box<Keys>>,
-    /// Under which this server reports to the peer.
+    /// The SSRC of the reports that the server sends to the peer.
     pub(crate) reporter_ssrc: u32,
     pub(crate) session_id: u64,
     pub(crate) session_version: u64,
     pub(crate) reports_at: Instant,
-    /// Smoothed, from the peer's reports; `None` before the first.
+    /// The smoothed round-trip time, from the peer's reports; `None` before the first.
     pub(crate) round_trip: Option<Duration>,
-    /// For retransmissions to it.
+    /// The budget for retransmissions to the peer.
     pub(crate) budget: Budget,
-    /// When its packets came, for its bandwidth estimation.
+    /// When packets of the peer arrived, for TWCC feedback to it.
     pub(crate) arrivals: Arrivals,
-    /// What was sent to it under transport-wide numbers.
+    /// Packets sent to the peer with transport-wide sequence numbers.
     pub(crate) send_history: SendHistory,
-    /// Of what it says about those; made when it does so first.
+    /// Estimates the bandwidth from the peer's TWCC feedback; created with the first.
     pub(crate) estimator: Option<Box<Estimator>>,
-    /// Which layers it gets.
+    /// Chooses the simulcast layers that the peer receives.
     pub(crate) chooser: LayerChooser,
-    /// It takes RTCP that isn't compound (RFC 5506).
+    /// The peer accepts RTCP in reduced size (RFC 5506).
     pub(crate) has_reduced_size: bool,
 }
 
 impl Connection {
-    /// Counts a measured round trip; RFC 6298 §2 smooths so.
+    /// Takes a measured round-trip time, smoothed as in RFC 6298 §2.
     pub(crate) fn measured(&mut self, round_trip: Duration) {
         self.round_trip =
             Some(self.round_trip.map_or(round_trip, |so_far| (so_far * 7 + round_trip) / 8));
     }
 
-    /// The peer says when packets came.
+    /// Takes TWCC feedback from the peer.
     pub(crate) fn told(&mut self, now: Instant, feedback: &Feedback<'_>) {
         let estimator = self.estimator.get_or_insert_default();
         self.send_history.take(feedback, estimator);
@@ -131,7 +132,7 @@ impl Connection {
 }
 
 impl Peer {
-    /// Remembers whether the media of an m-line is forwarded. `false` when that is known already.
+    /// Sets whether the media of an m-line is forwarded. `false` if nothing changes.
     pub(crate) fn permit(&mut self, mid: &Mid, is_permitted: bool) -> bool {
         if self.is_permitted(mid) == is_permitted {
             return false;
@@ -154,13 +155,13 @@ impl Peer {
         !self.forbidden.contains(mid)
     }
 
-    /// The place of the stream with this SSRC.
+    /// The index of the stream with this SSRC.
     pub(crate) fn stream(&self, ssrc: u32) -> Option<usize> {
         self.streams.iter().position(|stream| stream.ssrc == ssrc)
     }
 
-    /// The track that an SSRC without history belongs to: by what its packet says of itself, by announcement, or because
-    /// only one open track has the payload type. `said` is the value of an extension in the packet.
+    /// The track that an unknown SSRC belongs to: by the extensions in its packet, by the announcement in the offer, or
+    /// because only one open track has the payload type. `said` returns the value of an extension in the packet.
     pub(crate) fn track_of<'a>(
         &self,
         ssrc: u32,
@@ -169,8 +170,8 @@ impl Peer {
     ) -> Option<usize> {
         let is_plain = |track: &Track| track.rid.is_none();
         let open = || self.tracks.iter().enumerate().filter(|(_, track)| track.is_open);
-        // RFC 8852: a layer, or its retransmissions. Where the packet doesn't name the m-line, the layer's name will do,
-        // if there is only one of that name.
+        // RFC 8852: a layer, or its retransmissions. If the packet does not name the m-line, the RID is enough as long
+        // as only one layer has it.
         let says_rid = |track: &Track| {
             let kinds = [Extension::StreamId, Extension::RepairedStreamId];
             let rids = kinds.map(|kind| said(track, kind));
@@ -193,7 +194,7 @@ impl Peer {
         if let Some((place, _)) = plain.find(|(_, track)| says_mid(track) == Some(true)) {
             return Some(place);
         }
-        // What belongs to a layer that isn't known is nothing else's.
+        // A packet of an unknown layer belongs to no other track.
         let mut candidates = open().filter(|(_, track)| {
             track.carries(payload_type).is_some()
                 && said(track, Extension::StreamId).is_none()
@@ -203,7 +204,7 @@ impl Peer {
         (candidates.next().is_none() && self.tracks[place].rid.is_none()).then_some(place)
     }
 
-    /// Keeps an authenticated new SSRC and returns its place.
+    /// Adds the stream of a new SSRC whose packet was authentic, and returns its index.
     pub(crate) fn admit(&mut self, ssrc: u32, track: usize, id: u64, rtp: RtpStream) -> usize {
         let stream = Stream {
             ssrc,
@@ -237,14 +238,14 @@ impl Peer {
         }
     }
 
-    /// The timestamp that one of its streams has at this moment, as its sender reports say. `None` before the first.
+    /// The timestamp of one of its streams at `ntp`, according to its sender reports. `None` before the first.
     pub(crate) fn timestamp_at(&self, ntp: NtpTime, stream: &Stream) -> Option<u32> {
         let clock_rate = clock_rate(self.tracks[stream.track].kind);
         self.clock.timestamp_at(ntp, stream.moment.as_ref()?, clock_rate)
     }
 
-    /// The same, or what the arrival of the last packet says, when there was no report yet or it can't be true. `None`
-    /// before the first packet.
+    /// Like [`Self::timestamp_at`], but falls back to the arrival of the last packet if there was no report yet, or if
+    /// the result is implausible. `None` before the first packet.
     pub(crate) fn timestamp_about(
         &self,
         now: Instant,
@@ -259,8 +260,8 @@ impl Peer {
         Some(self.timestamp_at(ntp, stream).filter(is_likely).unwrap_or(arriving))
     }
 
-    /// The place of the stream that a retransmission's SSRC repeats: by announcement, in a layer the one that carries
-    /// media at present, else the only other one of the track.
+    /// The index of the stream that an RTX stream repeats: the announced one; for a layer, the one that carries its
+    /// media at present; else the only other stream of the track.
     pub(crate) fn repeated_by(&self, rtx_ssrc: u32, track: usize) -> Option<usize> {
         let announced = self.tracks[track].retransmissions.iter().find(|(_, rtx)| *rtx == rtx_ssrc);
         if let Some((ssrc, _)) = announced {
@@ -275,7 +276,8 @@ impl Peer {
         others.next().is_none().then_some(only)
     }
 
-    /// The latest stream of a track that is there from its last key frame to the present packet, at most so many of them.
+    /// The id of the latest stream of a track that has all packets since its last key frame, at most `most`, and their
+    /// range.
     pub(crate) fn since_key_frame(
         &self,
         track: usize,
@@ -287,7 +289,7 @@ impl Peer {
         Some((stream.id, packets))
     }
 
-    /// The last key frame of a track that came, by stream and index.
+    /// The last key frame received on a track, by stream and index.
     pub(crate) fn last_key_frame(&self, track: usize) -> Option<(u64, u64)> {
         let streams = self.streams.iter().filter(|stream| stream.track == track);
         let with = streams.filter_map(|stream| Some((stream, stream.key_frame_at?)));
@@ -295,7 +297,7 @@ impl Peer {
         Some((stream.id, at))
     }
 
-    /// The SSRC that carries a track at the moment, before its first packet the announced one.
+    /// The SSRC that carries a track at present; before the first packet the announced one.
     pub(crate) fn ssrc_of(&self, track: usize) -> Option<u32> {
         let is_media =
             |stream: &&Stream| stream.track == track && stream.reception.last_packet_at.is_some();
@@ -305,7 +307,7 @@ impl Peer {
         latest.map(|stream| stream.ssrc).or_else(announced)
     }
 
-    /// How many audio sources it can hear at a time.
+    /// How many audio sources the peer can hear at a time.
     pub(crate) fn audio_slots(&self) -> usize {
         self.slots.iter().filter(|slot| slot.is_open && slot.kind == MediaKind::Audio).count()
     }

@@ -1,7 +1,7 @@
-//! Media that must not be forwarded: a muted microphone, a camera that is switched off by others.
+//! Media that must not be forwarded: a microphone muted or a camera switched off by somebody else.
 //!
-//! It is dropped where it arrives, so that nothing behind has to ask. Statistics and feedback go on, so that the client's
-//! estimation finds everything in order when it may be heard or seen again.
+//! Packets are dropped on arrival, so that no later step has to check. Statistics and feedback continue, so that the
+//! client's bandwidth estimation is intact when its media is permitted again.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::keys::WorkerNumber;
 use crate::{MediaKind, Mid, PeerId};
 
 impl Worker {
-    /// Says whether the media of an m-line is forwarded; see [`crate::io::Handle::permit`].
+    /// Sets whether the media of an m-line is forwarded; see [`crate::io::Handle::permit`].
     pub(crate) fn permit(&mut self, now: Instant, id: PeerId, mid: &Mid, is_permitted: bool) {
         let Some(&key) = self.by_id.get(&id) else {
             return;
@@ -26,7 +26,8 @@ impl Worker {
         self.set_permission(now, key, mid, is_permitted);
     }
 
-    /// The worker of a publisher says so. Where the peer isn't known it comes with what the peer publishes.
+    /// Applies the permission set at the publisher's worker. For an unknown peer, it comes with what the peer
+    /// publishes.
     pub(super) fn permit_elsewhere(
         &mut self,
         now: Instant,
@@ -64,7 +65,7 @@ impl Worker {
         self.assign_audio(room);
     }
 
-    /// Nothing that came of a track goes out any more. Its slots keep it, unless it is sound.
+    /// Stops everything received on a track from being sent. Its slots keep it, unless it is audio.
     fn silence(&mut self, key: TrackKey) {
         let peer = &mut self.peers[key.peer];
         let track = &mut peer.tracks[key.track];

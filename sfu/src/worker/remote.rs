@@ -1,18 +1,18 @@
-//! Rooms that several workers share: what one tells another, and the peers of others as this one sees them.
+//! Rooms that several workers share: the messages between workers, and how a worker represents the peers of others.
 //!
 //! ```text
 //!   publisher → its worker ──packets, once──→ another worker → slots of the receivers there
 //!                          ←─wanted, key frame, lost packets─
 //! ```
 //!
-//! A worker knows each publishing peer of its rooms, also those whose connection another worker has: as a peer of its
-//! own with tracks, streams and histories, but without a connection. So slots, retransmissions, the key frame cache and
-//! the speakers work for it as for any other. Only its packets come from a parcel, and what is asked of it goes to its
-//! worker. Audio always crosses, because every worker tells for itself who speaks; video only while somebody there
-//! receives it.
+//! A worker represents every publishing peer of its rooms, also those connected to another worker: as a peer with
+//! tracks, streams and histories, but without a connection. So slots, retransmissions, the key frame cache and active
+//! speaker detection work as for its own peers. Only the packets come in parcels, and requests go to the publisher's
+//! worker. Audio is always handed over, because every worker detects speakers itself; video only while the other worker
+//! has a receiver for it.
 //!
-//! Workers find each other by themselves: whoever opens a room tells all, and those that have it too answer with what
-//! is published. Between two workers everything stays in order, and nobody waits for anybody.
+//! Workers discover each other: a worker that opens a room tells all others, and those that have the room too respond
+//! with what their peers publish. Messages between two workers stay in order, and no worker ever waits for another.
 
 use std::time::Instant;
 
@@ -29,18 +29,18 @@ use crate::rtcp::NtpTime;
 use crate::{MediaKind, PeerId, RoomId, Source};
 
 impl Worker {
-    /// The next thing to hand to another worker, and which.
+    /// The next message to another worker, and that worker's number.
     pub(crate) fn poll_remote(&mut self) -> Option<(WorkerNumber, Remote)> {
         let mut lanes = self.lanes.iter_mut().enumerate();
         lanes.find_map(|(to, lane)| Some((to, lane.poll()?)))
     }
 
-    /// Whether the burst has room for what another worker handed over; else it must be forwarded before.
+    /// Whether the burst has room for the packets in a message. If not, the burst must be forwarded first.
     pub(crate) fn has_room_for(&self, message: &Remote) -> bool {
         message.packets() <= self.burst.room()
     }
 
-    /// Takes what another worker handed over.
+    /// Handles a message from another worker.
     pub(crate) fn handle_remote(&mut self, now: Instant, from: WorkerNumber, message: Remote) {
         match message {
             Remote::Packets(parcel) => {
@@ -83,7 +83,7 @@ impl Worker {
         }
     }
 
-    /// Opens a room with its first peer, and asks who has it too.
+    /// Opens a room for its first peer, and asks the other workers whether they have it too.
     pub(super) fn open_room(&mut self, id: RoomId) -> &mut Room {
         if !self.rooms.contains_key(&id) {
             for (_, lane) in others(&mut self.lanes, self.number) {
@@ -93,7 +93,7 @@ impl Worker {
         self.rooms.entry(id).or_insert_with(|| Room::new(id))
     }
 
-    /// Closes a room whose last peer has gone.
+    /// Closes a room after its last peer has left.
     pub(super) fn close_room(&mut self, id: RoomId) {
         let Some(room) = self.rooms.get(&id) else {
             return;
@@ -106,7 +106,7 @@ impl Worker {
         self.rooms.remove(&id);
     }
 
-    /// Tells the other workers of its room what a peer publishes.
+    /// Tells the other workers of a peer's room what it publishes.
     pub(super) fn publish_elsewhere(&mut self, key: usize) {
         let peer = &self.peers[key];
         if let Some(room) = self.rooms.get(&peer.room)
@@ -116,7 +116,7 @@ impl Worker {
         }
     }
 
-    /// Tells the other workers of its room that a peer is gone.
+    /// Tells the other workers of a peer's room that it has left.
     pub(super) fn leave_elsewhere(&mut self, peer: &Peer) {
         if let Some(room) = self.rooms.get(&peer.room)
             && !peer.tracks.is_empty()
@@ -126,7 +126,7 @@ impl Worker {
         }
     }
 
-    /// Passes on what a peer said of its clock, where the stream is received: sound and picture stay together there too.
+    /// Passes a sender report on to the workers that receive the stream, which need it for lip sync.
     pub(super) fn report_elsewhere(&mut self, key: usize, ssrc: u32, said: (NtpTime, u32)) {
         let peer = &self.peers[key];
         let Some(stream) = peer.stream(ssrc) else {
@@ -137,7 +137,7 @@ impl Worker {
         }
     }
 
-    /// Another worker has peers of a room.
+    /// Another worker has peers in a room.
     fn meet(&mut self, from: WorkerNumber, id: RoomId, wants_answer: bool) {
         self.part(from, id);
         let Worker { rooms, lanes, peers, .. } = self;
@@ -163,7 +163,8 @@ impl Worker {
         self.assign_audio(id);
     }
 
-    /// Another worker has no peers of a room, or begins anew: its peers vanish here, and nothing crosses to it.
+    /// Another worker has no more peers in a room, or starts over: forgets its peers, and hands nothing more over to
+    /// it.
     fn part(&mut self, from: WorkerNumber, id: RoomId) {
         let Some(room) = self.rooms.get_mut(&id) else {
             return;
@@ -181,7 +182,7 @@ impl Worker {
         }
     }
 
-    /// What a peer of another worker publishes.
+    /// Applies what a peer of another worker publishes.
     fn publish_remote(&mut self, now: Instant, room: RoomId, key: usize, tracks: &[Published]) {
         let id = self.peers[key].id;
         for (track, published) in tracks.iter().enumerate() {
@@ -200,7 +201,7 @@ impl Worker {
         self.assign_audio(room);
     }
 
-    /// The place of a peer of another worker; made if there is none.
+    /// The index of a peer of another worker, which is added if necessary.
     fn remote_peer(&mut self, from: WorkerNumber, room: RoomId, id: PeerId) -> Option<usize> {
         if let Some(&key) = self.by_remote_id.get(&id) {
             if matches!(self.peers[key].link, Link::Through(worker) if worker == from) {
@@ -241,7 +242,7 @@ impl Worker {
         }
     }
 
-    /// Forgets a peer of another worker; the slots that carried it are empty from here on.
+    /// Forgets a peer of another worker. The slots that carried its tracks become empty.
     pub(super) fn remove_remote(&mut self, key: usize) {
         for track in 0..self.peers[key].tracks.len() {
             self.close_track(TrackKey { peer: key, track });
@@ -254,7 +255,8 @@ impl Worker {
         }
     }
 
-    /// Remembers what a slot is to carry as soon as another worker publishes it: the command may come before the news.
+    /// Remembers which source a slot waits for, until another worker publishes it: the command may overtake that
+    /// message.
     pub(super) fn await_source(&mut self, slot: SlotKey, source: Option<&Source>) {
         if let Some(room) = self.rooms.get_mut(&self.peers[slot.peer].room) {
             room.awaited.retain(|(waiting, _)| *waiting != slot);
@@ -274,8 +276,8 @@ impl Worker {
         }
     }
 
-    /// Tells a publisher's worker that its track gets its first subscriber here, or lost its last. What was kept of a
-    /// track that nobody wants is forgotten: it would end long before the next packet.
+    /// Tells the publisher's worker that its track has got its first subscriber here, or has lost its last. Forgets the
+    /// streams of a track without subscribers, since they would have a gap before the next packet.
     pub(super) fn wanted_changed(&mut self, key: TrackKey) {
         let Peer { id, link: Link::Through(worker), tracks, streams, .. } =
             &mut self.peers[key.peer]
@@ -289,14 +291,14 @@ impl Worker {
         let is_wanted = !track.subscribers.is_empty();
         if !is_wanted {
             streams.retain(|stream| stream.track != key.track);
-            // Whoever wants it next need not wait because this was asked a moment ago.
+            // The next subscriber need not wait because of a recent request.
             track.key_frames = KeyFrameRequests::default();
         }
         let track = RemoteTrack { peer: *id, place: key.track };
         self.lanes[*worker].post(Remote::Want { track, is_wanted });
     }
 
-    /// A track of a peer of this worker.
+    /// The open video track that another worker names, if its peer is connected to this worker.
     pub(super) fn own_track(&mut self, track: RemoteTrack) -> Option<(TrackKey, &mut Track)> {
         let key = TrackKey { peer: *self.by_id.get(&track.peer)?, track: track.place };
         let track = self.peers[key.peer].tracks.get_mut(key.track)?;

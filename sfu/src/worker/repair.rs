@@ -1,4 +1,4 @@
-//! Lost packets: asked for at publishers, sent again to receivers; and key frames that need not be asked for.
+//! Loss repair: NACKs to publishers, retransmissions (RTX) to receivers, and slots that start on a cached key frame.
 
 use std::time::{Duration, Instant};
 
@@ -14,16 +14,16 @@ use crate::outgoing::wire::{SendTime, Wire};
 use crate::rtcp;
 use crate::transport::batch::MAX_PACKET;
 
-/// Between two looks at what is missing.
+/// How often missing packets are requested.
 pub(super) const REPAIR_INTERVAL: Duration = Duration::from_millis(10);
-/// The round trip until one was measured.
+/// The round-trip time assumed until it has been measured.
 const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(50);
-/// A cached key frame with at most so many packets up to the present one is sent to a slot at once. More would take
-/// longer to arrive than a fresh one: a third of a second of 1.5 Mbit/s.
+/// A slot starts on a cached key frame if it is at most this many packets old. More would take longer to arrive than a
+/// fresh one: a third of a second at 1.5 Mbit/s.
 pub(super) const MAX_CATCH_UP: u64 = 60;
 
 impl Worker {
-    /// Something that a publisher sent did not come; it is asked for in this round.
+    /// Schedules a NACK to a publisher, in this turn of the loop.
     pub(super) fn missing_from(&mut self, now: Instant, publisher: usize) {
         if !self.incomplete.contains(&publisher) {
             self.incomplete.push(publisher);
@@ -31,7 +31,7 @@ impl Worker {
         self.repair_at.get_or_insert(now);
     }
 
-    /// Asks publishers for what is missing and due.
+    /// Sends the NACKs that are due.
     pub(super) fn request_missing(&mut self, now: Instant) {
         if self.repair_at.is_none_or(|at| now < at) {
             return;
@@ -45,7 +45,7 @@ impl Worker {
         self.repair_at = (!self.incomplete.is_empty()).then(|| now + REPAIR_INTERVAL);
     }
 
-    /// `true` while something is still waited for.
+    /// Returns `true` while packets are still missing.
     fn request_missing_from(&mut self, now: Instant, key: usize) -> bool {
         let peer = &mut self.peers[key];
         let connection = match &peer.link {
@@ -73,7 +73,7 @@ impl Worker {
         is_waiting
     }
 
-    /// Sends again what a receiver asks for, within its budget.
+    /// Retransmits packets that a receiver requested, within its budget.
     pub(super) fn resend(
         &mut self,
         now: Instant,
@@ -125,10 +125,10 @@ impl Worker {
         }
     }
 
-    /// Starts a slot from the key frame that came last and what followed it, if that is all there and short enough.
-    /// `false` when the publisher must be asked.
+    /// Starts a slot on the last key frame and all packets after it, if all are stored and not too many. `false` if the
+    /// publisher must be asked for a key frame.
     pub(super) fn catch_up(&mut self, now: Instant, to: SlotKey, source: TrackKey) -> bool {
-        // What waits to be forwarded would go out a second time.
+        // Packets in the burst would be sent twice.
         if !self.burst.is_empty() {
             return false;
         }
@@ -179,8 +179,8 @@ impl Worker {
     }
 }
 
-/// Asks another worker for packets that it did not hand over: its way here was full, or it misses them itself and asks
-/// the publisher. `true` while something is still waited for.
+/// Requests packets that another worker did not hand over, because its lane was full or because it misses them itself
+/// and requests them from the publisher. Returns `true` while packets are still missing.
 fn request_crossing(now: Instant, lane: &mut Lane, peer: PeerId, streams: &mut [Stream]) -> bool {
     let mut is_waiting = false;
     for stream in streams {

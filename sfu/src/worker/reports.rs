@@ -1,4 +1,4 @@
-//! RTCP: key frame requests towards publishers, sender and receiver reports.
+//! RTCP: handles what peers send, and sends key frame requests (PLI), sender and receiver reports, and TWCC feedback.
 
 use std::time::{Duration, Instant};
 
@@ -13,16 +13,16 @@ use crate::rtcp::twcc::Feedback;
 use crate::rtcp::{self, Message, SenderInfo};
 use crate::transport::dtls::MTU;
 
-/// Between two reports to a peer. RFC 3550 §6.2 asks for 5 s at least, RFC 4585 §3.4 lifts that for AVPF; browsers
-/// send every second for video.
+/// How often reports are sent to a peer. RFC 3550 §6.2 requires at least 5 s, which RFC 4585 §3.4 lifts for AVPF;
+/// browsers report every second for video.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-/// Sender reports in one datagram; with their CNAMEs and all report blocks they stay below every MTU.
+/// Sender reports in one datagram. With CNAMEs and report blocks they stay below any MTU.
 const SENDER_REPORTS_PER_DATAGRAM: usize = 8;
 /// Report blocks in one datagram.
 const REPORT_BLOCKS_PER_DATAGRAM: usize = 16;
-/// The most that a profile adds to an RTCP datagram: a tag of 16 bytes and the index.
+/// The most bytes that a profile adds to an RTCP datagram: a tag of 16 bytes and the index.
 const MAX_RTCP_OVERHEAD: usize = 20;
-/// What makes a whole compound of a single packet: an empty report, and a CNAME of 16 bytes with its chunk's end.
+/// Bytes that turn a single packet into a compound: an empty report, and a CNAME of 16 bytes with the end of its chunk.
 const REPORT_AND_CNAME: usize = 8 + 28;
 
 impl Worker {
@@ -80,7 +80,7 @@ impl Worker {
         }
     }
 
-    /// Asks the publisher of a track for a key frame, now or as soon as it may be asked again.
+    /// Requests a key frame of a track from its publisher, now or as soon as the interval allows.
     pub(super) fn want_key_frame(&mut self, now: Instant, key: TrackKey) {
         if let Some(peer) = self.peers.get_mut(key.peer) {
             peer.tracks[key.track].key_frames.want();
@@ -88,14 +88,14 @@ impl Worker {
         }
     }
 
-    /// Starts everything that a peer, which is connected from now on, is to see.
+    /// Starts all slots of a peer that has just connected.
     pub(super) fn start_slots(&mut self, now: Instant, key: usize) {
         for slot in 0..self.peers[key].slots.len() {
             self.start_slot(now, SlotKey { peer: key, slot });
         }
     }
 
-    /// Sends the Picture Loss Indications that are due to one publisher.
+    /// Sends due Picture Loss Indications (PLI) to one publisher.
     pub(super) fn request_key_frames(&mut self, now: Instant, key: usize) {
         let peer = &mut self.peers[key];
         let connection = match &peer.link {
@@ -113,7 +113,7 @@ impl Worker {
                 continue;
             };
             let track = &mut peer.tracks[track];
-            // A layer that is paused can't answer, and the others would: senders answer with key frames of all layers.
+            // A paused layer can't answer, and the others would: senders answer with key frames of all layers.
             let is_there = track.rid.is_none() || track.bitrate.is_active(now);
             let is_received = !track.subscribers.is_empty() || !track.elsewhere.is_empty();
             if track.is_open
@@ -132,7 +132,7 @@ impl Worker {
         }
     }
 
-    /// Asks the worker of a publisher for the key frames that are due.
+    /// Sends due key frame requests to a publisher's worker.
     fn request_key_frames_elsewhere(&mut self, now: Instant, key: usize, worker: WorkerNumber) {
         let peer = &mut self.peers[key];
         for place in 0..peer.tracks.len() {
@@ -146,7 +146,7 @@ impl Worker {
         }
     }
 
-    /// Sends sender reports for what the peer receives and receiver reports for what it publishes, when they are due.
+    /// Sends due sender reports about what a peer receives, and receiver reports about what it publishes.
     pub(super) fn report(&mut self, now: Instant, key: usize) {
         let peer = &mut self.peers[key];
         let Some(connection) = peer.link.connection_mut() else {
@@ -180,7 +180,7 @@ impl Worker {
         }
     }
 
-    /// What a receiver lost of the video that it gets says how much comes through.
+    /// Takes a receiver's report about a video slot: the loss shows how much of the bitrate comes through.
     fn note_loss(&mut self, now: Instant, key: usize, ssrc: u32, reported: (u32, i32)) {
         let Peer { slots, link, .. } = &mut self.peers[key];
         let mut slots = slots.iter_mut();
@@ -191,10 +191,10 @@ impl Worker {
         }
     }
 
-    /// RFC 3550 §6.4.1: what has passed since the report that the peer repeats, less what it kept it for.
+    /// RFC 3550 §6.4.1: the time since the report that the peer refers to, minus the time that the peer held it.
     fn measure_round_trip(&mut self, now: Instant, key: usize, last: u32, delay: u32) {
         let passed = ntp_time(self.started, now).middle().wrapping_sub(last).wrapping_sub(delay);
-        // In 1/65536 s; what is above ten seconds is a clock that ran backwards, or nonsense.
+        // In 1/65536 s. More than ten seconds means that a clock ran backwards, or that the report is invalid.
         if last != 0 && passed < 10 << 16 {
             let round_trip = Duration::from_micros((u64::from(passed) * 1_000_000) >> 16);
             if let Some(connection) = self.peers[key].link.connection_mut() {
@@ -203,7 +203,7 @@ impl Worker {
         }
     }
 
-    /// Tells a publisher when its packets came.
+    /// Sends TWCC feedback to a publisher.
     pub(super) fn report_arrivals(&mut self, key: usize) {
         loop {
             let (started, _) = self.started;
@@ -226,7 +226,7 @@ impl Worker {
         }
     }
 
-    /// What sender reports say of a peer's slots, by the clocks of those whom they carry.
+    /// The contents of the sender reports about a peer's slots, by the clocks of the publishers that they carry.
     fn sender_infos(&mut self, now: Instant, key: usize) -> Vec<SenderInfo> {
         let ntp = ntp_time(self.started, now);
         let live = |slot: &Slot| {
@@ -240,7 +240,7 @@ impl Worker {
         slots.filter_map(|(slot, live)| slot.sender_info(now, ntp, live)).collect()
     }
 
-    /// Sends RTCP packets, in as few datagrams as they fit into (RFC 5506 allows any compound).
+    /// Sends RTCP packets in as few datagrams as possible (RFC 5506 allows any compound).
     pub(super) fn send_rtcp(&mut self, key: usize, mut compound: Vec<u8>) {
         while !compound.is_empty() {
             let rest = compound
@@ -274,7 +274,7 @@ impl Worker {
         };
         compound.resize(compound.len() + keys.profile.rtcp_overhead(), 0);
         if keys.outbound.protect_rtcp(&mut compound).is_err() {
-            self.disconnect(key, "the SRTCP key is used up");
+            self.disconnect(key, "the SRTCP key is exhausted");
             return;
         }
         self.stats.rtcp_sent += 1;

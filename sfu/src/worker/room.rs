@@ -1,4 +1,4 @@
-//! A room as the media plane sees it: the peers in it and whom they hear.
+//! A room in the media plane: its peers and its active speakers.
 
 use crate::incoming::speakers::Speakers;
 use crate::keys::SlotKey;
@@ -8,16 +8,16 @@ use crate::{RoomId, Source};
 /// Peers that exchange media.
 pub(crate) struct Room {
     pub(crate) id: RoomId,
-    /// The worker's own: places in its table, in the order of joining.
+    /// The peers of this worker: indexes in its table, in the order of joining.
     pub(crate) peers: Vec<usize>,
-    /// Those of other workers that publish: places in the same table.
+    /// The publishing peers of other workers: indexes in the same table.
     pub(crate) remote: Vec<usize>,
-    /// The other workers that have peers of it.
+    /// The other workers that have peers in the room.
     pub(crate) elsewhere: Vec<WorkerNumber>,
-    /// Slots that are to carry what no worker has published here yet; each slot at most once.
+    /// Slots that wait for a source which no worker has published here yet; each slot at most once.
     pub(crate) awaited: Vec<(SlotKey, Source)>,
     pub(crate) speakers: Speakers,
-    /// The largest number of audio slots that one of the peers has: so many speakers are worth telling apart.
+    /// The largest number of audio slots of any peer: how many speakers must be told apart.
     pub(crate) front: usize,
 }
 
@@ -34,7 +34,7 @@ impl Room {
         }
     }
 
-    /// Whether this worker speaks for the room: of those that have peers of it, the first.
+    /// Whether this worker reports events of the room: the first of the workers that have peers in it does.
     pub(crate) fn is_home(&self, worker: WorkerNumber) -> bool {
         self.elsewhere.iter().all(|&other| worker < other)
     }
