@@ -1,4 +1,4 @@
-//! Where each worker listens, and what clients are told of it.
+//! The addresses that each worker listens on, and the ICE candidates that clients get.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,16 +12,16 @@ use crate::transport::ice::Candidate;
 pub(super) struct Opened {
     pub(super) udp: MediaSocket,
     pub(super) tcp: TcpSocket,
-    /// The first UDP candidate, under which relays know the worker.
+    /// The first UDP candidate, by which relays identify the worker.
     pub(super) media_address: SocketAddr,
-    /// Its counterpart.
+    /// The first TCP candidate.
     pub(super) media_tcp_address: SocketAddr,
-    /// In the order of preference.
+    /// In order of preference.
     pub(super) candidates: Vec<Candidate>,
 }
 
 impl Opened {
-    /// Binds what worker `number` needs.
+    /// Binds the sockets of worker `number`.
     pub(super) fn open(config: &Config, number: usize) -> Result<Opened, StartError> {
         let listen = config.listen;
         let at = |port| Ok(SocketAddr::new(listen.ip(), worker_port(port, number)?));
@@ -33,8 +33,9 @@ impl Opened {
             configured => configured.to_vec(),
         };
         if ips.iter().any(|ip| ip.is_unspecified()) {
-            let text =
-                format!("{udp_at} can't be a candidate: name the public address of the media port");
+            let text = format!(
+                "{udp_at} can't be a candidate: configure the public address of the media port"
+            );
             let error = io::Error::new(io::ErrorKind::InvalidInput, text);
             return Err(StartError::Udp(error));
         }
@@ -56,7 +57,9 @@ fn worker_port(first: u16, number: usize) -> io::Result<u16> {
     }
     let port = usize::from(first) + number;
     u16::try_from(port).map_err(|_| {
-        let text = format!("the media port of worker {number} would be {port}, beyond 65535");
+        let text = format!(
+            "the media port of worker {number} would be {port}, but the highest port is 65535"
+        );
         io::Error::new(io::ErrorKind::InvalidInput, text)
     })
 }

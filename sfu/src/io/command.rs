@@ -1,4 +1,4 @@
-//! What reaches a worker from the rest of the process.
+//! What the rest of the process sends to a worker.
 
 use std::net::SocketAddr;
 
@@ -31,16 +31,16 @@ pub(super) enum Command {
     Shutdown,
 }
 
-/// A datagram that came through, or goes to, a relay in this process (the bundled TURN server).
+/// A datagram from or to a client behind a relay in this process (the bundled TURN server).
 #[derive(Clone, Debug)]
 pub struct RelayedDatagram {
     /// The relayed transport address of the client's allocation.
     pub relayed: SocketAddr,
-    /// The media address of this engine on the other side.
+    /// The media address of this engine that the relay talks to.
     pub media: SocketAddr,
     /// The payload.
     pub payload: Bytes,
 }
 
-/// Takes datagrams for relayed addresses; must neither block nor panic.
+/// Accepts datagrams to relayed addresses; must neither block nor panic.
 pub type RelaySink = Box<dyn Fn(RelayedDatagram) + Send + Sync>;

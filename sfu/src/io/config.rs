@@ -1,44 +1,45 @@
-//! How the engine is started, and why it may not be.
+//! The configuration of the engine, and the errors that prevent its start.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// How the engine runs.
+/// The configuration of the engine.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the first worker listens (UDP); worker n takes the port plus n. With port 0 the system chooses each one's.
+    /// The UDP address of the first worker; worker n uses the port plus n. With port 0, the system chooses a port for
+    /// each.
     pub listen: SocketAddr,
-    /// The TCP port of the first worker at the same address, for clients without UDP; counted on likewise.
+    /// The TCP port of the first worker at the same address, for clients without UDP; worker n uses the port plus n.
     pub tcp_port: u16,
-    /// Where clients reach a listener that the engine shares with others, the preferred address first: candidates behind
-    /// all others. What comes there is handed in by [`Handle::accept_tcp`](super::Handle::accept_tcp).
+    /// The addresses of a listener that the engine shares with others, in order of preference. They become the last
+    /// candidates. Its connections are handed over by [`Handle::accept_tcp`](super::Handle::accept_tcp).
     pub shared_tcp: Vec<SocketAddr>,
-    /// The addresses that go into host candidates in place of `listen`'s, the preferred one first; needed when that is
-    /// unspecified. Relays know the engine by the first one.
+    /// The addresses in host candidates instead of `listen`'s, in order of preference; required if that is unspecified.
+    /// Relays identify the engine by the first one.
     pub public_ips: Vec<IpAddr>,
-    /// Worker threads, at least 1.
+    /// The number of worker threads, at least 1.
     pub workers: usize,
-    /// Peers of a room that one worker takes before the room spreads to another; see
+    /// The number of peers of a room on one worker, beyond which the room spreads to another; see
     /// [`Config::PEERS_PER_WORKER_AND_ROOM`].
     pub peers_per_worker_and_room: usize,
 }
 
 impl Config {
-    /// So many receivers of one camera and one voice take less than a tenth of a core, of 16 cameras about a whole one;
-    /// and with so many, the one packet more for another worker doesn't count.
+    /// The default. This many receivers of one camera and one voice take less than a tenth of a core, and of 16 cameras
+    /// about one core. With this many, the cost of one more copy of each packet for another worker is negligible.
     pub const PEERS_PER_WORKER_AND_ROOM: usize = 200;
 }
 
 /// Why the engine could not be started; the text names the address.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A UDP address can't be had, or can't be told to clients.
+    /// A UDP address can't be bound, or can't be a candidate.
     #[error(transparent)]
     Udp(io::Error),
-    /// A TCP address can't be had.
+    /// A TCP address can't be bound.
     #[error(transparent)]
     Tcp(io::Error),
-    /// The system or the cryptographic library refused something else.
+    /// The system or the cryptographic library failed otherwise.
     #[error(transparent)]
     System(#[from] io::Error),
 }

@@ -1,8 +1,8 @@
-//! Threads, sockets and clocks: the shell around the sans-IO worker.
+//! Threads, sockets and clocks: the I/O shell around the sans-IO worker.
 //!
-//! [`Engine::start`] binds a UDP and a TCP socket per worker and gives each a thread of its own. A [`Handle`] talks to
-//! them over bounded queues. A room lives on one worker, the one with the fewest peers when it opened,
-//! until it is too large for it; then the workers that share it hand each other packets by bounded rings.
+//! [`Engine::start`] binds a UDP and a TCP socket for each worker and gives each a thread of its own. A [`Handle`]
+//! talks to the workers over bounded queues. A room is placed on one worker, the one with the fewest peers when it
+//! opens, until it is too large for that; then the workers that share it hand each other packets through bounded rings.
 
 mod addresses;
 mod command;
@@ -33,14 +33,14 @@ use placement::{Place, Placement};
 use tcp::TcpEvent;
 use thread::Thread;
 
-/// Commands that wait for a worker; beyond, the sender waits.
+/// Commands queued for a worker; beyond, the sender waits (back-pressure).
 const COMMANDS: usize = 1024;
-/// Relayed datagrams that wait for a worker; beyond, they are dropped, as a network would.
+/// Relayed datagrams queued for a worker; beyond, they are dropped, as on a network.
 const RELAYED: usize = 4096;
-/// Events that wait for the caller; beyond, they wait in the worker.
+/// Events queued for the caller; beyond, they stay in the worker.
 const EVENTS: usize = 4096;
 
-/// The running engine. Dropping it does not stop it; `shutdown` does.
+/// The running engine. Dropping it does not stop it; [`Engine::shutdown`] does.
 #[derive(Debug)]
 pub struct Engine {
     handle: Handle,
@@ -49,7 +49,7 @@ pub struct Engine {
     media_tcp_addresses: Vec<SocketAddr>,
 }
 
-/// The clonable sender to the engine.
+/// A clonable handle for sending commands to the engine.
 #[derive(Clone)]
 pub struct Handle {
     workers: Arc<[WorkerHandle]>,
@@ -65,16 +65,17 @@ struct WorkerHandle {
 }
 
 impl Engine {
-    /// Binds the sockets and starts the workers. `relay` gets what is sent to addresses behind the bundled relay.
+    /// Binds the sockets and starts the workers. `relay` receives the datagrams for clients behind the bundled relay.
     ///
     /// # Errors
-    /// When a socket can't be bound or a thread can't be started.
+    /// If a socket can't be bound, or a thread can't be started.
     pub fn start(
         config: Config,
         relay: RelaySink,
     ) -> Result<(Engine, Handle, mpsc::Receiver<Event>), StartError> {
-        let identity = Identity::generate()
-            .map_err(|error| io::Error::other(format!("can't make a DTLS certificate: {error}")))?;
+        let identity = Identity::generate().map_err(|error| {
+            io::Error::other(format!("could not generate a DTLS certificate: {error}"))
+        })?;
         let (events, event_receiver) = mpsc::channel(EVENTS);
         let relay: Arc<RelaySink> = Arc::new(relay);
         let placement =
@@ -82,7 +83,7 @@ impl Engine {
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         let mut media_tcp_addresses = Vec::new();
-        // Bounded by their senders: packets by the rings, and the rest is little for each command and peer.
+        // Bounded by what is sent: packets by the rings of the lanes, and other messages are few per command and peer.
         let queues = (0..config.workers.max(1)).map(|_| mpsc::unbounded_channel());
         let (others, inboxes): (Vec<_>, Vec<_>) = queues.unzip();
         let others: Arc<[_]> = others.into();
@@ -116,33 +117,33 @@ impl Engine {
         Ok((engine, handle, event_receiver))
     }
 
-    /// The preferred addresses in the UDP candidates, one per worker, in the workers' order.
+    /// The first UDP candidate of each worker, in the order of workers.
     pub fn media_addresses(&self) -> &[SocketAddr] {
         &self.media_addresses
     }
 
-    /// The same of the TCP candidates.
+    /// The first TCP candidate of each worker, in the order of workers.
     pub fn media_tcp_addresses(&self) -> &[SocketAddr] {
         &self.media_tcp_addresses
     }
 
-    /// Tells every peer goodbye (DTLS close_notify) and ends the threads.
+    /// Closes the connections of all peers with a DTLS close_notify, and ends the threads.
     pub async fn shutdown(self) {
         for worker in self.handle.workers.iter() {
-            // A closed queue means that the thread has ended already.
+            // A closed queue means that the thread has already ended.
             let _ = worker.commands.send(Command::Shutdown).await;
         }
         let threads = self.threads;
         let join = move || threads.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok());
         if !tokio::task::spawn_blocking(join).await.unwrap_or(false) {
-            tracing::error!("a media worker did not end in order");
+            tracing::error!("a media worker thread panicked or could not be joined");
         }
     }
 }
 
 impl Handle {
-    /// Answers an offer. The first one creates the peer (and the room, with its first peer); a later one of the same
-    /// peer renegotiates: more slots, other m-lines, an ICE restart.
+    /// Answers an offer. The first one adds the peer (and the room, with its first peer); later ones of the same peer
+    /// renegotiate: more slots, other m-lines, an ICE restart.
     ///
     /// # Errors
     /// See [`OfferError`]. A refused first offer leaves no peer behind; a refused later one leaves the peer as it was.
@@ -166,25 +167,25 @@ impl Handle {
         answer
     }
 
-    /// Puts a source into a video slot, or empties it. The slot starts on a key frame, which is asked for.
-    /// Unknown peers and slots are ignored: they may have gone in the meantime.
+    /// Puts a source into a video slot, or empties the slot. The slot starts on a key frame, which is requested.
+    /// Unknown peers and slots are ignored, since they may have gone in the meantime.
     pub async fn assign(&self, peer: PeerId, slot: Mid, source: Option<Source>) {
         self.send(peer, Command::Assign { peer, slot, source }).await;
     }
 
-    /// Says whether what a peer publishes on an m-line is forwarded; unless told otherwise, it is. What is forbidden is
-    /// dropped where it arrives, in all its layers, whatever the client goes on sending: nobody gets it, who speaks
-    /// there doesn't count as a speaker and has no audio slot, and nothing that came before is sent any more. Once it is
-    /// permitted again, video starts on a key frame, which is asked for.
+    /// Sets whether what a peer publishes on an m-line is forwarded; by default it is. Forbidden media is dropped on
+    /// arrival, in all its layers, whatever the client sends: nobody receives it, it makes nobody an active speaker and
+    /// takes no audio slot, and nothing received before is sent any more. When it is permitted again, video starts on a
+    /// key frame, which is requested.
     ///
-    /// The word holds for this m-line through all later offers of the peer, also when the m-line isn't there yet: it may be
-    /// given before the offer that brings it. Unknown peers are ignored; so for a peer's first offer it is given
-    /// after the answer has come, and before the client gets that, since without it no media can flow.
+    /// The setting holds for this m-line through all later offers of the peer, and may be made before the offer that
+    /// adds the m-line. Unknown peers are ignored. So for a peer's first offer, make it after the answer has returned
+    /// and before the client gets that answer, without which no media can flow.
     pub async fn permit(&self, peer: PeerId, mid: Mid, is_permitted: bool) {
         self.send(peer, Command::Permit { peer, mid, is_permitted }).await;
     }
 
-    /// Forgets a peer: its media stops, its slots vanish. The last peer takes the room with it.
+    /// Removes a peer: its media stops, and its slots vanish. The last peer takes the room with it.
     pub async fn remove(&self, peer: PeerId) {
         self.send(peer, Command::Remove { peer }).await;
         self.placement.forget(peer);
@@ -197,7 +198,7 @@ impl Handle {
         }
     }
 
-    /// Hands in a datagram that arrived by a relay. Never blocks; dropped when the worker is behind.
+    /// Delivers a datagram that arrived through a relay. Never blocks; drops the datagram if the worker is behind.
     pub fn deliver_relayed(&self, datagram: RelayedDatagram) {
         let mut workers = self.workers.iter();
         if let Some(worker) = workers.find(|worker| worker.media_address == datagram.media) {
@@ -206,26 +207,28 @@ impl Handle {
         }
     }
 
-    /// Takes over a connection that came to a port shared with others; see [`Config::shared_tcp`]. `first` is what will be
-    /// read from it first: at least one whole datagram in its frame (RFC 4571 §2). It has to be an ICE check with the
-    /// ufrag of a peer, which names the worker; the connection is closed otherwise, and when the worker has too many.
-    /// Waits while that one is behind.
+    /// Takes over a connection that arrived at a port shared with others; see [`Config::shared_tcp`]. `first` is what
+    /// will be read from it first: at least one whole framed datagram (RFC 4571 §2). It must be an ICE check with the
+    /// ufrag of a peer, which identifies the worker. Otherwise, or if the worker has too many connections, the
+    /// connection is closed. Waits while the worker is behind.
     pub async fn accept_tcp(&self, stream: TcpStream, remote: SocketAddr, first: &[u8]) {
         let worker = framing::first(first).and_then(ice::worker_addressed);
         let Some(worker) = worker.and_then(|number| self.workers.get(number)) else {
-            return tracing::debug!("a connection whose first datagram is no check of a peer");
+            return tracing::debug!(
+                "closing a connection whose first datagram is not an ICE check for a known worker"
+            );
         };
-        // A stream belongs to the runtime that accepted it until then.
+        // Until then, the stream belongs to the runtime that accepted it.
         match stream.into_std() {
             Ok(stream) => {
                 // A closed queue means that the engine has ended.
                 let _ = worker.streams.send(TcpEvent::HandedOver(stream, remote)).await;
             }
-            Err(error) => tracing::debug!(%error, "a connection can't be handed to its worker"),
+            Err(error) => tracing::debug!(%error, "could not hand a connection to its worker"),
         }
     }
 
-    /// A snapshot of each worker's counters, in the workers' order; at most 200 ms old.
+    /// A snapshot of each worker's counters, in the order of workers; at most 200 ms old.
     pub fn stats(&self) -> Vec<Stats> {
         let snapshot =
             |worker: &WorkerHandle| *worker.stats.lock().unwrap_or_else(PoisonError::into_inner);

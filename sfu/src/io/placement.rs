@@ -1,17 +1,17 @@
-//! Which worker a peer lives on.
+//! Placement: which worker each peer is on.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{PeerId, RoomId};
 
-/// Rooms and peers by worker. A room opens on the worker that then has the fewest peers, and stays there until it has
-/// so many peers that it needs another one as well. It takes as few workers as it needs rather than as many as there
-/// are: each further one gets a copy of every packet.
+/// Rooms and peers by worker. A room opens on the worker that has the fewest peers at the time, and stays there until
+/// it has too many peers. Then it spreads to as few further workers as it needs, because each of them gets a copy of
+/// every packet.
 #[derive(Debug)]
 pub(super) struct Placement {
     tables: Mutex<Tables>,
-    /// Peers of a room that one worker takes while others have fewer.
+    /// The number of peers of a room on one worker, beyond which the room spreads.
     peers_per_worker_and_room: usize,
 }
 
@@ -19,12 +19,12 @@ pub(super) struct Placement {
 struct Tables {
     rooms: HashMap<RoomId, Vec<Share>>,
     peers: HashMap<PeerId, Home>,
-    /// Peers of each worker.
+    /// The number of peers of each worker.
     load: Vec<usize>,
 }
 
 impl Tables {
-    /// Puts a peer, which is nowhere, on a worker.
+    /// Adds a peer, which has no place yet, to a worker.
     fn put(&mut self, room: RoomId, peer: PeerId, worker: usize) {
         let shares = self.rooms.entry(room).or_default();
         match shares.iter_mut().find(|share| share.worker == worker) {
@@ -36,7 +36,7 @@ impl Tables {
     }
 }
 
-/// The part of a room that one worker has.
+/// The part of a room that is on one worker.
 #[derive(Clone, Copy, Debug)]
 struct Share {
     worker: usize,
@@ -49,23 +49,23 @@ struct Home {
     worker: usize,
 }
 
-/// Where a peer is.
+/// The place of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) worker: usize,
-    /// The peer was not placed before.
+    /// The peer had no place before.
     pub(super) is_new: bool,
 }
 
 impl Placement {
-    /// For so many workers, all empty.
+    /// Creates the tables for this many workers.
     pub(super) fn new(workers: usize, peers_per_worker_and_room: usize) -> Placement {
         let tables =
             Tables { rooms: HashMap::new(), peers: HashMap::new(), load: vec![0; workers] };
         Placement { tables: Mutex::new(tables), peers_per_worker_and_room }
     }
 
-    /// The worker for a peer of a room.
+    /// The worker for a peer of a room; chosen if the peer is new.
     pub(super) fn place(&self, room: RoomId, peer: PeerId) -> Place {
         let mut tables = self.lock();
         if let Some(home) = tables.peers.get(&peer) {
@@ -77,8 +77,8 @@ impl Placement {
         Place { worker, is_new: true }
     }
 
-    /// The first that has the room and isn't full of it; else the one with the fewest peers of those that don't have it;
-    /// when all are full, the one with the fewest peers.
+    /// The first worker that has the room and is not full of it; else, of those without the room, the one with the
+    /// fewest peers; if all are full, the one with the fewest peers.
     fn worker_for_one_more(&self, shares: &[Share], load: &[usize]) -> usize {
         let limit = self.peers_per_worker_and_room;
         let quietest = |among: &dyn Fn(usize) -> bool| {
@@ -93,8 +93,8 @@ impl Placement {
             .unwrap_or_default()
     }
 
-    /// A worker has this peer. It was placed there before; but what the worker said of its end, while the offer that
-    /// brought it back was on its way, has taken the place away.
+    /// Confirms that a worker has this peer. The peer was placed there, but a message about its end may have removed
+    /// the place while the offer that brought it back was on its way.
     pub(super) fn keep(&self, room: RoomId, peer: PeerId, worker: usize) {
         let mut tables = self.lock();
         if !tables.peers.contains_key(&peer) {
@@ -102,19 +102,19 @@ impl Placement {
         }
     }
 
-    /// The worker of a peer that was placed.
+    /// The worker of a peer that has been placed.
     pub(super) fn worker_of(&self, peer: PeerId) -> Option<usize> {
         self.lock().peers.get(&peer).map(|home| home.worker)
     }
 
-    /// A worker hasn't this peer any more; another one may.
+    /// Forgets a peer that has ended at this worker, unless it is at another one by now.
     pub(super) fn forget_at(&self, peer: PeerId, worker: usize) {
         if self.worker_of(peer) == Some(worker) {
             self.forget(peer);
         }
     }
 
-    /// A peer is gone; its room too, if it was the last one.
+    /// Forgets a peer, and its room if it was the last one.
     pub(super) fn forget(&self, peer: PeerId) {
         let mut tables = self.lock();
         let Tables { rooms, peers, load } = &mut *tables;
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rooms_go_where_the_fewest_peers_are_and_stay() {
+    fn rooms_open_on_the_worker_with_the_fewest_peers_and_stay() {
         let placement = Placement::new(2, 100);
         let place = |room, peer| placement.place(RoomId(room), PeerId(peer)).worker;
         assert_eq!((place(1, 10), place(1, 11), place(1, 12)), (0, 0, 0));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_makes_room() {
+    fn a_peer_that_leaves_makes_room() {
         let placement = Placement::new(2, 100);
         placement.place(RoomId(1), PeerId(10));
         placement.place(RoomId(2), PeerId(20));
@@ -163,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_new_once() {
+    fn a_peer_is_new_only_once() {
         let placement = Placement::new(1, 100);
         assert!(placement.place(RoomId(1), PeerId(10)).is_new);
         assert!(!placement.place(RoomId(1), PeerId(10)).is_new);
     }
 
     #[test]
-    fn an_offer_that_races_with_the_end_of_its_peer_keeps_a_place() {
+    fn an_offer_that_races_with_the_end_of_its_peer_keeps_its_place() {
         let placement = Placement::new(2, 100);
         placement.place(RoomId(1), PeerId(10));
         placement.place(RoomId(2), PeerId(20));
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(placement.worker_of(PeerId(20)), Some(1));
 
         placement.forget_at(PeerId(20), 0);
-        assert_eq!(placement.worker_of(PeerId(20)), Some(1), "where it isn't any more");
+        assert_eq!(placement.worker_of(PeerId(20)), Some(1), "it is no longer there");
         placement.forget_at(PeerId(20), 1);
         assert_eq!(placement.place(RoomId(3), PeerId(30)).worker, 1, "it counted once");
     }
@@ -193,16 +193,20 @@ mod tests {
         assert_eq!([place(1, 10), place(1, 11)], [0, 0]);
         assert_eq!([place(2, 20), place(1, 12), place(1, 13)], [1, 2, 2]);
         assert_eq!([place(1, 14), place(1, 15)], [1, 1]);
-        assert_eq!(place(1, 16), 0, "all have two of it: the one with the fewest peers");
+        assert_eq!(
+            place(1, 16),
+            0,
+            "all workers are full of the room: the one with the fewest peers"
+        );
         assert_eq!(placement.worker_of(PeerId(12)), Some(2));
 
         placement.forget(PeerId(12));
-        assert_eq!(place(1, 17), 2, "before another one is opened");
-        assert_eq!(place(1, 10), 0, "who is placed stays");
+        assert_eq!(place(1, 17), 2, "a free place before another worker");
+        assert_eq!(place(1, 10), 0, "a placed peer stays");
     }
 
     #[test]
-    fn with_one_worker_every_room_is_small_enough() {
+    fn one_worker_takes_rooms_of_any_size() {
         let placement = Placement::new(1, 2);
         let workers = (0..10).map(|peer| placement.place(RoomId(1), PeerId(peer)).worker);
         assert!(workers.eq([0; 10]));

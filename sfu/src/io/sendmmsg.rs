@@ -1,7 +1,7 @@
-//! Many datagrams, and runs of datagrams, in one system call: sendmmsg(2) with UDP_SEGMENT (udp(7)).
+//! Sends many datagrams, and runs of datagrams, in one system call: sendmmsg(2) with UDP_SEGMENT (UDP GSO, udp(7)).
 #![expect(
     unsafe_code,
-    reason = "neither std nor a crate in use sends messages with different segment sizes at once"
+    reason = "neither std nor a crate in use sends messages with different segment sizes in one call"
 )]
 
 use std::io;
@@ -11,21 +11,21 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use socket2::SockAddr;
 
-/// Messages in one call.
+/// The most messages in one call.
 pub(super) const MAX_MESSAGES: usize = 64;
 
-/// A datagram, or with `segment` a run of datagrams that the kernel cuts.
+/// A datagram; with `segment`, a run of datagrams that the kernel divides.
 #[derive(Clone, Copy)]
 pub(super) struct Message<'a> {
     pub(super) to: SocketAddr,
-    /// The address of this host to send it from; the kernel chooses when it is `None`.
+    /// The address of this host to send from; `None` leaves the choice to the kernel.
     pub(super) source: Option<IpAddr>,
     pub(super) bytes: &'a [u8],
-    /// Bytes of each datagram but the last.
+    /// The length in bytes of each datagram except the last.
     pub(super) segment: Option<u16>,
 }
 
-/// The kernel's tables for one call; kept, so that none is allocated per call.
+/// The tables passed to the kernel. They are reused, so that no call allocates.
 pub(super) struct Sender {
     addresses: Vec<SockAddr>,
     iovecs: Vec<libc::iovec>,
@@ -33,19 +33,19 @@ pub(super) struct Sender {
     headers: Vec<libc::mmsghdr>,
 }
 
-// SAFETY: the pointers in `iovecs` and `headers` are written and used within one call of `send`; between calls nobody
-// reads them, so it doesn't matter on which thread the tables are.
+// SAFETY: the pointers in `iovecs` and `headers` are written and used within one call of `send`. Between calls nothing
+// reads them, so the tables may move to another thread.
 unsafe impl Send for Sender {}
 
-/// Room for the control messages of one message, a 16-bit number and an address, aligned as the kernel wants them.
+/// The buffer for the control messages of one message, a 16-bit number and an address, aligned as the kernel requires.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 struct Control([u8; CONTROL_BYTES]);
 
-/// The larger address is that of IPv6.
+/// The IPv6 address is the larger one.
 const CONTROL_BYTES: usize = control_space::<u16>() + control_space::<libc::in6_pktinfo>();
 
-/// What a control message with such a value takes.
+/// The size of a control message with a value of this type.
 const fn control_space<T>() -> usize {
     // SAFETY: CMSG_SPACE only computes.
     (unsafe { libc::CMSG_SPACE(size_of::<T>() as u32) }) as usize
@@ -61,10 +61,10 @@ impl Sender {
         }
     }
 
-    /// Sends messages from the front, at most [`MAX_MESSAGES`]; returns how many the kernel took, at least one.
+    /// Sends messages from the front, at most [`MAX_MESSAGES`]; returns how many the kernel accepted, at least one.
     ///
     /// # Errors
-    /// Those of the first message, when it was not taken.
+    /// The error of the first message, if the kernel refused it.
     pub(super) fn send<'a>(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -82,9 +82,9 @@ impl Sender {
             let header = self.header(at, message.segment, message.source);
             self.headers.push(header);
         }
-        // SAFETY: the headers point to `addresses`, `iovecs` and `controls`, whose buffers have room for
-        // MAX_MESSAGES from the start and so did not move while they were filled; the bytes are borrowed until the
-        // messages iterator's lifetime ends, which is after this call. The kernel only reads what iovecs point to.
+        // SAFETY: the headers point into `addresses`, `iovecs` and `controls`, whose buffers have room for MAX_MESSAGES
+        // from the start and so did not move while they were filled. The bytes are borrowed for the lifetime of the
+        // messages iterator, which ends after this call. The kernel only reads what the iovecs point to.
         let sent = unsafe {
             libc::sendmmsg(
                 socket.as_raw_fd(),
@@ -96,7 +96,7 @@ impl Sender {
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
 
-    /// Sends the first datagram of a run alone; `false` when it is no run, or was not taken.
+    /// Sends the first datagram of a run by itself; `false` if it is not a run, or the kernel refused the datagram.
     pub(super) fn sends_first_of(&mut self, socket: BorrowedFd<'_>, run: Message<'_>) -> bool {
         let first = run.segment.and_then(|segment| run.bytes.get(..segment.into()));
         let first = first.map(|bytes| Message { bytes, segment: None, ..run });
@@ -116,7 +116,8 @@ impl Sender {
         if let Some(segment) = segment {
             used = control.put(used, libc::SOL_UDP, libc::UDP_SEGMENT, segment);
         }
-        // The interface 0 leaves the route to the kernel. An IPv6 socket takes the IPv4 form along with mapped addresses.
+        // Interface 0 leaves the route to the kernel. An IPv6 socket accepts the IPv4 form together with mapped
+        // addresses.
         match source {
             None => {}
             Some(IpAddr::V4(ip)) => {
@@ -140,12 +141,12 @@ impl Sender {
 }
 
 impl Control {
-    /// Writes a control message behind the `used` bytes of those before it; returns how many bytes are used then.
+    /// Writes a control message behind the first `used` bytes; returns the number of bytes used afterwards.
     fn put<T: Copy>(&mut self, used: usize, level: i32, kind: i32, value: T) -> usize {
         let end = used + control_space::<T>();
         let room = &mut self.0[used..end];
-        // SAFETY: the room is what CMSG_SPACE asks for a header and this value. It is aligned for a header, since the
-        // buffer is and CMSG_SPACE is a multiple of that; the value is written without alignment.
+        // SAFETY: the room is what CMSG_SPACE requires for a header and this value. It is aligned for a header, since
+        // the buffer is and CMSG_SPACE is a multiple of that alignment. The value is written unaligned.
         unsafe {
             let header = room.as_mut_ptr().cast::<libc::cmsghdr>();
             (*header).cmsg_level = level;
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_and_single_datagrams_go_out_in_order() {
+    fn runs_and_single_datagrams_are_sent_in_order() {
         for address in ["127.0.0.1", "::1"] {
             let (from, a, b) = (socket(address), socket(address), socket(address));
             let bytes: Vec<u8> = (0..250).collect();
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_a_refused_message_is_sent() {
+    fn messages_before_a_refused_one_are_sent() {
         let (from, a) = (socket("127.0.0.1"), socket("127.0.0.1"));
         let to = a.local_addr().unwrap();
         let too_long = vec![0; 70_000];
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_a_tableful_goes_out_at_once() {
+    fn one_call_sends_at_most_a_full_table() {
         let (from, a) = (socket("127.0.0.1"), socket("127.0.0.1"));
         let to = a.local_addr().unwrap();
         let message = Message { to, source: None, bytes: b"x", segment: None };

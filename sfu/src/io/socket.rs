@@ -1,5 +1,5 @@
-//! The UDP socket of a worker: many datagrams per call in both directions, by GRO, GSO, recvmmsg and sendmmsg where the
-//! kernel has them.
+//! The UDP socket of a worker: many datagrams per call in both directions, with GRO, GSO, recvmmsg and sendmmsg where
+//! the kernel supports them.
 #![expect(clippy::disallowed_methods, reason = "this is where the media plane's sockets are made")]
 
 use std::io::{self, IoSliceMut};
@@ -14,10 +14,11 @@ use super::sendmmsg::{Message, Sender};
 use crate::transport::batch::SendBatch;
 use crate::transport::path::{Path, canonical};
 
-/// Wanted of the kernel for each direction: a fifth of a second of 80 Mbit/s. It gives what its limits allow.
+/// The buffer size requested from the kernel for each direction, in bytes: a fifth of a second at 80 Mbit/s. The kernel
+/// may grant less.
 const SOCKET_BUFFER: usize = 2 * 1024 * 1024;
 
-/// A bound socket that no runtime knows yet.
+/// A bound socket that is not registered with a runtime yet.
 pub(super) struct MediaSocket {
     socket: UdpSocket,
     state: UdpSocketState,
@@ -25,7 +26,7 @@ pub(super) struct MediaSocket {
 }
 
 impl MediaSocket {
-    /// Binds an address; the error names it.
+    /// Binds an address, which the error names.
     pub(super) fn bind(address: SocketAddr) -> io::Result<MediaSocket> {
         let failed = |error: io::Error| {
             io::Error::new(error.kind(), format!("can't bind UDP {address} for media: {error}"))
@@ -34,14 +35,16 @@ impl MediaSocket {
         let local_addr = socket.local_addr().map_err(failed)?;
         let state = UdpSocketState::new((&socket).into()).map_err(failed)?;
         if state.may_fragment() {
-            tracing::warn!("the system sends media in fragments where it fits no other way");
+            tracing::warn!(
+                "the system does not support the don't-fragment flag; large media packets may be fragmented"
+            );
         }
         let sizes = [
             state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER),
             state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER),
         ];
         for refused in sizes.into_iter().filter_map(Result::err) {
-            tracing::warn!(%refused, "the media socket keeps the system's buffer size");
+            tracing::warn!(%refused, "could not set the buffer size of the media socket; keeping the system's default");
         }
         Ok(MediaSocket { socket, state, local_addr })
     }
@@ -50,7 +53,7 @@ impl MediaSocket {
         self.local_addr
     }
 
-    /// Hands it to the runtime of the calling thread.
+    /// Registers the socket with the current thread's runtime.
     pub(super) fn into_async(self) -> io::Result<BatchSocket> {
         Ok(BatchSocket {
             socket: tokio::net::UdpSocket::from_std(self.socket)?,
@@ -70,27 +73,29 @@ impl MediaSocket {
 pub(super) struct BatchSocket {
     socket: tokio::net::UdpSocket,
     is_ipv6: bool,
-    /// Bound to every address of the host.
+    /// The socket is bound to every address of the host.
     has_all_addresses: bool,
-    /// What is sent says from which address, since the system would choose another for one path at least. It costs IPv4
-    /// 130 ns for a datagram and 200 ns for a run, a twentieth of all that the kernel takes, and most hosts never need it.
+    /// Each message names its source address, because the system would choose another one for at least one path. On
+    /// IPv4 this costs 130 ns per datagram and 200 ns per run, a twentieth of the kernel's total; most hosts never need
+    /// it.
     names_sources: bool,
-    /// The kernel cuts runs of datagrams.
+    /// The kernel supports UDP GSO.
     has_gso: bool,
     state: UdpSocketState,
     sender: Sender,
-    /// Each takes one run of datagrams that the kernel joined (GRO), 64 KiB at most.
+    /// Each buffer takes one run of datagrams that the kernel has joined (GRO), of at most 64 KiB.
     buffers: [Box<[u8]>; BATCH_SIZE],
     metas: [RecvMeta; BATCH_SIZE],
 }
 
 impl BatchSocket {
-    /// Waits until something can be received.
+    /// Waits until a datagram can be received.
     pub(super) async fn readable(&self) -> io::Result<()> {
         self.socket.readable().await
     }
 
-    /// Receives what is there; returns how many runs, to be read with [`Self::datagram`]. 0 when there is nothing.
+    /// Receives what is available, and returns the number of runs, to be read with [`Self::datagram`]; 0 if there are
+    /// none.
     pub(super) fn receive(&mut self) -> io::Result<usize> {
         let BatchSocket { socket, state, buffers, metas, .. } = self;
         let mut slices = buffers.each_mut().map(|buffer| IoSliceMut::new(buffer));
@@ -102,7 +107,7 @@ impl BatchSocket {
         }
     }
 
-    /// A datagram of a received run and the path it came on; `None` behind the last.
+    /// A datagram of a received run, and its path; `None` behind the last.
     pub(super) fn datagram(&mut self, run: usize, at: usize) -> Option<(Path, &mut [u8])> {
         let meta = &self.metas[run];
         let local = meta.dst_ip.filter(|_| self.has_all_addresses);
@@ -112,18 +117,19 @@ impl BatchSocket {
         received.chunks_mut(stride).nth(at).map(|datagram| (path, datagram))
     }
 
-    /// To be told of each path before the first is sent there: from then on, sources are named if this one has to be.
+    /// Must be called for each path before the first datagram is sent on it. If the path requires it, source addresses
+    /// are named from then on.
     pub(super) fn prepare_for(&mut self, path: Path) {
         if let Path::Udp(remote, Some(local)) = path
             && !self.names_sources
         {
-            // Who can't be told what the system would choose had better say.
+            // If the system's choice is unknown, name the source to be safe.
             self.names_sources = source_towards(remote).ok() != Some(local);
         }
     }
 
-    /// Sends what a batch has for UDP, in order. Waits while the kernel's buffers are full; what it refuses for another
-    /// reason is counted and left out.
+    /// Sends the UDP datagrams of a batch, in order. Waits while the kernel's buffers are full; datagrams refused for
+    /// another reason are counted and skipped.
     pub(super) fn send(&mut self, batch: &SendBatch) -> Sent {
         let mut sent = Sent::default();
         let mut done = 0;
@@ -144,7 +150,7 @@ impl BatchSocket {
                     std::thread::sleep(PACE);
                 }
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) && patience > 0 => {
-                    // The network device's queue is full.
+                    // The queue of the network device is full.
                     sent.waits += 1;
                     patience -= 1;
                     std::thread::sleep(PACE);
@@ -152,13 +158,14 @@ impl BatchSocket {
                 Err(error)
                     if is_gso_refused(&error) && sender.sends_first_of(socket.as_fd(), next) =>
                 {
-                    tracing::info!(%error, "the kernel cuts no runs of datagrams; they go one by one");
+                    tracing::info!(%error, "the kernel does not support UDP GSO; sending datagrams one at a time");
                     self.has_gso = false;
-                    // Runs before this one count as one message each, from here on as several; one of those is sent.
+                    // Earlier runs counted as one message each, and from now on count as several; the first datagram of
+                    // this one has been sent.
                     done = plain_messages(batch, done) + 1;
                 }
                 Err(error) => {
-                    tracing::trace!(%error, "a datagram was refused");
+                    tracing::trace!(%error, "the kernel refused to send a datagram");
                     let segment = next.segment.map_or(next.bytes.len().max(1), usize::from);
                     sent.refused += next.bytes.len().div_ceil(segment) as u64;
                     done += 1;
@@ -169,28 +176,28 @@ impl BatchSocket {
     }
 }
 
-/// Tries for one message while the device's queue is full.
+/// How often a message is tried while the device's queue is full.
 const PATIENCE: u32 = 15;
-/// Until a full buffer is tried again: what the smallest common one holds takes a 10 Gbit/s device about so long. The
-/// thread sleeps, since nothing else in it is more urgent.
+/// The wait before a full buffer is tried again: about the time that a 10 Gbit/s device needs for the smallest common
+/// buffer. The thread sleeps, since it has nothing more urgent to do.
 const PACE: Duration = Duration::from_micros(200);
 
-/// How the sending of a batch went.
+/// The result of sending a batch.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sent {
-    /// Datagrams that the kernel refused for good.
+    /// Datagrams that the kernel finally refused.
     pub(super) refused: u64,
-    /// Times that its buffers were full.
+    /// Times that the kernel's buffers were full.
     pub(super) waits: u64,
 }
 
-/// What the kernel says when it, or the device, can't segment: udp(7), and EIO of devices without checksum offload. It
-/// says the same of other things, as of a source that is no longer an address of this host.
+/// Whether the error is one that the kernel returns if it or the device can't segment: udp(7), and EIO from devices
+/// without checksum offload. It also has other causes, such as a source address that the host no longer has.
 fn is_gso_refused(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP))
 }
 
-/// The runs of a batch that go by UDP, as messages.
+/// The runs of a batch that are sent by UDP, as messages.
 fn messages(
     batch: &SendBatch,
     is_ipv6: bool,
@@ -212,13 +219,13 @@ fn messages(
     })
 }
 
-/// How many messages without segmentation the first `runs` messages with it are.
+/// The number of unsegmented messages that the first `runs` messages consist of.
 fn plain_messages(batch: &SendBatch, runs: usize) -> usize {
     let runs = messages(batch, false, true, false).take(runs);
     runs.map(|run| run.segment.map_or(1, |segment| run.bytes.len().div_ceil(segment.into()))).sum()
 }
 
-/// Which of its addresses the system would send from. Nothing is sent: connecting a UDP socket only asks for the route.
+/// The source address that the system would choose. Connecting a UDP socket only looks up the route; nothing is sent.
 fn source_towards(remote: SocketAddr) -> io::Result<IpAddr> {
     let any: IpAddr = match remote {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -229,7 +236,7 @@ fn source_towards(remote: SocketAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-/// An IPv6 socket reaches IPv4 by mapped addresses; RFC 4291 §2.5.5.2.
+/// An IPv6 socket reaches IPv4 by mapped addresses (RFC 4291 §2.5.5.2).
 fn reachable(to: SocketAddr, is_ipv6: bool) -> SocketAddr {
     match to.ip() {
         IpAddr::V4(ip) if is_ipv6 => SocketAddr::new(ip.to_ipv6_mapped().into(), to.port()),
@@ -264,7 +271,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_source_that_the_host_has_lost_takes_segmentation_from_nobody() {
+    async fn a_source_address_that_the_host_has_lost_does_not_disable_segmentation() {
         let client = UdpSocket::bind("[::1]:0").unwrap();
         let to = client.local_addr().unwrap();
         let mut socket = everywhere();

@@ -1,4 +1,4 @@
-//! Which TCP connections may be there: few of one network, few that have not proved themselves, not too many in all.
+//! Limits on TCP connections: few per network, few without a valid ICE check, and a maximum in total.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -6,34 +6,35 @@ use std::time::{Duration, Instant};
 
 use crate::transport::path::ConnectionId;
 
-/// Connections of one worker. Beyond, they are refused: whoever asks has UDP or TURN besides.
+/// Connections of one worker. Beyond, they are refused; clients have UDP or TURN as alternatives.
 const MAX_CONNECTIONS: usize = 2048;
-/// Connections of one network: an office behind one address.
+/// Connections of one network, such as an office behind one address.
 const MAX_OF_NETWORK: usize = 512;
-/// Connections without a valid ICE check. A further one takes the place of the one that has been silent the longest;
-/// a browser needs its place for one round trip.
+/// Connections without a valid ICE check. A further one replaces the one that has waited the longest; a browser needs
+/// its place for one round trip only.
 const MAX_WAITING: usize = 256;
-/// Those of one network; beyond, they are refused.
+/// Connections of one network without a valid ICE check; beyond, they are refused.
 const MAX_WAITING_OF_NETWORK: usize = 64;
-/// How long a connection may be there without a valid ICE check.
+/// How long a connection may stay without a valid ICE check.
 const TIME_TO_PROVE: Duration = Duration::from_secs(10);
 
 /// The register of a worker's connections.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
     connections: HashMap<ConnectionId, IpAddr>,
-    /// Those without a valid check, and until when they may stay; the oldest first.
+    /// Connections without a valid check, and until when they may stay; the oldest first.
     waiting: VecDeque<(Instant, ConnectionId)>,
-    /// How many connections, and how many of them wait. Networks without any are not in it.
+    /// The number of connections per network, and how many of them have no valid check. Networks without connections
+    /// have no entry.
     networks: HashMap<IpAddr, (usize, usize)>,
     next: u32,
 }
 
-/// A connection that may stay for now.
+/// An accepted connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Admitted {
     pub(super) connection: ConnectionId,
-    /// The one that has to make room for it.
+    /// The connection that it replaces.
     pub(super) instead_of: Option<ConnectionId>,
 }
 
@@ -64,7 +65,7 @@ impl Admission {
         Some(Admitted { connection, instead_of })
     }
 
-    /// A valid check came on the connection.
+    /// Notes that a valid check arrived on the connection.
     pub(super) fn prove(&mut self, connection: ConnectionId) {
         let before = self.waiting.len();
         self.waiting.retain(|(_, waiting)| *waiting != connection);
@@ -76,7 +77,7 @@ impl Admission {
         }
     }
 
-    /// The connection is no more.
+    /// Removes a connection.
     pub(super) fn leave(&mut self, connection: ConnectionId) {
         self.prove(connection);
         let Some(network) = self.connections.remove(&connection) else {
@@ -90,14 +91,15 @@ impl Admission {
         }
     }
 
-    /// A connection that did not prove itself in time; to be repeated, after it left, until there is none.
+    /// A connection without a valid check whose time is over. The caller removes it and repeats this until there is
+    /// none.
     pub(super) fn overdue(&self, now: Instant) -> Option<ConnectionId> {
         let (until, oldest) = self.waiting.front()?;
         (*until <= now).then_some(*oldest)
     }
 
     fn fresh_id(&mut self) -> ConnectionId {
-        // Ends, because there are fewer connections than numbers.
+        // Terminates, because there are fewer connections than numbers.
         loop {
             self.next = self.next.wrapping_add(1);
             let id = ConnectionId(self.next);
@@ -108,7 +110,7 @@ impl Admission {
     }
 }
 
-/// Who counts as one: an IPv4 address, or the 64 bits of an IPv6 address below which a client chooses freely.
+/// What counts as one network: an IPv4 address, or the /64 of an IPv6 address, in which a client may use any address.
 fn network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn one_network_has_few_connections_without_a_check_and_more_with_one() {
+    fn one_network_has_few_connections_without_a_check_and_more_with() {
         let now = test_now();
         let mut admission = Admission::default();
         let waiting: Vec<_> = (0..100).filter_map(|n| admission.admit(now, client(1, n))).collect();
@@ -143,11 +145,11 @@ mod tests {
         assert!(admission.admit(now, client(2, 1)).is_some(), "others have room");
 
         admission.leave(waiting[0].connection);
-        assert!(admission.admit(now, client(1, 1)).is_some(), "room that was left is there again");
+        assert!(admission.admit(now, client(1, 1)).is_some(), "a removed connection makes room");
     }
 
     #[test]
-    fn the_oldest_without_a_check_makes_room_for_others() {
+    fn the_oldest_connection_without_a_check_is_replaced() {
         let now = test_now();
         let mut admission = Admission::default();
         let admit = |admission: &mut Admission, n: usize| {
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_not_too_many_in_all() {
+    fn the_total_is_bounded() {
         let now = test_now();
         let mut admission = Admission::default();
         let admitted: Vec<_> = (0..10_000)
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sends_no_valid_check_in_time_is_overdue() {
+    fn a_connection_without_a_valid_check_in_time_is_overdue() {
         let now = test_now();
         let mut admission = Admission::default();
         let [first, second, third] =

@@ -1,7 +1,7 @@
-//! ICE-TCP (RFC 6544): the passive end of connections from clients whose network lets no UDP through.
+//! ICE-TCP (RFC 6544): the passive side of connections from clients whose network blocks UDP.
 //!
 //! ```text
-//!   Handle ────────┐   (what came to a port that is shared)
+//!   Handle ────────┐   (from a port shared with others)
 //!   acceptor ──────┤
 //!   a task for     ├─▶ events (bounded) ─▶ Shell ─▶ Worker
 //!   each stream ───┘                         │
@@ -9,9 +9,10 @@
 //!         └───────────────── stream ◀── backlog (bounded)
 //! ```
 //!
-//! The tasks only wait: for connections, for bytes, and for room. What is full ends in the client's own window, or in
-//! datagrams that are dropped whole, as a network would. A connection is no state of the worker until an ICE check came
-//! on it, and is closed when the worker has forgotten its path.
+//! The tasks only wait: for connections, for bytes, and for room to write. Back-pressure ends in the client's own TCP
+//! window for what it sends, and in datagrams dropped whole for what it receives. The worker has no state for a
+//! connection until an ICE check has arrived on it, and the connection is closed when the worker has forgotten its
+//! path.
 #![expect(clippy::disallowed_methods, reason = "this is where the media plane's sockets are made")]
 
 mod admission;
@@ -30,18 +31,18 @@ use crate::transport::framing::{Backlog, Deframer};
 use crate::transport::path::{ConnectionId, Path, canonical};
 use admission::{Admission, Admitted};
 
-/// Events that wait for the worker; beyond, the streams wait, and at last the clients.
+/// Events queued for the worker; beyond, the streams wait, and eventually the clients.
 const EVENTS: usize = 256;
-/// Bytes taken off a stream at a time.
+/// Bytes read from a stream at a time.
 const READ: usize = 8 * 1024;
-/// Of the kernel for what it could not send yet. Small, because what is in there can't be dropped any more.
+/// The kernel's send buffer. It is small, because data in it can't be dropped any more.
 const SEND_BUFFER: usize = 128 * 1024;
-/// Between two looks at which connections are to be closed.
+/// How often connections are checked for closing.
 const SWEEP: Duration = Duration::from_secs(1);
-/// After the system refused a connection for want of file descriptors.
+/// The pause after the system refused a connection for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A listening socket that no runtime knows yet.
+/// A listening socket that is not registered with a runtime yet.
 pub(super) struct TcpSocket {
     listener: TcpListener,
     local_addr: SocketAddr,
@@ -50,14 +51,14 @@ pub(super) struct TcpSocket {
 }
 
 impl TcpSocket {
-    /// Binds an address; the error names it.
+    /// Binds an address, which the error names.
     pub(super) fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
         let failed = |error: io::Error| {
             io::Error::new(error.kind(), format!("can't bind TCP {address} for media: {error}"))
         };
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        // Accepted connections inherit it.
+        // Accepted connections inherit this.
         socket2::SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER).map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
         let (sender, events) = mpsc::channel(EVENTS);
@@ -68,12 +69,12 @@ impl TcpSocket {
         self.local_addr
     }
 
-    /// Where [`TcpEvent::HandedOver`] can be told.
+    /// The sender for [`TcpEvent::HandedOver`].
     pub(super) fn sender(&self) -> mpsc::Sender<TcpEvent> {
         self.sender.clone()
     }
 
-    /// Hands it to the runtime of the calling thread, and starts accepting.
+    /// Registers the socket with the current thread's runtime, and starts accepting.
     pub(super) fn into_async(self) -> io::Result<Tcp> {
         let TcpSocket { listener, events, sender, .. } = self;
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -91,17 +92,18 @@ impl TcpSocket {
     }
 }
 
-/// What happened on the TCP side.
+/// An event on the TCP side.
 pub(super) enum TcpEvent {
-    /// Somebody connected.
+    /// A client connected.
     Accepted(TcpStream, SocketAddr),
-    /// Somebody connected to a port that others share, and belongs here. No runtime knows the stream, which doesn't block.
+    /// A client connected to a port shared with others, and belongs to this worker. The stream is non-blocking and not
+    /// registered with a runtime.
     HandedOver(std::net::TcpStream, SocketAddr),
-    /// Bytes came.
+    /// Bytes arrived.
     Received(ConnectionId, Vec<u8>),
     /// A stream that was full has room again.
     Writable(ConnectionId),
-    /// The stream was closed or broke.
+    /// The stream was closed or has failed.
     Ended(ConnectionId),
 }
 
@@ -129,30 +131,30 @@ struct Connection {
     task: AbortHandle,
 }
 
-/// A connection whose bytes are being taken apart.
+/// A connection whose bytes are being read.
 pub(super) struct Reading {
     pub(super) path: Path,
-    /// A valid check has come on it.
+    /// A valid check has arrived on it.
     pub(super) is_proven: bool,
     pub(super) deframer: Deframer,
 }
 
 impl Tcp {
-    /// Waits for what happens next. Nothing is lost when the waiting is given up.
+    /// Waits for the next event. Cancel-safe.
     pub(super) async fn event(&mut self) -> TcpEvent {
-        // There is always a sender: this side keeps one.
+        // The channel never closes, because this side keeps a sender.
         match self.events.recv().await {
             Some(event) => event,
             None => std::future::pending().await,
         }
     }
 
-    /// What has happened already, if anything.
+    /// The next event, if one is queued.
     pub(super) fn try_event(&mut self) -> Option<TcpEvent> {
         self.events.try_recv().ok()
     }
 
-    /// Takes a connection that another listener has accepted, or closes it at once.
+    /// Takes over a connection that another listener has accepted, or closes it at once.
     pub(super) fn adopt(&mut self, now: Instant, stream: std::net::TcpStream, remote: SocketAddr) {
         let is_small = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER).is_ok();
         match TcpStream::from_std(stream) {
@@ -162,7 +164,7 @@ impl Tcp {
         }
     }
 
-    /// Takes a connection, or closes it at once.
+    /// Accepts a connection, or closes it at once.
     pub(super) fn accept(&mut self, now: Instant, stream: TcpStream, remote: SocketAddr) {
         let remote = canonical(remote);
         let is_ready = stream.set_nodelay(true).is_ok();
@@ -193,14 +195,14 @@ impl Tcp {
         self.sweep_at.get_or_insert(now + SWEEP);
     }
 
-    /// Lends what is needed to read a connection's bytes, until [`Self::end_reading`].
+    /// Lends the parts needed to read a connection's bytes, until [`Self::end_reading`].
     pub(super) fn begin_reading(&mut self, connection: ConnectionId) -> Option<Reading> {
         let known = self.connections.get_mut(&connection)?;
         let deframer = std::mem::take(&mut known.deframer);
         Some(Reading { path: known.path, is_proven: known.is_proven, deframer })
     }
 
-    /// Takes it back, and notes whether a valid check came.
+    /// Takes them back, and notes whether a valid check has arrived.
     pub(super) fn end_reading(&mut self, connection: ConnectionId, reading: Reading) {
         let Some(known) = self.connections.get_mut(&connection) else {
             return;
@@ -211,7 +213,7 @@ impl Tcp {
         (known.deframer, known.is_proven) = (reading.deframer, reading.is_proven);
     }
 
-    /// Sends a run of datagrams, all `segment` bytes long but the last; those for which there is no room are dropped.
+    /// Sends a run of datagrams, all `segment` bytes long except the last; drops those for which there is no room.
     pub(super) fn send(&mut self, connection: ConnectionId, run: &[u8], segment: usize) {
         let datagrams = run.chunks(segment);
         let Some(connection) = self.connections.get_mut(&connection) else {
@@ -226,20 +228,20 @@ impl Tcp {
         }
     }
 
-    /// Goes on with what waits.
+    /// Continues writing queued datagrams.
     pub(super) fn write(&mut self, connection: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.write();
         }
     }
 
-    /// Closes a connection; its path, if it was there.
+    /// Closes a connection, and returns its path if there was one.
     pub(super) fn close(&mut self, connection: ConnectionId) -> Option<Path> {
         self.admission.leave(connection);
         self.connections.remove(&connection).map(|closed| closed.path)
     }
 
-    /// Closes connections on which no valid check came in time, and those whose paths are not valid any more.
+    /// Closes connections on which no valid check arrived in time, and those whose path is no longer valid.
     pub(super) fn sweep(&mut self, now: Instant, is_validated: impl Fn(Path) -> bool) {
         if self.sweep_at.is_none_or(|at| now < at) {
             return;
@@ -260,17 +262,17 @@ impl Tcp {
         self.sweep_at = (!self.connections.is_empty()).then(|| now + SWEEP);
     }
 
-    /// When [`Self::sweep`] has something to do; `None` while there are no connections.
+    /// When to call [`Self::sweep`]; `None` while there are no connections.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.sweep_at
     }
 
-    /// Connections at the moment.
+    /// Current connections.
     pub(super) fn connections(&self) -> u64 {
         self.connections.len() as u64
     }
 
-    /// Connections refused, or closed because no valid check came on them.
+    /// Connections refused, or closed for lack of a valid check.
     pub(super) fn refused(&self) -> u64 {
         self.refused
     }
@@ -280,7 +282,7 @@ impl Tcp {
         self.dropped
     }
 
-    /// Closes a connection that sent something before it proved itself.
+    /// Closes a connection that sent something else before its first valid check.
     pub(super) fn refuse(&mut self, connection: ConnectionId) {
         self.refused += 1;
         self.close(connection);
@@ -303,7 +305,7 @@ impl Connection {
                     self.full.notify_one();
                     return;
                 }
-                // The reading side hears of it too, and ends the connection.
+                // The reading side gets the error too, and ends the connection.
                 Err(_) => return,
             }
         }
@@ -311,7 +313,7 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// The task holds the stream open as well.
+    /// The task also keeps the stream open.
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -326,14 +328,14 @@ async fn accept(listener: tokio::net::TcpListener, events: mpsc::Sender<TcpEvent
                 }
             }
             Err(error) => {
-                tracing::debug!(%error, "a TCP connection could not be accepted");
+                tracing::debug!(%error, "could not accept a TCP connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-/// Says what comes on a stream, when it has room again, and when it ends.
+/// Reports the bytes that arrive on a stream, when it has room again, and its end.
 async fn watch(
     connection: ConnectionId,
     stream: Arc<TcpStream>,
@@ -361,7 +363,7 @@ async fn watch(
         () = reading => {}
         () = writing => {}
     }
-    // The worker's thread has ended when nobody takes it.
+    // If nobody receives the event, the worker's thread has ended.
     let _ = events.send(TcpEvent::Ended(connection)).await;
 }
 
@@ -398,7 +400,7 @@ mod tests {
         (tcp, connection, client)
     }
 
-    /// Audio, numbered.
+    /// A numbered packet of audio.
     fn datagram(number: u32, length: usize) -> Vec<u8> {
         let mut datagram = vec![0x80; length];
         datagram[4..8].copy_from_slice(&number.to_be_bytes());
@@ -406,7 +408,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_does_not_read_loses_whole_datagrams_and_no_order() {
+    async fn a_client_that_does_not_read_loses_whole_datagrams_but_not_the_order() {
         let (mut tcp, connection, mut client) = connected().await;
         let mut sent = 0;
         while tcp.dropped() < 100 {
@@ -441,7 +443,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_ends_when_its_client_closes_it_and_when_it_is_closed() {
+    async fn a_connection_ends_when_either_side_closes_it() {
         let (mut tcp, connection, client) = connected().await;
         drop(client);
         let event = tcp.event().await;
@@ -455,17 +457,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_proves_nothing_or_is_forgotten_is_swept_away() {
+    async fn connections_without_a_valid_path_are_closed() {
         let (mut tcp, connection, mut client) = connected().await;
         let now = Instant::now();
         tcp.sweep(now + SWEEP, |_| false);
-        assert_eq!(tcp.connections(), 1, "there is time to prove oneself");
+        assert_eq!(tcp.connections(), 1, "it still has time for a check");
 
         let mut reading = tcp.begin_reading(connection).unwrap();
         reading.is_proven = true;
         tcp.end_reading(connection, reading);
         tcp.sweep(now + 100 * SWEEP, |_| true);
-        assert_eq!(tcp.connections(), 1, "a proven one stays while its path is valid");
+        assert_eq!(tcp.connections(), 1, "it stays while its path is valid");
         tcp.sweep(now + 200 * SWEEP, |_| false);
         assert_eq!(client.read(&mut [0; 10]).await.unwrap(), 0);
 

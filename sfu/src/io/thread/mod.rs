@@ -1,4 +1,4 @@
-//! The thread of one worker: waits, hands in what came, sends what is to be sent.
+//! The thread of one worker: its event loop, with sockets and clock.
 #![expect(clippy::disallowed_methods, reason = "this is where the media plane reads the clock")]
 
 mod streams;
@@ -36,13 +36,13 @@ const REMOTE_AT_ONCE: usize = 64;
 /// How often the counters are published to other threads.
 const STATS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a worker's thread starts with.
+/// The parts of a worker's thread that other threads hold the other ends of.
 pub(super) struct Thread {
     pub(super) number: WorkerNumber,
     pub(super) inbox: mpsc::UnboundedReceiver<(WorkerNumber, Remote)>,
     /// The inboxes of all workers.
     pub(super) others: Arc<[mpsc::UnboundedSender<(WorkerNumber, Remote)>]>,
-    /// Under which relays know the worker.
+    /// The address by which relays identify the worker.
     pub(super) media_address: SocketAddr,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) relayed: mpsc::Receiver<RelayedDatagram>,
@@ -53,7 +53,7 @@ pub(super) struct Thread {
 }
 
 impl Thread {
-    /// Starts it.
+    /// Starts the thread.
     pub(super) fn spawn(self, opened: Opened, identity: Identity) -> io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let number = self.number;
@@ -62,7 +62,7 @@ impl Thread {
             let _entered = span.enter();
             let ended = runtime.block_on(async { Shell::new(self, opened, identity)?.run().await });
             if let Err(error) = ended {
-                tracing::error!(%error, "the media worker has ended");
+                tracing::error!(%error, "the media worker has failed");
             }
         })
     }
@@ -149,10 +149,11 @@ impl Shell {
         timers.into_iter().flatten().min()
     }
 
-    /// Takes what is there and forwards it at once, without a pause for more to come. A pause of 250 µs, measured both
-    /// ways, saves 8 % of the CPU time with one publisher and 500 receivers, 4 % with 200, and costs a fifth more with 50;
-    /// one of 1 ms saves many publishers nothing, since what comes in it goes to different receivers, so that no longer
-    /// runs form. Latency grows by the pause, and under load packets gather by themselves while others are sent.
+    /// Receives what is available and forwards it at once, without a pause for more to arrive. Measured both ways, a
+    /// pause of 250 µs saves 8 % of the CPU time with one publisher and 500 receivers, and 4 % with 200, but costs a
+    /// fifth more with 50. A pause of 1 ms saves nothing with many publishers, because what arrives in it goes to
+    /// different receivers, so runs get no longer. Latency grows by the pause, and under load packets accumulate anyway
+    /// while others are being sent.
     fn receive(&mut self) -> io::Result<()> {
         for _ in 0..ROUNDS {
             let runs = self.socket.receive()?;
@@ -222,7 +223,7 @@ impl Shell {
         let now = Instant::now();
         match command {
             Command::Offer { room, peer, sdp, reply } => {
-                // Nobody waits any more for the answer: then the peer is removed by whoever gave up.
+                // If nobody waits for the answer any more, whoever gave up removes the peer.
                 let answer = self.worker.offer(now, room, peer, &sdp);
                 if answer.is_ok() {
                     self.thread.placement.keep(room, peer, self.thread.number);
@@ -243,10 +244,10 @@ impl Shell {
         }
     }
 
-    /// Sends everything that is to be sent, and hands on what happened.
+    /// Sends all output: messages to other workers, datagrams, and events.
     fn flush(&mut self) {
         while let Some((to, message)) = self.worker.poll_remote() {
-            // A worker that has ended needs nothing any more.
+            // A worker that has ended needs no more messages.
             let _ = self.thread.others[to].send((self.thread.number, message));
         }
         let mut now = Instant::now();
@@ -255,7 +256,7 @@ impl Shell {
             self.worker.count_sending(sent.refused, sent.waits);
             for (run, bytes) in self.batch.runs() {
                 match run.path {
-                    // The socket has sent them.
+                    // The socket has sent these.
                     Path::Udp(..) => {}
                     Path::Tcp(connection, _) => self.tcp.send(connection, bytes, run.segment),
                     Path::Relay(relayed) => {
@@ -268,14 +269,15 @@ impl Shell {
                 }
             }
             self.batch.clear();
-            // Many batches take a while, and receivers are told when each packet left, or judged by it.
+            // Many batches take a while, and send times must be accurate: receivers get them, or estimate their
+            // bandwidth by them.
             now = Instant::now();
         }
         while let Ok(permit) = self.thread.events.try_reserve() {
             let Some(event) = self.worker.poll_event() else {
                 break;
             };
-            // An offer may have brought it back before this could be told.
+            // An offer may have brought the peer back before this event could be sent.
             if let Event::Disconnected { peer, .. } = &event
                 && !self.worker.has_peer(*peer)
             {
@@ -285,7 +287,7 @@ impl Shell {
         }
     }
 
-    /// Shows the counters to other threads, a while after they changed first.
+    /// Publishes the counters to other threads, some time after they first changed.
     fn publish(&mut self, now: Instant) {
         let due = *self.publish_at.get_or_insert(now + STATS_INTERVAL);
         if now >= due {

@@ -1,4 +1,4 @@
-//! The TCP side of a worker's thread.
+//! The TCP part of a worker's event loop.
 
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ impl Shell {
         }
     }
 
-    /// Until a valid ICE check has come, a connection may send nothing but STUN.
+    /// Until a valid ICE check has arrived, a connection may send nothing but STUN.
     fn receive_stream(&mut self, now: Instant, connection: ConnectionId, bytes: &[u8]) {
         let Some(mut reading) = self.tcp.begin_reading(connection) else {
             return;

@@ -1,4 +1,4 @@
-//! A room on two workers with their real threads and sockets.
+//! A room on two workers, with real threads and sockets.
 #![expect(clippy::disallowed_methods, reason = "real sockets are what is tested here")]
 
 use std::net::{SocketAddr, UdpSocket};
@@ -9,13 +9,13 @@ use crate::worker::tests::camera_of;
 use crate::worker::tests::client::{Client, World};
 use crate::{Mid, PeerId, RoomId};
 
-/// Rounds of [`RealPeer::exchange`]; only a test that fails needs them all.
+/// Rounds of [`RealPeer::exchange`]; only a failing test needs them all.
 const PATIENCE: u16 = 1000;
 
-/// A client with a socket of its own, connected to an engine.
+/// A client with its own socket, connected to an engine.
 struct RealPeer {
     client: Client,
-    /// Its clock; the worker in it has nothing to do.
+    /// Only its clock is used; its worker is idle.
     world: World,
     socket: UdpSocket,
 }
@@ -33,11 +33,11 @@ impl RealPeer {
         client.learn(&answer.sdp);
         world.connect(&mut client);
         let mut peer = RealPeer { client, world, socket };
-        assert!(peer.exchange_until(|client| client.is_connected()), "DTLS comes up");
+        assert!(peer.exchange_until(|client| client.is_connected()), "DTLS connects");
         peer
     }
 
-    /// Sends what the client has to send, and lets it read what has come.
+    /// Sends the client's datagrams, and lets it read one.
     fn exchange(&mut self) {
         for datagram in self.world.far.iter_mut().flat_map(std::mem::take) {
             self.socket.send(&datagram).unwrap();
@@ -57,7 +57,7 @@ impl RealPeer {
 }
 
 #[tokio::test]
-async fn a_room_on_two_workers_sees_and_hears_across() {
+async fn audio_and_video_cross_between_two_workers() {
     let config = Config {
         listen: ([127, 0, 0, 1], 0).into(),
         tcp_port: 0,
@@ -71,7 +71,10 @@ async fn a_room_on_two_workers_sees_and_hears_across() {
     let mut a = RealPeer::join(&handle, 1, workers[0]).await;
     let mut b = RealPeer::join(&handle, 2, workers[1]).await;
     handle.assign(PeerId(2), Mid::new("4"), camera_of(1)).await;
-    assert!(a.exchange_until(|client| client.plis > 0), "a key frame is asked for, across");
+    assert!(
+        a.exchange_until(|client| client.plis > 0),
+        "the key frame request reaches the other worker's publisher"
+    );
 
     a.client.send_video(&mut a.world, 1, true);
     a.client.send_audio(&mut a.world, 1);
