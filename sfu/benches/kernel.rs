@@ -1,9 +1,9 @@
-//! What the packet path costs: instructions and time for each packet, without sockets.
+//! The cost of the packet path: instructions and time per packet, without sockets.
 //!
-//! Instructions are counted by valgrind (callgrind), because few virtual machines have hardware counters, and no counter
-//! is disturbed by what else the machine does. valgrind knows AES-NI and AVX2 but not AVX-512 nor VAES, and tells programs
-//! so: the library then takes its AVX path. On processors that have more, real packets take fewer instructions than
-//! printed; the column of nanoseconds is measured without valgrind.
+//! Instructions are counted by valgrind (callgrind), because few virtual machines have hardware counters, and because
+//! its counts do not depend on the load of the machine. valgrind supports AES-NI and AVX2, but neither AVX-512 nor
+//! VAES, and tells programs so: the library then uses its AVX code. On processors with more, real packets take fewer
+//! instructions than printed; the column of nanoseconds is measured without valgrind.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use madang_sfu::bench::{Feedback, Forwarding, Opening, Parsing, Piece, Profile, Repair, Sealing};
 
-/// Names one of the pieces for the process that runs under valgrind.
+/// Selects one of the pieces in the process that runs under valgrind.
 const PIECE: &str = "KERNEL_BENCH_PIECE";
 const COUNTED_ROUNDS: usize = 20;
 
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let has_valgrind = Command::new("valgrind").arg("--version").output().is_ok();
     if !has_valgrind {
         println!(
-            "valgrind is missing: only time is measured. Debian has it in the package valgrind."
+            "valgrind is not installed: measuring time only. On Debian, install the package valgrind."
         );
     }
     println!("\n{:<52} {:>12} {:>10}", "per packet", "instructions", "ns");
@@ -77,7 +77,7 @@ fn pieces() -> Vec<(String, Make)> {
     pieces
 }
 
-/// Runs so many rounds; tells how many packets they were for, and adds up how long they took.
+/// Runs this many rounds; returns the number of packets, and adds up the time.
 fn rounds(piece: &mut dyn Piece, rounds: usize, took: &mut Duration) -> usize {
     let mut packets = 0;
     for _ in 0..rounds {
@@ -89,13 +89,13 @@ fn rounds(piece: &mut dyn Piece, rounds: usize, took: &mut Duration) -> usize {
     packets
 }
 
-/// What valgrind counts, by its name.
+/// The function whose instructions valgrind counts, by name.
 #[inline(never)]
 fn kernel_round(piece: &mut dyn Piece) -> usize {
     std::hint::black_box(piece.run())
 }
 
-/// Nanoseconds for each packet: the best of several stretches, which other processes disturb least.
+/// Nanoseconds per packet: the best of several measurements, which is the least disturbed by other processes.
 fn time(piece: &mut dyn Piece) -> f64 {
     let mut best = f64::INFINITY;
     for _ in 0..20 {
@@ -110,7 +110,7 @@ fn time(piece: &mut dyn Piece) -> f64 {
     best
 }
 
-/// Instructions for each packet, by this program once more under valgrind.
+/// Instructions per packet, counted by running this program again under valgrind.
 fn count(at: usize) -> Option<f64> {
     let file = std::env::temp_dir().join(format!("kernel-bench-{}", std::process::id()));
     let run = Command::new("valgrind")
@@ -122,18 +122,18 @@ fn count(at: usize) -> Option<f64> {
         .ok()?;
     let packets: f64 = String::from_utf8_lossy(&run.stdout).trim().parse().ok()?;
     let counted = totals(&file);
-    // It may not be there, and nobody needs it any more.
+    // The file may not exist.
     let _ = std::fs::remove_file(&file);
     Some(counted? / packets)
 }
 
-/// The line "totals: 123" of callgrind's output.
+/// The line "totals: 123" in callgrind's output.
 fn totals(file: &Path) -> Option<f64> {
     let text = std::fs::read_to_string(file).ok()?;
     text.lines().find_map(|line| line.strip_prefix("totals: ")?.trim().parse().ok())
 }
 
-/// What the figures depend on.
+/// The hardware and software that the figures depend on.
 fn machine() -> String {
     let said = |program: &str, argument: &str| {
         let said = Command::new(program).arg(argument).output().ok();
@@ -152,7 +152,7 @@ fn machine() -> String {
     )
 }
 
-/// Of a package, as the workspace has it.
+/// The version of a package in the workspace.
 fn version(package: &str) -> &'static str {
     const LOCK: &str = include_str!("../../Cargo.lock");
     let entry =

@@ -22,7 +22,7 @@ fn loopback(port: u16) -> SocketAddr {
     ([127, 0, 0, 1], port).into()
 }
 
-/// Asks for the counters until they are as wished; they are shown a while after they change.
+/// Polls the counters until they match; they are published some time after they change.
 async fn stats_until(handle: &Handle, wished: impl Fn(&Stats) -> bool) -> Stats {
     for _ in 0..500 {
         if let Some(stats) = handle.stats().into_iter().find(|stats| wished(stats)) {
@@ -30,11 +30,11 @@ async fn stats_until(handle: &Handle, wished: impl Fn(&Stats) -> bool) -> Stats 
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the counters stay {:?}", handle.stats());
+    panic!("the counters never match: {:?}", handle.stats());
 }
 
 #[tokio::test]
-async fn noise_on_the_port_is_counted_and_the_engine_goes_on() {
+async fn garbage_on_the_port_is_counted_and_does_not_stop_the_engine() {
     let (engine, handle, _events) =
         Engine::start(config(loopback(0), 1), Box::new(|_| {})).unwrap();
     let media = engine.media_addresses()[0];
@@ -67,7 +67,7 @@ async fn each_worker_has_a_port_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_bound_or_reached_is_named() {
+async fn errors_name_addresses_that_cannot_be_bound_or_reached() {
     let taken = UdpSocket::bind(loopback(0)).unwrap();
     let address = taken.local_addr().unwrap();
     let error = Engine::start(config(address, 1), Box::new(|_| {})).unwrap_err();

@@ -1,5 +1,5 @@
-//! The packet path in the pieces that `benches/kernel.rs` measures, without sockets. Each is prepared for a round, which
-//! isn't measured, and then run.
+//! The parts of the packet path that `benches/kernel.rs` measures, without sockets. Each is prepared for a round, which
+//! is not measured, and then run.
 
 use std::time::{Duration, Instant};
 
@@ -11,17 +11,17 @@ use crate::rtp::Header;
 use crate::transport::dtls::Identity;
 use crate::transport::srtp::{self, RtpStream};
 
-/// Bytes of the packets' payloads: with header, extension and tag a packet has 1200 or few less.
+/// Bytes of payload per packet: with header, extension and tag, a packet has 1200 bytes or slightly fewer.
 const PAYLOAD: usize = 1160;
-/// Between two bursts.
+/// The time between two bursts.
 const PACE: Duration = Duration::from_millis(1);
-/// Packets that are asked for again at a time, of [`NACK_OF`].
+/// Packets that are requested in one NACK, out of [`NACK_OF`].
 const NACKED: usize = 4;
 const NACK_OF: u16 = 64;
-/// Packets that a receiver tells of at a time.
+/// Packets that one TWCC feedback covers.
 const TOLD: u16 = 20;
 
-/// How packets are protected.
+/// A protection profile.
 #[derive(Clone, Copy, Debug)]
 pub enum Profile {
     /// AEAD_AES_256_GCM.
@@ -33,7 +33,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// All of them.
+    /// All profiles.
     pub const ALL: [Profile; 3] = [Profile::Aes256Gcm, Profile::Aes128Gcm, Profile::AesCmSha1];
 
     fn srtp(self) -> srtp::Profile {
@@ -47,13 +47,14 @@ impl Profile {
 
 /// Something to measure.
 pub trait Piece {
-    /// Makes ready for a round.
+    /// Prepares a round.
     fn prepare(&mut self);
-    /// A round; tells how many packets it was for.
+    /// Runs a round, and returns how many packets it was for.
     fn run(&mut self) -> usize;
 }
 
-/// A publisher's packets to receivers: opened, kept, and for each copied, rewritten, sealed and put into the batch.
+/// Forwarding a publisher's packets: opened, stored, and for each receiver copied, rewritten, sealed and added to the
+/// batch.
 pub struct Forwarding {
     rig: Rig,
     publisher: Far,
@@ -64,10 +65,10 @@ pub struct Forwarding {
 }
 
 impl Forwarding {
-    /// So many receivers, to whom bursts of so many packets go.
+    /// Bursts of `burst` packets to `receivers` receivers.
     ///
     /// # Panics
-    /// When the cryptographic library can't make a certificate.
+    /// If the cryptographic library can't make a certificate.
     pub fn new(now: Instant, profile: Profile, receivers: u64, burst: u16) -> Forwarding {
         let identity = Identity::generate().expect("a certificate can be made");
         let mut rig = Rig::new(now, &identity, profile.srtp());
@@ -78,7 +79,7 @@ impl Forwarding {
         rig.discard();
         let mut forwarding =
             Forwarding { rig, publisher, receivers, burst, sequence: 0, datagrams: Vec::new() };
-        // A slot begins with a key frame.
+        // A slot starts on a key frame.
         forwarding.prepare();
         forwarding.run();
         forwarding
@@ -105,14 +106,14 @@ impl Piece for Forwarding {
     }
 }
 
-/// What a receiver asks for again: four packets in one NACK, found in the history and sealed as retransmissions.
+/// Answering a receiver's NACK for four packets, which are found in the history and sealed as RTX.
 pub struct Repair {
     forwarding: Forwarding,
     nack: Vec<u8>,
 }
 
 impl Repair {
-    /// One receiver that has all but some packets.
+    /// One receiver that has received all packets except for some.
     pub fn new(now: Instant, profile: Profile) -> Repair {
         Repair { forwarding: Forwarding::new(now, profile, 1, NACK_OF), nack: Vec::new() }
     }
@@ -143,18 +144,18 @@ impl Piece for Repair {
     }
 }
 
-/// What a receiver tells of when packets came: a feedback for those of a tenth of a second.
+/// Handling a receiver's TWCC feedback about the packets of a tenth of a second.
 pub struct Feedback {
     forwarding: Forwarding,
     arrivals: Arrivals,
     start: Instant,
-    /// Of the next packet.
+    /// The transport-wide number of the next packet.
     number: u16,
     feedback: Vec<u8>,
 }
 
 impl Feedback {
-    /// One receiver that gets all packets.
+    /// One receiver that has received all packets.
     pub fn new(now: Instant, profile: Profile) -> Feedback {
         let forwarding = Forwarding::new(now, profile, 1, TOLD);
         let (arrivals, feedback) = (Arrivals::default(), Vec::new());
@@ -184,14 +185,14 @@ impl Piece for Feedback {
     }
 }
 
-/// Sealing one packet, and nothing else.
+/// Sealing one packet.
 pub struct Sealing {
     outbound: srtp::Outbound,
     packet: Vec<u8>,
     header_len: usize,
 }
 
-/// Opening one packet, and nothing else.
+/// Opening one packet.
 pub struct Opening {
     inbound: srtp::Inbound,
     outbound: srtp::Outbound,
@@ -213,7 +214,7 @@ impl Opening {
     /// Packets of the usual size.
     ///
     /// # Panics
-    /// Never: the keys are as long as they must be.
+    /// Never: the keying material has the required length.
     pub fn new(profile: Profile) -> Opening {
         let profile = profile.srtp();
         let material = vec![7; profile.keying_material_len()];
@@ -260,7 +261,7 @@ impl Piece for Opening {
     }
 }
 
-/// Reading the header of one packet, and one extension of it.
+/// Parsing the header of one packet, and one extension in it.
 pub struct Parsing {
     packet: Vec<u8>,
 }

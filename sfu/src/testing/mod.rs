@@ -1,4 +1,4 @@
-//! What benchmarks and fuzz targets need of the crate's insides.
+//! Access to the crate's internals for benchmarks and fuzz targets.
 
 #[cfg(feature = "bench")]
 #[doc(hidden)]

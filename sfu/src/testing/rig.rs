@@ -1,5 +1,5 @@
-//! Peers of a worker as benchmarks and fuzz targets need them: they check paths and seal packets as a browser does, but
-//! have their SRTP keys without a handshake, so that a room of hundreds is there at once and always the same.
+//! Peers of a worker for benchmarks and fuzz targets. They send checks and seal packets as a browser does, but get
+//! their SRTP keys without a handshake, so a room of hundreds is set up at once, and is always the same.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -23,11 +23,11 @@ const ROOM: RoomId = RoomId(1);
 const FINGERPRINT: &str = "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:\
                            10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F";
 
-/// An extension's id and a payload type of the offers here.
+/// The id of an extension and a payload type in the offers below.
 const TRANSPORT_SEQUENCE: u8 = 3;
 const VP8: u8 = 96;
 
-/// A worker, its clock, and where it writes to.
+/// A worker, its clock, and its send batch.
 pub(crate) struct Rig {
     pub(crate) worker: Worker,
     pub(crate) now: Instant,
@@ -35,32 +35,32 @@ pub(crate) struct Rig {
     profile: Profile,
 }
 
-/// The other end of a peer.
+/// The remote side of a peer.
 pub(crate) struct Far {
     pub(crate) id: PeerId,
     pub(crate) path: Path,
     pub(crate) profile: Profile,
     pub(crate) outbound: Outbound,
-    /// SSRCs in the answer by m-line: the slot's, and that of its retransmissions.
+    /// The SSRCs in the answer by m-line: the slot's, and that of its retransmissions.
     pub(crate) slots: HashMap<String, Vec<u32>>,
 }
 
 impl Rig {
-    /// A worker whose peers will have keys of this profile.
+    /// A worker whose peers get keys of this profile.
     pub(crate) fn new(now: Instant, identity: &Identity, profile: Profile) -> Rig {
         Rig { worker: worker(now, identity), now, batch: SendBatch::new(), profile }
     }
 
-    /// A connected peer with a microphone and a camera on the mids 0 and 1 if it publishes, and behind them with these
-    /// slots.
+    /// Adds a connected peer. If it publishes, it has a microphone and a camera on the mids 0 and 1; behind them come
+    /// these slots.
     ///
     /// # Panics
-    /// When the worker refuses it.
+    /// If the worker refuses the offer.
     pub(crate) fn join(&mut self, id: u64, publishes: bool, slots: &[MediaKind]) -> Far {
         self.join_with(id, &offer(id, publishes, slots))
     }
 
-    /// A connected peer with another offer.
+    /// Adds a connected peer with another offer.
     pub(crate) fn join_with(&mut self, id: u64, offer: &str) -> Far {
         let remote = ([198, 51, (id >> 8) as u8, id as u8], 5000).into();
         let path = Path::Udp(remote, Some([192, 0, 2, 1].into()));
@@ -82,13 +82,13 @@ impl Rig {
         Far { id: PeerId(id), path, profile: self.profile, outbound, slots }
     }
 
-    /// Shows a publisher's camera in a video slot.
+    /// Puts a publisher's camera into a video slot.
     pub(crate) fn watch(&mut self, receiver: &Far, slot: usize, publisher: &Far) {
         let source = Source { peer: publisher.id, mid: Mid::new("1") };
         self.worker.assign(self.now, receiver.id, &Mid::new(&slot.to_string()), Some(&source));
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     #[cfg(fuzzing)]
     pub(crate) fn advance(&mut self, by: Duration) {
         self.now += by;
@@ -97,7 +97,7 @@ impl Rig {
         }
     }
 
-    /// Hands every datagram that is to be sent to `take`.
+    /// Passes every datagram to send to `take`.
     pub(crate) fn flush(&mut self, mut take: impl FnMut(Path, &[u8])) {
         while self.worker.poll_batch(self.now, &mut self.batch) {
             for (run, bytes) in self.batch.runs() {
@@ -108,7 +108,7 @@ impl Rig {
         while self.worker.poll_event().is_some() {}
     }
 
-    /// Fills batches with what is to be sent, and forgets them. Tells how many datagrams there were.
+    /// Fills batches with what there is to send, and discards them. Returns the number of datagrams.
     pub(crate) fn discard(&mut self) -> usize {
         let mut datagrams = 0;
         while self.worker.poll_batch(self.now, &mut self.batch) {
@@ -122,27 +122,27 @@ impl Rig {
 }
 
 impl Far {
-    /// The SSRC under which it publishes an m-line.
+    /// The SSRC under which the peer publishes an m-line.
     pub(crate) fn ssrc(&self, mid: u32) -> u32 {
         ssrc(self.id.0, mid)
     }
 
-    /// Seals what it sends: `packet` is header and payload.
+    /// Seals an RTP packet from the peer, of header and payload.
     pub(crate) fn seal_rtp(&self, mut packet: Vec<u8>, header_len: usize) -> Vec<u8> {
         packet.resize(packet.len() + self.profile.rtp_overhead(), 0);
         self.outbound.protect_rtp(&mut packet, header_len, 0);
         packet
     }
 
-    /// Seals a compound RTCP packet, of a header with its SSRC at least.
+    /// Seals a compound RTCP packet from the peer, with at least a header and an SSRC.
     pub(crate) fn seal_rtcp(&mut self, mut compound: Vec<u8>) -> Vec<u8> {
         compound.resize(compound.len() + self.profile.rtcp_overhead(), 0);
-        // Nobody here sends as many as one key may seal.
+        // Nothing here sends as many packets as one key may protect.
         let _ = self.outbound.protect_rtcp(&mut compound);
         compound
     }
 
-    /// A packet of its camera with a VP8 frame of so many bytes.
+    /// A packet of the peer's camera, with a VP8 frame of this many bytes.
     pub(crate) fn video(&self, sequence: u16, is_key_frame: bool, bytes: usize) -> Vec<u8> {
         let [high, low] = sequence.to_be_bytes();
         // X and S; I and L; picture id of 15 bits; TL0PICIDX; then the inverse key frame flag.
@@ -160,7 +160,7 @@ impl Far {
     }
 }
 
-/// A worker that is the same in each run, but for its certificate.
+/// A worker that is the same in each run, except for its certificate.
 pub(crate) fn worker(now: Instant, identity: &Identity) -> Worker {
     let config = Config {
         candidates: vec![Candidate::Udp(([192, 0, 2, 1], 5004).into())],
@@ -177,7 +177,7 @@ fn ssrc(peer: u64, mid: u32) -> u32 {
     peer as u32 * 100 + mid
 }
 
-/// What such a peer offers.
+/// The offer of such a peer.
 pub(crate) fn offer(peer: u64, publishes: bool, slots: &[MediaKind]) -> String {
     let sent = [(MediaKind::Audio, "sendonly"), (MediaKind::Video, "sendonly")];
     let sent = sent.into_iter().filter(|_| publishes);

@@ -17,7 +17,7 @@ fn start(listen: &str, public_ips: &[&str]) -> (Engine, Handle) {
     peer::start(config(listen, public_ips))
 }
 
-/// Sends a check over each candidate's transport, and compares what address the server saw.
+/// Sends a check over each candidate's transport, and verifies the address that the server saw.
 fn check_all(peer: &Peer) {
     for candidate in &peer.candidates {
         let at = candidate.address;
@@ -29,7 +29,7 @@ fn check_all(peer: &Peer) {
             socket.send_to(&peer.check(), at).unwrap();
             let mut buffer = [0; 1500];
             let (length, from) = socket.recv_from(&mut buffer).unwrap();
-            assert_eq!(from, at, "the answer comes from the candidate's address");
+            assert_eq!(from, at, "the response comes from the candidate's address");
             (mapped_address(&buffer[..length]), socket.local_addr().unwrap())
         } else {
             let mut stream = connect(at);
@@ -46,7 +46,7 @@ async fn checks_are_answered_over_both_transports_and_both_families() {
         ("127.0.0.1:0", &[], 2),
         ("[::1]:0", &[], 2),
         ("[::]:0", &["::1"], 2),
-        // One socket for both families: IPv4 clients are not seen with mapped addresses.
+        // One socket for both families: the server must not see IPv4 clients under mapped addresses.
         ("[::]:0", &["127.0.0.1", "::1"], 4),
     ];
     for (listen, public_ips, candidates) in table {
@@ -90,7 +90,7 @@ async fn a_connection_that_starts_with_anything_but_stun_is_closed() {
         &hello,
         b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n",
         &framed(&[0x80; 100]),
-        // What has the form of STUN but is no valid check proves nothing.
+        // A STUN message that is not a valid check proves nothing.
         &late,
     ];
     for opening in openings {
@@ -111,7 +111,7 @@ async fn silent_connections_of_one_address_are_bounded() {
     let mut refused = connect(peer.tcp());
     assert!(is_closed(&mut refused));
 
-    // Whoever proves itself makes room.
+    // A valid check makes room.
     silent[0].write_all(&framed(&peer.check())).unwrap();
     read_frame(&mut silent[0]);
     let mut stream = connect(peer.tcp());

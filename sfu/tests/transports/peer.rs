@@ -1,4 +1,4 @@
-//! An engine, and a peer of it as far as ICE goes.
+//! An engine, and a peer that supports only ICE.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ use stun_types::message::{
 };
 
 const OFFER: &str = include_str!("../../src/sdp/fixtures/chromium_156.sdp");
-/// Longer than anything takes; only a test that fails waits for it.
+/// Longer than anything takes; only a failing test waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn config(listen: &str, public_ips: &[&str]) -> Config {
@@ -63,7 +63,7 @@ impl Peer {
         for line in lines {
             let words: Vec<&str> = line.split(' ').collect();
             let address = SocketAddr::new(words[4].parse().unwrap(), words[5].parse().unwrap());
-            // Each m-line repeats them.
+            // Each m-line repeats the candidates.
             if candidates
                 .iter()
                 .all(|known| known.address != address || known.transport != words[2])
@@ -124,7 +124,7 @@ pub(crate) fn read_frame(stream: &mut TcpStream) -> Vec<u8> {
     frame
 }
 
-/// Whether the other end closed it, in order or with a reset because it had not read everything.
+/// Whether the other end closed the connection, normally or with a reset because it had not read everything.
 pub(crate) fn is_closed(stream: &mut TcpStream) -> bool {
     match stream.read(&mut [0; 100]) {
         Ok(length) => length == 0,

@@ -1,13 +1,13 @@
-//! A host with several addresses: what comes to one of them is answered from it (RFC 8445 §7.2.5.2.1).
+//! A host with several addresses: a check is answered from the address it was sent to (RFC 8445 §7.2.5.2.1).
 
 use std::net::{SocketAddr, UdpSocket};
 
 use crate::peer::{PATIENCE, Peer, config, mapped_address, start};
 
-/// Another address of each Linux machine; none that the system would choose to answer 127.0.0.1 from.
+/// Another address of every Linux machine, which the system would not choose for answering 127.0.0.1.
 const SECOND: &str = "127.0.0.2";
 
-/// A socket that takes datagrams from the server's address alone, as a NAT does.
+/// A socket that only accepts datagrams from the server's address, as a NAT does.
 fn client_of(server: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(server).unwrap();
@@ -18,7 +18,9 @@ fn client_of(server: SocketAddr) -> UdpSocket {
 fn check(client: &UdpSocket, peer: &Peer) -> SocketAddr {
     client.send(&peer.check()).unwrap();
     let mut buffer = [0; 1500];
-    let length = client.recv(&mut buffer).expect("the answer comes from where the check went");
+    let length = client
+        .recv(&mut buffer)
+        .expect("the response comes from the address that the check was sent to");
     mapped_address(&buffer[..length])
 }
 

@@ -1,4 +1,4 @@
-//! Connections that another listener has accepted, as one of HTTPS at the same port does.
+//! Connections that another listener has accepted, such as HTTPS on the same port.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,14 +13,14 @@ use crate::peer::{Peer, config, connect, framed, is_closed, mapped_address, read
 /// Longer than any first check.
 const FIRST: usize = 1024;
 
-/// Binds the port that is shared, and tells it to the engine.
+/// Binds the shared port, and configures the engine for it.
 async fn shared(config: Config) -> (TcpListener, Config) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let shared_tcp = vec![listener.local_addr().unwrap()];
     (listener, Config { shared_tcp, ..config })
 }
 
-/// Hands in whatever comes, once something has come on it.
+/// Hands connections over once they have received something.
 fn serve(listener: TcpListener, handle: Handle) {
     tokio::spawn(async move {
         while let Ok((stream, remote)) = listener.accept().await {
@@ -36,7 +36,7 @@ fn check_over(stream: &mut TcpStream, peer: &Peer) {
     assert_eq!(mapped_address(&read_frame(stream)), stream.local_addr().unwrap());
 }
 
-/// Asks for the counters until they are as wished; they are shown a while after they change.
+/// Polls the counters until they match; they are published some time after they change.
 async fn stats_until(handle: &Handle, wished: impl Fn(&[Stats]) -> bool) {
     for _ in 0..2000 {
         if wished(&handle.stats()) {
@@ -44,7 +44,7 @@ async fn stats_until(handle: &Handle, wished: impl Fn(&[Stats]) -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the counters stay {:?}", handle.stats());
+    panic!("the counters never match: {:?}", handle.stats());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +75,7 @@ async fn each_connection_comes_to_the_worker_of_its_peer() {
         let peer = Peer::join_as(&handle, PeerId(id)).await;
         let mut stream = connect(at);
         check_over(&mut stream, &peer);
-        // More follows on the same connection, in pieces.
+        // More data follows on the same connection, in pieces.
         let more = framed(&peer.check());
         let (begin, rest) = more.split_at(5);
         stream.write_all(begin).unwrap();
@@ -86,12 +86,12 @@ async fn each_connection_comes_to_the_worker_of_its_peer() {
 
     stats_until(&handle, |stats| stats.iter().all(|stats| stats.tcp_connections == 1)).await;
     handle.remove(PeerId(2)).await;
-    assert!(is_closed(&mut streams[1]), "it ends with its peer");
+    assert!(is_closed(&mut streams[1]), "the connection ends with its peer");
     engine.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_whose_beginning_names_no_worker_is_closed() {
+async fn a_connection_whose_first_datagram_names_no_worker_is_closed() {
     let (listener, config) = shared(config("127.0.0.1:0", &[])).await;
     let at = listener.local_addr().unwrap();
     let (engine, handle) = start(config);
@@ -109,7 +109,7 @@ async fn a_connection_whose_beginning_names_no_worker_is_closed() {
         &with("-:a"),
         &framed(b"\0\x01\0\0"),
         b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n",
-        // Whoever hands it in has not waited for all of it.
+        // Incomplete: the caller did not wait for the whole check.
         &good[..good.len() - 1],
     ];
 
@@ -124,7 +124,7 @@ async fn a_connection_whose_beginning_names_no_worker_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_worker_bounds_who_proves_nothing_there_too() {
+async fn connections_without_a_valid_check_are_bounded_there_too() {
     let (listener, config) = shared(config("127.0.0.1:0", &[])).await;
     let at: SocketAddr = listener.local_addr().unwrap();
     let (engine, handle) = start(config);
@@ -140,7 +140,7 @@ async fn the_worker_bounds_who_proves_nothing_there_too() {
 
     let silent: Vec<TcpStream> = (0..64).map(ask).collect();
     stats_until(&handle, |stats| stats[0].tcp_connections == 64).await;
-    assert!(is_closed(&mut ask(64)), "who guesses a password has no more places than others");
+    assert!(is_closed(&mut ask(64)), "guessing passwords gets no more connections");
 
     drop(silent);
     stats_until(&handle, |stats| stats[0].tcp_connections == 0).await;
@@ -148,5 +148,5 @@ async fn the_worker_bounds_who_proves_nothing_there_too() {
     check_over(&mut stream, &peer);
     engine.shutdown().await;
     let mut rest = Vec::new();
-    assert!(stream.read_to_end(&mut rest).is_ok(), "it ends with the engine");
+    assert!(stream.read_to_end(&mut rest).is_ok(), "the connection ends with the engine");
 }

@@ -1,4 +1,4 @@
-//! Everything behind the keys: peers whose packets are authentic, and hostile.
+//! Fuzzing behind the keys: peers whose packets are authentic but hostile.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::transport::batch::MAX_PACKET;
 use crate::transport::path::{Path, Protocol, demux};
 use crate::transport::srtp::Profile;
 
-/// What three connected peers and a stranger send, each behind its length in 16 bits. The first byte says who and how,
-/// and how much time passes; the rest is sealed for them, or comes as it is.
+/// What three connected peers and a stranger send, each datagram behind its length in 16 bits. The first byte selects
+/// the sender and the kind, and how much time passes; the rest is sealed accordingly, or sent as it is.
 ///
-/// Whatever it is: what goes out is authentic, fits into a packet, and never has two contents under one number, which
-/// would give a GCM key away (RFC 7714 §8.1).
+/// Whatever is received, the datagrams sent are authentic, fit into a packet, and never have two contents under one
+/// number, which would reveal a GCM key (RFC 7714 §8.1).
 pub fn media(events: &[u8]) {
     let mut rig = Rig::new(test_now(), identity(), Profile::AeadAes128Gcm);
     let mut publisher = rig.join(1, true, &[]);
@@ -52,7 +52,7 @@ pub fn media(events: &[u8]) {
     rig.flush(|_, _| {});
 }
 
-/// What a camera with three encodings says of them.
+/// The attributes of a camera with three encodings.
 const LAYERS: &str = "a=mid:1\r\n\
     a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n\
     a=extmap:11 urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\r\n\
@@ -61,8 +61,8 @@ const LAYERS: &str = "a=mid:1\r\n\
     a=rid:f send\r\n\
     a=simulcast:send q;h;f\r\n";
 
-/// A packet as it lies there, if it has a header at all. The numbers that must fit are brought into reach: the SSRC is
-/// one of the publisher's, or not known yet.
+/// The bytes as a packet, if they have a header at all. The SSRC is brought into range: one of the publisher's, or
+/// unknown.
 fn rtp(from: &Far, bytes: &[u8]) -> Vec<u8> {
     let Some(header) = Header::parse(bytes) else {
         return bytes.to_vec();
@@ -86,7 +86,7 @@ fn video(from: &Far, bytes: &[u8]) -> Vec<u8> {
     from.video(u16::from_be_bytes([high, low]), flags & 1 == 1, usize::from(flags) * 5)
 }
 
-/// A compound; `S` in the place of its media SSRC is the receiver's slot.
+/// A compound; `S` in place of its media SSRC becomes the receiver's slot.
 fn rtcp(from: &mut Far, bytes: &[u8]) -> Vec<u8> {
     let mut compound = bytes.to_vec();
     if compound.len() < 8 {

@@ -1,6 +1,6 @@
-//! The parsers of this crate as fuzz targets call them: one function for each, with what must hold of its result. Built
-//! by cargo-fuzz alone (`--cfg fuzzing`); the targets are in `control/fuzz`. `pieces` cuts the input of targets that take
-//! several.
+//! The entry points of fuzz targets: one function per parser, which checks what must hold of the result. Built only by
+//! cargo-fuzz (`--cfg fuzzing`); the targets are in `control/fuzz`. `pieces` divides the input of targets that take
+//! several datagrams.
 
 mod media;
 mod packets;

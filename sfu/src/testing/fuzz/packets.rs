@@ -1,4 +1,4 @@
-//! What reads single packets, or a stream of them.
+//! Fuzzing the parsers of single packets, and of a stream of them.
 
 use crate::rtcp::twcc::Feedback;
 use crate::rtcp::{self, Message};
@@ -14,7 +14,7 @@ const VIDEO: [Codec; 4] = [
     Codec::H264 { packetization_mode: 1, profile: [0x42, 0xe0] },
 ];
 
-/// The header of an RTP packet, its extensions, and where its payload is.
+/// The header of an RTP packet, its extensions, and the range of its payload.
 pub fn rtp(packet: &[u8]) {
     let Some(header) = Header::parse(packet) else {
         return;
@@ -30,7 +30,7 @@ pub fn rtp(packet: &[u8]) {
     }
 }
 
-/// A payload of each video format, with the dependency descriptor in its first bytes; and redundant audio.
+/// A payload of each video format, with a dependency descriptor in its first bytes; and redundant audio (RED).
 pub fn payload(bytes: &[u8]) {
     let (descriptor, _) = bytes.split_at(bytes.len().min(8));
     for codec in VIDEO {
@@ -46,7 +46,7 @@ pub fn payload(bytes: &[u8]) {
     redundant(bytes);
 }
 
-/// Numbers that were written are read again, as far as there is room for them, and nothing else changes.
+/// Written counters are read back, as far as there is room for them, and nothing else changes.
 fn renumber(codec: Codec, bytes: &[u8], dependency: Option<&[u8]>) {
     let before = Counters::read(codec, bytes, dependency);
     let mut payload = bytes.to_vec();
@@ -92,7 +92,7 @@ pub fn rtcp(compound: &[u8]) {
     nack(&numbers[..numbers.len().min(200)]);
 }
 
-/// What is asked for is what was missing, once each and in its order.
+/// A written NACK names exactly the missing packets.
 fn nack(numbers: &[u16]) {
     let mut compound = Vec::new();
     rtcp::write_nack(&mut compound, 1, 2, numbers);
@@ -106,7 +106,7 @@ fn nack(numbers: &[u16]) {
     assert!(named.iter().all(|number| numbers.contains(number)));
 }
 
-/// Bytes that are no packets of the peer's are refused, and change nothing; what it sealed is opened, once.
+/// Bytes that the peer did not seal are refused, and change nothing; sealed packets open once.
 pub fn srtp(bytes: &[u8]) {
     for profile in [Profile::AeadAes256Gcm, Profile::AeadAes128Gcm, Profile::Aes128CmSha1_80] {
         let material = vec![0x5a; profile.keying_material_len()];
@@ -139,7 +139,7 @@ pub fn srtp(bytes: &[u8]) {
     }
 }
 
-/// A stream gives the same datagrams however it is cut.
+/// A stream yields the same datagrams however it is divided.
 pub fn framing(stream: &[u8]) {
     let whole = datagrams([stream]);
     for size in [1, 2, 3, 100] {

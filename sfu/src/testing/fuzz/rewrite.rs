@@ -1,4 +1,4 @@
-//! The numbers of what goes out, whatever comes in.
+//! Fuzzing the numbers of outgoing packets.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -9,14 +9,14 @@ use crate::rtp::Counters;
 use crate::rtp::Position;
 use crate::test_now;
 
-/// Steps of five bytes; audio when bytes are left, by an odd number. Whatever comes in: no two packets go out under one number, a new packet's is above all others, and what was sent
-/// under a number is found again.
+/// Steps of five bytes; audio if an odd number of bytes is left over. Whatever is received, no two packets are sent
+/// under one number, a new packet's number is above all others, and a packet is found again by its number.
 pub fn rewrite(bytes: &[u8]) {
     let (steps, rest) = bytes.as_chunks();
     let kind = if rest.len() % 2 == 0 { MediaKind::Video } else { MediaKind::Audio };
     let mut now = test_now();
     let mut rewriter = Rewriter::new(kind, 0x7fff, 0xffff_fff0);
-    // What each stream has sent last: the highest index, and a timestamp. They begin where numbers wrap.
+    // The highest index and the last timestamp of each stream. They start close to where numbers wrap.
     let mut streams = [0u64, 1, 2, 3].map(|at| (0xfff0 + 0x1_0000 * at, 7u32));
     let mut sent: HashMap<u64, (u64, u64)> = HashMap::new();
     let mut came: HashSet<(u64, u64)> = HashSet::new();
@@ -27,7 +27,7 @@ pub fn rewrite(bytes: &[u8]) {
                 let name = u64::from(stream % 4);
                 let (last, clock) = &mut streams[usize::from(stream % 4)];
                 let index = last.saturating_add_signed(distance.into());
-                // What came before is a replay, which SRTP has refused.
+                // A repeated index is a replay, which SRTP would have refused.
                 if !came.insert((name, index)) {
                     continue;
                 }
@@ -81,22 +81,22 @@ pub fn rewrite(bytes: &[u8]) {
 /// What may happen to the stream of a slot.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// A packet of one of four streams, so far behind the highest one or before it, and so much later than the last one.
+    /// A packet of one of four streams, at this distance from the highest index, and this much later than the last one.
     Packet { stream: u8, distance: i8, timestamp: i16 },
-    /// A packet of which nothing goes out, the next in the stream.
+    /// A packet that is omitted, the next in the stream.
     LeaveOut { stream: u8 },
-    /// Nothing is in the slot for now.
+    /// The slot becomes empty for now.
     Stop,
-    /// A sender report is due; what the stream's clock says, if that is known.
+    /// A sender report is due; `live` is the stream's timestamp, if known.
     Report { live: Option<u32> },
-    /// A receiver asks for a packet, so far behind the highest.
+    /// A receiver requests a packet, this far behind the highest.
     Request { behind: u16 },
     /// Time passes.
     Wait { ms: u16 },
 }
 
 impl Step {
-    /// Packets are what happens most.
+    /// Most steps are packets.
     fn read([what, stream, distance, high, low]: [u8; 5]) -> Step {
         let value = u16::from_be_bytes([high, low]);
         match what {

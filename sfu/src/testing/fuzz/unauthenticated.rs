@@ -1,4 +1,4 @@
-//! What anybody may send who knows the address, or has come as far as an offer.
+//! Fuzzing what anybody may send who knows the address, or may send an offer.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use crate::transport::dtls::{DtlsEvent, Fingerprint, Identity, Transport};
 use crate::transport::path::Path;
 use crate::{MediaKind, OfferError, PeerId, RoomId};
 
-/// Datagrams, each behind its length in 16 bits, to a worker with a peer of whom no check has come. Only one with that
-/// peer's password, which the seed of the random numbers makes known, leaves a path behind.
+/// Datagrams, each behind its length in 16 bits, to a worker with a peer that has sent no check yet. Only one with that
+/// peer's password, which the random seed makes known, may leave a path behind.
 pub fn stun(datagrams: &[u8]) {
     let now = test_now();
     let mut worker = rig::worker(now, identity());
@@ -29,11 +29,11 @@ pub fn stun(datagrams: &[u8]) {
     worker.handle_timeout(now + Duration::from_secs(1));
 }
 
-/// A Binding request's header, USERNAME and MESSAGE-INTEGRITY, in bytes.
+/// Bytes of a Binding request's header, USERNAME and MESSAGE-INTEGRITY.
 const MIN_CHECK: usize = 20 + 8 + 24;
 
-/// DTLS datagrams, each behind its length in 16 bits, to the end of a peer of whom nothing came before. What is sent
-/// in return is bounded, and nobody is taken for the peer.
+/// DTLS datagrams, each behind its length in 16 bits, to the transport of a new peer. The response is bounded, and the
+/// sender is never taken for the peer.
 pub fn dtls(datagrams: &[u8]) {
     let now = test_now();
     let mut transport = Transport::new(now, identity(), vec![Fingerprint([7; 32])]);
@@ -52,8 +52,8 @@ pub fn dtls(datagrams: &[u8]) {
     assert!(sent <= 8 * received + 64 * 1024, "{sent} bytes for {received}");
 }
 
-/// One offer, and then, behind a line with a dot, another one of the same peer. Each is answered or refused; an answer
-/// grows with the offer only, and is SDP.
+/// An offer and, behind a line with a dot, another one of the same peer. Each is answered or refused; the length of an
+/// answer is bounded by the offer's, and it is valid SDP.
 pub fn sdp(offers: &[u8]) {
     let Ok(offers) = std::str::from_utf8(offers) else {
         return;
@@ -78,13 +78,13 @@ pub fn sdp(offers: &[u8]) {
     assert_eq!(worker.stats().peers, 0);
 }
 
-/// One for all runs, because making a certificate takes longer than the rest.
+/// Shared by all runs, because making a certificate takes longer than the rest.
 pub(super) fn identity() -> &'static Identity {
     static IDENTITY: OnceLock<Identity> = OnceLock::new();
     IDENTITY.get_or_init(|| Identity::generate().expect("a certificate can be made"))
 }
 
-/// Pieces, each behind its length in 16 bits; the last one may be cut off.
+/// Divides bytes into pieces, each behind its length in 16 bits; the last one may be truncated.
 pub fn pieces(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (length, rest) = bytes.split_first_chunk::<2>()?;
