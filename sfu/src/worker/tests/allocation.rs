@@ -1,4 +1,4 @@
-//! The packet path allocates nothing: counted by an allocator that knows which thread asks.
+//! The packet path does not allocate: an allocator counts the allocations of each thread.
 #![expect(
     unsafe_code,
     reason = "GlobalAlloc is an unsafe trait; this one passes every call on unchanged"
@@ -24,28 +24,28 @@ struct Counting;
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-// SAFETY: every method hands its arguments to `System` unchanged and returns what that returns; the counter is a
-// constant-initialised thread-local without destructor, so that counting itself never allocates.
+// SAFETY: every method passes its arguments to `System` unchanged and returns its result. The counter is a
+// constant-initialised thread-local without a destructor, so counting itself never allocates.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's guarantees are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's guarantees are passed on.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's guarantees are passed on.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
 
-/// So many allocations this thread has made.
+/// The number of allocations that this thread has made.
 pub(super) fn allocations() -> usize {
     ALLOCATIONS.get()
 }
@@ -74,7 +74,7 @@ fn forwarding_of_layers_allocates_nothing() {
     }
     let made = allocations() - before;
 
-    assert_eq!(world.worker.stats().rtp_sent - sent_before, 100, "one layer of three");
+    assert_eq!(world.worker.stats().rtp_sent - sent_before, 100, "one layer of three is forwarded");
     assert_eq!(made, 0, "allocations for 300 packets");
 }
 

@@ -1,4 +1,4 @@
-//! A peer of the worker's stories, made of the same protocols seen from the other side, and the world around them.
+//! A client for tests of the worker, which implements the other side of the same protocols, and the world around it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,25 +23,25 @@ use crate::transport::srtp::{self, Profile, RtpStream};
 use crate::worker::{Config, Worker};
 use crate::{Answer, Event, OfferError, PeerId, RoomId};
 
-/// A worker, its clock, and what it sent.
+/// A worker, its clock, and the datagrams that it sent.
 pub(crate) struct World {
     pub(crate) worker: Worker,
     pub(crate) now: Instant,
     pub(crate) events: Vec<Event>,
     sent: Vec<(Path, Vec<u8>)>,
-    /// Bytes of the longest datagram that is no forwarded media.
+    /// The length in bytes of the longest datagram that is not forwarded media.
     pub(crate) longest_control: usize,
-    /// What clients send, when that is not for this worker but for an engine behind sockets.
+    /// If set, collects what clients send for an engine behind sockets, instead of handing it to this worker.
     pub(crate) far: Option<Vec<Vec<u8>>>,
 }
 
 impl World {
-    /// A worker by itself.
+    /// A single worker.
     pub(crate) fn new() -> World {
         World::of_worker(test_now(), 0, 1)
     }
 
-    /// One worker of several.
+    /// One of several workers.
     pub(crate) fn of_worker(now: Instant, number: WorkerNumber, workers: usize) -> World {
         let config = Config {
             candidates: vec![Candidate::Udp(([192, 0, 2, 1], 5004).into())],
@@ -67,22 +67,22 @@ impl World {
         answer
     }
 
-    /// A connected peer with one microphone, one camera, three audio slots and one video slot.
+    /// Adds a connected peer with one microphone, one camera, three audio slots and one video slot.
     pub(crate) fn join(&mut self, peer: u64) -> Client {
         self.join_with(peer, |sdp| sdp)
     }
 
-    /// The same with another offer.
+    /// Adds such a peer with a changed offer.
     pub(crate) fn join_with(&mut self, peer: u64, change: impl Fn(String) -> String) -> Client {
         let mut client = Client::new(peer);
         let answer = self.offer(peer, &change(client.offer_with_slots(3, 1))).unwrap();
         client.learn(&answer.sdp);
         self.connect(&mut client);
-        assert!(client.is_connected(), "DTLS comes up");
+        assert!(client.is_connected(), "DTLS connects");
         client
     }
 
-    /// Checks and shakes hands until nothing moves any more.
+    /// Exchanges checks and handshakes until both sides are done.
     pub(crate) fn connect(&mut self, client: &mut Client) {
         client.check(self);
         client.start_dtls(self);
@@ -108,7 +108,8 @@ impl World {
         self.now = until;
     }
 
-    /// Carries datagrams to these clients, and their answers back, until all is quiet; others' are lost.
+    /// Delivers datagrams to these clients, and their responses back, until all are quiet; datagrams to others are
+    /// lost.
     pub(crate) fn exchange(&mut self, clients: &mut [&mut Client]) {
         self.collect();
         for _ in 0..100 {
@@ -122,10 +123,10 @@ impl World {
                 }
             }
         }
-        panic!("client and server do not come to rest");
+        panic!("client and server keep exchanging datagrams");
     }
 
-    /// Loses what is on its way to clients.
+    /// Loses the datagrams that are on their way to clients.
     pub(crate) fn forget_sent(&mut self) {
         self.sent.clear();
     }
@@ -151,7 +152,7 @@ impl World {
     }
 }
 
-/// A decrypted packet at a client.
+/// A packet that a client has received and decrypted.
 pub(crate) struct Received {
     pub(crate) ssrc: u32,
     pub(crate) payload_type: u8,
@@ -162,14 +163,14 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// The header extension with this id; empty when there is none.
+    /// The header extension with this id; empty if there is none.
     pub(crate) fn extension(&self, id: u8) -> Vec<u8> {
         let found = self.extensions.iter().find(|(known, _)| *known == id);
         found.map(|(_, data)| data.clone()).unwrap_or_default()
     }
 }
 
-/// A packet that a client sends: its first microphone's or camera's, with whatever the test puts in.
+/// A packet from a client's first microphone or camera, with the contents that a test requires.
 pub(crate) struct Packet<'a> {
     mid: usize,
     payload_type: u8,
@@ -207,7 +208,7 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// A browser-like peer: sends on mids 0 (audio) and 1 (video), receives on the mids from 2 on.
+/// A peer like a browser: it sends on the mids 0 (audio) and 1 (video), and receives on the mids from 2.
 pub(crate) struct Client {
     id: u64,
     path: Path,
@@ -220,15 +221,15 @@ pub(crate) struct Client {
     slots: HashMap<String, u32>,
     pub(crate) received: Vec<Received>,
     pub(crate) plis: usize,
-    /// The SSRCs that key frames are asked for.
+    /// The SSRCs of key frame requests.
     pub(crate) asked: Vec<u32>,
-    /// Sequence numbers that the server asks for again.
+    /// The sequence numbers in NACKs.
     pub(crate) nacked: Vec<u16>,
-    /// Transport-wide feedback packets.
+    /// The number of TWCC feedback packets.
     pub(crate) arrival_reports: usize,
     pub(crate) receiver_reports: usize,
     pub(crate) sender_reports: usize,
-    /// What they said: SSRC, seconds since 1900, RTP timestamp.
+    /// Their contents: SSRC, seconds since 1900, RTP timestamp.
     pub(crate) reports: Vec<(u32, f64, u32)>,
 }
 
@@ -267,7 +268,7 @@ impl Client {
         self.path = path;
     }
 
-    /// Returns it, for [`Self::remember_password`].
+    /// Returns the password, for [`Self::remember_password`].
     pub(crate) fn forget_password(&mut self) -> String {
         std::mem::replace(&mut self.server.1, "wrong".repeat(5))
     }
@@ -294,8 +295,7 @@ impl Client {
 
     pub(crate) fn offer_with_slots(&self, audio: usize, video: usize) -> String {
         let kinds = ["audio", "video"].into_iter();
-        // A browser appends m-lines: the first video slot stays mid 4 whatever comes behind it... so audio slots are
-        // 2, 3 and 5, and the first video slot is 4.
+        // A browser appends m-lines, so the first video slot stays mid 4 whatever follows: audio slots are 2, 3 and 5.
         let slots =
             (0..audio + video).map(|at| if at == 2 || at > audio { "video" } else { "audio" });
         let lines: Vec<String> = kinds
@@ -316,7 +316,7 @@ impl Client {
     fn media_line(&self, mid: usize, kind: &str, direction: &str) -> String {
         let (payload_type, codec) = match kind {
             "audio" => (111, "opus/48000/2"),
-            // Receiving and sending numbers differ, so that the mapping is seen.
+            // Payload types differ between sending and receiving, so that a missing mapping shows.
             _ => (if direction == "sendonly" { 100 } else { 96 }, "VP8/90000"),
         };
         let ssrc = match (direction, kind) {
@@ -368,7 +368,7 @@ a=fmtp:{0} apt={payload_type}
         (self.id * 100 + mid as u64) as u32
     }
 
-    /// Reads what an answer says: credentials, and the SSRCs of the slots.
+    /// Reads credentials and the SSRCs of slots from an answer.
     pub(crate) fn learn(&mut self, sdp: &str) {
         let mut mid = "";
         for line in sdp.lines() {
@@ -391,7 +391,7 @@ a=fmtp:{0} apt={payload_type}
         self.send_check(world, true);
     }
 
-    /// Sends a connectivity check that nominates nothing.
+    /// Sends a connectivity check without nomination.
     pub(crate) fn probe(&mut self, world: &mut World) {
         self.send_check(world, false);
     }
@@ -444,7 +444,7 @@ a=fmtp:{0} apt={payload_type}
         match demux(&datagram) {
             Some(Protocol::Dtls) => {
                 if let Some(dtls) = &mut self.dtls {
-                    // An alert ends the association; what it leaves to say is drained all the same.
+                    // An alert ends the association; drain its output nevertheless.
                     let _ = dtls.handle_packet(&datagram);
                 }
                 self.drain_dtls(world);
@@ -506,7 +506,7 @@ a=fmtp:{0} apt={payload_type}
         world.hand_in(self.path, &datagram);
     }
 
-    /// Says which timestamp of a published m-line belongs to which time, in seconds since 1900.
+    /// Sends a sender report for a published m-line: the timestamp at a time in seconds since 1900.
     pub(crate) fn send_sender_report(
         &mut self,
         world: &mut World,
@@ -522,21 +522,21 @@ a=fmtp:{0} apt={payload_type}
         self.send_rtcp(world, compound);
     }
 
-    /// Asks for packets of a slot again.
+    /// Sends a NACK for packets of a slot.
     pub(crate) fn send_nack(&mut self, world: &mut World, mid: &str, numbers: &[u16]) {
         let mut compound = Vec::new();
         crate::rtcp::write_nack(&mut compound, self.id as u32, self.slot_ssrc(mid), numbers);
         self.send_rtcp(world, compound);
     }
 
-    /// Asks for a key frame in a slot.
+    /// Requests a key frame in a slot (PLI).
     pub(crate) fn send_pli(&mut self, world: &mut World, mid: &str) {
         let mut compound = Vec::new();
         crate::rtcp::write_pli(&mut compound, self.id as u32, self.slot_ssrc(mid));
         self.send_rtcp(world, compound);
     }
 
-    /// Says how much it can receive, in bits per second: `mantissa` times two to the `exponent`.
+    /// Sends an estimate (REMB) in bits per second: `mantissa` times two to the power of `exponent`.
     pub(crate) fn send_estimate(&mut self, world: &mut World, mantissa: u32, exponent: u32) {
         let mut compound = vec![0x8f, 206, 0, 5];
         compound.extend([self.id as u32, 0].map(u32::to_be_bytes).concat());
@@ -546,7 +546,7 @@ a=fmtp:{0} apt={payload_type}
         self.send_rtcp(world, compound);
     }
 
-    /// Says when packets came; `payload` is what stands behind the SSRCs.
+    /// Sends TWCC feedback; `payload` follows the SSRCs.
     pub(crate) fn send_transport_feedback(&mut self, world: &mut World, payload: &[u8]) {
         let mut compound = Vec::new();
         let slot = self.slot_ssrc("4");
@@ -554,7 +554,7 @@ a=fmtp:{0} apt={payload_type}
         self.send_rtcp(world, compound);
     }
 
-    /// Says that streams have ended.
+    /// Sends a BYE for these SSRCs.
     pub(crate) fn send_bye(&mut self, world: &mut World, ssrcs: &[u32]) {
         let mut compound = vec![0x80 | ssrcs.len() as u8, 203, 0, ssrcs.len() as u8];
         compound.extend(ssrcs.iter().flat_map(|ssrc| ssrc.to_be_bytes()));
@@ -568,7 +568,7 @@ a=fmtp:{0} apt={payload_type}
         world.hand_in(self.path, &compound);
     }
 
-    /// Sends a video packet once more, as RFC 4588 has it.
+    /// Retransmits a video packet as RTX (RFC 4588).
     pub(crate) fn send_video_again(&mut self, world: &mut World, sequence: u16, key_frame: bool) {
         let mut payload = sequence.to_be_bytes().to_vec();
         payload.extend(Self::vp8(sequence, key_frame));
@@ -587,7 +587,7 @@ a=fmtp:{0} apt={payload_type}
         self.protect(100, self.ssrc(1), (sequence, timestamp), &extensions, &payload)
     }
 
-    /// Descriptor with S, X and a 15-bit picture id; then the frame header with the inverse key frame flag.
+    /// Descriptor with S, X and a picture id of 15 bits; then the frame header with the inverse key frame flag.
     fn vp8(sequence: u16, key_frame: bool) -> Vec<u8> {
         let picture = sequence.to_be_bytes();
         let mut payload = vec![0x90, 0x80, picture[0] | 0x80, picture[1], u8::from(!key_frame)];
@@ -596,7 +596,7 @@ a=fmtp:{0} apt={payload_type}
     }
 
     pub(crate) fn send_audio(&mut self, world: &mut World, sequence: u16) {
-        // Voice at −20 dBov.
+        // Speech at −20 dBov.
         let timestamp = u32::from(sequence) * 960;
         let level: [(u8, &[u8]); 1] = [(1, &[0x80 | 20])];
         let datagram = self.protect(111, self.ssrc(0), (sequence, timestamp), &level, b"opus");
@@ -624,7 +624,7 @@ a=fmtp:{0} apt={payload_type}
     }
 }
 
-/// What is added to an SSRC for that of its retransmissions.
+/// The difference between an SSRC and that of its retransmissions.
 pub(crate) const RTX: u32 = 50;
 
 fn said(message: Message) -> Option<(u32, f64, u32)> {

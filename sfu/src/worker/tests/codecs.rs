@@ -1,4 +1,4 @@
-//! Stories of the codecs: what each needs so that a slot is one stream whatever it carries.
+//! Codecs: what each needs so that a slot is one continuous stream, whatever it carries.
 
 use super::camera_of;
 use super::client::{Client, Packet, World};
@@ -7,7 +7,7 @@ use crate::{Mid, PeerId};
 const DEPENDENCY_DESCRIPTOR: &str =
     "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 
-/// Three connected peers who offer `video` instead of VP8; the third one's video slot carries the first one's camera.
+/// Three connected peers that offer `video` instead of VP8; the third one's video slot carries the first one's camera.
 fn call(video: &str) -> (World, [Client; 3]) {
     let mut world = World::new();
     let clients = [1, 2, 3].map(|id| {
@@ -20,7 +20,7 @@ fn call(video: &str) -> (World, [Client; 3]) {
     (world, clients)
 }
 
-/// Puts a camera into the third one's slot.
+/// Puts a camera into the third peer's slot.
 fn show(world: &mut World, camera: u64) {
     world.worker.assign(world.now, PeerId(3), &Mid::new("4"), camera_of(camera).as_ref());
 }
@@ -30,7 +30,7 @@ fn exchange(world: &mut World, [a, b, c]: &mut [Client; 3]) {
 }
 
 #[test]
-fn vp9_starts_on_a_key_frame_and_counts_on_across_a_switch() {
+fn vp9_starts_on_a_key_frame_and_its_counters_continue_across_a_switch() {
     let (mut world, mut clients) = call("VP9/90000");
     let vp9 = |predicted: u8, picture: u16, tl0: u8| {
         let [high, low] = (picture | 0x8000).to_be_bytes();
@@ -57,7 +57,7 @@ fn vp9_starts_on_a_key_frame_and_counts_on_across_a_switch() {
 }
 
 #[test]
-fn av1_starts_where_a_sequence_begins_and_its_frames_are_renumbered() {
+fn av1_starts_on_a_sequence_header_and_its_frames_are_renumbered() {
     let (mut world, mut clients) = call("AV1/90000");
     let key = [0x18, 0x0a, 1, 2];
     let other = [0x10, 0x32, 1, 2];
@@ -89,7 +89,7 @@ fn av1_starts_where_a_sequence_begins_and_its_frames_are_renumbered() {
 }
 
 #[test]
-fn av1_without_dependency_descriptor_starts_all_the_same() {
+fn av1_starts_without_a_dependency_descriptor_too() {
     let (mut world, mut clients) = call("AV1/90000");
     clients[0].send(&mut world, Packet::video(1).with(&[0x10, 0x32, 1, 2]));
     clients[0].send(&mut world, Packet::video(2).with(&[0x18, 0x0a, 1, 2]));
@@ -98,7 +98,7 @@ fn av1_without_dependency_descriptor_starts_all_the_same() {
 }
 
 #[test]
-fn another_profile_is_not_for_this_slot() {
+fn another_profile_is_not_forwarded_to_the_slot() {
     let (mut world, mut clients) = call("VP9/90000");
     world
         .offer(
@@ -127,7 +127,7 @@ fn a_cached_h264_key_frame_starts_with_its_parameter_sets() {
     assert_eq!(got, [0x67, 0x68, 0x65, 0x65, 0x61]);
 }
 
-/// A peer who offers redundant audio in front of Opus, under these payload types.
+/// A peer that offers RED in front of Opus, with these payload types.
 fn with_redundancy(world: &mut World, id: u64, red: u8, opus: u8) -> Client {
     world.join_with(id, |sdp| {
         let opus_line = format!("a=rtpmap:{opus} opus/48000/2\r\n");
@@ -137,7 +137,7 @@ fn with_redundancy(world: &mut World, id: u64, red: u8, opus: u8) -> Client {
     })
 }
 
-/// One earlier packet and the present one, as blocks of that payload type.
+/// One earlier packet and the current one, as RED blocks with this payload type.
 fn redundant(opus: u8) -> Vec<u8> {
     let mut payload = vec![0x80 | opus, 0x0f, 0x00, 0x03, opus];
     payload.extend(b"oldnew");
@@ -145,7 +145,7 @@ fn redundant(opus: u8) -> Vec<u8> {
 }
 
 #[test]
-fn redundant_audio_is_passed_on_where_it_is_known_and_unwrapped_elsewhere() {
+fn red_is_forwarded_where_it_was_negotiated_and_unwrapped_elsewhere() {
     let mut world = World::new();
     let mut speaker = with_redundancy(&mut world, 1, 63, 111);
     let mut knows = with_redundancy(&mut world, 2, 116, 109);
@@ -164,5 +164,5 @@ fn redundant_audio_is_passed_on_where_it_is_known_and_unwrapped_elsewhere() {
     assert_eq!(seen(&knows), [(116, redundant(109)), damaged, (109, b"opus".into())]);
     assert_eq!(seen(&plain), [(111, b"new".into()), (111, b"opus".into())]);
     let numbers: Vec<u16> = plain.received.iter().map(|packet| packet.sequence_number).collect();
-    assert_eq!(numbers[1], numbers[0] + 1, "what can't be unwrapped leaves no gap");
+    assert_eq!(numbers[1], numbers[0] + 1, "a packet that can't be unwrapped leaves no gap");
 }

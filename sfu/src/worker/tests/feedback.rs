@@ -1,4 +1,4 @@
-//! Stories of receivers who tell when packets came.
+//! Receivers that send TWCC feedback.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::{Mid, PeerId};
 const NUMBER: u8 = 5;
 const FRAME: Duration = Duration::from_millis(33);
 
-/// An offer whose m-lines all have transport-wide feedback.
+/// An offer with TWCC feedback on all m-lines.
 pub(super) fn with_feedback(sdp: String) -> String {
     sdp.replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-fb:* transport-cc\r\n")
 }
@@ -22,7 +22,7 @@ fn number(packet: &Received) -> Option<u16> {
     (!value.is_empty()).then(|| u16::from_be_bytes([value[0], value[1]]))
 }
 
-/// A publisher, and a receiver with feedback who sees its camera.
+/// A publisher, and a receiver with TWCC feedback that sees its camera.
 fn watched(change: impl Fn(String) -> String) -> (World, Client, Client) {
     let mut world = World::new();
     let a = world.join_with(1, &change);
@@ -32,7 +32,7 @@ fn watched(change: impl Fn(String) -> String) -> (World, Client, Client) {
 }
 
 #[test]
-fn whatever_goes_to_a_receiver_is_numbered_in_one_row() {
+fn all_packets_to_a_receiver_share_one_sequence_of_numbers() {
     let send_time = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
     let (mut world, mut a, mut b) =
         watched(|sdp| sdp.replace("a=rtpmap:", &format!("a=extmap:9 {send_time}\r\na=rtpmap:")));
@@ -49,11 +49,11 @@ fn whatever_goes_to_a_receiver_is_numbered_in_one_row() {
     assert_eq!(numbers, (0..7).map(Some).collect::<Vec<_>>());
     assert_eq!(b.received[6].payload_type, 97, "retransmissions too");
     let times = b.received.iter().filter(|packet| !packet.extension(9).is_empty());
-    assert_eq!(times.count(), 0, "what tells when it came needs no time");
+    assert_eq!(times.count(), 0, "numbered packets need no send time");
 }
 
 #[test]
-fn who_tells_nothing_gets_no_numbers() {
+fn a_receiver_without_feedback_gets_no_numbers() {
     let (mut world, mut a, mut b) = super::pair();
     a.send_video(&mut world, 1, true);
     a.send_audio(&mut world, 1);
@@ -62,7 +62,7 @@ fn who_tells_nothing_gets_no_numbers() {
 }
 
 #[test]
-fn a_packet_that_is_sent_again_as_it_was_keeps_its_number() {
+fn a_packet_retransmitted_unchanged_keeps_its_number() {
     let (mut world, mut a, mut b) = watched(|sdp| sdp);
     for sequence in 1..=4 {
         a.send_audio(&mut world, sequence);
@@ -82,11 +82,11 @@ fn a_packet_that_is_sent_again_as_it_was_keeps_its_number() {
 
     a.send_audio(&mut world, 5);
     world.exchange(&mut [&mut a, &mut b]);
-    assert_eq!(b.received.last().and_then(number), Some(4), "the row goes on");
+    assert_eq!(b.received.last().and_then(number), Some(4), "the sequence continues");
 }
 
 #[test]
-fn what_is_too_long_ago_to_be_the_same_is_not_sent_again() {
+fn a_packet_whose_number_is_forgotten_is_not_retransmitted() {
     let (mut world, mut a, mut b) = watched(|sdp| sdp);
     let mut c = world.join(3);
     a.send_audio(&mut world, 1);
@@ -105,7 +105,7 @@ fn what_is_too_long_ago_to_be_the_same_is_not_sent_again() {
     assert_eq!(world.worker.stats().rtx_sent, refused);
 }
 
-/// A receiver behind a queue that is emptied with a rate.
+/// A receiver behind a queue that is drained at a given rate.
 struct Narrow {
     world: World,
     camera: Camera,
@@ -114,7 +114,7 @@ struct Narrow {
     /// Bits per second.
     capacity: u64,
     free_at: Instant,
-    /// Number and time of what is in the queue.
+    /// The transport-wide numbers of the packets in the queue, and when they leave it.
     waiting: Vec<(u16, Instant)>,
     started: Instant,
 }
@@ -131,7 +131,7 @@ impl Narrow {
         Narrow { world, camera, receiver, arrivals, capacity, free_at, waiting, started }
     }
 
-    /// Returns the sizes of the pictures that came.
+    /// Returns the sizes of the video packets received.
     fn run(&mut self, seconds: u64) -> Vec<usize> {
         let mut sizes = Vec::new();
         for at in 0..seconds * 30 {
@@ -178,11 +178,11 @@ fn share(sizes: &[usize], size: usize) -> usize {
 }
 
 #[test]
-fn a_narrow_way_gets_the_layer_that_fits_and_a_wide_one_the_best() {
+fn a_slow_connection_gets_the_layer_that_fits_and_a_fast_one_the_best() {
     let mut narrow = Narrow::new(5_000_000);
     narrow.run(5);
     let sizes = narrow.run(10);
-    assert_eq!(share(&sizes, 1350), 100, "there is room for all");
+    assert_eq!(share(&sizes, 1350), 100, "there is room for the best layer");
     let stats = narrow.world.worker.stats();
     assert_eq!((stats.estimated_by_feedback, stats.estimated_by_receiver), (1, 0));
     assert_eq!(stats.layers_down, 0);
@@ -190,25 +190,25 @@ fn a_narrow_way_gets_the_layer_that_fits_and_a_wide_one_the_best() {
     narrow.capacity = 180_000;
     narrow.run(3);
     let sizes = narrow.run(20);
-    assert!(share(&sizes, 480) > 80, "{} % of the middle", share(&sizes, 480));
+    assert!(share(&sizes, 480) > 80, "{} % of the middle layer", share(&sizes, 480));
     assert!(narrow.world.worker.stats().layers_down >= 1);
 
     narrow.capacity = 5_000_000;
     narrow.run(30);
     let sizes = narrow.run(10);
-    assert_eq!(share(&sizes, 1350), 100, "it comes back");
+    assert_eq!(share(&sizes, 1350), 100, "the best layer comes back");
 }
 
 #[test]
-fn a_way_that_is_narrow_from_the_start_is_noticed_soon() {
+fn a_connection_that_is_slow_from_the_start_is_noticed_soon() {
     let mut narrow = Narrow::new(100_000);
     narrow.run(6);
     let sizes = narrow.run(20);
-    assert!(share(&sizes, 180) > 80, "{} % of the least", share(&sizes, 180));
+    assert!(share(&sizes, 180) > 80, "{} % of the lowest layer", share(&sizes, 180));
 }
 
 #[test]
-fn remb_counts_for_nothing_beside_feedback() {
+fn remb_is_ignored_beside_feedback() {
     let mut narrow = Narrow::new(5_000_000);
     for _ in 0..10 {
         narrow.run(1);
@@ -220,7 +220,7 @@ fn remb_counts_for_nothing_beside_feedback() {
 }
 
 #[test]
-fn feedback_about_what_was_never_sent_is_ignored() {
+fn feedback_about_packets_never_sent_is_ignored() {
     let (mut world, mut a, mut b) = watched(|sdp| sdp);
     a.send_video(&mut world, 1, true);
     let nonsense: [&[u8]; 4] = [

@@ -1,4 +1,4 @@
-//! Stories of sender reports: what was sampled at the same time stays so, in whatever slots it arrives.
+//! Sender reports: media sampled at the same time is played at the same time, in whatever slots it arrives.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{Mid, PeerId};
 const AUDIO: f64 = 48_000.0;
 const VIDEO: f64 = 90_000.0;
 
-/// What a publisher's clocks show when it begins: seconds of the wall clock since 1900, and two timestamps.
+/// A publisher's clocks at the start: seconds of the wall clock since 1900, and two timestamps.
 #[derive(Clone, Copy)]
 struct Clocks {
     wall: f64,
@@ -25,15 +25,15 @@ fn with_one_audio_slot(sdp: String) -> String {
     })
 }
 
-/// A listener, and two who publish.
+/// A listener, and two publishers.
 struct Scene {
     world: World,
     publishers: [Client; 2],
     listener: Client,
     begun: [Clocks; 2],
-    /// Seconds since the beginning.
+    /// Seconds since the start.
     time: f64,
-    /// Of the last sample of each.
+    /// The sequence number of each publisher's last sample.
     sequences: [u16; 2],
 }
 
@@ -47,7 +47,7 @@ impl Scene {
         scene
     }
 
-    /// Lets the listener see that publisher. Whom it hears is decided by who speaks.
+    /// Shows a publisher to the listener. Which one it hears depends on who speaks.
     fn show(&mut self, publisher: usize) {
         let camera = camera_of(publisher as u64 + 1);
         self.world.worker.assign(self.world.now, PeerId(3), &Mid::new("4"), camera.as_ref());
@@ -71,7 +71,7 @@ impl Scene {
         (audio.wrapping_add(since(AUDIO)), video.wrapping_add(since(VIDEO)))
     }
 
-    /// Sends what microphone and camera sample at this moment; the picture arrives 70 ms later.
+    /// Sends one sample of microphone and camera; the video arrives 70 ms later.
     fn sample(&mut self, publisher: usize) {
         self.sequences[publisher] += 1;
         let sequence = self.sequences[publisher];
@@ -86,7 +86,7 @@ impl Scene {
         self.exchange();
     }
 
-    /// Makes sender reports for this moment.
+    /// Creates sender reports for the current time.
     fn report(&self, publisher: usize) -> [(usize, f64, u32); 2] {
         let (audio, video) = self.timestamps(publisher);
         let wall = self.begun[publisher].wall + self.time;
@@ -101,7 +101,7 @@ impl Scene {
         self.report(publisher).into_iter().for_each(|report| self.deliver(publisher, report));
     }
 
-    /// How much later than the sound the receiver shows the picture of the last clap, in ms.
+    /// By how many ms the receiver plays the last clap's video later than its audio.
     fn skew(&mut self) -> f64 {
         self.listener.reports.clear();
         self.advance(1100);
@@ -119,18 +119,18 @@ impl Scene {
 
     fn assert_in_sync(&mut self) {
         let skew = self.skew();
-        assert!(skew.abs() < 1.0, "the picture comes {skew} ms after the sound");
+        assert!(skew.abs() < 1.0, "the video is {skew} ms later than the audio");
     }
 }
 
-/// One publisher's clock is right, the other's has never been set.
+/// One publisher's clock is right; the other's has never been set.
 const BEGUN: [Clocks; 2] = [
     Clocks { wall: 3_908_988_800.0, audio: 0xffff_ff00, video: 7 },
     Clocks { wall: 1000.0, audio: 5, video: 0x8000_0000 },
 ];
 
 #[test]
-fn lip_sync_is_exact_however_packets_travelled() {
+fn lip_sync_is_exact_whatever_the_delays() {
     let mut scene = Scene::new(BEGUN);
     scene.deliver_all(0);
     scene.sample(0);
@@ -140,7 +140,7 @@ fn lip_sync_is_exact_however_packets_travelled() {
 }
 
 #[test]
-fn lip_sync_lasts_across_a_switch() {
+fn lip_sync_holds_across_a_switch() {
     let mut scene = Scene::new(BEGUN);
     for publisher in [0, 1] {
         scene.sample(publisher);
@@ -158,7 +158,7 @@ fn lip_sync_lasts_across_a_switch() {
 }
 
 #[test]
-fn lip_sync_bears_late_reports() {
+fn lip_sync_tolerates_late_reports() {
     let mut scene = Scene::new(BEGUN);
     scene.sample(0);
     scene.deliver_all(0);
@@ -173,7 +173,7 @@ fn lip_sync_bears_late_reports() {
 }
 
 #[test]
-fn lip_sync_bears_a_wall_clock_that_jumps() {
+fn lip_sync_tolerates_a_wall_clock_that_jumps() {
     let mut scene = Scene::new(BEGUN);
     scene.sample(0);
     scene.deliver_all(0);
@@ -189,7 +189,7 @@ fn lip_sync_bears_a_wall_clock_that_jumps() {
 }
 
 #[test]
-fn a_switch_bends_nothing_that_receivers_reckon_with() {
+fn sender_reports_stay_on_one_line_across_a_switch() {
     let mut scene = Scene::new(BEGUN);
     for publisher in [0, 1] {
         scene.sample(publisher);

@@ -1,4 +1,4 @@
-//! Stories of a worker and its peers, in virtual time and without sockets.
+//! Tests of a worker and its peers, in virtual time and without sockets.
 
 mod allocation;
 pub(crate) mod client;
@@ -37,7 +37,7 @@ fn pair() -> (World, Client, Client) {
 fn video_starts_on_a_key_frame_in_a_slot_with_its_own_numbers() {
     let (mut world, mut a, mut b) = pair();
     world.exchange(&mut [&mut a, &mut b]);
-    assert_eq!(a.plis, 1, "the publisher is asked for a key frame");
+    assert_eq!(a.plis, 1, "a key frame is requested from the publisher");
 
     a.send_video(&mut world, 10, false);
     a.send_video(&mut world, 11, true);
@@ -46,11 +46,11 @@ fn video_starts_on_a_key_frame_in_a_slot_with_its_own_numbers() {
 
     let video: Vec<_> =
         b.received.iter().filter(|packet| packet.ssrc == b.slot_ssrc("4")).collect();
-    assert_eq!(video.len(), 2, "what came before the key frame is left out");
+    assert_eq!(video.len(), 2, "packets before the key frame are left out");
     assert_eq!(video[0].payload_type, 96);
     assert_eq!(video[1].sequence_number, video[0].sequence_number.wrapping_add(1));
     assert_eq!(&video[0].payload[video[0].payload.len() - 5..], b"hello");
-    assert!(a.received.is_empty(), "nobody gets their own media");
+    assert!(a.received.is_empty(), "no peer gets its own media");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_switch_keeps_the_slot_continuous() {
 }
 
 #[test]
-fn audio_slots_fill_themselves_and_say_so() {
+fn audio_slots_are_filled_and_reported() {
     let mut world = World::new();
     let mut peers: Vec<Client> = (1..=3).map(|id| world.join(id)).collect();
     world.events.clear();
@@ -105,7 +105,7 @@ fn audio_slots_fill_themselves_and_say_so() {
 }
 
 #[test]
-fn who_speaks_takes_the_place_of_who_is_silent() {
+fn a_speaker_replaces_a_silent_peer() {
     let mut world = World::new();
     let mut peers: Vec<Client> = (1..=5).map(|id| world.join(id)).collect();
     world.events.clear();
@@ -143,7 +143,7 @@ fn a_later_offer_keeps_streams_and_adds_slots() {
     assert_eq!(video, 4);
     a.send_video(&mut world, 2, false);
     world.exchange(&mut [&mut a, &mut b]);
-    assert_eq!(b.received.len(), 2, "the slot goes on");
+    assert_eq!(b.received.len(), 2, "the slot continues");
 }
 
 #[test]
@@ -163,13 +163,13 @@ fn a_peer_that_stops_checking_is_forgotten() {
 }
 
 #[test]
-fn an_offer_brings_back_who_was_forgotten_before_that_is_told() {
+fn an_offer_can_bring_a_peer_back_before_its_end_is_reported() {
     let mut world = World::new();
     let client = world.join(1);
     world.advance(2 * CONSENT_EXPIRY);
     assert!(!world.worker.has_peer(PeerId(1)));
     world.offer(1, &client.offer_with_slots(3, 1)).unwrap();
-    assert!(world.worker.has_peer(PeerId(1)), "so its end may be told after its beginning");
+    assert!(world.worker.has_peer(PeerId(1)), "so its end may be reported after its new beginning");
     let gone = |event: &&Event| matches!(event, Event::Disconnected { .. });
     assert_eq!(world.events.iter().filter(gone).count(), 1);
 }
@@ -212,7 +212,7 @@ fn replayed_and_tampered_packets_are_dropped() {
 }
 
 #[test]
-fn noise_is_counted_and_changes_nothing() {
+fn garbage_is_counted_and_changes_nothing() {
     let (mut world, mut a, mut b) = pair();
     let stranger = Path::Udp(([203, 0, 113, 9], 9).into(), None);
     let noise: [&[u8]; 6] =
@@ -228,11 +228,11 @@ fn noise_is_counted_and_changes_nothing() {
 
     a.send_video(&mut world, 1, true);
     world.exchange(&mut [&mut a, &mut b]);
-    assert_eq!(b.received.len(), 1, "the call goes on");
+    assert_eq!(b.received.len(), 1, "the call continues");
 }
 
 #[test]
-fn media_from_an_address_without_a_check_is_not_media() {
+fn media_from_an_address_without_a_check_is_dropped() {
     let (mut world, mut a, mut b) = pair();
     let datagram = a.video(1, true);
     world.hand_in(Path::Udp(([203, 0, 113, 9], 9).into(), None), &datagram);
@@ -255,7 +255,7 @@ fn a_refused_offer_leaves_no_peer() {
 }
 
 #[test]
-fn a_certificate_that_the_offer_does_not_name_is_refused() {
+fn a_certificate_that_does_not_match_the_offer_is_refused() {
     let mut world = World::new();
     let stranger = Client::new(9);
     let mut client = Client::new(1);

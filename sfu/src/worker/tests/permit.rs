@@ -1,4 +1,4 @@
-//! Stories of media that must not be forwarded, and of clients that send it all the same.
+//! Media that must not be forwarded, and clients that send it nevertheless.
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ fn a_muted_microphone_frees_its_slot_and_is_not_heard() {
     }
     world.exchange(&mut [&mut a, &mut b]);
     assert_eq!(b.received.len(), 10);
-    assert_eq!(speakers(&world), [vec![]], "who is not heard doesn't speak");
-    assert_eq!(heard_by(&world, 2), [None], "what the client sends changes nothing");
+    assert_eq!(speakers(&world), [vec![]], "a muted peer is no active speaker");
+    assert_eq!(heard_by(&world, 2), [None], "packets of a muted microphone change nothing");
     assert_eq!(world.worker.stats().dropped_forbidden, 50);
 
     permit(&mut world, 1, MICROPHONE, true);
@@ -53,14 +53,14 @@ fn a_muted_microphone_frees_its_slot_and_is_not_heard() {
 }
 
 #[test]
-fn the_slot_of_a_muted_speaker_goes_to_who_waits_for_one() {
+fn the_slot_of_a_muted_speaker_goes_to_the_next_peer() {
     let mut world = World::new();
     let peers: Vec<Client> = (1..=5).map(|id| world.join(id)).collect();
     world.events.clear();
     permit(&mut world, 2, MICROPHONE, false);
     assert_eq!(heard_by(&world, 5), [Some(4)]);
     permit(&mut world, 2, MICROPHONE, true);
-    assert_eq!(heard_by(&world, 5), [Some(4)], "the last in the line");
+    assert_eq!(heard_by(&world, 5), [Some(4)], "the peer is last in line again");
     drop(peers);
 }
 
@@ -73,7 +73,7 @@ fn a_muted_camera_stops_at_once_and_begins_with_a_key_frame() {
     world.exchange(&mut [&mut a, &mut b]);
     let asked = a.plis;
 
-    // One has arrived, and is not forwarded yet.
+    // One packet has arrived, but has not been forwarded yet.
     let mut waiting = a.video(6, false);
     world.worker.handle_datagram(world.now, a.path(), &mut waiting);
     permit(&mut world, 1, CAMERA, false);
@@ -84,7 +84,7 @@ fn a_muted_camera_stops_at_once_and_begins_with_a_key_frame() {
     }
     world.exchange(&mut [&mut a, &mut b]);
     assert_eq!(b.received.len(), 5);
-    assert_eq!(a.plis, asked, "the publisher isn't asked for what nobody gets");
+    assert_eq!(a.plis, asked, "no key frame is requested of forbidden media");
 
     permit(&mut world, 1, CAMERA, true);
     world.exchange(&mut [&mut a, &mut b]);
@@ -94,12 +94,12 @@ fn a_muted_camera_stops_at_once_and_begins_with_a_key_frame() {
     }
     world.exchange(&mut [&mut a, &mut b]);
     let got = numbers(&b, "4");
-    assert_eq!(got.len(), 5 + 6, "from the key frame on");
+    assert_eq!(got.len(), 5 + 6, "packets from the key frame on");
     assert!(got.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)));
 }
 
 #[test]
-fn nothing_of_before_is_sent_after() {
+fn packets_from_before_are_not_sent_afterwards() {
     let (mut world, mut a, mut b) = pair();
     for sequence in [1, 2, 4, 5] {
         a.send_video(&mut world, sequence, sequence == 1);
@@ -113,7 +113,7 @@ fn nothing_of_before_is_sent_after() {
     a.nacked.clear();
     world.advance(Duration::from_secs(1));
     world.exchange(&mut [&mut a, &mut b, &mut late]);
-    assert!(a.nacked.is_empty(), "what is missing is not waited for");
+    assert!(a.nacked.is_empty(), "missing packets are not waited for");
 
     permit(&mut world, 1, CAMERA, true);
     b.send_nack(&mut world, "4", &sent);
@@ -130,7 +130,7 @@ fn nothing_of_before_is_sent_after() {
 }
 
 #[test]
-fn a_muted_publisher_still_gets_reports_for_its_estimation() {
+fn a_muted_publisher_still_gets_feedback_for_its_bandwidth_estimation() {
     let (mut world, mut a, mut b) = pair();
     permit(&mut world, 1, CAMERA, false);
     for sequence in 1..100 {
@@ -163,12 +163,12 @@ fn a_muted_camera_is_muted_in_all_its_layers() {
     assert!(run(&mut world, &mut b, 90).is_empty());
     permit(&mut world, 1, CAMERA, true);
     let sizes = run(&mut world, &mut b, 90);
-    assert!(sizes.len() > 70, "it is back within half a second: {}", sizes.len());
+    assert!(sizes.len() > 70, "the video is back within half a second: {}", sizes.len());
     assert_eq!(sizes.last(), Some(&1350), "the best layer");
 }
 
 #[test]
-fn the_word_holds_through_offers_and_for_m_lines_to_come() {
+fn the_setting_holds_through_offers_and_for_future_m_lines() {
     let mut world = World::new();
     let mut a = Client::new(1);
     let whole = a.offer_with_slots(3, 1);
@@ -194,7 +194,7 @@ fn the_word_holds_through_offers_and_for_m_lines_to_come() {
 }
 
 #[test]
-fn words_for_m_lines_that_never_come_are_bounded() {
+fn settings_for_m_lines_that_never_come_are_bounded() {
     let (mut world, mut a, mut b) = pair();
     permit(&mut world, 1, CAMERA, false);
     for n in 0..1000 {
@@ -202,11 +202,11 @@ fn words_for_m_lines_that_never_come_are_bounded() {
     }
     a.send_video(&mut world, 1, true);
     world.exchange(&mut [&mut a, &mut b]);
-    assert!(b.received.is_empty(), "those of m-lines that are there stay");
+    assert!(b.received.is_empty(), "settings of existing m-lines are kept");
 }
 
 #[test]
-fn receivers_on_the_other_worker_get_nothing_of_it() {
+fn receivers_on_the_other_worker_get_no_forbidden_media() {
     let (mut spread, mut a, mut b) = running();
     spread.worlds[B].events.clear();
     let crossed = spread.worlds[A].worker.stats().crossed;
@@ -241,7 +241,7 @@ fn receivers_on_the_other_worker_get_nothing_of_it() {
 }
 
 #[test]
-fn a_worker_that_gets_the_room_later_is_told() {
+fn a_worker_that_joins_the_room_later_knows_the_setting() {
     let mut spread = Spread::new();
     let mut a = spread.join(A, 1);
     permit(&mut spread.worlds[A], 1, CAMERA, false);
@@ -258,10 +258,10 @@ fn a_worker_that_gets_the_room_later_is_told() {
 }
 
 #[test]
-fn what_is_on_its_way_between_workers_is_not_repaired_after() {
+fn packets_lost_between_workers_before_are_not_repaired_afterwards() {
     let (mut spread, mut a, mut b) = running();
     a.send_video(&mut spread.worlds[A], 11, false);
-    assert_eq!(spread.waiting(A).len(), 1, "this one is lost");
+    assert_eq!(spread.waiting(A).len(), 1, "this packet is lost");
     a.send_video(&mut spread.worlds[A], 12, false);
     spread.settle(&mut [&mut a], &mut [&mut b]);
     assert_eq!(b.received.len(), 11);

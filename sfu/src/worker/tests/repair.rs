@@ -1,4 +1,4 @@
-//! Stories of lost packets and of late joiners.
+//! Loss repair and late joiners: NACK, RTX, and the key frame cache.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::client::{Client, Received, World};
 use super::{camera_of, pair};
 use crate::{Event, Mid, PeerId};
 
-/// The packets that came in the first one's camera, as one stream: retransmissions in their places.
+/// The packets received from the first peer's camera, as one stream: retransmissions have their original numbers.
 fn video(client: &Client) -> Vec<(u16, &[u8])> {
     let original = |packet: &Received| u16::from_be_bytes([packet.payload[0], packet.payload[1]]);
     let packets = client.received.iter().map(|packet| match packet.payload_type {
@@ -16,7 +16,7 @@ fn video(client: &Client) -> Vec<(u16, &[u8])> {
     packets.collect()
 }
 
-/// A call in which the first one has sent a key frame and nine more.
+/// A call in which the first peer has sent a key frame and nine more packets.
 fn running() -> (World, Client, Client) {
     let (mut world, mut a, mut b) = pair();
     for sequence in 1..=10 {
@@ -28,7 +28,7 @@ fn running() -> (World, Client, Client) {
 }
 
 #[test]
-fn nack_what_a_receiver_misses_comes_again_as_rtx() {
+fn nack_of_a_receiver_is_answered_with_rtx() {
     let (mut world, mut a, mut b) = running();
     let sent: Vec<(u16, Vec<u8>)> =
         video(&b).iter().map(|(number, payload)| (*number, payload.to_vec())).collect();
@@ -41,7 +41,7 @@ fn nack_what_a_receiver_misses_comes_again_as_rtx() {
     let again = video(&b);
     assert_eq!(again[0], (sent[3].0, &sent[3].1[..]));
     assert_eq!(again[1], (sent[7].0, &sent[7].1[..]));
-    assert!(a.nacked.is_empty(), "the publisher isn't bothered");
+    assert!(a.nacked.is_empty(), "the publisher gets no NACK");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn nack_repeated_within_a_round_trip_is_answered_once() {
 }
 
 #[test]
-fn nack_for_what_was_never_sent_is_ignored() {
+fn nack_for_packets_never_sent_is_ignored() {
     let (mut world, mut a, mut b) = running();
     let last = video(&b)[9].0;
     b.received.clear();
@@ -72,30 +72,30 @@ fn nack_for_what_was_never_sent_is_ignored() {
 }
 
 #[test]
-fn rtx_a_publisher_repairs_what_was_lost_on_the_way_to_the_server() {
+fn rtx_of_a_publisher_repairs_loss_on_the_way_to_the_server() {
     let (mut world, mut a, mut b) = running();
     b.received.clear();
     a.send_video(&mut world, 12, false);
     world.advance(Duration::from_millis(1));
     world.exchange(&mut [&mut a, &mut b]);
     assert_eq!(a.nacked, [11]);
-    assert_eq!(b.received.len(), 1, "what came isn't held back");
+    assert_eq!(b.received.len(), 1, "later packets are not held back (no head-of-line blocking)");
 
     a.send_video_again(&mut world, 11, false);
     a.send_video_again(&mut world, 11, false);
     world.exchange(&mut [&mut a, &mut b]);
 
     let numbers: Vec<u16> = b.received.iter().map(|packet| packet.sequence_number).collect();
-    assert_eq!(numbers.len(), 2, "once is enough");
-    assert_eq!(numbers[1], numbers[0].wrapping_sub(1), "in the gap that was left for it");
+    assert_eq!(numbers.len(), 2, "the second retransmission is ignored");
+    assert_eq!(numbers[1], numbers[0].wrapping_sub(1), "it fills the gap");
     assert_eq!(world.worker.stats().rtx_received, 1);
     world.advance(Duration::from_millis(500));
     world.exchange(&mut [&mut a, &mut b]);
-    assert_eq!(a.nacked, [11], "it isn't asked for again");
+    assert_eq!(a.nacked, [11], "it is not requested again");
 }
 
 #[test]
-fn nack_goes_to_the_publisher_until_the_packet_comes() {
+fn nack_is_repeated_until_the_packet_arrives() {
     let (mut world, mut a, mut b) = running();
     a.send_video(&mut world, 12, false);
     world.advance(Duration::from_millis(400));
@@ -104,7 +104,7 @@ fn nack_goes_to_the_publisher_until_the_packet_comes() {
     assert!((3..=10).contains(&asked), "{asked} requests in 400 ms");
     world.advance(Duration::from_secs(5));
     world.exchange(&mut [&mut a, &mut b]);
-    assert!(a.nacked.len() <= 10, "it is given up");
+    assert!(a.nacked.len() <= 10, "requests stop");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn reorder_late_packets_keep_their_places() {
 }
 
 #[test]
-fn a_long_outage_asks_for_a_key_frame_instead() {
+fn a_long_outage_causes_a_key_frame_request_instead() {
     let (mut world, mut a, mut b) = running();
     let asked = a.plis;
     world.advance(Duration::from_secs(1));
@@ -141,7 +141,7 @@ fn key_frame_cache_starts_a_late_joiner_without_the_publisher() {
     world.worker.assign(world.now, PeerId(3), &Mid::new("4"), camera_of(1).as_ref());
     world.exchange(&mut [&mut a, &mut b, &mut c]);
 
-    assert_eq!(c.received.len(), 10, "from the key frame to the present");
+    assert_eq!(c.received.len(), 10, "all packets since the key frame");
     assert_eq!(a.plis, asked);
     a.send_video(&mut world, 11, false);
     world.exchange(&mut [&mut a, &mut b, &mut c]);
@@ -162,7 +162,7 @@ fn key_frame_cache_with_a_gap_is_not_used() {
 }
 
 #[test]
-fn key_frame_cache_gives_way_to_a_fresh_one_when_it_is_long_ago() {
+fn key_frame_cache_is_not_used_for_an_old_key_frame() {
     let (mut world, mut a, mut b) = running();
     for sequence in 11..100 {
         a.send_video(&mut world, sequence, false);
@@ -174,7 +174,7 @@ fn key_frame_cache_gives_way_to_a_fresh_one_when_it_is_long_ago() {
 }
 
 #[test]
-fn a_publisher_hears_when_its_packets_came() {
+fn a_publisher_gets_feedback_about_arrivals() {
     let (mut world, mut a, mut b) = running();
     world.advance(Duration::from_millis(120));
     world.exchange(&mut [&mut a, &mut b]);

@@ -1,4 +1,4 @@
-//! Stories of RTCP: streams that end, and datagrams that are no compounds.
+//! RTCP: streams that end, and datagrams in reduced size.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::{camera_of, pair};
 use crate::{Event, Mid, PeerId};
 
 #[test]
-fn bye_ends_what_somebody_says_and_nothing_is_waited_for() {
+fn bye_ends_speech_and_stops_waiting_for_packets() {
     let mut world = World::new();
     let (mut a, mut b) = (world.join(1), world.join(2));
     for sequence in 0..10 {
@@ -27,7 +27,7 @@ fn bye_ends_what_somebody_says_and_nothing_is_waited_for() {
         Event::Speakers { levels, .. } => Some(levels.len()),
         _ => None,
     });
-    assert_eq!(speakers.collect::<Vec<_>>(), [1, 0], "before the usual time of silence");
+    assert_eq!(speakers.collect::<Vec<_>>(), [1, 0], "before the usual hangover time");
     assert_eq!(a.nacked.len(), asked);
 
     a.send_audio(&mut world, 13);
@@ -36,7 +36,7 @@ fn bye_ends_what_somebody_says_and_nothing_is_waited_for() {
 }
 
 #[test]
-fn bye_takes_back_the_wish_for_a_key_frame() {
+fn bye_cancels_key_frame_requests() {
     let (mut world, mut a, mut b) = pair();
     a.send_video(&mut world, 1, false);
     world.exchange(&mut [&mut a, &mut b]);
@@ -48,11 +48,11 @@ fn bye_takes_back_the_wish_for_a_key_frame() {
     a.send_video(&mut world, 2, false);
     world.advance(Duration::from_millis(100));
     world.exchange(&mut [&mut a, &mut b]);
-    assert_eq!(a.plis, asked + 1, "when it goes on, there is somebody who waits");
+    assert_eq!(a.plis, asked + 1, "a receiver waits when the stream continues");
 }
 
 #[test]
-fn bye_for_the_stream_of_somebody_else_is_ignored() {
+fn bye_for_the_stream_of_another_peer_is_ignored() {
     let (mut world, mut a, mut b) = pair();
     a.send_video(&mut world, 1, true);
     let camera = a.ssrc(1);
@@ -62,11 +62,11 @@ fn bye_for_the_stream_of_somebody_else_is_ignored() {
     world.advance(Duration::from_millis(50));
     world.exchange(&mut [&mut a, &mut b]);
     assert_eq!(b.received.len(), 3);
-    assert!(a.nacked.contains(&3), "what is missing of it is still asked for");
+    assert!(a.nacked.contains(&3), "missing packets of the stream are still requested");
 }
 
 #[test]
-fn remb_is_made_of_the_time_at_which_video_leaves_the_server() {
+fn remb_is_based_on_the_time_at_which_video_leaves_the_server() {
     let mut world = World::new();
     let extension = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
     let with_extension =
@@ -85,15 +85,18 @@ fn remb_is_made_of_the_time_at_which_video_leaves_the_server() {
     let number = |time: &Vec<u8>| u32::from_be_bytes([0, time[0], time[1], time[2]]);
     let steps: Vec<u32> = times[..4].windows(2).map(|t| number(&t[1]) - number(&t[0])).collect();
     assert_eq!(steps, [1 << 16; 3], "a quarter of a second");
-    assert!(times[4].is_empty(), "sound is not estimated");
+    assert!(times[4].is_empty(), "audio has no send time");
 
     let (first, late) = (b.received[0].sequence_number, b.received.len());
     b.send_nack(&mut world, "4", &[first]);
     world.exchange(&mut [&mut a, &mut b]);
-    assert!(number(&b.received[late].extension(9)) > number(&times[3]), "sent again later");
+    assert!(
+        number(&b.received[late].extension(9)) > number(&times[3]),
+        "a retransmission has a later send time"
+    );
 }
 
-/// A publisher whose offer says that RTCP may be reduced, or not; and how many bytes the first request to it has.
+/// A publisher whose offer has reduced-size RTCP or not, and the length in bytes of the first NACK to it.
 fn asked(is_reduced: bool) -> (Client, usize) {
     let mut world = World::new();
     let mut a = world.join_with(1, |sdp| {
@@ -117,11 +120,15 @@ fn reduced_size_is_sent_where_it_is_offered() {
     let (a, longest) = asked(true);
     assert_eq!((a.receiver_reports, longest), (0, 16 + overhead), "a NACK alone");
     let (a, longest) = asked(false);
-    assert_eq!((a.receiver_reports, longest), (1, 8 + 28 + 16 + overhead), "behind a report");
+    assert_eq!(
+        (a.receiver_reports, longest),
+        (1, 8 + 28 + 16 + overhead),
+        "a NACK behind a report"
+    );
 }
 
 #[test]
-fn reduced_size_is_understood_whoever_sends_it() {
+fn reduced_size_is_accepted_from_every_peer() {
     let (mut world, mut a, mut b) = pair();
     a.send_video(&mut world, 1, true);
     world.exchange(&mut [&mut a, &mut b]);

@@ -1,4 +1,4 @@
-//! Stories of a camera that is sent in several encodings at once, and of receivers who get one of them.
+//! Cameras sent in several encodings at once, and receivers that get one of them.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ const MID: u8 = 3;
 const RID: u8 = 10;
 const REPAIRED_RID: u8 = 11;
 const RIDS: [&str; 3] = ["q", "h", "f"];
-/// With 30 frames a second about 43, 115 and 324 kbit/s.
+/// The sizes of packets: with 30 frames a second about 43, 115 and 324 kbit/s.
 const BYTES: [usize; 3] = [180, 480, 1350];
 const FRAME: Duration = Duration::from_millis(33);
-/// The first packets of a stream, which say what it is.
+/// The number of packets at the start of a stream that carry its mid and RID.
 const INTRODUCTION: u16 = 5;
 
-/// Makes the camera of an offer one with layers.
+/// Changes an offer so that its camera has layers.
 pub(super) fn with_layers(sdp: &str, rids: &[&str]) -> String {
     let lines: String = rids.iter().map(|rid| format!("a=rid:{rid} send\r\n")).collect();
     let extension = |id, name| format!("a=extmap:{id} urn:ietf:params:rtp-hdrext:sdes:{name}\r\n");
@@ -32,12 +32,12 @@ pub(super) fn with_layers(sdp: &str, rids: &[&str]) -> String {
     lines.concat().replacen("a=mid:1\r\n", &camera, 1)
 }
 
-/// A camera with three encoders; each makes a key frame when it is asked to.
+/// A camera with three encoders; each makes a key frame on request.
 pub(super) struct Camera {
     pub(super) client: Client,
     pub(super) is_active: [bool; 3],
     is_key: [bool; 3],
-    /// What was asked of it is done only while this is set.
+    /// Key frame requests are answered only while this is set.
     pub(super) answers: bool,
     number: u16,
     sent: [u16; 3],
@@ -53,14 +53,14 @@ impl Camera {
         self.client.ssrc(1) + 10 + layer as u32
     }
 
-    /// Sends the next frame in all layers that are active.
+    /// Sends the next frame in all active layers.
     pub(super) fn shoot(&mut self, world: &mut World) {
         for datagram in self.frame() {
             world.hand_in(self.client.path(), &datagram);
         }
     }
 
-    /// The packets of the next frame.
+    /// Returns the packets of the next frame.
     pub(super) fn frame(&mut self) -> Vec<Vec<u8>> {
         let mut datagrams = Vec::new();
         for layer in 0..3 {
@@ -79,7 +79,7 @@ impl Camera {
         datagrams
     }
 
-    /// Leaves out a packet of a layer, and returns it as a retransmission with that sequence number.
+    /// Omits a packet of a layer, and returns it as a retransmission with this sequence number.
     fn lose(&mut self, layer: usize, number: u16, is_introduced: bool) -> Vec<u8> {
         let mut payload = self.sequence(layer, self.sent[layer]).to_be_bytes().to_vec();
         payload.extend(self.payload(layer, false));
@@ -99,7 +99,7 @@ impl Camera {
         self.client.protect(100, self.ssrc(layer), at, extensions, &self.payload(layer, is_key))
     }
 
-    /// A VP8 frame with picture id and TL0PICIDX, and what the tests want to know of it at its end.
+    /// A VP8 frame with picture id and TL0PICIDX; the data that the tests check is at its end.
     fn payload(&self, layer: usize, is_key: bool) -> Vec<u8> {
         let [high, low] = (0x8000 | (self.number + 1000 * layer as u16)).to_be_bytes();
         let tl0 = (self.number as u8).wrapping_add(100 * layer as u8);
@@ -114,13 +114,13 @@ impl Camera {
         7000 * (layer as u16 + 1) + sent
     }
 
-    /// Every encoder begins at another place.
+    /// Every encoder starts at a different timestamp.
     fn timestamp(&self, layer: usize) -> u32 {
         u32::from(self.number) * 2970 + 1_000_000 * layer as u32
     }
 }
 
-/// What the receiver got in a packet: layer, whether it is a key frame, frame.
+/// What a received packet contains: layer, whether it is a key frame, and the frame number.
 fn seen(packet: &Received) -> (usize, bool, u16) {
     let [.., layer, is_key, high, low] = packet.payload[..] else {
         panic!("{} bytes", packet.payload.len())
@@ -161,7 +161,7 @@ impl Scene {
         self.exchange();
     }
 
-    /// Shoots for so many milliseconds; a receiver with an estimate, in kbit/s, repeats it every second.
+    /// Sends frames for this many milliseconds. A receiver with an estimate, in kbit/s, repeats it every second.
     fn run(&mut self, ms: u64, estimate: Option<u32>) {
         for at in 0..ms / FRAME.as_millis() as u64 {
             if let Some(estimate) = estimate.filter(|_| at % 30 == 0) {
@@ -171,7 +171,7 @@ impl Scene {
         }
     }
 
-    /// The layers that the receiver saw one after the other, since it was asked last.
+    /// The sequence of layers that the receiver has seen since the last call.
     fn layers(&mut self) -> Vec<usize> {
         self.assert_one_stream();
         let mut layers: Vec<usize> = self.receiver.received.iter().map(|p| seen(p).0).collect();
@@ -180,7 +180,7 @@ impl Scene {
         layers
     }
 
-    /// Whatever is in it, it is one stream: no number is missing, and every change begins with a key frame.
+    /// Checks that the packets are one stream: no number is missing, and every switch is at a key frame.
     fn assert_one_stream(&self) {
         let received = &self.receiver.received;
         let ssrc = self.receiver.slot_ssrc("4");
@@ -208,11 +208,11 @@ fn simulcast_shows_the_best_layer_known_by_rid_and_then_by_ssrc() {
     assert_eq!(scene.layers().last(), Some(&2));
     assert_eq!(scene.world.worker.stats().dropped_unnegotiated, 0);
     scene.run(1000, None);
-    assert_eq!(scene.layers(), [2], "it stays");
+    assert_eq!(scene.layers(), [2], "the slot stays on that layer");
 }
 
 #[test]
-fn simulcast_a_late_joiner_starts_with_what_is_there() {
+fn simulcast_a_late_joiner_starts_with_an_existing_layer() {
     let mut scene = Scene::new();
     scene.run(3000, None);
     let mut late = scene.world.join(3);
@@ -256,14 +256,14 @@ fn simulcast_all_layers_paused_leave_the_slot_as_it_is() {
     assert_eq!(scene.layers(), []);
     let asked = scene.camera.client.plis;
     scene.run(3000, None);
-    assert_eq!(scene.camera.client.plis, asked, "nobody is asked in vain");
+    assert_eq!(scene.camera.client.plis, asked, "no key frame of a paused layer is requested");
     scene.camera.is_active = [true; 3];
     scene.run(1000, None);
     assert_eq!(scene.layers().last(), Some(&2));
 }
 
 #[test]
-fn simulcast_a_stream_of_no_accepted_layer_is_dropped_and_harms_nobody() {
+fn simulcast_a_stream_of_no_accepted_layer_is_dropped() {
     let mut scene = Scene::new();
     scene.run(1000, None);
     let dropped = scene.world.worker.stats().dropped_unnegotiated;
@@ -288,7 +288,7 @@ fn simulcast_takes_three_layers_and_no_more() {
     assert!(answer.sdp.contains("a=simulcast:recv a;b;c\r\n"), "{}", answer.sdp);
     let twice = with_layers(&client.offer_with_slots(3, 1), &["a", "a"]);
     assert!(matches!(world.offer(1, &twice), Err(OfferError::BadSdp(_))));
-    assert_eq!(world.worker.stats().peers, 1, "it stays as it was");
+    assert_eq!(world.worker.stats().peers, 1, "the peer stays as it was");
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn simulcast_layers_of_later_offers_are_bounded() {
 }
 
 #[test]
-fn simulcast_ends_with_a_later_offer_and_the_slot_goes_on() {
+fn simulcast_ends_with_a_later_offer_and_the_slot_continues() {
     let mut scene = Scene::new();
     scene.run(2000, None);
     scene.layers();
@@ -323,14 +323,14 @@ fn simulcast_ends_with_a_later_offer_and_the_slot_goes_on() {
 }
 
 #[test]
-fn layer_switch_goes_down_at_a_key_frame_and_the_old_layer_goes_on_until_then() {
+fn layer_switch_down_happens_at_a_key_frame_and_the_old_layer_continues_until_then() {
     let mut scene = Scene::new();
     scene.run(3000, None);
     scene.layers();
     scene.camera.answers = false;
     scene.run(1000, Some(150));
-    assert_eq!(scene.layers(), [2], "nothing else can be shown yet");
-    assert!(scene.camera.client.asked.contains(&scene.camera.ssrc(1)), "a key frame is asked for");
+    assert_eq!(scene.layers(), [2], "no other layer can be shown yet");
+    assert!(scene.camera.client.asked.contains(&scene.camera.ssrc(1)), "a key frame is requested");
     scene.camera.answers = true;
     scene.run(1000, Some(150));
     assert_eq!(scene.layers(), [1]);
@@ -339,19 +339,19 @@ fn layer_switch_goes_down_at_a_key_frame_and_the_old_layer_goes_on_until_then() 
 }
 
 #[test]
-fn layer_switch_goes_up_when_the_estimate_has_been_high_for_a_while() {
+fn layer_switch_up_happens_when_the_estimate_has_been_high_for_a_while() {
     let mut scene = Scene::new();
     scene.run(2000, None);
     scene.run(2000, Some(150));
     scene.layers();
     scene.run(2000, Some(1000));
-    assert_eq!(scene.layers(), [1], "not at once");
+    assert_eq!(scene.layers(), [1], "the switch is not immediate");
     scene.run(5000, Some(1000));
     assert_eq!(scene.layers(), [1, 2]);
 }
 
 #[test]
-fn layer_switch_to_a_layer_that_pauses_meanwhile_is_given_up() {
+fn layer_switch_to_a_layer_that_pauses_is_given_up() {
     let mut scene = Scene::new();
     scene.run(3000, None);
     scene.camera.answers = false;
@@ -362,16 +362,19 @@ fn layer_switch_to_a_layer_that_pauses_meanwhile_is_given_up() {
     scene.camera.answers = true;
     scene.camera.client.asked.clear();
     scene.run(1000, Some(150));
-    assert!(!scene.camera.client.asked.contains(&paused), "nobody wants a key frame of it");
+    assert!(
+        !scene.camera.client.asked.contains(&paused),
+        "no key frame of the paused layer is requested"
+    );
     assert_eq!(scene.layers().last(), Some(&0));
 }
 
 #[test]
-fn layer_switch_takes_a_key_frame_that_is_there_already() {
+fn layer_switch_uses_a_cached_key_frame() {
     let mut scene = Scene::new();
     scene.run(1500, None);
     scene.layers();
-    // Every encoder makes one, as at a change of the scene; then the estimate falls.
+    // Every encoder makes a key frame, as at a scene change; then the estimate falls.
     scene.camera.is_key = [true; 3];
     scene.frame();
     scene.camera.answers = false;
@@ -382,7 +385,7 @@ fn layer_switch_takes_a_key_frame_that_is_there_already() {
 }
 
 #[test]
-fn layer_switch_of_one_receiver_is_none_of_another() {
+fn layer_switch_of_one_receiver_does_not_affect_another() {
     let mut scene = Scene::new();
     let mut other = scene.world.join(3);
     scene.world.worker.assign(scene.world.now, PeerId(3), &Mid::new("4"), camera_of(1).as_ref());
@@ -412,7 +415,7 @@ fn remb_without_simulcast_changes_nothing() {
 }
 
 #[test]
-fn remb_that_is_not_repeated_is_forgotten() {
+fn remb_that_is_not_repeated_expires() {
     let mut scene = Scene::new();
     scene.run(2000, None);
     scene.run(1000, Some(60));
@@ -440,7 +443,7 @@ fn rtx_rid_a_retransmission_finds_its_layer() {
     scene.exchange();
     assert_eq!(scene.world.worker.stats().rtx_received, repaired + 2);
 
-    // From here on it is known by its SSRC.
+    // From now on it is known by its SSRC.
     let later = scene.camera.lose(2, 41, false);
     scene.run(100, None);
     scene.world.hand_in(scene.camera.client.path(), &later);
@@ -462,7 +465,7 @@ fn rtx_rid_before_the_first_packet_of_its_layer_does_no_harm() {
 }
 
 #[test]
-fn bye_of_a_layer_is_a_pause_without_the_wait() {
+fn bye_of_a_layer_pauses_it_at_once() {
     let mut scene = Scene::new();
     scene.run(2000, None);
     scene.layers();
@@ -473,7 +476,7 @@ fn bye_of_a_layer_is_a_pause_without_the_wait() {
     assert_eq!(scene.layers(), [1]);
     scene.camera.is_active[2] = true;
     scene.run(1500, None);
-    assert_eq!(scene.layers(), [1], "not at once, it may end again");
+    assert_eq!(scene.layers(), [1], "the switch is not immediate, because the layer may end again");
     scene.run(1500, None);
-    assert_eq!(scene.layers(), [1, 2], "the same stream may go on");
+    assert_eq!(scene.layers(), [1, 2], "the same stream may continue");
 }

@@ -1,4 +1,4 @@
-//! Stories of a room that lives on two workers.
+//! A room on two workers.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::transport::batch::SendBatch;
 use crate::worker::message::Remote;
 use crate::{Event, Mid, PeerId};
 
-/// Two workers, and what is on its way between them.
+/// Two workers, and the messages between them.
 pub(super) struct Spread {
     pub(super) worlds: [World; 2],
 }
@@ -31,7 +31,7 @@ impl Spread {
         client
     }
 
-    /// Hands over what one worker has for the other, until both are quiet.
+    /// Delivers messages between the workers, until both are quiet.
     pub(super) fn cross(&mut self) {
         loop {
             let messages = [A, B].map(|from| self.waiting(from));
@@ -46,7 +46,7 @@ impl Spread {
         }
     }
 
-    /// What a worker has for the other one.
+    /// The messages that a worker has for the other one.
     pub(super) fn waiting(&mut self, from: usize) -> Vec<Remote> {
         let messages = std::iter::from_fn(|| self.worlds[from].worker.poll_remote());
         messages.inspect(|(to, _)| assert_eq!(*to, 1 - from)).map(|(_, message)| message).collect()
@@ -54,12 +54,12 @@ impl Spread {
 
     fn hand_in(&mut self, from: usize, message: Remote) {
         let to = &mut self.worlds[1 - from];
-        assert!(to.worker.has_room_for(&message), "bursts were sent");
+        assert!(to.worker.has_room_for(&message), "earlier bursts have been sent");
         to.worker.handle_remote(to.now, from, message);
         to.collect();
     }
 
-    /// Carries everything between workers and clients, until all is quiet.
+    /// Delivers everything between workers and clients, until all are quiet.
     pub(super) fn settle(&mut self, on_a: &mut [&mut Client], on_b: &mut [&mut Client]) {
         for _ in 0..3 {
             self.cross();
@@ -125,7 +125,7 @@ fn video_of_one_worker_starts_on_a_key_frame_at_the_other() {
     let mut b = spread.join(B, 2);
     spread.assign(B, 2, 1);
     spread.settle(&mut [&mut a], &mut [&mut b]);
-    assert_eq!(a.plis, 1, "the publisher is asked, by its own worker");
+    assert_eq!(a.plis, 1, "the publisher's own worker requests a key frame");
 
     for sequence in 10..14 {
         a.send_video(&mut spread.worlds[A], sequence, sequence == 11);
@@ -133,7 +133,11 @@ fn video_of_one_worker_starts_on_a_key_frame_at_the_other() {
     spread.settle(&mut [&mut a], &mut [&mut b]);
 
     let first = b.received[0].sequence_number;
-    assert_eq!(numbers(&b), [first, first + 1, first + 2], "what came before is left out");
+    assert_eq!(
+        numbers(&b),
+        [first, first + 1, first + 2],
+        "packets before the key frame are left out"
+    );
     assert!(b.received.iter().all(|packet| packet.ssrc == b.slot_ssrc("4")));
 }
 
@@ -141,11 +145,11 @@ fn video_of_one_worker_starts_on_a_key_frame_at_the_other() {
 fn video_crosses_only_while_somebody_there_receives_it() {
     let (mut spread, mut a, mut b) = running();
     let crossed = |spread: &Spread| spread.worlds[A].worker.stats().crossed;
-    assert_eq!(crossed(&spread), 10, "once, and not before it was wanted");
+    assert_eq!(crossed(&spread), 10, "once, and not before there was a receiver");
     let mut c = spread.join(B, 3);
     spread.assign(B, 3, 1);
     spread.settle(&mut [&mut a], &mut [&mut b, &mut c]);
-    assert_eq!(c.received.len(), 10, "from the key frame that B has");
+    assert_eq!(c.received.len(), 10, "from the key frame cached at B");
     a.send_video(&mut spread.worlds[A], 11, false);
     spread.settle(&mut [&mut a], &mut [&mut b, &mut c]);
     assert_eq!((b.received.len(), c.received.len()), (11, 11));
@@ -178,7 +182,11 @@ fn key_frame_cache_starts_the_first_receiver_elsewhere_without_the_publisher() {
     spread.assign(B, 2, 1);
     a.send_video(&mut spread.worlds[A], 12, false);
     spread.settle(&mut [&mut a], &mut [&mut b]);
-    assert_eq!((b.received.len(), a.plis), (22, 0), "and again, with what came meanwhile");
+    assert_eq!(
+        (b.received.len(), a.plis),
+        (22, 0),
+        "again from the cache, with the packets that arrived meanwhile"
+    );
 }
 
 #[test]
@@ -190,13 +198,13 @@ fn nack_is_answered_by_the_receivers_worker() {
     spread.worlds[B].exchange(&mut [&mut b]);
     assert_eq!(b.received.len(), 1);
     assert_eq!(b.received[0].payload[..2], lost.to_be_bytes());
-    assert!(spread.waiting(B).is_empty(), "nobody else is bothered");
+    assert!(spread.waiting(B).is_empty(), "the publisher's worker gets no message");
     assert!(a.nacked.is_empty());
     spread.settle(&mut [&mut a], &mut [&mut b]);
 }
 
 #[test]
-fn a_receivers_wish_for_a_key_frame_reaches_the_publisher() {
+fn a_receivers_key_frame_request_reaches_the_publisher() {
     let (mut spread, mut a, mut b) = running();
     let asked = a.plis;
     spread.advance(Duration::from_secs(1));
@@ -206,13 +214,13 @@ fn a_receivers_wish_for_a_key_frame_reaches_the_publisher() {
 }
 
 #[test]
-fn what_a_publisher_repairs_reaches_the_other_worker() {
+fn retransmissions_of_a_publisher_reach_the_other_worker() {
     let (mut spread, mut a, mut b) = running();
     let last = numbers(&b)[9];
     a.send_video(&mut spread.worlds[A], 12, false);
     spread.advance(Duration::from_millis(2));
     spread.settle(&mut [&mut a], &mut [&mut b]);
-    assert_eq!(a.nacked, [11], "each loss is asked for by one worker");
+    assert_eq!(a.nacked, [11], "one worker requests each lost packet");
     a.send_video_again(&mut spread.worlds[A], 11, false);
     spread.settle(&mut [&mut a], &mut [&mut b]);
     assert_eq!(numbers(&b)[10..], [last + 2, last + 1]);
@@ -221,7 +229,7 @@ fn what_a_publisher_repairs_reaches_the_other_worker() {
 #[test]
 fn lip_sync_holds_across_workers() {
     let (mut spread, mut a, mut b) = running();
-    // Sampled at the same time; the picture takes 70 ms longer.
+    // Sampled at the same time; the video takes 70 ms longer.
     a.send_audio(&mut spread.worlds[A], 1);
     spread.advance(Duration::from_millis(70));
     a.send_video(&mut spread.worlds[A], 11, false);
@@ -268,10 +276,10 @@ fn layer_switch_of_a_receiver_on_the_other_worker() {
     };
     assert_eq!(run(&mut spread, &mut b, None).0, 1350);
     let (longest, crossed) = run(&mut spread, &mut b, None);
-    assert_eq!((longest, crossed), (1350, 90), "one layer crosses");
+    assert_eq!((longest, crossed), (1350, 90), "one layer is handed over");
     run(&mut spread, &mut b, Some(60_000));
     let (longest, crossed) = run(&mut spread, &mut b, Some(50_000));
-    assert_eq!((longest, crossed), (180, 90), "and then the least of them");
+    assert_eq!((longest, crossed), (180, 90), "then the lowest layer");
     let numbers = numbers(&b);
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)));
 }
@@ -292,7 +300,7 @@ fn leaving_empties_the_slots_elsewhere() {
     spread.assign(B, 2, 3);
     c.send_video(&mut spread.worlds[A], 50, true);
     spread.settle(&mut [&mut c], &mut [&mut b]);
-    assert_eq!(b.received.len(), 12, "the next one is seen");
+    assert_eq!(b.received.len(), 12, "the slot carries the next camera");
 }
 
 #[test]
@@ -309,7 +317,7 @@ fn a_worker_whose_last_peer_left_the_room_gets_nothing_more() {
 }
 
 #[test]
-fn everybody_hears_everybody_and_speakers_are_told_once() {
+fn all_peers_hear_each_other_and_speakers_are_reported_once() {
     let mut spread = Spread::new();
     let mut a = spread.join(A, 1);
     let mut b = spread.join(B, 2);
@@ -332,11 +340,11 @@ fn everybody_hears_everybody_and_speakers_are_told_once() {
     spread.worlds[A].worker.remove(PeerId(1));
     spread.cross();
     spread.advance(Duration::from_millis(800));
-    assert_eq!(speakers(&spread.worlds[B]), [vec![2], vec![]], "the next worker goes on");
+    assert_eq!(speakers(&spread.worlds[B]), [vec![2], vec![]], "the next worker reports speakers");
 }
 
 #[test]
-fn an_assignment_that_overtakes_the_news_is_kept() {
+fn an_assignment_that_overtakes_the_publication_is_kept() {
     let mut spread = Spread::new();
     let mut b = spread.join(B, 2);
     let mut a = spread.worlds[A].join(1);
@@ -348,7 +356,7 @@ fn an_assignment_that_overtakes_the_news_is_kept() {
 }
 
 #[test]
-fn workers_that_open_a_room_at_once_find_each_other() {
+fn workers_that_open_a_room_at_the_same_time_discover_each_other() {
     let mut spread = Spread::new();
     let mut a = spread.worlds[A].join(1);
     let mut b = spread.worlds[B].join(2);
@@ -389,8 +397,8 @@ fn a_full_ring_drops_packets_and_nothing_else() {
     spread.worlds[B].events.clear();
     unread.into_iter().for_each(|message| spread.hand_in(A, message));
     spread.settle(&mut [&mut a, &mut c], &mut [&mut b]);
-    assert_eq!(heard_by(&spread.worlds[B], 2), [Some(3)], "news came through");
-    assert!(b.received.iter().any(|packet| packet.payload == b"opus"), "sound too");
+    assert_eq!(heard_by(&spread.worlds[B], 2), [Some(3)], "messages are not dropped");
+    assert!(b.received.iter().any(|packet| packet.payload == b"opus"), "audio is not dropped");
 
     b.received.clear();
     spread.advance(Duration::from_secs(1));
@@ -398,14 +406,14 @@ fn a_full_ring_drops_packets_and_nothing_else() {
     a.send_video(&mut spread.worlds[A], 402, false);
     spread.settle(&mut [&mut a, &mut c], &mut [&mut b]);
     let video = b.received.iter().filter(|packet| packet.ssrc == b.slot_ssrc("4"));
-    assert!(video.count() >= 2, "it goes on");
+    assert!(video.count() >= 2, "the video continues");
 }
 
 #[test]
-fn what_did_not_fit_is_handed_over_later() {
+fn packets_that_did_not_fit_are_handed_over_later() {
     let (mut spread, mut a, mut b) = running();
     a.send_video(&mut spread.worlds[A], 11, false);
-    assert_eq!(spread.waiting(A).len(), 1, "this one is lost");
+    assert_eq!(spread.waiting(A).len(), 1, "this packet is lost");
     a.send_video(&mut spread.worlds[A], 12, false);
     spread.settle(&mut [&mut a], &mut [&mut b]);
     assert_eq!(b.received.len(), 11);
@@ -413,7 +421,7 @@ fn what_did_not_fit_is_handed_over_later() {
     spread.settle(&mut [&mut a], &mut [&mut b]);
     let last = numbers(&b)[9];
     assert_eq!(numbers(&b)[10..], [last + 2, last + 1]);
-    assert!(a.nacked.is_empty(), "the publisher isn't bothered");
+    assert!(a.nacked.is_empty(), "the publisher gets no NACK");
 }
 
 #[test]
@@ -424,7 +432,7 @@ fn crossing_allocates_nothing() {
     let [from, to] = &mut spread.worlds;
     let mut before = allocations();
     for (round, burst) in datagrams.chunks_mut(10).enumerate() {
-        // The first rounds make the parcels.
+        // The first rounds allocate the parcels.
         if round == 10 {
             before = allocations();
         }

@@ -1,4 +1,4 @@
-//! Where media may come from and where it goes: roaming, foreign addresses, consent, TCP.
+//! Paths of media: roaming, foreign addresses, consent, TCP.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn media_follows_a_nominating_check_to_another_address() {
     b.probe(&mut world);
     a.send_video(&mut world, 2, false);
     world.exchange(&mut [&mut a, &mut b]);
-    assert_eq!(b.received.len(), 1, "a check alone moves nothing");
+    assert_eq!(b.received.len(), 1, "a check without nomination moves nothing");
 
     b.check(&mut world);
     a.send_video(&mut world, 3, false);
@@ -39,7 +39,7 @@ fn media_follows_a_nominating_check_to_another_address() {
 }
 
 #[test]
-fn a_publisher_that_moves_goes_on_without_a_handshake() {
+fn a_publisher_that_moves_continues_without_a_handshake() {
     let (mut world, mut a, mut b) = pair();
     a.send_video(&mut world, 1, true);
     let under_way = a.video(2, false);
@@ -51,11 +51,11 @@ fn a_publisher_that_moves_goes_on_without_a_handshake() {
     world.hand_in(before, &under_way);
     world.exchange(&mut [&mut a, &mut b]);
 
-    assert_eq!(b.received.len(), 3, "what was under way from the old address counts");
+    assert_eq!(b.received.len(), 3, "packets in flight from the old address count");
 }
 
 #[test]
-fn an_address_that_was_left_is_foreign_once_its_consent_has_run_out() {
+fn an_abandoned_address_is_foreign_once_its_consent_has_expired() {
     let (mut world, mut a, mut b) = pair();
     let left = a.path();
     a.move_to_path(elsewhere(1));
@@ -72,11 +72,11 @@ fn an_address_that_was_left_is_foreign_once_its_consent_has_run_out() {
 
     a.send_video(&mut world, 2, true);
     world.exchange(&mut [&mut a, &mut b]);
-    assert_eq!(b.received.len(), 1, "from the address that is checked");
+    assert_eq!(b.received.len(), 1, "media arrives from the address that is checked");
 }
 
 #[test]
-fn nothing_is_sent_where_consent_has_run_out() {
+fn nothing_is_sent_to_a_path_whose_consent_has_expired() {
     let (mut world, mut a, mut b) = pair();
     for _ in 0..CONSENT_EXPIRY.as_secs() / 2 {
         world.advance(SECOND);
@@ -98,14 +98,14 @@ fn nothing_is_sent_where_consent_has_run_out() {
 }
 
 #[test]
-fn foreign_addresses_get_nothing_in() {
+fn datagrams_from_foreign_addresses_are_dropped() {
     let (mut world, mut a, mut b) = pair();
     world.exchange(&mut [&mut a, &mut b]);
     let before = world.worker.stats();
     let datagram = a.video(1, true);
     let Path::Udp(same, _) = a.path() else { unreachable!("clients start on UDP") };
 
-    // From there to another address of this host is another pair of addresses.
+    // The same client at another address of this host is a different pair of addresses.
     let to_another = Path::Udp(same, Some([192, 0, 2, 2].into()));
     let foreign = [elsewhere(1), to_another, Path::Relay(same), Path::Tcp(ConnectionId(1), same)];
     for path in foreign {
@@ -116,7 +116,7 @@ fn foreign_addresses_get_nothing_in() {
     let stats = world.worker.stats();
     assert_eq!(stats.dropped_unvalidated - before.dropped_unvalidated, 3 * foreign.len() as u64);
 
-    // An address that is validated for one peer speaks for that peer alone.
+    // An address validated for one peer is valid for that peer only.
     world.hand_in(b.path(), &datagram);
     assert_eq!(world.worker.stats().dropped_srtp, before.dropped_srtp + 1);
     world.exchange(&mut [&mut a, &mut b]);
@@ -133,7 +133,7 @@ fn an_invalid_check_validates_nothing() {
     world.forget_sent();
     b.check(&mut world);
     assert!(!world.worker.is_validated(elsewhere(1)));
-    assert!(!world.has_sent_to(elsewhere(1)), "no answer either");
+    assert!(!world.has_sent_to(elsewhere(1)), "no response either");
 
     b.remember_password(password);
     b.move_to_path(home);
@@ -152,7 +152,7 @@ fn an_address_belongs_to_whoever_proved_it_last() {
 
     let datagram = a.video(1, true);
     world.hand_in(home, &datagram);
-    assert_eq!(world.worker.stats().dropped_srtp, 1, "it is the other's");
+    assert_eq!(world.worker.stats().dropped_srtp, 1, "the address belongs to the other peer");
 
     a.move_to_path(elsewhere(1));
     a.check(&mut world);
@@ -178,14 +178,14 @@ fn a_call_works_over_tcp_and_comes_back_on_another_connection() {
     world.worker.forget_path(connection(1));
     world.forget_sent();
     a.send_audio(&mut world, 2);
-    assert!(!world.has_sent_to(connection(1)), "a closed connection takes nothing");
+    assert!(!world.has_sent_to(connection(1)), "nothing is sent to a closed connection");
     world.exchange(&mut [&mut a, &mut b]);
 
-    // From the same address, but another connection.
+    // From the same address, but over another connection.
     c.move_to_path(connection(2));
     a.send_audio(&mut world, 3);
     world.exchange(&mut [&mut a, &mut b, &mut c]);
-    assert_eq!(c.received.len(), 1, "nothing before its check");
+    assert_eq!(c.received.len(), 1, "nothing is sent before its check");
     c.check(&mut world);
     a.send_audio(&mut world, 4);
     world.exchange(&mut [&mut a, &mut b, &mut c]);
@@ -195,7 +195,7 @@ fn a_call_works_over_tcp_and_comes_back_on_another_connection() {
 }
 
 #[test]
-fn media_in_a_stream_arrives_however_the_stream_is_cut() {
+fn media_in_a_stream_arrives_however_the_stream_is_divided() {
     for piece in [1, 2, 3, 7, 64, 1000, 100_000] {
         let (mut world, mut a, mut b) = pair();
         a.move_to_path(connection(1));
@@ -203,7 +203,7 @@ fn media_in_a_stream_arrives_however_the_stream_is_cut() {
         let mut stream = Vec::new();
         for number in 1..=5 {
             stream.extend(framed(&a.video(number, number == 1)));
-            // Null packets, and lengths that no datagram of ours has.
+            // Null packets, and lengths beyond the longest datagram.
             stream.extend([0, 0, 0xff, 0xff]);
             stream.extend(vec![0x80; 0xffff]);
         }
@@ -228,9 +228,9 @@ fn framed(datagram: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn what_the_server_makes_fits_every_path() {
+fn datagrams_made_by_the_server_fit_every_path() {
     let (mut world, mut a, mut b) = pair();
-    // The most that can be missing, and in the way that takes the most words to tell.
+    // As many missing packets as possible, in the pattern that needs the most words in a NACK.
     for number in (0..14_000).step_by(18) {
         a.send_video(&mut world, number, number == 0);
         if number % 180 == 0 {
