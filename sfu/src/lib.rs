@@ -1,29 +1,57 @@
-//! The media plane of Madang: a selective forwarding unit (SFU). Each browser has one WebRTC connection to it, on
-//! which it publishes and receives; nothing is decoded, nothing mixed.
+//! The media plane of Madang: a selective forwarding unit (SFU). Each browser has one WebRTC connection to it, on which
+//! it publishes and receives audio and video. The SFU forwards packets; it neither decodes nor mixes media.
+//!
+//! # Main types
+//!
+//! - [`io::Engine`] starts one thread per worker, with its sockets. [`io::Handle`] sends commands to the workers:
+//!   offers, the assignment of sources to video slots, permissions, removal. [`Event`]s come back.
+//! - `Worker` is the media plane of some rooms without I/O: datagrams and the time go in, datagrams and events come
+//!   out.
+//! - `Peer` is one browser: a `Connection` (ICE, DTLS, SRTP, congestion control), the `Track`s it publishes, each
+//!   carried by a `Stream` (SSRC), and the `Slot`s in which it receives.
 //!
 //! # The journey of a packet
 //!
 //! ```text
-//!   socket → demux → Peer (ICE, DTLS, SRTP in) → Room (who wants it) → Slot: rewrite, SRTP out ×N → send batch
-//!   io       path    ice, dtls, srtp, rtp        worker::forward       slot, rewrite              batch, io
+//!   socket → demux → Peer (ICE, DTLS, SRTP in) → Track.subscribers → Slot: rewrite, SRTP out ×N → send batch
+//!   io       path    ice, dtls, srtp, rtp        worker::forward     outgoing                     batch, io
 //! ```
 //!
-//! A `Worker` owns rooms and their peers, and has neither socket nor clock; [`io`] gives it datagrams
-//! and the time, and sends what it wants sent. A room lives on one worker, so the packet path has no lock; one that is too
-//! large for that lives on several, which hand each other packets in parcels (`worker::remote`). Packets that
-//! came together are forwarded together: decrypted once into the worker's burst, then for each receiver copied,
-//! rewritten and sealed in place, so that a receiver's packets lie side by side and the kernel segments them.
+//! A packet asks its `Track` for subscribers, not its room. The packet path takes no lock: a room is on one worker, which
+//! owns the room's peers and runs on a thread with its own socket. A room too large for one worker is on several, which
+//! hand each other packets in parcels (`worker::remote`). Packets that arrive together are forwarded together: each is
+//! decrypted once and stored in the history of its stream, then copied, rewritten and sealed in place for each receiver.
+//! So a receiver's packets lie side by side in the batch, and the kernel segments them (UDP GSO).
+//!
+//! # Folders
+//!
+//! From the lowest layer to the highest. A folder imports only from those above it in this list.
+//!
+//! - `media`, `keys`, `stats`: the types of the public interface, keys of tables, and counters
+//! - `rtcp`: reports, NACK, PLI, FIR, REMB, and TWCC feedback
+//! - `rtp`: headers, extensions, payload descriptors, key frames, RED
+//! - `transport`: paths and demultiplexing, ICE, DTLS, SRTP, framing for TCP, the send batch
+//! - `sdp`: offers and answers
+//! - `incoming`: tracks and streams, packet history (RTX cache), NACK generation, active speakers, lip sync
+//! - `outgoing`: slots, which rewrite sources into one continuous stream
+//! - `bandwidth`: bandwidth estimation (GCC), choice of simulcast layers, retransmission budget
+//! - `worker`: peers, rooms and everything that happens to a packet between them
+//! - `io`: threads, sockets, clocks, and the public handle
+//! - `testing`: access for benchmarks and fuzz targets
 //!
 //! # Who decides
 //!
-//! This crate is mechanism. Callers number rooms and peers, hand in offers, and put sources into video slots. It decides
-//! by itself only what must not wait: which speakers the audio slots carry, and when a publisher is asked for a key
-//! frame. It knows no user, name, token, database or STOMP.
+//! This crate is mechanism. The caller numbers rooms and peers, passes on offers, and assigns sources to video slots.
+//! The crate decides only what must not wait: which active speakers the audio slots carry, which simulcast layer a
+//! receiver gets, and when to request a key frame. It knows no users, names, tokens, databases or STOMP.
 //!
-//! # Not here
+//! # What it does not do
 //!
-//! Allocation per forwarded packet; locks between workers; state for anybody who has not passed an ICE check;
-//! transcoding; offers by the server.
+//! - allocate memory per forwarded packet, or lock between workers
+//! - keep state for an address that has not passed an ICE check
+//! - transcode or mix
+//! - make offers: it only answers
+//! - pace packets: they are forwarded as they arrive
 
 mod bandwidth;
 mod incoming;
@@ -48,7 +76,7 @@ pub use testing::bench;
 #[cfg(fuzzing)]
 pub use testing::fuzz;
 
-/// Where the virtual time of a test or a fuzz target begins.
+/// The start of virtual time in tests and fuzz targets.
 #[cfg(any(test, fuzzing))]
 #[expect(clippy::disallowed_methods, reason = "an instant can only be made from another one")]
 pub(crate) fn test_now() -> std::time::Instant {

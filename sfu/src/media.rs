@@ -94,7 +94,7 @@ impl OfferError {
     pub const MAX_SDP_BYTES: usize = 256 * 1024;
 }
 
-/// What the engine reports on its own.
+/// A report from the engine that no command asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// ICE and DTLS of this peer are connected; media flows.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// One byte may be retransmitted for every `SHARE` bytes sent. A quarter repairs 20 % of loss.
 const SHARE: u64 = 4;
-/// What may be retransmitted even if little else is sent, in bytes per second.
+/// Retransmissions allowed even if little else is sent, in bytes per second.
 const FLOOR: u64 = 8_000;
 /// The most that can be saved up, in bytes: one burst of loss.
 const CAP: u64 = 96_000;

@@ -48,7 +48,7 @@ const PASSING: Duration = Duration::from_millis(1500);
 /// How long a layer is tried: an estimate grows by 8 % a second.
 const TRIAL: Duration = Duration::from_secs(12);
 
-/// What one receiver's connection carries, and how earlier choices went.
+/// The bandwidth of one receiver's connection, and the outcome of earlier choices.
 #[derive(Debug, Default)]
 pub(crate) struct LayerChooser {
     /// Bits per second, and when it was set.
@@ -69,7 +69,7 @@ pub(crate) struct LayerChooser {
     trial: Option<Trial>,
 }
 
-/// What an estimate is based on, the best first.
+/// The basis of an estimate, the best first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Basis {
     /// TWCC feedback from the receiver.
@@ -109,7 +109,7 @@ impl LayerChooser {
         }
     }
 
-    /// What the current estimate is based on; `None` if there is none.
+    /// The basis of the current estimate; `None` if there is none.
     pub(crate) fn basis(&self, now: Instant) -> Option<Basis> {
         self.fresh_estimate(now).map(|_| self.basis)
     }

@@ -29,7 +29,7 @@ struct Missing {
     requests: u8,
 }
 
-/// What a packet's arrival says about the packets before it.
+/// The state of the sequence after a packet's arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Continuity {
     /// It shows no new gap.

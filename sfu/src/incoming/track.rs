@@ -74,7 +74,7 @@ impl Track {
         self.payloads.iter().any(Payload::has_nack)
     }
 
-    /// What was negotiated for it.
+    /// The properties negotiated for it.
     pub(crate) fn negotiated(&self) -> Negotiable {
         Negotiable {
             kind: self.kind,
@@ -86,7 +86,7 @@ impl Track {
         }
     }
 
-    /// What packets of a payload type carry.
+    /// The content of packets with a payload type.
     pub(crate) fn carries(&self, payload_type: u8) -> Option<Carried<'_>> {
         self.payloads.iter().find_map(|payload| {
             if payload.payload_type == payload_type {
@@ -98,7 +98,7 @@ impl Track {
     }
 }
 
-/// What a packet of a track carries.
+/// The content of a packet.
 pub(crate) enum Carried<'a> {
     /// Media, for the first time.
     Media(&'a Payload),

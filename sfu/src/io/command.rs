@@ -1,4 +1,4 @@
-//! What the rest of the process sends to a worker.
+//! Commands and datagrams that the rest of the process sends to a worker.
 
 use std::net::SocketAddr;
 

@@ -175,8 +175,8 @@ impl Handle {
 
     /// Sets whether what a peer publishes on an m-line is forwarded; by default it is. Forbidden media is dropped on
     /// arrival, in all its layers, whatever the client sends: nobody receives it, it makes nobody an active speaker and
-    /// takes no audio slot, and nothing received before is sent any more. When it is permitted again, video starts on a
-    /// key frame, which is requested.
+    /// takes no audio slot, and nothing received before is sent from then on. When it is permitted again, video starts
+    /// on a key frame, which is requested.
     ///
     /// The setting holds for this m-line through all later offers of the peer, and may be made before the offer that
     /// adds the m-line. Unknown peers are ignored. So for a peer's first offer, make it after the answer has returned

@@ -54,7 +54,7 @@ const NUMBERED: usize = 64;
 /// Bytes in front of the payload of a retransmission: the original sequence number (RFC 4588 §4).
 const ORIGINAL_SEQUENCE_NUMBER: usize = 2;
 
-/// What a slot did with a packet.
+/// The outcome of forwarding a packet to a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forwarded {
     /// The packet was written.

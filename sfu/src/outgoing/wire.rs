@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::transport::srtp::{Outbound, Profile};
 
-/// What a packet is sealed and stamped with.
+/// Keys, time and number for sealing and stamping a packet.
 #[derive(Clone, Copy)]
 pub(crate) struct Wire<'a> {
     pub(crate) profile: Profile,

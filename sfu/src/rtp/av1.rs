@@ -2,7 +2,7 @@
 //! rewrite are in the [dependency descriptor](super::dependency).
 //!
 //! ```text
-//! |Z|Y| W |N|-|-|-|   Z goes on with an OBU, W how many there are (0: each has its length), N begins a sequence
+//! |Z|Y| W |N|-|-|-|   Z continues an OBU, W number of OBUs (0: each has its length), N starts a sequence
 //! | length | OBU …    the last of W has no length
 //! ```
 

@@ -189,9 +189,9 @@ fn payload_attributes(payload: &Payload) -> Vec<Attribute> {
     attributes
 }
 
-/// What the server asks of a sender (RFC 7587 §7): in-band FEC always, because the receivers behind this server want it
-/// whatever the sender's own preference; discontinuous transmission if the offer asks for it; stereo if the source has
-/// two channels.
+/// The server's preferences for a sender (RFC 7587 §7): in-band FEC always, because the receivers behind this server
+/// want it whatever the sender's own preference; discontinuous transmission if the offer asks for it; stereo if the
+/// source has two channels.
 fn opus_fmtp(offered: &str) -> String {
     let says = |name| fmtp_value(offered, name) == Some("1");
     let dtx = if says("usedtx") { ";usedtx=1" } else { "" };

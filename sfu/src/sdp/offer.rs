@@ -47,7 +47,7 @@ pub(crate) enum Use {
     Refuse,
 }
 
-/// What can be negotiated on an m-line.
+/// The negotiable properties of an m-line.
 #[derive(Clone, Debug)]
 pub(crate) struct Negotiable {
     pub(crate) kind: MediaKind,

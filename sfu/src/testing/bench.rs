@@ -220,7 +220,7 @@ impl Opening {
         let material = vec![7; profile.keying_material_len()];
         let ends = [true, false].map(|is_client| srtp::contexts(profile, &material, is_client));
         let [Some((_, outbound)), Some((inbound, _))] = ends else {
-            unreachable!("the material is as long as the profile wants it");
+            unreachable!("the keying material has the length of the profile");
         };
         let mut plain = vec![0x5a; 1200];
         let header_len = 20;

@@ -65,14 +65,14 @@ impl Rig {
         let remote = ([198, 51, (id >> 8) as u8, id as u8], 5000).into();
         let path = Path::Udp(remote, Some([192, 0, 2, 1].into()));
         let answer = self.worker.offer(self.now, ROOM, PeerId(id), offer);
-        let answer = answer.expect("the offer is good");
+        let answer = answer.expect("the offer is valid");
         self.worker.handle_datagram(self.now, path, &mut check(id, &answer));
         let material: Vec<u8> =
             (0..self.profile.keying_material_len()).map(|at| at as u8 ^ id as u8).collect();
         let ends =
             [false, true].map(|is_client| srtp::contexts(self.profile, &material, is_client));
         let [Some((inbound, outbound)), Some(far)] = ends else {
-            unreachable!("the material is as long as the profile wants it");
+            unreachable!("the keying material has the length of the profile");
         };
         let keys = Keys { profile: self.profile, inbound, outbound };
         self.worker.connect(self.now, PeerId(id), Box::new(keys));
@@ -254,7 +254,7 @@ pub(crate) fn check(peer: u64, answer: &Answer) -> Vec<u8> {
     let username = format!("{}:far{peer}", said("a=ice-ufrag:"));
     let password = said("a=ice-pwd:").to_owned();
     let mut request = Message::builder_request(BINDING, MessageWriteVec::new());
-    let username = Username::new(&username).expect("it is short");
+    let username = Username::new(&username).expect("the username is short");
     let nominates = RawAttribute::new(AttributeType::new(0x0025), &[]);
     let fits = "the message has room for it";
     request.add_attribute(&username).expect(fits);

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A packet is copied once for each worker that serves receivers of it. One worker fills a parcel and another reads it;
-//! the reference count shows who holds it, so neither side locks or waits. Once as many parcels exist as are in flight at
-//! a time, none is allocated.
+//! the reference count shows who holds it, so neither side locks or waits. Once as many parcels exist as are in flight
+//! at a time, none is allocated.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,8 +31,8 @@ pub(crate) struct Lane {
     open_video: Option<Arc<Parcel>>,
     /// The parcels handed over, oldest first. The other worker reads them in this order.
     sent: VecDeque<Arc<Parcel>>,
-    /// What to hand over next. Parcels in it count as unread. Messages are few per command and peer, and are never
-    /// dropped.
+    /// The queue of things to hand over. Parcels in it count as unread. Messages are few per command and peer, and are
+    /// never dropped.
     outgoing: VecDeque<Remote>,
 }
 

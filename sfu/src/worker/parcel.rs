@@ -17,7 +17,7 @@ pub(crate) struct Parcel {
     packets: Vec<(Crossing, Range<usize>)>,
 }
 
-/// What the other worker needs to know about a packet besides its bytes.
+/// The metadata of a packet that the other worker needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Crossing {
     pub(crate) peer: PeerId,

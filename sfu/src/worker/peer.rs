@@ -52,7 +52,7 @@ pub(crate) struct Peer {
 /// How a peer is connected.
 #[expect(
     clippy::large_enum_variant,
-    reason = "peers of other workers are few; a receiver's keys are looked at for each of its packets"
+    reason = "peers of other workers are few, and a receiver's keys are used for each of its packets"
 )]
 pub(crate) enum Link {
     /// To this worker.

@@ -249,7 +249,7 @@ impl Trend {
     }
 }
 
-/// What the delay says about the use of the connection (§5.4).
+/// The use of the connection, as its delay shows it (§5.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Usage {
     #[default]
@@ -485,7 +485,7 @@ impl Control {
         if since.is_some_and(|since| since < RESPONSE) {
             return;
         }
-        // What arrives is possible. Right after a decrease, however, it includes what had been queued.
+        // The bitrate that arrives is possible; but right after a decrease it includes queued packets.
         let is_drained = since.is_none_or(|since| since >= DRAINED);
         let proven = if is_drained { rate } else { 0.0 };
         let estimate = self.estimate.unwrap_or(rate).max(proven);
@@ -493,7 +493,7 @@ impl Control {
         let multiplied = estimate * INCREASE.powf(passed);
         let grown = match (since, self.capacity) {
             _ if lost > SOME_LOSS => estimate,
-            // There was no sign of congestion so far.
+            // There has been no sign of congestion.
             (None, _) => MOST_ABOVE * rate,
             (Some(_), Some(_)) => multiplied.min(estimate + ADDITIVE_INCREASE * passed),
             (Some(_), None) => multiplied,

@@ -110,7 +110,7 @@ impl Admission {
     }
 }
 
-/// What counts as one network: an IPv4 address, or the /64 of an IPv6 address, in which a client may use any address.
+/// The network of an address: an IPv4 address, or the /64 of an IPv6 address, in which a client may use any address.
 fn network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,

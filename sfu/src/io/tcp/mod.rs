@@ -35,7 +35,8 @@ use admission::{Admission, Admitted};
 const EVENTS: usize = 256;
 /// Bytes read from a stream at a time.
 const READ: usize = 8 * 1024;
-/// The kernel's send buffer. It is small, because data in it can't be dropped any more.
+/// The kernel's send buffer. It is small, because data in it can't be dropped any more: what is in front delays what
+/// follows (head-of-line blocking).
 const SEND_BUFFER: usize = 128 * 1024;
 /// How often connections are checked for closing.
 const SWEEP: Duration = Duration::from_secs(1);

@@ -122,7 +122,7 @@ mod tests {
             [0xff, 0xfe, 0, 26], // from 65,534 on
             [0, 0, 2, 9],
             [0x20, 3, 0x00, 2],           // three small deltas, two not received
-            [0b1010_0000, 1, 0xd8, 0x00], // 14 of one bit: the first and the last came; 7 of two bits: small, large
+            [0b1010_0000, 1, 0xd8, 0x00], // 14 of one bit: the first and the last arrived; 7 of two bits: small, large
             [4, 0, 8, 40],
             [40, 1, 0xff, 0xfc],
         ]

@@ -12,7 +12,7 @@ use crate::transport::batch::MAX_PACKET;
 use crate::transport::path::{Path, Protocol, demux};
 use crate::transport::srtp::Profile;
 
-/// What three connected peers and a stranger send, each datagram behind its length in 16 bits. The first byte selects
+/// Datagrams from three connected peers and a stranger, each behind its length in 16 bits. The first byte selects
 /// the sender and the kind, and how much time passes; the rest is sealed accordingly, or sent as it is.
 ///
 /// Whatever is received, the datagrams sent are authentic, fit into a packet, and never have two contents under one

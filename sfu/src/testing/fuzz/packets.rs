@@ -112,7 +112,7 @@ pub fn srtp(bytes: &[u8]) {
         let material = vec![0x5a; profile.keying_material_len()];
         let ends = [true, false].map(|is_client| srtp::contexts(profile, &material, is_client));
         let [Some((_, mut far)), Some((mut near, _))] = ends else {
-            unreachable!("the material is as long as the profile wants it");
+            unreachable!("the keying material has the length of the profile");
         };
         let mut stream = RtpStream::default();
         let header_len = Header::parse(bytes).map_or(12, |header| header.header_len);

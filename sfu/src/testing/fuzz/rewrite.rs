@@ -78,7 +78,7 @@ pub fn rewrite(bytes: &[u8]) {
     }
 }
 
-/// What may happen to the stream of a slot.
+/// An event in the stream of a slot.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// A packet of one of four streams, at this distance from the highest index, and this much later than the last one.

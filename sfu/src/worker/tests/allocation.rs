@@ -1,7 +1,7 @@
 //! The packet path does not allocate: an allocator counts the allocations of each thread.
 #![expect(
     unsafe_code,
-    reason = "GlobalAlloc is an unsafe trait; this one passes every call on unchanged"
+    reason = "GlobalAlloc is an unsafe trait; this implementation passes every call on unchanged"
 )]
 
 use std::alloc::{GlobalAlloc, Layout, System};

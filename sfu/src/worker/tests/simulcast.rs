@@ -120,7 +120,7 @@ impl Camera {
     }
 }
 
-/// What a received packet contains: layer, whether it is a key frame, and the frame number.
+/// The content of a received packet: layer, whether it is a key frame, and the frame number.
 fn seen(packet: &Received) -> (usize, bool, u16) {
     let [.., layer, is_key, high, low] = packet.payload[..] else {
         panic!("{} bytes", packet.payload.len())
