@@ -17,8 +17,8 @@
 //!   would not fall by itself to drain the queue.
 //! - Over-use means that what arrives is the capacity, and the estimate becomes 85 % of it (§5.5). Otherwise the
 //!   estimate grows: by 8 % a second, or by a few packets near the capacity at which congestion was last met, and never
-//!   above 1.5 times the bitrate that arrives, since nothing shows that more would come through. It is never below the
-//!   bitrate that arrives.
+//!   above 1.5 times the bitrate that arrives, since nothing shows that more would come through. Except right after a
+//!   decrease, it is never below the bitrate that arrives.
 //! - Loss counts only if it is high (§6): low loss is repaired, and random loss says nothing about the bitrate.
 //!
 //! The estimator reads no clock and allocates nothing.
