@@ -1,13 +1,16 @@
 //! Allocations that need sockets: their answer waits until all of these are bound.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use stun_types::attribute::{ErrorCode, XorMappedAddress};
 use tracing::debug;
+use turn_types::AddressFamily;
+use turn_types::attribute::{AddressErrorCode, Lifetime, ReservationToken, XorRelayedAddress};
 
-use super::requests::allocated;
 use super::{Command, Server};
 use crate::ClientAddr;
+use crate::allocation::Allocation;
 use crate::authentication::Caller;
 use crate::ports::PortWish;
 use crate::refusal::Refusal;
@@ -114,4 +117,26 @@ impl Server {
         let answer = Response::refusal(opening.asked, &refusal).signed(&opening.caller);
         self.answer(opening.client, answer);
     }
+}
+
+/// The answer to an Allocate, the same for each repetition of the request.
+pub(super) fn allocated(asked: Asked, allocation: &Allocation) -> Response {
+    let mut response = Response::success(asked);
+    for relayed in allocation.relayed.iter() {
+        response = response.with(&XorRelayedAddress::new(relayed, asked.transaction));
+    }
+    response = response
+        .with(&lifetime_attribute(allocation.granted))
+        .with(&XorMappedAddress::new(allocation.client.mapped(), asked.transaction));
+    if let Some(token) = allocation.reservation {
+        response = response.with(&ReservationToken::new(token));
+    }
+    let Some(code) = allocation.second_refusal else { return response };
+    // RFC 8656 §7.2: the wish for a second family is granted in part.
+    let reason = ErrorCode::new(code, "").expect("codes of refusals are 400 to 599");
+    response.with(&AddressErrorCode::new(AddressFamily::IPV6, reason))
+}
+
+pub(super) fn lifetime_attribute(lifetime: Duration) -> Lifetime {
+    Lifetime::new(u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX))
 }

@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use stun_types::attribute::{ErrorCode, XorMappedAddress};
+use stun_types::attribute::XorMappedAddress;
 use stun_types::message::Message;
 use tracing::debug;
 use turn_types::AddressFamily;
-use turn_types::attribute::{AddressErrorCode, Lifetime, ReservationToken, XorRelayedAddress};
+use turn_types::attribute::Lifetime;
 use turn_types::message::{
     ALLOCATE, CHANNEL_BIND, CONNECT, CONNECTION_BIND, CREATE_PERMISSION, REFRESH,
 };
 
-use super::opening::Opening;
+use super::opening::{Opening, allocated, lifetime_attribute};
 use super::{Command, MAX_OPENINGS, Server};
 use crate::allocation::Allocation;
 use crate::authentication::{Caller, is_signed};
@@ -329,26 +329,4 @@ fn origin(transport: Transport) -> Origin {
         Transport::Udp => Origin::Claimed,
         Transport::Tcp | Transport::Tls | Transport::Dtls => Origin::Proven,
     }
-}
-
-/// The answer to an Allocate, the same for each repetition of the request.
-pub(super) fn allocated(asked: Asked, allocation: &Allocation) -> Response {
-    let mut response = Response::success(asked);
-    for relayed in allocation.relayed.iter() {
-        response = response.with(&XorRelayedAddress::new(relayed, asked.transaction));
-    }
-    response = response
-        .with(&lifetime_attribute(allocation.granted))
-        .with(&XorMappedAddress::new(allocation.client.mapped(), asked.transaction));
-    if let Some(token) = allocation.reservation {
-        response = response.with(&ReservationToken::new(token));
-    }
-    let Some(code) = allocation.second_refusal else { return response };
-    // RFC 8656 §7.2: the wish for a second family is granted in part.
-    let reason = ErrorCode::new(code, "").expect("codes of refusals are 400 to 599");
-    response.with(&AddressErrorCode::new(AddressFamily::IPV6, reason))
-}
-
-fn lifetime_attribute(lifetime: Duration) -> Lifetime {
-    Lifetime::new(u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX))
 }
