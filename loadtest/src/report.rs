@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use madang_wire::RoomName;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::histogram::Histogram;
 use crate::options::Options;
 use crate::reception::Reception;
 use crate::stamp::{Kind, SenderId};
+use crate::times::Times;
 use crate::world::World;
 
 /// The result of a run.
@@ -61,17 +62,6 @@ pub struct Media {
     pub reordered: u64,
     /// From a sender's hand to a receiver's, in milliseconds.
     pub latency_ms: Times,
-}
-
-/// A distribution of times in milliseconds.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Times {
-    /// Half are shorter.
-    pub p50: f64,
-    /// One of a hundred is longer.
-    pub p99: f64,
-    /// The longest.
-    pub max: f64,
 }
 
 /// A stream of which nothing came for so long before the end has broken off.
@@ -255,26 +245,6 @@ fn first_video_us(world: &World, peers: &[Measured]) -> Vec<u64> {
         }
     }
     times
-}
-
-impl Times {
-    /// Of durations in microseconds.
-    pub(crate) fn of(us: impl IntoIterator<Item = u64>) -> Times {
-        let mut histogram = Histogram::default();
-        us.into_iter().for_each(|us| histogram.record(us));
-        Times::from(&histogram)
-    }
-}
-
-impl From<&Histogram> for Times {
-    fn from(histogram: &Histogram) -> Times {
-        let ms = |us: u64| us as f64 / 1000.0;
-        Times {
-            p50: ms(histogram.percentile_us(50.0)),
-            p99: ms(histogram.percentile_us(99.0)),
-            max: ms(histogram.max_us()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::report::{ChatCounts, Report, Times};
+use crate::report::{ChatCounts, Report};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,11 +56,5 @@ impl Report {
             writeln!(f, "and {} more problems", count - MAX_PROBLEMS_SHOWN)?;
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Times {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1}/{:.1}/{:.1}", self.p50, self.p99, self.max)
     }
 }

@@ -8,8 +8,8 @@ use super::process::Machine;
 use super::publishing::Pacing;
 use super::snapshot::Snapshot;
 use crate::histogram::Histogram;
-use crate::report::Times;
 use crate::stamp::Kind;
+use crate::times::Times;
 
 /// The result of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -21,9 +21,9 @@ use super::thread::{MediaThread, Setup};
 use crate::histogram::Histogram;
 use crate::media::local_address_towards;
 use crate::options::Options;
-use crate::report::Times;
 use crate::stamp::Kind;
 use crate::stomp::Stomp;
+use crate::times::Times;
 use crate::world::World;
 
 /// Peers that join at the same time, but for a storm.
