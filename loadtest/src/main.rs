@@ -4,9 +4,9 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use loadtest::bench::{self, BenchOptions};
+use loadtest::bench;
 use loadtest::light;
-use loadtest::options::{Command, Options};
+use loadtest::options::{BenchOptions, Command, Options};
 use loadtest::run::run;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;

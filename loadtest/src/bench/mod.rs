@@ -8,17 +8,17 @@ mod rows;
 pub mod server;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
 use serde::Serialize;
 use tokio::process::Command;
 
 use crate::light::process::Machine;
 use crate::light::report::LightReport;
+use crate::options::BenchOptions;
 use rows::{ROWS, Row};
 use server::TestServer;
 
@@ -26,26 +26,6 @@ use server::TestServer;
 const QUIET_PERCENT: f64 = 10.0;
 /// How long the system's own part is measured.
 const FLOOR_TIME: Duration = Duration::from_secs(4);
-
-/// Measures a release server on this machine: one core for it, one for the load.
-#[derive(Args, Clone, Debug)]
-pub struct BenchOptions {
-    /// The server's program. Default: `madang` beside this one.
-    #[arg(long)]
-    server: Option<PathBuf>,
-    /// The core that the server gets.
-    #[arg(long, default_value_t = 0)]
-    server_core: u32,
-    /// The core that the generator gets.
-    #[arg(long, default_value_t = 1)]
-    generator_core: u32,
-    /// Only rows whose names contain this.
-    #[arg(long)]
-    only: Option<String>,
-    /// Print the result as JSON to standard output.
-    #[arg(long = "json")]
-    pub json: bool,
-}
 
 /// All rows.
 #[derive(Clone, Debug, Serialize)]

@@ -8,11 +8,11 @@ use madang_wire::{Request, RoomName, Secret, Signal};
 use tokio_tungstenite::tungstenite::http::Uri;
 
 use super::answer::Answer;
-use super::network::{Conditions, Network};
+use super::network::Network;
 use super::offer::{Offer, Ssrcs};
 use super::peer::{NewPeer, Publishes};
-use super::publishing::Pacing;
 use super::thread::MediaThread;
+use crate::options::{Conditions, Pacing};
 use crate::reception::Reception;
 use crate::session::Session;
 use crate::stomp::Stomp;

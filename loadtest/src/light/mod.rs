@@ -18,7 +18,6 @@ pub mod ice;
 pub mod joining;
 pub mod network;
 pub mod offer;
-pub mod options;
 pub mod peer;
 pub mod process;
 pub mod publishing;

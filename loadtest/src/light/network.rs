@@ -3,14 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Conditions {
-    /// The share of packets that are lost, 0 to 1.
-    pub loss: f64,
-    /// How late they come, in microseconds. All of the round trip's delay lies on this way.
-    pub delay_us: u64,
-}
+use crate::options::Conditions;
 
 /// Decides about each packet.
 pub struct Network {

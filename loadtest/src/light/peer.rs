@@ -10,12 +10,13 @@ use super::dtls::{Handshake, Identity, Step};
 use super::ice::Pair;
 use super::network::Network;
 use super::offer::Ssrcs;
-use super::publishing::{Pacing, Plain, Publisher};
+use super::publishing::{Plain, Publisher};
 use super::rtcp::{self, Message};
 use super::rtp;
 use super::srtp::Keys;
 use super::stream::Stream;
 use super::tally::Tally;
+use crate::options::Pacing;
 use crate::world::Sent;
 
 /// Between two rounds of a handshake's timer.

@@ -3,26 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-
 use super::offer::{AUDIO_LEVEL, OPUS, Ssrcs, TRANSPORT_SEQUENCE, VP8, VP8_RTX};
 use super::rtp::Header;
+use crate::options::Pacing;
 use crate::stamp::{Kind, Stamp};
 use crate::vp8::Frame;
 use crate::world::Sent;
-
-/// How the packets of a video frame follow each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pacing {
-    /// At once, in bursts of up to 8, each packet in a system call of its own.
-    Burst,
-    /// As `burst`, but a burst goes in one system call, and arrives as one, as from a network card that joins packets.
-    Train,
-    /// Spread over 12 ms, as by Chromium's pacer.
-    Chromium,
-}
 
 const AUDIO_PERIOD_US: u64 = 20_000;
 /// What Opus makes of 20 ms at about 32 kbit/s, less the stamp.

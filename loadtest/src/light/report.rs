@@ -5,9 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::process::Machine;
-use super::publishing::Pacing;
 use super::snapshot::Snapshot;
 use crate::histogram::Histogram;
+use crate::options::Pacing;
 use crate::stamp::Kind;
 use crate::times::Times;
 

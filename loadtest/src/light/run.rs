@@ -10,8 +10,6 @@ use tokio::time::sleep;
 
 use super::dtls::Identity;
 use super::joining::{Member, Plan, Visitor};
-use super::network::Conditions;
-use super::options::LightOptions;
 use super::process::{Machine, Process, busy_us, dropped_at};
 use super::report::{
     Generator, Interval, Joining, LightReport, Overload, Scenario, ServerFigures, Versions,
@@ -20,7 +18,7 @@ use super::snapshot::Snapshot;
 use super::thread::{MediaThread, Setup};
 use crate::histogram::Histogram;
 use crate::media::local_address_towards;
-use crate::options::Options;
+use crate::options::{Conditions, LightOptions, Options};
 use crate::stamp::Kind;
 use crate::stomp::Stomp;
 use crate::times::Times;

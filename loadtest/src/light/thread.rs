@@ -13,12 +13,12 @@ use tokio::sync::oneshot;
 
 use super::dtls::Identity;
 use super::peer::{Moment, NewPeer, Peer};
-use super::publishing::Pacing;
 use super::snapshot::{PeerState, Snapshot};
 use super::sockets::Sockets;
 use super::stream::StreamCounts;
 use super::tally::Tally;
 use crate::clock::Clock;
+use crate::options::Pacing;
 
 /// Between two looks at peers' timers. Publishers' are waited for exactly.
 const TICK_US: u64 = 5_000;

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use clap::{Args, value_parser};
-
-use super::network::Conditions;
-use super::publishing::Pacing;
+use clap::{Args, ValueEnum, value_parser};
+use serde::{Deserialize, Serialize};
 
 /// What light peers do.
 #[derive(Args, Clone, Debug)]
@@ -42,6 +40,27 @@ pub struct LightOptions {
     /// Light: process id of the server, on this machine, to see what it needs of CPU and memory.
     #[arg(long)]
     pub server_pid: Option<u32>,
+}
+
+/// How the packets of a video frame follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pacing {
+    /// At once, in bursts of up to 8, each packet in a system call of its own.
+    Burst,
+    /// As `burst`, but a burst goes in one system call, and arrives as one, as from a network card that joins packets.
+    Train,
+    /// Spread over 12 ms, as by Chromium's pacer.
+    Chromium,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Conditions {
+    /// The share of packets that are lost, 0 to 1.
+    pub loss: f64,
+    /// How late they come, in microseconds. All of the round trip's delay lies on this way.
+    pub delay_us: u64,
 }
 
 /// Below so many packets a second all are decrypted.

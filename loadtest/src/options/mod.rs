@@ -1,11 +1,14 @@
 //! The command line.
 
+mod bench;
+mod light;
+
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use madang_wire::{RoomName, Secret};
 use tokio_tungstenite::tungstenite::http::Uri;
 
-use crate::bench::BenchOptions;
-use crate::light::options::LightOptions;
+pub use bench::BenchOptions;
+pub use light::{Conditions, LightOptions, Pacing};
 
 /// Joins rooms of a Madang server with synthetic participants and measures what arrives.
 ///
