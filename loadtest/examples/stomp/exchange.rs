@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::process::Process;
-use super::report::{Delivered, Row};
+use super::row::{Delivered, Row};
 use super::socket::Socket;
 use super::stamp::Stamp;
 use crate::options::{Options, Scenario};

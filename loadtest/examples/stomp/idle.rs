@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::process::Process;
-use super::report::Idle;
+use super::row::Idle;
 use super::socket::Socket;
 use crate::options::Options;
 

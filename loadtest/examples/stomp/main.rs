@@ -16,6 +16,7 @@ mod idle;
 mod options;
 mod process;
 mod report;
+mod row;
 mod socket;
 mod stalled;
 mod stamp;
@@ -28,7 +29,8 @@ use loadtest::bench::must_exist;
 use loadtest::bench::server::TestServer;
 use options::{Options, Scenario};
 use process::Process;
-use report::{Report, Row};
+use report::Report;
+use row::Row;
 
 fn main() -> ExitCode {
     let options = Options::parse();

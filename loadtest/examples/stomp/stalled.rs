@@ -2,7 +2,7 @@
 
 use super::exchange::{self, Load, Pace};
 use super::process::Process;
-use super::report::Row;
+use super::row::Row;
 use super::socket::Socket;
 use crate::options::Options;
 
