@@ -18,37 +18,19 @@
 //! The folder `golden` beside the sources has one example frame per file, for every request and message. The tests
 //! of this crate and those of the web client read the same files.
 
-mod broadcast;
-mod chat;
-mod decode;
 mod destination;
-mod encode;
-mod escape;
-mod event;
-mod frame;
-pub mod header;
-mod headers;
-mod heart_beat;
-mod json;
-mod participant;
-pub mod request;
+mod frames;
+mod messages;
 mod room_name;
-mod room_settings;
-mod secret;
-mod signal;
 
-pub use broadcast::{Broadcast, Encoded};
-pub use chat::{Author, ChatMessage};
-pub use decode::{DecodeError, Decoded, Decoder, Limits};
 pub use destination::{Destination, DestinationError, Pattern, Prefixes};
-pub use encode::encode;
-pub use event::{Event, LeaveReason, RoomSummary, Speaker};
-pub use frame::{Command, Frame, Version};
-pub use headers::Headers;
-pub use heart_beat::HeartBeat;
-pub use participant::{Participant, Role, SourceKind};
-pub use request::{Request, RequestError};
+pub use frames::{
+    Broadcast, Command, DecodeError, Decoded, Decoder, Encoded, Frame, Headers, HeartBeat, Limits,
+    Version, encode, header,
+};
+pub use messages::{
+    Author, ChatMessage, ErrorCode, Event, IceServer, Joined, Layer, LeaveReason, Participant,
+    Publishers, Request, RequestError, Role, RoomSettings, RoomSummary, Secret, Signal, Slot,
+    SlotReason, SourceKind, Speaker, Waiting, request,
+};
 pub use room_name::{RoomName, RoomNameError};
-pub use room_settings::{Publishers, RoomSettings};
-pub use secret::Secret;
-pub use signal::{ErrorCode, IceServer, Joined, Layer, Signal, Slot, SlotReason, Waiting};

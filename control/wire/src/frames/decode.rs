@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::escape::Escaping;
+use super::escape::Escaping;
 use crate::{Command, Frame, Headers, Version, header};
 
 /// What a decoder accepts.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::escape::Escaping;
+use super::escape::Escaping;
 use crate::{Command, Frame, Version, header};
 
 /// Writes a frame.

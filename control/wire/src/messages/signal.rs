@@ -55,7 +55,7 @@ pub enum Signal {
 impl Signal {
     /// The body of its MESSAGE frame.
     pub fn to_json(&self) -> Bytes {
-        crate::json::to_bytes(self)
+        super::json::to_bytes(self)
     }
 }
 

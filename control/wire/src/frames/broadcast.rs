@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-use crate::encode::{write_command, write_content_length, write_header};
-use crate::escape::Escaping;
+use super::encode::{write_command, write_content_length, write_header};
+use super::escape::Escaping;
 use crate::{Command, Headers, Version, header};
 
 /// A MESSAGE whose common headers are written once per version, and whose body is shared by all who get it.

@@ -80,7 +80,7 @@ pub enum Event {
 impl Event {
     /// The body of its MESSAGE frame.
     pub fn to_json(&self) -> Bytes {
-        crate::json::to_bytes(self)
+        super::json::to_bytes(self)
     }
 }
 
@@ -128,6 +128,6 @@ pub struct RoomSummary {
 impl RoomSummary {
     /// The body of its MESSAGE frame.
     pub fn to_json(&self) -> Bytes {
-        crate::json::to_bytes(self)
+        super::json::to_bytes(self)
     }
 }

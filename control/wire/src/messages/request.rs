@@ -45,7 +45,7 @@ macro_rules! requests {
             /// The body of its SEND frame.
             pub fn to_json(&self) -> Bytes {
                 match self {
-                    $(Request::$name(body) => crate::json::to_bytes(body),)*
+                    $(Request::$name(body) => super::json::to_bytes(body),)*
                 }
             }
         }

@@ -42,6 +42,6 @@ pub struct Author {
 impl ChatMessage {
     /// The body of its MESSAGE frame.
     pub fn to_json(&self) -> Bytes {
-        crate::json::to_bytes(self)
+        super::json::to_bytes(self)
     }
 }
