@@ -53,34 +53,26 @@
 
 mod address;
 mod allocation;
-mod authentication;
-mod bandwidth;
+mod auth;
 mod config;
-mod credentials;
 mod dtls;
-mod farewells;
 mod framing;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod io;
-mod nonce;
 mod peer_connections;
 mod peers;
-mod places;
-mod ports;
+mod quota;
+mod recent_deletions;
 mod refusal;
-mod relayed;
 mod request;
 mod response;
 mod server;
-mod shares;
 mod stats;
-mod strangers;
-mod table;
 
 pub use address::{ClientAddr, Transport};
+pub use auth::credentials::{Credentials, credentials};
 pub use config::{Config, Mistake, Secret};
-pub use credentials::{Credentials, credentials};
 pub use dtls::{DtlsEvent, DtlsIdentity, DtlsOutput, DtlsSessions, UnfitKey};
 pub use io::{Datagram, DtlsListener, Handle, Listeners, Mailbox, Stream, mailbox, run};
 pub use peer_connections::PeerConnectionId;

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::ClientAddr;
-use crate::authentication::Caller;
+use crate::auth::Caller;
 use crate::refusal::Refusal;
 use crate::response::Asked;
 

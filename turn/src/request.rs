@@ -16,10 +16,10 @@ use turn_types::attribute::{
 
 use crate::address::canonical;
 use crate::allocation::ChannelNumber;
+use crate::allocation::ports::PortWish;
+use crate::allocation::table::Place;
 use crate::peer_connections::PeerConnectionId;
-use crate::ports::PortWish;
 use crate::refusal::Refusal;
-use crate::table::Place;
 
 /// The attributes below 0x8000 that this server understands in a TURN message.
 const UNDERSTOOD: [AttributeType; 16] = [

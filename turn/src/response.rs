@@ -9,8 +9,8 @@ use stun_types::message::{
     TransactionId,
 };
 
-use crate::authentication::{Caller, OFFERED};
-use crate::nonce::Offer;
+use crate::auth::nonce::Offer;
+use crate::auth::{Caller, OFFERED};
 use crate::refusal::Refusal;
 
 /// SOFTWARE of signed answers. It names no version: that would help attackers alone. Unsigned answers go without, as

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use crate::ClientAddr;
-use crate::places::{IdleSince, Places};
+use crate::quota::connections::{IdleSince, Places};
 use cookie::Cookies;
 use hello::{Alert, ClientHello, Cookie, is_of_handshake};
 pub use identity::{DtlsIdentity, UnfitKey};

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use super::ClientStream;
 use crate::Stats;
-use crate::bandwidth::{Pace, Paces};
+use crate::quota::bandwidth::{Pace, Paces};
 
 /// What is on its way in one direction of a connection. While that waits, nothing is read, and at last the sender waits.
 const BUFFER: usize = 16 * 1024;

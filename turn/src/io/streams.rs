@@ -30,7 +30,7 @@ use super::ClientStream;
 use super::splice::{Join, splice};
 use crate::ClientAddr;
 use crate::framing::{MAX_MESSAGE, next_message};
-use crate::places::{IdleSince, Places};
+use crate::quota::connections::{IdleSince, Places};
 
 /// Events that wait for the server; beyond, the streams wait, and at last the clients.
 const EVENTS: usize = 256;

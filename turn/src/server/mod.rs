@@ -16,14 +16,14 @@ use turn_types::message::{
 };
 
 use crate::allocation::Allocation;
-use crate::authentication::Authenticator;
+use crate::allocation::table::AllocationTable;
+use crate::auth::Authenticator;
 use crate::config::{Config, Mistake};
-use crate::farewells::Farewells;
 use crate::peer_connections::{PeerConnectionId, PeerConnectionTable};
 use crate::peers::Peers;
+use crate::quota::unauthenticated::{Origin, Strangers};
+use crate::recent_deletions::Farewells;
 use crate::request::parse_message;
-use crate::strangers::{Origin, Strangers};
-use crate::table::AllocationTable;
 use crate::{ClientAddr, Path, Stats, Transport};
 use opening::Opening;
 

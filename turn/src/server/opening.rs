@@ -11,13 +11,13 @@ use turn_types::attribute::{AddressErrorCode, Lifetime, ReservationToken, XorRel
 use super::{Command, Server};
 use crate::ClientAddr;
 use crate::allocation::Allocation;
-use crate::authentication::Caller;
-use crate::ports::PortWish;
+use crate::allocation::ports::PortWish;
+use crate::allocation::relayed::Relayed;
+use crate::allocation::table::Place;
+use crate::auth::Caller;
 use crate::refusal::Refusal;
-use crate::relayed::Relayed;
 use crate::request::Allocate;
 use crate::response::{Asked, Response};
-use crate::table::Place;
 
 /// Ports that are tried in place of those that other programs have.
 const ATTEMPTS: u8 = 8;

@@ -14,13 +14,13 @@ use turn_types::message::{
 use super::opening::{Opening, allocated, lifetime_attribute};
 use super::{Command, MAX_OPENINGS, Server};
 use crate::allocation::Allocation;
-use crate::authentication::{Caller, is_signed};
-use crate::nonce::Offer;
+use crate::allocation::table::Wish;
+use crate::auth::nonce::Offer;
+use crate::auth::{Caller, is_signed};
+use crate::quota::unauthenticated::Origin;
 use crate::refusal::Refusal;
 use crate::request::{Allocate, ChannelBind, CreatePermission, Refresh, refuse_unknown_attributes};
 use crate::response::{Asked, Response};
-use crate::strangers::Origin;
-use crate::table::Wish;
 use crate::{ClientAddr, Transport};
 
 /// A request that is shorter than a header and one attribute, beside FINGERPRINT, gets no challenge, which would be

@@ -1,5 +1,8 @@
 //! Who asks? The long-term credential mechanism of RFC 8489 §9.2.
 
+pub(crate) mod credentials;
+pub(crate) mod nonce;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -10,10 +13,10 @@ use stun_types::attribute::{
 };
 use stun_types::message::{IntegrityAlgorithm, IntegrityKey, Message};
 
-use crate::credentials::{long_term_key, parse_username, password, signing_key};
-use crate::nonce::{Nonces, Offer};
 use crate::refusal::Refusal;
 use crate::{ClientAddr, Config, Secret};
+use credentials::{long_term_key, parse_username, password, signing_key};
+use nonce::{Nonces, Offer};
 
 /// What PASSWORD-ALGORITHMS lists. MD5 is not listed: who doesn't know the list uses it anyway.
 pub(crate) const OFFERED: [PasswordAlgorithmValue; 1] = [PasswordAlgorithmValue::SHA256];

@@ -10,13 +10,13 @@ use rand::{RngExt, SeedableRng};
 use stun_types::message::TransactionId;
 use turn_types::AddressFamily;
 
+use super::Allocation;
+use super::ports::{FreePorts, PortWish};
+use super::relayed::Relayed;
 use crate::address::family;
-use crate::allocation::Allocation;
-use crate::bandwidth::Paces;
-use crate::ports::{FreePorts, PortWish};
+use crate::quota::bandwidth::Paces;
+use crate::quota::per_holder::Shares;
 use crate::refusal::Refusal;
-use crate::relayed::Relayed;
-use crate::shares::Shares;
 use crate::{ClientAddr, Config};
 
 /// How long the port behind an even one is kept (RFC 8656 §7.2: "at least 30 seconds").

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::per_holder::Shares;
 use crate::ClientAddr;
-use crate::shares::Shares;
 
 /// Of each kind at a time. A DTLS session has some 15 kB, so that they never take more than 150 MB.
 const MOST: usize = 10_000;

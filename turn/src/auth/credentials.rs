@@ -100,13 +100,13 @@ mod tests {
     /// RFC 5769 §2.4: a request with long-term credentials.
     #[test]
     fn the_long_term_key_verifies_the_published_request() {
-        check(include_str!("../tests/vectors/rfc5769_2_4.hex"), IntegrityAlgorithm::Sha1);
+        check(include_str!("../../tests/vectors/rfc5769_2_4.hex"), IntegrityAlgorithm::Sha1);
     }
 
     /// RFC 8489 §B.1: the same with the password algorithm SHA-256.
     #[test]
     fn the_sha_256_key_verifies_the_published_request() {
-        check(include_str!("../tests/vectors/rfc8489_b_1.hex"), IntegrityAlgorithm::Sha256);
+        check(include_str!("../../tests/vectors/rfc8489_b_1.hex"), IntegrityAlgorithm::Sha256);
     }
 
     fn check(published: &str, algorithm: IntegrityAlgorithm) {

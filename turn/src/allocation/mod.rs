@@ -1,15 +1,19 @@
 //! One client's allocation: its relayed address, and whom it may talk to.
 
+pub(crate) mod ports;
+pub(crate) mod relayed;
+pub(crate) mod table;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stun_types::message::TransactionId;
 
-use crate::bandwidth::{Bucket, Paces};
+use crate::quota::bandwidth::{Bucket, Paces};
 use crate::refusal::Refusal;
-use crate::relayed::Relayed;
 use crate::{ClientAddr, Path};
+use relayed::Relayed;
 
 /// RFC 8656 §9: "The Permission Lifetime MUST be 300 seconds".
 const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
@@ -26,7 +30,7 @@ const MAX_PEERS: usize = 64;
 pub(crate) struct Allocation {
     /// Who holds it.
     pub(crate) client: ClientAddr,
-    /// Whose it is: see [`crate::authentication::Caller::user`].
+    /// Whose it is: see [`crate::auth::Caller::user`].
     pub(crate) user: Box<str>,
     /// The relayed transport addresses.
     pub(crate) relayed: Relayed,

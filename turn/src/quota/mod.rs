@@ -1,0 +1,6 @@
+//! Quotas and rate limits.
+
+pub(crate) mod bandwidth;
+pub(crate) mod connections;
+pub(crate) mod per_holder;
+pub(crate) mod unauthenticated;
