@@ -16,11 +16,11 @@ const CAPACITY: usize = 1024;
 
 /// The deleting Refresh requests of the last 40 seconds.
 #[derive(Debug, Default)]
-pub(crate) struct Farewells {
+pub(crate) struct RecentDeletions {
     recent: VecDeque<(Instant, ClientAddr, TransactionId)>,
 }
 
-impl Farewells {
+impl RecentDeletions {
     pub(crate) fn remember(
         &mut self,
         now: Instant,

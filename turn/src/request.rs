@@ -17,7 +17,7 @@ use turn_types::attribute::{
 use crate::address::canonical;
 use crate::allocation::ChannelNumber;
 use crate::allocation::ports::PortWish;
-use crate::allocation::table::Place;
+use crate::allocation::table::RequestedAddress;
 use crate::peer_connections::PeerConnectionId;
 use crate::refusal::Refusal;
 
@@ -72,7 +72,7 @@ pub(crate) struct Allocate {
     /// The wished lifetime in seconds.
     pub(crate) lifetime: Option<u32>,
     /// Which relayed address; an IPv4 one when the client doesn't say.
-    pub(crate) place: Place,
+    pub(crate) address: RequestedAddress,
     /// For TCP (RFC 6062), rather than for UDP.
     pub(crate) relays_tcp: bool,
 }
@@ -90,18 +90,18 @@ impl Allocate {
             return Err(Refusal::BadRequest);
         }
         let lifetime = optional::<Lifetime>(request)?.map(|lifetime| lifetime.seconds());
-        Ok(Allocate { lifetime, place: place(request)?, relays_tcp })
+        Ok(Allocate { lifetime, address: requested_address(request)?, relays_tcp })
     }
 }
 
-fn place(request: &Message<'_>) -> Result<Place, Refusal> {
+fn requested_address(request: &Message<'_>) -> Result<RequestedAddress, Refusal> {
     let even_port = optional::<EvenPort>(request)?;
     let names_family = request.has_attribute(RequestedAddressFamily::TYPE);
     let additional = optional::<AdditionalAddressFamily>(request)?;
     if let Some(token) = optional::<ReservationToken>(request)? {
         return match even_port.is_some() || names_family || additional.is_some() {
             true => Err(Refusal::BadRequest),
-            false => Ok(Place::Reserved(token.token())),
+            false => Ok(RequestedAddress::Reserved(token.token())),
         };
     }
     let port = match even_port.map(|even| even.requested()) {
@@ -112,10 +112,10 @@ fn place(request: &Message<'_>) -> Result<Place, Refusal> {
     if additional.is_some() {
         return match names_family || port == PortWish::Pair {
             true => Err(Refusal::BadRequest),
-            false => Ok(Place::Both(port)),
+            false => Ok(RequestedAddress::Both(port)),
         };
     }
-    Ok(Place::Port(requested_family(request)?.unwrap_or(AddressFamily::IPV4), port))
+    Ok(RequestedAddress::Port(requested_family(request)?.unwrap_or(AddressFamily::IPV4), port))
 }
 
 /// RFC 8656 §8.1

@@ -15,7 +15,7 @@ use super::ports::{FreePorts, PortWish};
 use super::relayed::Relayed;
 use crate::address::family;
 use crate::quota::bandwidth::Paces;
-use crate::quota::per_holder::Shares;
+use crate::quota::per_holder::PerHolder;
 use crate::refusal::Refusal;
 use crate::{ClientAddr, Config};
 
@@ -31,13 +31,13 @@ pub(crate) struct AllocationTable {
     by_client: HashMap<ClientAddr, Allocation>,
     by_relayed: HashMap<SocketAddr, ClientAddr>,
     deadlines: BTreeSet<(Instant, ClientAddr)>,
-    per_user: Shares<Box<str>>,
-    per_network: Shares<IpAddr>,
+    per_user: PerHolder<Box<str>>,
+    per_network: PerHolder<IpAddr>,
     pools: Vec<Pool>,
     /// In the order in which they end, at most [`MAX_RESERVATIONS`]. They outlive their allocations.
     reservations: VecDeque<Reservation>,
     /// As many as allocations.
-    reservations_per_user: Shares<Box<str>>,
+    reservations_per_user: PerHolder<Box<str>>,
     tokens: StdRng,
     capacity: usize,
     bytes_per_second: u64,
@@ -66,14 +66,14 @@ pub(crate) struct Wish<'a> {
     pub(crate) user: &'a str,
     pub(crate) transaction: TransactionId,
     pub(crate) lifetime: Duration,
-    pub(crate) place: Place,
+    pub(crate) address: RequestedAddress,
     /// For TCP (RFC 6062), rather than for UDP.
     pub(crate) relays_tcp: bool,
 }
 
 /// Which relayed address is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum RequestedAddress {
     /// A port of a family.
     Port(AddressFamily, PortWish),
     /// One of each family; RFC 8656 §7.2: IPv4 must be had, IPv6 may fail.
@@ -92,11 +92,11 @@ impl AllocationTable {
             by_client: HashMap::new(),
             by_relayed: HashMap::new(),
             deadlines: BTreeSet::new(),
-            per_user: Shares::new(config.max_allocations_per_user),
-            per_network: Shares::new(config.max_allocations_per_address),
+            per_user: PerHolder::new(config.max_allocations_per_user),
+            per_network: PerHolder::new(config.max_allocations_per_address),
             pools: pools.collect(),
             reservations: VecDeque::new(),
-            reservations_per_user: Shares::new(config.max_allocations_per_user),
+            reservations_per_user: PerHolder::new(config.max_allocations_per_user),
             tokens: StdRng::seed_from_u64(!seed),
             capacity: config.max_allocations,
             bytes_per_second: config.bytes_per_second(),
@@ -113,13 +113,13 @@ impl AllocationTable {
         if self.by_client.len() >= self.capacity {
             return Err(Refusal::InsufficientCapacity);
         }
-        if let Place::Port(_, PortWish::Pair) = wish.place {
+        if let RequestedAddress::Port(_, PortWish::Pair) = wish.address {
             self.check_reservations(now, wish.user)?;
         }
         let mut second_refusal = None;
-        let relayed = match wish.place {
-            Place::Port(family, port) => Relayed::new(self.take(family, port)?),
-            Place::Both(port) => {
+        let relayed = match wish.address {
+            RequestedAddress::Port(family, port) => Relayed::new(self.take(family, port)?),
+            RequestedAddress::Both(port) => {
                 let first = Relayed::new(self.take(AddressFamily::IPV4, port)?);
                 match self.take(AddressFamily::IPV6, port) {
                     Ok(second) => first.with(second),
@@ -129,7 +129,7 @@ impl AllocationTable {
                     }
                 }
             }
-            Place::Reserved(token) => Relayed::new(self.redeem(now, token, wish.user)?),
+            RequestedAddress::Reserved(token) => Relayed::new(self.redeem(now, token, wish.user)?),
         };
         let mut allocation = Allocation::new(
             wish.client,
@@ -143,7 +143,7 @@ impl AllocationTable {
         allocation.second_refusal = second_refusal;
         allocation.paces =
             wish.relays_tcp.then(|| Arc::new(Paces::new(now, self.bytes_per_second)));
-        if let Place::Port(family, PortWish::Pair) = wish.place
+        if let RequestedAddress::Port(family, PortWish::Pair) = wish.address
             && let Some(addr) = relayed.of(family)
         {
             allocation.reservation = Some(self.reserve(now, wish.user, addr));
@@ -326,16 +326,18 @@ mod tests {
                 4000 + (dice >> 24 & 7) as u16,
             )));
             let user = format!("user{}", dice >> 20 & 15);
-            let place = match dice >> 12 & 7 {
-                0 => Place::Port(AddressFamily::IPV4, PortWish::Pair),
-                1 => Place::Port(AddressFamily::IPV6, PortWish::Even),
-                2 => Place::Both(PortWish::Any),
-                3 => Place::Reserved(table.reservations.back().map_or(7, |kept| kept.token)),
-                _ => Place::Port(AddressFamily::IPV4, PortWish::Any),
+            let address = match dice >> 12 & 7 {
+                0 => RequestedAddress::Port(AddressFamily::IPV4, PortWish::Pair),
+                1 => RequestedAddress::Port(AddressFamily::IPV6, PortWish::Even),
+                2 => RequestedAddress::Both(PortWish::Any),
+                3 => RequestedAddress::Reserved(
+                    table.reservations.back().map_or(7, |kept| kept.token),
+                ),
+                _ => RequestedAddress::Port(AddressFamily::IPV4, PortWish::Any),
             };
             match dice >> 16 & 7 {
                 0..4 if table.of_client(client).is_none() => {
-                    let _ = table.create(now, wish(client, &user, place));
+                    let _ = table.create(now, wish(client, &user, address));
                 }
                 4 => drop(table.remove(client)),
                 5 => drop(table.remove_family(client, AddressFamily::IPV6)),
@@ -382,9 +384,9 @@ mod tests {
         }
     }
 
-    fn wish(client: ClientAddr, user: &str, place: Place) -> Wish<'_> {
+    fn wish(client: ClientAddr, user: &str, address: RequestedAddress) -> Wish<'_> {
         let (transaction, lifetime) = (1.into(), Duration::from_secs(20));
-        Wish { client, user, transaction, lifetime, place, relays_tcp: false }
+        Wish { client, user, transaction, lifetime, address, relays_tcp: false }
     }
 
     #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use crate::ClientAddr;
-use crate::quota::connections::{IdleSince, Places};
+use crate::quota::connections::{ConnectionQuota, IdleSince};
 use cookie::Cookies;
 use hello::{Alert, ClientHello, Cookie, is_of_handshake};
 pub use identity::{DtlsIdentity, UnfitKey};
@@ -64,7 +64,7 @@ pub struct DtlsSessions {
     handshakes: HashMap<ClientAddr, Handshake>,
     sessions: HashMap<ClientAddr, Established>,
     /// Of both.
-    places: Places,
+    quota: ConnectionQuota,
     /// Handshakes that were too many.
     refused: u64,
     /// Handshakes that were given up, or broken off.
@@ -147,7 +147,7 @@ impl DtlsSessions {
             cookies: Cookies::new(now, secret),
             handshakes: HashMap::new(),
             sessions: HashMap::new(),
-            places: Places::new(),
+            quota: ConnectionQuota::new(),
             refused: 0,
             failed: 0,
             buffer: vec![0; MAX_RECORD].into(),
@@ -159,17 +159,17 @@ impl DtlsSessions {
         self.identity = identity;
     }
 
-    /// Takes a datagram from a client. `is_welcome` is asked before a stranger is sent a cookie.
+    /// Takes a datagram from a client. `is_allowed` is asked before a stranger is sent a cookie.
     pub fn handle_datagram(
         &mut self,
         now: Instant,
         client: ClientAddr,
         datagram: &[u8],
-        is_welcome: impl FnOnce() -> bool,
+        is_allowed: impl FnOnce() -> bool,
         out: &mut DtlsOutput,
     ) {
         if let Some(hello) = ClientHello::parse(datagram) {
-            return self.handle_hello(now, client, &hello, is_welcome, out);
+            return self.handle_hello(now, client, &hello, is_allowed, out);
         }
         let Some(established) = self.sessions.get_mut(&client) else {
             return self.proceed(now, client, datagram, out);
@@ -226,7 +226,7 @@ impl DtlsSessions {
     ) {
         let mut idle = Vec::new();
         for (client, established) in &mut self.sessions {
-            let patience = self.places.patience(*client);
+            let patience = self.quota.patience(*client);
             if established.idle.is_over(now, has_allocation(*client), patience) {
                 idle.push(*client);
             }
@@ -275,7 +275,7 @@ impl DtlsSessions {
         now: Instant,
         client: ClientAddr,
         hello: &ClientHello<'_>,
-        is_welcome: impl FnOnce() -> bool,
+        is_allowed: impl FnOnce() -> bool,
         out: &mut DtlsOutput,
     ) {
         let is_repeated = |session: &Session| session.random == hello.random;
@@ -289,7 +289,7 @@ impl DtlsSessions {
         }
         // Who has a good one receives at this address: no flood of others in its name is in the way.
         let Some(cookie) = self.cookies.good_one(now, client, hello) else {
-            if is_welcome() {
+            if is_allowed() {
                 self.send_back(now, client, hello, out);
             }
             return;
@@ -351,7 +351,7 @@ impl DtlsSessions {
                 _ => return false,
             }
         }
-        self.places.take(client)
+        self.quota.take(client)
     }
 
     /// A datagram of a handshake; also one of nobody's.
@@ -382,7 +382,7 @@ impl DtlsSessions {
         let Some(Handshake { session, .. }) = self.handshakes.remove(&client) else { return };
         let established = Established { session, idle: IdleSince::new(now) };
         if self.sessions.insert(client, established).is_some() {
-            self.places.free(client);
+            self.quota.free(client);
             out.events.insert(mark, DtlsEvent::Ended(client));
         }
         debug!(%client, "a DTLS session began");
@@ -390,7 +390,7 @@ impl DtlsSessions {
 
     fn give_up(&mut self, client: ClientAddr) {
         if self.handshakes.remove(&client).is_some() {
-            self.places.free(client);
+            self.quota.free(client);
             self.failed += 1;
         }
     }
@@ -398,7 +398,7 @@ impl DtlsSessions {
     /// A session is over, because its client said so or it broke.
     fn end(&mut self, client: ClientAddr, out: &mut DtlsOutput) {
         if self.sessions.remove(&client).is_some() {
-            self.places.free(client);
+            self.quota.free(client);
             out.events.push(DtlsEvent::Ended(client));
         }
     }

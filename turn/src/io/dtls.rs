@@ -122,9 +122,9 @@ impl<F: Fn(Datagram)> Shell<F> {
             for (from, to, datagram) in received.datagrams() {
                 let Shell { dtls: Some(side), server, .. } = self else { return };
                 let client = ClientAddr::dtls(from).at(side.socket.reached_at(to));
-                let is_welcome = || server.welcomes_stranger(now, client);
+                let is_allowed = || server.allows_handshake(now, client);
                 let DtlsSide { sessions, output, .. } = side;
-                sessions.handle_datagram(now, client, datagram, is_welcome, output);
+                sessions.handle_datagram(now, client, datagram, is_allowed, output);
                 self.handle_dtls_output(now, unix_now);
                 served += 1;
             }

@@ -30,7 +30,7 @@ use super::ClientStream;
 use super::splice::{Join, splice};
 use crate::ClientAddr;
 use crate::framing::{MAX_MESSAGE, next_message};
-use crate::quota::connections::{IdleSince, Places};
+use crate::quota::connections::{ConnectionQuota, IdleSince};
 
 /// Events that wait for the server; beyond, the streams wait, and at last the clients.
 const EVENTS: usize = 256;
@@ -66,7 +66,7 @@ pub(super) struct Streams {
     sender: mpsc::Sender<StreamEvent>,
     acceptor: AbortHandle,
     connections: HashMap<ClientAddr, Connection>,
-    places: Places,
+    quota: ConnectionQuota,
     next_id: ConnectionId,
     /// Connections that were too many.
     pub(super) refused: u64,
@@ -114,7 +114,7 @@ impl Streams {
             sender,
             acceptor,
             connections: HashMap::new(),
-            places: Places::new(),
+            quota: ConnectionQuota::new(),
             next_id: 0,
             refused: 0,
         }
@@ -138,7 +138,7 @@ impl Streams {
     pub(super) fn accept(&mut self, now: Instant, stream: ClientStream, client: ClientAddr) {
         // One that the system has given up may have an event on its way that tells of it.
         self.close(client);
-        if !self.places.take(client) {
+        if !self.quota.take(client) {
             self.refused += 1;
             return;
         }
@@ -161,7 +161,7 @@ impl Streams {
     pub(super) fn close(&mut self, client: ClientAddr) {
         if let Some(connection) = self.connections.remove(&client) {
             connection.task.abort();
-            self.places.free(client);
+            self.quota.free(client);
         }
     }
 
@@ -184,7 +184,7 @@ impl Streams {
         let mut idle = Vec::new();
         for (client, connection) in &mut self.connections {
             let is_used = connection.outbox.is_none() || has_allocation(*client);
-            if connection.idle.is_over(now, is_used, self.places.patience(*client)) {
+            if connection.idle.is_over(now, is_used, self.quota.patience(*client)) {
                 idle.push(*client);
             }
         }

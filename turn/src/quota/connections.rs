@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::per_holder::Shares;
+use super::per_holder::PerHolder;
 use crate::ClientAddr;
 
 /// Of each kind at a time. A DTLS session has some 15 kB, so that they never take more than 150 MB.
@@ -17,14 +17,14 @@ const PATIENCE_WHEN_CROWDED: Duration = Duration::from_secs(3);
 
 /// The places that are taken. When there is none left, a client is turned away.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct ConnectionQuota {
     taken: usize,
-    per_network: Shares<IpAddr>,
+    per_network: PerHolder<IpAddr>,
 }
 
-impl Places {
-    pub(crate) fn new() -> Places {
-        Places { taken: 0, per_network: Shares::new(MOST_OF_NETWORK) }
+impl ConnectionQuota {
+    pub(crate) fn new() -> ConnectionQuota {
+        ConnectionQuota { taken: 0, per_network: PerHolder::new(MOST_OF_NETWORK) }
     }
 
     /// Takes a place, if there is one.
@@ -83,32 +83,32 @@ mod tests {
     #[test]
     fn a_crowded_network_has_less_time_and_then_no_place_and_others_have() {
         let client = |net: u8, port: u16| ClientAddr::tcp(([192, 0, net, 1], port).into());
-        let mut places = Places::new();
+        let mut quota = ConnectionQuota::new();
         for port in 1..500 {
-            assert!(places.take(client(2, port)));
+            assert!(quota.take(client(2, port)));
         }
-        assert_eq!(places.patience(client(2, 1)), PATIENCE);
+        assert_eq!(quota.patience(client(2, 1)), PATIENCE);
         for port in 500..=1000 {
-            assert!(places.take(client(2, port)));
+            assert!(quota.take(client(2, port)));
         }
 
-        assert!(!places.take(client(2, 1001)));
-        assert_eq!(places.patience(client(2, 1)), PATIENCE_WHEN_CROWDED);
-        assert!(places.take(client(3, 1)));
-        assert_eq!(places.patience(client(3, 1)), PATIENCE);
-        places.free(client(2, 1));
-        assert!(places.take(client(2, 1001)));
+        assert!(!quota.take(client(2, 1001)));
+        assert_eq!(quota.patience(client(2, 1)), PATIENCE_WHEN_CROWDED);
+        assert!(quota.take(client(3, 1)));
+        assert_eq!(quota.patience(client(3, 1)), PATIENCE);
+        quota.free(client(2, 1));
+        assert!(quota.take(client(2, 1001)));
     }
 
     #[test]
     fn everybody_has_less_time_when_half_of_all_places_are_taken() {
         let client = |n: u16| ClientAddr::tcp(([192, 0, 2, (n / 900) as u8], n).into());
-        let mut places = Places::new();
+        let mut quota = ConnectionQuota::new();
         for n in 1..=10_000 {
-            assert_eq!(places.patience(client(60_000)) == PATIENCE, n <= 5000, "{n}");
-            assert!(places.take(client(n)));
+            assert_eq!(quota.patience(client(60_000)) == PATIENCE, n <= 5000, "{n}");
+            assert!(quota.take(client(n)));
         }
 
-        assert!(!places.take(client(60_000)));
+        assert!(!quota.take(client(60_000)));
     }
 }

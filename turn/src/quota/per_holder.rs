@@ -7,15 +7,15 @@ use std::hash::Hash;
 /// Counts what each holder has, and knows how much that may be. A holder without anything has no entry, so that this is
 /// never longer than the table of the things themselves.
 #[derive(Debug)]
-pub(crate) struct Shares<K> {
+pub(crate) struct PerHolder<K> {
     limit: usize,
     taken: HashMap<K, usize>,
 }
 
-impl<K: Eq + Hash> Shares<K> {
+impl<K: Eq + Hash> PerHolder<K> {
     /// Nobody has anything; each may have `limit`.
-    pub(crate) fn new(limit: usize) -> Shares<K> {
-        Shares { limit, taken: HashMap::new() }
+    pub(crate) fn new(limit: usize) -> PerHolder<K> {
+        PerHolder { limit, taken: HashMap::new() }
     }
 
     /// Whether the holder may have no more; the caller looks before it takes.
@@ -63,17 +63,17 @@ mod tests {
 
     #[test]
     fn each_holder_has_a_limit_and_is_forgotten_with_the_last_share() {
-        let mut shares = Shares::<Box<str>>::new(2);
+        let mut counts = PerHolder::<Box<str>>::new(2);
 
-        shares.take("minji".into());
-        assert!(!shares.is_used_up("minji"));
-        shares.take("minji".into());
-        assert!(shares.is_used_up("minji") && !shares.is_used_up("jun"));
+        counts.take("minji".into());
+        assert!(!counts.is_used_up("minji"));
+        counts.take("minji".into());
+        assert!(counts.is_used_up("minji") && !counts.is_used_up("jun"));
 
-        shares.give_back("minji");
-        shares.give_back("jun");
-        assert!(!shares.is_used_up("minji"));
-        shares.give_back("minji");
-        assert_eq!(shares.counts().count(), 0);
+        counts.give_back("minji");
+        counts.give_back("jun");
+        assert!(!counts.is_used_up("minji"));
+        counts.give_back("minji");
+        assert_eq!(counts.counts().count(), 0);
     }
 }

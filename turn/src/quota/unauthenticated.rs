@@ -20,7 +20,7 @@ pub(crate) enum Origin {
 
 /// What each network has left. Those who claim its address take nothing from those who proved that they have it.
 #[derive(Debug)]
-pub(crate) struct Strangers {
+pub(crate) struct UnauthenticatedQuota {
     per_second: u32,
     /// Keeps it unknown which networks share a cell.
     seed: u64,
@@ -41,13 +41,19 @@ struct Cell {
     at_ms: u32,
 }
 
-impl Strangers {
+impl UnauthenticatedQuota {
     /// Twice the rate may come at once; 0 is no limit.
-    pub(crate) fn new(per_second: u32, seed: u64) -> Strangers {
+    pub(crate) fn new(per_second: u32, seed: u64) -> UnauthenticatedQuota {
         let full = Cell { credit: burst(per_second), at_ms: 0 };
         let count = if per_second == 0 { 0 } else { CELLS };
         let cells: Cells = vec![full; count].into();
-        Strangers { per_second, seed, start: None, claimed: cells.clone(), proven: cells }
+        UnauthenticatedQuota {
+            per_second,
+            seed,
+            start: None,
+            claimed: cells.clone(),
+            proven: cells,
+        }
     }
 
     /// Whether another request of the network is to be answered; it counts when it is.
@@ -87,10 +93,10 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]
     fn a_network_gets_its_rate_and_others_theirs() {
         let mut now = Instant::now();
-        let mut strangers = Strangers::new(10, 1);
+        let mut quota = UnauthenticatedQuota::new(10, 1);
         let mut count_of = |now, last: u8, origin| {
             let network = IpAddr::from([192, 0, 2, last]);
-            (0..1000).filter(|_| strangers.allow(now, network, origin)).count()
+            (0..1000).filter(|_| quota.allow(now, network, origin)).count()
         };
         assert_eq!(count_of(now, 1, Origin::Proven), 20);
         let mut count = |now, last| count_of(now, last, Origin::Claimed);

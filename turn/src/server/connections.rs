@@ -69,9 +69,9 @@ impl Server {
         (relayed, peer): (SocketAddr, SocketAddr),
     ) -> Option<(ClientAddr, PeerConnectionId)> {
         let allocation = self.table.of_relayed_mut(relayed)?;
-        let is_welcome = allocation.relays_tcp() && allocation.permits(now, peer.ip());
+        let is_allowed = allocation.relays_tcp() && allocation.permits(now, peer.ip());
         let client = allocation.client;
-        if !is_welcome || !self.peers.can_connect(peer) {
+        if !is_allowed || !self.peers.can_connect(peer) {
             return None;
         }
         let id = self.connections.add(now, client, (relayed, peer), None).ok()?;

@@ -21,8 +21,8 @@ use crate::auth::Authenticator;
 use crate::config::{Config, Mistake};
 use crate::peer_connections::{PeerConnectionId, PeerConnectionTable};
 use crate::peers::Peers;
-use crate::quota::unauthenticated::{Origin, Strangers};
-use crate::recent_deletions::Farewells;
+use crate::quota::unauthenticated::{Origin, UnauthenticatedQuota};
+use crate::recent_deletions::RecentDeletions;
 use crate::request::parse_message;
 use crate::{ClientAddr, Path, Stats, Transport};
 use opening::Opening;
@@ -61,11 +61,11 @@ pub struct Server {
     peers: Peers,
     table: AllocationTable,
     connections: PeerConnectionTable,
-    farewells: Farewells,
+    recent_deletions: RecentDeletions,
     answers: VecDeque<Transmit>,
     commands: VecDeque<Command>,
     openings: VecDeque<Opening>,
-    strangers: Strangers,
+    unauthenticated: UnauthenticatedQuota,
     bytes_per_second: u64,
     default_lifetime: Duration,
     max_lifetime: Duration,
@@ -142,11 +142,11 @@ impl Server {
             peers: Peers::new(&config.media, &config.allow_peers, &config.deny_peers),
             table: AllocationTable::new(config, seed),
             connections: PeerConnectionTable::new(seed),
-            farewells: Farewells::default(),
+            recent_deletions: RecentDeletions::default(),
             answers: VecDeque::new(),
             commands: VecDeque::new(),
             openings: VecDeque::new(),
-            strangers: Strangers::new(config.strangers_per_second, seed),
+            unauthenticated: UnauthenticatedQuota::new(config.strangers_per_second, seed),
             bytes_per_second: config.bytes_per_second(),
             default_lifetime: config.default_lifetime,
             max_lifetime: config.max_lifetime,
@@ -196,14 +196,14 @@ impl Server {
 
     /// Whether a stranger who may have forged its address is to be answered, which counts against what its network may
     /// ask: who begins a DTLS handshake is one.
-    pub fn welcomes_stranger(&mut self, now: Instant, client: ClientAddr) -> bool {
-        self.welcomes(now, client, Origin::Claimed)
+    pub fn allows_handshake(&mut self, now: Instant, client: ClientAddr) -> bool {
+        self.allows_unauthenticated(now, client, Origin::Claimed)
     }
 
-    fn welcomes(&mut self, now: Instant, client: ClientAddr, origin: Origin) -> bool {
-        let is_welcome = self.strangers.allow(now, client.network(), origin);
-        self.stats.dropped_strangers += u64::from(!is_welcome);
-        is_welcome
+    fn allows_unauthenticated(&mut self, now: Instant, client: ClientAddr, origin: Origin) -> bool {
+        let is_allowed = self.unauthenticated.allow(now, client.network(), origin);
+        self.stats.dropped_strangers += u64::from(!is_allowed);
+        is_allowed
     }
 
     /// Whether a client has an allocation.

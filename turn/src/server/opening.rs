@@ -13,7 +13,7 @@ use crate::ClientAddr;
 use crate::allocation::Allocation;
 use crate::allocation::ports::PortWish;
 use crate::allocation::relayed::Relayed;
-use crate::allocation::table::Place;
+use crate::allocation::table::RequestedAddress;
 use crate::auth::Caller;
 use crate::refusal::Refusal;
 use crate::request::Allocate;
@@ -44,9 +44,9 @@ impl Opening {
         relayed: Relayed,
         wanted: &Allocate,
     ) -> Opening {
-        let replacement = match wanted.place {
-            Place::Reserved(_) => None,
-            Place::Port(_, wish) | Place::Both(wish) => Some(wish),
+        let replacement = match wanted.address {
+            RequestedAddress::Reserved(_) => None,
+            RequestedAddress::Port(_, wish) | RequestedAddress::Both(wish) => Some(wish),
         };
         let missing = relayed.iter().collect();
         let (attempts, is_tcp) = (ATTEMPTS, wanted.relays_tcp);

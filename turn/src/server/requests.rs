@@ -36,7 +36,7 @@ impl Server {
         client: ClientAddr,
         request: &Message<'_>,
     ) {
-        if !self.welcomes(now, client, origin(client.transport)) {
+        if !self.allows_unauthenticated(now, client, origin(client.transport)) {
             return;
         }
         let asked = Asked::by(request);
@@ -64,7 +64,9 @@ impl Server {
     ) {
         let caller = match self.authenticator.authenticate(unix_now, client, request) {
             Ok(caller) => caller,
-            Err(refusal) => return self.refuse_stranger(now, unix_now, client, request, refusal),
+            Err(refusal) => {
+                return self.refuse_unauthenticated(now, unix_now, client, request, refusal);
+            }
         };
         let response = match self.perform(now, client, &caller, request) {
             Ok(Some(response)) => response,
@@ -77,7 +79,7 @@ impl Server {
         self.answer(client, response.signed(&caller));
     }
 
-    fn refuse_stranger(
+    fn refuse_unauthenticated(
         &mut self,
         now: Instant,
         unix_now: Duration,
@@ -87,7 +89,7 @@ impl Server {
     ) {
         // Whoever signed a request well and has an allocation is no stranger, however old the nonce.
         let is_known = refusal == Refusal::StaleNonce && self.has_allocation(client);
-        if !is_known && !self.welcomes(now, client, origin(client.transport)) {
+        if !is_known && !self.allows_unauthenticated(now, client, origin(client.transport)) {
             return;
         }
         let asked = Asked::by(request);
@@ -180,7 +182,7 @@ impl Server {
             transaction: asked.transaction,
             // Nobody allocates in order to have nothing: 0 gets the default, too.
             lifetime: self.lifetime(wanted.lifetime.filter(|&seconds| seconds > 0)),
-            place: wanted.place,
+            address: wanted.address,
             relays_tcp: wanted.relays_tcp,
         };
         let allocation = self.table.create(now, wish)?;
@@ -216,7 +218,7 @@ impl Server {
         request: &Message<'_>,
     ) -> Result<Response, Refusal> {
         let transaction = request.transaction_id();
-        if self.farewells.contains(now, client, transaction) {
+        if self.recent_deletions.contains(now, client, transaction) {
             return Ok(Response::success(Asked::by(request)).with(&Lifetime::new(0)));
         }
         let relayed = self.allocation_of(client, caller)?.relayed;
@@ -227,7 +229,7 @@ impl Server {
         let lifetime = match wanted.lifetime {
             Some(0) => {
                 self.delete(client, wanted.family);
-                self.farewells.remember(now, client, transaction);
+                self.recent_deletions.remember(now, client, transaction);
                 Duration::ZERO
             }
             wanted => {

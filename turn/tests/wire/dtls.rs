@@ -119,8 +119,8 @@ fn hellos_count_against_what_a_network_may_ask() {
     let mut out = DtlsOutput::default();
     for port in 0..1000 {
         let from = ClientAddr::dtls(([203, 0, 113, 5], port).into());
-        let is_welcome = || turn.server.welcomes_stranger(turn.now, from);
-        world.sessions.handle_datagram(world.now, from, &hello, is_welcome, &mut out);
+        let is_allowed = || turn.server.allows_handshake(turn.now, from);
+        world.sessions.handle_datagram(world.now, from, &hello, is_allowed, &mut out);
     }
 
     // Twice the rate at once.

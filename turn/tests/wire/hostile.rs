@@ -132,7 +132,7 @@ fn forged_requests_take_no_answers_from_connections() {
     assert_eq!(flood(&mut world, "203.0.113.5:5/tcp"), 17, "guessing is slow there, too");
     // Those share theirs, and hellos are nobody's proof of anything.
     assert_eq!(flood(&mut world, "203.0.113.5:6/dtls"), 0);
-    assert!(!world.server.welcomes_stranger(world.now, client_addr("203.0.113.5:7/dtls")));
+    assert!(!world.server.allows_handshake(world.now, client_addr("203.0.113.5:7/dtls")));
 }
 
 #[test]
