@@ -10,6 +10,7 @@ use turn_types::AddressFamily;
 
 use crate::PeerRule;
 use crate::address::family;
+use crate::quota::rate::Rate;
 
 /// How the server behaves. [`Config::check`] tells all that is wrong with it at once.
 #[derive(Clone, Debug)]
@@ -132,9 +133,9 @@ impl Config {
         !self.users.iter().all(|(name, _)| names.insert(name))
     }
 
-    /// What one allocation may carry in each direction; 0 is no limit.
-    pub(crate) fn bytes_per_second(&self) -> u64 {
-        self.bits_per_second.div_ceil(8)
+    /// What one allocation may carry in each direction, in bytes.
+    pub(crate) fn rate(&self) -> Rate {
+        Rate::per_second(self.bits_per_second.div_ceil(8))
     }
 }
 

@@ -69,6 +69,8 @@ mod request;
 mod response;
 mod server;
 mod stats;
+#[cfg(test)]
+mod test_now;
 
 pub use address::{ClientAddr, Transport};
 pub use auth::credentials::{Credentials, credentials};

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use stun_types::message::TransactionId;
 
 use crate::quota::bandwidth::{Bucket, Paces};
+use crate::quota::rate::Rate;
 use crate::refusal::Refusal;
 use crate::{ClientAddr, Path};
 use relayed::Relayed;
@@ -89,7 +90,7 @@ impl Allocation {
         transaction: TransactionId,
         now: Instant,
         granted: Duration,
-        bytes_per_second: u64,
+        rate: Rate,
     ) -> Allocation {
         Allocation {
             client,
@@ -100,8 +101,8 @@ impl Allocation {
             expires: now + granted,
             reservation: None,
             second_refusal: None,
-            from_client: Bucket::new(now, bytes_per_second),
-            to_client: Bucket::new(now, bytes_per_second),
+            from_client: Bucket::new(now, rate),
+            to_client: Bucket::new(now, rate),
             paces: None,
             permissions: Vec::new(),
             channels: Vec::new(),

@@ -16,6 +16,7 @@ use super::relayed::Relayed;
 use crate::address::family;
 use crate::quota::bandwidth::Paces;
 use crate::quota::per_holder::PerHolder;
+use crate::quota::rate::Rate;
 use crate::refusal::Refusal;
 use crate::{ClientAddr, Config};
 
@@ -40,7 +41,7 @@ pub(crate) struct AllocationTable {
     reservations_per_user: PerHolder<Box<str>>,
     tokens: StdRng,
     capacity: usize,
-    bytes_per_second: u64,
+    rate: Rate,
 }
 
 /// The relayed addresses of a family.
@@ -99,7 +100,7 @@ impl AllocationTable {
             reservations_per_user: PerHolder::new(config.max_allocations_per_user),
             tokens: StdRng::seed_from_u64(!seed),
             capacity: config.max_allocations,
-            bytes_per_second: config.bytes_per_second(),
+            rate: config.rate(),
         }
     }
 
@@ -138,11 +139,10 @@ impl AllocationTable {
             wish.transaction,
             now,
             wish.lifetime,
-            self.bytes_per_second,
+            self.rate,
         );
         allocation.second_refusal = second_refusal;
-        allocation.paces =
-            wish.relays_tcp.then(|| Arc::new(Paces::new(now, self.bytes_per_second)));
+        allocation.paces = wish.relays_tcp.then(|| Arc::new(Paces::new(now, self.rate)));
         if let RequestedAddress::Port(family, PortWish::Pair) = wish.address
             && let Some(addr) = relayed.of(family)
         {
@@ -304,6 +304,7 @@ impl AllocationTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_now::test_now;
 
     /// Nothing may be left behind by allocations that come and go: the indexes mirror each other.
     #[test]
@@ -316,7 +317,7 @@ mod tests {
             ..Config::default()
         };
         let mut table = AllocationTable::new(&config, 7);
-        let mut now = far_from_zero();
+        let mut now = test_now();
         let mut dice = 12345_u32;
 
         for _ in 0..20_000 {
@@ -387,10 +388,5 @@ mod tests {
     fn wish(client: ClientAddr, user: &str, address: RequestedAddress) -> Wish<'_> {
         let (transaction, lifetime) = (1.into(), Duration::from_secs(20));
         Wish { client, user, transaction, lifetime, address, relays_tcp: false }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]
-    fn far_from_zero() -> Instant {
-        Instant::now()
     }
 }

@@ -128,10 +128,11 @@ impl Direction<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quota::rate::Rate;
 
     #[tokio::test]
     async fn a_direction_that_carries_nothing_any_more_ends() {
-        let (paces, carried) = (Paces::new(Instant::now(), 0), AtomicU64::new(0));
+        let (paces, carried) = (Paces::new(Instant::now(), Rate::per_second(0)), AtomicU64::new(0));
         let direction = Direction::new(&paces.to_peer, &carried);
         let (mut sender, from) = tokio::io::duplex(64);
         let (to, mut receiver) = tokio::io::duplex(64);

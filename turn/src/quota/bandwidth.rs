@@ -3,6 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::rate::Rate;
+
 /// A token bucket that holds one second's worth, so that a key frame passes in one piece.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bucket {
@@ -12,15 +14,13 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    pub(crate) fn new(now: Instant, bytes_per_second: u64) -> Bucket {
-        Bucket { bytes: bytes_per_second, at: now }
+    pub(crate) fn new(now: Instant, rate: Rate) -> Bucket {
+        Bucket { bytes: rate.limit().unwrap_or(0), at: now }
     }
 
-    /// Whether this many bytes may pass; they count when they do. A rate of 0 is no limit.
-    pub(crate) fn take(&mut self, now: Instant, bytes: usize, bytes_per_second: u64) -> bool {
-        if bytes_per_second == 0 {
-            return true;
-        }
+    /// Whether this many bytes may pass; they count when they do.
+    pub(crate) fn take(&mut self, now: Instant, bytes: usize, rate: Rate) -> bool {
+        let Some(bytes_per_second) = rate.limit() else { return true };
         let elapsed = now.saturating_duration_since(self.at).min(Duration::from_secs(1));
         // Saturated, this is 18 TB at once, more than anybody takes.
         let earned = (elapsed.as_micros() as u64).saturating_mul(bytes_per_second) / 1_000_000;
@@ -45,14 +45,14 @@ pub(crate) struct Paces {
 /// A [`Bucket`] that lends: who takes more than is in it waits until that is earned.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    bytes_per_second: u64,
+    rate: Rate,
     /// When the bucket is full, if nobody takes anything before.
     full_at: Mutex<Instant>,
 }
 
 impl Paces {
-    pub(crate) fn new(now: Instant, bytes_per_second: u64) -> Paces {
-        let pace = || Pace { bytes_per_second, full_at: Mutex::new(now) };
+    pub(crate) fn new(now: Instant, rate: Rate) -> Paces {
+        let pace = || Pace { rate, full_at: Mutex::new(now) };
         Paces { to_peer: pace(), from_peer: pace() }
     }
 }
@@ -60,10 +60,8 @@ impl Paces {
 impl Pace {
     /// How long these bytes have to wait; they count in any case.
     pub(crate) fn take(&self, now: Instant, bytes: usize) -> Duration {
-        if self.bytes_per_second == 0 {
-            return Duration::ZERO;
-        }
-        let micros = (bytes as u64).saturating_mul(1_000_000) / self.bytes_per_second;
+        let Some(bytes_per_second) = self.rate.limit() else { return Duration::ZERO };
+        let micros = (bytes as u64).saturating_mul(1_000_000) / bytes_per_second;
         // Nothing can panic while it is held.
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         *full_at = (*full_at).max(now) + Duration::from_micros(micros);
@@ -72,9 +70,9 @@ impl Pace {
 
     /// How much is best taken at once, so that it flows evenly: a tenth of a second's worth.
     pub(crate) fn piece(&self, most: usize) -> usize {
-        match self.bytes_per_second {
-            0 => most,
-            rate => usize::try_from(rate / 10).unwrap_or(most).clamp(1, most),
+        match self.rate.limit() {
+            None => most,
+            Some(rate) => usize::try_from(rate / 10).unwrap_or(most).clamp(1, most),
         }
     }
 }
@@ -82,12 +80,12 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_now::test_now;
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]
     fn a_steady_stream_gets_its_rate_and_a_burst_one_second_of_it() {
-        let mut now = Instant::now();
-        let rate = 125_000;
+        let mut now = test_now();
+        let rate = Rate::per_second(125_000);
         let mut bucket = Bucket::new(now, rate);
         let mut passed = 0;
 
@@ -98,14 +96,14 @@ mod tests {
 
         // Ten seconds of it, and the burst.
         assert!((1_370_000..=1_375_000).contains(&passed), "{passed}");
-        assert!(bucket.take(now, usize::MAX, 0));
+        assert!(bucket.take(now, usize::MAX, Rate::per_second(0)));
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]
     fn the_highest_rate_lets_everything_pass() {
-        let mut now = Instant::now();
-        let rate = u64::MAX / 8;
+        let mut now = test_now();
+        let bytes_per_second = u64::MAX / 8;
+        let rate = Rate::per_second(bytes_per_second);
         let mut bucket = Bucket::new(now, rate);
         let paces = Paces::new(now, rate);
 
@@ -114,15 +112,17 @@ mod tests {
             assert!(bucket.take(now, 65_535, rate));
             assert_eq!(paces.to_peer.take(now, 65_535), Duration::ZERO);
         }
-        assert!(bucket.take(now, (rate - 10 * 65_535) as usize, rate), "nothing was lost");
+        assert!(
+            bucket.take(now, (bytes_per_second - 10 * 65_535) as usize, rate),
+            "nothing was lost"
+        );
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]
     fn a_stream_waits_for_what_is_beyond_one_second_of_its_rate() {
-        let now = Instant::now();
-        let paces = Paces::new(now, 125_000);
-        let unlimited = Paces::new(now, 0);
+        let now = test_now();
+        let paces = Paces::new(now, Rate::per_second(125_000));
+        let unlimited = Paces::new(now, Rate::per_second(0));
 
         let waits = [100_000, 25_000, 12_500, 12_500].map(|bytes| paces.to_peer.take(now, bytes));
         let later = paces.to_peer.take(now + Duration::from_secs(60), 125_000);

@@ -5,6 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::rate::Rate;
+
 /// Cells of a table. Its size is fixed, so that a flood from many addresses takes no memory; networks that fall into
 /// the same cell share its rate.
 const CELLS: usize = 16_384;
@@ -45,7 +47,7 @@ impl UnauthenticatedQuota {
     /// Twice the rate may come at once; 0 is no limit.
     pub(crate) fn new(per_second: u32, seed: u64) -> UnauthenticatedQuota {
         let full = Cell { credit: burst(per_second), at_ms: 0 };
-        let count = if per_second == 0 { 0 } else { CELLS };
+        let count = Rate::per_second(per_second.into()).limit().map_or(0, |_| CELLS);
         let cells: Cells = vec![full; count].into();
         UnauthenticatedQuota {
             per_second,
@@ -88,11 +90,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::test_now::test_now;
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]
     fn a_network_gets_its_rate_and_others_theirs() {
-        let mut now = Instant::now();
+        let mut now = test_now();
         let mut quota = UnauthenticatedQuota::new(10, 1);
         let mut count_of = |now, last: u8, origin| {
             let network = IpAddr::from([192, 0, 2, last]);

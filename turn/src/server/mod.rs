@@ -21,6 +21,7 @@ use crate::auth::Authenticator;
 use crate::config::{Config, Mistake};
 use crate::peer_connections::{PeerConnectionId, PeerConnectionTable};
 use crate::peers::Peers;
+use crate::quota::rate::Rate;
 use crate::quota::unauthenticated::{Origin, UnauthenticatedQuota};
 use crate::recent_deletions::RecentDeletions;
 use crate::request::parse_message;
@@ -66,7 +67,7 @@ pub struct Server {
     commands: VecDeque<Command>,
     openings: VecDeque<Opening>,
     unauthenticated: UnauthenticatedQuota,
-    bytes_per_second: u64,
+    rate: Rate,
     default_lifetime: Duration,
     max_lifetime: Duration,
     /// Data indications are not answered, so that their transaction ids need not be random; they are counted.
@@ -147,7 +148,7 @@ impl Server {
             commands: VecDeque::new(),
             openings: VecDeque::new(),
             unauthenticated: UnauthenticatedQuota::new(config.strangers_per_second, seed),
-            bytes_per_second: config.bytes_per_second(),
+            rate: config.rate(),
             default_lifetime: config.default_lifetime,
             max_lifetime: config.max_lifetime,
             next_indication: 0,

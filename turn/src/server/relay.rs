@@ -91,7 +91,7 @@ impl Server {
             self.stats.dropped_peer += 1;
             return None;
         }
-        if !allocation.to_client.take(now, payload.len(), self.bytes_per_second) {
+        if !allocation.to_client.take(now, payload.len(), self.rate) {
             self.stats.dropped_bandwidth += 1;
             return None;
         }
@@ -170,7 +170,7 @@ impl Server {
             self.stats.dropped_peer += 1;
             return None;
         };
-        if !allocation.from_client.take(now, payload.len(), self.bytes_per_second) {
+        if !allocation.from_client.take(now, payload.len(), self.rate) {
             self.stats.dropped_bandwidth += 1;
             return None;
         }

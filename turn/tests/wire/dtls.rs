@@ -13,7 +13,7 @@ use proptest::sample::Index;
 use turn_types::attribute::XorRelayedAddress;
 
 use crate::world::{
-    ALICE, Login, MEDIA, World, allocate, bind, channel_data, code, config, refresh,
+    ALICE, Login, MEDIA, World, allocate, bind, channel_data, code, config, refresh, test_now,
 };
 use stun_types::message::Message;
 
@@ -432,12 +432,8 @@ struct Wire {
 }
 
 impl Wire {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "an Instant has no other constructor; this one is only added to"
-    )]
     fn new() -> Wire {
-        let now = Instant::now();
+        let now = test_now();
         let made = generate_self_signed_certificate().unwrap();
         Wire {
             sessions: DtlsSessions::new(now, &[7; 32], identity(&made)).unwrap(),

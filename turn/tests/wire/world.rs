@@ -31,19 +31,21 @@ pub(crate) struct World {
     pub(crate) taken: Vec<u16>,
 }
 
+/// An arbitrary first instant, to which tests add durations: the standard library offers no other constructor.
+#[expect(clippy::disallowed_methods, reason = "tests only add durations to this instant")]
+pub(crate) fn test_now() -> Instant {
+    Instant::now()
+}
+
 impl World {
     pub(crate) fn new() -> World {
         World::with(config())
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "an Instant has no other constructor; this one is only added to"
-    )]
     pub(crate) fn with(config: Config) -> World {
         World {
             server: Server::new(&config, 1).unwrap(),
-            now: Instant::now(),
+            now: test_now(),
             unix_now: Duration::from_secs(1_700_000_100),
             commands: Vec::new(),
             taken: Vec::new(),
