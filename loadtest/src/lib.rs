@@ -34,7 +34,6 @@ pub mod session;
 pub mod slot_log;
 pub mod stamp;
 pub mod stomp;
-mod table;
 pub mod times;
 pub mod vp8;
 pub mod world;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::report::{ChatCounts, Report};
+use super::{ChatCounts, Report};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

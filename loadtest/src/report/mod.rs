@@ -1,5 +1,7 @@
 //! What a run found.
 
+mod table;
+
 use std::collections::BTreeMap;
 
 use madang_wire::RoomName;
