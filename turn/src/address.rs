@@ -1,4 +1,4 @@
-//! Addresses, as far as their meaning differs from their bytes.
+//! Transport addresses: a client's 5-tuple, and one canonical form per address.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -6,49 +6,50 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use stun_types::AddressFamily;
 
-/// A client, by its 5-tuple (RFC 8656 §3.2).
+/// A client, identified by its 5-tuple (RFC 8656 §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClientAddr {
-    /// What carries its messages.
+    /// The protocol that carries its messages.
     pub transport: Transport,
-    /// Where it sends from, as the socket reports it. Answers go to exactly this address.
+    /// The client's own address, as the socket reports it. Answers go to exactly this address.
     pub addr: SocketAddr,
-    /// Where it sends to, and answers come from. Unspecified when nobody can tell: the system chooses then.
+    /// The server's address that the client sends to and that answers come from. Unspecified when the system does not
+    /// report it; the system then chooses the source address.
     pub server: SocketAddr,
 }
 
-/// What carries a client's messages to this server. By which protocol its peers are reached is another matter.
+/// The protocol between a client and this server. It is independent of the protocol towards the client's peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
-    /// A message in each datagram.
+    /// One message per datagram.
     Udp,
-    /// A stream of messages, each of which says how long it is.
+    /// A stream of messages, each with a length field.
     Tcp,
-    /// Such a stream inside TLS, which somebody else has opened.
+    /// A stream of messages inside TLS, which the caller terminates.
     Tls,
-    /// A message in each record of DTLS, and a record in each datagram.
+    /// One message per DTLS record, one record per datagram.
     Dtls,
 }
 
 impl Transport {
-    /// Whether the client comes by a TCP connection, which can become one for data (RFC 6062 §5.1, §5.4).
+    /// Whether the client uses a TCP connection, which can become a data connection (RFC 6062 §5.1, §5.4).
     pub(crate) fn is_stream(self) -> bool {
         matches!(self, Transport::Tcp | Transport::Tls)
     }
 }
 
 impl ClientAddr {
-    /// A client that sends datagrams.
+    /// A client that sends UDP datagrams.
     pub fn udp(addr: SocketAddr) -> ClientAddr {
         ClientAddr::new(Transport::Udp, addr)
     }
 
-    /// A client at the other end of a connection.
+    /// A client that uses a TCP connection.
     pub fn tcp(addr: SocketAddr) -> ClientAddr {
         ClientAddr::new(Transport::Tcp, addr)
     }
 
-    /// A client at the other end of a TLS connection.
+    /// A client that uses a TLS connection.
     pub fn tls(addr: SocketAddr) -> ClientAddr {
         ClientAddr::new(Transport::Tls, addr)
     }
@@ -58,7 +59,7 @@ impl ClientAddr {
         ClientAddr::new(Transport::Dtls, addr)
     }
 
-    /// The same client at this address of the server: at another, it is another client.
+    /// Returns this client with the given server address. A different server address makes a different client.
     #[must_use]
     pub fn at(self, server: SocketAddr) -> ClientAddr {
         ClientAddr { server, ..self }
@@ -68,7 +69,7 @@ impl ClientAddr {
         ClientAddr { transport, addr, server: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0) }
     }
 
-    /// Both ends as bytes, for a MAC: each address in one spelling.
+    /// Both addresses as bytes, for a MAC. IPv4 and IPv4-mapped IPv6 give the same bytes.
     pub(crate) fn octets(self) -> [u8; 36] {
         let mut octets = [0; 36];
         for (to, addr) in octets.chunks_exact_mut(18).zip([self.addr, self.server]) {
@@ -79,12 +80,14 @@ impl ClientAddr {
         octets
     }
 
-    /// What the client is told about itself: without the IPv6 disguise of a dual-stack socket.
+    /// The address reported to the client in XOR-MAPPED-ADDRESS: IPv4 where a dual-stack socket reports IPv4-mapped
+    /// IPv6.
     pub(crate) fn mapped(self) -> SocketAddr {
         canonical(self.addr)
     }
 
-    /// What counts as one client for quotas: an IPv4 address, or the /64 that an IPv6 host owns anyway.
+    /// The network that counts as one client for quotas: the IPv4 address, or the IPv6 /64, all of whose addresses one
+    /// host can use.
     pub fn network(self) -> IpAddr {
         match self.addr.ip().to_canonical() {
             IpAddr::V4(ip) => IpAddr::V4(ip),
@@ -93,7 +96,7 @@ impl ClientAddr {
     }
 }
 
-/// By its own end alone, which tells nearly all clients apart: each packet is looked up by it.
+/// Hashes the client's own address only, which distinguishes nearly all clients: every packet needs this lookup.
 impl Hash for ClientAddr {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.transport.hash(state);
@@ -113,7 +116,7 @@ impl fmt::Display for ClientAddr {
     }
 }
 
-/// An address of either family as one of IPv6 (RFC 4291 §2.5.5.2).
+/// Converts an address of either family to IPv6 (RFC 4291 §2.5.5.2).
 fn mapped_ip(ip: IpAddr) -> Ipv6Addr {
     match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped(),
@@ -121,7 +124,7 @@ fn mapped_ip(ip: IpAddr) -> Ipv6Addr {
     }
 }
 
-/// One spelling per address: IPv4-mapped IPv6 becomes IPv4, flow label and scope go.
+/// The one canonical form of an address: IPv4-mapped IPv6 becomes IPv4; flow label and scope are removed.
 pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }

@@ -1,4 +1,4 @@
-//! What the operator decides.
+//! The operator's settings.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,50 +12,52 @@ use crate::PeerRule;
 use crate::address::family;
 use crate::quota::rate::Rate;
 
-/// How the server behaves. [`Config::check`] tells all that is wrong with it at once.
+/// The server's settings. [`Config::check`] reports all mistakes at once.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The realm of RFC 8489 §9.2, 1 to [`Config::MAX_REALM_BYTES`] bytes. It is part of every answer to a request
-    /// without credentials: one of up to 8 bytes keeps that answer below twice the shortest request.
+    /// The realm of RFC 8489 §9.2, 1 to [`Config::MAX_REALM_BYTES`] bytes. Every answer to a request without
+    /// credentials contains it; a realm of up to 8 bytes keeps that answer shorter than twice the shortest request.
     pub realm: String,
-    /// The secret from which passwords are made; whoever calls [`crate::credentials`] must use the same. Not empty.
+    /// The secret from which passwords are derived; callers of [`crate::credentials`] must use the same. Must not be
+    /// empty.
     pub secret: Secret,
-    /// Users besides those with made credentials, with their passwords. Names are not empty, have no colon, and are
-    /// there once.
+    /// Users besides those with time-limited credentials, with their passwords. Names must be unique, must not be
+    /// empty, and must not contain a colon.
     pub users: Vec<(String, Secret)>,
-    /// The media addresses of this server: the only peers that a client can reach, unless [`Config::allow_peers`] names
+    /// The media addresses of this server: the only peers that clients can reach, unless [`Config::allow_peers`] names
     /// others.
     pub media: Vec<SocketAddr>,
-    /// Peers besides media. When there are any, each allocation has a socket at its relayed address.
+    /// Peers besides media. If there are any, each allocation binds a socket to its relayed address.
     pub allow_peers: Vec<PeerRule>,
-    /// Peers that are refused even when `allow_peers` has them.
+    /// Peers that are refused even if `allow_peers` contains them.
     pub deny_peers: Vec<PeerRule>,
-    /// The addresses that clients see as theirs when they are relayed: one of a family, or one of each. Without
+    /// The relay addresses, which peers see as the client's: one of either family, or one of each. Without
     /// `allow_peers`, no socket is bound to them.
     pub relay_ips: Vec<IpAddr>,
-    /// The ports of relayed transport addresses. Without `allow_peers` they are numbers only. Each allocation takes
-    /// one, so that their count is a limit, too.
+    /// The ports of relayed transport addresses. Without `allow_peers` they are only numbers. Each allocation takes one
+    /// per family, so the size of the range is also a limit.
     pub relay_ports: RangeInclusive<u16>,
-    /// How long an allocation lives when the client doesn't say (RFC 8656 §3.2: 600 s).
+    /// The lifetime of an allocation if the client requests none (RFC 8656 §3.2: 600 s).
     pub default_lifetime: Duration,
-    /// How long an allocation lives at most without a Refresh. Credentials are looked at in requests alone, so this is
-    /// also how long an allocation can outlive them.
+    /// The maximum lifetime of an allocation without a Refresh. Credentials are checked only in requests, so an
+    /// allocation can outlive them by this long.
     pub max_lifetime: Duration,
-    /// Allocations at a time; a further Allocate is refused with 508 (Insufficient Capacity).
+    /// The maximum number of allocations; a further Allocate is refused with 508 (Insufficient Capacity).
     pub max_allocations: usize,
-    /// Allocations at a time for one user (what follows the colon in `expiry:user`); a further Allocate is refused with
-    /// 486 (Allocation Quota Reached). A browser makes one for each of its network interfaces and TURN URLs. As many
-    /// ports are kept for one user at a time (EVEN-PORT).
+    /// The maximum number of allocations of one user (the part after the colon in `expiry:user`); a further Allocate is
+    /// refused with 486 (Allocation Quota Reached). A browser makes one for each network interface and TURN URL. The
+    /// same limit applies to the ports reserved for one user (EVEN-PORT).
     pub max_allocations_per_user: usize,
-    /// Allocations at a time for one IPv4 address or one IPv6 /64 network of clients; a further Allocate is refused
-    /// with 486. Everybody behind one NAT counts as one.
+    /// The maximum number of allocations of one IPv4 address or one IPv6 /64 network of clients; a further Allocate is
+    /// refused with 486. All clients behind one NAT count as one.
     pub max_allocations_per_address: usize,
-    /// What one allocation may carry in each direction, in bits per second, and as much at once; what is more is
-    /// dropped, or waits in connections to TCP peers. At least [`Config::MIN_BITS_PER_SECOND`]; 0 is no limit.
+    /// The rate limit of one allocation in each direction, in bits per second, with a burst of one second. Data above
+    /// it is dropped, or delayed in connections to TCP peers. At least [`Config::MIN_BITS_PER_SECOND`]; 0 means no
+    /// limit.
     pub bits_per_second: u64,
-    /// Requests without credentials, or with wrong ones, that one IPv4 address or one IPv6 /64 network gets answers to,
-    /// per second, and twice as many at once; 0 is no limit. Everybody behind one NAT counts as one. What can be
-    /// forged counts apart from the rest: what comes by UDP, and beginnings of DTLS handshakes.
+    /// The rate limit of answers to requests without valid credentials, per second and per IPv4 address or IPv6 /64
+    /// network, with a burst of two seconds; 0 means no limit. All clients behind one NAT count as one. Packets whose
+    /// source may be forged (UDP, and first messages of DTLS handshakes) are counted apart from the rest.
     pub strangers_per_second: u32,
 }
 
@@ -82,16 +84,16 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The longest realm, in bytes.
+    /// The maximum length of the realm, in bytes.
     pub const MAX_REALM_BYTES: usize = 32;
-    /// The lowest limit of what an allocation may carry: 1500 bytes each second. Below, no datagram of that length
-    /// would ever pass.
+    /// The lowest rate limit of an allocation: 1500 bytes per second. Below it, no datagram of that length would ever
+    /// pass.
     pub const MIN_BITS_PER_SECOND: u64 = 12_000;
 
-    /// Looks for mistakes.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// All of them.
+    /// Returns all mistakes.
     pub fn check(&self) -> Result<(), Vec<Mistake>> {
         let rules = [
             (self.secret.0.is_empty(), Mistake::EmptySecret),
@@ -133,7 +135,7 @@ impl Config {
         !self.users.iter().all(|(name, _)| names.insert(name))
     }
 
-    /// What one allocation may carry in each direction, in bytes.
+    /// The rate limit of one allocation in each direction, in bytes per second.
     pub(crate) fn rate(&self) -> Rate {
         Rate::per_second(self.bits_per_second.div_ceil(8))
     }
@@ -142,7 +144,7 @@ impl Config {
 /// What can be wrong with a [`Config`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mistake {
-    /// Anybody could make credentials.
+    /// Anyone could create credentials.
     #[error("the TURN secret is empty")]
     EmptySecret,
     /// See [`Config::realm`].
@@ -151,19 +153,21 @@ pub enum Mistake {
     /// See [`Config::relay_ports`].
     #[error("the range of TURN relay ports is empty or contains port 0")]
     RelayPorts,
-    /// Clients could do nothing with it.
-    #[error("the TURN relay address must be a definite address, not the unspecified one")]
+    /// Clients could not use it.
+    #[error(
+        "the TURN relay address must not be unspecified (0.0.0.0 or ::); set the address that peers see"
+    )]
     UnspecifiedRelayIp,
     /// See [`Config::relay_ips`].
-    #[error("TURN needs a relay address of IPv4, of IPv6, or one of each")]
+    #[error("TURN needs one relay address of IPv4, one of IPv6, or one of each")]
     RelayIps,
     /// See [`Config::users`].
-    #[error("the name of a TURN user must not be empty and must not have a colon")]
+    #[error("the name of a TURN user must not be empty and must not contain a colon")]
     UserName,
-    /// Nobody could say which of the passwords is meant.
-    #[error("a TURN user is there twice")]
+    /// It would be ambiguous which password is valid.
+    #[error("two TURN users have the same name")]
     RepeatedUser,
-    /// Anybody could be that user.
+    /// Anyone could use the account.
     #[error("the password of a TURN user is empty")]
     EmptyPassword,
     /// See [`Config::default_lifetime`].
@@ -171,13 +175,13 @@ pub enum Mistake {
     Lifetimes,
     /// See [`Config::bits_per_second`].
     #[error(
-        "what a TURN allocation may carry must be at least {min} bits per second, or 0 for no limit",
+        "the rate limit of a TURN allocation must be at least {min} bits per second, or 0 for no limit",
         min = Config::MIN_BITS_PER_SECOND
     )]
     BitsPerSecond,
 }
 
-/// Key material; `Debug` doesn't show it.
+/// Key material, which `Debug` does not print.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 

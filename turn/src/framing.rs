@@ -1,27 +1,27 @@
-//! Messages in a stream: each says how long it is (RFC 8489 §6.2.2, RFC 8656 §12.5).
+//! Framing of messages in a stream by their length fields (RFC 8489 §6.2.2, RFC 8656 §12.5).
 
 use bytes::{Bytes, BytesMut};
 
-/// The longest message taken from a stream, in bytes: a full packet in a Send indication, or a request with the longest
-/// credentials, with room to spare. Nothing else is waited for.
+/// The longest message accepted from a stream, in bytes. It fits a full packet in a Send indication, or a request with
+/// the longest credentials. A longer one is a [`FramingError`].
 pub(crate) const MAX_MESSAGE: usize = 4096;
 
-/// Bytes from which the length of any message is known.
+/// The number of bytes that contain the length of any message.
 const HEAD: usize = 4;
-/// A STUN message's header; its length counts what follows.
+/// The length of a STUN header; the length field counts only what follows it.
 const STUN_HEADER: usize = 20;
 
-/// The stream makes no sense, so that the next message can't be found.
+/// The stream is malformed, so that the start of the next message is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FramingError {
-    /// RFC 8656 §12: the first two bits tell the two kinds apart; others are unknown.
-    #[error("neither STUN nor ChannelData")]
+    /// RFC 8656 §12: the first two bits distinguish STUN and ChannelData; other values are unassigned.
+    #[error("the message is neither STUN nor ChannelData")]
     Unknown,
-    #[error("a message of {0} bytes, longer than {MAX_MESSAGE}")]
+    #[error("the message has {0} bytes; the maximum is {MAX_MESSAGE}")]
     TooLong(usize),
 }
 
-/// Takes the next whole message off the front of what was received; `None` until it is there.
+/// Splits the first complete message off the received bytes; `None` until it has arrived.
 pub(crate) fn next_message(received: &mut BytesMut) -> Result<Option<Bytes>, FramingError> {
     let Some(&[first, _, high, low]) = received.first_chunk::<HEAD>() else {
         return Ok(None);
@@ -71,7 +71,7 @@ mod tests {
     fn what_can_not_be_a_message_is_refused_before_it_is_there() {
         assert_eq!(messages(b"SSH-2.0-", 8), Err(FramingError::Unknown));
         assert_eq!(messages(&[0x16, 3, 1, 2], 4), Err(FramingError::Unknown));
-        // In the range of channel numbers.
+        // "GE" lies in the range of channel numbers.
         assert_eq!(messages(b"GET / HTTP/1.1", 14), Err(FramingError::TooLong(21_540)));
         assert_eq!(messages(&[0x40, 0, 0xff, 0xff], 4), Err(FramingError::TooLong(65_540)));
         assert_eq!(messages(&[0, 1, 0x10, 0], 4), Err(FramingError::TooLong(4116)));

@@ -1,11 +1,11 @@
-//! The parser of streams as its fuzz target calls it, with what must hold of its result. Built by cargo-fuzz alone
+//! The stream parser as its fuzz target calls it, with assertions about the result. Compiled only under cargo-fuzz
 //! (`--cfg fuzzing`); the targets are in `control/fuzz`.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::framing::{FramingError, MAX_MESSAGE, next_message};
 
-/// The first byte says how the rest is cut; the same messages come out of it in one piece.
+/// Parses the input in pieces, whose length is the first byte, and as a whole; both must give the same messages.
 pub fn framing(input: &[u8]) {
     let Some((cut, stream)) = input.split_first() else { return };
     let (pieces, last) = messages(stream.chunks(usize::from(*cut).max(1)));
@@ -25,7 +25,7 @@ fn messages<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Bytes>, Option<F
                 Err(error) => return (messages, Some(error)),
             }
         }
-        assert!(received.len() < MAX_MESSAGE, "more than a message is waited for");
+        assert!(received.len() < MAX_MESSAGE, "the parser waits for more than a message");
     }
     (messages, None)
 }

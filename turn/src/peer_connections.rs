@@ -1,4 +1,4 @@
-//! The connections between relayed addresses and peers (RFC 6062): which there are, whose, and how far they have come.
+//! The TCP connections between relayed addresses and peers (RFC 6062): the owner and the state of each.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -12,18 +12,18 @@ use crate::auth::Caller;
 use crate::refusal::Refusal;
 use crate::response::Asked;
 
-/// How long a peer is waited for, and how long a connected peer waits for its client. RFC 6062 §5.2: "at least 30
-/// seconds", and 30 seconds.
+/// How long to wait for a peer to connect (RFC 6062 §5.2: "at least 30 seconds"), and how long a connected peer waits
+/// for its client (30 seconds).
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Connections of an allocation at a time, whatever their state; a further Connect is refused with 508, a further
-/// peer's connection is closed at once.
+/// The maximum number of connections per allocation, in any state. A further Connect is refused with 508; a further
+/// connection from a peer is closed at once.
 const MAX_OF_ALLOCATION: usize = 64;
 
-/// Connections of all allocations at a time; what is more is refused in the same ways. Each takes a file descriptor.
+/// The maximum number of connections of all allocations, enforced in the same ways. Each takes a file descriptor.
 const MAX_IN_ALL: usize = 10_000;
 
-/// The value of CONNECTION-ID: it tells apart the connections in force, and is hard to guess.
+/// The value of CONNECTION-ID. It is unique among open connections and hard to guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerConnectionId(u32);
 
@@ -40,7 +40,7 @@ impl PeerConnectionId {
 /// A connection between a relayed address and a peer.
 #[derive(Debug)]
 pub(crate) struct PeerConnection {
-    /// Whose allocation it belongs to.
+    /// The client whose allocation it belongs to.
     pub(crate) client: ClientAddr,
     pub(crate) relayed: SocketAddr,
     pub(crate) peer: SocketAddr,
@@ -49,28 +49,28 @@ pub(crate) struct PeerConnection {
 
 #[derive(Debug)]
 pub(crate) enum State {
-    /// The peer is called.
+    /// Connecting to the peer, until this deadline.
     Connecting(Instant, Call),
-    /// The peer is there. Until then the client has to come for it with a connection of its own.
+    /// Connected to the peer. The client must bind a data connection before this deadline.
     Pending(Instant),
-    /// It belongs together with this connection of the client, which is no longer one for messages.
+    /// Joined with this data connection of the client, which carries no more messages.
     Bound(ClientAddr),
 }
 
-/// A Connect that is answered when the peer has come.
+/// A Connect request, to be answered when the connection to the peer is made or fails.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) asked: Asked,
     pub(crate) caller: Caller,
 }
 
-/// All of them, found by their number, by the allocation, and by the client's data connection.
+/// All peer connections, indexed by id, by the allocation's client, and by the client's data connection.
 #[derive(Debug)]
 pub(crate) struct PeerConnectionTable {
     by_id: HashMap<PeerConnectionId, PeerConnection>,
     by_client: BTreeSet<(ClientAddr, PeerConnectionId)>,
     by_data: HashMap<ClientAddr, PeerConnectionId>,
-    /// Of those whose state must not last.
+    /// The deadlines of connections that are connecting or pending.
     deadlines: BTreeSet<(Instant, PeerConnectionId)>,
     ids: StdRng,
 }
@@ -86,10 +86,11 @@ impl PeerConnectionTable {
         }
     }
 
-    /// Adds one to a peer that is called, or has come by itself. Addresses: relayed, and the peer's.
+    /// Adds a connection: to a peer that a Connect asks for, or from a peer that connected by itself. The addresses are
+    /// the relayed address and the peer's.
     ///
     /// # Errors
-    /// 508 when there are enough.
+    /// 508 when there are too many connections.
     pub(crate) fn add(
         &mut self,
         now: Instant,
@@ -115,7 +116,7 @@ impl PeerConnectionTable {
         Ok(id)
     }
 
-    /// The called peer has come: now its client is waited for. None when that peer is not called, or not any more.
+    /// Moves a connection from connecting to pending. `None` when the id is not connecting, or no longer.
     pub(crate) fn connected(
         &mut self,
         now: Instant,
@@ -136,7 +137,7 @@ impl PeerConnectionTable {
         }
     }
 
-    /// The called peer doesn't come. None when that peer is not called, or not any more.
+    /// Removes a connection that could not be made. `None` when the id is not connecting, or no longer.
     pub(crate) fn give_up(&mut self, id: PeerConnectionId) -> Option<(ClientAddr, Call)> {
         let State::Connecting(..) = self.by_id.get(&id)?.state else { return None };
         let PeerConnection { client, state, .. } = self.remove(id)?;
@@ -146,7 +147,7 @@ impl PeerConnectionTable {
         }
     }
 
-    /// The client has come for its peer.
+    /// Joins a pending connection with the client's data connection.
     pub(crate) fn bind(&mut self, id: PeerConnectionId, data: ClientAddr) {
         let Some(connection) = self.by_id.get_mut(&id) else { return };
         if let State::Pending(until) = connection.state {
@@ -156,7 +157,7 @@ impl PeerConnectionTable {
         }
     }
 
-    /// Tells what is removed.
+    /// Removes and returns a connection.
     pub(crate) fn remove(&mut self, id: PeerConnectionId) -> Option<PeerConnection> {
         let connection = self.by_id.remove(&id)?;
         self.by_client.remove(&(connection.client, id));
@@ -169,7 +170,7 @@ impl PeerConnectionTable {
         Some(connection)
     }
 
-    /// One that has waited for too long.
+    /// A connection whose deadline has passed.
     pub(crate) fn overdue(&self, now: Instant) -> Option<PeerConnectionId> {
         let &(deadline, id) = self.deadlines.first()?;
         (deadline <= now).then_some(id)
@@ -183,7 +184,7 @@ impl PeerConnectionTable {
         self.by_id.get(&id)
     }
 
-    /// Those of a client's allocation.
+    /// The connections of a client's allocation.
     pub(crate) fn of_client(
         &self,
         client: ClientAddr,
@@ -193,7 +194,7 @@ impl PeerConnectionTable {
         ids.filter_map(|(_, id)| Some((*id, self.by_id.get(id)?)))
     }
 
-    /// The one whose data this connection of a client carries.
+    /// The connection whose data this client connection carries.
     pub(crate) fn of_data(&self, data: ClientAddr) -> Option<PeerConnectionId> {
         self.by_data.get(&data).copied()
     }

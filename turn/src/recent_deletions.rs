@@ -1,4 +1,4 @@
-//! Allocations that were just deleted, so that a repeated goodbye is answered like the first.
+//! The transaction ids of recently deleted allocations, so that a retransmitted deletion gets the same answer.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use stun_types::message::TransactionId;
 
 use crate::ClientAddr;
 
-/// How long a client repeats a request (RFC 8489 §6.2.1: 39.5 s).
+/// How long a client retransmits a request (RFC 8489 §6.2.1: 39.5 s).
 const RETRANSMISSION_TIME: Duration = Duration::from_secs(40);
 
-/// When full, the oldest is forgotten: its repetition is answered with 437, which a client that said goodbye takes for
-/// success (RFC 8656 §8.3).
+/// The maximum number of entries. When full, the oldest is removed; a retransmission of it is answered with 437, which
+/// a client that is deleting its allocation treats as success (RFC 8656 §8.3).
 const CAPACITY: usize = 1024;
 
-/// The deleting Refresh requests of the last 40 seconds.
+/// The deleting Refresh requests (lifetime 0) of the last 40 seconds.
 #[derive(Debug, Default)]
 pub(crate) struct RecentDeletions {
     recent: VecDeque<(Instant, ClientAddr, TransactionId)>,

@@ -1,23 +1,23 @@
-//! Why a request is refused.
+//! The error responses of this server.
 
 use stun_types::attribute::{AttributeType, ErrorCode};
 
 /// One variant for each error response that this server sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// 400: an attribute is missing or malformed, or they contradict each other.
+    /// 400: an attribute is missing or malformed, or attributes contradict each other.
     BadRequest,
     /// 401: no credentials, wrong ones, or expired ones.
     Unauthorized,
-    /// 403: this server doesn't relay to that peer.
+    /// 403: this server does not relay to that peer.
     Forbidden,
-    /// 420: these attributes must be understood, and aren't.
+    /// 420: these comprehension-required attributes are unknown.
     UnknownAttributes(Vec<AttributeType>),
-    /// 437: an allocation where there must be none, or none where there must be one.
+    /// 437: the client has an allocation where it must have none, or has none where it must have one.
     AllocationMismatch,
-    /// 438: the nonce is too old, or was never issued to this address.
+    /// 438: the nonce is too old, or was not issued to this address.
     StaleNonce,
-    /// 440: no relayed address of that family here.
+    /// 440: this server has no relay address of that family.
     AddressFamilyNotSupported,
     /// 441: the allocation belongs to another user.
     WrongCredentials,
@@ -25,13 +25,13 @@ pub(crate) enum Refusal {
     UnsupportedTransportProtocol,
     /// 443: the peer's family is not that of the relayed address.
     PeerAddressFamilyMismatch,
-    /// 446: the allocation has a connection to that peer, or is about to.
+    /// 446: the allocation already has a connection to that peer, or is making one.
     ConnectionAlreadyExists,
-    /// 447: the peer could not be reached by TCP, or not in time.
+    /// 447: the peer could not be reached by TCP in time.
     ConnectionTimeoutOrFailure,
-    /// 486: the user's, or the address's, share is used up.
+    /// 486: the quota of the user or of the network is used up.
     AllocationQuotaReached,
-    /// 508: the server's share is used up, or can't serve this wish.
+    /// 508: the server's capacity is used up, or it can't serve this request.
     InsufficientCapacity,
 }
 

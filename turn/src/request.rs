@@ -1,4 +1,5 @@
-//! What a request says, once its sender is known. Parsing is complete: a value of these types contradicts nothing.
+//! The content of a request whose sender is authenticated. Parsing is complete: no value of these types is
+//! contradictory.
 
 use std::net::SocketAddr;
 
@@ -41,11 +42,11 @@ const UNDERSTOOD: [AttributeType; 16] = [
     ConnectionId::TYPE,
 ];
 
-/// What a relayed TCP address can't be asked for (RFC 6062 §4.1).
+/// The attributes that an Allocate for TCP must not have (RFC 6062 §4.1).
 const FOR_UDP_ALONE: [AttributeType; 3] =
     [DontFragment::TYPE, EvenPort::TYPE, ReservationToken::TYPE];
 
-/// Reads a datagram as a STUN message. Exactly one message, so that there are no bytes that nobody has looked at.
+/// Parses a datagram as exactly one STUN message, so that no byte of it remains unchecked.
 pub(crate) fn parse_message(datagram: &[u8]) -> Option<Message<'_>> {
     let (_type, rest) = datagram.split_first_chunk::<2>()?;
     let (length, _rest) = rest.split_first_chunk::<2>()?;
@@ -56,7 +57,7 @@ pub(crate) fn parse_message(datagram: &[u8]) -> Option<Message<'_>> {
     Message::from_bytes(datagram).ok()
 }
 
-/// RFC 8489 §6.3.1: attributes that must be understood, and aren't.
+/// Refuses a message with unknown comprehension-required attributes (RFC 8489 §6.3.1).
 pub(crate) fn refuse_unknown_attributes(message: &Message<'_>) -> Result<(), Refusal> {
     let unknown: Vec<AttributeType> = message
         .iter_attributes()
@@ -66,14 +67,14 @@ pub(crate) fn refuse_unknown_attributes(message: &Message<'_>) -> Result<(), Ref
     if unknown.is_empty() { Ok(()) } else { Err(Refusal::UnknownAttributes(unknown)) }
 }
 
-/// RFC 8656 §7.1
+/// An Allocate request (RFC 8656 §7.1).
 #[derive(Debug)]
 pub(crate) struct Allocate {
-    /// The wished lifetime in seconds.
+    /// The requested lifetime in seconds.
     pub(crate) lifetime: Option<u32>,
-    /// Which relayed address; an IPv4 one when the client doesn't say.
+    /// The requested relayed address; IPv4 if the client doesn't say.
     pub(crate) address: RequestedAddress,
-    /// For TCP (RFC 6062), rather than for UDP.
+    /// Whether the relayed address is for TCP (RFC 6062) rather than for UDP.
     pub(crate) relays_tcp: bool,
 }
 
@@ -118,12 +119,12 @@ fn requested_address(request: &Message<'_>) -> Result<RequestedAddress, Refusal>
     Ok(RequestedAddress::Port(requested_family(request)?.unwrap_or(AddressFamily::IPV4), port))
 }
 
-/// RFC 8656 §8.1
+/// A Refresh request (RFC 8656 §8.1).
 #[derive(Debug)]
 pub(crate) struct Refresh {
-    /// The wished lifetime in seconds.
+    /// The requested lifetime in seconds.
     pub(crate) lifetime: Option<u32>,
-    /// The family of the allocation that is meant.
+    /// The family to which the request is restricted.
     pub(crate) family: Option<AddressFamily>,
 }
 
@@ -136,10 +137,10 @@ impl Refresh {
     }
 }
 
-/// RFC 8656 §10.1
+/// A CreatePermission request (RFC 8656 §10.1).
 #[derive(Debug)]
 pub(crate) struct CreatePermission {
-    /// At least one.
+    /// The peers; at least one.
     pub(crate) peers: Vec<SocketAddr>,
 }
 
@@ -161,7 +162,7 @@ impl CreatePermission {
     }
 }
 
-/// RFC 8656 §12.1
+/// A ChannelBind request (RFC 8656 §12.1).
 #[derive(Debug)]
 pub(crate) struct ChannelBind {
     pub(crate) number: ChannelNumber,
@@ -179,7 +180,7 @@ impl ChannelBind {
     }
 }
 
-/// RFC 6062 §4.3
+/// A Connect request (RFC 6062 §4.3).
 #[derive(Debug)]
 pub(crate) struct Connect {
     pub(crate) peer: SocketAddr,
@@ -191,7 +192,7 @@ impl Connect {
     }
 }
 
-/// RFC 6062 §4.3
+/// A ConnectionBind request (RFC 6062 §4.3).
 #[derive(Debug)]
 pub(crate) struct ConnectionBind {
     pub(crate) id: PeerConnectionId,
@@ -204,13 +205,14 @@ impl ConnectionBind {
     }
 }
 
-/// The XOR-PEER-ADDRESS of a message that has one at most.
+/// The XOR-PEER-ADDRESS of a message that has at most one.
 pub(crate) fn peer(message: &Message<'_>) -> Result<Option<SocketAddr>, Refusal> {
     let peer = optional::<XorPeerAddress>(message)?;
     Ok(peer.map(|peer| canonical(peer.addr(message.transaction_id()))))
 }
 
-/// A family that doesn't exist is one that we haven't got: 440 rather than 400.
+/// Parses the requested family. An unknown family is refused with 440, like a known one without relay address, rather
+/// than with 400.
 fn requested_family(request: &Message<'_>) -> Result<Option<AddressFamily>, Refusal> {
     match optional::<RequestedAddressFamily>(request) {
         Ok(family) => Ok(family.map(|family| family.family())),
@@ -218,7 +220,7 @@ fn requested_family(request: &Message<'_>) -> Result<Option<AddressFamily>, Refu
     }
 }
 
-/// None when it isn't there, 400 when it can't be read.
+/// Parses an attribute: `None` when it is absent, 400 when it is malformed.
 fn optional<'m, A>(message: &'m Message<'m>) -> Result<Option<A>, Refusal>
 where
     A: AttributeFromRaw<'m> + AttributeStaticType,

@@ -1,4 +1,4 @@
-//! Answers.
+//! Writing STUN responses.
 
 use stun_types::attribute::{
     AttributeStaticType, AttributeWrite, ErrorCode, Fingerprint, Nonce, PasswordAlgorithms, Realm,
@@ -13,11 +13,11 @@ use crate::auth::nonce::Offer;
 use crate::auth::{Caller, OFFERED};
 use crate::refusal::Refusal;
 
-/// SOFTWARE of signed answers. It names no version: that would help attackers alone. Unsigned answers go without, as
-/// they may go to somebody who never asked.
+/// The SOFTWARE attribute of signed answers. It names no version, which would help only attackers. Unsigned answers
+/// omit it: they may go to a forged address, so they stay short.
 const SOFTWARE: &str = "madang";
 
-/// What an answer repeats of its request.
+/// The parts of a request that its answer repeats.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
     pub(crate) method: Method,
@@ -35,7 +35,7 @@ impl Asked {
     }
 }
 
-/// An answer being written.
+/// A response that is being written.
 pub(crate) struct Response {
     message: MessageWriteVec,
     has_fingerprint: bool,
@@ -46,7 +46,8 @@ impl Response {
         Response::new(MessageClass::Success, asked)
     }
 
-    /// The reason phrase is left empty: the code says it all, and the answer to a forged request stays small.
+    /// Writes an error response. The reason phrase is empty: the code is sufficient, and the answer to a forged request
+    /// stays short.
     pub(crate) fn refusal(asked: Asked, refusal: &Refusal) -> Response {
         let code = ErrorCode::new(refusal.code(), "").expect("codes of refusals are 400 to 599");
         let response = Response::new(MessageClass::Error, asked).with(&code);
@@ -71,7 +72,7 @@ impl Response {
         self
     }
 
-    /// What a client needs for its second attempt. RFC 8489 §9.2.4
+    /// Adds the attributes that a client needs for an authenticated request (RFC 8489 §9.2.4).
     pub(crate) fn with_challenge(self, realm: &str, nonce: &str, offer: Offer) -> Response {
         let realm = Realm::new(realm).expect("the configuration limits the realm");
         let nonce = Nonce::new(nonce).expect("our nonces are short");
@@ -82,7 +83,7 @@ impl Response {
         }
     }
 
-    /// Signs and finishes the answer to somebody who proved to know a password.
+    /// Signs and finishes the answer to an authenticated client.
     pub(crate) fn signed(self, caller: &Caller) -> Vec<u8> {
         let software = Software::new(SOFTWARE).expect("a short constant");
         let mut response = self.with(&software);
@@ -93,7 +94,7 @@ impl Response {
         response.unsigned()
     }
 
-    /// Finishes the answer; FINGERPRINT is given to those who use it (RFC 8489 §7).
+    /// Finishes the answer, with FINGERPRINT if the request had it (RFC 8489 §7).
     pub(crate) fn unsigned(mut self) -> Vec<u8> {
         if self.has_fingerprint {
             self.message.add_fingerprint().expect("added once");

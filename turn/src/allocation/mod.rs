@@ -1,4 +1,4 @@
-//! One client's allocation: its relayed address, and whom it may talk to.
+//! One client's allocation (RFC 8656): its relayed addresses, permissions and channels.
 
 pub(crate) mod ports;
 pub(crate) mod relayed;
@@ -22,33 +22,33 @@ const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
 /// RFC 8656 §12: a channel binding lasts 10 minutes.
 const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Permissions, and channels, of an allocation at a time; a further one is refused with 508. An ICE agent has one for
-/// each candidate of its peer.
+/// The maximum number of permissions, and of channels, per allocation; a further one is refused with 508. An ICE agent
+/// needs one for each candidate of its peer.
 const MAX_PEERS: usize = 64;
 
 /// An allocation in force (RFC 8656 §3.2).
 #[derive(Debug)]
 pub(crate) struct Allocation {
-    /// Who holds it.
+    /// The client that holds it.
     pub(crate) client: ClientAddr,
-    /// Whose it is: see [`crate::auth::Caller::user`].
+    /// The user that owns it: see [`crate::auth::Caller::user`].
     pub(crate) user: Box<str>,
     /// The relayed transport addresses.
     pub(crate) relayed: Relayed,
-    /// The Allocate request that made it, to recognise its retransmissions (RFC 8656 §7.2).
+    /// The transaction id of the Allocate request that made it, to recognise retransmissions (RFC 8656 §7.2).
     pub(crate) transaction: TransactionId,
     /// The lifetime that was granted to that request.
     pub(crate) granted: Duration,
-    /// When it ends unless it is refreshed. Changed by the table alone, which also keeps it in order.
+    /// When it ends unless it is refreshed. Only the table changes this, because the table also keeps it in order.
     pub(crate) expires: Instant,
-    /// The token for the port behind its own, when the client asked for one.
+    /// The token for the reserved next-higher port, if the client asked for one (EVEN-PORT).
     pub(crate) reservation: Option<u64>,
-    /// Why there is no IPv6 address beside the IPv4 one that there is, when the client asked for both.
+    /// The error code for the IPv6 address, if the client asked for both families and got only IPv4.
     pub(crate) second_refusal: Option<u16>,
-    /// What may pass from the client, and to it.
+    /// Rate limits for data from the client and to it.
     pub(crate) from_client: Bucket,
     pub(crate) to_client: Bucket,
-    /// What may pass in its connections to peers, when it relays TCP.
+    /// Rate limits of its connections to peers, if it relays TCP.
     pub(crate) paces: Option<Arc<Paces>>,
     permissions: Vec<Permission>,
     channels: Vec<Channel>,
@@ -68,7 +68,7 @@ struct Channel {
     expires: Instant,
 }
 
-/// A channel number that may be bound: 0x4000 to 0x4FFF. RFC 8656 §12
+/// A channel number in the valid range, 0x4000 to 0x4FFF (RFC 8656 §12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ChannelNumber(u16);
 
@@ -109,15 +109,15 @@ impl Allocation {
         }
     }
 
-    /// Whether its relayed addresses are for TCP (RFC 6062), rather than for UDP.
+    /// Whether its relayed addresses are for TCP (RFC 6062) rather than for UDP.
     pub(crate) fn relays_tcp(&self) -> bool {
         self.paces.is_some()
     }
 
-    /// Installs or refreshes permissions: all, or none.
+    /// Installs or refreshes permissions for all addresses, or for none.
     ///
     /// # Errors
-    /// 508 when there would be too many.
+    /// 508 when there would be too many permissions.
     pub(crate) fn permit(
         &mut self,
         now: Instant,
@@ -140,10 +140,11 @@ impl Allocation {
         Ok(())
     }
 
-    /// Binds a channel or refreshes its binding, and permits its peer. RFC 8656 §12.2
+    /// Binds a channel or refreshes its binding, and installs a permission for its peer (RFC 8656 §12.2).
     ///
     /// # Errors
-    /// 400 when the number is bound to another peer, or the peer to another number; 508 when there would be too many.
+    /// 400 when the number is bound to another peer, or the peer to another number; 508 when there would be too many
+    /// channels.
     pub(crate) fn bind(
         &mut self,
         now: Instant,
@@ -186,7 +187,7 @@ impl Allocation {
             .map(|channel| (channel.peer, channel.path))
     }
 
-    /// The channel to a peer, and how that is reached.
+    /// The channel bound to a peer, and the path to that peer.
     pub(crate) fn channel_to(
         &self,
         now: Instant,

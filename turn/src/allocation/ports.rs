@@ -1,4 +1,4 @@
-//! Which ports are free for relayed transport addresses.
+//! The free ports for relayed transport addresses.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -7,22 +7,22 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-/// Free ports in the order in which they are handed out. They start shuffled, so that they can't be guessed (RFC 6056),
-/// and return to the end, so that a port rests as long as possible before its next owner gets it (RFC 8656 §7.2).
+/// Free ports, in the order in which they are handed out. They start shuffled, so that they can't be guessed (RFC
+/// 6056). Returned ports go to the end, so that each rests as long as possible before it is reused (RFC 8656 §7.2).
 #[derive(Debug)]
 pub(crate) struct FreePorts {
     queue: VecDeque<u16>,
-    /// For each port of the range from the first on, whether it is in the queue.
+    /// Whether each port of the range is in the queue, starting at `first`.
     is_free: Box<[bool]>,
     first: u16,
 }
 
-/// Which port is wanted. RFC 8656 §18.6
+/// Which kind of port a client requests (RFC 8656 §18.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PortWish {
     Any,
     Even,
-    /// An even one, and the next one is to be kept.
+    /// An even port, with the next-higher port reserved.
     Pair,
 }
 
@@ -34,9 +34,9 @@ impl FreePorts {
         FreePorts { is_free: vec![true; ports.len()].into(), queue: ports.into(), first }
     }
 
-    /// Takes a port; with [`PortWish::Pair`], the one behind it as well.
+    /// Takes a port; with [`PortWish::Pair`], also takes the next-higher port.
     pub(crate) fn take(&mut self, wish: PortWish) -> Option<u16> {
-        // Half of the ports are even: the search ends after a few steps unless they are nearly used up.
+        // Half of the ports are even, so the search takes few steps unless nearly all ports are in use.
         let index = self.queue.iter().position(|&port| match wish {
             PortWish::Any => true,
             PortWish::Even => port % 2 == 0,

@@ -1,10 +1,10 @@
-//! The relayed transport addresses of an allocation: one of a family, or one of each (RFC 8656 §7.2).
+//! The relayed transport addresses of an allocation: one of either family, or one of each (RFC 8656 §7.2).
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use turn_types::AddressFamily;
 
-/// At least one address.
+/// One or two relayed addresses; at least one is present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Relayed {
     v4: Option<SocketAddrV4>,
@@ -25,7 +25,7 @@ impl Relayed {
         self
     }
 
-    /// What is left without a family; None when nothing is.
+    /// Removes the address of a family; `None` when no address would be left.
     pub(crate) fn without(mut self, family: AddressFamily) -> Option<Relayed> {
         match family {
             AddressFamily::IPV4 => self.v4 = None,
@@ -41,7 +41,7 @@ impl Relayed {
         }
     }
 
-    /// The one from which a peer is reached.
+    /// The relayed address of the peer's family.
     pub(crate) fn towards(self, peer: IpAddr) -> Option<SocketAddr> {
         self.of(crate::address::family(peer))
     }

@@ -1,4 +1,4 @@
-//! All allocations: who has which, how many, until when.
+//! All allocations, with their quotas, deadlines and port reservations.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -20,13 +20,13 @@ use crate::quota::rate::Rate;
 use crate::refusal::Refusal;
 use crate::{ClientAddr, Config};
 
-/// How long the port behind an even one is kept (RFC 8656 §7.2: "at least 30 seconds").
+/// How long the next-higher port stays reserved (RFC 8656 §7.2: "at least 30 seconds").
 const RESERVATION_TIME: Duration = Duration::from_secs(30);
-/// Reservations at a time; a further one is refused with 508.
+/// The maximum number of reservations; a further one is refused with 508.
 const MAX_RESERVATIONS: usize = 256;
 
-/// The allocations of a server, found by either end. Full means refuse: 508 when all is used up, 486 when one user or
-/// one client address has its share.
+/// The allocations of a server, indexed by client and by relayed address. When capacity is used up, a new allocation is
+/// refused with 508; when one user or one client network has reached its quota, with 486.
 #[derive(Debug)]
 pub(crate) struct AllocationTable {
     by_client: HashMap<ClientAddr, Allocation>,
@@ -35,23 +35,23 @@ pub(crate) struct AllocationTable {
     per_user: PerHolder<Box<str>>,
     per_network: PerHolder<IpAddr>,
     pools: Vec<Pool>,
-    /// In the order in which they end, at most [`MAX_RESERVATIONS`]. They outlive their allocations.
+    /// Ordered by the time at which they end; at most [`MAX_RESERVATIONS`]. They outlive their allocations.
     reservations: VecDeque<Reservation>,
-    /// As many as allocations.
+    /// Limited to the number of allocations per user.
     reservations_per_user: PerHolder<Box<str>>,
     tokens: StdRng,
     capacity: usize,
     rate: Rate,
 }
 
-/// The relayed addresses of a family.
+/// The relay address of one family, and its free ports.
 #[derive(Debug)]
 struct Pool {
     ip: IpAddr,
     free: FreePorts,
 }
 
-/// A port that waits for who knows its token.
+/// A reserved port, which the user can claim with the token (RESERVATION-TOKEN).
 #[derive(Debug)]
 struct Reservation {
     token: u64,
@@ -60,7 +60,7 @@ struct Reservation {
     ends: Instant,
 }
 
-/// What a client asks of an allocation.
+/// The parameters of an Allocate request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish<'a> {
     pub(crate) client: ClientAddr,
@@ -68,18 +68,18 @@ pub(crate) struct Wish<'a> {
     pub(crate) transaction: TransactionId,
     pub(crate) lifetime: Duration,
     pub(crate) address: RequestedAddress,
-    /// For TCP (RFC 6062), rather than for UDP.
+    /// Whether the relayed address is for TCP (RFC 6062) rather than for UDP.
     pub(crate) relays_tcp: bool,
 }
 
-/// Which relayed address is wanted.
+/// Which relayed address the client requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestedAddress {
-    /// A port of a family.
+    /// One port of one family.
     Port(AddressFamily, PortWish),
-    /// One of each family; RFC 8656 §7.2: IPv4 must be had, IPv6 may fail.
+    /// One address of each family. IPv4 is required; IPv6 may fail (RFC 8656 §7.2).
     Both(PortWish),
-    /// The port that was kept under this token.
+    /// The port reserved under this token.
     Reserved(u64),
 }
 
@@ -104,7 +104,7 @@ impl AllocationTable {
         }
     }
 
-    /// Makes an allocation for a client that has none; the caller has looked.
+    /// Creates an allocation. The caller has checked that the client has none.
     pub(crate) fn create(&mut self, now: Instant, wish: Wish<'_>) -> Result<&Allocation, Refusal> {
         if self.per_user.is_used_up(wish.user)
             || self.per_network.is_used_up(&wish.client.network())
@@ -157,7 +157,7 @@ impl AllocationTable {
         Ok(self.by_client.entry(wish.client).insert_entry(allocation).into_mut())
     }
 
-    /// Sets when the client's allocation ends.
+    /// Sets when the client's allocation expires.
     pub(crate) fn refresh(&mut self, client: ClientAddr, expires: Instant) {
         if let Some(allocation) = self.by_client.get_mut(&client) {
             self.deadlines.remove(&(allocation.expires, client));
@@ -166,7 +166,7 @@ impl AllocationTable {
         }
     }
 
-    /// Tells what is removed.
+    /// Removes and returns the client's allocation.
     pub(crate) fn remove(&mut self, client: ClientAddr) -> Option<Allocation> {
         let allocation = self.by_client.remove(&client)?;
         self.deadlines.remove(&(allocation.expires, client));
@@ -178,7 +178,7 @@ impl AllocationTable {
         Some(allocation)
     }
 
-    /// Removes the relayed address of a family from an allocation that has both; tells which one it was.
+    /// Removes and returns the relayed address of a family, if the allocation has addresses of both families.
     pub(crate) fn remove_family(
         &mut self,
         client: ClientAddr,
@@ -191,8 +191,8 @@ impl AllocationTable {
         Some(removed)
     }
 
-    /// Gives an allocation another port in place of one that turned out to be somebody else's; with
-    /// [`PortWish::Pair`], and what is kept for it goes along.
+    /// Replaces a relayed port that another program has bound with another port. With [`PortWish::Pair`], the
+    /// reservation moves to the new next-higher port.
     pub(crate) fn replace(&mut self, relayed: SocketAddr, wish: PortWish) -> Option<SocketAddr> {
         let client = *self.by_relayed.get(&relayed)?;
         let other = self.take(family(relayed.ip()), wish).ok()?;
@@ -203,7 +203,7 @@ impl AllocationTable {
         if wish == PortWish::Pair {
             let token = allocation.reservation;
             let behind = SocketAddr::new(other.ip(), other.port() + 1);
-            // Who holds what was kept may have come already.
+            // The reserved port may have been claimed already.
             let released = match self.reservations.iter_mut().find(|kept| Some(kept.token) == token)
             {
                 Some(kept) => std::mem::replace(&mut kept.addr, behind),
@@ -214,7 +214,7 @@ impl AllocationTable {
         Some(other)
     }
 
-    /// Removes and returns an allocation that has ended.
+    /// Removes and returns an allocation that has expired.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<Allocation> {
         self.end_reservations(now);
         let &(deadline, client) = self.deadlines.first()?;
@@ -253,7 +253,7 @@ impl AllocationTable {
         Ok(SocketAddr::new(pool.ip, port))
     }
 
-    /// Forgets who has a relayed address; its port is free again.
+    /// Removes the index entry of a relayed address and frees its port.
     fn release(&mut self, addr: SocketAddr) {
         self.by_relayed.remove(&addr);
         if let Some(pool) = self.pools.iter_mut().find(|pool| pool.ip == addr.ip()) {
@@ -261,7 +261,7 @@ impl AllocationTable {
         }
     }
 
-    /// Whether the user may have another port kept.
+    /// Checks whether the user may reserve another port.
     fn check_reservations(&mut self, now: Instant, user: &str) -> Result<(), Refusal> {
         self.end_reservations(now);
         if self.reservations_per_user.is_used_up(user) {
@@ -273,7 +273,7 @@ impl AllocationTable {
         Ok(())
     }
 
-    /// Keeps the port behind an even one, which was taken with it.
+    /// Reserves the next-higher port, which was taken together with the even one. Returns the token.
     fn reserve(&mut self, now: Instant, user: &str, even: SocketAddr) -> u64 {
         let token = self.tokens.random();
         let addr = SocketAddr::new(even.ip(), even.port() + 1);
@@ -283,7 +283,7 @@ impl AllocationTable {
         token
     }
 
-    /// RFC 8656 §7.2: a token that isn't valid is a want of capacity. Somebody else's is not valid.
+    /// Claims a reserved port. An invalid token, or a token of another user, is refused with 508 (RFC 8656 §7.2).
     fn redeem(&mut self, now: Instant, token: u64, user: &str) -> Result<SocketAddr, Refusal> {
         self.end_reservations(now);
         let index = self.reservations.iter().position(|r| r.token == token && *r.user == *user);
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
     use crate::test_now::test_now;
 
-    /// Nothing may be left behind by allocations that come and go: the indexes mirror each other.
+    /// The indexes mirror each other; allocations that come and go leave nothing behind.
     #[test]
     fn indexes_agree_after_many_changes() {
         let config = Config {

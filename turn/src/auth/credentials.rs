@@ -1,5 +1,6 @@
-//! Time-limited credentials: the shared-secret scheme of `draft-uberti-behave-turn-rest-00`, which coturn speaks as
-//! `use-auth-secret`. The username says until when and for whom, the password proves that we said so.
+//! Time-limited credentials: the shared-secret scheme of `draft-uberti-behave-turn-rest-00`, which coturn implements as
+//! `use-auth-secret`. The username contains the expiry time and the user; the password proves that the secret's owner
+//! issued it.
 
 use std::fmt;
 
@@ -9,12 +10,12 @@ use stun_types::message::{IntegrityAlgorithm, IntegrityKey, LongTermKeyCredentia
 
 use crate::Secret;
 
-/// What a client needs to use the relay.
+/// The username and password that a client needs to use the relay.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// `expiry:user`, where `expiry` is in seconds since 1970.
     pub username: String,
-    /// Base64 of HMAC-SHA1 over the username.
+    /// Base64 of the HMAC-SHA1 of the username.
     pub password: String,
 }
 
@@ -24,27 +25,27 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Makes credentials for `user` that are good until `ttl_secs` after `now_unix_secs` (seconds since 1970). Every request
-/// of the client is checked against that moment, Refresh included: the relay ends when they do, at the latest
-/// [`crate::Config::max_lifetime`] later. An empty `user` is never accepted.
+/// Creates credentials for `user` that expire `ttl_secs` after `now_unix_secs` (seconds since 1970). Every request of
+/// the client is checked against the expiry, Refresh included, so relaying ends at most [`crate::Config::max_lifetime`]
+/// after it. An empty `user` is never accepted.
 pub fn credentials(secret: &Secret, user: &str, now_unix_secs: u64, ttl_secs: u64) -> Credentials {
     let username = format!("{}:{user}", now_unix_secs.saturating_add(ttl_secs));
     let password = password(&signing_key(secret), &username);
     Credentials { username, password }
 }
 
-/// The key that [`password`] takes.
+/// The key for [`password`].
 pub(crate) fn signing_key(secret: &Secret) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes())
 }
 
-/// The password that belongs to a username.
+/// The password for a username.
 pub(crate) fn password(key: &hmac::Key, username: &str) -> String {
     BASE64_STANDARD.encode(hmac::sign(key, username.as_bytes()))
 }
 
-/// The long-term key: the hash of username ":" realm ":" password, MD5 to sign with SHA-1, or SHA-256 to sign with
-/// SHA-256. RFC 8489 §9.2.2, §18.5.1
+/// The long-term key: the hash of username ":" realm ":" password, with MD5 for signatures by HMAC-SHA1 and with
+/// SHA-256 for signatures by HMAC-SHA256 (RFC 8489 §9.2.2, §18.5.1).
 pub(crate) fn long_term_key(
     username: &str,
     realm: &str,
@@ -55,7 +56,7 @@ pub(crate) fn long_term_key(
         .make_key(algorithm)
 }
 
-/// Takes `expiry:user` apart. None when it isn't of that form.
+/// Splits `expiry:user`; `None` when the username has another form.
 pub(crate) fn parse_username(username: &str) -> Option<(u64, &str)> {
     let (expiry, user) = username.split_once(':')?;
     let digits_only = expiry.bytes().all(|byte| byte.is_ascii_digit());
@@ -103,7 +104,7 @@ mod tests {
         check(include_str!("../../tests/vectors/rfc5769_2_4.hex"), IntegrityAlgorithm::Sha1);
     }
 
-    /// RFC 8489 §B.1: the same with the password algorithm SHA-256.
+    /// RFC 8489 §B.1: a request with long-term credentials and the password algorithm SHA-256.
     #[test]
     fn the_sha_256_key_verifies_the_published_request() {
         check(include_str!("../../tests/vectors/rfc8489_b_1.hex"), IntegrityAlgorithm::Sha256);

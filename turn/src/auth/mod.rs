@@ -1,4 +1,4 @@
-//! Who asks? The long-term credential mechanism of RFC 8489 §9.2.
+//! Authentication: the long-term credential mechanism of RFC 8489 §9.2.
 
 pub(crate) mod credentials;
 pub(crate) mod nonce;
@@ -18,10 +18,10 @@ use crate::{ClientAddr, Config, Secret};
 use credentials::{long_term_key, parse_username, password, signing_key};
 use nonce::{Nonces, Offer};
 
-/// What PASSWORD-ALGORITHMS lists. MD5 is not listed: who doesn't know the list uses it anyway.
+/// The content of PASSWORD-ALGORITHMS. MD5 is not listed: a client that doesn't know the attribute uses MD5 anyway.
 pub(crate) const OFFERED: [PasswordAlgorithmValue; 1] = [PasswordAlgorithmValue::SHA256];
 
-/// Checks requests without remembering anything about them.
+/// Checks requests without keeping state about them.
 #[derive(Debug)]
 pub(crate) struct Authenticator {
     realm: String,
@@ -30,15 +30,15 @@ pub(crate) struct Authenticator {
     nonces: Nonces,
 }
 
-/// Somebody who signed a request with good credentials.
+/// The sender of a request with valid credentials.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// Whose credentials these are. A user with made credentials is what follows the expiry, colon included: renewed
-    /// credentials are the same user's, and no user of the configuration has a colon in its name.
+    /// The user that owns the credentials. For time-limited credentials it is the part after the expiry, colon
+    /// included, so that renewed credentials belong to the same user; no configured user has a colon in its name.
     pub(crate) user: String,
-    /// What answers are signed with.
+    /// The key that signs answers.
     pub(crate) key: IntegrityKey,
-    /// The hash of that signature, as in the request (RFC 8489 §9.2.4).
+    /// The hash for that signature, the same as in the request (RFC 8489 §9.2.4).
     pub(crate) algorithm: IntegrityAlgorithm,
 }
 
@@ -52,7 +52,8 @@ impl Authenticator {
         }
     }
 
-    /// RFC 8489 §9.2.4, in its order. The nonce comes last: only who knows the password learns that it is stale.
+    /// Checks in the order of RFC 8489 §9.2.4. The nonce comes last: only a client that knows the password learns that
+    /// its nonce is stale.
     pub(crate) fn authenticate(
         &self,
         unix_now: Duration,
@@ -96,7 +97,7 @@ impl Authenticator {
         self.nonces.issue(unix_now, client, offer)
     }
 
-    /// Who has this username, and the password that belongs to it.
+    /// The user with this username, and the password.
     fn user(&self, unix_now: Duration, username: &str) -> Result<(String, String), Refusal> {
         if let Some(secret) = self.users.get(username) {
             let password = String::from_utf8_lossy(secret.as_bytes()).into_owned();
@@ -110,13 +111,14 @@ impl Authenticator {
     }
 }
 
-/// Whether a request says that its sender knows a password.
+/// Whether a request has a MESSAGE-INTEGRITY attribute, so that its sender claims to know a password.
 pub(crate) fn is_signed(request: &Message<'_>) -> bool {
     request.has_attribute(MessageIntegrity::TYPE)
         || request.has_attribute(MessageIntegritySha256::TYPE)
 }
 
-/// RFC 8489 §9.2.4: the client repeats the list that it was offered, so that nobody in between can have shortened it.
+/// RFC 8489 §9.2.4: the client repeats the list that the server offered, which proves that no one in between shortened
+/// it.
 fn password_algorithm(request: &Message<'_>, offer: Offer) -> Result<IntegrityAlgorithm, Refusal> {
     let has_list = request.has_attribute(PasswordAlgorithms::TYPE);
     let has_choice = request.has_attribute(PasswordAlgorithm::TYPE);

@@ -1,5 +1,5 @@
-//! Nonces that need no memory: a MAC over the hour's half and the client's 5-tuple. Whoever comes back with the right
-//! one can receive at that address; nobody can make the server remember anything by asking for one.
+//! Stateless nonces: a MAC over the current half hour and the client's 5-tuple. A client that returns the right nonce
+//! can receive at its address, and requesting a nonce makes the server remember nothing.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 
 use crate::{ClientAddr, Secret};
 
-/// A nonce is good in the window in which it was made and in the next: 30 to 60 minutes. RFC 8656 §5 wants it to expire
-/// at least once an hour.
+/// A nonce is valid in the window in which it was issued and in the next, so for 30 to 60 minutes. RFC 8656 §5
+/// recommends that it expires at least once an hour.
 const WINDOW_SECS: u64 = 1800;
 
-/// 48 bits, 8 characters. A guessed nonce would only allow to replay somebody's signed request, and a longer one would
-/// let the answer to a forged Allocate grow to twice the request.
+/// 48 bits, 8 characters. Guessing a nonce would only allow replaying a client's signed request, and a longer nonce
+/// would make the answer to a forged Allocate twice as long as the request.
 const NONCE_BYTES: usize = 6;
 
-/// What stands before a nonce that came with a list of password algorithms: the nonce cookie and 24 feature bits in
-/// base64, of which the first is set (RFC 8489 §9.2, §18.1). Its loss on the way spoils the nonce, so that nobody in
-/// between can make a client believe that there was no list.
+/// The prefix of a nonce that came with a list of password algorithms: the nonce cookie and 24 feature bits in base64,
+/// of which the first is set (RFC 8489 §9.2, §18.1). Removing it invalidates the nonce, so no one in between can hide
+/// the list (a bid-down attack).
 const WITH_ALGORITHMS: &str = "obMatJos2gAAA";
 
-/// What a client was told together with a nonce.
+/// The password algorithms that the server offered together with a nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offer {
-    /// Nothing: MD5 is the password algorithm of old (RFC 8489 §18.5).
+    /// No list: the client uses MD5 (RFC 8489 §18.5).
     Md5Only,
-    /// The attribute PASSWORD-ALGORITHMS with SHA-256.
+    /// A PASSWORD-ALGORITHMS attribute with SHA-256.
     Sha256,
 }
 
 impl Offer {
-    /// What a nonce says it came with. It may lie: then it is not fresh.
+    /// The offer that a nonce claims. A false claim makes the nonce stale.
     pub(crate) fn with(nonce: &str) -> Offer {
         match nonce.starts_with(WITH_ALGORITHMS) {
             true => Offer::Sha256,
@@ -46,7 +46,8 @@ pub(crate) struct Nonces {
 }
 
 impl Nonces {
-    /// Derives the key, so that nonces survive a restart and are good at every server with the same secret.
+    /// Derives the key from the secret, so that nonces survive a restart and are valid at every server with the same
+    /// secret.
     pub(crate) fn new(secret: &Secret) -> Nonces {
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         let derived = hmac::sign(&root, b"madang turn nonce");
@@ -57,7 +58,7 @@ impl Nonces {
         self.of_window(unix_now.as_secs() / WINDOW_SECS, client, offer)
     }
 
-    /// Whether a nonce is still good for this client.
+    /// Whether a nonce is still valid for this client.
     pub(crate) fn is_fresh(&self, unix_now: Duration, client: ClientAddr, nonce: &str) -> bool {
         let window = unix_now.as_secs() / WINDOW_SECS;
         [window, window.saturating_sub(1)].iter().any(|&window| {

@@ -1,9 +1,10 @@
-//! Cookies that need no memory (RFC 6347 §4.2.1): a MAC over half a minute, the client's 5-tuple and its random bytes.
-//! Whoever shows a good one has received at that address; nothing is kept of whoever hasn't.
+//! Stateless cookies (RFC 6347 §4.2.1): a MAC over the current half minute, the client's 5-tuple and its random bytes.
+//! A client that returns a valid cookie has received at its address; the server keeps nothing about any other client.
 //!
-//! The library that speaks DTLS keeps a secret for each client and asks for the MAC of the random bytes alone, so that a
-//! cookie got at one address would be good at all others, and every forged hello would cost a key exchange's worth of
-//! memory. Therefore it asks this module for its MACs, and is told to expect the cookie that was found to be good.
+//! The DTLS library keeps a secret per client and computes the MAC of the random bytes only. With that, a cookie
+//! received at one address would be valid at every other, and each forged hello would cost as much memory as a key
+//! exchange. This module therefore replaces the library's MAC: it tells the library to expect the cookie that was found
+//! valid.
 
 use std::cell::Cell;
 use std::time::Instant;
@@ -15,8 +16,8 @@ use dimpl::crypto::{CryptoProvider, HashAlgorithm, HmacProvider, aws_lc_rs as li
 use super::hello::{ClientHello, Cookie, Random};
 use crate::ClientAddr;
 
-/// A cookie is good in the window in which it was made and in the next: 30 to 60 seconds, longer than a client repeats
-/// its hello with one.
+/// A cookie is valid in the window in which it was issued and in the next: 30 to 60 seconds, longer than a client
+/// retransmits its hello.
 const WINDOW_SECS: u64 = 30;
 
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl Cookies {
         self.of_window(self.window(now), client, random)
     }
 
-    /// The cookie that the client shows, if it is one that it was given here.
+    /// The client's cookie, if this server issued it for this client.
     pub(super) fn good_one(
         &self,
         now: Instant,
@@ -65,12 +66,12 @@ impl Cookies {
     }
 }
 
-/// The library's cryptography, with cookies of ours.
+/// The library's cryptography, with this module's cookies.
 pub(super) fn cryptography() -> CryptoProvider {
     CryptoProvider { hmac_provider: &Expecting, ..library::default_provider() }
 }
 
-/// Calls the library, which takes `cookie` for a good one from a client with these random bytes.
+/// Calls the library, which accepts `cookie` from a client with these random bytes.
 pub(super) fn expecting<R>(random: Random, cookie: Cookie, call: impl FnOnce() -> R) -> R {
     EXPECTED.set(Some((random, cookie)));
     let result = call();
@@ -79,7 +80,7 @@ pub(super) fn expecting<R>(random: Random, cookie: Cookie, call: impl FnOnce() -
 }
 
 thread_local! {
-    /// An argument of the call under way, for which the library has no place.
+    /// An extra argument of the library call in progress, for which the library's interface has no parameter.
     static EXPECTED: Cell<Option<(Random, Cookie)>> = const { Cell::new(None) };
 }
 

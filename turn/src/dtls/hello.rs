@@ -1,4 +1,4 @@
-//! The first message of a handshake, as far as it must be understood before anything is kept of its sender.
+//! Parsing the ClientHello, as far as needed before the server keeps any state about the sender.
 //!
 //! ```text
 //! record (RFC 6347 §4.1)            handshake (§4.2.2)                        ClientHello (§4.2.1)
@@ -6,10 +6,10 @@
 //! sequence number │ length          fragment_offset 0 │ fragment_length       cookie │ …
 //! ```
 
-/// The random bytes that tell one attempt of a client from the next.
+/// The random bytes of a ClientHello, which distinguish one attempt of a client from the next.
 pub(super) type Random = [u8; 32];
 
-/// What a client must show to prove that it receives at its address.
+/// The cookie that a client must return to prove that it receives at its address.
 pub(super) type Cookie = [u8; 32];
 
 const RECORD_HEADER: usize = 13;
@@ -19,21 +19,21 @@ const ALERT: u8 = 21;
 const APPLICATION_DATA: u8 = 23;
 const CLIENT_HELLO: u8 = 1;
 const HELLO_VERIFY_REQUEST: u8 = 3;
-/// DTLS 1.0, which a HelloVerifyRequest names whatever comes later (RFC 6347 §4.2.1).
+/// DTLS 1.0. A HelloVerifyRequest contains this version regardless of the version negotiated later (RFC 6347 §4.2.1).
 const DTLS_1_0: [u8; 2] = [0xfe, 0xff];
 const DTLS_1_2: [u8; 2] = [0xfe, 0xfd];
 const FATAL: u8 = 2;
 
-/// A client that is sent back more often has a cookie that changes on the way.
+/// The maximum number of hellos per attempt. A client that needs more has a cookie that changes on the way.
 const MOST_HELLOS: u16 = 4;
 
-/// A ClientHello in one piece. One in fragments, which nobody needs whose hello has no post-quantum keys, is not answered:
-/// its pieces would have to be kept for strangers.
+/// An unfragmented ClientHello. A fragmented one is not answered, because the server would have to keep fragments of
+/// unauthenticated clients. Only hellos with post-quantum keys need fragments.
 pub(super) struct ClientHello<'a> {
-    /// What it came in.
+    /// The datagram that contains the hello.
     pub(super) datagram: &'a [u8],
     version: [u8; 2],
-    /// How many hellos the client has sent before, in this attempt.
+    /// The number of hellos that the client has sent before in this attempt.
     pub(super) message_seq: u16,
     pub(super) random: Random,
     pub(super) cookie: &'a [u8],
@@ -62,19 +62,19 @@ impl ClientHello<'_> {
         (message_seq < MOST_HELLOS).then_some(hello)
     }
 
-    /// Whether the client has nothing but DTLS 1.0, which is not to be spoken any more (RFC 8996 §3). Versions count down.
+    /// Whether the client supports only DTLS 1.0, which must not be used (RFC 8996 §3). DTLS versions count down.
     pub(super) fn is_too_old(&self) -> bool {
         self.version > DTLS_1_2
     }
 
-    /// Appends an alert that tells the client to give up (RFC 5246 §7.2). Like whatever comes before encryption, it may be
-    /// somebody else's word.
+    /// Appends an alert that tells the client to give up (RFC 5246 §7.2). It is not authenticated, like everything
+    /// before encryption.
     pub(super) fn refuse_with(&self, alert: Alert, out: &mut Vec<u8>) {
         record(ALERT, DTLS_1_2, self.message_seq, &[FATAL, alert as u8], out);
     }
 
-    /// Appends a HelloVerifyRequest (RFC 6347 §4.2.1), shorter than any hello. Its record has the number of the message,
-    /// which no record of the flight that follows has.
+    /// Appends a HelloVerifyRequest (RFC 6347 §4.2.1), which is shorter than any hello. Its record number is the
+    /// hello's message number, which no record of the following flight uses.
     pub(super) fn answer_with(&self, cookie: &Cookie, out: &mut Vec<u8>) {
         let mut body = DTLS_1_0.to_vec();
         body.push(cookie.len() as u8);
@@ -82,8 +82,8 @@ impl ClientHello<'_> {
         message(HELLO_VERIFY_REQUEST, DTLS_1_0, self.message_seq, &body, out);
     }
 
-    /// The hello without a cookie that must have come before, the n-th, as far as a server looks at it before it asks for
-    /// a cookie.
+    /// Recreates the n-th hello of this attempt, without a cookie, with the parts that a server checks before it asks
+    /// for a cookie.
     pub(super) fn former(&self, message_seq: u16) -> Vec<u8> {
         let mut body = DTLS_1_2.to_vec();
         body.extend(self.random);
@@ -95,32 +95,33 @@ impl ClientHello<'_> {
     }
 }
 
-/// Why a client is not served (RFC 5246 §7.2).
+/// The reason for refusing a client (RFC 5246 §7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alert {
-    /// There is no cipher suite, or key exchange, that both have.
+    /// Client and server have no cipher suite or key exchange in common.
     HandshakeFailure = 40,
-    /// There is no version that both have.
+    /// Client and server have no version in common.
     ProtocolVersion = 70,
 }
 
-/// Which of a client's two sessions a datagram belongs to, while one replaces the other.
+/// Whether a datagram belongs to the client's handshake rather than to its established session, while one replaces the
+/// other.
 pub(super) fn is_of_handshake(datagram: &[u8]) -> bool {
     match (datagram.first(), datagram.get(3..5)) {
-        // Before encryption, there is nothing but the handshake.
+        // Only handshake messages are unencrypted (epoch 0).
         (_, Some([0, 0])) => true,
         (Some(&ALERT | &APPLICATION_DATA), _) => false,
         _ => true,
     }
 }
 
-/// A vector with its length in front, and what follows.
+/// Splits off a vector with a one-byte length prefix.
 fn counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&length, rest) = bytes.split_first()?;
     rest.split_at_checked(length.into())
 }
 
-/// A handshake message in a record of its own, both unencrypted.
+/// Appends an unencrypted handshake message in a record of its own.
 fn message(kind: u8, version: [u8; 2], seq: u16, body: &[u8], out: &mut Vec<u8>) {
     let [high, low] = (body.len() as u16).to_be_bytes();
     let mut fragment = vec![kind, 0, high, low];
@@ -130,7 +131,7 @@ fn message(kind: u8, version: [u8; 2], seq: u16, body: &[u8], out: &mut Vec<u8>)
     record(HANDSHAKE, version, seq, &fragment, out);
 }
 
-/// A record without encryption.
+/// Appends an unencrypted record.
 fn record(kind: u8, version: [u8; 2], seq: u16, fragment: &[u8], out: &mut Vec<u8>) {
     out.push(kind);
     out.extend(version);

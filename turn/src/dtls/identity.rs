@@ -1,4 +1,4 @@
-//! Who the server is inside DTLS.
+//! The server's DTLS certificate and key.
 
 use std::fmt;
 
@@ -12,19 +12,19 @@ pub struct DtlsIdentity {
     private_key: Vec<u8>,
 }
 
-/// DTLS can't be spoken with a key.
+/// The key or certificate can't be used for DTLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("DTLS needs a certificate with an ECDSA key on P-256 or P-384")]
 pub struct UnfitKey;
 
 impl DtlsIdentity {
-    /// A certificate in DER, and its private key in the DER of PKCS #8 or SEC 1. Clients are shown this one certificate,
-    /// without those that lead to its issuer.
+    /// Creates an identity from a certificate in DER and its private key in DER (PKCS #8 or SEC 1). Clients receive
+    /// this certificate only, without the chain to its issuer.
     ///
     /// # Errors
-    /// When the key is none that DTLS can be spoken with, as one of RSA.
+    /// When DTLS does not support the key, for example an RSA key, or the certificate is empty.
     pub fn new(certificate: Vec<u8>, private_key: Vec<u8>) -> Result<DtlsIdentity, UnfitKey> {
-        // A session would panic.
+        // Check here: a session would panic on such a key.
         default_provider().key_provider.load_private_key(&private_key).map_err(|_| UnfitKey)?;
         match certificate.is_empty() {
             true => Err(UnfitKey),

@@ -1,12 +1,13 @@
-//! DTLS 1.2 (RFC 6347) between UDP and the server, for clients that ask for `turns:` by UDP (RFC 8656 §3.1).
+//! DTLS 1.2 (RFC 6347) between UDP and the server, for clients that use `turns:` over UDP (RFC 8656 §3.1).
 //!
 //! ```text
-//!   datagram ─▶ ClientHello without a good cookie ─▶ HelloVerifyRequest, and nothing is kept
-//!           └─▶ ClientHello with one ─▶ handshake ─▶ session ─▶ messages
+//!   datagram ─▶ ClientHello without a valid cookie ─▶ HelloVerifyRequest; no state is kept
+//!           └─▶ ClientHello with a valid cookie ─▶ handshake ─▶ session ─▶ messages
 //! ```
 //!
-//! A handshake at an address that has a session already leaves that one alone until it is finished (RFC 6347 §4.2.8): a
-//! client that was started again gets in, and nobody who can't receive at the address ends anything.
+//! A handshake from an address with an established session leaves that session alone until the handshake is complete
+//! (RFC 6347 §4.2.8). So a restarted client can connect again, and a sender that can't receive at the address can't end
+//! its session.
 
 mod cookie;
 mod hello;
@@ -28,20 +29,21 @@ use hello::{Alert, ClientHello, Cookie, is_of_handshake};
 pub use identity::{DtlsIdentity, UnfitKey};
 use session::{Fate, Session};
 
-/// Handshakes under way. When full, the oldest makes room if it has had [`HANDSHAKE_WORTH`]; else the newcomer is not
-/// answered and asks again.
+/// The maximum number of handshakes. When full, the oldest makes room if it has had [`HANDSHAKE_WORTH`]; otherwise the
+/// new client gets no answer and retransmits.
 const MOST_HANDSHAKES: usize = 256;
-/// Those of one IPv4 address or one IPv6 /64 network. When there are so many, a newcomer is not answered.
+/// The maximum number of handshakes of one IPv4 address or one IPv6 /64 network. When reached, a new client gets no
+/// answer.
 const MOST_HANDSHAKES_OF_NETWORK: usize = 16;
-/// How long one may take, with repetitions.
+/// How long a handshake may take, with retransmissions.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// How long one is worth more than the next.
+/// How long a handshake is protected from being replaced by a newer one.
 const HANDSHAKE_WORTH: Duration = Duration::from_secs(2);
-/// What a record can carry (RFC 5246 §6.2.1).
+/// The maximum length of a record's content (RFC 5246 §6.2.1).
 const MAX_MESSAGE: usize = 1 << 14;
-/// A record with all that surrounds it: what the library may hand out at once.
+/// The maximum length of a record with its overhead, which the library may return at once.
 const MAX_RECORD: usize = MAX_MESSAGE + 2048;
-/// The longest datagram of a handshake, so that it fits every path without fragments.
+/// The longest handshake datagram. It fits every path without IP fragmentation.
 const MTU: usize = 1200;
 
 /// The DTLS sessions of all clients, without sockets and clocks.
@@ -63,13 +65,13 @@ pub struct DtlsSessions {
     cookies: Cookies,
     handshakes: HashMap<ClientAddr, Handshake>,
     sessions: HashMap<ClientAddr, Established>,
-    /// Of both.
+    /// Counts handshakes and sessions.
     quota: ConnectionQuota,
-    /// Handshakes that were too many.
+    /// Handshakes refused because of a limit.
     refused: u64,
-    /// Handshakes that were given up, or broken off.
+    /// Handshakes that timed out or failed.
     failed: u64,
-    /// Where the library writes.
+    /// The library's output buffer.
     buffer: Box<[u8]>,
 }
 
@@ -83,28 +85,28 @@ struct Established {
     idle: IdleSince,
 }
 
-/// What follows from a call. The caller empties it and hands it in again, so that nothing is allocated for a packet.
+/// The results of a call. The caller clears it and passes it in again, so that no memory is allocated per packet.
 #[derive(Debug, Default)]
 pub struct DtlsOutput {
-    /// What the ranges are of.
+    /// The bytes to which the ranges of the events refer.
     pub bytes: Vec<u8>,
-    /// In the order in which it happened.
+    /// The events, in the order in which they happened.
     pub events: Vec<DtlsEvent>,
 }
 
-/// What there is to do.
+/// A result that the caller must act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DtlsEvent {
-    /// A datagram is to be sent.
+    /// Send a datagram.
     Transmit(ClientAddr, Range<usize>),
-    /// A client's message was decrypted.
+    /// Handle a client's decrypted message.
     Message(ClientAddr, Range<usize>),
-    /// A client's session has ended, and with it whatever the client had.
+    /// A client's session has ended, and with it everything that the client had allocated.
     Ended(ClientAddr),
 }
 
 impl DtlsOutput {
-    /// Forgets everything.
+    /// Removes all events and bytes.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.events.clear();
@@ -124,10 +126,10 @@ impl DtlsOutput {
 }
 
 impl DtlsSessions {
-    /// No sessions yet. Cookies are made with `secret`, which nobody else knows.
+    /// Creates an empty set of sessions. `secret` signs the cookies and must be unknown to others.
     ///
     /// # Errors
-    /// When the cryptographic library doesn't do what it should; the text is its own.
+    /// When the cryptographic library rejects the configuration; the text is the library's.
     pub fn new(
         now: Instant,
         secret: &[u8; 32],
@@ -154,12 +156,12 @@ impl DtlsSessions {
         })
     }
 
-    /// Who the server is for those who come from here on.
+    /// Sets the identity for handshakes that start from now on.
     pub fn set_identity(&mut self, identity: DtlsIdentity) {
         self.identity = identity;
     }
 
-    /// Takes a datagram from a client. `is_allowed` is asked before a stranger is sent a cookie.
+    /// Handles a datagram from a client. `is_allowed` is called before the server answers an unauthenticated client.
     pub fn handle_datagram(
         &mut self,
         now: Instant,
@@ -179,12 +181,12 @@ impl DtlsSessions {
         }
         let session = &mut established.session;
         if session.handle_datagram(now, client, datagram, &mut self.buffer, out) == Fate::Ends {
-            debug!(%client, "a DTLS session ended");
+            debug!(%client, "DTLS session ended");
             self.end(client, out);
         }
     }
 
-    /// Sends again what was not answered, and gives up what takes too long.
+    /// Retransmits unanswered handshake messages, and gives up handshakes that take too long.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut DtlsOutput) {
         let due = |(client, handshake): (&ClientAddr, &Handshake)| {
             (handshake.session.wake_at <= now).then_some(*client)
@@ -199,12 +201,12 @@ impl DtlsSessions {
         }
     }
 
-    /// When [`DtlsSessions::handle_timeout`] wants to be called.
+    /// The time at which [`DtlsSessions::handle_timeout`] must be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.handshakes.values().map(|handshake| handshake.session.wake_at).min()
     }
 
-    /// Encrypts a message for a client; `false` when it has no session, or the message is too long for a record.
+    /// Encrypts a message for a client; `false` when the client has no session or the message is too long for a record.
     pub fn send(&mut self, client: ClientAddr, message: &[u8], out: &mut DtlsOutput) -> bool {
         let Some(established) = self.sessions.get_mut(&client) else { return false };
         if message.len() > MAX_MESSAGE {
@@ -217,7 +219,7 @@ impl DtlsSessions {
         fate == Fate::Lives
     }
 
-    /// Closes what has had no allocation for a while.
+    /// Closes sessions that have had no allocation for too long.
     pub fn sweep(
         &mut self,
         now: Instant,
@@ -232,12 +234,12 @@ impl DtlsSessions {
             }
         }
         for client in idle {
-            debug!(%client, "closed a DTLS session without an allocation");
+            debug!(%client, "closing a DTLS session without an allocation");
             self.close(client, out);
         }
     }
 
-    /// Says goodbye to everybody.
+    /// Closes all sessions with close_notify alerts.
     pub fn close_all(&mut self, out: &mut DtlsOutput) {
         let clients: Vec<ClientAddr> = self.sessions.keys().copied().collect();
         for client in clients {
@@ -245,7 +247,7 @@ impl DtlsSessions {
         }
     }
 
-    /// Sessions at the moment.
+    /// The number of established sessions.
     pub fn len(&self) -> usize {
         self.sessions.len()
     }
@@ -255,17 +257,17 @@ impl DtlsSessions {
         self.sessions.is_empty()
     }
 
-    /// Handshakes under way.
+    /// The number of handshakes in progress.
     pub fn handshakes(&self) -> usize {
         self.handshakes.len()
     }
 
-    /// Handshakes refused because there were enough, in all or from one address.
+    /// The number of handshakes refused because of a limit, in total or per network.
     pub fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// Handshakes that were begun and came to nothing.
+    /// The number of handshakes that were started and failed.
     pub fn failed(&self) -> u64 {
         self.failed
     }
@@ -287,7 +289,8 @@ impl DtlsSessions {
         if is_under_way && !hello.cookie.is_empty() {
             return self.proceed(now, client, hello.datagram, out);
         }
-        // Who has a good one receives at this address: no flood of others in its name is in the way.
+        // A valid cookie proves that the client receives at this address, so a flood with its forged address can't
+        // block it.
         let Some(cookie) = self.cookies.good_one(now, client, hello) else {
             if is_allowed() {
                 self.send_back(now, client, hello, out);
@@ -300,7 +303,7 @@ impl DtlsSessions {
         }
     }
 
-    /// Answers who has no good cookie; nothing is kept.
+    /// Answers a hello without a valid cookie; keeps no state.
     fn send_back(
         &self,
         now: Instant,
@@ -329,13 +332,14 @@ impl DtlsSessions {
         let fate = session.handle_hello(now, client, hello, cookie, buffer, out);
         self.handshakes.insert(client, Handshake { session, began: now });
         if fate == Fate::Ends || out.events.len() == mark {
-            // It has nothing in common with the server. The library breaks off or says nothing, as to a malformed hello.
+            // The client has nothing in common with the server, or its hello is malformed. The library fails or stays
+            // silent.
             out.transmit(client, |bytes| hello.refuse_with(Alert::HandshakeFailure, bytes));
             self.give_up(client);
         }
     }
 
-    /// Takes a place for a handshake from this address; its former attempt, if there is one, is over.
+    /// Reserves room for a handshake from this address. A previous attempt from the address is given up.
     fn make_room(&mut self, now: Instant, client: ClientAddr) -> bool {
         if self.handshakes.contains_key(&client) {
             self.give_up(client);
@@ -354,7 +358,7 @@ impl DtlsSessions {
         self.quota.take(client)
     }
 
-    /// A datagram of a handshake; also one of nobody's.
+    /// Handles a handshake datagram. Ignores it if the client has no handshake.
     fn proceed(&mut self, now: Instant, client: ClientAddr, datagram: &[u8], out: &mut DtlsOutput) {
         let Some(handshake) = self.handshakes.get_mut(&client) else { return };
         let mark = out.events.len();
@@ -371,7 +375,7 @@ impl DtlsSessions {
         }
     }
 
-    /// The handshake is finished. Whatever the client had before ends first.
+    /// Completes a handshake. The client's previous session, if any, ends first.
     fn replace_former(
         &mut self,
         now: Instant,
@@ -385,7 +389,7 @@ impl DtlsSessions {
             self.quota.free(client);
             out.events.insert(mark, DtlsEvent::Ended(client));
         }
-        debug!(%client, "a DTLS session began");
+        debug!(%client, "DTLS session established");
     }
 
     fn give_up(&mut self, client: ClientAddr) {
@@ -395,7 +399,7 @@ impl DtlsSessions {
         }
     }
 
-    /// A session is over, because its client said so or it broke.
+    /// Removes a session that the client closed or that failed.
     fn end(&mut self, client: ClientAddr, out: &mut DtlsOutput) {
         if self.sessions.remove(&client).is_some() {
             self.quota.free(client);

@@ -1,4 +1,4 @@
-//! One client's DTLS.
+//! The DTLS state of one client.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,20 +9,21 @@ use super::hello::{ClientHello, Cookie, Random};
 use super::{DtlsEvent, DtlsIdentity, DtlsOutput, cookie};
 use crate::ClientAddr;
 
-/// Far more than one datagram leads to; guards against a loop in a library that talks to strangers.
+/// The maximum number of outputs per call, far more than one datagram causes. It guards against an endless loop in the
+/// library.
 const MOST_OUTPUTS: usize = 256;
 
-/// A handshake, and what comes after it.
+/// A handshake, and then the session that follows it.
 pub(super) struct Session {
     dtls: Dtls,
-    /// Of the ClientHello that it began with.
+    /// The random bytes of the ClientHello that started it.
     pub(super) random: Random,
     pub(super) is_connected: bool,
-    /// When a handshake wants to send again, or is given up.
+    /// When a handshake must retransmit or is given up.
     pub(super) wake_at: Instant,
 }
 
-/// Whether a session goes on.
+/// Whether a session continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Lives,
@@ -30,7 +31,8 @@ pub(super) enum Fate {
 }
 
 impl Session {
-    /// The session of a client that sent `hello` with a good cookie. The hello itself is still to be handled.
+    /// Creates the session of a client that sent `hello` with a valid cookie. The caller then passes the hello to
+    /// `handle_hello`.
     pub(super) fn new(
         now: Instant,
         config: &Arc<dimpl::Config>,
@@ -41,7 +43,8 @@ impl Session {
     ) -> Session {
         let dtls = Dtls::new_12(Arc::clone(config), identity.certificate(), now);
         let mut session = Session { dtls, random: hello.random, is_connected: false, wake_at: now };
-        // The library counts messages, and numbers its own, from the first hello on, which was answered without it.
+        // The library counts the client's messages, and numbers its own, from the first hello, which was answered
+        // without it.
         let mut forgotten = DtlsOutput::default();
         for message_seq in 0..hello.message_seq {
             let former = hello.former(message_seq);
@@ -50,7 +53,7 @@ impl Session {
         session
     }
 
-    /// Takes the ClientHello with the cookie that was found to be good.
+    /// Handles the ClientHello with the cookie that was found valid.
     pub(super) fn handle_hello(
         &mut self,
         now: Instant,
@@ -65,7 +68,7 @@ impl Session {
         })
     }
 
-    /// Takes a datagram of the client.
+    /// Handles a datagram from the client.
     pub(super) fn handle_datagram(
         &mut self,
         now: Instant,
@@ -81,7 +84,7 @@ impl Session {
         }
     }
 
-    /// Sends again what the client has not answered in time.
+    /// Retransmits handshake messages that the client has not answered in time.
     pub(super) fn handle_timeout(
         &mut self,
         now: Instant,
@@ -95,7 +98,7 @@ impl Session {
         }
     }
 
-    /// Encrypts a message, which becomes one record in one datagram.
+    /// Encrypts a message into one record in one datagram.
     pub(super) fn send(
         &mut self,
         client: ClientAddr,
@@ -109,14 +112,14 @@ impl Session {
         }
     }
 
-    /// Says goodbye with a close_notify alert.
+    /// Closes the session with a close_notify alert.
     pub(super) fn close(&mut self, client: ClientAddr, buffer: &mut [u8], out: &mut DtlsOutput) {
         if self.dtls.close().is_ok() {
             self.drain(client, buffer, out);
         }
     }
 
-    /// Fetches all that the library has to tell, as it wants it after each call.
+    /// Collects all outputs of the library, which requires this after each call.
     fn drain(&mut self, client: ClientAddr, buffer: &mut [u8], out: &mut DtlsOutput) -> Fate {
         for _ in 0..MOST_OUTPUTS {
             match self.dtls.poll_output(buffer) {
@@ -133,7 +136,7 @@ impl Session {
                     self.wake_at = at;
                     return Fate::Lives;
                 }
-                // The answer to the client's goodbye came before.
+                // The library has already answered the client's close_notify.
                 Output::CloseNotify | Output::BufferTooSmall { .. } => return Fate::Ends,
                 _ => {}
             }

@@ -1,4 +1,4 @@
-//! What the server wants done, and what it answers.
+//! Carries out the server's commands and sends its answers.
 
 use std::time::Instant;
 
@@ -31,7 +31,8 @@ impl<F: Fn(Datagram)> Shell<F> {
         self.send_answers();
     }
 
-    /// Hands a peer over to the connection that the client has made for it, behind the answers to that.
+    /// Joins a peer's connection with the data connection that the client has opened for it, after the answers on the
+    /// latter.
     fn join(&mut self, id: PeerConnectionId, client: ClientAddr) {
         self.send_answers();
         let binding = self.binding.take_if(|(binding, _)| *binding == client);
@@ -41,7 +42,7 @@ impl<F: Fn(Datagram)> Shell<F> {
         {
             self.streams.carries_data(client);
         } else {
-            // It ended in this moment.
+            // One of the connections has just ended.
             self.streams.close(client);
             self.server.handle_closed(client);
         }

@@ -1,4 +1,4 @@
-//! The socket for DTLS, and what the sessions behind it want.
+//! The DTLS socket, and the handling of DTLS events.
 
 use std::io;
 use std::mem;
@@ -13,23 +13,23 @@ use super::sockets::{BatchSocket, Received};
 use super::{BATCH, BATCH_OF_CLIENTS, Datagram, Shell, unix_now};
 use crate::{ClientAddr, DtlsEvent, DtlsIdentity, DtlsOutput, DtlsSessions, Stats};
 
-/// Where clients come to by DTLS.
+/// The listener for clients that use DTLS.
 #[derive(Debug)]
 pub struct DtlsListener {
-    /// For datagrams.
+    /// The UDP socket.
     pub socket: UdpSocket,
-    /// Who the server is; sessions that begin after a change show the new certificate.
+    /// The server's certificate and key. Sessions that start after a change use the new one.
     pub identity: watch::Receiver<DtlsIdentity>,
 }
 
-/// The socket with its sessions.
+/// The DTLS socket with its sessions.
 pub(super) struct DtlsSide {
     pub(super) socket: BatchSocket,
     pub(super) sessions: DtlsSessions,
     identity: watch::Receiver<DtlsIdentity>,
-    /// What follows from datagrams and from the time.
+    /// Results of received datagrams and of timeouts.
     output: DtlsOutput,
-    /// What follows from sending.
+    /// Results of sending.
     sent: DtlsOutput,
     run: Run<ClientAddr>,
     refused: u64,
@@ -51,7 +51,7 @@ impl DtlsSide {
         })
     }
 
-    /// Waits until the socket can be read; for ever without one.
+    /// Waits until the socket is readable; forever if there is none.
     pub(super) async fn readable(side: &Option<DtlsSide>) -> io::Result<()> {
         match side {
             Some(side) => side.socket.readable().await,
@@ -59,12 +59,12 @@ impl DtlsSide {
         }
     }
 
-    /// When the sessions want to be told the time.
+    /// The time at which the sessions must be called.
     pub(super) fn poll_timeout(side: &Option<DtlsSide>) -> Option<Instant> {
         side.as_ref()?.sessions.poll_timeout()
     }
 
-    /// Encrypts a message and puts it into the run; `true` when the client's session ended by that.
+    /// Encrypts a message and appends it to the run; `true` when this ended the client's session.
     fn send(&mut self, client: ClientAddr, message: &[u8]) -> bool {
         if !self.sessions.send(client, message, &mut self.sent) {
             self.refused += 1;
@@ -75,7 +75,7 @@ impl DtlsSide {
             match event {
                 DtlsEvent::Transmit(to, range) => self.append(to, &sent.bytes[range]),
                 DtlsEvent::Ended(_) => has_ended = true,
-                // What comes from the client is fetched when it comes.
+                // Sending causes no messages from the client; they are handled when they are received.
                 DtlsEvent::Message(..) => {}
             }
         }
@@ -147,7 +147,7 @@ impl<F: Fn(Datagram)> Shell<F> {
         self.handle_dtls_output(now, unix_now());
     }
 
-    /// Tells all clients that the server ends; nothing else would, as there are no connections to break.
+    /// Tells all clients that the server stops. Without connections, they would not notice otherwise.
     pub(super) fn close_dtls(&mut self) {
         let Some(DtlsSide { sessions, output, .. }) = &mut self.dtls else { return };
         sessions.close_all(output);
@@ -164,7 +164,7 @@ impl<F: Fn(Datagram)> Shell<F> {
 
     fn take_identity(&mut self) {
         let Some(side) = &mut self.dtls else { return };
-        // Whoever keeps the certificate may have ended; the last one stays.
+        // The sender may be gone; the last identity stays in use.
         if side.identity.has_changed().unwrap_or(false) {
             side.sessions.set_identity(side.identity.borrow_and_update().clone());
         }

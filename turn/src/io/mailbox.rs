@@ -1,4 +1,4 @@
-//! How the rest of the process reaches the running server.
+//! The interface through which the rest of the process reaches the running server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{ClientAddr, Stats};
 
-/// Datagrams that wait to be sent to clients: a tenth of a second at 40,000 packets a second. When full, further ones
-/// are dropped and counted, as on any congested path.
+/// The maximum number of datagrams waiting to be sent to clients: a tenth of a second at 40,000 packets per second.
+/// When full, further ones are dropped and counted, as on any congested path.
 const MAILBOX_DATAGRAMS: usize = 4096;
 
-/// Connections that wait to be taken over. When full, those who bring more wait.
+/// The maximum number of accepted connections waiting for the server. When full, the callers wait (back-pressure).
 const MAILBOX_CONNECTIONS: usize = 64;
 
 /// A datagram on its way between a client's relayed address and the media engine, in either direction.
@@ -28,10 +28,10 @@ pub struct Datagram {
     pub payload: Bytes,
 }
 
-/// A client's connection, whatever is around it.
+/// A client's connection, with or without TLS.
 pub(super) type ClientStream = Box<dyn Stream>;
 
-/// What carries a client's messages in both directions.
+/// A bidirectional byte stream that carries a client's messages.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
@@ -45,7 +45,7 @@ pub struct Handle {
     stats: watch::Receiver<Stats>,
 }
 
-/// The server's end of a [`Handle`]; goes into [`crate::run`].
+/// The receiving end of a [`Handle`], to be passed to [`crate::run`].
 #[derive(Debug)]
 pub struct Mailbox {
     pub(super) receiver: mpsc::Receiver<Datagram>,
@@ -53,8 +53,8 @@ pub struct Mailbox {
     pub(super) stats: watch::Sender<Stats>,
 }
 
-/// Makes the two ends. The handle can be given to the media engine before the server exists, which needs the engine's
-/// addresses for its configuration.
+/// Creates a handle and its mailbox. The handle can be given to the media engine before the server exists, whose
+/// configuration needs the engine's addresses.
 pub fn mailbox() -> (Handle, Mailbox) {
     let (sender, receiver) = mpsc::channel(MAILBOX_DATAGRAMS);
     let (accepted, connections) = mpsc::channel(MAILBOX_CONNECTIONS);
@@ -65,17 +65,18 @@ pub fn mailbox() -> (Handle, Mailbox) {
 }
 
 impl Handle {
-    /// Sends a datagram of the media engine to the client behind `datagram.relayed`. Never blocks, and needs no async
-    /// runtime; dropped and counted when the mailbox is full or the server has stopped.
+    /// Sends a datagram from the media engine to the client that owns `datagram.relayed`. Never blocks, and needs no
+    /// async runtime. The datagram is dropped and counted when the mailbox is full or the server has stopped.
     pub fn deliver(&self, datagram: Datagram) {
         if self.sender.try_send(datagram).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Takes over a connection. It is closed when the server has stopped, or has enough connections already.
+    /// Hands a client's connection to the server. It is closed when the server has stopped or the connection quota is
+    /// used up.
     pub async fn accept(&self, stream: impl Stream + 'static, client: ClientAddr) {
-        // An error means that nobody is there any more; the connection is dropped with it.
+        // An error means that the server has stopped; the connection is dropped with the message.
         let _ = self.connections.send((Box::new(stream), client)).await;
     }
 

@@ -1,4 +1,4 @@
-//! The shell: the sockets, the clocks, and the mailbox through which the media engine's datagrams come.
+//! The shell around the server: its sockets and clocks, and the mailbox for datagrams from the media engine.
 #![expect(clippy::disallowed_methods, reason = "this module is where the clocks are read")]
 
 mod commands;
@@ -37,35 +37,37 @@ use sockets::{BatchSocket, Received};
 use splice::{Carried, Join};
 use streams::{StreamEvent, Streams};
 
-/// Datagrams of the media engine, calls to receive, or events of connections, handled per wake-up before the other sources
-/// get their turn.
+/// The maximum number of media datagrams, receive calls, or connection events handled per wake-up before the other
+/// sources get their turn.
 const BATCH: usize = 64;
 
-/// Datagrams of clients after which there is no further call to receive: one may bring 2000 small ones.
+/// The number of client datagrams after which a wake-up makes no further receive call. One call may return 2000 small
+/// datagrams.
 const BATCH_OF_CLIENTS: usize = 512;
 
-/// Between two looks at which connections are to be closed.
+/// The interval between checks for idle connections.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Payloads for the media engine are cut from blocks of this size, so that there is one allocation for many packets.
+/// The size of the blocks from which payloads for the media engine are cut, so that many packets share one memory
+/// allocation.
 const BLOCK_BYTES: usize = 64 * 1024;
 
-/// Where clients come. UDP and TCP usually have the same port number.
+/// The listeners for clients. UDP and TCP usually have the same port number.
 #[derive(Debug)]
 pub struct Listeners {
-    /// For datagrams.
+    /// The UDP socket.
     pub udp: UdpSocket,
-    /// For connections.
+    /// The TCP listener.
     pub tcp: TcpListener,
-    /// For datagrams inside DTLS, at another port.
+    /// The listener for DTLS, on another port.
     pub dtls: Option<DtlsListener>,
 }
 
-/// Serves clients on `listeners` until `shutdown` is cancelled. Datagrams for the media engine are given to `deliver`, which
-/// must not block.
+/// Serves clients on `listeners` until `shutdown` is cancelled. Passes datagrams for the media engine to `deliver`,
+/// which must not block.
 ///
 /// # Errors
-/// When the runtime can't wait for the socket any more. A datagram that can't be received or sent is no error.
+/// When the runtime can no longer wait for a socket. A datagram that can't be received or sent is not an error.
 pub async fn run(
     listeners: Listeners,
     server: Server,
@@ -122,7 +124,7 @@ pub async fn run(
                 shell.handle_stream(StreamEvent::Accepted(stream, client));
             }
             _ = sweeps.tick() => shell.sweep(),
-            // Without any handle left, this branch rests; clients are served on.
+            // When all handles are dropped, this branch is disabled; clients are still served.
             1.. = receiver.recv_many(&mut waiting, BATCH) => shell.serve_media(&mut waiting),
             () = &mut alarm, if deadline.is_some() => {
                 let now = Instant::now();
@@ -142,23 +144,23 @@ struct Shell<F> {
     dtls: Option<DtlsSide>,
     relays: Relays,
     peers: PeerConnections,
-    /// What data connections have carried.
+    /// The bytes carried by data connections.
     carried: Arc<Carried>,
-    /// The client whose ConnectionBind is looked at, and how its connection learns what comes of it.
+    /// The client whose ConnectionBind is being handled, and the channel that tells its task the result.
     binding: Option<(ClientAddr, oneshot::Sender<Join>)>,
     server: Server,
     deliver: F,
-    /// What a socket, or a slow client's connection, didn't take.
+    /// Datagrams and messages that a socket, or the outbox of a slow client, refused.
     send_refused: u64,
-    /// What payloads for the media engine are cut from.
+    /// The block from which payloads for the media engine are cut.
     block: BytesMut,
-    /// Where datagrams for clients are framed.
+    /// The buffer in which datagrams for clients are framed.
     to_clients: Run<ClientAddr>,
-    /// Datagrams from a relayed address to a peer.
+    /// Datagrams from relayed addresses to peers.
     to_peers: Run<Way>,
 }
 
-/// How a datagram goes to a peer.
+/// The path of a datagram to a peer.
 #[derive(Clone, Copy, PartialEq)]
 struct Way {
     relayed: SocketAddr,
@@ -193,7 +195,7 @@ impl<F: Fn(Datagram)> Shell<F> {
 
     fn serve_relays(&mut self, received: &mut Received) {
         let now = Instant::now();
-        // Each socket once: what is left then rings again.
+        // Read each socket once; a socket with data left is then ready again.
         for _ in 0..self.relays.ready_count() {
             let Some(relayed) = self.relays.receive(received) else { continue };
             for (peer, _, payload) in received.datagrams() {
@@ -209,11 +211,11 @@ impl<F: Fn(Datagram)> Shell<F> {
     fn handle_stream(&mut self, event: StreamEvent) {
         match event {
             StreamEvent::Accepted(stream, client) => {
-                // The same addresses again: the former connection is gone, whoever has heard of that.
+                // A new connection with the same addresses proves that the previous one is gone.
                 self.server.handle_closed(client);
                 self.streams.accept(Instant::now(), stream, client);
             }
-            // Of a connection that was closed meanwhile; at its addresses there may be another.
+            // An event of a connection that was closed meanwhile. Another connection may have the same addresses.
             StreamEvent::Received(client, connection, _)
             | StreamEvent::Bind(client, connection, ..)
             | StreamEvent::Ended(client, connection)
@@ -284,7 +286,7 @@ impl<F: Fn(Datagram)> Shell<F> {
         self.framed(start, client);
     }
 
-    /// What was framed from `start` on is for this client.
+    /// Sends the datagram framed from `start` on to this client.
     fn framed(&mut self, start: usize, client: ClientAddr) {
         let Shell { clients, streams, to_clients, send_refused, .. } = self;
         match client.transport {
@@ -312,7 +314,7 @@ impl<F: Fn(Datagram)> Shell<F> {
         let ToPeer { relayed, peer, payload, dont_fragment, .. } = relay;
         let start = to_peers.bytes.len();
         to_peers.bytes.extend_from_slice(payload);
-        // What the kernel does for one socket it does for all.
+        // The kernel's limit is the same for all sockets.
         let most = clients.longest_run();
         let way = Way { relayed, peer, dont_fragment };
         to_peers.appended(start, way, most, |way, bytes, segment| {
@@ -320,7 +322,7 @@ impl<F: Fn(Datagram)> Shell<F> {
         });
     }
 
-    /// Sends what was collected; nothing waits longer than a wake-up takes.
+    /// Sends the collected datagrams; none waits longer than one wake-up.
     fn flush(&mut self) {
         let Shell { relays, clients, dtls, to_peers, to_clients, send_refused, .. } = self;
         if let Some(side) = dtls {
@@ -335,12 +337,12 @@ impl<F: Fn(Datagram)> Shell<F> {
     }
 }
 
-/// Sends a run from a relayed address to a peer; tells how many datagrams were refused.
+/// Sends a run from a relayed address to a peer; returns how many datagrams were refused.
 fn send_to_peer(relays: &Relays, way: Way, bytes: &[u8], segment: usize) -> u64 {
     match relays.get(way.relayed) {
         Some(socket) if way.dont_fragment => socket.send_whole(way.peer, bytes, segment),
         Some(socket) => socket.send(way.peer, bytes, segment),
-        // Closed just before.
+        // The socket has just been closed.
         None => 1,
     }
 }
@@ -349,7 +351,7 @@ fn unix_now() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO)
 }
 
-/// The datagram with a payload of its own, cut from the block; a used-up block lives until its last payload is gone.
+/// Copies the payload into the block. A used-up block lives until its last payload is dropped.
 fn own(block: &mut BytesMut, relay: ToPeer<'_>) -> Datagram {
     if block.capacity() < relay.payload.len() {
         block.reserve(BLOCK_BYTES);

@@ -1,19 +1,21 @@
-//! Which of the addresses that datagrams were sent to are this machine's own, so that answers can come from there.
+//! Finds out which destination addresses of received datagrams are this machine's own, so that answers can come from
+//! them.
 
 use std::net::{IpAddr, UdpSocket};
 
-/// More than a machine has that serves people. Datagrams to further ones are answered from where the system chooses.
+/// The maximum number of addresses to remember. Datagrams to further ones are answered from an address that the system
+/// chooses.
 const MOST: usize = 64;
 
-/// What was found out.
+/// The addresses checked so far.
 #[derive(Debug, Default)]
 pub(super) struct OwnAddresses {
     looked_at: Vec<(IpAddr, bool)>,
 }
 
 impl OwnAddresses {
-    /// Whether answers can come from there. A broadcast reaches this machine, too, but nothing can be sent from its address;
-    /// to try it would be an error that makes the library give up GSO for all clients.
+    /// Whether answers can come from an address. A broadcast also reaches this machine, but nothing can be sent from
+    /// its address. Trying would be an error that makes the library give up GSO for all clients.
     pub(super) fn contain(&mut self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         if let Some(&(_, is_own)) = self.looked_at.iter().find(|(known, _)| *known == ip) {
@@ -28,7 +30,8 @@ impl OwnAddresses {
     }
 }
 
-/// A socket can be bound to a broadcast address, but not connected to it. Nothing is sent by that.
+/// Tries to bind and connect a socket, which sends nothing. A socket can be bound to a broadcast address but not
+/// connected to it.
 fn is_own(ip: IpAddr) -> bool {
     let connected = |socket: UdpSocket| socket.connect(socket.local_addr()?);
     !ip.is_unspecified()

@@ -1,14 +1,16 @@
-//! The TCP connections of relayed addresses (RFC 6062): listeners, calls to peers, and peers that wait for their client.
+//! The TCP connections of relayed addresses (RFC 6062): listeners, connection attempts to peers, and connected peers
+//! that wait for their client.
 //!
 //! ```text
 //!   a task for each listener ──┐
-//!   a task for each call ──────┴─▶ events (bounded) ─▶ Shell ─▶ Server
+//!   a task for each attempt ───┴─▶ events (bounded) ─▶ Shell ─▶ Server
 //!                                                       │
 //!                                   waiting ◀───────────┤
 //!                                      └── Join ─▶ the task of the client's connection (`streams`, `splice`)
 //! ```
 //!
-//! Nobody reads from a peer that waits: what it sends stays with the system, until its window is full.
+//! The shell does not read from a waiting peer: its data stays in the kernel until the receive window is full
+//! (back-pressure).
 
 use std::collections::HashMap;
 use std::io;
@@ -26,20 +28,20 @@ use super::streams::ACCEPT_PAUSE;
 use super::{Datagram, Shell};
 use crate::PeerConnectionId;
 
-/// Events that wait for the server; beyond, listeners and calls wait, and at last the peers.
+/// The maximum number of queued events. When full, listeners and connection attempts wait, and finally the peers.
 const EVENTS: usize = 64;
-/// Connections that the system accepts ahead of a listener; it refuses more.
+/// The backlog of a listener; the kernel refuses more connections.
 const BACKLOG: u32 = 64;
 
-/// What happened on the peers' side.
+/// An event on the peers' side.
 pub(super) enum PeerEvent {
     /// A peer has connected to a relayed address.
     Incoming { relayed: SocketAddr, peer: SocketAddr, stream: TcpStream },
-    /// How a call ended.
+    /// The result of a connection attempt.
     Called { id: PeerConnectionId, outcome: io::Result<TcpStream> },
 }
 
-/// All listeners, calls, and peers that wait. The server bounds them.
+/// All listeners, connection attempts and waiting peers. The server limits their number.
 pub(super) struct PeerConnections {
     events: mpsc::Receiver<PeerEvent>,
     sender: mpsc::Sender<PeerEvent>,
@@ -60,16 +62,16 @@ impl PeerConnections {
         }
     }
 
-    /// Waits for what happens next. Nothing is lost when the waiting is given up.
+    /// Waits for the next event. Cancel safe.
     pub(super) async fn event(&mut self) -> PeerEvent {
-        // There is always a sender: this side keeps one.
+        // This struct keeps a sender, so the channel is never closed.
         match self.events.recv().await {
             Some(event) => event,
             None => std::future::pending().await,
         }
     }
 
-    /// Listens at a relayed address; `false` when that can't be done.
+    /// Listens at a relayed address; `false` on failure.
     pub(super) fn listen(&mut self, relayed: SocketAddr) -> bool {
         match listen(relayed) {
             Ok(listener) => {
@@ -78,7 +80,7 @@ impl PeerConnections {
                 true
             }
             Err(error) => {
-                debug!(%relayed, %error, "nobody can listen at a relayed address");
+                debug!(%relayed, %error, "could not listen at a relayed address");
                 false
             }
         }
@@ -94,7 +96,7 @@ impl PeerConnections {
         let events = self.sender.clone();
         let task = tokio::spawn(async move {
             let outcome = call(relayed, peer).await;
-            // The server has ended when nobody listens.
+            // An error means that the server has stopped.
             let _ = events.send(PeerEvent::Called { id, outcome }).await;
         });
         self.calls.insert(id, task.abort_handle());
@@ -107,7 +109,7 @@ impl PeerConnections {
         }
     }
 
-    /// Hands over a peer that has waited.
+    /// Removes and returns a waiting peer.
     pub(super) fn take(&mut self, id: PeerConnectionId) -> Option<TcpStream> {
         self.waiting.remove(&id)
     }
@@ -131,12 +133,12 @@ impl<F: Fn(Datagram)> Shell<F> {
                 }
             }
             PeerEvent::Called { id, outcome } => {
-                // Unless it was given up meanwhile.
+                // The attempt may have been cancelled meanwhile.
                 if self.peers.calls.remove(&id).is_some() {
                     let is_connected = outcome.is_ok();
                     match outcome {
                         Ok(stream) => drop(self.peers.waiting.insert(id, stream)),
-                        Err(error) => debug!(%error, "a peer could not be reached"),
+                        Err(error) => debug!(%error, "could not connect to a peer"),
                     }
                     self.server.handle_connected(now, id, is_connected);
                 }
@@ -145,7 +147,7 @@ impl<F: Fn(Datagram)> Shell<F> {
     }
 }
 
-/// Listens where nobody else does, and then lets calls go out from the same address.
+/// Listens exclusively, and then allows outgoing connections from the same address.
 fn listen(relayed: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket(relayed)?;
     bind_relayed(relayed, |addr| socket.bind(addr))?;
@@ -154,7 +156,7 @@ fn listen(relayed: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// RFC 6062 §5.2: "The local endpoint is the relayed transport address".
+/// Connects to a peer. RFC 6062 §5.2: "The local endpoint is the relayed transport address".
 async fn call(relayed: SocketAddr, peer: SocketAddr) -> io::Result<TcpStream> {
     let socket = socket(relayed)?;
     socket.set_reuseport(true)?;
@@ -164,7 +166,7 @@ async fn call(relayed: SocketAddr, peer: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// One that can be bound although former connections from the same address are still remembered.
+/// Creates a socket that can be bound while earlier connections from the same address are in TIME_WAIT.
 fn socket(relayed: SocketAddr) -> io::Result<TcpSocket> {
     let socket = match relayed {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -172,13 +174,13 @@ fn socket(relayed: SocketAddr) -> io::Result<TcpSocket> {
     };
     socket.set_reuseaddr(true)?;
     if relayed.is_ipv6() {
-        // The same port of IPv4 may be another client's.
+        // The same port of IPv4 may belong to another client.
         SockRef::from(&socket).set_only_v6(true)?;
     }
     Ok(socket)
 }
 
-/// What a client sends at once shall leave at once; it arrives all the same when the system won't have it.
+/// Disables Nagle's algorithm, to pass data on without delay. A failure only costs delay.
 fn hurry(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
 }
@@ -194,7 +196,7 @@ async fn accept(listener: TcpListener, relayed: SocketAddr, events: mpsc::Sender
                 }
             }
             Err(error) => {
-                debug!(%error, "a peer's connection could not be accepted");
+                debug!(%error, "could not accept a peer's connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

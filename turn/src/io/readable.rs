@@ -1,8 +1,8 @@
-//! A UDP socket that the runtime watches for what can be read, and for nothing else: whoever asks to be told, too, when it
-//! can be written to, as tokio's own socket does, is woken after each datagram that left.
+//! A UDP socket that the runtime watches for readability only. Watching for writability too, as tokio's own socket
+//! does, would cause a wake-up after each datagram sent.
 #![expect(
     unsafe_code,
-    reason = "tokio can't see that the descriptor stays the socket's as long as it is watched"
+    reason = "tokio can't verify that the descriptor belongs to the socket as long as it is watched"
 )]
 
 use std::io;
@@ -11,9 +11,9 @@ use std::net::UdpSocket;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Hands a non-blocking socket to the runtime of the calling thread.
+/// Registers a non-blocking socket with the runtime of the current thread.
 pub(super) fn watch(socket: UdpSocket) -> io::Result<AsyncFd<UdpSocket>> {
-    // SAFETY: a UdpSocket owns its descriptor, closes it when it is dropped and names no other in between; the AsyncFd owns
-    // the socket.
+    // SAFETY: a UdpSocket owns its descriptor, closes it when dropped and never changes it; the AsyncFd owns the
+    // socket.
     Ok(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?)
 }

@@ -1,6 +1,6 @@
-//! The sockets of relayed addresses, and which of them can be read.
+//! The sockets of relayed addresses, and the list of those that are readable.
 //!
-//! There is no task for each: a socket that becomes readable rings a bell, which writes its address on one list.
+//! No socket has a task of its own: when one becomes readable, its waker puts its address on the list.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tracing::debug;
 
 use super::sockets::{BatchSocket, Received};
 
-/// All sockets of relayed addresses: one for each, so that allocations bound them.
+/// All sockets of relayed addresses, one per address; the number of allocations limits them.
 pub(super) struct Relays {
     sockets: HashMap<SocketAddr, Relay>,
     ready: Arc<Ready>,
@@ -23,7 +23,8 @@ struct Relay {
     bell: Waker,
 }
 
-/// The list of what can be read. A socket is on it once at most, as it rings again only after it was listened to.
+/// The list of readable sockets. A socket is on it at most once, because its waker is armed again only after it was
+/// read.
 #[derive(Default)]
 struct Ready {
     list: Mutex<VecDeque<SocketAddr>>,
@@ -48,7 +49,7 @@ impl Ready {
     }
 
     fn list(&self) -> MutexGuard<'_, VecDeque<SocketAddr>> {
-        // Nothing can panic while it is held.
+        // Nothing can panic while the lock is held, so poisoning is harmless.
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -58,12 +59,12 @@ impl Relays {
         Relays { sockets: HashMap::new(), ready: Arc::default() }
     }
 
-    /// Binds a relayed address; `false` when that can't be done.
+    /// Binds a socket to a relayed address; `false` on failure.
     pub(super) fn open(&mut self, relayed: SocketAddr) -> bool {
         let socket = match BatchSocket::of_relayed(relayed) {
             Ok(socket) => socket,
             Err(error) => {
-                debug!(%relayed, %error, "a relayed address could not be bound");
+                debug!(%relayed, %error, "could not bind a relayed address");
                 return false;
             }
         };
@@ -82,18 +83,18 @@ impl Relays {
         self.sockets.get(&relayed).map(|relay| &relay.socket)
     }
 
-    /// Waits until a socket can be read. Nothing is lost when the waiting is given up.
+    /// Waits until a socket is readable. Cancel safe.
     pub(super) async fn ready(&self) {
         self.ready.notify.notified().await;
     }
 
-    /// How many sockets can be read at the moment.
+    /// The number of readable sockets.
     pub(super) fn ready_count(&self) -> usize {
         self.ready.list().len()
     }
 
-    /// Receives from the socket that has waited longest; tells which one. It goes to the end of the list, or listens again
-    /// when there is nothing left to read.
+    /// Receives from the socket that has waited longest and returns its address. The socket goes to the end of the
+    /// list, or its waker is armed again when nothing is left to read.
     pub(super) fn receive(&self, received: &mut Received) -> Option<SocketAddr> {
         let relayed = self.ready.list().pop_front()?;
         // It may have been closed meanwhile.
@@ -111,7 +112,7 @@ impl Relay {
         let mut context = Context::from_waker(&self.bell);
         match self.socket.poll_readable(&mut context) {
             Poll::Ready(Ok(())) => ready.add(relayed),
-            // The runtime is shutting down.
+            // An error means that the runtime is shutting down.
             Poll::Ready(Err(_)) | Poll::Pending => {}
         }
     }

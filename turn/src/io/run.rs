@@ -1,20 +1,21 @@
-//! Datagrams of one length to one destination, which the kernel cuts out of one buffer (UDP GSO): most of what a datagram
-//! costs is then paid once for all of them.
+//! Runs: datagrams of equal length to one destination in one buffer, which the kernel splits (UDP GSO). This pays most
+//! of the cost of a datagram once per run.
 
-/// The longest run in bytes: the kernel takes at most one UDP datagram's worth.
+/// The maximum length of a run in bytes; the kernel accepts at most one UDP datagram's worth.
 const MAX_RUN: usize = 65_000;
 
-/// The longest datagram of a run. The kernel cuts no run into fragments, but refuses it: longer datagrams go alone. With
-/// its headers (40 bytes of IPv6, 8 of UDP), this one fits into the 1400 bytes that tunnels commonly leave.
+/// The longest datagram in a run. The kernel refuses a run whose datagrams would need IP fragmentation, so longer
+/// datagrams are sent alone. With its headers (40 bytes of IPv6, 8 of UDP), this length fits into the 1400 bytes that
+/// tunnels commonly allow.
 const MAX_SEGMENT: usize = 1350;
 
-/// A run in the making. The last datagram of one may be shorter than the others.
+/// A run under construction. Only its last datagram may be shorter than the others.
 #[derive(Debug)]
 pub(super) struct Run<D> {
     destination: Option<D>,
     segment: usize,
     is_complete: bool,
-    /// What a datagram is appended to, before [`Run::appended`] is told.
+    /// The buffer to which callers append a datagram before they call [`Run::appended`].
     pub(super) bytes: Vec<u8>,
     count: usize,
 }
@@ -24,8 +25,8 @@ impl<D: Copy + PartialEq> Run<D> {
         Run { destination: None, segment: 0, is_complete: false, bytes: Vec::new(), count: 0 }
     }
 
-    /// What was appended from `start` on is a datagram for `destination`. When it doesn't continue the run, the run is
-    /// given to `send` (destination, bytes, length of each datagram), and the next one begins with it.
+    /// Adds the bytes appended from `start` on as a datagram for `destination`. If it can't continue the run, passes
+    /// the run to `send` (destination, bytes, length of each datagram) and starts a new run with it.
     pub(super) fn appended(
         &mut self,
         start: usize,
@@ -46,11 +47,11 @@ impl<D: Copy + PartialEq> Run<D> {
             self.segment = length;
         }
         self.count += 1;
-        // Empty datagrams go alone: they leave no trace in a buffer.
+        // An empty datagram is sent alone, because it takes no bytes in the buffer.
         self.is_complete = length < self.segment || length == 0;
     }
 
-    /// Gives what there is to `send`.
+    /// Passes the remaining run to `send`.
     pub(super) fn flush(&mut self, send: impl FnMut(D, &[u8], usize)) {
         self.flush_until(self.bytes.len(), send);
     }
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// The kernel's cutting is done here by hand.
+        /// The test splits runs as the kernel would.
         #[test]
         fn what_is_appended_comes_out_in_order(
             datagrams in proptest::collection::vec((0..3_u8, 0..5_usize), 0..200),

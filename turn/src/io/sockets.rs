@@ -1,4 +1,5 @@
-//! UDP sockets that take and give many datagrams at once, by GRO, GSO and recvmmsg where the kernel has them.
+//! UDP sockets that receive and send many datagrams per system call, by GRO, GSO and recvmmsg where the kernel supports
+//! them.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -19,14 +20,14 @@ use super::own_addresses::OwnAddresses;
 use super::readable;
 use crate::ClientAddr;
 
-/// Wanted of the kernel for what comes from all clients, and goes to them: a fifth of a second of 80 Mbit/s. It gives what
-/// its limits allow.
+/// The requested receive and send buffer size for all clients together: a fifth of a second at 80 Mbit/s. The kernel
+/// grants what its limits allow.
 const CLIENTS_BUFFER: usize = 2 * 1024 * 1024;
 
-/// Wanted for what comes to one relayed address.
+/// The requested receive buffer size for one relayed address.
 const RELAYED_BUFFER: usize = 512 * 1024;
 
-/// Room for what one call can receive: as many runs as the kernel gives, each of up to 64 KiB.
+/// Buffers for one receive call: as many runs as the kernel returns, each of up to 64 KiB.
 pub(super) struct Received {
     buffers: [Box<[u8]>; BATCH_SIZE],
     metas: [RecvMeta; BATCH_SIZE],
@@ -42,13 +43,14 @@ impl Received {
         }
     }
 
-    /// Each datagram, its sender, and what it was sent to, if the kernel told. Nobody can be answered at port 0.
+    /// The datagrams with their source, and their destination if the kernel reports it. Datagrams from port 0 can't be
+    /// answered and are skipped.
     pub(super) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, Option<IpAddr>, &[u8])> {
         let runs = self.metas.iter().zip(&self.buffers).take(self.runs);
         let runs = runs.filter(|(meta, _)| meta.addr.port() != 0);
         runs.flat_map(|(meta, buffer)| {
             let run = buffer.get(..meta.len).unwrap_or_default();
-            // A run without bytes is one empty datagram.
+            // A run of zero bytes is one empty datagram.
             let count = meta.len.div_ceil(meta.stride.max(1)).max(1);
             (0..count).map(move |n| {
                 let start = n * meta.stride;
@@ -58,7 +60,7 @@ impl Received {
     }
 }
 
-/// A socket with what its kernel can do.
+/// A socket, with the kernel features available for it.
 pub(super) struct BatchSocket {
     socket: AsyncFd<UdpSocket>,
     state: UdpSocketState,
@@ -67,7 +69,7 @@ pub(super) struct BatchSocket {
 }
 
 impl BatchSocket {
-    /// The socket that clients send to.
+    /// Wraps the socket for clients.
     pub(super) fn of_clients(socket: tokio::net::UdpSocket) -> io::Result<BatchSocket> {
         let socket = BatchSocket::new(socket.into_std()?)?;
         let sizes = [
@@ -75,16 +77,16 @@ impl BatchSocket {
             socket.state.set_send_buffer_size((&socket.socket).into(), CLIENTS_BUFFER),
         ];
         for refused in sizes.into_iter().filter_map(Result::err) {
-            debug!(%refused, "the socket keeps the system's buffer size");
+            debug!(%refused, "could not set a socket buffer size; keeping the system's default");
         }
         Ok(socket)
     }
 
-    /// Binds a relayed address for datagrams.
+    /// Binds a UDP socket to a relayed address.
     pub(super) fn of_relayed(addr: SocketAddr) -> io::Result<BatchSocket> {
         let socket = bind_relayed(addr, bind)?;
         if let Err(refused) = socket.set_recv_buffer_size(RELAYED_BUFFER) {
-            debug!(%refused, "the socket keeps the system's buffer size");
+            debug!(%refused, "could not set a socket buffer size; keeping the system's default");
         }
         BatchSocket::new(socket.into())
     }
@@ -94,77 +96,78 @@ impl BatchSocket {
         let local = socket.local_addr()?;
         let socket = readable::watch(socket)?;
         let socket = BatchSocket { socket, state, local, own: OwnAddresses::default() };
-        // Media never needs fragments, but peers may send datagrams that are too long once they are framed, and clients
-        // may send long ones.
+        // Media never needs fragmentation, but datagrams from peers may be too long once they are framed, and clients
+        // may send long datagrams.
         if let Err(error) = socket.allow_fragments(true) {
-            debug!(%error, "long datagrams are not fragmented");
+            debug!(%error, "could not allow IP fragmentation; long datagrams may be lost");
         }
         Ok(socket)
     }
 
-    /// Waits until something can be received. Nothing is lost when the waiting is given up.
+    /// Waits until the socket is readable. Cancel safe.
     pub(super) async fn readable(&self) -> io::Result<()> {
         self.socket.readable().await.map(drop)
     }
 
-    /// The same for who has no task to wait in.
+    /// Like [`BatchSocket::readable`], as a poll function for callers without a task of their own.
     pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(ready!(self.socket.poll_read_ready(context)).map(drop))
     }
 
-    /// Receives what is there; `true` when there may be more.
+    /// Receives the available datagrams; `true` when there may be more.
     pub(super) fn receive(&self, received: &mut Received) -> bool {
         let Received { buffers, metas, runs } = received;
         let mut slices = buffers.each_mut().map(|buffer| IoSliceMut::new(buffer));
         *runs = 0;
         let result = self.socket.try_io(Interest::READABLE, |socket| {
             *runs = self.state.recv(socket.into(), &mut slices, metas)?;
-            // Fewer than there was room for: nothing is left. Said so at once, this saves the call that would find that
-            // out; a datagram that comes meanwhile is an event of its own.
+            // Fewer runs than requested means that nothing is left. Reporting WouldBlock now saves the call that would
+            // find that out; a datagram that arrives meanwhile causes an event of its own.
             if *runs < BATCH_SIZE { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         match result {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             Err(error) => {
-                debug!(%error, "datagrams could not be received");
+                debug!(%error, "could not receive datagrams");
                 false
             }
         }
     }
 
-    /// The server's end of the 5-tuple of a datagram.
+    /// The server's address in the 5-tuple of a datagram.
     pub(super) fn reached_at(&self, ip: Option<IpAddr>) -> SocketAddr {
         SocketAddr::new(ip.unwrap_or(self.local.ip()), self.local.port())
     }
 
-    /// Sends to a client, from where it sends to. A socket with one address has no choice.
+    /// Sends to a client, from the address to which the client sends. A socket bound to one address has no choice.
     pub(super) fn answer(&mut self, client: ClientAddr, bytes: &[u8], segment: usize) -> u64 {
         let ip = client.server.ip();
         let is_chosen = self.local.ip().is_unspecified() && self.own.contain(ip);
         self.send_from(is_chosen.then_some(ip), client.addr, bytes, segment)
     }
 
-    /// Sends a run of datagrams of `segment` bytes; tells how many were refused. It never waits: a full socket would delay
-    /// everybody else's packets, and a dropped one is asked for again.
+    /// Sends a run of datagrams of `segment` bytes; returns how many were refused. It never waits: waiting on a full
+    /// socket would delay the packets of all others, and lost packets are retransmitted.
     pub(super) fn send(&self, to: SocketAddr, bytes: &[u8], segment: usize) -> u64 {
         self.send_from(None, to, bytes, segment)
     }
 
-    /// The same, for datagrams that must not become fragments on the way: those that would are refused.
+    /// Like [`BatchSocket::send`], but refuses datagrams that would need IP fragmentation.
     pub(super) fn send_whole(&self, to: SocketAddr, bytes: &[u8], segment: usize) -> u64 {
         if let Err(error) = self.allow_fragments(false) {
-            debug!(%error, "fragments can't be forbidden");
+            debug!(%error, "could not forbid IP fragmentation; dropping the datagrams");
             return count(bytes, segment);
         }
         let refused = self.send(to, bytes, segment);
         if let Err(error) = self.allow_fragments(true) {
-            debug!(%error, "fragments can't be allowed again");
+            debug!(%error, "could not allow IP fragmentation again");
         }
         refused
     }
 
-    /// The library forbids fragments. An IPv6 socket has both options: it may send to IPv4 addresses, too.
+    /// Allows or forbids IP fragmentation; the library forbids it. An IPv6 socket needs both options, because it may
+    /// send to IPv4 addresses.
     fn allow_fragments(&self, allowed: bool) -> io::Result<()> {
         let fd = &self.socket;
         if self.local.is_ipv6() {
@@ -202,12 +205,12 @@ impl BatchSocket {
         }
     }
 
-    /// Datagrams of a run at most.
+    /// The maximum number of datagrams in a run.
     pub(super) fn longest_run(&self) -> usize {
         self.state.max_gso_segments()
     }
 
-    /// An IPv6 socket reaches IPv4 by mapped addresses; RFC 4291 §2.5.5.2.
+    /// An IPv6 socket reaches IPv4 addresses in IPv4-mapped form (RFC 4291 §2.5.5.2).
     fn reachable(&self, to: SocketAddr) -> SocketAddr {
         match to.ip() {
             IpAddr::V4(ip) if self.local.is_ipv6() => {
@@ -218,8 +221,8 @@ impl BatchSocket {
     }
 }
 
-/// Binds a relayed address. One that this machine hasn't, because an address translator stands in front of it, is bound at
-/// all addresses.
+/// Binds a socket to a relayed address. If this machine does not have the address, because it is behind a NAT, binds to
+/// all addresses instead.
 pub(super) fn bind_relayed<S>(
     addr: SocketAddr,
     bind: impl Fn(SocketAddr) -> io::Result<S>,
@@ -236,7 +239,7 @@ pub(super) fn bind_relayed<S>(
     }
 }
 
-/// Datagrams in a run.
+/// The number of datagrams in a run.
 fn count(bytes: &[u8], segment: usize) -> u64 {
     bytes.len().div_ceil(segment.max(1)).max(1) as u64
 }
@@ -244,7 +247,7 @@ fn count(bytes: &[u8], segment: usize) -> u64 {
 fn bind(addr: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM.nonblocking(), None)?;
     if addr.is_ipv6() {
-        // The same port of IPv4 may be another client's.
+        // The same port of IPv4 may belong to another client.
         socket.set_only_v6(true)?;
     }
     socket.bind(&addr.into())?;

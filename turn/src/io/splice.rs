@@ -1,4 +1,4 @@
-//! Data connections (RFC 6062 §4.5): bytes as they are, between a client's connection and its peer's.
+//! Data connections (RFC 6062 §4.5): bytes copied unchanged between a client's connection and its peer's.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -14,21 +14,22 @@ use super::ClientStream;
 use crate::Stats;
 use crate::quota::bandwidth::{Pace, Paces};
 
-/// What is on its way in one direction of a connection. While that waits, nothing is read, and at last the sender waits.
+/// The buffer size per direction of a connection. While the buffer is full, nothing is read, so the sender waits
+/// (back-pressure).
 const BUFFER: usize = 16 * 1024;
 
-/// Once one side has said all, the other may be silent for so long. Both have gone then, perhaps: RFC 6062 §5.5 wants
-/// both connections closed when one is, which looks no different at first.
+/// How long one side may be silent after the other has closed its direction. Possibly both have gone: RFC 6062 §5.5
+/// requires closing both connections when one is closed, which first looks the same as a half-closed connection.
 const HALF_CLOSED_PATIENCE: Duration = Duration::from_secs(120);
 
-/// What a client's connection gets when it becomes one for data.
+/// What a client's connection needs to become a data connection.
 pub(super) struct Join {
     pub(super) peer: TcpStream,
     pub(super) paces: Arc<Paces>,
     pub(super) carried: Arc<Carried>,
 }
 
-/// Bytes that all data connections have carried.
+/// The bytes that all data connections have carried.
 #[derive(Debug, Default)]
 pub(super) struct Carried {
     pub(super) to_peers: AtomicU64,
@@ -45,7 +46,7 @@ impl Carried {
     }
 }
 
-/// Passes on bytes until both sides have said all, or one is gone. Some were read already.
+/// Copies bytes until both sides have closed their direction, or one fails. `already_read` goes to the peer first.
 pub(super) async fn splice(
     client: (ReadHalf<ClientStream>, WriteHalf<ClientStream>),
     already_read: BytesMut,
@@ -71,9 +72,9 @@ pub(super) async fn splice(
 
 struct Direction<'a> {
     pace: &'a Pace,
-    /// Bytes that this connection has carried in this direction.
+    /// The bytes that this connection has carried in this direction.
     passed: AtomicU64,
-    /// Bytes that all have.
+    /// The bytes that all connections have carried in this direction.
     carried: &'a AtomicU64,
 }
 
@@ -82,7 +83,7 @@ impl Direction<'_> {
         Direction { pace, passed: AtomicU64::new(0), carried }
     }
 
-    /// Until the sender has said all; then the receiver is told so.
+    /// Copies until the sender closes its direction, then closes the receiver's.
     async fn pass_on(
         &self,
         mut from: impl AsyncRead + Unpin,
@@ -99,14 +100,14 @@ impl Direction<'_> {
                 tokio::time::sleep(wait).await;
             }
             to.write_all(&buffer[..count]).await?;
-            // TLS may keep a part of it.
+            // TLS may buffer a part of it.
             to.flush().await?;
             self.passed.fetch_add(count as u64, Ordering::Relaxed);
             self.carried.fetch_add(count as u64, Ordering::Relaxed);
         }
     }
 
-    /// The other direction has ended: this one goes on as long as it carries something.
+    /// Continues this direction after the other has ended, as long as it carries data.
     async fn finish(
         &self,
         mut passing: Pin<&mut impl Future<Output = io::Result<()>>>,

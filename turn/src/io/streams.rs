@@ -1,4 +1,4 @@
-//! Clients that come by TCP or TLS (RFC 8656 §3.1), because their network lets no UDP through.
+//! Clients that use TCP or TLS (RFC 8656 §3.1) because their network blocks UDP.
 //!
 //! ```text
 //!   acceptor ──────┐
@@ -8,11 +8,11 @@
 //!         └──────────── outbox (bounded) ────┘
 //! ```
 //!
-//! The tasks only wait. What is full ends in the client's own window, or in messages that are dropped whole, as a network
-//! would. A connection without an allocation is closed soon, and an allocation ends with its connection.
+//! The tasks only wait. Full queues cause back-pressure through the client's receive window, or drop whole messages, as
+//! a network would. A connection without an allocation is closed soon, and an allocation ends with its connection.
 //!
-//! After a ConnectionBind nothing is read until the server has decided: what follows may be data, in a connection that
-//! the task then passes on as it is (`splice`).
+//! After a ConnectionBind nothing is read until the server has decided: what follows may be data of a connection that
+//! the task then copies unchanged (`splice`).
 
 use std::collections::HashMap;
 use std::io;
@@ -32,35 +32,35 @@ use crate::ClientAddr;
 use crate::framing::{MAX_MESSAGE, next_message};
 use crate::quota::connections::{ConnectionQuota, IdleSince};
 
-/// Events that wait for the server; beyond, the streams wait, and at last the clients.
+/// The maximum number of queued events. When full, the streams wait, and finally the clients.
 const EVENTS: usize = 256;
-/// Messages that wait for a slow reader; a further one is dropped.
+/// The maximum number of messages queued for a slow reader; a further one is dropped.
 const OUTBOX: usize = 256;
-/// What they may have together, in bytes.
+/// The maximum total length of queued messages, in bytes.
 const OUTBOX_BYTES: usize = 300_000;
-/// After the system refused a connection, for want of file descriptors perhaps.
+/// The pause after a failure to accept a connection, for example when there are no file descriptors left.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How a ConnectionBind request begins (RFC 6062 §6.1).
+/// The first bytes of a ConnectionBind request (RFC 6062 §6.1).
 const CONNECTION_BIND: [u8; 2] = [0x00, 0x0b];
 
-/// Tells connections from the same address apart, one after the other.
+/// Distinguishes successive connections with the same addresses.
 pub(super) type ConnectionId = u64;
 
-/// What happened on the TCP side.
+/// An event on the TCP side.
 pub(super) enum StreamEvent {
-    /// Somebody connected.
+    /// A client has connected.
     Accepted(ClientStream, ClientAddr),
-    /// A whole message came.
+    /// A complete message has arrived.
     Received(ClientAddr, ConnectionId, Bytes),
-    /// A ConnectionBind request came, and its stream waits: for what it is to be joined with, or for the sender to be
-    /// dropped.
+    /// A ConnectionBind request has arrived. Its stream waits until it receives the connection to join, or until the
+    /// sender is dropped.
     Bind(ClientAddr, ConnectionId, Bytes, oneshot::Sender<Join>),
-    /// The stream was closed, broke, or made no sense.
+    /// The stream was closed, failed, or was malformed.
     Ended(ClientAddr, ConnectionId),
 }
 
-/// All connections.
+/// All connections from clients.
 pub(super) struct Streams {
     events: mpsc::Receiver<StreamEvent>,
     sender: mpsc::Sender<StreamEvent>,
@@ -68,19 +68,19 @@ pub(super) struct Streams {
     connections: HashMap<ClientAddr, Connection>,
     quota: ConnectionQuota,
     next_id: ConnectionId,
-    /// Connections that were too many.
+    /// Connections refused because of the quota.
     pub(super) refused: u64,
 }
 
 struct Connection {
     id: ConnectionId,
-    /// None when it carries data (RFC 6062) rather than messages. It needs no allocation then.
+    /// `None` when it carries data (RFC 6062) instead of messages; it then needs no allocation.
     outbox: Option<Outbox>,
     task: AbortHandle,
     idle: IdleSince,
 }
 
-/// What waits to be written.
+/// The messages that wait to be written.
 struct Outbox {
     messages: mpsc::Sender<Waiting>,
     room: Arc<Semaphore>,
@@ -95,7 +95,7 @@ impl Outbox {
         (Outbox { messages, room: Arc::new(Semaphore::new(OUTBOX_BYTES)) }, waiting)
     }
 
-    /// `false` when there is no room, or nobody to read it.
+    /// Queues a message; `false` when the outbox is full or its reader is gone.
     fn put(&self, message: &[u8]) -> bool {
         let room = self.room.clone().try_acquire_many_owned(message.len() as u32);
         room.is_ok_and(|room| {
@@ -105,7 +105,7 @@ impl Outbox {
 }
 
 impl Streams {
-    /// Starts accepting.
+    /// Starts accepting connections.
     pub(super) fn new(listener: TcpListener) -> Streams {
         let (sender, events) = mpsc::channel(EVENTS);
         let acceptor = tokio::spawn(accept(listener, sender.clone())).abort_handle();
@@ -120,23 +120,23 @@ impl Streams {
         }
     }
 
-    /// Waits for what happens next. Nothing is lost when the waiting is given up.
+    /// Waits for the next event. Cancel safe.
     pub(super) async fn event(&mut self) -> StreamEvent {
-        // There is always a sender: this side keeps one.
+        // This struct keeps a sender, so the channel is never closed.
         match self.events.recv().await {
             Some(event) => event,
             None => std::future::pending().await,
         }
     }
 
-    /// What has happened already.
+    /// The next event that has already happened.
     pub(super) fn try_event(&mut self) -> Option<StreamEvent> {
         self.events.try_recv().ok()
     }
 
-    /// Takes a connection, or closes it when there are enough.
+    /// Takes a connection, or closes it when the quota is used up.
     pub(super) fn accept(&mut self, now: Instant, stream: ClientStream, client: ClientAddr) {
-        // One that the system has given up may have an event on its way that tells of it.
+        // A connection with the same addresses is dead; its event may still be on the way.
         self.close(client);
         if !self.quota.take(client) {
             self.refused += 1;
@@ -152,7 +152,7 @@ impl Streams {
         self.connections.insert(client, connection);
     }
 
-    /// Whether an event tells of the client's present connection.
+    /// Whether an event belongs to the client's current connection.
     pub(super) fn is_present(&self, client: ClientAddr, id: ConnectionId) -> bool {
         self.connections.get(&client).is_some_and(|connection| connection.id == id)
     }
@@ -165,21 +165,21 @@ impl Streams {
         }
     }
 
-    /// Sends a message; `false` when the client reads too slowly, or is gone.
+    /// Queues a message; `false` when the client reads too slowly or is gone.
     pub(super) fn send(&self, client: ClientAddr, message: &[u8]) -> bool {
         let connection = self.connections.get(&client);
         let outbox = connection.and_then(|connection| connection.outbox.as_ref());
         outbox.is_some_and(|outbox| outbox.put(message))
     }
 
-    /// A client's connection carries data from now on; what waits for it is still sent before.
+    /// Turns a client's connection into a data connection; queued messages are still sent first.
     pub(super) fn carries_data(&mut self, client: ClientAddr) {
         if let Some(connection) = self.connections.get_mut(&client) {
             connection.outbox = None;
         }
     }
 
-    /// Closes what has had no allocation for a while.
+    /// Closes connections that have had no allocation for too long.
     pub(super) fn sweep(&mut self, now: Instant, has_allocation: impl Fn(ClientAddr) -> bool) {
         let mut idle = Vec::new();
         for (client, connection) in &mut self.connections {
@@ -189,12 +189,12 @@ impl Streams {
             }
         }
         for client in idle {
-            debug!(%client, "closed a connection without an allocation");
+            debug!(%client, "closing a connection without an allocation");
             self.close(client);
         }
     }
 
-    /// Connections at the moment.
+    /// The number of connections.
     pub(super) fn len(&self) -> usize {
         self.connections.len()
     }
@@ -213,9 +213,10 @@ async fn accept(listener: TcpListener, events: mpsc::Sender<StreamEvent>) {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
-                // Without it, small packets would wait for acknowledgements; they arrive all the same.
+                // Disables Nagle's algorithm, so that small packets don't wait for acknowledgements. A failure only
+                // costs delay.
                 let _ = stream.set_nodelay(true);
-                // Broken already.
+                // The connection has already failed.
                 let Ok(server) = stream.local_addr() else { continue };
                 let client = ClientAddr::tcp(from).at(server);
                 let accepted = StreamEvent::Accepted(Box::new(stream), client);
@@ -224,7 +225,7 @@ async fn accept(listener: TcpListener, events: mpsc::Sender<StreamEvent>) {
                 }
             }
             Err(error) => {
-                debug!(%error, "a connection could not be accepted");
+                debug!(%error, "could not accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -243,18 +244,18 @@ async fn carry(
     let mut received = BytesMut::new();
     let reading = read(&mut reader, &mut received, (client, id), &events);
     let ended = match tokio::try_join!(reading, write(&mut writer, outbox)) {
-        // Boxed, so that connections for messages need no room for it.
+        // Boxed, so that connections for messages don't reserve memory for it.
         Ok((join, ())) => Box::pin(splice((reader, writer), received, join)).await,
         Err(Ended(ended)) => ended,
     };
     if let Err(error) = ended {
-        debug!(%client, %error, "a connection broke");
+        debug!(%client, %error, "connection failed");
     }
-    // The server has ended when nobody listens.
+    // An error means that the server has stopped.
     let _ = events.send(StreamEvent::Ended(client, id)).await;
 }
 
-/// There are no more messages, and nothing else comes after them: the client closed the stream, or it broke.
+/// The end of a connection without a following data phase: the client closed the stream, or it failed.
 struct Ended(io::Result<()>);
 
 impl From<io::Error> for Ended {
@@ -263,7 +264,7 @@ impl From<io::Error> for Ended {
     }
 }
 
-/// Reads messages until the stream becomes one for data.
+/// Reads messages until the stream becomes a data connection.
 async fn read(
     reader: &mut ReadHalf<ClientStream>,
     received: &mut BytesMut,
@@ -271,8 +272,8 @@ async fn read(
     events: &mpsc::Sender<StreamEvent>,
 ) -> Result<Join, Ended> {
     loop {
-        let made_no_sense = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        while let Some(message) = next_message(received).map_err(made_no_sense)? {
+        let malformed = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        while let Some(message) = next_message(received).map_err(malformed)? {
             let (verdict, decided) = oneshot::channel();
             let is_bind = message.starts_with(&CONNECTION_BIND);
             let event = match is_bind {
@@ -293,14 +294,14 @@ async fn read(
     }
 }
 
-/// Writes messages as long as there may be some.
+/// Writes messages until the outbox is closed.
 async fn write(
     writer: &mut WriteHalf<ClientStream>,
     mut outbox: mpsc::Receiver<Waiting>,
 ) -> Result<(), Ended> {
     while let Some((message, _room)) = outbox.recv().await {
         writer.write_all(&message).await?;
-        // TLS may keep a part of it; what waits behind goes with the next.
+        // TLS may buffer a part of a message; the queued messages push it out.
         if outbox.is_empty() {
             writer.flush().await?;
         }

@@ -1,12 +1,12 @@
-//! Whom a client may reach: this server's media, and those whom the operator names.
+//! The policy for peers: clients may reach this server's media and the peers that the operator names.
 //!
 //! ```text
 //! a media address of this server ─────────────────────────▶ Media, in process
-//! else, for the address and each IPv4 address inside it:
-//!   a deny rule matches, or it is of a special range
-//!   that the allow rule doesn't name ─────────────────────▶ nobody
+//! else, for the address and each IPv4 address embedded in it:
+//!   a deny rule matches, or it is in a special-purpose
+//!   range that no allow rule names ───────────────────────▶ refused
 //! else, an allow rule matches ────────────────────────────▶ Socket
-//! else ───────────────────────────────────────────────────▶ nobody
+//! else ───────────────────────────────────────────────────▶ refused
 //! ```
 
 mod embedded;
@@ -21,14 +21,14 @@ pub use rule::{BadRule, PeerRule};
 /// How a peer is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
-    /// It is the media engine in this process.
+    /// Through the media engine in this process.
     Media,
     /// Through the socket of the relayed address.
     Socket,
 }
 
-/// The policy for peers. Lists, because a server has one media address for each worker and an operator writes few rules:
-/// comparing them costs less than a hash.
+/// The policy for peers. It uses lists: a server has one media address per worker and an operator writes few rules, so
+/// comparing them costs less than hashing.
 #[derive(Debug)]
 pub(crate) struct Peers {
     media: Vec<SocketAddr>,
@@ -45,17 +45,17 @@ impl Peers {
         }
     }
 
-    /// Whether anybody but media can be reached.
+    /// Whether clients can reach any peer besides media.
     pub(crate) fn has_others(&self) -> bool {
         !self.allow.is_empty()
     }
 
-    /// Whether a permission may be installed; permissions know no ports (RFC 8656 §9).
+    /// Whether a permission may be installed. Permissions have no port (RFC 8656 §9).
     pub(crate) fn can_permit(&self, ip: IpAddr) -> bool {
         self.media.iter().any(|media| media.ip() == ip) || self.can_reach(ip, None)
     }
 
-    /// Whether a datagram may go there, and how. The address is canonical.
+    /// The path to a peer, if a datagram may be sent there. The address must be canonical.
     pub(crate) fn path_to(&self, peer: SocketAddr) -> Option<Path> {
         if self.media.contains(&peer) {
             return Some(Path::Media);
@@ -63,13 +63,13 @@ impl Peers {
         self.can_connect(peer).then_some(Path::Socket)
     }
 
-    /// Whether a TCP connection to or from there may be relayed: media has no TCP for relayed addresses. The address is
-    /// canonical.
+    /// Whether a TCP connection to or from a peer may be relayed. Media has no TCP for relayed addresses. The address
+    /// must be canonical.
     pub(crate) fn can_connect(&self, peer: SocketAddr) -> bool {
         peer.port() != 0 && self.can_reach(peer.ip(), Some(peer.port()))
     }
 
-    /// By a socket. Without a port: whether any port of it can be reached.
+    /// Whether a peer can be reached through a socket; without a port, whether any of its ports can be reached.
     pub(crate) fn can_reach(&self, ip: IpAddr, port: Option<u16>) -> bool {
         let is_denied = |ip| self.deny.iter().any(|rule| rule.denies(ip, port));
         let mut inside = embedded::addresses(ip);
@@ -89,7 +89,7 @@ impl Peers {
 mod tests {
     use super::*;
 
-    /// Rules, then peers that they let through, then peers that they don't.
+    /// Allow rules, deny rules, peers that must be reachable, peers that must not.
     type Row = (&'static str, &'static str, &'static [&'static str], &'static [&'static str]);
 
     #[rustfmt::skip]
@@ -112,14 +112,14 @@ mod tests {
                 "240.0.0.1:1", "255.255.255.255:1", "198.18.0.1:1",
                 "[::]:1", "[::1]:1", "[fe80::1]:1", "[fec0::1]:1", "[ff02::1]:1", "[fc00::1]:1", "[fd00:ec2::254]:80",
                 "[fd20:ce::254]:80", "[100::1]:1",
-                // IPv4 in disguise: compatible, NAT64 of both kinds, 6to4, Teredo's server and client, ISATAP.
+                // Embedded IPv4: compatible, NAT64 of both kinds, 6to4, Teredo's server and client, ISATAP.
                 "[::127.0.0.1]:1", "[::10.0.0.1]:1", "[64:ff9b::127.0.0.1]:1", "[64:ff9b::a9fe:a9fe]:1",
                 "[64:ff9b:1::10.0.0.1]:1", "[64:ff9b:1:a00:0:100::]:1", "[64:ff9b:1:a:0:1::]:1",
                 "[2002:7f00:1::1]:1", "[2002:a9fe:a9fe::1]:1", "[2001:0:a00:1::5601:203]:1",
                 "[2001:0:909:909::f5ff:fffe]:1", "[2606::5efe:10.0.0.1]:1", "[2606::200:5efe:10.0.0.1]:1",
             ],
         ),
-        // Named: a rule that lies within the special range.
+        // A rule that lies within the special-purpose range names the address.
         ("10.1.0.0/16", "", &["10.1.2.3:1"], &["10.2.0.1:1"]),
         ("127.0.0.1", "", &["127.0.0.1:1"], &["127.0.0.2:1", "[64:ff9b::127.0.0.1]:1"]),
         ("::1", "", &["[::1]:1"], &["[::2]:1", "127.0.0.1:1"]),

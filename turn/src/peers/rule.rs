@@ -1,12 +1,12 @@
-//! A rule as the operator writes it: an address or a network, and perhaps ports.
+//! A peer rule as the operator writes it: an address or a network, with optional ports.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// Peers: `192.0.2.7`, `192.0.2.0/24`, `192.0.2.0/24:5000-5999`, `2001:db8::/32`, `[2001:db8::7]:53`. Without ports, all
-/// of them.
+/// A set of peers: `192.0.2.7`, `192.0.2.0/24`, `192.0.2.0/24:5000-5999`, `2001:db8::/32`, `[2001:db8::7]:53`. A rule
+/// without ports covers all ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerRule {
     ip: IpAddr,
@@ -14,36 +14,36 @@ pub struct PeerRule {
     ports: RangeInclusive<u16>,
 }
 
-/// Why a text is no [`PeerRule`].
+/// The reason why a text is not a [`PeerRule`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRule {
-    /// The part before `/` or the ports.
+    /// The part before `/` or the ports is not an address.
     #[error("it has no IPv4 or IPv6 address")]
     Address,
-    /// What follows the `/`.
-    #[error("the number behind `/` must be from 0 to {0}")]
+    /// The prefix length after `/` is not a number in the valid range.
+    #[error("the prefix length after `/` must be a number from 0 to {0}")]
     Prefix(u8),
-    /// It is probably not the network that is meant.
-    #[error("the address has bits set behind its `/{0}`")]
+    /// The address has host bits set, so it is probably not the network that the operator means.
+    #[error("the address has bits set beyond its prefix length `/{0}`")]
     HostBits(u8),
-    /// What follows the `:`.
-    #[error("the ports behind `:` must be a number or a range from 1 to 65535, as 5000-5999")]
+    /// The part after `:` is not a port or a range of ports.
+    #[error("the ports after `:` must be a number or a range from 1 to 65535, such as 5000-5999")]
     Ports,
 }
 
 impl PeerRule {
-    /// Whether this rule lets somebody reach the address at the port, or at any port when that is open.
+    /// Whether this rule covers the address at the port; without a port, at any port.
     pub(super) fn allows(&self, ip: IpAddr, port: Option<u16>) -> bool {
         self.contains(ip) && port.is_none_or(|port| self.ports.contains(&port))
     }
 
-    /// Whether this rule closes the port of the address, or all of its ports.
+    /// Whether this rule covers the address at the port; without a port, at all ports.
     pub(super) fn denies(&self, ip: IpAddr, port: Option<u16>) -> bool {
         let all = || *self.ports.start() <= 1 && *self.ports.end() == u16::MAX;
         self.contains(ip) && port.map_or_else(all, |port| self.ports.contains(&port))
     }
 
-    /// Whether all addresses of this rule are in `other`.
+    /// Whether `other` contains all addresses of this rule.
     pub(super) fn is_within(&self, other: &PeerRule) -> bool {
         self.prefix >= other.prefix && other.contains(self.ip)
     }
@@ -79,7 +79,7 @@ impl FromStr for PeerRule {
             }
             None => whole,
         };
-        // IPv4 addresses have one spelling here, so that a rule can't miss them.
+        // IPv4-mapped IPv6 becomes IPv4, so that the rule matches canonical addresses.
         let (ip, prefix) = match ip.to_canonical() {
             v4 @ IpAddr::V4(_) if ip.is_ipv6() => {
                 (v4, prefix.checked_sub(96).ok_or(BadRule::Address)?)

@@ -1,13 +1,13 @@
-//! Addresses that mean something to this machine or its network alone, or nobody in particular. A rule that covers the
-//! internet doesn't mean them: it must name them.
+//! Special-purpose addresses: local to this machine or its network, or not assigned to a host. A rule for the whole
+//! Internet does not include them; a rule must name them.
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use super::rule::PeerRule;
 
-/// RFC 6890 and the registries that it founded, except the ranges for documentation; and the metadata services of
-/// clouds, each of which is a range of its own within another one.
+/// RFC 6890 and the registries that it established, except the documentation ranges; and the metadata services of cloud
+/// providers, each as a range of its own within another one.
 const SPECIAL: [&str; 27] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -25,12 +25,12 @@ const SPECIAL: [&str; 27] = [
     "169.254.169.254",
     "100.100.100.200",
     "192.0.0.192",
-    // Unspecified, loopback, and IPv4-compatible addresses (RFC 4291 §2.5.5.1).
+    // The unspecified address, loopback, and IPv4-compatible addresses (RFC 4291 §2.5.5.1).
     "::/96",
     "::",
     "::1",
     "100::/64",
-    // Discouraged site-local, unique local, link-local, multicast.
+    // Site-local (deprecated), unique local, link-local, multicast.
     "fec0::/10",
     "fc00::/7",
     "fe80::/10",
@@ -38,7 +38,7 @@ const SPECIAL: [&str; 27] = [
     // AWS, Google.
     "fd00:ec2::254",
     "fd20:ce::254",
-    // RFC 5156 §2.2 in the spelling that `to_canonical` leaves alone: IPv4-translated (RFC 2765).
+    // IPv4-translated addresses (RFC 2765), which `to_canonical` leaves unchanged.
     "::ffff:0:0:0/96",
     "5f00::/16",
 ];
@@ -51,7 +51,8 @@ pub(super) fn is_special(ip: IpAddr) -> bool {
     RANGES.iter().any(|range| range.contains(ip))
 }
 
-/// Whether a rule means this address: it is ordinary, or the rule lies within each special range of it.
+/// Whether a rule names this address: the address is in no special range, or the rule lies within each special range
+/// that contains it.
 pub(super) fn is_named(ip: IpAddr, rule: &PeerRule) -> bool {
     RANGES.iter().filter(|range| range.contains(ip)).all(|range| rule.is_within(range))
 }

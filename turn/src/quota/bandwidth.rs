@@ -1,14 +1,14 @@
-//! How much an allocation may carry.
+//! Rate limits of an allocation: token buckets.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::rate::Rate;
 
-/// A token bucket that holds one second's worth, so that a key frame passes in one piece.
+/// A token bucket with a burst of one second, so that a key frame passes in one piece.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bucket {
-    /// Bytes that may pass at `at`.
+    /// The bytes available at `at`.
     bytes: u64,
     at: Instant,
 }
@@ -18,11 +18,11 @@ impl Bucket {
         Bucket { bytes: rate.limit().unwrap_or(0), at: now }
     }
 
-    /// Whether this many bytes may pass; they count when they do.
+    /// Takes this many bytes from the bucket; `false`, with nothing taken, when it holds fewer.
     pub(crate) fn take(&mut self, now: Instant, bytes: usize, rate: Rate) -> bool {
         let Some(bytes_per_second) = rate.limit() else { return true };
         let elapsed = now.saturating_duration_since(self.at).min(Duration::from_secs(1));
-        // Saturated, this is 18 TB at once, more than anybody takes.
+        // Saturates at 18 TB at once, far above any real use.
         let earned = (elapsed.as_micros() as u64).saturating_mul(bytes_per_second) / 1_000_000;
         if earned > 0 {
             self.bytes = self.bytes.saturating_add(earned).min(bytes_per_second);
@@ -34,19 +34,19 @@ impl Bucket {
     }
 }
 
-/// What all connections of an allocation to its TCP peers may carry, in each direction. Nothing of a stream may be
-/// lost, so that what is too much waits. Shared by the tasks that carry it.
+/// The rate limits of all connections of an allocation to its TCP peers, one per direction. A stream must not lose
+/// bytes, so data above the limit waits. Shared by the tasks that copy the data.
 #[derive(Debug)]
 pub(crate) struct Paces {
     pub(crate) to_peer: Pace,
     pub(crate) from_peer: Pace,
 }
 
-/// A [`Bucket`] that lends: who takes more than is in it waits until that is earned.
+/// A [`Bucket`] that lends: a caller that takes more than it holds must wait until the debt is earned back.
 #[derive(Debug)]
 pub(crate) struct Pace {
     rate: Rate,
-    /// When the bucket is full, if nobody takes anything before.
+    /// When the bucket will be full, if no one takes anything before.
     full_at: Mutex<Instant>,
 }
 
@@ -58,17 +58,17 @@ impl Paces {
 }
 
 impl Pace {
-    /// How long these bytes have to wait; they count in any case.
+    /// Takes bytes in any case, and returns how long the caller must wait before passing them on.
     pub(crate) fn take(&self, now: Instant, bytes: usize) -> Duration {
         let Some(bytes_per_second) = self.rate.limit() else { return Duration::ZERO };
         let micros = (bytes as u64).saturating_mul(1_000_000) / bytes_per_second;
-        // Nothing can panic while it is held.
+        // Nothing can panic while the lock is held, so poisoning is harmless.
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         *full_at = (*full_at).max(now) + Duration::from_micros(micros);
         full_at.saturating_duration_since(now + Duration::from_secs(1))
     }
 
-    /// How much is best taken at once, so that it flows evenly: a tenth of a second's worth.
+    /// How many bytes to take at once so that the stream flows evenly: a tenth of a second's worth, at most `most`.
     pub(crate) fn piece(&self, most: usize) -> usize {
         match self.rate.limit() {
             None => most,
@@ -94,7 +94,7 @@ mod tests {
             passed += if bucket.take(now, 1200, rate) { 1200 } else { 0 };
         }
 
-        // Ten seconds of it, and the burst.
+        // Ten seconds at the rate, plus the burst.
         assert!((1_370_000..=1_375_000).contains(&passed), "{passed}");
         assert!(bucket.take(now, usize::MAX, Rate::per_second(0)));
     }

@@ -1,4 +1,5 @@
-//! How many connections, or DTLS sessions, clients may hold at a time, and how long without an allocation.
+//! The connection quota: how many TCP connections or DTLS sessions clients may hold, and how long each may lack an
+//! allocation.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -6,16 +7,17 @@ use std::time::{Duration, Instant};
 use super::per_holder::PerHolder;
 use crate::ClientAddr;
 
-/// Of each kind at a time. A DTLS session has some 15 kB, so that they never take more than 150 MB.
+/// The maximum number of connections of each kind. A DTLS session takes about 15 kB, so they take at most 150 MB.
 const MOST: usize = 10_000;
-/// Of each kind at a time from one IPv4 address or one IPv6 /64 network. Everybody behind one NAT counts as one.
+/// The maximum number of connections of each kind from one IPv4 address or one IPv6 /64 network. All clients behind one
+/// NAT count as one.
 const MOST_OF_NETWORK: usize = 1000;
-/// Until then there must be an allocation, and whoever lost theirs may get another.
+/// How long a connection may lack an allocation. A client that lost its allocation can create another in this time.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The same where half of the places are taken: time for an allocation, but not for keeping others out.
+/// The patience when half of a quota is used: enough time to allocate, too little to lock others out.
 const PATIENCE_WHEN_CROWDED: Duration = Duration::from_secs(3);
 
-/// The places that are taken. When there is none left, a client is turned away.
+/// Counts connections against the quota. When it is used up, a new connection is refused.
 #[derive(Debug)]
 pub(crate) struct ConnectionQuota {
     taken: usize,
@@ -27,7 +29,7 @@ impl ConnectionQuota {
         ConnectionQuota { taken: 0, per_network: PerHolder::new(MOST_OF_NETWORK) }
     }
 
-    /// Takes a place, if there is one.
+    /// Counts a connection; `false` when the quota is used up.
     pub(crate) fn take(&mut self, client: ClientAddr) -> bool {
         let has_room = self.taken < MOST && !self.per_network.is_used_up(&client.network());
         if has_room {
@@ -37,7 +39,7 @@ impl ConnectionQuota {
         has_room
     }
 
-    /// How long a client may go without an allocation, as things are.
+    /// How long a client may lack an allocation at the present load.
     pub(crate) fn patience(&self, client: ClientAddr) -> Duration {
         let of_network = self.per_network.of(&client.network());
         match self.taken >= MOST / 2 || of_network >= MOST_OF_NETWORK / 2 {
@@ -46,14 +48,14 @@ impl ConnectionQuota {
         }
     }
 
-    /// Gives a place back that was taken.
+    /// Stops counting a connection that was taken.
     pub(crate) fn free(&mut self, client: ClientAddr) {
         self.taken -= 1;
         self.per_network.give_back(&client.network());
     }
 }
 
-/// Since when somebody has had no allocation, as far as was looked.
+/// The last time at which a connection was seen with an allocation, or its start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IdleSince(Instant);
 
@@ -62,7 +64,7 @@ impl IdleSince {
         IdleSince(now)
     }
 
-    /// Looks again; `true` when the patience with them is over.
+    /// Records whether there is an allocation; returns `true` when the patience is over.
     pub(crate) fn is_over(
         &mut self,
         now: Instant,

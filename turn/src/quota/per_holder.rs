@@ -1,11 +1,11 @@
-//! How many of something each holder has.
+//! Counts per holder (a user or a network), with a limit.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Counts what each holder has, and knows how much that may be. A holder without anything has no entry, so that this is
-/// never longer than the table of the things themselves.
+/// Counts the items of each holder against a limit. A holder without items has no entry, so the map is never longer
+/// than the table of the items.
 #[derive(Debug)]
 pub(crate) struct PerHolder<K> {
     limit: usize,
@@ -13,12 +13,12 @@ pub(crate) struct PerHolder<K> {
 }
 
 impl<K: Eq + Hash> PerHolder<K> {
-    /// Nobody has anything; each may have `limit`.
+    /// Creates empty counts; each holder may have `limit` items.
     pub(crate) fn new(limit: usize) -> PerHolder<K> {
         PerHolder { limit, taken: HashMap::new() }
     }
 
-    /// Whether the holder may have no more; the caller looks before it takes.
+    /// Whether the holder has reached the limit. Callers check this before they call `take`.
     pub(crate) fn is_used_up<Q: Eq + Hash + ?Sized>(&self, holder: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -26,7 +26,7 @@ impl<K: Eq + Hash> PerHolder<K> {
         self.of(holder) >= self.limit
     }
 
-    /// How many the holder has.
+    /// The number of items of the holder.
     pub(crate) fn of<Q: Eq + Hash + ?Sized>(&self, holder: &Q) -> usize
     where
         K: Borrow<Q>,
@@ -50,7 +50,7 @@ impl<K: Eq + Hash> PerHolder<K> {
         }
     }
 
-    /// How many each holder has.
+    /// The count of each holder.
     #[cfg(test)]
     pub(crate) fn counts(&self) -> impl Iterator<Item = usize> {
         self.taken.values().copied()

@@ -1,5 +1,5 @@
-//! How often one network may ask without credentials. Answers to such requests are somewhat longer than these, and may
-//! go to a forged address.
+//! The rate limit of requests without valid credentials, per network. Answers to such requests are somewhat longer than
+//! the requests, and their source address may be forged (an amplification attack).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
@@ -7,44 +7,44 @@ use std::time::Instant;
 
 use super::rate::Rate;
 
-/// Cells of a table. Its size is fixed, so that a flood from many addresses takes no memory; networks that fall into
-/// the same cell share its rate.
+/// The number of cells per table. It is fixed, so that a flood from many addresses takes no memory. Networks that hash
+/// to the same cell share its rate.
 const CELLS: usize = 16_384;
 
-/// What is known of the address that a stranger comes from.
+/// What is known about the source address of an unauthenticated request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// Nothing: anybody may have sent this in its name.
+    /// Nothing: the address may be forged.
     Claimed,
-    /// What was sent there has arrived, in a handshake.
+    /// The client received what was sent to the address, in a handshake.
     Proven,
 }
 
-/// What each network has left. Those who claim its address take nothing from those who proved that they have it.
+/// The remaining credit of each network. Senders with a forged address take no credit from clients that proved theirs.
 #[derive(Debug)]
 pub(crate) struct UnauthenticatedQuota {
     per_second: u32,
-    /// Keeps it unknown which networks share a cell.
+    /// Makes the assignment of networks to cells unpredictable.
     seed: u64,
-    /// The time that cells count from.
+    /// The time to which the cells' times are relative.
     start: Option<Instant>,
     claimed: Cells,
     proven: Cells,
 }
 
-/// A token bucket in each; none without a limit.
+/// One token bucket per cell; empty when there is no limit.
 type Cells = Box<[Cell]>;
 
 #[derive(Clone, Copy, Debug)]
 struct Cell {
     /// Thousandths of a request.
     credit: u32,
-    /// Milliseconds since the start.
+    /// Milliseconds since `start`.
     at_ms: u32,
 }
 
 impl UnauthenticatedQuota {
-    /// Twice the rate may come at once; 0 is no limit.
+    /// Allows a burst of two seconds' worth; 0 means no limit.
     pub(crate) fn new(per_second: u32, seed: u64) -> UnauthenticatedQuota {
         let full = Cell { credit: burst(per_second), at_ms: 0 };
         let count = Rate::per_second(per_second.into()).limit().map_or(0, |_| CELLS);
@@ -58,11 +58,11 @@ impl UnauthenticatedQuota {
         }
     }
 
-    /// Whether another request of the network is to be answered; it counts when it is.
+    /// Whether to answer another request of the network; if so, the request is counted.
     pub(crate) fn allow(&mut self, now: Instant, network: IpAddr, origin: Origin) -> bool {
         let start = *self.start.get_or_insert(now);
         let elapsed = now.saturating_duration_since(start).as_millis();
-        // After 49 days without anybody, a cell may be filled too late; nothing worse.
+        // A cell that was unused for 49 days may be filled too late, which is harmless.
         let now_ms = (elapsed & u128::from(u32::MAX)) as u32;
         let mut hasher = DefaultHasher::new();
         (self.seed, network).hash(&mut hasher);

@@ -1,7 +1,7 @@
-//! Allocations that relay TCP: connections to peers, and what the client has to say for them (RFC 6062).
+//! Allocations that relay TCP: their connections to peers, and the requests about them (RFC 6062).
 //!
 //! ```text
-//! Connect ─▶ Connecting ──handle_connected──▶ Pending ──ConnectionBind──▶ Bound ─▶ the shell passes on bytes
+//! Connect ─▶ Connecting ──handle_connected──▶ Pending ──ConnectionBind──▶ Bound ─▶ the shell copies bytes
 //!                                               ▲
 //!                        handle_incoming ───────┘
 //! ```
@@ -28,7 +28,7 @@ use crate::request::{Connect, ConnectionBind};
 use crate::response::{Asked, Response};
 
 impl Server {
-    /// Tells how [`Command::Connect`] went. After [`Command::Disconnect`] this is not awaited any more.
+    /// Reports the result of [`Command::Connect`]. Not needed after [`Command::Disconnect`].
     pub fn handle_connected(&mut self, now: Instant, id: PeerConnectionId, is_connected: bool) {
         self.handle_timeout(now);
         if !is_connected {
@@ -43,8 +43,8 @@ impl Server {
         self.answer(client, answer);
     }
 
-    /// A peer has connected to a relayed address: keep the connection under this number, or, without one, close it.
-    /// RFC 6062 §5.3
+    /// A peer has connected to a relayed address (RFC 6062 §5.3). The caller keeps the connection under the returned
+    /// id, or closes it if there is none.
     pub fn handle_incoming(
         &mut self,
         now: Instant,
@@ -78,7 +78,8 @@ impl Server {
         Some((client, id))
     }
 
-    /// RFC 6062 §5.2. Needs no permission, which is for those who come.
+    /// Handles a Connect request (RFC 6062 §5.2). It needs no permission: permissions apply to peers that connect by
+    /// themselves.
     pub(super) fn connect(
         &mut self,
         now: Instant,
@@ -105,7 +106,8 @@ impl Server {
         Ok(None)
     }
 
-    /// RFC 6062 §5.4. It comes by a connection that is none for messages thereafter.
+    /// Handles a ConnectionBind request (RFC 6062 §5.4). The connection that carries it carries no more messages
+    /// afterwards.
     pub(super) fn connection_bind(
         &mut self,
         client: ClientAddr,
@@ -121,24 +123,24 @@ impl Server {
         let ConnectionBind { id } = ConnectionBind::parse(request)?;
         let connection = self.connections.get(id).ok_or(Refusal::BadRequest)?;
         let State::Pending(_) = connection.state else { return Err(Refusal::BadRequest) };
-        // RFC 6062 §4.3: with the credentials of the allocation.
+        // RFC 6062 §4.3: the credentials must be those of the allocation.
         let allocation = self.table.of_client(connection.client).ok_or(Refusal::BadRequest)?;
         if *allocation.user != *caller.user {
             return Err(Refusal::WrongCredentials);
         }
         self.connections.bind(id, client);
         self.commands.push_back(Command::Join { id, client });
-        debug!(%client, control = %allocation.client, "a data connection");
+        debug!(%client, control = %allocation.client, "data connection bound");
         Ok(Response::success(Asked::by(request)))
     }
 
-    /// How much the connections of an allocation may carry.
+    /// The rate limits that the connections of an allocation share.
     pub(crate) fn paces_of(&self, id: PeerConnectionId) -> Option<Arc<Paces>> {
         let connection = self.connections.get(id)?;
         self.table.of_client(connection.client)?.paces.clone()
     }
 
-    /// Ends what has waited too long for its peer, or for its client.
+    /// Ends connections that have waited too long for their peer or for their client.
     pub(super) fn end_overdue_connections(&mut self, now: Instant) {
         while let Some(id) = self.connections.overdue(now) {
             let is_pending =
@@ -149,7 +151,7 @@ impl Server {
         }
     }
 
-    /// A relayed address of a client is no more: nor is what belonged to it.
+    /// Ends the connections of a relayed address that no longer exists.
     pub(super) fn end_connections(&mut self, client: ClientAddr, relayed: SocketAddr) {
         let all = self.connections.of_client(client);
         let of_relayed = all.filter(|(_, connection)| connection.relayed == relayed);
@@ -159,7 +161,7 @@ impl Server {
         }
     }
 
-    /// The client has closed a connection that carried data, or the peer has (RFC 6062 §5.5).
+    /// The client or the peer has closed a data connection (RFC 6062 §5.5).
     pub(super) fn end_data(&mut self, data: ClientAddr) {
         if let Some(id) = self.connections.of_data(data) {
             self.connections.remove(id);
@@ -184,7 +186,7 @@ impl Server {
         }
     }
 
-    /// A called peer doesn't come.
+    /// Removes a connection that could not be made, and answers the Connect.
     fn give_up(&mut self, id: PeerConnectionId) {
         let Some((client, Call { asked, caller })) = self.connections.give_up(id) else { return };
         let refusal = Refusal::ConnectionTimeoutOrFailure;
@@ -194,7 +196,8 @@ impl Server {
     }
 }
 
-/// RFC 6062 §5.3: tells the client who has come, and under which number.
+/// Writes a ConnectionAttempt indication, which tells the client which peer has connected and under which id (RFC 6062
+/// §5.3).
 fn connection_attempt(transaction: u128, id: PeerConnectionId, peer: SocketAddr) -> Vec<u8> {
     let kind = MessageType::from_class_method(MessageClass::Indication, CONNECTION_ATTEMPT);
     let transaction = transaction.into();

@@ -1,4 +1,4 @@
-//! The server: datagrams and time in, datagrams out.
+//! The TURN server as a state machine: it takes datagrams and the time, and returns datagrams and commands.
 
 mod connections;
 mod opening;
@@ -28,12 +28,12 @@ use crate::request::parse_message;
 use crate::{ClientAddr, Path, Stats, Transport};
 use opening::Opening;
 
-/// Answers that wait for [`Server::poll_transmit`]. When full, further answers are dropped and counted: a caller that
-/// fetches after each datagram never has more than one.
+/// The maximum number of answers waiting for [`Server::poll_transmit`]. When full, further answers are dropped and
+/// counted. A caller that polls after each datagram never has more than one.
 const MAX_WAITING_ANSWERS: usize = 1024;
 
-/// Allocations that wait for their sockets. When there are more, Allocate is refused with 508: a caller that carries
-/// out commands after each datagram never has more than one.
+/// The maximum number of allocations waiting for their sockets; a further Allocate is refused with 508. A caller that
+/// carries out commands after each datagram never has more than one.
 const MAX_OPENINGS: usize = 64;
 
 /// A TURN and STUN server without sockets and clocks.
@@ -54,8 +54,8 @@ const MAX_OPENINGS: usize = 64;
 /// }
 /// ```
 ///
-/// `unix_now` is the time since 1970 by the wall clock: credentials and nonces name moments that others understand,
-/// too. Everything else is measured with the monotonic `now`, which must not go backwards.
+/// `unix_now` is the time since 1970 by the wall clock, because credentials and nonces contain times that other
+/// programs read. Everything else is measured with the monotonic `now`, which must not go backwards.
 #[derive(Debug)]
 pub struct Server {
     authenticator: Authenticator,
@@ -70,7 +70,7 @@ pub struct Server {
     rate: Rate,
     default_lifetime: Duration,
     max_lifetime: Duration,
-    /// Data indications are not answered, so that their transaction ids need not be random; they are counted.
+    /// The transaction id of the next Data indication. Indications are not answered, so their ids need not be random.
     next_indication: u128,
     stats: Stats,
 }
@@ -78,64 +78,65 @@ pub struct Server {
 /// A datagram for a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
-    /// Where it goes.
+    /// The destination.
     pub client: ClientAddr,
-    /// What to send.
+    /// The content of the datagram.
     pub payload: Vec<u8>,
 }
 
-/// A client's datagram for a peer; the payload is a piece of what was handed in.
+/// A client's datagram for a peer. The payload is a slice of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ToPeer<'a> {
-    /// The client's relayed transport address: for the peer, the sender.
+    /// The client's relayed transport address, which the peer sees as the sender.
     pub relayed: SocketAddr,
-    /// The address that the client wants to reach.
+    /// The peer's address.
     pub peer: SocketAddr,
-    /// How that is reached.
+    /// The path to the peer.
     pub path: Path,
-    /// What the client sends there.
+    /// The payload to send to the peer.
     pub payload: &'a [u8],
-    /// That it is to get there in one piece or not at all (RFC 8656 §18.9, DONT-FRAGMENT).
+    /// Whether the datagram must not be fragmented (DONT-FRAGMENT, RFC 8656 §18.9).
     pub dont_fragment: bool,
 }
 
-/// What the server wants done about its relayed addresses. Only a server with peers besides media has commands.
+/// An action on relayed addresses and peer connections that the caller must carry out. Only a server with peers besides
+/// media issues commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Bind a UDP socket to this address, and tell [`Server::handle_opened`].
+    /// Bind a UDP socket to this address, and report to [`Server::handle_opened`].
     Open(SocketAddr),
-    /// Listen for TCP connections at this address, and tell [`Server::handle_opened`].
+    /// Listen for TCP connections at this address, and report to [`Server::handle_opened`].
     Listen(SocketAddr),
-    /// Close the socket of this address, if there is one. Connections to peers live on.
+    /// Close the socket of this address, if there is one. Connections to peers stay open.
     Close(SocketAddr),
-    /// Connect to a peer by TCP, and tell [`Server::handle_connected`].
+    /// Connect to a peer by TCP, and report to [`Server::handle_connected`].
     Connect {
-        /// Under which number the connection is kept.
+        /// The id of the connection.
         id: PeerConnectionId,
-        /// Where it comes from: a listener is at the same address.
+        /// The local address. A listener has the same address.
         relayed: SocketAddr,
-        /// Where it goes.
+        /// The peer's address.
         peer: SocketAddr,
     },
-    /// Close the connection to a peer, or give up making it.
+    /// Close the connection to a peer, or stop connecting.
     Disconnect(PeerConnectionId),
-    /// Pass on bytes between the connection to a peer and the one of this client, once the answers to that are sent.
-    /// When either ends, tell [`Server::handle_closed`] of the client's.
+    /// Copy bytes between the connection to a peer and this client's connection, after the answers to the client are
+    /// sent. When either ends, report to [`Server::handle_closed`] with the client's address.
     Join {
-        /// The connection to the peer, which belongs to that of the client from then on.
+        /// The connection to the peer. It belongs to the client's connection from then on.
         id: PeerConnectionId,
-        /// The connection of the client.
+        /// The client's data connection.
         client: ClientAddr,
     },
-    /// Close the connection of a client that carries data, and with it the one of the peer.
+    /// Close a client's data connection, together with the peer's connection.
     CloseClient(ClientAddr),
 }
 
 impl Server {
-    /// A server without allocations. `seed` decides the order in which relay ports are handed out.
+    /// Creates a server without allocations. `seed` determines the order in which relay ports are handed out.
     ///
     /// # Errors
-    /// All mistakes in the configuration.
+    /// Returns all mistakes in the configuration.
     pub fn new(config: &Config, seed: u64) -> Result<Server, Vec<Mistake>> {
         config.check()?;
         Ok(Server {
@@ -156,8 +157,8 @@ impl Server {
         })
     }
 
-    /// Takes a datagram from a client, or a message from its connection. What it wants relayed is returned; what it
-    /// gets as an answer waits in [`Server::poll_transmit`].
+    /// Handles a datagram from a client, or a message from its connection. Returns the payload to relay, if any;
+    /// answers wait in [`Server::poll_transmit`].
     pub fn handle_datagram<'a>(
         &mut self,
         now: Instant,
@@ -166,7 +167,7 @@ impl Server {
         datagram: &'a [u8],
     ) -> Option<ToPeer<'a>> {
         self.handle_timeout(now);
-        // RFC 7983 §7: the first byte tells the protocols apart.
+        // RFC 7983 §7: the first byte distinguishes the protocols.
         match datagram.first() {
             Some(0x00..=0x03) => self.handle_stun(now, unix_now, client, datagram),
             Some(0x40..=0x4f) => self.handle_channel_data(now, client, datagram),
@@ -174,8 +175,8 @@ impl Server {
         }
     }
 
-    /// Ends what has expired. Every other input does so, too; calling this at [`Server::poll_timeout`] frees memory and
-    /// quotas in time on a quiet server.
+    /// Ends everything that has expired. Every other input does so as well; calling this at [`Server::poll_timeout`]
+    /// frees memory and quotas on time on a quiet server.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(ended) = self.table.pop_expired(now) {
             self.end(&ended);
@@ -184,19 +185,19 @@ impl Server {
         self.end_overdue_connections(now);
     }
 
-    /// The connection of a client, or its DTLS session, is closed: what it had allocated ends, and what it carried.
+    /// The client's connection or DTLS session is closed: its allocation and its data connections end.
     pub fn handle_closed(&mut self, client: ClientAddr) {
         self.end_data(client);
         if let Some(closed) = self.table.remove(client) {
             self.end(&closed);
             self.stats.allocations_closed += 1;
-            // What it was to hear of the end.
+            // Answers to the closed connection can't be sent.
             self.answers.retain(|answer| answer.client != client);
         }
     }
 
-    /// Whether a stranger who may have forged its address is to be answered, which counts against what its network may
-    /// ask: who begins a DTLS handshake is one.
+    /// Whether the rate limit for unauthenticated requests allows this client, whose address may be forged, to start a
+    /// DTLS handshake. Each call counts against the limit of its network.
     pub fn allows_handshake(&mut self, now: Instant, client: ClientAddr) -> bool {
         self.allows_unauthenticated(now, client, Origin::Claimed)
     }
@@ -217,13 +218,13 @@ impl Server {
         self.answers.pop_front()
     }
 
-    /// The next command to carry out. They are at most as many as relayed addresses and connections of
-    /// peers came and went since the last call.
+    /// The next command to carry out. There are at most as many as relayed addresses and peer connections were opened
+    /// and closed since the last call.
     pub fn poll_command(&mut self) -> Option<Command> {
         self.commands.pop_front()
     }
 
-    /// When [`Server::handle_timeout`] wants to be called.
+    /// The time at which [`Server::handle_timeout`] must be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.table.next_deadline().into_iter().chain(self.connections.next_deadline()).min()
     }
@@ -256,21 +257,21 @@ impl Server {
             (MessageClass::Indication, SEND) => {
                 return self.handle_send(now, client, datagram, &message);
             }
-            // A Binding indication keeps a NAT binding alive, which it has done by arriving (RFC 8489 §6.3.2).
+            // A Binding indication keeps a NAT binding alive and needs no further action (RFC 8489 §6.3.2).
             (MessageClass::Indication, BINDING) => {}
             _ => self.stats.dropped_unexpected += 1,
         }
         None
     }
 
-    /// Nobody is told of a malformed datagram, and nothing is relayed.
+    /// Counts a malformed datagram. It is not answered, and nothing is relayed.
     fn drop_malformed(&mut self, client: ClientAddr) -> Option<ToPeer<'static>> {
-        trace!(%client, "malformed datagram dropped");
+        trace!(%client, "dropped a malformed datagram");
         self.stats.dropped_malformed += 1;
         None
     }
 
-    /// An allocation is gone: so are its sockets, and its connections to peers.
+    /// Ends what belongs to an allocation that is gone: its sockets and its connections to peers.
     fn end(&mut self, allocation: &Allocation) {
         *self.allocations_by(allocation.client.transport) -= 1;
         if allocation.relays_tcp() {

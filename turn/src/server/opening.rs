@@ -1,4 +1,4 @@
-//! Allocations that need sockets: their answer waits until all of these are bound.
+//! Allocations that need sockets: the answer waits until all of them are bound.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::refusal::Refusal;
 use crate::request::Allocate;
 use crate::response::{Asked, Response};
 
-/// Ports that are tried in place of those that other programs have.
+/// How many other ports to try when a port is used by another program.
 const ATTEMPTS: u8 = 8;
 
 /// An Allocate that is not answered yet.
@@ -28,9 +28,9 @@ pub(super) struct Opening {
     client: ClientAddr,
     caller: Caller,
     asked: Asked,
-    /// Sockets that are asked for.
+    /// The relayed addresses whose sockets are not bound yet.
     missing: Vec<SocketAddr>,
-    /// For those that turn out to be somebody else's; None when no other port will do.
+    /// The kind of port that may replace one that another program uses; `None` when no other port will do.
     replacement: Option<PortWish>,
     attempts: u8,
     is_tcp: bool,
@@ -53,7 +53,7 @@ impl Opening {
         Opening { client, caller, asked, missing, replacement, attempts, is_tcp }
     }
 
-    /// What gives a relayed address its socket.
+    /// The command that binds the socket of a relayed address.
     pub(super) fn command(&self, relayed: SocketAddr) -> Command {
         match self.is_tcp {
             true => Command::Listen(relayed),
@@ -67,8 +67,8 @@ impl Opening {
 }
 
 impl Server {
-    /// Tells how [`Command::Open`] or [`Command::Listen`] went. The port may belong to another program: then another
-    /// one is tried.
+    /// Reports the result of [`Command::Open`] or [`Command::Listen`]. If another program uses the port, the server
+    /// tries another port.
     pub fn handle_opened(&mut self, now: Instant, relayed: SocketAddr, is_open: bool) {
         self.handle_timeout(now);
         let waiting = self.openings.iter().position(|opening| opening.missing.contains(&relayed));
@@ -77,7 +77,7 @@ impl Server {
         };
         opening.missing.retain(|missing| *missing != relayed);
         if self.table.of_client(opening.client).is_none() {
-            // It ended meanwhile, with its other socket; this one was opened after that.
+            // The allocation ended while its other socket was opened; close this one, which was opened afterwards.
             self.commands.push_back(Command::Close(relayed));
         } else if is_open {
             self.proceed(opening);
@@ -92,7 +92,7 @@ impl Server {
             return;
         }
         let Some(allocation) = self.table.of_client(opening.client) else { return };
-        debug!(client = %opening.client, relayed = ?allocation.relayed, user = opening.caller.user, "allocated");
+        debug!(client = %opening.client, relayed = ?allocation.relayed, user = opening.caller.user, "allocation created");
         let answer = allocated(opening.asked, allocation).signed(&opening.caller);
         self.stats.allocations_created += 1;
         self.answer(opening.client, answer);
@@ -119,7 +119,7 @@ impl Server {
     }
 }
 
-/// The answer to an Allocate, the same for each repetition of the request.
+/// The answer to an Allocate, identical for each retransmission of the request.
 pub(super) fn allocated(asked: Asked, allocation: &Allocation) -> Response {
     let mut response = Response::success(asked);
     for relayed in allocation.relayed.iter() {
@@ -132,7 +132,7 @@ pub(super) fn allocated(asked: Asked, allocation: &Allocation) -> Response {
         response = response.with(&ReservationToken::new(token));
     }
     let Some(code) = allocation.second_refusal else { return response };
-    // RFC 8656 §7.2: the wish for a second family is granted in part.
+    // RFC 8656 §7.2: a request for both families was granted for one.
     let reason = ErrorCode::new(code, "").expect("codes of refusals are 400 to 599");
     response.with(&AddressErrorCode::new(AddressFamily::IPV6, reason))
 }

@@ -1,4 +1,4 @@
-//! The data path: nothing here allocates, and payloads are passed on as they lie.
+//! The data path: it allocates no memory, and payloads are passed on without copying where possible.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -17,16 +17,16 @@ use crate::allocation::ChannelNumber;
 use crate::request::{peer, refuse_unknown_attributes};
 use crate::{ClientAddr, Path};
 
-/// What surrounds the payload of a Data indication at most: STUN header 20, XOR-PEER-ADDRESS 24, DATA's header 4 and
-/// padding 3.
+/// The maximum framing of a Data indication: 20 bytes of STUN header, 24 of XOR-PEER-ADDRESS, 4 of DATA's header and 3
+/// of padding.
 const MAX_FRAMING: usize = 51;
 
-/// The longest payload that still fits into a UDP datagram over IPv4 (65,507 bytes) with its framing.
+/// The longest payload that fits with its framing into a UDP datagram over IPv4 (65,507 bytes).
 const MAX_PAYLOAD: usize = 65_507 - MAX_FRAMING;
 
 impl Server {
-    /// Takes a datagram that the media engine sends from `media` to a relayed address. Framed for the returned client,
-    /// it is appended to `out`; None when nobody there wants it.
+    /// Handles a datagram from `media`, an address of the media engine, to a relayed address. Appends it to `out`,
+    /// framed for the returned client; `None` when it is dropped.
     pub fn handle_media(
         &mut self,
         now: Instant,
@@ -41,7 +41,8 @@ impl Server {
         Some(client)
     }
 
-    /// The same for a datagram that came from `peer` to the socket of a relayed address.
+    /// Handles a datagram that the socket of a relayed address received from `peer`. Returns as
+    /// [`Server::handle_media`].
     pub fn handle_peer(
         &mut self,
         now: Instant,
@@ -70,7 +71,7 @@ impl Server {
             self.stats.dropped_too_large += 1;
             return None;
         }
-        // To a relayed address for TCP no datagram comes.
+        // A relayed address for TCP receives no datagrams.
         let allocation = self.table.of_relayed_mut(relayed).filter(|found| !found.relays_tcp());
         let Some(allocation) = allocation else {
             self.stats.dropped_no_allocation += 1;
@@ -81,7 +82,7 @@ impl Server {
             return None;
         }
         let channel = allocation.channel_to(now, peer);
-        // The policy is asked once for a channel, when it is bound. The media engine needs no leave to send.
+        // For a channel, the policy was checked when the channel was bound. The media engine may always send.
         let comes_from = match (path, channel) {
             (Path::Media, _) => Some(Path::Media),
             (Path::Socket, Some((_, bound))) => Some(bound),
@@ -106,7 +107,7 @@ impl Server {
         Some(client)
     }
 
-    /// RFC 8656 §11.2: a Send indication; whatever is wrong with it, nobody is told.
+    /// Handles a Send indication (RFC 8656 §11.2). Errors are counted, not answered.
     pub(super) fn handle_send<'a>(
         &mut self,
         now: Instant,
@@ -131,7 +132,7 @@ impl Server {
         Some(ToPeer { dont_fragment, ..relay })
     }
 
-    /// RFC 8656 §12.6
+    /// Handles a ChannelData message (RFC 8656 §12.6).
     pub(super) fn handle_channel_data<'a>(
         &mut self,
         now: Instant,
@@ -152,7 +153,8 @@ impl Server {
         self.pass_on(now, client, (peer, Some(path)), payload)
     }
 
-    /// A channel outlives its permission by five minutes, so that both ways of sending ask for one (RFC 8656 §9).
+    /// Relays a client's payload to a peer. A channel outlives its permission by five minutes, so both ways of sending
+    /// check the permission (RFC 8656 §9).
     fn pass_on<'a>(
         &mut self,
         now: Instant,
@@ -184,21 +186,21 @@ impl Server {
     }
 }
 
-/// The value of DATA as a piece of the datagram from which the message was parsed.
+/// The value of DATA as a slice of the datagram from which the message was parsed.
 fn data<'a>(message: &Message<'_>, datagram: &'a [u8]) -> Option<&'a [u8]> {
     let (offset, attribute) = message.raw_attribute_and_offset(Data::TYPE)?;
     let start = offset + 4;
     datagram.get(start..start + attribute.value.len())
 }
 
-/// RFC 8656 §12.4: number, length, payload; padding may follow.
+/// Parses the channel number, length and payload; padding may follow (RFC 8656 §12.4).
 fn parse_channel_data(datagram: &[u8]) -> Option<(ChannelNumber, &[u8])> {
     let (number, length) = ChannelData::parse_header(datagram).ok()?;
     let payload = datagram.get(4..4 + length)?;
     Some((ChannelNumber::parse(number)?, payload))
 }
 
-/// RFC 8656 §12.5: in a stream, the next message begins at a multiple of four bytes.
+/// Appends a ChannelData message. In a stream, it is padded to a multiple of four bytes (RFC 8656 §12.5).
 fn write_channel_data(
     number: ChannelNumber,
     payload: &[u8],

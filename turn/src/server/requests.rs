@@ -1,4 +1,4 @@
-//! Requests: what is asked, checked and granted.
+//! Requests: authentication, checks and answers.
 
 use std::time::{Duration, Instant};
 
@@ -23,13 +23,13 @@ use crate::request::{Allocate, ChannelBind, CreatePermission, Refresh, refuse_un
 use crate::response::{Asked, Response};
 use crate::{ClientAddr, Transport};
 
-/// A request that is shorter than a header and one attribute, beside FINGERPRINT, gets no challenge, which would be
-/// more than twice as long: it is no complete request of any kind.
+/// The shortest request that gets a challenge, apart from FINGERPRINT: a header and one attribute. A shorter one is no
+/// complete request of any kind, and a challenge would be more than twice as long.
 const SHORTEST_CHALLENGED: usize = 28;
 const FINGERPRINT_BYTES: usize = 8;
 
 impl Server {
-    /// RFC 8489 §3: "what is my address?", for anybody.
+    /// Answers a Binding request, from any client (RFC 8489 §3).
     pub(super) fn handle_binding(
         &mut self,
         now: Instant,
@@ -54,7 +54,7 @@ impl Server {
         self.answer(client, response.unsigned());
     }
 
-    /// A TURN request: nothing happens before its sender is known.
+    /// Handles a TURN request. Nothing happens before its sender is authenticated.
     pub(super) fn handle_request(
         &mut self,
         now: Instant,
@@ -87,7 +87,7 @@ impl Server {
         request: &Message<'_>,
         refusal: Refusal,
     ) {
-        // Whoever signed a request well and has an allocation is no stranger, however old the nonce.
+        // The sender signed the request correctly and has an allocation, so it is known despite its stale nonce.
         let is_known = refusal == Refusal::StaleNonce && self.has_allocation(client);
         if !is_known && !self.allows_unauthenticated(now, client, origin(client.transport)) {
             return;
@@ -107,8 +107,8 @@ impl Server {
         self.answer(client, payload);
     }
 
-    /// The list of password algorithms makes it longer: it is left out where the answer, which may go to a forged
-    /// address, would not stay below twice the request. RFC 8489 §9.2.4 lets a server choose.
+    /// Writes a challenge. The list of password algorithms is omitted where it would make the answer, whose destination
+    /// may be forged, twice as long as the request or longer. RFC 8489 §9.2.4 allows a server to choose.
     fn challenge(
         &self,
         unix_now: Duration,
@@ -130,7 +130,7 @@ impl Server {
         }
     }
 
-    /// None when the answer has to wait.
+    /// Carries out a request; `None` when the answer must wait.
     fn perform(
         &mut self,
         now: Instant,
@@ -146,12 +146,12 @@ impl Server {
             CHANNEL_BIND => self.channel_bind(now, client, caller, request).map(Some),
             CONNECT => self.connect(now, client, caller, request),
             CONNECTION_BIND => self.connection_bind(client, caller, request).map(Some),
-            // handle_stun lets only these come here.
+            // `handle_stun` passes only the methods above.
             _ => Err(Refusal::BadRequest),
         }
     }
 
-    /// RFC 8656 §7.2
+    /// Handles an Allocate request (RFC 8656 §7.2).
     fn allocate(
         &mut self,
         now: Instant,
@@ -180,7 +180,7 @@ impl Server {
             client,
             user: &caller.user,
             transaction: asked.transaction,
-            // Nobody allocates in order to have nothing: 0 gets the default, too.
+            // A lifetime of 0 makes no sense in an Allocate, so it gets the default as well.
             lifetime: self.lifetime(wanted.lifetime.filter(|&seconds| seconds > 0)),
             address: wanted.address,
             relays_tcp: wanted.relays_tcp,
@@ -191,7 +191,7 @@ impl Server {
         self.stats.allocations_relaying_tcp += u64::from(wanted.relays_tcp);
         if !self.peers.has_others() {
             self.stats.allocations_created += 1;
-            debug!(%client, ?relayed, user = caller.user, "allocated");
+            debug!(%client, ?relayed, user = caller.user, "allocation created");
             return Ok(Some(response));
         }
         let opening = Opening::new(client, caller.clone(), asked, relayed, &wanted);
@@ -200,7 +200,8 @@ impl Server {
         Ok(None)
     }
 
-    /// RFC 6062 §5.1. Without peers besides media there is nobody to connect to.
+    /// Checks the transport of an Allocate for TCP (RFC 6062 §5.1). Without peers besides media there is no peer to
+    /// connect to.
     fn check_tcp(&self, client: ClientAddr) -> Result<(), Refusal> {
         match (self.peers.has_others(), client.transport.is_stream()) {
             (false, _) => Err(Refusal::UnsupportedTransportProtocol),
@@ -209,7 +210,7 @@ impl Server {
         }
     }
 
-    /// RFC 8656 §8.2
+    /// Handles a Refresh request (RFC 8656 §8.2).
     fn refresh(
         &mut self,
         now: Instant,
@@ -241,7 +242,7 @@ impl Server {
         Ok(Response::success(Asked::by(request)).with(&lifetime_attribute(lifetime)))
     }
 
-    /// Deletes an allocation, or the half of it that is of one family (RFC 8656 §8.2).
+    /// Deletes an allocation, or its relayed address of one family (RFC 8656 §8.2).
     fn delete(&mut self, client: ClientAddr, half: Option<AddressFamily>) {
         let removed = half.and_then(|family| self.table.remove_family(client, family));
         if let Some(addr) = removed {
@@ -252,11 +253,11 @@ impl Server {
         } else if let Some(deleted) = self.table.remove(client) {
             self.end(&deleted);
             self.stats.allocations_deleted += 1;
-            debug!(%client, relayed = ?deleted.relayed, "deleted");
+            debug!(%client, relayed = ?deleted.relayed, "allocation deleted");
         }
     }
 
-    /// RFC 8656 §10.2: all of the peers, or none.
+    /// Handles a CreatePermission request: installs permissions for all peers, or for none (RFC 8656 §10.2).
     fn create_permission(
         &mut self,
         now: Instant,
@@ -282,7 +283,8 @@ impl Server {
         Ok(Response::success(Asked::by(request)))
     }
 
-    /// RFC 8656 §12.2. A channel to a port that can't be reached is refused at once: nothing could pass through it.
+    /// Handles a ChannelBind request (RFC 8656 §12.2). A channel to an unreachable port is refused, because nothing
+    /// could pass through it.
     fn channel_bind(
         &mut self,
         now: Instant,
@@ -302,7 +304,8 @@ impl Server {
         Ok(Response::success(Asked::by(request)))
     }
 
-    /// RFC 8656 §5: an allocation answers to the user who made it. Renewed credentials of the same user will do.
+    /// The client's allocation, if it belongs to the caller's user (RFC 8656 §5). Renewed credentials of the same user
+    /// are accepted.
     pub(super) fn allocation_of(
         &mut self,
         client: ClientAddr,
@@ -325,7 +328,7 @@ impl Server {
     }
 }
 
-/// What is known of a client's address by how it comes. A DTLS session has begun with a cookie that was sent there.
+/// What a client's transport proves about its address. A DTLS session began with a cookie sent to that address.
 fn origin(transport: Transport) -> Origin {
     match transport {
         Transport::Udp => Origin::Claimed,
