@@ -1,11 +1,11 @@
-//! What a `destination` header means (protocol §2).
+//! The meaning of a `destination` header (protocol §2).
 
 use crate::{RoomName, RoomNameError};
 
-/// A destination, parsed. What may be done with it (SEND, SUBSCRIBE) is the server's business.
+/// A parsed destination. Whether a client may SEND or SUBSCRIBE to it is decided by the server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Destination {
-    /// `/topic/rooms`: the open rooms.
+    /// `/topic/rooms`: the list of open rooms.
     Rooms,
     /// `/topic/rooms/{room}/chat`
     Chat(RoomName),
@@ -15,16 +15,16 @@ pub enum Destination {
     Request {
         /// The room.
         room: RoomName,
-        /// Meant for [`crate::Request::parse`]; may be unknown there.
+        /// The last segment, for [`crate::Request::parse`]; it may be unknown there.
         action: String,
     },
-    /// Any other name under `/topic/rooms`. The server alone publishes there.
+    /// Any other destination under `/topic/rooms`. Only the server publishes there.
     ServerTopic(String),
-    /// Another destination under an app prefix, without that prefix: `/chat`.
+    /// Any other destination under an app prefix, without that prefix: `/chat`.
     App(String),
-    /// `/queue/**`, whole: each message goes to one subscriber.
+    /// `/queue/**`, complete: each message goes to one subscriber.
     Queue(String),
-    /// Another destination under a broker prefix, whole: each message goes to every subscriber.
+    /// Any other destination under a broker prefix, complete: each message goes to every subscriber.
     Topic(String),
     /// `/user/queue/**`, without `/user`: private to this session.
     UserQueue(String),
@@ -37,29 +37,30 @@ pub enum Destination {
     },
 }
 
-/// Why a text is not a destination.
+/// The reason why a text is not a destination.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DestinationError {
     /// It is under no known prefix.
     #[error("no such destination; destinations begin with {known}")]
     UnknownPrefix {
-        /// All that are known, comma-separated.
+        /// All known prefixes, comma-separated.
         known: String,
     },
-    /// The room in it can't exist.
+    /// It names a room that can't exist.
     #[error("no such room: {0}")]
     BadRoom(#[from] RoomNameError),
-    /// `**` stands before the last segment.
-    #[error("\"**\" stands for the rest of a destination, so nothing can follow it")]
+    /// `**` is not the last segment.
+    #[error("\"**\" must be the last segment of a destination")]
     AfterRest,
 }
 
-/// Under which prefixes clients send requests and publish. Each begins with `/` and does not end with one.
+/// The prefixes of destinations to which clients send requests and publish. Each begins with `/` and does not end with
+/// one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefixes {
-    /// Requests handled by the server.
+    /// Prefixes of requests that the server handles.
     pub app: Vec<String>,
-    /// Publish/subscribe and queues.
+    /// Prefixes of publish/subscribe topics and queues.
     pub broker: Vec<String>,
 }
 
@@ -74,7 +75,7 @@ impl Destination {
     /// Parses a `destination` header.
     ///
     /// # Errors
-    /// When it is under no prefix, or names a room that can't exist.
+    /// When the destination is under no known prefix, or names a room that can't exist.
     pub fn parse(text: &str, prefixes: &Prefixes) -> Result<Destination, DestinationError> {
         if let Some(rest) = below(text, "/user") {
             return user_queue(rest).ok_or_else(|| unknown_prefix(prefixes));
@@ -99,30 +100,30 @@ impl Destination {
         })
     }
 
-    /// Where a room's chat is published.
+    /// The destination of a room's chat.
     pub fn chat_of(room: &RoomName) -> String {
         format!("/topic/rooms/{room}/chat")
     }
 
-    /// Where a room's events are published.
+    /// The destination of a room's events.
     pub fn events_of(room: &RoomName) -> String {
         format!("/topic/rooms/{room}/events")
     }
 
-    /// Where a request to a room is sent.
+    /// The destination of a request to a room.
     pub fn request_to(room: &RoomName, action: &str) -> String {
         format!("/app/rooms/{room}/{action}")
     }
 }
 
 impl Destination {
-    /// Where [`crate::Signal`]s arrive.
+    /// The destination of [`crate::Signal`]s.
     pub const SIGNAL: &str = "/user/queue/signal";
-    /// Where [`crate::RoomSummary`]s are published.
+    /// The destination of [`crate::RoomSummary`]s.
     pub const ROOMS: &str = "/topic/rooms";
 }
 
-/// What follows a prefix, with its leading slash; `None` when `text` is not under the prefix, or is the prefix.
+/// The part after a prefix, with its leading slash; `None` when `text` is not under the prefix or equals it.
 fn below<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let rest = text.strip_prefix(prefix)?;
     (rest.starts_with('/') && rest.len() > 1).then_some(rest)
@@ -163,7 +164,7 @@ fn unknown_prefix(prefixes: &Prefixes) -> DestinationError {
     DestinationError::UnknownPrefix { known: known.join(", ") }
 }
 
-/// A subscribed destination: `*` stands for one segment, `**` at the end for the rest, however long.
+/// A subscribed destination with wildcards: `*` matches one segment, `**` at the end matches any number of segments.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
     text: String,
@@ -171,10 +172,10 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Reads a pattern; a destination without stars is one that matches only itself.
+    /// Parses a pattern. A destination without wildcards matches only itself.
     ///
     /// # Errors
-    /// When something follows `**`.
+    /// When a segment follows `**`.
     pub fn parse(text: &str) -> Result<Pattern, DestinationError> {
         let mut segments = text.split('/');
         if segments.any(|segment| segment == "**") && segments.next().is_some() {
@@ -184,17 +185,17 @@ impl Pattern {
         Ok(Pattern { text: text.to_owned(), is_literal })
     }
 
-    /// Whether it has no stars.
+    /// Whether the pattern has no wildcards.
     pub fn is_literal(&self) -> bool {
         self.is_literal
     }
 
-    /// As it was written.
+    /// The pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether a message to `destination` is meant.
+    /// Whether the pattern matches `destination`.
     pub fn matches(&self, destination: &str) -> bool {
         if self.is_literal {
             return self.text == destination;

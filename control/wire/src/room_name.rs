@@ -1,4 +1,4 @@
-//! Names of rooms.
+//! Room names.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,28 +15,30 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct RoomName(Arc<str>);
 
-/// Why a text is not a room name.
+/// The reason why a text is not a room name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RoomNameError {
-    /// It has no character.
-    #[error("a room name is empty")]
+    /// It is empty.
+    #[error("a room name must not be empty")]
     Empty,
     /// It has more than [`RoomName::MAX_CHARS`].
-    #[error("a room name has more than {max} characters", max = RoomName::MAX_CHARS)]
+    #[error("a room name must have at most {max} characters", max = RoomName::MAX_CHARS)]
     TooLong,
-    /// A character is not allowed.
-    #[error("a room name has {0:?}; allowed are A-Z, a-z, 0-9, '_', '-' and Hangul syllables")]
+    /// It contains a character that is not allowed.
+    #[error(
+        "a room name must not contain {0:?}; allowed are A-Z, a-z, 0-9, '_', '-' and Hangul syllables"
+    )]
     Character(char),
 }
 
 impl RoomName {
-    /// The most characters that a name has (a Hangul syllable is one).
+    /// The maximum number of characters (a Hangul syllable counts as one).
     pub const MAX_CHARS: usize = 64;
 
-    /// Checks a name.
+    /// Validates a name.
     ///
     /// # Errors
-    /// When it is empty, too long, or has a character that is not allowed.
+    /// When it is empty, too long, or contains a character that is not allowed.
     pub fn parse(text: &str) -> Result<RoomName, RoomNameError> {
         if text.is_empty() {
             return Err(RoomNameError::Empty);

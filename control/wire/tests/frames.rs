@@ -1,4 +1,4 @@
-//! What the decoder accepts and refuses, clause by clause of the STOMP 1.2 text.
+//! Input that the decoder accepts or rejects, clause by clause of the STOMP 1.2 specification.
 
 #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 

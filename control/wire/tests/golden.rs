@@ -1,6 +1,7 @@
-//! The example frames in `golden`: what is written there is what these types write, and what they read.
+//! The example frames in `golden`: these types write exactly those bytes, and read them back.
 //!
-//! `MADANG_WRITE_GOLDEN=1 cargo test -p madang-wire --test golden the_files` writes them again after a deliberate change.
+//! `MADANG_WRITE_GOLDEN=1 cargo test -p madang-wire --test golden the_files` rewrites the files after a deliberate
+//! change.
 
 #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
@@ -94,7 +95,7 @@ fn every_request_signal_and_event_has_an_example() {
     tagged("event", &events);
 }
 
-/// Reads a body as the type that its destination says, and writes it again.
+/// Parses a body as the type that its destination implies, and serializes it again.
 fn through_its_type(frame: &Frame) -> Bytes {
     let destination = frame.header(header::DESTINATION).unwrap();
     let body = &frame.body;

@@ -31,7 +31,7 @@ proptest! {
         frame in any_frame(),
         version in select(&Version::ALL[..]),
     ) {
-        // The first time round, 1.0 loses spaces at the ends of headers.
+        // The first encoding in STOMP 1.0 loses spaces at the ends of headers.
         let bytes = encode(&as_expressible(&frame, version), version);
         let decoded = decode_in_pieces(&bytes, version, &[7]).unwrap().remove(0);
 
@@ -122,7 +122,7 @@ fn any_frame() -> impl Strategy<Value = Frame> {
     })
 }
 
-/// The frame as it has to arrive: what a version can't express is a space, and 1.0 trims.
+/// The frame as it must arrive: a character that the version can't express becomes a space, and 1.0 trims headers.
 fn as_expressible(frame: &Frame, version: Version) -> Frame {
     let connect = !frame.command.escapes_headers();
     let lost: &[char] = match version {

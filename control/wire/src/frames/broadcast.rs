@@ -1,4 +1,4 @@
-//! One message for many subscribers.
+//! Fan-out: one message for many subscribers.
 
 use std::sync::OnceLock;
 
@@ -8,18 +8,18 @@ use super::encode::{write_command, write_content_length, write_header};
 use super::escape::Escaping;
 use crate::{Command, Headers, Version, header};
 
-/// A MESSAGE whose common headers are written once per version, and whose body is shared by all who get it.
+/// A MESSAGE for many subscribers. Its common headers are encoded once per version, and all subscribers share its body.
 #[derive(Clone, Debug)]
 pub struct Broadcast {
     headers: Headers,
-    /// By version, in the order of `Version`, once somebody speaks it: the common headers, `content-length`, and the
-    /// empty line.
+    /// Per version, in the order of `Version`, filled on first use: the common headers, `content-length`, and the empty
+    /// line.
     tails: [OnceLock<Bytes>; 3],
     body: Bytes,
     is_text: bool,
 }
 
-/// A frame that is ready to be sent: what is its own, and what it shares with others.
+/// A frame that is ready to be sent: a part of its own, and parts that it shares with others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     head: Bytes,
@@ -30,15 +30,15 @@ pub struct Encoded {
 }
 
 impl Broadcast {
-    /// A message with these headers for everybody. `content-length` is set from the body.
+    /// Creates a message with these common headers. `content-length` is computed from the body.
     pub fn new(mut headers: Headers, body: Bytes) -> Broadcast {
         headers.remove(header::CONTENT_LENGTH);
         let is_text = std::str::from_utf8(&body).is_ok();
         Broadcast { headers, tails: Default::default(), body, is_text }
     }
 
-    /// How frames begin whose subscriber has these headers of its own: they count before common ones of the same name.
-    /// Good for every message.
+    /// Encodes the start of a subscriber's frames, with its own headers, which take precedence over common ones of the
+    /// same name. It can be used for every message.
     pub fn head(own: &[(&str, &str)], version: Version) -> Bytes {
         let escaping = Escaping::of(Command::Message, version);
         let mut head = Vec::with_capacity(64);
@@ -49,7 +49,7 @@ impl Broadcast {
         head.into()
     }
 
-    /// The frame that begins with that [`Broadcast::head`].
+    /// The frame of the subscriber with this [`Broadcast::head`].
     pub fn for_subscriber(&self, head: Bytes, version: Version) -> Encoded {
         let tail = self.tails[version as usize].get_or_init(|| self.tail(version)).clone();
         Encoded { head, tail, body: self.body.clone(), end: b"\0", is_text: self.is_text }
@@ -75,33 +75,33 @@ impl Broadcast {
 }
 
 impl Encoded {
-    /// Bytes that [`encode`](crate::encode) wrote, or an EOL.
+    /// Wraps bytes written by [`encode`](crate::encode), or an EOL.
     pub fn whole(bytes: Bytes) -> Encoded {
         let is_text = std::str::from_utf8(&bytes).is_ok();
         Encoded { head: bytes, tail: Bytes::new(), body: Bytes::new(), end: b"", is_text }
     }
 
-    /// Its length on the wire, in bytes.
+    /// The length on the wire, in bytes.
     pub fn len(&self) -> usize {
         self.head.len() + self.tail.len() + self.body.len() + self.end.len()
     }
 
-    /// Whether nothing would be sent.
+    /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether it is UTF-8 as a whole, and so may go into a WebSocket text message (RFC 6455 §5.6).
+    /// Whether the frame is UTF-8 as a whole, so that it may be sent as a WebSocket text message (RFC 6455 §5.6).
     pub fn is_text(&self) -> bool {
         self.is_text
     }
 
-    /// What to send, one after the other. Some may be empty.
+    /// The parts to send, in this order. Some may be empty.
     pub fn into_parts(self) -> [Bytes; 4] {
         [self.head, self.tail, self.body, Bytes::from_static(self.end)]
     }
 
-    /// The frame in one piece; copies the body.
+    /// The frame as one buffer; copies the body.
     pub fn to_bytes(&self) -> Bytes {
         [&self.head[..], &self.tail, &self.body, self.end].concat().into()
     }

@@ -1,18 +1,18 @@
-//! Bytes to frames.
+//! Decoding bytes into frames.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::escape::Escaping;
 use crate::{Command, Frame, Headers, Version, header};
 
-/// What a decoder accepts.
+/// The limits of a decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest frame, from its command to its NUL, in bytes.
+    /// The maximum length of a frame, from its command to its NUL, in bytes.
     pub frame_bytes: usize,
-    /// The most headers in a frame.
+    /// The maximum number of headers in a frame.
     pub headers: usize,
-    /// The longest header line, name and value as they are written, in bytes.
+    /// The maximum length of a header line, name and value as written, in bytes.
     pub header_bytes: usize,
 }
 
@@ -22,19 +22,19 @@ impl Default for Limits {
     }
 }
 
-/// What came out of a decoder.
+/// A result of decoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decoded {
-    /// One or more line ends between frames.
+    /// One or more line ends between frames: a heart-beat.
     HeartBeat,
     /// A frame.
     Frame(Frame),
 }
 
-/// Why bytes are not STOMP, or not acceptable. All of them end the session (STOMP 1.2, "ERROR").
+/// The reason why bytes are not STOMP, or exceed a limit. Every error ends the session (STOMP 1.2, "ERROR").
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The first line is no command.
+    /// The first line is not a command.
     #[error("unknown command {0:?}")]
     UnknownCommand(String),
     /// A frame exceeds [`Limits::frame_bytes`].
@@ -73,12 +73,12 @@ pub enum DecodeError {
     /// The octet after a body of `content-length` bytes is not NUL.
     #[error("no NUL follows the body's content-length bytes")]
     MissingNul,
-    /// A frame that has none has a body.
+    /// A command that must not have a body has one.
     #[error("a {0} frame has no body")]
     UnexpectedBody(Command),
 }
 
-/// Turns a stream of bytes into frames, whichever way the stream is cut.
+/// Decodes a stream of bytes into frames, however the stream is split into chunks.
 ///
 /// ```
 /// # use madang_wire::{Decoded, Decoder, Limits};
@@ -94,7 +94,7 @@ pub enum DecodeError {
 /// # Ok::<(), madang_wire::DecodeError>(())
 /// ```
 ///
-/// After an error the stream can't be trusted: every later call returns the same error, and nothing is held.
+/// After an error the stream is unusable: every later call returns the same error, and the buffer is empty.
 #[derive(Debug)]
 pub struct Decoder {
     limits: Limits,
@@ -108,42 +108,42 @@ pub struct Decoder {
 enum Expects {
     /// Line ends, or a command.
     Frame,
-    /// Header lines and the empty line. `used` bytes of this frame have left the buffer.
+    /// Header lines and the empty line. `used` is the number of bytes of this frame already removed from the buffer.
     Headers { command: Command, headers: Headers, used: usize },
-    /// A body that has its end at the first NUL, of which the first `searched` bytes have none.
+    /// A body that ends at the first NUL. Its first `searched` bytes contain none.
     BodyToNul { command: Command, headers: Headers, used: usize, searched: usize },
-    /// A body of `length` bytes, and a NUL.
+    /// A body of `length` bytes, followed by a NUL.
     BodyOf { command: Command, headers: Headers, length: usize },
-    /// Nothing any more.
+    /// Nothing, after an error.
     Nothing(DecodeError),
 }
 
-/// What one step of decoding came to.
+/// The result of one decoding step.
 enum Step {
-    /// The buffer has too little for a step.
+    /// The buffer does not contain enough for a step.
     NeedsMore(Expects),
     Continue(Expects),
     Done(Decoded),
 }
 
 impl Decoder {
-    /// A decoder at the beginning of a stream. CONNECT frames read the same in all versions; set the negotiated
-    /// version before the next frame is taken out.
+    /// Creates a decoder for the start of a stream. CONNECT frames are the same in all versions; set the negotiated
+    /// version before taking the next frame.
     pub fn new(limits: Limits) -> Decoder {
         let buffer = BytesMut::new();
         Decoder { limits, version: Version::V1_2, buffer, expects: Expects::Frame }
     }
 
-    /// From the next frame on, headers are those of this version.
+    /// Sets the version for the headers of all following frames.
     pub fn set_version(&mut self, version: Version) {
         self.version = version;
     }
 
-    /// Takes more of the stream. Take all frames out before the next push: then no more is held than one unfinished
-    /// frame and this chunk.
+    /// Appends a chunk of the stream. Take all frames out before the next push; then the decoder holds at most one
+    /// unfinished frame and this chunk.
     ///
     /// # Errors
-    /// When the decoder has failed, or more than `frame_bytes` lie there untaken.
+    /// When the decoder has failed, or the buffer holds more than `frame_bytes` that were not taken out.
     pub fn push(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
         if let Expects::Nothing(error) = &self.expects {
             return Err(error.clone());
@@ -155,7 +155,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// The next frame or heart-beat; `None` until more is pushed.
+    /// The next frame or heart-beat; `None` when more bytes are needed.
     ///
     /// # Errors
     /// When the stream is not STOMP, or exceeds a limit.
@@ -206,7 +206,7 @@ impl Decoder {
         Ok(Step::Continue(Expects::Headers { command, headers: Headers::new(), used: end + 1 }))
     }
 
-    /// Whether there were any. A return that is the last octet so far may belong to a line end.
+    /// Skips line ends; returns whether there were any. A CR that is the last octet so far may be part of a CR LF.
     fn skip_line_ends(&mut self) -> bool {
         let mut skipped = 0;
         loop {
@@ -263,14 +263,14 @@ impl Decoder {
             return Err(DecodeError::NulInHeaders);
         }
         let line = std::str::from_utf8(line).map_err(|_| DecodeError::HeaderNotUtf8)?;
-        // A value may have colons that were not escaped: 1.0 peers, and CONNECT in all versions, can't.
+        // A value may contain unescaped colons: STOMP 1.0, and CONNECT in all versions, have no escapes.
         let (name, value) = line.split_once(':').ok_or(DecodeError::HeaderWithoutColon)?;
         let escaping = Escaping::of(command, self.version);
         let read = |text| escaping.read(text).ok_or(DecodeError::UndefinedEscape);
         Ok((read(name)?, read(value)?))
     }
 
-    /// What has to follow these headers.
+    /// Decides what must follow these headers.
     fn body(
         &self,
         command: Command,
@@ -291,7 +291,8 @@ impl Decoder {
         Ok(Expects::BodyOf { command, headers, length })
     }
 
-    /// STOMP 1.0 writes `name: value`; 1.1 and 1.2 forbid to trim. A CONNECT without `accept-version` is a 1.0 one.
+    /// Whether spaces around names and values are removed: STOMP 1.0 writes `name: value`, 1.1 and 1.2 forbid trimming.
+    /// A CONNECT without `accept-version` is STOMP 1.0.
     fn trims(&self, command: Command, headers: &Headers) -> bool {
         let is_connect = matches!(command, Command::Connect | Command::Stomp);
         self.version == Version::V1_0 || is_connect && headers.get(header::ACCEPT_VERSION).is_none()
@@ -333,7 +334,7 @@ impl Decoder {
         }
     }
 
-    /// Takes the body and its NUL.
+    /// Removes the body and its NUL from the buffer.
     fn take_body(&mut self, length: usize) -> Bytes {
         let body = self.buffer.split_to(length).freeze();
         self.buffer.advance(1);
@@ -348,26 +349,26 @@ impl Decoder {
     }
 }
 
-/// Digits and nothing else: `parse` alone would take a sign too. More than there can be stands for the most that can be.
+/// Parses digits only: `parse` alone would accept a sign. A number above the maximum saturates.
 fn number(text: &str) -> Option<usize> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(usize::MAX))
 }
 
-/// More than the longest command and CR LF; a first line that goes on for longer is none.
+/// Longer than the longest command with CR LF; a longer first line is not a command.
 const MAX_COMMAND_LINE: usize = 32;
 
-/// Where `byte` is among the first `max` bytes.
+/// The index of `byte` among the first `max` bytes.
 fn find(buffer: &[u8], byte: u8, max: usize) -> Option<usize> {
     buffer.iter().take(max).position(|&b| b == byte)
 }
 
-/// Every version tolerates CR LF, not only 1.2: no useful header ends in a return.
+/// Removes a trailing CR. CR LF is accepted in every version, not only 1.2: no useful header ends with a CR.
 fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Names what stood in place of a command: up to the line's end or a NUL, however the stream was cut.
+/// The error for an unknown command. Its text ends at the line's end or a NUL, however the stream was split.
 fn unknown_command(bytes: &[u8]) -> DecodeError {
     let start = &bytes[..bytes.len().min(MAX_COMMAND_LINE)];
     let end = start.iter().position(|byte| matches!(byte, 0 | b'\n')).unwrap_or(start.len());

@@ -1,15 +1,15 @@
-//! Frames to bytes.
+//! Encoding frames into bytes.
 
 use bytes::Bytes;
 
 use super::escape::Escaping;
 use crate::{Command, Frame, Version, header};
 
-/// Writes a frame.
+/// Encodes a frame.
 ///
-/// `content-length` is written as what it is: in its place when the frame has that header, else at the end; not at
-/// all for an empty body. What a version can't express in a header becomes a space (see `escape`), so no header can
-/// smuggle in another header or frame. A body on a command that has none is left out.
+/// `content-length` is computed: it replaces the frame's header of that name, or comes last; an empty body has none. A
+/// character that the version can't express in a header becomes a space (see `escape`), so that no header can inject
+/// another header or frame. The body of a command that must not have one is omitted.
 pub fn encode(frame: &Frame, version: Version) -> Bytes {
     let escaping = Escaping::of(frame.command, version);
     let body: &[u8] = if frame.command.may_have_body() { &frame.body } else { &[] };

@@ -4,12 +4,12 @@
 //! | --- | --- | --- | --- |
 //! | LF | not possible | `\n` | `\n` |
 //! | CR | not possible | not possible | `\r` |
-//! | `:` | as it is | `\c` | `\c` |
-//! | `\` | as it is | `\\` | `\\` |
+//! | `:` | unescaped | `\c` | `\c` |
+//! | `\` | unescaped | `\\` | `\\` |
 
 use crate::{Command, Version};
 
-/// How the headers of one frame are written.
+/// The escaping of one frame's headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Escaping {
     /// STOMP 1.0, CONNECT, CONNECTED.
@@ -30,8 +30,8 @@ impl Escaping {
         }
     }
 
-    /// Writes a header name. What can't be expressed becomes a space: a header must not be able to begin a line,
-    /// another header or another frame.
+    /// Writes a header name. A character that can't be expressed becomes a space, so that it can't start another line,
+    /// header or frame.
     pub(crate) fn write_name(self, name: &str, out: &mut Vec<u8>) {
         for &byte in name.as_bytes() {
             match (byte, self) {
@@ -41,7 +41,7 @@ impl Escaping {
         }
     }
 
-    /// Writes a header value; what can't be expressed becomes a space.
+    /// Writes a header value. A character that can't be expressed becomes a space.
     pub(crate) fn write_value(self, value: &str, out: &mut Vec<u8>) {
         for &byte in value.as_bytes() {
             self.write_byte(byte, out);
@@ -62,8 +62,8 @@ impl Escaping {
         }
     }
 
-    /// Reads a name or value; `None` for an escape that this version does not define, which is fatal (STOMP 1.2,
-    /// "Value Encoding").
+    /// Unescapes a name or value; `None` for an escape sequence that this version does not define, which is a fatal
+    /// error (STOMP 1.2, "Value Encoding").
     pub(crate) fn read(self, text: &str) -> Option<String> {
         if self == Escaping::None || !text.contains('\\') {
             return Some(text.to_owned());

@@ -1,4 +1,4 @@
-//! STOMP frames and the versions of the protocol.
+//! STOMP frames and protocol versions.
 
 use std::fmt;
 
@@ -6,23 +6,23 @@ use bytes::Bytes;
 
 use crate::Headers;
 
-/// A version of STOMP. They differ in what is escaped in headers, see [`crate::encode`].
+/// A version of STOMP. Versions differ in the escaping of headers, see [`crate::encode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
-    /// Nothing is escaped; header names and values are trimmed.
+    /// No escaping; header names and values are trimmed.
     V1_0,
-    /// Line feed, colon and backslash are escaped.
+    /// Escapes line feed, colon and backslash.
     V1_1,
-    /// Carriage return, line feed, colon and backslash are escaped.
+    /// Escapes carriage return, line feed, colon and backslash.
     V1_2,
 }
 
 impl Version {
-    /// All versions, the best first.
+    /// All versions, the latest first.
     pub const ALL: [Version; 3] = [Version::V1_2, Version::V1_1, Version::V1_0];
 
-    /// The best version of an `accept-version` header; a client that sends none speaks 1.0 (STOMP 1.2, "Protocol
-    /// Negotiation"). `None` when there is no common one.
+    /// The latest version in an `accept-version` header that is supported here; `None` when there is none. A client
+    /// without this header speaks 1.0 (STOMP 1.2, "Protocol Negotiation").
     pub fn negotiate(accept_version: Option<&str>) -> Option<Version> {
         let Some(accepted) = accept_version else {
             return Some(Version::V1_0);
@@ -31,12 +31,12 @@ impl Version {
         Version::ALL.into_iter().find(speaks)
     }
 
-    /// The version of a WebSocket subprotocol's name, as `v12.stomp`.
+    /// The version that a WebSocket subprotocol such as `v12.stomp` names.
     pub fn from_subprotocol(name: &str) -> Option<Version> {
         Version::ALL.into_iter().find(|version| version.subprotocol() == name)
     }
 
-    /// The WebSocket subprotocol's name, as `v12.stomp`.
+    /// The name of the WebSocket subprotocol, such as `v12.stomp`.
     pub fn subprotocol(self) -> &'static str {
         match self {
             Version::V1_0 => "v10.stomp",
@@ -45,7 +45,7 @@ impl Version {
         }
     }
 
-    /// As in the headers `version` and `accept-version`: `1.2`.
+    /// The version as in the headers `version` and `accept-version`, such as `1.2`.
     pub fn as_str(self) -> &'static str {
         match self {
             Version::V1_0 => "1.0",
@@ -63,7 +63,7 @@ impl fmt::Display for Version {
 
 macro_rules! commands {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// The first line of a frame.
+        /// A command, the first line of a frame.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Command {
             $($(#[$doc])* $name,)*
@@ -73,14 +73,14 @@ macro_rules! commands {
             /// All commands.
             pub const ALL: &[Command] = &[$(Command::$name,)*];
 
-            /// As it stands in a frame.
+            /// The command as written in a frame.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Command::$name => $text,)*
                 }
             }
 
-            /// The command of that exact text.
+            /// Parses a command, case-sensitively.
             pub fn parse(text: &[u8]) -> Option<Command> {
                 Command::ALL.iter().copied().find(|c| c.as_str().as_bytes() == text)
             }
@@ -91,13 +91,13 @@ macro_rules! commands {
 commands! {
     /// Client: opens the session.
     Connect = "CONNECT",
-    /// Client: the same as CONNECT (since 1.1).
+    /// Client: synonym of CONNECT (since 1.1).
     Stomp = "STOMP",
-    /// Client: sends to a destination.
+    /// Client: sends a message to a destination.
     Send = "SEND",
-    /// Client: wants what is sent to a destination.
+    /// Client: subscribes to a destination.
     Subscribe = "SUBSCRIBE",
-    /// Client: wants it no more.
+    /// Client: ends a subscription.
     Unsubscribe = "UNSUBSCRIBE",
     /// Client: has processed a message.
     Ack = "ACK",
@@ -105,30 +105,30 @@ commands! {
     Nack = "NACK",
     /// Client: opens a transaction.
     Begin = "BEGIN",
-    /// Client: carries a transaction out.
+    /// Client: commits a transaction.
     Commit = "COMMIT",
-    /// Client: drops a transaction.
+    /// Client: rolls back a transaction.
     Abort = "ABORT",
     /// Client: ends the session.
     Disconnect = "DISCONNECT",
     /// Server: the session is open.
     Connected = "CONNECTED",
-    /// Server: what came to a subscribed destination.
+    /// Server: a message of a subscribed destination.
     Message = "MESSAGE",
     /// Server: a frame with `receipt` has been processed.
     Receipt = "RECEIPT",
-    /// Server: the session ends, and why.
+    /// Server: an error, which ends the session.
     Error = "ERROR",
 }
 
 impl Command {
-    /// Whether such a frame may have a body (STOMP 1.2, "Body").
+    /// Whether a frame with this command may have a body (STOMP 1.2, "Body").
     pub fn may_have_body(self) -> bool {
         matches!(self, Command::Send | Command::Message | Command::Error)
     }
 
-    /// Whether headers of such a frame are escaped (in versions that do). CONNECT and CONNECTED are not, so that
-    /// 1.0 peers understand them; STOMP stands for CONNECT.
+    /// Whether the headers of this command are escaped, in versions with escaping. Those of CONNECT and CONNECTED are
+    /// not, so that 1.0 peers understand them; STOMP is a synonym of CONNECT.
     pub fn escapes_headers(self) -> bool {
         !matches!(self, Command::Connect | Command::Stomp | Command::Connected)
     }
@@ -140,38 +140,38 @@ impl fmt::Display for Command {
     }
 }
 
-/// One frame. Headers are held unescaped.
+/// A frame. Its headers are stored unescaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// What it is for.
+    /// The command.
     pub command: Command,
-    /// Its headers.
+    /// The headers.
     pub headers: Headers,
-    /// Its body; empty for commands that have none.
+    /// The body; empty for commands that have none.
     pub body: Bytes,
 }
 
 impl Frame {
-    /// A frame without headers and body.
+    /// Creates a frame without headers and body.
     pub fn new(command: Command) -> Frame {
         Frame { command, headers: Headers::new(), body: Bytes::new() }
     }
 
-    /// The frame with one more header.
+    /// Returns the frame with one more header.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl Into<String>) -> Frame {
         self.headers.push(name, value);
         self
     }
 
-    /// The frame with this body.
+    /// Returns the frame with this body.
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Bytes>) -> Frame {
         self.body = body.into();
         self
     }
 
-    /// The value of a header; of repeated ones, the first.
+    /// The value of a header; the first, if it is repeated.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)
     }

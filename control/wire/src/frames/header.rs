@@ -1,8 +1,8 @@
-//! Names of the headers that both sides use.
+//! Names of the headers that client and server use.
 
-/// Versions that a client speaks, comma-separated (CONNECT).
+/// STOMP versions that a client supports, comma-separated (CONNECT).
 pub const ACCEPT_VERSION: &str = "accept-version";
-/// How a subscription acknowledges: `auto`, `client` or `client-individual`.
+/// Acknowledgement mode of a subscription: `auto`, `client` or `client-individual`.
 pub const ACK: &str = "ack";
 /// `Bearer <JWT>` (CONNECT).
 pub const AUTHORIZATION: &str = "Authorization";
@@ -10,17 +10,17 @@ pub const AUTHORIZATION: &str = "Authorization";
 pub const CONTENT_LENGTH: &str = "content-length";
 /// Media type of the body.
 pub const CONTENT_TYPE: &str = "content-type";
-/// Chosen by the client on a request; its reply carries the same.
+/// Chosen by the client in a request; the reply carries the same value.
 pub const CORRELATION_ID: &str = "correlation-id";
-/// Where a frame goes or comes from.
+/// The destination of a frame.
 pub const DESTINATION: &str = "destination";
 /// Heart-beat intervals, see [`crate::HeartBeat`].
 pub const HEART_BEAT: &str = "heart-beat";
-/// How many stored chat messages a subscription wants first.
+/// The number of stored chat messages to deliver at the start of a subscription.
 pub const HISTORY: &str = "history";
 /// Virtual host (CONNECT).
 pub const HOST: &str = "host";
-/// Identifies a subscription, or an acknowledged message (STOMP 1.2).
+/// Identifies a subscription, or a message to acknowledge (STOMP 1.2).
 pub const ID: &str = "id";
 /// User name (CONNECT).
 pub const LOGIN: &str = "login";
@@ -30,28 +30,28 @@ pub const MESSAGE: &str = "message";
 pub const MESSAGE_ID: &str = "message-id";
 /// Password (CONNECT).
 pub const PASSCODE: &str = "passcode";
-/// Asks for a RECEIPT.
+/// Requests a RECEIPT.
 pub const RECEIPT: &str = "receipt";
-/// Which frame a RECEIPT (or an ERROR) is about.
+/// The frame that a RECEIPT or an ERROR refers to.
 pub const RECEIPT_ID: &str = "receipt-id";
-/// Resume token on a `join` that takes a participant over.
+/// Resume token of a `join` that takes over a participant.
 pub const RESUME: &str = "resume";
-/// Sequence number of a chat message in its room.
+/// Sequence number of a chat message within its room.
 pub const SEQ: &str = "seq";
-/// What the server is (CONNECTED).
+/// Name and version of the server (CONNECTED).
 pub const SERVER: &str = "server";
 /// Identifies the session (CONNECTED).
 pub const SESSION: &str = "session";
-/// The sequence number after which a chat subscription wants all stored messages.
+/// The sequence number after which a chat subscription gets all stored messages.
 pub const SINCE: &str = "since";
-/// Which subscription a MESSAGE belongs to.
+/// The subscription to which a MESSAGE belongs.
 pub const SUBSCRIPTION: &str = "subscription";
 /// Identifies a transaction.
 pub const TRANSACTION: &str = "transaction";
-/// Who the session belongs to (CONNECTED).
+/// Name of the session's user (CONNECTED).
 pub const USER_NAME: &str = "user-name";
-/// The version that the server chose (CONNECTED).
+/// The version chosen by the server (CONNECTED).
 pub const VERSION: &str = "version";
 
-/// The `content-type` of every body that the server writes or understands.
+/// The `content-type` of every body that the server writes or reads.
 pub const JSON: &str = "application/json";

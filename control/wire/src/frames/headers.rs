@@ -1,24 +1,24 @@
 //! The headers of a frame.
 
-/// Headers in the order they were written. Names may repeat; the first one counts (STOMP 1.2, "Repeated Header
-/// Entries").
+/// Headers in the order in which they were written. Names may repeat; the first one is used (STOMP 1.2, "Repeated
+/// Header Entries").
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
     entries: Vec<(String, String)>,
 }
 
 impl Headers {
-    /// No headers.
+    /// Creates an empty set of headers.
     pub fn new() -> Headers {
         Headers::default()
     }
 
-    /// Appends a header. When the name is there already, the earlier one keeps counting.
+    /// Appends a header. If the name exists already, the earlier entry is still the one that is used.
     pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.entries.push((name.into(), value.into()));
     }
 
-    /// Makes `value` the only one of that name: in the place of the first, or at the end.
+    /// Makes `value` the only entry of that name, in the position of the first, or at the end.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         let place = self.entries.iter().position(|(n, _)| n == name);
         let Some(place) = place else {
@@ -38,12 +38,12 @@ impl Headers {
         self.entries.retain(|(n, _)| n != name);
     }
 
-    /// Removes the headers whose names do not pass.
+    /// Keeps only headers whose names satisfy `passes`.
     pub fn retain(&mut self, passes: impl Fn(&str) -> bool) {
         self.entries.retain(|(name, _)| passes(name));
     }
 
-    /// The value that counts, if the header is there.
+    /// The value of the first header of that name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
@@ -53,12 +53,12 @@ impl Headers {
         self.entries.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// How many entries there are, repeated ones included.
+    /// The number of entries, repeated ones included.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no headers.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -2,26 +2,26 @@
 
 use std::fmt;
 
-/// What one side says about heart-beats in CONNECT or CONNECTED (STOMP 1.2, "Heart-beating").
+/// One side's heart-beat settings in CONNECT or CONNECTED (STOMP 1.2, "Heart-beating").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeartBeat {
-    /// It can send one at least every so many milliseconds; 0 = it can't.
+    /// The smallest interval at which it can send, in milliseconds; 0 if it can't send heart-beats.
     pub can_send_ms: u32,
-    /// It wants one at least every so many milliseconds; 0 = it doesn't.
+    /// The interval at which it wants to receive, in milliseconds; 0 if it wants none.
     pub wants_ms: u32,
 }
 
 impl HeartBeat {
-    /// Parses `<can send>,<wants>`. `None` when it is not that.
+    /// Parses `<can send>,<wants>`; `None` for anything else.
     pub fn parse(value: &str) -> Option<HeartBeat> {
         let (can_send, wants) = value.split_once(',')?;
-        // `parse` alone would take a sign too.
+        // `parse` alone would accept a sign.
         let is_digit = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         let number = |text: &str| text.trim().parse().ok().filter(|_| is_digit(text.trim()));
         Some(HeartBeat { can_send_ms: number(can_send)?, wants_ms: number(wants)? })
     }
 
-    /// The interval in milliseconds at which this side sends to `other`; `None` when no heart-beats are sent.
+    /// The interval in milliseconds at which this side sends to `other`; `None` when it sends no heart-beats.
     pub fn interval_to(self, other: HeartBeat) -> Option<u32> {
         if self.can_send_ms == 0 || other.wants_ms == 0 {
             return None;

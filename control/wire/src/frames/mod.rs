@@ -1,4 +1,4 @@
-//! STOMP 1.0 to 1.2: frames, and how they are written and read.
+//! STOMP 1.0 to 1.2: frames, and decoding and encoding them.
 
 mod broadcast;
 mod decode;

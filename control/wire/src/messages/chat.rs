@@ -8,34 +8,34 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChatMessage {
-    /// Its place in the room: rises by one, without gaps.
+    /// Its sequence number in the room: increases by one, without gaps.
     pub seq: u64,
-    /// Unique, opaque.
+    /// Unique, opaque id.
     pub id: String,
-    /// Who wrote it.
+    /// The author.
     pub from: Author,
-    /// What they wrote. Plain text, never markup.
+    /// The text: plain text, never markup.
     pub text: String,
-    /// The participant that it is private to.
+    /// The participant to whom it is private.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// The `id` of the message that it answers.
+    /// The `id` of the message that it replies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
-    /// When the server stored it.
+    /// The time at which the server stored it.
     pub sent_at: Timestamp,
-    /// Whether it was deleted: then its text is empty.
+    /// Whether it was deleted; its text is then empty.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
 }
 
-/// Who wrote a message. The name is that of the time of writing.
+/// The author of a message. The name is that at the time of writing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Author {
-    /// The participant.
+    /// The participant's id.
     pub id: String,
-    /// Their name.
+    /// The participant's name.
     pub name: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a room tells everybody in it, on `/topic/rooms/{room}/events`.
+//! Events for everyone in a room, on `/topic/rooms/{room}/events`.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -6,73 +6,73 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Participant, RoomName, SourceKind};
 
-/// Something that happened in a room (protocol §5). `participant_*` carry the whole participant, all others its id.
+/// An event in a room (protocol §5). `participant_*` events contain the whole participant, all others only its id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
-    /// Someone came.
+    /// A participant has joined.
     ParticipantJoined {
-        /// Who.
+        /// The participant.
         participant: Participant,
     },
-    /// Someone is gone.
+    /// A participant has left.
     ParticipantLeft {
-        /// Who, as they were at last.
+        /// The participant, in the last state.
         participant: Participant,
-        /// Why.
+        /// The reason.
         reason: LeaveReason,
     },
-    /// Someone's name, role, state or metadata is different.
+    /// A participant's name, role, state or metadata has changed.
     ParticipantChanged {
-        /// Who, as they are from here on.
+        /// The participant, in the new state.
         participant: Participant,
     },
-    /// Someone publishes something more.
+    /// A participant publishes another source.
     SourceAdded {
-        /// Whose.
+        /// The participant.
         participant: String,
-        /// What.
+        /// The source.
         source: SourceKind,
     },
-    /// Someone publishes something no more.
+    /// A participant no longer publishes a source.
     SourceRemoved {
-        /// Whose.
+        /// The participant.
         participant: String,
-        /// What.
+        /// The source.
         source: SourceKind,
     },
-    /// Who speaks, loudest first; empty when nobody does. At most 5 a second, only on change.
+    /// The active speakers, loudest first; empty when no one speaks. Sent on change only, at most 5 times per second.
     Speakers {
-        /// The speakers.
+        /// The active speakers.
         speakers: Vec<Speaker>,
     },
-    /// Someone reacted.
+    /// A participant sent a reaction.
     Reaction {
-        /// Who.
+        /// The participant.
         participant: String,
-        /// How.
+        /// The emoji.
         emoji: String,
     },
-    /// The room itself is different.
+    /// The room itself has changed.
     RoomChanged {
-        /// The room, as it is from here on.
+        /// The room, in the new state.
         room: RoomSummary,
     },
-    /// A chat message is to be shown no more.
+    /// A chat message was deleted and must no longer be shown.
     MessageDeleted {
-        /// Its `seq`.
+        /// The message's `seq`.
         seq: u64,
-        /// Its `id`.
+        /// The message's `id`.
         id: String,
     },
-    /// The room is being recorded, or no longer.
+    /// Recording of the room has started or stopped.
     Recording {
-        /// Whether it is.
+        /// Whether the room is being recorded.
         active: bool,
     },
-    /// The room was closed; everybody is out.
+    /// The room was closed, and all participants have been removed.
     RoomEnded {
-        /// Why, for people.
+        /// The reason, for people.
         reason: String,
     },
 }
@@ -84,26 +84,26 @@ impl Event {
     }
 }
 
-/// Someone who speaks.
+/// An active speaker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Speaker {
-    /// Who.
+    /// The participant.
     pub participant: String,
-    /// How loud, in −dBov: 0 is loudest, 127 silence (RFC 6464).
+    /// The audio level in −dBov: 0 is loudest, 127 is silence (RFC 6464).
     pub level: u8,
 }
 
-/// Why a participant is gone.
+/// The reason why a participant has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaveReason {
-    /// They left.
+    /// The participant left by itself.
     Left,
-    /// Their connection dropped and did not come back in time.
+    /// The connection was lost and not resumed in time.
     ConnectionLost,
-    /// They were removed by a moderator.
+    /// A moderator removed the participant.
     Kicked,
-    /// They were removed by a moderator, for good.
+    /// A moderator banned the participant.
     Banned,
     /// The room was closed.
     RoomEnded,
@@ -111,17 +111,17 @@ pub enum LeaveReason {
     Draining,
 }
 
-/// An open room, on `/topic/rooms`. `participants: 0` says that it is open no more.
+/// An open room, on `/topic/rooms`. `participants: 0` means that it is no longer open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RoomSummary {
-    /// Its name.
+    /// The room's name.
     pub name: RoomName,
-    /// How many are in it.
+    /// The number of participants.
     pub participants: u32,
-    /// When it was created.
+    /// The time at which it was created.
     pub created_at: Timestamp,
-    /// Whether it takes no more participants.
+    /// Whether new participants are refused.
     pub locked: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The bodies of frames: requests, replies, events, and the values in them.
+//! The bodies of frames: requests, replies and events, and the values they contain.
 
 mod chat;
 mod event;

@@ -1,4 +1,4 @@
-//! Who is in a room.
+//! Participants of a room.
 
 use std::fmt;
 
@@ -6,75 +6,75 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Someone in a room, as everybody there sees them (protocol §5).
+/// A participant, as everyone in the room sees it (protocol §5).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Participant {
     /// Unique in the room, opaque.
     pub id: String,
-    /// What to call them.
+    /// The display name.
     pub name: String,
-    /// What they may do.
+    /// The role, which determines the permissions.
     pub role: Role,
-    /// Since when they are here.
+    /// The time of joining.
     pub joined_at: Timestamp,
-    /// They say that their microphone is off.
+    /// Whether the participant says that its microphone is off.
     #[serde(default)]
     pub muted: bool,
-    /// They say that their camera is off.
+    /// Whether the participant says that its camera is off.
     #[serde(default)]
     pub camera_off: bool,
-    /// They ask for attention.
+    /// Whether the participant has raised its hand.
     #[serde(default)]
     pub hand_raised: bool,
-    /// What they publish, each kind at most once.
+    /// The published sources, each kind at most once.
     #[serde(default)]
     pub sources: Vec<SourceKind>,
-    /// What a moderator has stopped: it is not forwarded, and they can't switch it on again by themselves.
+    /// Sources that a moderator has stopped: they are not forwarded, and the participant can't resume them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stopped: Vec<SourceKind>,
-    /// What their client wants others to know.
+    /// Metadata that the participant's client sets for others.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub metadata: Map<String, Value>,
 }
 
-/// What a participant may do.
+/// The role of a participant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Moderates.
+    /// Can moderate and publish.
     Host,
-    /// Publishes.
+    /// Can publish.
     #[default]
     Speaker,
-    /// Watches and listens.
+    /// Can only watch and listen.
     Listener,
 }
 
-/// What a published stream shows or carries.
+/// The kind of a published source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SourceKind {
-    /// A voice.
+    /// A microphone.
     Microphone,
-    /// A face.
+    /// A camera.
     Camera,
     /// A shared screen, window or tab.
     Screen,
-    /// The sound of that.
+    /// The sound of the shared screen.
     ScreenAudio,
 }
 
 impl SourceKind {
-    /// Whether it is sound (and goes into audio slots).
+    /// Whether it is audio, which goes into audio slots.
     pub fn is_audio(self) -> bool {
         matches!(self, SourceKind::Microphone | SourceKind::ScreenAudio)
     }
 
-    /// As in the messages.
+    /// The name as used in messages.
     pub fn as_str(self) -> &'static str {
         match self {
             SourceKind::Microphone => "microphone",

@@ -1,4 +1,4 @@
-//! What a client asks of a room: `SEND /app/rooms/{room}/{action}` (protocol §3).
+//! Requests from a client to a room: `SEND /app/rooms/{room}/{action}` (protocol §3).
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{Role, Secret, SourceKind};
 
-/// Which source each published m-line carries, by `a=mid`.
+/// The source that each published m-line carries, by `a=mid`.
 pub type Mids = BTreeMap<String, SourceKind>;
 
 macro_rules! requests {
@@ -21,13 +21,13 @@ macro_rules! requests {
         }
 
         impl Request {
-            /// The last segments of the destinations, in the protocol's order.
+            /// The last segments of the destinations, in the order of the protocol.
             pub const ACTIONS: &[&str] = &[$($action,)*];
 
-            /// Reads the body of a request to `/app/rooms/{room}/{action}`. An empty body is `{}`.
+            /// Parses the body of a request to `/app/rooms/{room}/{action}`. An empty body means `{}`.
             ///
             /// # Errors
-            /// When there is no such action, or the body is not what it takes.
+            /// When the action is unknown, or the body does not match it.
             pub fn parse(action: &str, body: &[u8]) -> Result<Request, RequestError> {
                 match action {
                     $($action => read($action, body).map(Request::$name),)*
@@ -53,50 +53,50 @@ macro_rules! requests {
 }
 
 requests! {
-    /// Come in.
+    /// Joins the room.
     Join = "join",
-    /// Start or renegotiate media.
+    /// Starts or renegotiates media.
     Offer = "offer",
-    /// Trickle an ICE candidate.
+    /// Adds an ICE candidate (trickle ICE).
     Candidate = "candidate",
-    /// Say what the published m-lines are.
+    /// Declares the sources of the published m-lines.
     Sources = "sources",
-    /// Say what the receiving slots are wanted for.
+    /// Selects what the receiving slots show.
     View = "view",
-    /// Change what others see of oneself.
+    /// Changes the state that others see.
     State = "state",
-    /// Write to everybody, or to one.
+    /// Sends a chat message to everyone or to one participant.
     Chat = "chat",
-    /// Show an emoji.
+    /// Sends a reaction.
     React = "react",
-    /// Act as a moderator.
+    /// Carries out a moderator's action.
     Moderate = "moderate",
-    /// Go.
+    /// Leaves the room.
     Leave = "leave",
 }
 
-/// Why a request could not be read.
+/// The reason why a request can't be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// The destination's last segment is none of [`Request::ACTIONS`].
-    #[error("a room has no request {0:?}; it has {known}", known = Request::ACTIONS.join(", "))]
+    #[error("unknown request {0:?}; the requests to a room are {known}", known = Request::ACTIONS.join(", "))]
     UnknownAction(String),
-    /// The body is not the JSON that the request takes.
+    /// The body is not the JSON object that the action requires.
     #[error("the body of {action} can't be read: {reason}")]
     BadBody {
-        /// The request.
+        /// The action.
         action: &'static str,
-        /// What is wrong and where.
+        /// The error and its position.
         reason: String,
     },
 }
 
-/// `join`
+/// The body of `join`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Join {
-    /// What others shall call one.
+    /// The display name.
     pub name: String,
-    /// The role that one wants; the server may give less.
+    /// The requested role; the server may grant a lower one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
     /// The room's password.
@@ -105,19 +105,19 @@ pub struct Join {
     /// A WebRTC offer, so that joining with media takes one round trip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sdp: Option<String>,
-    /// What that offer publishes.
+    /// The sources that this offer publishes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mids: Option<Mids>,
 }
 
-/// `offer`
+/// The body of `offer`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// The SDP offer.
     pub sdp: String,
 }
 
-/// `candidate`, with the fields of `RTCIceCandidateInit`.
+/// The body of `candidate`, with the fields of `RTCIceCandidateInit`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     /// The candidate-attribute (RFC 8839 §5.1); empty at the end of candidates.
@@ -130,20 +130,20 @@ pub struct Candidate {
     pub sdp_m_line_index: Option<u16>,
 }
 
-/// `sources`
+/// The body of `sources`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sources {
-    /// All published m-lines; one that is not named is not shown to anybody.
+    /// All published m-lines; an m-line that is not listed is not shown to anyone.
     pub mids: Mids,
 }
 
-/// `view`
+/// The body of `view`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
-    /// The slots that are wanted for something.
+    /// The slots for which the client wants a particular source.
     #[serde(default)]
     pub slots: Vec<WantedSlot>,
-    /// Whether the server fills the others.
+    /// Whether the server fills the other slots.
     #[serde(default = "yes")]
     pub auto: bool,
 }
@@ -158,44 +158,44 @@ fn yes() -> bool {
     true
 }
 
-/// What a receiving slot is wanted for.
+/// The content that the client wants in a receiving slot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WantedSlot {
     /// The slot's `a=mid`.
     pub mid: String,
-    /// Whom to show there; nobody: keep it empty.
+    /// The participant to show; `None` keeps the slot empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participant: Option<String>,
-    /// Which of their sources; the camera when it is left out.
+    /// The source of that participant; the camera if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceKind>,
-    /// No more is needed, in pixels.
+    /// The maximum useful width, in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_width: Option<u32>,
-    /// No more is needed, in pixels.
+    /// The maximum useful height, in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_height: Option<u32>,
-    /// No more is needed, in frames per second.
+    /// The maximum useful frame rate, in frames per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_fps: Option<u32>,
-    /// Which slot keeps its quality longest when bandwidth is short: the higher one.
+    /// The priority when bandwidth is short: slots with higher values keep their quality longest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u8>,
 }
 
-/// `state`; what is left out stays as it is.
+/// The body of `state`. Omitted fields stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// The microphone is off.
+    /// Whether the microphone is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub muted: Option<bool>,
-    /// The camera is off.
+    /// Whether the camera is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub camera_off: Option<bool>,
-    /// The hand is raised.
+    /// Whether the hand is raised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hand_raised: Option<bool>,
-    /// What others shall call one.
+    /// The new display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Replaces all metadata.
@@ -203,72 +203,72 @@ pub struct State {
     pub metadata: Option<Map<String, Value>>,
 }
 
-/// `chat`
+/// The body of `chat`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chat {
-    /// What to say.
+    /// The text.
     pub text: String,
-    /// The participant that it is private to.
+    /// The participant to whom the message is private.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// The `id` of the message that it answers.
+    /// The `id` of the message that it replies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
 }
 
-/// `react`
+/// The body of `react`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct React {
     /// The emoji.
     pub emoji: String,
 }
 
-/// `moderate`
+/// The body of `moderate`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Moderate {
-    /// What to do.
+    /// The action.
     pub action: ModerateAction,
-    /// To whom: a participant, or for `admit` and `deny` one who waits.
+    /// The affected participant; for `admit` and `deny`, one who is waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participant: Option<String>,
-    /// What else the action takes, see [`ModerateAction`].
+    /// The action's argument, see [`ModerateAction`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
 }
 
-/// What a moderator can do.
+/// A moderator's action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ModerateAction {
-    /// Stop forwarding all their sound; `value: false` lets them switch it on again.
+    /// Stops forwarding all audio of the participant; `value: false` lets the participant resume it.
     Mute,
-    /// Stop forwarding their camera; `value: false` as above.
+    /// Stops forwarding the participant's camera; `value: false` as for `mute`.
     StopCamera,
-    /// Stop forwarding their screen and its sound; `value: false` as above.
+    /// Stops forwarding the participant's screen and its sound; `value: false` as for `mute`.
     StopScreen,
-    /// Remove them; their token does not open the room any more. `value` may be a reason.
+    /// Removes the participant, whose token no longer opens the room. `value` may be a reason.
     Kick,
-    /// Remove them for good, or until the time in `value` (RFC 3339).
+    /// Removes the participant for good, or until the time in `value` (RFC 3339).
     Ban,
-    /// Let nobody in any more.
+    /// Locks the room: no one can join.
     Lock,
-    /// Let people in again.
+    /// Unlocks the room.
     Unlock,
-    /// Let in one who waits.
+    /// Admits a waiting participant.
     Admit,
-    /// Turn away one who waits.
+    /// Rejects a waiting participant.
     Deny,
-    /// Give them the role in `value`.
+    /// Gives the participant the role in `value`.
     SetRole,
-    /// Delete the chat message whose id is in `value`.
+    /// Deletes the chat message whose id is in `value`.
     DeleteMessage,
-    /// Close the room.
+    /// Closes the room.
     EndRoom,
 }
 
-/// `leave`
+/// The body of `leave`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leave {}
 
@@ -278,7 +278,7 @@ fn read<T: DeserializeOwned>(action: &'static str, body: &[u8]) -> Result<T, Req
         .map_err(|error| RequestError::BadBody { action, reason: error.to_string() })
 }
 
-/// Error texts go back to whoever sent the destination, so they must not repeat all of it.
+/// Truncates a text. Error texts go back to the sender of a destination and must not repeat all of it.
 fn shorten(text: &str) -> String {
     text.chars().take(32).collect()
 }

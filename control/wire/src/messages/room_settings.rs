@@ -1,26 +1,27 @@
-//! How a room is set up.
+//! Settings of a room.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::Role;
 
-/// What a room is set to; whatever is left out has its default, so that `{}` is an ordinary room.
+/// The settings of a room. An omitted setting has its default, so `{}` is an ordinary room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct RoomSettings {
-    /// Most participants at a time; the server's own limit holds besides. None: that one alone.
+    /// The maximum number of participants. The server's own limit applies as well, and alone when this is absent.
     pub max_participants: Option<u32>,
-    /// Who may publish.
+    /// The roles that may publish.
     pub publishers: Publishers,
-    /// Whether a moderator has to admit whoever comes.
+    /// Whether a moderator must admit each new participant.
     pub waiting_room: bool,
     /// Whether participants may chat.
     pub chat: bool,
     /// Whether the room may be recorded.
     pub recording_allowed: bool,
-    /// Days after which chat messages are deleted; 0 keeps them for ever. None: as the server is set.
+    /// The number of days after which chat messages are deleted; 0 keeps them forever. When absent, the server's
+    /// setting applies.
     pub retention_days: Option<u32>,
 }
 
@@ -38,10 +39,10 @@ impl Default for RoomSettings {
 }
 
 impl RoomSettings {
-    /// These settings with some changed (RFC 7396): `null` gives one its default.
+    /// Returns these settings with a merge patch applied (RFC 7396): `null` resets a setting to its default.
     ///
     /// # Errors
-    /// What is wrong, for people: an unknown setting, or a value that it can't have.
+    /// A text for people, when a setting is unknown or a value is not allowed.
     pub fn patched(&self, patch: &Map<String, Value>) -> Result<RoomSettings, String> {
         let unreadable = |error| format!("the settings can't be read: {error}");
         let mut all: Map<String, Value> =
@@ -58,8 +59,7 @@ impl RoomSettings {
         }
         let patched: RoomSettings = serde_json::from_value(all.into()).map_err(unreadable)?;
         if patched.max_participants == Some(0) {
-            let message =
-                "max_participants must be at least 1; lock a room that nobody shall enter";
+            let message = "max_participants must be at least 1; to let no one in, lock the room";
             return Err(message.to_owned());
         }
         Ok(patched)
@@ -71,7 +71,7 @@ impl RoomSettings {
     }
 }
 
-/// Who may publish in a room. Listeners never do.
+/// The roles that may publish in a room. Listeners never may.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -79,12 +79,12 @@ pub enum Publishers {
     /// Hosts and speakers.
     #[default]
     Speakers,
-    /// Hosts alone.
+    /// Hosts only.
     Hosts,
 }
 
 impl Publishers {
-    /// Whether a participant of this role may publish.
+    /// Whether a participant with this role may publish.
     pub fn include(self, role: Role) -> bool {
         match role {
             Role::Host => true,

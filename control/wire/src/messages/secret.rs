@@ -1,10 +1,10 @@
-//! Text that must not end up in a log.
+//! Text that must not appear in logs.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A password, token or credential: it goes over the wire as it is, but does not print.
+/// A password, token or credential. It is serialized as text, but `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(value_type = String, format = Password))]
@@ -17,7 +17,7 @@ impl Secret {
         Secret(text.into())
     }
 
-    /// The text itself.
+    /// Returns the text.
     pub fn expose(&self) -> &str {
         &self.0
     }

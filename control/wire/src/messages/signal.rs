@@ -1,4 +1,4 @@
-//! What the server tells one session, on `/user/queue/signal`.
+//! Messages from the server to one session, on `/user/queue/signal`.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub enum Signal {
         /// The SDP answer.
         sdp: String,
     },
-    /// What the receiving slots carry from here on, all of them.
+    /// The content of all receiving slots from now on.
     Slots {
         /// The slots in the order of the offer.
         slots: Vec<Slot>,
@@ -28,26 +28,26 @@ pub enum Signal {
     Done {},
     /// The `leave` request was carried out.
     Left {},
-    /// A request was refused. The connection goes on.
+    /// A request was refused. The connection stays open.
     Error {
-        /// Why, for programs.
+        /// The reason, for programs.
         code: ErrorCode,
-        /// Why, for people.
+        /// The reason, for people.
         message: String,
     },
-    /// Who waits to be let in, all of them; for those who may let them in. Whenever that changes.
+    /// All participants waiting for admission, sent to those who may admit them, on every change.
     Waiting {
-        /// In the order in which they came.
+        /// In order of arrival.
         waiting: Vec<Waiting>,
     },
     /// A moderator removed this participant.
     Kicked {
-        /// Why, for people.
+        /// The reason, for people.
         reason: String,
     },
-    /// This room now lives at another node; reconnect there.
+    /// This room has moved to another node; reconnect there.
     Moved {
-        /// Where.
+        /// The URL of that node.
         url: String,
     },
 }
@@ -59,39 +59,39 @@ impl Signal {
     }
 }
 
-/// What one learns by joining.
+/// The reply to `join`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Joined {
-    /// Who one is in this room.
+    /// The joining participant.
     pub participant: Participant,
-    /// Takes this participant over after a dropped connection (header `resume` of `join`).
+    /// The token with which a client takes over this participant after a lost connection (header `resume` of `join`).
     pub resume_token: Secret,
-    /// Everybody in the room in join order, oneself included.
+    /// All participants in the room in join order, the joining one included.
     pub participants: Vec<Participant>,
     /// For `RTCPeerConnection.setConfiguration`.
     pub ice_servers: Vec<IceServer>,
-    /// The SDP answer, when the `join` had an offer.
+    /// The SDP answer, if the `join` had an offer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
-    /// What the slots of that offer carry.
+    /// The content of that offer's slots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<Vec<Slot>>,
-    /// `seq` of the room's last chat message; 0 when there is none.
+    /// The `seq` of the room's last chat message; 0 when there is none.
     pub chat_seq: u64,
-    /// Whether the room takes no more participants.
+    /// Whether new participants are refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub locked: bool,
-    /// The server's clock.
+    /// The server's time.
     pub server_time: Timestamp,
 }
 
-/// Someone who waits to be let in.
+/// A participant waiting for admission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Waiting {
-    /// What `admit` and `deny` name in `participant`.
+    /// The id that `admit` and `deny` take as `participant`.
     pub id: String,
-    /// What they want to be called.
+    /// The display name.
     pub name: String,
 }
 
@@ -100,10 +100,10 @@ pub struct Waiting {
 pub struct IceServer {
     /// `stun:` and `turn:` URLs (RFC 7064, RFC 7065).
     pub urls: Vec<String>,
-    /// For `turn:`.
+    /// The user name for `turn:` URLs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// For `turn:`.
+    /// The password for `turn:` URLs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Secret>,
 }
@@ -113,16 +113,16 @@ pub struct IceServer {
 pub struct Slot {
     /// The m-line's `a=mid` in the client's offer.
     pub mid: String,
-    /// Whose source it carries; none when the slot is empty.
+    /// The participant whose source it carries; `None` when the slot is empty.
     #[serde(default)]
     pub participant: Option<String>,
-    /// Which of that participant's sources.
+    /// The source of that participant.
     #[serde(default)]
     pub source: Option<SourceKind>,
-    /// The video layer being forwarded; none for audio, or when it is not known.
+    /// The video layer that is forwarded; `None` for audio, or when it is unknown.
     #[serde(default)]
     pub layer: Option<Layer>,
-    /// Why it carries this, or nothing.
+    /// The reason why the slot carries this source, or none.
     #[serde(default)]
     pub reason: Option<SlotReason>,
 }
@@ -130,15 +130,15 @@ pub struct Slot {
 /// The size of a video layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layer {
-    /// In pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// In pixels.
+    /// Height in pixels.
     pub height: u32,
     /// Frames per second.
     pub fps: u32,
 }
 
-/// Why a slot carries what it carries.
+/// The reason for a slot's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SlotReason {
@@ -146,56 +146,56 @@ pub enum SlotReason {
     View,
     /// The server chose it (`auto`).
     Auto,
-    /// It is among the loudest.
+    /// The participant is among the active speakers.
     Speaker,
-    /// Empty: there is nothing more to show or hear.
+    /// Empty: no further source to show or play.
     Idle,
-    /// Empty: the participant or source that `view` asked for is not there.
+    /// Empty: the participant or source requested by `view` does not exist.
     NotAvailable,
-    /// Empty: the client's downlink does not carry it.
+    /// Empty: the client's downlink has too little bandwidth.
     Bandwidth,
-    /// Empty: the server has no capacity for it.
+    /// Empty: the server has no capacity.
     Overloaded,
 }
 
-/// Why a request was refused.
+/// The reason for refusing a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// It is malformed.
+    /// The request is malformed.
     BadRequest,
-    /// It needs a credential.
+    /// The request needs credentials.
     NotAuthenticated,
-    /// This user may not.
+    /// The user lacks the permission.
     NotAllowed,
-    /// There is no such room, or one is not in it.
+    /// The room does not exist, or the client is not in it.
     NoSuchRoom,
-    /// There is no such participant in the room.
+    /// The room has no such participant.
     NoSuchParticipant,
-    /// The room has as many participants as it may.
+    /// The room has its maximum number of participants.
     RoomFull,
-    /// The room takes no more participants.
+    /// The room is locked.
     RoomLocked,
     /// A moderator has to admit this participant first.
     Waiting,
-    /// The room's password is another.
+    /// The room's password is wrong or missing.
     WrongPassword,
-    /// Too many requests.
+    /// Too many requests (rate limit).
     RateLimited,
-    /// Something in it is longer than allowed.
+    /// A part of the request is longer than allowed.
     TooLarge,
     /// The SDP offer can't be answered.
     BadSdp,
-    /// The server has no capacity at the moment.
+    /// The server has no capacity at present.
     Overloaded,
     /// The server is shutting down.
     Draining,
-    /// The server failed.
+    /// The server failed internally.
     Internal,
 }
 
 impl ErrorCode {
-    /// As in the messages.
+    /// The code as used in messages.
     pub fn as_str(self) -> &'static str {
         match self {
             ErrorCode::BadRequest => "bad_request",
