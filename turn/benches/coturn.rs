@@ -1,10 +1,10 @@
-//! What a relayed packet and an allocation cost this server and coturn, one after the other with the same load:
-//! `cargo bench -p madang-turn`. It needs Linux, and Debian's package coturn for the comparison.
+//! The cost of a relayed packet and of an allocation in this server and in coturn, measured one after the other with
+//! the same load: `cargo bench -p madang-turn`. It needs Linux, and Debian's package coturn for the comparison.
 //!
-//! Each server is a process of its own, whose CPU time and memory the kernel tells. The packets have 1200 bytes and go
-//! through channels, in bursts of 8 in each direction every millisecond, as video does, for one of 8 clients in turn. A
-//! burst is sent in one piece (GSO), as network cards hand over what came at once; a receiver that knows no GRO gets 8
-//! packets of it. A flood is half a million Allocate requests without credentials.
+//! Each server is a separate process, whose CPU time and memory come from the kernel. The packets have 1200 bytes and
+//! go through channels, in bursts of 8 in each direction every millisecond, as video does, for one of 8 clients in
+//! turn. A burst is sent in one system call (GSO), like packets that a network card delivers together; a receiver
+//! without GRO gets it as 8 packets. A flood is half a million Allocate requests without credentials.
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "a bench is about real sockets and real time")]
 
@@ -82,29 +82,29 @@ fn main() {
 #[derive(Clone, Copy)]
 enum Kind {
     Coturn,
-    /// To a peer outside, through the socket of the relayed address.
+    /// To an external peer, through the socket of the relayed address.
     Sockets,
-    /// To the media engine in the same process, which here sends everything back.
+    /// To the media engine in the same process, which echoes here.
     Media,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Row {
-    /// CPU time of the server, in microseconds.
+    /// CPU time of the server per packet, in microseconds.
     packet: f64,
     lost: usize,
-    /// The same for an allocation, where each client waits for the one before it: then most of it is the kernel's work of
-    /// putting the server to sleep and waking up the client, which is on the same machine.
+    /// CPU time per allocation when each client waits for the previous one, in microseconds. Most of it is kernel work:
+    /// suspending the server and waking the client, which runs on the same machine.
     alone: f64,
-    /// And where clients come in groups of [`GROUP`].
+    /// CPU time per allocation when clients arrive in groups of [`GROUP`], in microseconds.
     in_group: f64,
-    /// Resident memory.
+    /// Resident memory per allocation, in bytes.
     bytes: f64,
-    /// Resident memory that a flood without credentials leaves behind.
+    /// Resident memory that a flood without credentials leaves behind, in kB.
     flood: f64,
 }
 
-/// The row with the median cost of a packet; each of the other columns has its own median.
+/// The row with the median cost of a packet; the other columns have medians of their own.
 fn median(rows: &[Row]) -> Option<Row> {
     let middle = |value: fn(&Row) -> f64| {
         let mut values: Vec<f64> = rows.iter().map(value).collect();
@@ -129,7 +129,7 @@ fn measure(kind: Kind) -> Option<Row> {
     let (alone, bytes) = allocate(&server, 1, &mut clients);
     let (in_group, _) = allocate(&server, GROUP, &mut clients);
     let flood = flood(&server);
-    // All allocations lived on: nobody else could have their clients' ports.
+    // Keep all allocations until here, so that no other client gets their clients' ports.
     drop((pairs, clients));
     Some(Row { packet, lost, alone, in_group, bytes, flood })
 }
@@ -163,7 +163,7 @@ fn relay(server: &Running, kind: Kind, pairs: &[Pair]) -> (f64, usize) {
     for tick in 0..(RELAYING.as_millis() / TICK.as_millis()) as usize {
         let (client, peer, relayed) = &pairs[tick % CLIENTS];
         send_burst(&sender, &client.socket, server.addr, &framed);
-        // From media, what comes back is the other direction.
+        // Packets echoed by media are the other direction.
         if !matches!(kind, Kind::Media) {
             send_burst(&sender, peer, *relayed, &framed[4..]);
         }
@@ -178,7 +178,8 @@ fn relay(server: &Running, kind: Kind, pairs: &[Pair]) -> (f64, usize) {
     (cpu.as_secs_f64() * 1e6 / received as f64, sent.saturating_sub(received))
 }
 
-/// In one piece, as a network card hands over what came at once; the kernel cuts it for a receiver that wants it cut.
+/// Sends a burst in one system call, like packets that a network card delivers together. The kernel splits it for a
+/// receiver without GRO.
 fn send_burst(sender: &UdpSocketState, from: &UdpSocket, to: SocketAddr, datagram: &[u8]) {
     let transmit = Transmit {
         destination: to,
@@ -190,7 +191,7 @@ fn send_burst(sender: &UdpSocketState, from: &UdpSocket, to: SocketAddr, datagra
     sender.try_send(from.into(), &transmit).unwrap();
 }
 
-/// Packets that came; one that comes back from media has been relayed twice.
+/// Counts the received packets. A packet echoed by media was relayed twice.
 fn drain(pairs: &[Pair], kind: Kind) -> usize {
     let mut buffer = [0; 2048];
     let each = if matches!(kind, Kind::Media) { 2 } else { 1 };
@@ -206,7 +207,7 @@ fn drain(pairs: &[Pair], kind: Kind) -> usize {
     count
 }
 
-/// Allocate requests of many strangers. They are sent a few at a time, so that the server gets all of them.
+/// Sends Allocate requests from many unauthenticated clients, a few at a time, so that the server receives all of them.
 fn flood(server: &Running) -> f64 {
     let memory = server.memory();
     let request = transport().finish();
@@ -225,7 +226,7 @@ fn flood(server: &Running) -> f64 {
     server.memory().saturating_sub(memory) as f64
 }
 
-/// Clients come in groups, as people to a meeting. CPU time and memory of an allocation.
+/// Creates allocations in groups, as when people join a meeting; returns CPU time and memory per allocation.
 fn allocate(server: &Running, group: usize, clients: &mut Vec<Client>) -> (f64, f64) {
     let (cpu, memory, before) = (server.cpu(), server.memory(), clients.len());
     while clients.len() < before + ALLOCATIONS {
@@ -243,7 +244,7 @@ fn allocate(server: &Running, group: usize, clients: &mut Vec<Client>) -> (f64, 
     (cpu, memory)
 }
 
-/// Somebody who has asked for an allocation without credentials.
+/// A client that has sent an Allocate without credentials.
 struct Stranger {
     socket: UdpSocket,
     credentials: Credentials,
@@ -259,7 +260,7 @@ impl Stranger {
         Stranger { socket, credentials: credentials(&Secret::new(SECRET), user, now, 3600) }
     }
 
-    /// Takes the answer to that, and asks again.
+    /// Handles the 401 response and sends an authenticated Allocate.
     fn answer_challenge(self) -> Client {
         let Stranger { socket, credentials: Credentials { username, password } } = self;
         let challenge = receive(&socket);
@@ -273,7 +274,7 @@ impl Stranger {
     }
 }
 
-/// A client that has asked for an allocation, as the server wants to be asked.
+/// A client that has sent an authenticated Allocate.
 struct Client {
     socket: UdpSocket,
     username: String,
@@ -282,7 +283,7 @@ struct Client {
 }
 
 impl Client {
-    /// Takes the answer to that: the relayed address.
+    /// Receives the response with the relayed address.
     fn learn_relayed(&self) -> SocketAddr {
         let answer = self.receive_success();
         let message = Message::from_bytes(&answer).unwrap();
@@ -329,7 +330,7 @@ fn receive(socket: &UdpSocket) -> Vec<u8> {
     answer
 }
 
-/// A server in a process of its own.
+/// A server process.
 struct Running {
     process: Child,
     addr: SocketAddr,
@@ -353,7 +354,7 @@ impl Running {
     }
 
     fn coturn() -> Option<Running> {
-        // It wants to be told a port: one that was free just now.
+        // coturn needs a given port: one that was free just now.
         let addr = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let secret = format!("--static-auth-secret={SECRET}");
         let mut command = Command::new("turnserver");
@@ -379,7 +380,7 @@ impl Running {
         panic!("coturn doesn't answer");
     }
 
-    /// CPU time of all its threads, to the nanosecond.
+    /// The CPU time of all threads, in nanosecond resolution.
     fn cpu(&self) -> Duration {
         let threads = fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
         let nanoseconds = threads.map(|thread| {
@@ -389,7 +390,7 @@ impl Running {
         Duration::from_nanos(nanoseconds.sum())
     }
 
-    /// Resident bytes.
+    /// The resident memory in bytes.
     fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
@@ -406,7 +407,7 @@ impl Drop for Running {
 
 const MEDIA: &str = "127.0.0.1:5004";
 
-/// The other process: prints its address, and serves until it is killed.
+/// Runs as the server process: prints its address, and serves until it is killed.
 fn serve(is_media: bool) {
     let config = Config {
         secret: Secret::new(SECRET),
@@ -441,7 +442,7 @@ impl Kind {
     }
 }
 
-/// What the figures belong to.
+/// The machine to which the figures belong.
 fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name\t: "));

@@ -1,6 +1,7 @@
-//! The clients that come with coturn, against this server: a second implementation of everything.
+//! Interoperability: coturn's clients against this server.
 //!
-//! Its `-Z` asks for both families by an attribute number of a draft, so that this is left to `tests/wire`.
+//! Their option `-Z` requests both families by an attribute number of a draft, so `tests/wire` covers that case
+//! instead.
 //!
 //! Not part of `cargo test`, because it needs Debian's package coturn: `cargo test -p madang-turn --test coturn`.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
@@ -20,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const SECRET: &str = "the secret of both";
-/// Starts of a client with one or two channels, after which one in a million still had no luck.
+/// Attempts to start a client with one or two channels. The chance that all of them fail is one in a million.
 const ATTEMPTS: usize = 220;
 /// Longer than any of these clients takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -50,7 +51,7 @@ async fn dont_fragment_and_padding() {
     relays("127.0.0.1", &["-c", "-g", "-D"], 1).await;
 }
 
-/// The RTCP allocation takes the port that the RTP allocation had kept (EVEN-PORT, RESERVATION-TOKEN).
+/// The RTCP allocation takes the port that the RTP allocation has reserved (EVEN-PORT, RESERVATION-TOKEN).
 #[tokio::test(flavor = "multi_thread")]
 async fn pairs_of_ports() {
     relays("127.0.0.1", &["-s"], 2).await;
@@ -76,7 +77,7 @@ async fn tcp_through_two_relays() {
     relays_tcp(&Running::start().await, &[]).await;
 }
 
-/// RFC 6062: two clients, of which one connects to the other's relayed address without a relay.
+/// RFC 6062: two clients, one of which connects to the other's relayed address directly.
 #[tokio::test(flavor = "multi_thread")]
 async fn tcp_of_a_peer_that_comes() {
     let stats = stream(&Running::start().await, "-P", &[]).await;
@@ -130,7 +131,7 @@ async fn a_stun_client_learns_its_address() {
     assert!(output.text.contains("UDP reflexive addr: 127.0.0.1:"), "{}", output.text);
 }
 
-/// Whatever is sent comes back, through allocations that are made and deleted.
+/// Everything that is sent comes back, through allocations that are created and deleted.
 async fn relays(peer_ip: &str, args: &[&str], allocations: u64) {
     relays_by(&Running::start().await, peer_ip, args, allocations).await;
 }
@@ -147,7 +148,7 @@ async fn relays_by(running: &Running, peer_ip: &str, args: &[&str], allocations:
     assert!(stats.to_peer_packets > 0 && stats.from_peer_packets > 0, "{stats:?}");
 }
 
-/// RFC 6062: two clients, of which one calls the other's relayed address from its own.
+/// RFC 6062: two clients, one of which connects from its relayed address to the other's.
 async fn relays_tcp(running: &Running, args: &[&str]) {
     let stats = stream(running, "-T", args).await;
 
@@ -157,7 +158,8 @@ async fn relays_tcp(running: &Running, args: &[&str]) {
     assert_eq!((stats.to_peer_packets, stats.from_peer_packets), (0, 0), "{stats:?}");
 }
 
-/// What was carried when all have gone. The server counts, as this client takes messages that arrive together for one.
+/// The data carried when all clients have gone. The server's counters are used, because the client counts messages that
+/// arrive together as one.
 async fn stream(running: &Running, mode: &str, args: &[&str]) -> Stats {
     let peer = Peer::start("127.0.0.1");
 
@@ -173,14 +175,14 @@ async fn stream(running: &Running, mode: &str, args: &[&str]) -> Stats {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("not all have gone: {:?}", running.handle.stats());
+    panic!("not all allocations have ended: {:?}", running.handle.stats());
 }
 
-/// This server, which lets clients reach two addresses of this machine.
+/// This server; clients may reach two addresses of this machine.
 struct Running {
     handle: Handle,
     addr: SocketAddr,
-    /// Where it is spoken inside TLS (TCP) and DTLS (UDP).
+    /// The address for TLS (TCP) and DTLS (UDP).
     secure: Option<SocketAddr>,
     shutdown: CancellationToken,
     _server: JoinHandle<std::io::Result<()>>,
@@ -197,15 +199,15 @@ impl Running {
         let (udp, tcp) = sockets_of_one_port().await;
         let addr = udp.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        // Servers of several tests run at a time, and shall try the same ports seldom.
+        // Servers of several tests run concurrently; different seeds make them try different ports.
         let server = Server::new(&config(), addr.port().into()).unwrap();
         let listeners = Listeners { udp, tcp, dtls };
         let task = tokio::spawn(run(listeners, server, mailbox, |_| {}, shutdown.clone()));
         Running { handle, addr, secure, shutdown, _server: task }
     }
 
-    /// Sends 20 messages for each allocation. Each of its channels gets any number from 0x4000 to 0x7FFF, as RFC 5766 §11
-    /// had it, of which RFC 8656 §12 leaves a quarter: it is started again until it comes upon such.
+    /// Sends 20 messages for each allocation. The client picks channel numbers from 0x4000 to 0x7FFF as in RFC 5766
+    /// §11; RFC 8656 §12 allows a quarter of them. It is restarted until it picks an allowed one.
     async fn uclient(&self, peer: &Peer, args: &[&str]) -> Output {
         for _ in 0..ATTEMPTS {
             let mut client = Command::new("turnutils_uclient");
@@ -218,7 +220,7 @@ impl Running {
                 return output;
             }
         }
-        panic!("it never chose a number that RFC 8656 has");
+        panic!("the client never chose a channel number that RFC 8656 allows");
     }
 }
 
@@ -228,7 +230,7 @@ impl Drop for Running {
     }
 }
 
-/// Another program may have the port of the one kind as that of the other.
+/// Binds UDP and TCP to one port number. The port may be free for one protocol and taken for the other.
 async fn sockets_of_one_port() -> (UdpSocket, TcpListener) {
     loop {
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -240,7 +242,7 @@ async fn sockets_of_one_port() -> (UdpSocket, TcpListener) {
 
 fn config() -> Config {
     let loopback: [IpAddr; 2] = ["127.0.0.1", "::1"].map(|ip| ip.parse().unwrap());
-    // They speak this variety of the scheme.
+    // coturn's clients use this form of the username.
     assert!(credentials(&Secret::new(SECRET), "alice", now(), 60).username.ends_with(":alice"));
     Config {
         secret: Secret::new(SECRET),
@@ -262,7 +264,7 @@ struct Output {
 }
 
 impl Output {
-    /// The client counts what it sent and what came back.
+    /// The client reports how many messages it sent and received.
     fn has_lost_nothing(&self) -> bool {
         let lost = |line: &&str| line.contains("Total lost packets 0 (0.000000%)");
         self.text.lines().any(|line| lost(&line))
@@ -279,7 +281,7 @@ async fn finish(mut client: Command) -> Output {
     Output { text: String::from_utf8_lossy(&texts).into_owned() }
 }
 
-/// coturn's peer, which sends back what it gets.
+/// coturn's echo peer.
 struct Peer {
     addr: SocketAddr,
     process: Child,
@@ -288,7 +290,7 @@ struct Peer {
 impl Peer {
     fn start(ip: &str) -> Peer {
         let ip: IpAddr = ip.parse().unwrap();
-        // It wants to be told a port: one that was free just now. With RTCP, it takes the next one, too.
+        // The peer needs a given port: one that was free just now. With RTCP, it also takes the next one.
         let addr = std::net::UdpSocket::bind((ip, 0)).unwrap().local_addr().unwrap();
         let mut peer = Command::new("turnutils_peer");
         peer.args(["-L", &ip.to_string(), "-p", &addr.port().to_string()]);
@@ -307,7 +309,7 @@ impl Peer {
                 return;
             }
         }
-        panic!("the peer doesn't answer");
+        panic!("the peer does not answer");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The same inside TLS and DTLS, whose other ends are OpenSSL's.
+//! coturn's clients inside TLS and DTLS, with OpenSSL as the other implementation.
 
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ async fn by_tls(args: &[&str]) {
     assert!(secure.running.handle.stats().to_peer_packets > 0);
 }
 
-/// Each client checks who the server is.
+/// The clients verify the server's certificate.
 async fn by_dtls(args: &[&str]) {
     let secure = Secure::start().await;
     let ca = secure.certificate();
@@ -92,7 +92,7 @@ async fn by_dtls(args: &[&str]) {
     assert_eq!((stats.dtls_failed, stats.dtls_refused, stats.connections), (0, 0, 0), "{stats:?}");
 }
 
-/// A server with a certificate, which TLS and DTLS share at one port number.
+/// A server with a certificate, for TLS and DTLS at one port number.
 struct Secure {
     running: Running,
     dir: TempDir,

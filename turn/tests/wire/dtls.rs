@@ -1,4 +1,4 @@
-//! DTLS between clients of the library's making and the server's sessions, over a wire that loses what a test wants.
+//! DTLS between clients of the DTLS library and the server's sessions, over a wire whose loss each test sets.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ fn a_handshake_gets_through_a_lossy_wire() {
         assert_eq!(world.sessions.len(), 1);
         connected += 1;
     }
-    // Both ends have 10 s, which few waste by losing every repetition.
+    // Both ends give up after 10 s. Few handshakes lose so many packets that this is too short.
     assert!(connected > 20, "{connected}");
 }
 
@@ -77,13 +77,13 @@ fn a_client_that_has_nothing_in_common_with_the_server_is_told_so() {
     let mut world = Wire::new();
     let mut alice = world.client(ALICE);
     let mut old = alice.hello();
-    // The version of the hello, beside that of its record: DTLS 1.0.
+    // The version in the hello, as opposed to that of its record: DTLS 1.0.
     old[26] = 0xff;
     let too_old = world.hears(addr(ALICE), &old);
     let answers = world.hears(addr(ALICE), &alice.hello());
     alice.hear(world.now, &answers[0].1);
     let mut strange = alice.hello();
-    // Behind version, random, session and cookie: the cipher suites, which are somebody else's.
+    // After version, random, session and cookie: the list of cipher suites, replaced by unknown ones.
     let suites = 25 + 34 + 1 + 33;
     let length = usize::from(u16::from_be_bytes([strange[suites], strange[suites + 1]]));
     strange[suites + 2..suites + 2 + length].fill(0);
@@ -123,7 +123,7 @@ fn hellos_count_against_what_a_network_may_ask() {
         world.sessions.handle_datagram(world.now, from, &hello, is_allowed, &mut out);
     }
 
-    // Twice the rate at once.
+    // A burst of twice the rate.
     assert_eq!(out.events.len(), 20);
     assert_eq!(turn.server.stats().dropped_strangers, 980);
 }
@@ -143,7 +143,7 @@ fn a_cookie_is_good_at_one_address_and_for_a_minute() {
     let late = world.hears(addr(ALICE), &with_cookie);
 
     for answers in [elsewhere, at_another_port, late] {
-        // A HelloVerifyRequest again (RFC 6347 §4.2.1).
+        // Another HelloVerifyRequest (RFC 6347 §4.2.1).
         assert_eq!((answers.len(), answers[0].1[13]), (1, 3));
     }
     assert_eq!(world.sessions.handshakes(), 0);
@@ -160,7 +160,7 @@ fn a_client_that_was_started_again_gets_in_and_its_former_allocation_ends() {
     let answers = world.hears(addr(ALICE), &again.hello());
     again.hear(world.now, &answers[0].1);
     world.hears(addr(ALICE), &again.hello());
-    // The handshake is under way, and the former session is still there.
+    // The handshake is in progress, and the previous session still exists.
     assert_eq!((world.sessions.handshakes(), world.sessions.len()), (1, 1));
     world.says(&mut former, b"still here");
     world.connect(&mut again);
@@ -179,7 +179,7 @@ fn forged_datagrams_end_nobodys_session() {
     let hello = alice.hello();
     world.connect(&mut alice);
     let stranger = world.client(ALICE).hello();
-    // A fatal alert before encryption, one in the client's next epoch, and a handshake message of no sense.
+    // An unencrypted fatal alert, one in the client's next epoch, and a malformed handshake message.
     let alert = [&[21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 99, 0, 2][..], &[2, 40]].concat();
     let mut encrypted = alert.clone();
     encrypted[4] = 1;
@@ -233,7 +233,7 @@ fn handshakes_are_few_and_the_oldest_makes_room() {
     world.passes();
     assert_eq!((world.sessions.handshakes(), world.sessions.failed()), (0, 256));
     assert_eq!(world.sessions.poll_timeout(), None);
-    // Their places are free again.
+    // Their quota is free again.
     world.begin(ALICE);
     assert_eq!(world.sessions.handshakes(), 1);
 }
@@ -326,7 +326,7 @@ fn the_server_knows_the_client_by_its_transport() {
     let of_dtls = Login::new(turn.credentials("alice"), &challenge);
     let guessed = Login { password: "a guess".to_owned(), ..of_dtls.clone() };
 
-    // The nonce of one is stale for the other.
+    // The nonce of one transport is stale for the other.
     assert_eq!(code(&turn_asks(&mut turn, by_dtls, &allocate().signed(&of_udp))), 438);
     assert_eq!(code(&turn_asks(&mut turn, by_dtls, &allocate().signed(&guessed))), 401);
     let allocated = turn_asks(&mut turn, by_dtls, &allocate().signed(&of_dtls));
@@ -334,7 +334,7 @@ fn the_server_knows_the_client_by_its_transport() {
     assert_eq!(code(&turn_asks(&mut turn, by_udp, &refresh(600).signed(&of_udp))), 437);
     assert_eq!(code(&turn_asks(&mut turn, by_dtls, &bind(0x4000, MEDIA).signed(&of_dtls))), 0);
 
-    // Nothing is padded: a record has a length of its own.
+    // Messages are not padded: a record has its own length.
     let message = Message::from_bytes(&allocated).unwrap();
     let relayed = message.attribute::<XorRelayedAddress>().unwrap();
     let relayed = relayed.addr(message.transaction_id());
@@ -381,7 +381,7 @@ fn what_no_record_can_hold_is_not_sent() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever becomes of a client's datagrams on the way, nothing panics or grows, and all ends in time.
+    /// However a client's datagrams are damaged on the way, nothing panics or grows, and everything ends in time.
     #[test]
     fn spoilt_flights_do_no_harm(
         spoilings in proptest::collection::vec((any::<Index>(), any::<u8>(), 0..4_u8), 1..24),
@@ -391,7 +391,7 @@ proptest! {
         for round in spoilings.chunks(4) {
             let mut to_client = Vec::new();
             for mut datagram in std::mem::take(&mut alice.waiting) {
-                // As it is at first, so that there is something to spoil.
+                // Delivered undamaged at first, so that there is an exchange to damage.
                 to_client.extend(world.hears(addr(ALICE), &datagram));
                 for (at, byte, how) in round {
                     let at = at.index(datagram.len());
@@ -405,7 +405,7 @@ proptest! {
                 }
             }
             for (_, datagram) in to_client {
-                // A forged goodbye before encryption may have ended it.
+                // A forged unencrypted close_notify may have ended the session.
                 if alice.dtls.handle_packet(&datagram).is_err() {
                     break;
                 }
@@ -421,7 +421,7 @@ proptest! {
     }
 }
 
-/// The sessions of a server, and what came of them.
+/// The server's sessions, and what they have produced.
 struct Wire {
     sessions: DtlsSessions,
     now: Instant,
@@ -465,14 +465,14 @@ impl Wire {
         client
     }
 
-    /// What the server sends because of a datagram.
+    /// Delivers a datagram; returns what the server sends in response.
     fn hears(&mut self, from: ClientAddr, datagram: &[u8]) -> Vec<(ClientAddr, Vec<u8>)> {
         let mut out = DtlsOutput::default();
         self.sessions.handle_datagram(self.now, from, datagram, || true, &mut out);
         self.take(out)
     }
 
-    /// What the server sends because of the time.
+    /// Runs the server's timeouts; returns what it sends.
     fn passes(&mut self) -> Vec<(ClientAddr, Vec<u8>)> {
         let mut out = DtlsOutput::default();
         self.sessions.handle_timeout(self.now, &mut out);
@@ -493,7 +493,7 @@ impl Wire {
         sent
     }
 
-    /// A handshake as far as the server's first flight, which is lost.
+    /// Starts a handshake; the server's first flight is lost.
     fn begin(&mut self, from: &str) {
         let mut client = self.client(from);
         let answers = self.hears(client.addr, &client.hello());
@@ -501,7 +501,7 @@ impl Wire {
         self.hears(client.addr, &client.hello());
     }
 
-    /// Lets both talk until the client is connected or has given up.
+    /// Exchanges datagrams until the client is connected or has given up.
     fn connect(&mut self, client: &mut Client) {
         let end = self.now + Duration::from_secs(60);
         while self.now < end && !(client.is_connected && client.waiting.is_empty()) {
@@ -523,7 +523,7 @@ impl Wire {
                 let wakes = [Some(client.wake_at), self.sessions.poll_timeout()];
                 self.now = wakes.into_iter().flatten().min().unwrap().max(self.now);
                 if client.dtls.handle_timeout(self.now).is_err() {
-                    // The server has its own time.
+                    // The server's timeouts are its own.
                     self.now = end;
                     self.passes();
                     return;
@@ -540,7 +540,7 @@ impl Wire {
         }
     }
 
-    /// Sends a message to a client; each is one datagram.
+    /// Sends a message to a client, as one datagram.
     fn tells(&mut self, client: &mut Client, message: &[u8]) -> bool {
         let mut out = DtlsOutput::default();
         let is_sent = self.sessions.send(client.addr, message, &mut out);
@@ -560,22 +560,22 @@ impl Wire {
     }
 }
 
-/// The other end.
+/// The client's end.
 struct Client {
     dtls: Dtls,
     addr: ClientAddr,
     is_connected: bool,
     is_closed: bool,
-    /// The server's.
+    /// The certificate that the server presented.
     certificate: Vec<u8>,
     heard: Vec<Vec<u8>>,
-    /// Datagrams to send.
+    /// Datagrams waiting to be sent.
     waiting: Vec<Vec<u8>>,
     wake_at: Instant,
 }
 
 impl Client {
-    /// What it wants to send at last.
+    /// The last datagram that it wants to send.
     fn hello(&self) -> Vec<u8> {
         self.waiting.last().unwrap().clone()
     }

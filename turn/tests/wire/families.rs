@@ -1,4 +1,4 @@
-//! Both families at once, and pairs of ports: what the answers say, and what then passes.
+//! Allocations of both families, and pairs of ports: the answers, and the traffic afterwards.
 
 use std::net::SocketAddr;
 
@@ -71,7 +71,7 @@ fn a_token_is_for_the_port_behind() {
     assert_eq!(relayed(&next).port(), even + 1);
 }
 
-/// What is kept outlives the allocation that it was kept for.
+/// A reserved port outlives the allocation that reserved it.
 #[test]
 fn one_user_can_not_hold_all_reservations() {
     let mut world = World::with(Config { max_allocations_per_user: 3, ..config() });

@@ -1,5 +1,5 @@
-//! A client is known by both ends (RFC 8656 §3.2): it is answered from where it sends to, and at another port of the server
-//! it is another client.
+//! A client is identified by its 5-tuple (RFC 8656 §3.2): answers come from the address to which it sends, and at
+//! another port of the server it is another client.
 
 use std::net::SocketAddr;
 
@@ -19,7 +19,7 @@ async fn answers_and_data_come_from_where_the_client_sends_to() {
         ("127.0.0.3", "127.0.0.3"),
     ] {
         let running = Running::start_at(listen, config()).await;
-        // Connected, so that it hears nobody else.
+        // A connected socket, which receives from this address only.
         let asked = SocketAddr::new(asked.parse().unwrap(), running.udp.port());
         let client = Client::new(asked).await;
 

@@ -1,4 +1,4 @@
-//! Input from people who don't wish us well.
+//! Hostile input.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn a_flood_without_credentials_leaves_no_state() {
     assert_eq!((stats.allocations, stats.allocations_created), (0, 0));
     assert_eq!(world.server.poll_timeout(), None);
     let relayed = world.allocated();
-    assert!(relayed.port() >= 49152, "there is room for honest clients");
+    assert!(relayed.port() >= 49152, "the flood must not use up the ports");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn answers_to_forged_requests_are_smaller_than_two_requests() {
     }
 }
 
-/// XOR-MAPPED-ADDRESS is all that the answer has; nothing shorter is a Binding response.
+/// The answer contains only XOR-MAPPED-ADDRESS; no shorter Binding response exists.
 #[test]
 fn binding_responses_have_nothing_to_spare() {
     let mut world = World::new();
@@ -110,12 +110,12 @@ fn a_network_that_asks_too_often_is_not_answered_and_others_are() {
     assert_eq!(world.server.stats().dropped_strangers, 280);
 
     let answer = world.ask("203.0.113.6:1", &allocate().signed(&login));
-    assert_eq!(code(&answer), 0, "who has credentials is no stranger");
+    assert_eq!(code(&answer), 0, "the limit must not apply to authenticated clients");
     world.advance(1);
     assert_eq!(ask_often(&mut world, ALICE, &allocate().unsigned()), 10);
 }
 
-/// Who forges the address of a network by UDP takes nothing from those who can't be forged.
+/// Senders that forge a network's address by UDP take no credit from clients whose address is proven.
 #[test]
 fn forged_requests_take_no_answers_from_connections() {
     let mut world = World::with(Config { strangers_per_second: 10, ..config() });
@@ -129,8 +129,12 @@ fn forged_requests_take_no_answers_from_connections() {
         let answer = world.ask_as(client, "alice", allocate());
         assert_eq!(code(&answer), 0, "{client}");
     }
-    assert_eq!(flood(&mut world, "203.0.113.5:5/tcp"), 17, "guessing is slow there, too");
-    // Those share theirs, and hellos are nobody's proof of anything.
+    assert_eq!(
+        flood(&mut world, "203.0.113.5:5/tcp"),
+        17,
+        "the limit must apply to password guessing by TCP as well"
+    );
+    // DTLS sessions share this credit, while hellos prove nothing and count as forgeable.
     assert_eq!(flood(&mut world, "203.0.113.5:6/dtls"), 0);
     assert!(!world.server.allows_handshake(world.now, client_addr("203.0.113.5:7/dtls")));
 }
@@ -164,7 +168,7 @@ fn guessing_passwords_is_slow() {
     let answers =
         (0..100).filter(|_| !world.ask(ALICE, &allocate().signed(&login)).is_empty()).count();
 
-    assert_eq!(answers, 9, "and the first was spent on the nonce");
+    assert_eq!(answers, 9, "the first answer of the burst was spent on the nonce");
 }
 
 #[test]
@@ -188,7 +192,7 @@ fn cut_messages_are_dropped_without_answer() {
     }
 }
 
-/// Attributes behind MESSAGE-INTEGRITY are not signed, and must have no effect (RFC 8489 §14.5).
+/// Attributes after MESSAGE-INTEGRITY are not signed and must have no effect (RFC 8489 §14.5).
 #[test]
 fn what_follows_the_signature_is_ignored() {
     let mut world = World::new();
@@ -205,7 +209,7 @@ fn what_follows_the_signature_is_ignored() {
     assert_eq!(world.server.stats().allocations, 1, "not deleted");
 }
 
-/// Random attributes, most of them of kinds that a server knows.
+/// Random attributes, most of them of types that a server knows.
 fn attributes() -> impl Strategy<Value = Vec<(u16, Vec<u8>)>> {
     let kind = prop_oneof![0_u16..0x30, 0x7ff0_u16..0x8030, any::<u16>()];
     let length = prop_oneof![Just(4_usize), Just(8), Just(20), 0_usize..40];
@@ -224,7 +228,7 @@ proptest! {
         prop_assert_eq!(world.server.stats().allocations, 0);
     }
 
-    /// A STUN header makes random attributes interesting.
+    /// With a valid STUN header, random attributes reach more code.
     #[test]
     fn random_attributes_do_no_harm(
         kind in 0_u16..0x0200,
@@ -250,7 +254,7 @@ proptest! {
         prop_assert_eq!(world.server.stats().allocations, 1);
     }
 
-    /// A caller with good credentials may send nonsense, too.
+    /// An authenticated client may send nonsense as well.
     #[test]
     fn signed_nonsense_does_no_harm(
         method in prop::sample::select(METHODS),
@@ -266,7 +270,7 @@ proptest! {
         }
         let mut request = Ask::request(method);
         for (kind, value) in attributes {
-            // The writer refuses these three: it computes them itself.
+            // The writer refuses these three, because it computes them itself.
             if ![0x0008, 0x001c, 0x8028].contains(&kind) {
                 request = request.raw(kind, &value);
             }
@@ -277,7 +281,7 @@ proptest! {
         prop_assert!(!answer.is_empty());
     }
 
-    /// Whatever is flipped, a signed request does what it says or nothing.
+    /// Whichever bit is flipped, a signed request has its original effect or none.
     #[test]
     fn a_changed_bit_breaks_the_signature(bit in any::<prop::sample::Index>(), which in 0..3_usize) {
         let mut world = World::new();

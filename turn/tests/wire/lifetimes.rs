@@ -1,4 +1,4 @@
-//! What ends when, and what is repeated.
+//! Expiry and retransmission.
 
 use std::time::Duration;
 
@@ -234,6 +234,6 @@ fn a_long_session_survives_the_change_of_nonces() {
         assert_eq!(code(&answer), 0);
     }
 
-    // 30,000 seconds, and nonces of 1800 to 3600.
+    // 30,000 seconds, with nonces that last 1800 to 3600 seconds.
     assert!((8..=16).contains(&stale), "{stale}");
 }

@@ -1,5 +1,5 @@
-//! The server seen from its wire: bytes in, bytes out, and a clock that the tests turn. Only `five_tuple`, `sockets`,
-//! `tcp_sockets` and `translated` use real ones.
+//! The server as seen from the wire: bytes in, bytes out, and a clock that the tests advance. Only `five_tuple`,
+//! `sockets`, `tcp_sockets` and `translated` use real sockets and clocks.
 #![expect(
     clippy::unwrap_used,
     reason = "a test fails by panicking, in the functions it calls as well"

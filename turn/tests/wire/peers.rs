@@ -1,4 +1,4 @@
-//! Peers besides media: their sockets, what passes, how much, and for whom.
+//! Peers besides media: their sockets, the policy, and the rate limit.
 
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ fn peers_and_media_are_told_apart() {
     assert_eq!(path_of(&mut world, 0x4000), Path::Media);
     assert_eq!(path_of(&mut world, 0x4001), Path::Socket);
     assert_eq!(world.peer_sends(relayed, PEER, b"x").unwrap().1, channel_data(0x4001, b"x"));
-    // Whoever sends to the socket in media's name is not the media engine.
+    // A sender that uses media's address on the socket is not the media engine.
     assert_eq!(world.peer_sends(relayed, MEDIA, b"x"), None);
     let stats = world.server.stats();
     assert_eq!((stats.to_media_packets, stats.to_peer_packets, stats.from_peer_packets), (1, 1, 1));

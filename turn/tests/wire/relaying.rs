@@ -1,4 +1,4 @@
-//! Payloads pass unchanged, to media alone, and only for those who may.
+//! Payloads pass unchanged, only to media, and only for permitted clients.
 
 use std::net::SocketAddr;
 

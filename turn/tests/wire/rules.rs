@@ -1,4 +1,4 @@
-//! One row for each rule of RFC 8489 and RFC 8656 that a client can see.
+//! One row for each client-visible rule of RFC 8489 and RFC 8656.
 
 use madang_turn::{Config, Secret};
 use stun_types::attribute::{
@@ -24,7 +24,7 @@ use crate::world::{
     kinds, open_to, permission, refresh,
 };
 
-/// A rule: what is done to a fresh server, and what comes back last.
+/// A rule: its title, what is done to a fresh server, and the expected last answer.
 pub(crate) type Rule = (&'static str, fn(&mut World) -> Vec<u8>, Expect);
 
 pub(crate) enum Expect {
@@ -32,7 +32,7 @@ pub(crate) enum Expect {
     Success(&'static [AttributeType]),
     /// This error, with at least these attributes.
     Error(u16, &'static [AttributeType]),
-    /// No answer at all.
+    /// No answer.
     Silence,
 }
 use Expect::{Error, Silence, Success};
@@ -292,7 +292,7 @@ fn half(seconds: u32) -> Ask {
     refresh(seconds).with(&RequestedAddressFamily::new(AddressFamily::IPV6))
 }
 
-/// Alice's allocation with a port kept; tells its token.
+/// Creates Alice's allocation with a reserved port; returns the token.
 fn token(world: &mut World) -> u64 {
     let answer = world.ask_as(ALICE, "alice", allocate().with(&EvenPort::new(true)));
     Message::from_bytes(&answer).unwrap().attribute::<ReservationToken>().unwrap().token()
@@ -314,7 +314,7 @@ fn static_user(world: &mut World, name: &str, password: &str) -> Vec<u8> {
     })
 }
 
-/// Signed well, but with USERHASH in place of USERNAME.
+/// A valid signature, but with USERHASH in place of USERNAME.
 fn userhash(login: &Login) -> Vec<u8> {
     let hash = Userhash::compute(&login.username, &login.realm);
     let mut ask = allocate()
@@ -358,7 +358,7 @@ fn with_login(world: &mut World, change: impl Fn(&mut Login)) -> Vec<u8> {
     world.ask(ALICE, &allocate().signed(&login))
 }
 
-/// A request that is signed, but doesn't say by whom.
+/// A signed request without a user name.
 fn anonymous_signature() -> Vec<u8> {
     let mut message = Message::builder_request(ALLOCATE, MessageWriteVec::new());
     message

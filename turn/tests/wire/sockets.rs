@@ -46,7 +46,7 @@ async fn a_datagram_goes_to_media_and_back() {
     assert_eq!(by_indication, channel_data(0x4000, b"one"));
     assert_eq!(by_channel, channel_data(0x4000, &[2; 1200]));
     assert_eq!(unasked, channel_data(0x4000, b"three"));
-    // The counters are published after the wake-up that changed them; one more answer proves that it is over.
+    // The counters are published after the wake-up that changed them; another answer proves that this wake-up is over.
     client.ask(&Ask::request(BINDING).unsigned()).await;
     let stats = handle.stats();
     assert_eq!((stats.to_media_packets, stats.to_media_bytes), (2, 1203));
@@ -98,7 +98,7 @@ async fn a_stream_that_makes_no_sense_is_closed_and_others_go_on() {
         let mut stream = TcpStream::connect(running.tcp).await.unwrap();
         stream.write_all(nonsense).await.unwrap();
         let end = timeout(PATIENCE, stream.read(&mut [0; 16])).await.expect("it is closed");
-        // Closed with what was sent still unread, a connection is reset.
+        // A connection closed with unread data is reset.
         assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
     }
 
@@ -113,7 +113,7 @@ async fn other_peers_are_reached_through_a_socket_of_each_family() {
 
         let bound = client.ask(&bind(0x4000, &peer_addr).signed(&login)).await;
         assert_eq!(code(&bound), 0);
-        // Of several lengths, so that runs begin and end.
+        // Different lengths, so that runs start and end.
         let lengths = [1200, 1200, 1200, 700, 1200, 0, 1, 1, 3000, 3000];
         for length in lengths {
             client.socket.send(&channel_data(0x4000, &vec![7; length])).await.unwrap();
@@ -130,13 +130,13 @@ async fn other_peers_are_reached_through_a_socket_of_each_family() {
         }
 
         client.ask(&refresh(0).signed(&login)).await;
-        // Its port is free again.
+        // The port is free again.
         UdpSocket::bind(relayed).await.unwrap();
         running.stop().await;
     }
 }
 
-/// RFC 8656 §18.9. On loopback everything fits, elsewhere 1500 bytes do.
+/// RFC 8656 §18.9. On loopback every length fits; here the MTU is 1500 bytes.
 #[tokio::test]
 #[ignore = "needs a network of its own with an MTU of 1500, as .ci/test makes it"]
 async fn long_datagrams_become_fragments_unless_that_is_forbidden() {
@@ -174,7 +174,7 @@ async fn a_peer_that_is_not_there_harms_nobody() {
     client.ask(&bind(0x4001, &here_addr.to_string()).signed(&login)).await;
     drop(gone);
 
-    // Each is answered with an ICMP error.
+    // Each one is answered with an ICMP error.
     for _ in 0..10 {
         client.socket.send(&channel_data(0x4000, b"anybody?")).await.unwrap();
         client.socket.send(&channel_data(0x4001, b"somebody!")).await.unwrap();
@@ -185,7 +185,7 @@ async fn a_peer_that_is_not_there_harms_nobody() {
     running.stop().await;
 }
 
-/// Clients may reach what is on this machine.
+/// Lets clients reach peers on this machine.
 pub(crate) fn loopback_peers() -> Config {
     Config {
         allow_peers: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
@@ -211,7 +211,7 @@ async fn a_full_mailbox_drops_and_counts() {
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server whose media engine echoes.
+/// A running server whose media engine echoes.
 pub(crate) struct Running {
     pub(crate) handle: Handle,
     pub(crate) udp: SocketAddr,
@@ -229,7 +229,7 @@ impl Running {
         Running::start_at("127.0.0.1", config).await
     }
 
-    /// Listens on an address of this machine, or on all of a family.
+    /// Listens on one address of this machine, or on all addresses of a family.
     pub(crate) async fn start_at(ip: &str, config: Config) -> Running {
         let (handle, mailbox) = mailbox();
         let echo = handle.clone();
@@ -256,7 +256,7 @@ impl Running {
     }
 }
 
-/// A client with an allocation of the family of a peer beside it.
+/// A client with an allocation, and a peer of the same family.
 struct Pair {
     running: Running,
     client: Client,
@@ -284,7 +284,7 @@ pub(crate) fn my_credentials() -> madang_turn::Credentials {
     credentials(&config().secret, "alice", since_1970.as_secs(), 60)
 }
 
-/// A client by TCP, or by what goes for it.
+/// A TCP client, or a client on another byte stream.
 pub(crate) struct Stream<S = TcpStream>(pub(crate) S);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
@@ -293,7 +293,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         self.receive().await
     }
 
-    /// The next message, with its padding.
+    /// Receives the next message, with its padding.
     pub(crate) async fn receive(&mut self) -> Vec<u8> {
         let mut message = vec![0; 4];
         self.read(&mut message).await;
@@ -312,7 +312,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     }
 }
 
-/// A client by UDP.
+/// A UDP client.
 pub(crate) struct Client {
     socket: UdpSocket,
 }

@@ -1,4 +1,4 @@
-//! Relayed TCP connections (RFC 6062): how they come and go.
+//! Relayed TCP connections (RFC 6062): how they start and end.
 
 use std::net::SocketAddr;
 
@@ -146,7 +146,7 @@ fn a_peer_that_comes_after_its_time_is_closed() {
     assert_eq!((stats.peer_connections_failed, stats.peer_connections_made), (1, 0));
 }
 
-/// One of each state: all end with the allocation, however that ends.
+/// A connection in each state: all end with the allocation, however that ends.
 #[test]
 fn connections_end_with_their_allocation() {
     let ends: [fn(&mut World); 3] = [
@@ -237,11 +237,11 @@ fn connections_of_an_allocation_are_bounded_and_their_numbers_differ() {
     numbers.sort_unstable();
     numbers.dedup();
     assert_eq!(numbers.len(), 64);
-    // Neither small nor in a row.
+    // Neither small nor consecutive.
     assert!(numbers.windows(2).all(|pair| pair[1] - pair[0] > 1), "{numbers:?}");
     world.ask_as("203.0.113.9:1/tcp", "bob", allocate_tcp());
     let others = world.ask_as("203.0.113.9:1/tcp", "bob", Ask::request(CONNECT).peer(PEER));
-    assert!(others.is_empty(), "others may connect");
+    assert!(others.is_empty(), "other clients must still be able to connect");
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn each_seed_has_numbers_of_its_own() {
 }
 
 proptest! {
-    /// Whatever is flipped, nobody is called, and nothing is handed over.
+    /// Whichever bit is flipped, the server connects to no peer and hands over no connection.
     #[test]
     fn a_changed_bit_breaks_the_signature(bit in any::<prop::sample::Index>(), is_claim in any::<bool>()) {
         let mut world = World::with(open_to("192.0.2.0/24"));
@@ -296,7 +296,7 @@ proptest! {
         prop_assert_eq!(world.server.stats().peer_connections, 1);
     }
 
-    /// Nothing is left behind by connections that come and go in any order: the indexes mirror each other.
+    /// Connections that start and end in any order leave nothing behind: the indexes mirror each other.
     #[test]
     fn whatever_happens_all_connections_end(events in vec((0..9u8, 0..4u16), 1..120)) {
         let mut world = World::with(open_to("192.0.2.0/24"));

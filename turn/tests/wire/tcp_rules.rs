@@ -1,4 +1,4 @@
-//! One row for each rule of RFC 6062, about relayed TCP connections.
+//! One row for each rule of RFC 6062 about relayed TCP connections.
 
 use std::net::SocketAddr;
 
@@ -127,7 +127,7 @@ fn binding() {
     check(BINDING);
 }
 
-/// Alice asks this of a server with peers.
+/// Sends Alice's request to a server that allows peers.
 pub(crate) fn tcp(world: &mut World, client: &str, request: Ask) -> Vec<u8> {
     *world = World::with(open_to("192.0.2.0/24"));
     world.ask_as(client, "alice", request)
@@ -146,7 +146,8 @@ pub(crate) fn both_families(world: &mut World) {
     *world = World::with(Config { allow_peers, ..dual_stack() });
 }
 
-/// Alice's allocation for TCP in a fresh world, whose numbers are the same each time; tells its relayed address.
+/// Creates Alice's allocation for TCP in a fresh world, whose connection ids are always the same; returns the relayed
+/// address.
 pub(crate) fn allocated(world: &mut World) -> SocketAddr {
     relayed(&tcp(world, CONTROL, allocate_tcp()))
 }
@@ -156,7 +157,7 @@ pub(crate) fn all_peers(world: &mut World) {
     world.ask_as(CONTROL, "alice", allocate_tcp());
 }
 
-/// Alice's allocation for TCP in the world as it is, to which the peer may come.
+/// Creates Alice's allocation for TCP in the given world, with a permission for the peer; returns the relayed address.
 pub(crate) fn permitted(world: &mut World) -> SocketAddr {
     let relayed = relayed(&world.ask_as(CONTROL, "alice", allocate_tcp()));
     world.ask_as(CONTROL, "alice", permission(PEER));
@@ -167,28 +168,28 @@ pub(crate) fn connect(world: &mut World, peer: &str) -> Vec<u8> {
     world.ask_as(CONTROL, "alice", Ask::request(CONNECT).peer(peer))
 }
 
-/// How the last call ends; tells the answer.
+/// Reports the result of the last connection attempt; returns the answer.
 pub(crate) fn called(world: &mut World, is_connected: bool) -> Vec<u8> {
     let Some(&Command::Connect { id, .. }) = world.commands.last() else { panic!() };
     world.server.handle_connected(world.now, id, is_connected);
     world.server.poll_transmit().unwrap().payload
 }
 
-/// The answer that time brings.
+/// Runs the timeouts; returns the answer.
 pub(crate) fn overdue(world: &mut World) -> Vec<u8> {
     world.server.handle_timeout(world.now);
     world.carry_out_commands();
     world.server.poll_transmit().map(|answer| answer.payload).unwrap_or_default()
 }
 
-/// A peer that Alice has called and not yet claimed; tells its number.
+/// A peer connection that Alice has requested and not yet bound; returns its id.
 pub(crate) fn pending(world: &mut World) -> u32 {
     allocated(world);
     connect(world, PEER);
     number(&called(world, true))
 }
 
-/// A peer that came; tells its number.
+/// A connection from a peer; returns its id.
 pub(crate) fn arrived(world: &mut World) -> u32 {
     *world = World::with(open_to("192.0.2.0/24"));
     let relayed = permitted(world);
@@ -216,7 +217,7 @@ pub(crate) fn number(message: &[u8]) -> u32 {
     number_of(message).unwrap()
 }
 
-/// The CONNECTION-ID of a message, if it has one.
+/// The CONNECTION-ID of a message, if present.
 pub(crate) fn number_of(message: &[u8]) -> Option<u32> {
     Some(Message::from_bytes(message).unwrap().attribute::<ConnectionId>().ok()?.id())
 }

@@ -1,4 +1,5 @@
-//! Relayed TCP connections (RFC 6062) with real sockets on loopback: nothing is lost, nothing piles up, all ends.
+//! Relayed TCP connections (RFC 6062) with real sockets on loopback: no data is lost, queues are bounded, connections
+//! end.
 #![expect(clippy::disallowed_methods, reason = "these tests are about real sockets and real time")]
 
 use std::net::SocketAddr;
@@ -62,7 +63,8 @@ async fn who_has_said_all_still_hears_the_answer() {
     running.stop().await;
 }
 
-/// The client can't send more than the systems' buffers take while the peer doesn't read, and the server goes on.
+/// The client can send only as much as the kernel's buffers hold while the peer doesn't read (back-pressure); the
+/// server keeps serving others.
 #[tokio::test]
 async fn a_peer_that_does_not_read_stops_its_client_and_nobody_else() {
     let running = Running::start_with(loopback_peers()).await;
@@ -119,7 +121,7 @@ async fn data_behind_a_claim_belongs_to_the_peer() {
     let login = Login::new(my_credentials(), &challenge);
     let wrong = data.ask(&claiming(number ^ 1).signed(&login)).await;
     let still_messages = data.ask(&Ask::request(BINDING).unsigned()).await;
-    // The first of them is a ChannelData message no longer.
+    // The first bytes look like a ChannelData message, but are data now.
     let data_behind = [&[0x40, 0, 0, 4, 1, 2, 3, 4][..], &bytes(6, MEGABYTE)].concat();
     let both = [&claiming(number).signed(&login)[..], &data_behind].concat();
     let writing = async {
@@ -198,13 +200,13 @@ async fn a_limited_rate_delays_and_loses_nothing() {
     let elapsed = start.elapsed();
 
     assert!(heard == bytes(7, 3 * MEGABYTE));
-    // Two megabytes pass at once, and the third takes half a second, on a busy machine more.
+    // Two megabytes pass at once; the third takes half a second, or longer on a busy machine.
     assert!(elapsed >= Duration::from_millis(400), "{elapsed:?}");
     writing.await.unwrap();
     running.stop().await;
 }
 
-/// A connection that somebody else has opened, as for TLS, carries data as well.
+/// A connection accepted elsewhere, as for TLS, carries data as well.
 #[tokio::test]
 async fn a_connection_that_was_handed_in_carries_data() {
     let running = Running::start_with(loopback_peers()).await;
@@ -251,13 +253,14 @@ impl Control {
         self.stream.ask(&request.signed(&self.login)).await
     }
 
-    /// Calls a peer, which is there; tells the connection's number, its end at the peer, and from where it came.
+    /// Connects to a listening peer; returns the connection's id, the peer's end, and the source address that the peer
+    /// sees.
     async fn called(&mut self, ip: &str) -> (u32, TcpStream, SocketAddr) {
         let socket = match ip {
             "::1" => TcpSocket::new_v6().unwrap(),
             _ => TcpSocket::new_v4().unwrap(),
         };
-        // So that not too much is on its way when nobody reads.
+        // A small buffer limits the data in flight while the peer doesn't read.
         socket.set_recv_buffer_size(64 * 1024).unwrap();
         socket.bind(SocketAddr::new(ip.parse().unwrap(), 0)).unwrap();
         let listener = socket.listen(1).unwrap();
@@ -267,7 +270,7 @@ impl Control {
         (number(&answer), peer, from)
     }
 
-    /// A data connection for it.
+    /// Opens and binds a data connection.
     async fn claim(&self, running: &Running, number: u32) -> TcpStream {
         let mut data = Stream(TcpStream::connect(running.tcp).await.unwrap());
         let login = Login::new(my_credentials(), &data.ask(&claiming(number).unsigned()).await);
@@ -275,7 +278,7 @@ impl Control {
         data.0
     }
 
-    /// The client's end, the peer's, and from where that was called.
+    /// Returns the client's end, the peer's end, and the source address that the peer sees.
     async fn connected(
         &mut self,
         running: &Running,
@@ -285,7 +288,7 @@ impl Control {
         (self.claim(running, number).await, peer, from)
     }
 
-    /// The counters are published after the wake-up that changed them; one more answer proves that it is over.
+    /// The counters are published after the wake-up that changed them; another answer proves that this wake-up is over.
     async fn stats(&mut self, running: &Running) -> madang_turn::Stats {
         self.stream.ask(&Ask::request(BINDING).unsigned()).await;
         self.stream.ask(&Ask::request(BINDING).unsigned()).await;
@@ -305,7 +308,7 @@ fn allocate_of(ip: &str) -> Ask {
     allocate_tcp().with(&RequestedAddressFamily::new(family))
 }
 
-/// Bytes that are different at each place, and for each seed.
+/// Bytes that depend on the position and the seed.
 fn bytes(seed: u32, count: usize) -> Vec<u8> {
     let mut state = seed;
     let next = || {
@@ -315,20 +318,20 @@ fn bytes(seed: u32, count: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(count).collect()
 }
 
-/// Writes all, and says so.
+/// Writes all bytes and closes the direction.
 async fn write(mut to: impl AsyncWrite + Unpin, bytes: Vec<u8>) {
     to.write_all(&bytes).await.unwrap();
     to.shutdown().await.unwrap();
 }
 
-/// Until the other side has said all.
+/// Reads until the other side closes its direction.
 async fn read_all(mut from: impl AsyncRead + Unpin) -> Vec<u8> {
     let mut bytes = Vec::new();
     timeout(PATIENCE, from.read_to_end(&mut bytes)).await.unwrap().unwrap();
     bytes
 }
 
-/// Until there is no connection any more, however it ended.
+/// Reads until the connection ends, in whatever way.
 async fn read_to_the_end(from: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let _ = timeout(PATIENCE, from.read_to_end(&mut bytes)).await.unwrap();

@@ -1,5 +1,5 @@
-//! Relayed addresses that this machine hasn't, because an address translator stands in front of it. The translator is not
-//! here: peers see this machine's own address, and reach it there.
+//! Relayed addresses that this machine does not have, because it is behind a NAT. The test has no NAT: peers see this
+//! machine's own address and reach it there.
 #![expect(clippy::disallowed_methods, reason = "these tests are about real sockets and real time")]
 
 use std::net::{IpAddr, SocketAddr};
@@ -45,7 +45,7 @@ async fn connections_go_out_from_the_port_and_come_in_to_it() {
     }
 }
 
-/// The same port of IPv4 may be another client's, or somebody else's.
+/// The same port of IPv4 may belong to another client or program.
 #[tokio::test]
 async fn a_port_of_ipv6_is_none_of_ipv4() {
     let somebody = TcpListener::bind("0.0.0.0:0").await.unwrap();
@@ -61,7 +61,7 @@ async fn a_port_of_ipv6_is_none_of_ipv4() {
     running.stop().await;
 }
 
-/// Addresses of documentation (RFC 5737, RFC 3849), which no machine has.
+/// Documentation addresses (RFC 5737, RFC 3849), which no machine has.
 fn translated() -> Config {
     let relay_ips = ["203.0.113.7", "2001:db8::7"].map(|ip| ip.parse().unwrap());
     Config { relay_ips: relay_ips.to_vec(), ..loopback_peers() }

@@ -1,12 +1,12 @@
-//! The published messages of RFC 5769, as far as a server sends or receives such. Its request with long-term credentials
-//! (§2.4) is checked where keys are made, in `credentials`.
+//! The test vectors of RFC 5769 that a server sends or receives. The request with long-term credentials (§2.4) is
+//! checked in `auth/credentials`, where keys are made.
 
 use stun_types::attribute::{Attribute, AttributeStaticType, UnknownAttributes, XorMappedAddress};
 use stun_types::message::{BINDING, Message, MessageClass};
 
 use crate::world::{ALICE, Ask, World, code};
 
-/// §2.1: a connectivity check with PRIORITY, which is meant for an ICE agent.
+/// §2.1: a connectivity check with PRIORITY, intended for an ICE agent.
 #[test]
 fn a_connectivity_check_is_understood_and_refused() {
     let request = bytes(include_str!("../vectors/rfc5769_2_1.hex"));
@@ -20,7 +20,7 @@ fn a_connectivity_check_is_understood_and_refused() {
     assert_eq!(unknown.length(), 2, "ICE-CONTROLLED is optional");
 }
 
-/// §2.2
+/// §2.2: a response with an IPv4 address.
 #[test]
 fn an_ipv4_address_is_mapped_as_published() {
     let published = bytes(include_str!("../vectors/rfc5769_2_2.hex"));
@@ -28,7 +28,7 @@ fn an_ipv4_address_is_mapped_as_published() {
     assert_eq!(mapped_for("192.0.2.1:32853", &published), mapped(&published));
 }
 
-/// §2.3
+/// §2.3: a response with an IPv6 address.
 #[test]
 fn an_ipv6_address_is_mapped_as_published() {
     let published = bytes(include_str!("../vectors/rfc5769_2_3.hex"));
@@ -37,7 +37,7 @@ fn an_ipv6_address_is_mapped_as_published() {
     assert_eq!(mapped_for(client, &published), mapped(&published));
 }
 
-/// A dual-stack socket reports IPv4 clients as IPv6; they must not be told so.
+/// A dual-stack socket reports IPv4 clients as IPv4-mapped IPv6; the answer must contain the IPv4 address.
 #[test]
 fn an_ipv4_client_of_a_dual_stack_socket_is_told_its_ipv4_address() {
     let published = bytes(include_str!("../vectors/rfc5769_2_2.hex"));

@@ -1,4 +1,4 @@
-//! A server, a clock, and clients that say exactly what a test wants them to say.
+//! A server, a clock, and clients that send exactly what a test specifies.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -25,9 +25,9 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) now: Instant,
     pub(crate) unix_now: Duration,
-    /// What the server wanted done so far.
+    /// The commands that the server has issued so far.
     pub(crate) commands: Vec<Command>,
-    /// Ports that belong to other programs.
+    /// Ports used by other programs.
     pub(crate) taken: Vec<u16>,
 }
 
@@ -57,7 +57,7 @@ impl World {
         self.unix_now += Duration::from_secs(secs);
     }
 
-    /// What the server hands to the media engine: sender, receiver, payload.
+    /// Sends a datagram; returns what the server hands to the media engine: sender, receiver, payload.
     pub(crate) fn send(
         &mut self,
         client: &str,
@@ -68,7 +68,7 @@ impl World {
             .map(|relay| (relay.relayed, relay.peer, relay.payload.to_vec()))
     }
 
-    /// The answer to a datagram; empty when there is none.
+    /// Sends a datagram; returns the answer, empty when there is none.
     pub(crate) fn ask(&mut self, client: &str, datagram: &[u8]) -> Vec<u8> {
         assert_eq!(self.send(client, datagram), None);
         let done = self.carry_out_commands();
@@ -85,32 +85,32 @@ impl World {
         credentials(&config().secret, user, self.unix_now.as_secs(), 86_400)
     }
 
-    /// Good credentials and the nonce of the moment.
+    /// Valid credentials with a current nonce.
     pub(crate) fn login(&mut self, client: &str, user: &str) -> Login {
         let challenge = self.ask(client, &allocate().unsigned());
         Login::new(self.credentials(user), &challenge)
     }
 
-    /// The same when the request is long enough to be offered SHA-256.
+    /// Valid credentials from a request that is long enough to be offered SHA-256.
     pub(crate) fn login_sha256(&mut self, client: &str, user: &str) -> Login {
         let software = Software::new("a client with a name").unwrap();
         let challenge = self.ask(client, &allocate().with(&software).unsigned());
         Login::new(self.credentials(user), &challenge)
     }
 
-    /// Signs for `user` and asks.
+    /// Signs a request for `user` and sends it.
     pub(crate) fn ask_as(&mut self, client: &str, user: &str, request: Ask) -> Vec<u8> {
         let login = self.login(client, user);
         self.ask(client, &request.signed(&login))
     }
 
-    /// Alice's allocation; tells its relayed address.
+    /// Creates Alice's allocation; returns its relayed address.
     pub(crate) fn allocated(&mut self) -> SocketAddr {
         let answer = self.ask_as(ALICE, "alice", allocate());
         relayed(&answer)
     }
 
-    /// What the client receives when the media engine sends.
+    /// Sends from the media engine; returns what the client receives.
     pub(crate) fn media_sends(
         &mut self,
         relayed: SocketAddr,
@@ -123,7 +123,7 @@ impl World {
         Some((client, out.split_off(7)))
     }
 
-    /// What the client receives when something comes to the socket of a relayed address.
+    /// Sends from a peer to the socket of a relayed address; returns what the client receives.
     pub(crate) fn peer_sends(
         &mut self,
         relayed: SocketAddr,
@@ -136,7 +136,7 @@ impl World {
         Some((client, out))
     }
 
-    /// Binds what is to be bound; tells what was done.
+    /// Carries out the server's commands; returns them.
     pub(crate) fn carry_out_commands(&mut self) -> Vec<Command> {
         let mut done = Vec::new();
         while let Some(command) = self.server.poll_command() {
@@ -155,19 +155,19 @@ pub(crate) fn config() -> Config {
         secret: Secret::new("the secret of the tests"),
         media: vec![MEDIA.parse().unwrap(), "198.51.100.8:5004".parse().unwrap()],
         relay_ips: vec!["198.51.100.7".parse().unwrap()],
-        // Tests ask often.
+        // Tests send many requests.
         strangers_per_second: 0,
         ..Config::default()
     }
 }
 
-/// As usual, and clients may also reach these peers.
+/// The usual configuration, with these peers allowed as well.
 pub(crate) fn open_to(allow_peers: &str) -> Config {
     let rules = allow_peers.split(',').map(|rule| rule.parse().unwrap());
     Config { allow_peers: rules.collect(), ..config() }
 }
 
-/// Both families.
+/// A configuration with relay addresses of both families.
 pub(crate) fn dual_stack() -> Config {
     let relay_ips = ["198.51.100.7", "2001:db8::7"].map(|ip| ip.parse().unwrap());
     Config { relay_ips: relay_ips.to_vec(), ..config() }
@@ -182,7 +182,7 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    /// Credentials, and the realm and nonce of a 401.
+    /// Combines credentials with the realm and nonce of a 401 response.
     pub(crate) fn new(credentials: Credentials, challenge: &[u8]) -> Login {
         let message = Message::from_bytes(challenge).unwrap();
         Login {
@@ -208,7 +208,7 @@ impl Login {
     }
 }
 
-/// A message in the making.
+/// A message under construction.
 pub(crate) struct Ask {
     message: MessageWriteVec,
     transaction: TransactionId,
@@ -258,7 +258,7 @@ impl Ask {
         self.message.finish()
     }
 
-    /// With the algorithm of RFC 8489, and the list that was offered.
+    /// Signs with SHA-256 (RFC 8489) and includes the offered list of algorithms.
     pub(crate) fn signed_sha256(self, login: &Login) -> Vec<u8> {
         let sha256 = PasswordAlgorithmValue::SHA256;
         self.with(&PasswordAlgorithms::new(&[sha256]))
@@ -284,7 +284,7 @@ impl Ask {
     }
 }
 
-/// A plain Allocate for UDP.
+/// An Allocate for UDP without options.
 pub(crate) fn allocate() -> Ask {
     Ask::request(ALLOCATE).with(&RequestedTransport::new(RequestedTransport::UDP))
 }
@@ -315,7 +315,7 @@ pub(crate) fn channel_data(number: u16, payload: &[u8]) -> Vec<u8> {
     datagram
 }
 
-/// By UDP, unless it says otherwise: `192.0.2.1:1/tcp`.
+/// Parses a client address; UDP unless it names a transport: `192.0.2.1:1/tcp`.
 pub(crate) fn client_addr(text: &str) -> ClientAddr {
     let (addr, transport) = text.split_once('/').unwrap_or((text, "udp"));
     let addr = addr.parse().unwrap();
