@@ -1,4 +1,4 @@
-//! DTLS from whoever passed an ICE check, before anything is known of them.
+//! DTLS datagrams from a sender that has passed an ICE check but is not yet authenticated.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|datagrams: &[u8]| madang_sfu::fuzz::dtls(datagrams));

@@ -1,4 +1,4 @@
-//! RFC 4571: datagrams on a byte stream.
+//! Framing of datagrams on a byte stream (RFC 4571).
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|stream: &[u8]| madang_sfu::fuzz::framing(stream));

@@ -1,5 +1,5 @@
-//! What stands in frames: destinations, patterns, heart-beats, versions, room names, and the JSON of requests. The first
-//! line is the text, the rest the body.
+//! The content of frames: destinations, patterns, heart-beats, versions, room names, and the JSON of requests. The
+//! first line of the input is the text, the rest is the body.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -39,7 +39,7 @@ fn read_text(text: &str) {
     Version::negotiate(Some(text));
 }
 
-/// What was read and is written again reads the same.
+/// A parsed body that is serialized parses to the same value.
 fn read_body(body: &[u8]) {
     for action in Request::ACTIONS {
         if let Ok(request) = Request::parse(action, body) {

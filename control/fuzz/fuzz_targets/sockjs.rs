@@ -1,5 +1,4 @@
-//! SockJS: what clients send is an array of texts or nothing; and texts come back out of the frames that are made of
-//! them.
+//! SockJS: a client's body parses to an array of texts or is rejected, and texts survive framing.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

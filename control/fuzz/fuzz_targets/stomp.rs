@@ -1,11 +1,11 @@
-//! STOMP: a stream gives the same frames however it is cut, in every version; what was read and is written again reads
-//! the same; and a decoder holds no more than its limits.
+//! STOMP: a stream decodes to the same frames however it is split, in every version; a decoded frame survives encoding;
+//! and a decoder holds no more than its limits.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use madang_wire::{DecodeError, Decoded, Decoder, Frame, Limits, Version, encode, header};
 
-/// Narrow, so that short inputs reach each of them.
+/// Small limits, so that short inputs reach each of them.
 const LIMITS: Limits = Limits { frame_bytes: 4096, headers: 16, header_bytes: 512 };
 
 fuzz_target!(|stream: &[u8]| {
@@ -14,14 +14,15 @@ fuzz_target!(|stream: &[u8]| {
         for size in [1, 7, 64] {
             let (again, other) = decode(version, stream.chunks(size));
             assert_eq!(again, frames, "in pieces of {size} bytes");
-            // Which of several mistakes is seen first may depend on the cuts.
+            // Which of several errors is found first may depend on how the stream is split.
             assert_eq!(other.is_some(), error.is_some(), "{other:?} instead of {error:?}");
         }
         frames.iter().for_each(|frame| survives(frame, version));
     }
 });
 
-/// The frames of a stream, and why it ended early. Several line ends are as many heart-beats as the cuts make of them.
+/// The frames of a stream, and the error that ended it. How many heart-beats a series of line ends makes depends on how
+/// the stream is split.
 fn decode<'a>(
     version: Version,
     pieces: impl IntoIterator<Item = &'a [u8]>,
@@ -59,7 +60,7 @@ fn bounded(frame: Frame) -> Frame {
     frame
 }
 
-/// What a version can't express becomes a space, so that only the second reading is exact.
+/// A character that the version can't express becomes a space, so only the second decoding must be exact.
 fn survives(frame: &Frame, version: Version) {
     let bytes = encode(frame, version);
     let again = read(&bytes, version);
@@ -71,7 +72,7 @@ fn survives(frame: &Frame, version: Version) {
 }
 
 fn read(bytes: &[u8], version: Version) -> Frame {
-    // Escapes make a frame longer than it was.
+    // Escaping makes a frame longer.
     let mut decoder = Decoder::new(Limits::default());
     decoder.set_version(version);
     decoder.push(bytes).expect("it fits");

@@ -1,6 +1,6 @@
-//! The TURN server and strangers: datagrams, each behind its length in 16 bits, leave no allocation and nothing relayed
-//! behind, and are answered with less than twice their bytes, unless they ask for their address (amplification: RFC 8656
-//! §21.1.1).
+//! The TURN server and unauthenticated clients. The input is datagrams, each after its length in 16 bits. They leave no
+//! allocation, relay nothing, and get answers of less than twice their length, except Binding requests (amplification:
+//! RFC 8656 §21.1.1).
 #![no_main]
 
 #[path = "turn/world.rs"]
@@ -8,8 +8,8 @@ mod world;
 
 use madang_sfu::fuzz::pieces;
 
-/// A Binding request, and what its answer has at most beside what it repeats of the request: XOR-MAPPED-ADDRESS of IPv4,
-/// or ERROR-CODE and the head and padding of UNKNOWN-ATTRIBUTES.
+/// A Binding request, and the maximum length of its answer beyond what is repeated from the request: XOR-MAPPED-ADDRESS
+/// of IPv4, or ERROR-CODE and the header and padding of UNKNOWN-ATTRIBUTES.
 const BINDING: [u8; 2] = [0, 1];
 const MORE_THAN_BINDING: usize = 16;
 

@@ -1,5 +1,5 @@
-//! The TURN server and clients with good credentials that relay TCP (RFC 6062): whatever they and their peers do, all ends
-//! with the allocations, and a connection carries data for one peer at most.
+//! The TURN server and authenticated clients that relay TCP (RFC 6062). Whatever they and their peers do, everything
+//! ends with the allocations, and a data connection carries data for at most one peer.
 #![no_main]
 
 #[path = "turn/world.rs"]
@@ -9,7 +9,7 @@ use madang_sfu::fuzz::pieces;
 use madang_turn::ClientAddr;
 use world::World;
 
-/// Of two users, each with two connections; one of each can have an allocation.
+/// Two users with two connections each; one of each user's connections can have an allocation.
 const MOST_CONNECTIONS: u64 = 2 * 64;
 
 libfuzzer_sys::fuzz_target!(|events: &[u8]| {

@@ -1,5 +1,5 @@
-//! The DTLS of the TURN server: a client whose datagrams are changed on the way, and strangers. Few handshakes are under
-//! way, one session is there at most, and nobody is sent much more than came.
+//! The DTLS sessions of the TURN server, with a client whose datagrams are modified on the way, and other senders.
+//! There are few handshakes and at most one session, and no one is sent much more than the server received.
 #![no_main]
 
 use std::sync::{Arc, OnceLock};
@@ -30,7 +30,7 @@ libfuzzer_sys::fuzz_target!(|events: &[u8]| {
     assert_eq!(wire.sessions.handshakes(), 0);
 });
 
-/// The one that has sessions.
+/// The client that establishes sessions.
 fn client() -> ClientAddr {
     client_at(200)
 }
@@ -77,7 +77,7 @@ impl Wire {
         self.deliver(out);
     }
 
-    /// What the client has to send now comes over, unless it is lost, with the bytes at some places changed.
+    /// Delivers what the client has to send, with some bytes changed, unless it is lost.
     fn client_sends(&mut self, arrives: bool, changes: &[u8]) {
         let _ = self.client.handle_timeout(self.now);
         let mut buffer = vec![0; 20_000];
@@ -126,7 +126,7 @@ impl Wire {
 }
 
 fn next_packet(client: &mut Dtls, buffer: &mut [u8]) -> Option<Vec<u8>> {
-    // The library has a few records of a flight at once, and says when it has no more.
+    // The library returns a few records of a flight at a time, and reports when there are no more.
     (0..256).find_map(|_| match client.poll_output(buffer) {
         Output::Packet(packet) => Some(Some(packet.to_vec())),
         Output::Timeout(_) => Some(None),

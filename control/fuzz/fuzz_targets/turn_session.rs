@@ -1,5 +1,5 @@
-//! The TURN server and clients with good credentials who say whatever they like. Nothing is relayed but to this server's
-//! media, no quota is exceeded, and all ends in time.
+//! The TURN server and authenticated clients that send anything. Data is relayed only to this server's media, no quota
+//! is exceeded, and everything ends in time.
 #![no_main]
 
 #[path = "turn/world.rs"]

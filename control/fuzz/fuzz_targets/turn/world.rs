@@ -1,5 +1,5 @@
-//! A TURN server, its clock, and clients with good credentials.
-#![allow(dead_code, reason = "strangers need less of it")]
+//! A TURN server, its clock, and authenticated clients.
+#![allow(dead_code, reason = "the target without credentials uses only a part")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,14 +14,14 @@ use stun_types::message::{
 };
 use turn_types::attribute::ConnectionId;
 
-/// Who sends: an address, and whose credentials it has.
+/// A client address, and the user whose credentials it has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Client {
     addr: ClientAddr,
     user: &'static str,
 }
 
-/// Alice's connections, or addresses, then Bob's, from 0 on; everybody has two.
+/// Alice's connections or addresses, then Bob's, numbered from 0; each has two.
 pub(crate) fn client(number: u8, by: fn(SocketAddr) -> ClientAddr) -> Client {
     let is_alice = number & 2 == 0;
     let port = 40_000 + u16::from(number & 1);
@@ -33,16 +33,16 @@ const MEDIA: ([u8; 4], u16) = ([198, 51, 100, 7], 5004);
 
 pub(crate) struct World {
     pub(crate) server: Server,
-    /// Datagrams that went to the media engine.
+    /// The number of datagrams relayed to the media engine.
     pub(crate) relayed: usize,
     relay_port: u16,
     now: Instant,
     unix_now: Duration,
     buffer: Vec<u8>,
-    /// Peers that are called, and connections of clients that carry data.
+    /// Connection attempts to peers, and data connections of clients.
     calls: Vec<PeerConnectionId>,
     data: Vec<ClientAddr>,
-    /// The number of the last connection to a peer that a client was told.
+    /// The id of the last peer connection that a client was told about.
     connection: u32,
 }
 
@@ -51,7 +51,7 @@ impl World {
         World::with_peers("")
     }
 
-    /// Its clients may reach others, too, as `turn.allow_peers` has them.
+    /// A world whose clients may also reach other peers, in the syntax of `turn.allow_peers`.
     pub(crate) fn with_peers(allow: &str) -> World {
         let rules = allow.split_terminator(',');
         let config = Config {
@@ -84,7 +84,7 @@ impl World {
         self.carry_out();
     }
 
-    /// Sends a datagram; tells how long the answers are.
+    /// Sends a datagram; returns the total length of the answers.
     pub(crate) fn send(&mut self, from: Client, datagram: &[u8]) -> usize {
         let from = from.addr;
         if let Some(relay) = self.server.handle_datagram(self.now, self.unix_now, from, datagram) {
@@ -103,7 +103,7 @@ impl World {
         bytes
     }
 
-    /// Does what the server wants done about sockets and connections: all can be had.
+    /// Carries out the server's commands about sockets and connections; all succeed.
     fn carry_out(&mut self) {
         while let Some(command) = self.server.poll_command() {
             match command {
@@ -129,7 +129,7 @@ impl World {
         }
     }
 
-    /// The peer that has been called for the longest answers, or not.
+    /// Reports the result of the oldest connection attempt.
     pub(crate) fn peer_answers(&mut self, is_connected: bool) {
         if !self.calls.is_empty() {
             let id = self.calls.remove(0);
@@ -138,27 +138,27 @@ impl World {
         }
     }
 
-    /// A peer, whose address ends so, connects to the first relayed address.
+    /// A peer whose address ends with `last` connects to the first relayed address.
     pub(crate) fn peer_comes(&mut self, last: u8) {
         let relayed = ([198, 51, 100, 7], 49_152).into();
         let _ = self.server.handle_incoming(self.now, relayed, ([9, 9, 9, last], 80).into());
         self.carry_out();
     }
 
-    /// A connection of a client is closed.
+    /// Closes a client's connection.
     pub(crate) fn close(&mut self, client: Client) {
         self.data.retain(|data| *data != client.addr);
         self.server.handle_closed(client.addr);
         self.carry_out();
     }
 
-    /// Connections of clients that carry data.
+    /// The number of data connections.
     pub(crate) fn data(&self) -> usize {
         self.data.len()
     }
 
-    /// Signs a request. Method and class are the first two bytes; attributes follow, each with a byte for its kind and
-    /// one for its length. A CONNECTION-ID without a value gets that of the last connection.
+    /// Signs and sends a request. The first two bytes are method and class; attributes follow, each with a byte for its
+    /// type and one for its length. A CONNECTION-ID without a value gets the id of the last connection.
     pub(crate) fn ask(&mut self, client: Client, bytes: &[u8]) {
         let Some(([high, low], mut rest)) = bytes.split_first_chunk::<2>() else {
             return;
@@ -170,7 +170,7 @@ impl World {
         while let Some(([kind, length], behind)) = rest.split_first_chunk::<2>() {
             let (value, behind) = behind.split_at(usize::from(*length).min(behind.len()));
             rest = behind;
-            // The lower half of all kinds, in which those of STUN and TURN are; and a few of the upper.
+            // Types of the lower half, where those of STUN and TURN are, and a few of the upper half.
             let kind =
                 if *kind < 0xf0 { u16::from(*kind) } else { 0x8000 | u16::from(*kind & 0x2f) };
             let connection = self.connection.to_be_bytes();
@@ -187,7 +187,8 @@ impl World {
         }
     }
 
-    /// What the media engine sends to a relayed address; the first byte says how far from the last that was used.
+    /// Sends a datagram from the media engine to a relayed address. The first byte is the distance from the last one
+    /// used.
     pub(crate) fn media_sends(&mut self, bytes: &[u8]) {
         let Some((&distance, payload)) = bytes.split_first() else {
             return;
@@ -212,7 +213,7 @@ impl World {
         Some(message.finish())
     }
 
-    /// From the answer to a request without any.
+    /// The nonce from the answer to a request without credentials.
     fn nonce(&mut self, client: Client) -> String {
         let request = [0, 3, 0, 8, 0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
         let transport = [0, 0x19, 0, 4, 17, 0, 0, 0];
