@@ -1,11 +1,11 @@
-//! Which packets of a stream arrived.
+//! Loss, duplicates and reordering of one stream, from the sequence numbers in its stamps.
 
 use crate::slot_log::Flow;
 
-/// Packets older than this behind the newest can't be told from duplicates any more.
+/// The size of the window behind the newest packet. An older packet can't be distinguished from a duplicate.
 const WINDOW: u32 = 4096;
 
-/// The stamped sequence numbers of one stream at one receiver.
+/// The sequence numbers of one stream that arrived at one receiver.
 #[derive(Clone, Debug, Default)]
 pub struct Arrivals {
     first: u32,
@@ -13,25 +13,25 @@ pub struct Arrivals {
     received: u64,
     duplicated: u64,
     reordered: u64,
-    /// Missing between packets that arrived.
+    /// Packets missing between the ones that arrived.
     missing: u64,
-    /// One bit per number of the window, at number mod [`WINDOW`]. Empty until something arrives.
+    /// One bit per number in the window, at number mod [`WINDOW`]. Empty until a packet arrives.
     seen: Vec<u64>,
 }
 
-/// What came of counting a packet.
+/// The classification of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// The first of the stream.
+    /// The first packet of the stream.
     First,
-    /// Not seen before.
+    /// A packet not seen before.
     Fresh,
-    /// Seen before, or too old to know.
+    /// A packet seen before, or too old to decide.
     Duplicate,
 }
 
 impl Arrivals {
-    /// Counts a packet. When the slot was switched to this stream or resumed it, what lies between is not missing.
+    /// Counts a packet. When the slot switches to this stream or resumes it, the packets in between are not missing.
     pub fn record(&mut self, seq: u32, flow: Flow) -> Arrival {
         if self.seen.is_empty() {
             self.seen = vec![0; WINDOW as usize / 64];
@@ -71,23 +71,23 @@ impl Arrivals {
         self.mark(seq);
     }
 
-    /// Different packets that arrived.
+    /// The number of distinct packets received.
     pub fn received(&self) -> u64 {
         self.received
     }
 
-    /// Packets that arrived again.
+    /// The number of duplicates.
     pub fn duplicated(&self) -> u64 {
         self.duplicated
     }
 
-    /// Packets that arrived after a later one.
+    /// The number of packets that arrived after a later one.
     pub fn reordered(&self) -> u64 {
         self.reordered
     }
 
-    /// How many should have arrived of a stream that the receiver was given without a pause, from its first packet
-    /// there to `last`, the last one that was sent.
+    /// The number of packets expected of a stream that was forwarded without pauses: from its first packet received to
+    /// `last`, the last one sent.
     pub fn expected_until(&self, last: u32) -> u64 {
         if self.received == 0 {
             return 0;
@@ -95,7 +95,7 @@ impl Arrivals {
         u64::from(last.max(self.newest) - self.first) + 1
     }
 
-    /// How many should have arrived of a stream that may have had pauses.
+    /// The number of packets expected of a stream that may have had pauses.
     pub fn expected_between(&self) -> u64 {
         self.received + self.missing
     }

@@ -1,9 +1,9 @@
-//! Durations, in little memory.
+//! A histogram of durations in bounded memory.
 
-/// Counts of durations in microseconds, in buckets that are at most 1/32 wide relative to their value.
+/// Counts of durations in microseconds, in buckets whose width is at most 1/32 of their value.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
-    /// Grows to the largest bucket in use, at most [`BUCKETS`].
+    /// Grows up to the largest bucket in use, at most [`BUCKETS`].
     buckets: Vec<u64>,
     count: u64,
     max_us: u64,
@@ -11,11 +11,11 @@ pub struct Histogram {
 
 /// Values below this have a bucket each.
 const EXACT: u64 = 64;
-/// Up to 2³⁶ µs, which is 19 hours; longer ones count as that.
+/// Covers up to 2³⁶ µs, about 19 hours; longer values are counted in the last bucket.
 const BUCKETS: usize = 64 + 30 * 32;
 
 impl Histogram {
-    /// Counts one.
+    /// Adds one value.
     pub fn record(&mut self, us: u64) {
         let bucket = bucket_of(us);
         if self.buckets.len() <= bucket {
@@ -26,7 +26,7 @@ impl Histogram {
         self.max_us = self.max_us.max(us);
     }
 
-    /// Counts all of another.
+    /// Adds all values of another histogram.
     pub fn add(&mut self, other: &Histogram) {
         if self.buckets.len() < other.buckets.len() {
             self.buckets.resize(other.buckets.len(), 0);
@@ -38,7 +38,7 @@ impl Histogram {
         self.max_us = self.max_us.max(other.max_us);
     }
 
-    /// The smallest bucket's bound below which `percent` of the values are, in microseconds; 0 when there are none.
+    /// The upper bound of the bucket that contains the given percentile, in microseconds; 0 when there are no values.
     pub fn percentile_us(&self, percent: f64) -> u64 {
         let wanted = (self.count as f64 * percent / 100.0).ceil() as u64;
         let mut seen = 0;
@@ -56,7 +56,7 @@ impl Histogram {
         self.max_us
     }
 
-    /// How many there are.
+    /// The number of values.
     pub fn count(&self) -> u64 {
         self.count
     }

@@ -1,4 +1,4 @@
-//! Notices when a receiver asks for a key frame.
+//! Detects key frame requests from receivers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 
-/// Set by a Picture Loss Indication (RFC 4585 §6.3.1) or Full Intra Request (RFC 5104 §4.3.1), until it is taken.
+/// Set by a Picture Loss Indication (RFC 4585 §6.3.1) or Full Intra Request (RFC 5104 §4.3.1) until it is taken.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyFrameRequest(Arc<AtomicBool>);
 
 impl KeyFrameRequest {
-    /// Whether there was one since the last call.
+    /// Takes the request; returns whether there was one since the last call.
     pub(crate) fn take(&self) -> bool {
         self.0.swap(false, Ordering::Relaxed)
     }
 
-    /// The interceptor that sets it; it changes no packet.
+    /// The interceptor that detects requests; it changes no packet.
     pub(crate) fn watcher(&self) -> Watcher {
         Watcher { request: self.clone(), read: VecDeque::new(), write: VecDeque::new() }
     }
 }
 
-/// Passes everything on. Both queues are emptied by the chain after each packet.
+/// Passes all packets on. The interceptor chain empties both queues after each packet.
 pub(crate) struct Watcher {
     request: KeyFrameRequest,
     read: VecDeque<TaggedPacket>,

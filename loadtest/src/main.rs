@@ -1,4 +1,4 @@
-//! `loadtest`: see `loadtest --help`.
+//! The program `loadtest`: see `loadtest --help`.
 
 use std::fmt::Display;
 use std::process::ExitCode;

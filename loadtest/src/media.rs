@@ -1,6 +1,9 @@
-//! One peer connection, as a browser would make it: it sends a voice and a face, and offers slots to receive.
+//! The peer connection of one peer, as a browser would make it: it sends audio and video, and offers slots to receive.
 
-#![expect(clippy::disallowed_methods, reason = "asks the system which address leads to the server")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a UDP socket finds the local address that leads to the server"
+)]
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -39,54 +42,54 @@ pub const OPUS: u8 = 111;
 pub const VP8: u8 = 96;
 const VP8_RTX: u8 = 97;
 
-/// A peer connection with its offer.
+/// A peer connection, with its offer.
 pub struct Media {
     connection: Arc<dyn PeerConnection>,
-    /// The offer.
+    /// The SDP offer.
     pub offer: String,
-    /// What the offer publishes.
+    /// The published m-lines of the offer.
     pub mids: Mids,
-    /// The voice.
+    /// The audio track that it sends.
     pub audio: LocalTrack,
-    /// The face.
+    /// The video track that it sends.
     pub video: LocalTrack,
-    /// Streams that the server sends, as they begin. Taken by whoever receives them.
+    /// The tracks that the server sends, as they start. Taken by the receiving task.
     pub tracks: Option<mpsc::Receiver<Arc<dyn TrackRemote>>>,
-    /// The connection's state.
+    /// The state of the connection.
     pub state: watch::Receiver<RTCPeerConnectionState>,
-    /// Receivers of the face ask for a key frame.
+    /// Set when a receiver of the video requests a key frame.
     pub(crate) key_frame_request: KeyFrameRequest,
 }
 
-/// A track that is sent.
+/// An outgoing track.
 #[derive(Clone)]
 pub struct LocalTrack {
-    /// Where packets go.
+    /// The track to which packets are written.
     pub track: Arc<TrackLocalStaticRTP>,
-    /// Their SSRC.
+    /// The SSRC of the packets.
     pub ssrc: u32,
 }
 
-/// What a peer connection offers.
+/// The parameters of an offer.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// Whose it is.
+    /// The peer's number.
     pub sender: SenderId,
-    /// Audio slots.
+    /// The number of audio slots.
     pub audio_slots: usize,
-    /// Video slots.
+    /// The number of video slots.
     pub video_slots: usize,
     /// The address to send from.
     pub local: IpAddr,
-    /// Relays to use, and nothing else.
+    /// The TURN servers to use exclusively; `None` to connect directly.
     pub relays: Option<Vec<IceServer>>,
 }
 
 impl Media {
-    /// Makes a peer connection and its offer.
+    /// Creates a peer connection and its offer.
     ///
     /// # Errors
-    /// When the `webrtc` crate can't.
+    /// When the `webrtc` crate fails.
     pub async fn offer(wanted: &Wanted) -> Result<Media> {
         let slots = wanted.audio_slots + wanted.video_slots;
         let (tracks_in, tracks) = mpsc::channel(slots.max(1));
@@ -130,10 +133,10 @@ impl Media {
         })
     }
 
-    /// Takes the server's answer.
+    /// Applies the server's answer.
     ///
     /// # Errors
-    /// When the `webrtc` crate does not like it.
+    /// When the `webrtc` crate rejects the answer.
     pub async fn accept(&self, answer: &str) -> Result<()> {
         let answer = RTCSessionDescription::answer(answer.to_owned())?;
         Ok(self.connection.set_remote_description(answer).await?)
@@ -142,7 +145,7 @@ impl Media {
     /// Closes the connection.
     pub async fn close(&self) {
         if let Err(error) = self.connection.close().await {
-            tracing::debug!(%error, "closing a peer connection");
+            tracing::debug!(%error, "could not close a peer connection");
         }
     }
 }
@@ -160,7 +163,7 @@ async fn build(
     engine.register_header_extension(level, RtpCodecKind::Audio, None)?;
     let registry = register_default_interceptors(Registry::new(), &mut engine)?
         .with(Slot::Custom(20_000), key_frame_request.watcher());
-    // There is one way to the server, so nothing better than a relay is worth waiting for.
+    // There is only one path to the server, so waiting for a better candidate than a relay is useless.
     let settings = SettingEngineBuilder::new()
         .with_relay_acceptance_min_wait(Some(Duration::ZERO))
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
@@ -238,9 +241,9 @@ impl LocalTrack {
     }
 }
 
-/// Tells the peer what its connection does.
+/// Passes events of the connection to the peer.
 struct Handler {
-    /// One place per slot.
+    /// Capacity: one per slot.
     tracks: mpsc::Sender<Arc<dyn TrackRemote>>,
     state: watch::Sender<RTCPeerConnectionState>,
 }
@@ -252,15 +255,15 @@ impl PeerConnectionEventHandler for Handler {
     }
 
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {
-        // Called by the task that moves the packets, so it must not wait. More tracks than slots would be a lie
-        // that shows as a stream nobody hears.
+        // The task that moves packets calls this, so it must not wait. More tracks than slots are an error of the
+        // server, which shows as a stream that is not received.
         if self.tracks.try_send(track).is_err() {
-            tracing::warn!("more tracks than slots");
+            tracing::warn!("the server sent more tracks than there are slots; ignoring one");
         }
     }
 }
 
-/// The m-line of each SSRC that an answer announces (RFC 5576 §4.1).
+/// The m-line of each SSRC announced in an answer (RFC 5576 §4.1).
 pub fn mids_by_ssrc(answer: &str) -> BTreeMap<u32, String> {
     let mut mids = BTreeMap::new();
     for section in answer.split("\nm=").skip(1) {
@@ -277,20 +280,20 @@ pub fn mids_by_ssrc(answer: &str) -> BTreeMap<u32, String> {
     mids
 }
 
-/// The address of this machine that leads to `server`.
+/// The local address used to reach `server`.
 ///
 /// # Errors
-/// When the name does not resolve, or there is no way there.
+/// When the name does not resolve, or there is no route.
 pub fn local_address_towards(host: &str, port: u16) -> Result<IpAddr> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let server = std::net::ToSocketAddrs::to_socket_addrs(&(host, port))?
         .next()
-        .with_context(|| format!("{host} has no address"))?;
+        .with_context(|| format!("the host name {host} has no address"))?;
     let any: IpAddr = match server {
         SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
     };
-    // Connecting a UDP socket sends nothing; it only chooses the address.
+    // Connecting a UDP socket sends nothing; it only selects the local address.
     let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
     socket.connect(server)?;
     Ok(socket.local_addr()?.ip())

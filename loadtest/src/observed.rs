@@ -1,4 +1,4 @@
-//! What one peer was told: its picture of the room.
+//! One peer's picture of the room, from the server's messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,34 +6,34 @@ use madang_wire::{ChatMessage, Event, Participant, Signal, Slot};
 
 use crate::stamp::{Kind, SenderId};
 
-/// Chat messages and events that are kept; when full, later ones are not.
+/// The maximum number of chat messages, and of events, to keep; later ones are dropped.
 const MAX_KEPT: usize = 100_000;
 
-/// A peer's picture of its room, from what the server sends.
+/// A peer's picture of its room, as the server describes it.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// Who is in the room, oneself included, by id.
+    /// The participants in the room by id, this peer included.
     pub participants: BTreeMap<String, Participant>,
-    /// What the receiving slots carry, by mid.
+    /// The content of the receiving slots, by mid.
     pub slots: BTreeMap<String, Slot>,
-    /// Chat messages in the order in which they came.
+    /// Chat messages in order of arrival.
     pub chat: Vec<ChatMessage>,
-    /// Events in the order in which they came.
+    /// Events in order of arrival.
     pub events: Vec<Event>,
     /// Replies by `correlation-id`.
     pub replies: BTreeMap<String, Signal>,
-    /// The `receipt` ids of frames that the server has processed.
+    /// The `receipt` ids of frames that the server has acknowledged.
     pub receipts: BTreeSet<String>,
-    /// Streams that are heard, or seen (a key frame came).
+    /// Streams that play: audio that is received, and video since a key frame.
     pub media: BTreeSet<(SenderId, Kind)>,
-    /// The peer connection is up.
+    /// Whether the peer connection is connected.
     pub is_media_connected: bool,
-    /// Why there is nothing more to come.
+    /// The reason why the session has ended, if it has.
     pub ended: Option<String>,
 }
 
 impl Observed {
-    /// Takes a message from `/user/queue/signal`.
+    /// Applies a message from `/user/queue/signal`.
     pub fn handle_signal(&mut self, signal: Signal, correlation: Option<&str>) {
         match &signal {
             Signal::Joined(joined) => {
@@ -59,7 +59,7 @@ impl Observed {
         self.slots = slots.iter().map(|slot| (slot.mid.clone(), slot.clone())).collect();
     }
 
-    /// Takes an event of the room.
+    /// Applies an event of the room.
     pub fn handle_event(&mut self, event: Event) {
         match &event {
             Event::ParticipantJoined { participant }
@@ -93,19 +93,19 @@ impl Observed {
         }
     }
 
-    /// Takes a chat message of the room.
+    /// Adds a chat message of the room.
     pub fn handle_chat(&mut self, message: ChatMessage) {
         if self.chat.len() < MAX_KEPT {
             self.chat.push(message);
         }
     }
 
-    /// Whether a message with this text came.
+    /// Whether a message with this text has arrived.
     pub fn has_read(&self, text: &str) -> bool {
         self.chat.iter().any(|message| message.text == text)
     }
 
-    /// Whether all these streams are heard and seen.
+    /// Whether audio and video of all these senders play.
     pub fn receives(&self, senders: &[SenderId]) -> bool {
         let has_both =
             |sender: &SenderId| Kind::ALL.iter().all(|kind| self.media.contains(&(*sender, *kind)));

@@ -1,4 +1,4 @@
-//! One participant.
+//! One participant, with a full WebRTC stack.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,42 +22,42 @@ use crate::stamp::SenderId;
 use crate::stomp::Stomp;
 use crate::world::World;
 
-/// How a peer joins.
+/// The parameters of a peer.
 #[derive(Clone, Debug)]
 pub struct PeerOptions {
     /// The server, `http://host:port`.
     pub url: Uri,
-    /// What to connect with, if not as a guest.
+    /// The token to connect with; `None` for a guest.
     pub token: Option<Secret>,
     /// The room.
     pub room: RoomName,
     /// The name to join with.
     pub name: String,
-    /// Receiving slots for audio.
+    /// The number of receiving slots for audio.
     pub audio_slots: usize,
-    /// Receiving slots for video.
+    /// The number of receiving slots for video.
     pub video_slots: usize,
-    /// Which ways media may take.
+    /// The paths that media may take.
     pub ice: Ice,
-    /// How loud it speaks, in −dBov: 0 is loudest (RFC 6464).
+    /// The audio level in −dBov: 0 is loudest (RFC 6464).
     pub level: u8,
-    /// Thousands of bits per second of its video.
+    /// The bit rate of its video in kbit/s.
     pub video_kbps: u32,
-    /// Stored chat messages that it wants to see.
+    /// The number of stored chat messages to request.
     pub history: u32,
 }
 
-/// A participant that is in its room. Dropping it drops its connections without a goodbye.
+/// A participant that has joined its room. Dropping it closes its connections without leaving.
 pub struct Peer {
     /// Its number in this run.
     pub sender: SenderId,
     /// Its name in the room.
     pub name: String,
-    /// What the server said when it joined.
+    /// The server's reply to the join.
     pub joined: Joined,
-    /// When it asked to join, in microseconds of the run's clock.
+    /// The time of the join request, in microseconds of the run's clock.
     pub asked_us: u64,
-    /// How long joining took, in microseconds.
+    /// The duration of joining, in microseconds.
     pub join_took_us: u64,
     session: Session,
     media: Media,
@@ -67,10 +67,10 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Joins the room, publishes, and begins to receive.
+    /// Joins the room, publishes, and starts receiving.
     ///
     /// # Errors
-    /// When the server can't be reached, refuses, or does not keep to the protocol.
+    /// When the server can't be reached, refuses the join, or violates the protocol.
     pub async fn join(world: &Arc<World>, options: &PeerOptions) -> Result<Peer> {
         let sent = world.add_peer();
         let sender = sent.sender;
@@ -94,7 +94,7 @@ impl Peer {
         };
         let receiving = receiving::start(&mut media, &answer, &receiver);
         let sending = sending::start(&media, options.level, options.video_kbps, &sent, world);
-        media.accept(&answer).await.context("the server's SDP answer")?;
+        media.accept(&answer).await.context("applying the server's SDP answer")?;
         let name = options.name.clone();
         Ok(Peer {
             sender,
@@ -110,10 +110,10 @@ impl Peer {
         })
     }
 
-    /// Writes to the room and waits for the RECEIPT.
+    /// Sends a chat message to the room and waits for the RECEIPT.
     ///
     /// # Errors
-    /// When the server refuses or does not acknowledge.
+    /// When the server refuses the message or does not acknowledge it.
     pub async fn say(&self, text: &str) -> Result<()> {
         let chat = Chat { text: text.to_owned(), ..Chat::default() };
         self.session.tell(&Request::Chat(chat)).await
@@ -122,28 +122,28 @@ impl Peer {
     /// Sends a request and returns its reply.
     ///
     /// # Errors
-    /// When the server refuses or does not answer.
+    /// When the server refuses the request or does not answer.
     pub async fn ask(&self, request: &Request) -> Result<Signal> {
         self.session.ask(request).await
     }
 
-    /// Sends a request that has no reply, and waits for its RECEIPT.
+    /// Sends a request without a reply, and waits for its RECEIPT.
     ///
     /// # Errors
-    /// When the server refuses or does not acknowledge.
+    /// When the server refuses the request or does not acknowledge it.
     pub async fn tell(&self, request: &Request) -> Result<()> {
         self.session.tell(request).await
     }
 
-    /// What it called its published m-lines when it joined.
+    /// The published m-lines as declared in the join.
     pub fn mids(&self) -> &Mids {
         &self.media.mids
     }
 
-    /// Waits until the peer's picture of the room is as wanted; `what` says for people what that is.
+    /// Waits until the peer's picture of the room satisfies a condition; `what` describes the condition in error texts.
     ///
     /// # Errors
-    /// When it is not within `limit`, or the session ends first.
+    /// When the condition is not met within `limit`, or the session ends first.
     pub async fn wait(
         &self,
         what: &str,
@@ -159,12 +159,12 @@ impl Peer {
         self.session.observed()
     }
 
-    /// What it has received so far.
+    /// A copy of what it has received so far.
     pub fn reception(&self) -> Reception {
         lock(&self.reception).clone()
     }
 
-    /// Sends no more media; goes on receiving.
+    /// Stops sending media; keeps receiving.
     pub async fn stop_sending(&mut self) {
         self.sending.shutdown().await;
     }
@@ -172,7 +172,7 @@ impl Peer {
     /// Leaves the room and closes its connections.
     ///
     /// # Errors
-    /// When the server does not answer as the protocol says.
+    /// When the server violates the protocol.
     pub async fn leave(mut self) -> Result<()> {
         self.stop_sending().await;
         let reply = self.session.ask(&Request::Leave(Leave {})).await;
@@ -186,14 +186,14 @@ impl Peer {
     }
 }
 
-/// What a join comes to.
+/// The result of joining.
 struct Entry {
     joined: Joined,
     media: Media,
     answer: String,
 }
 
-/// Joins with the offer: one round trip.
+/// Joins with an offer, in one round trip.
 async fn enter_with_media(
     session: &Session,
     options: &PeerOptions,
@@ -206,7 +206,7 @@ async fn enter_with_media(
     Ok(Entry { joined, media, answer })
 }
 
-/// Joins without media to learn the relays, then offers.
+/// Joins without media to learn the TURN servers, then sends an offer.
 async fn enter_through_relay(
     session: &Session,
     options: &PeerOptions,
@@ -215,7 +215,7 @@ async fn enter_through_relay(
     let joined = join(session, named(options)).await?;
     let relays = joined.ice_servers.clone();
     if !relays.iter().flat_map(|server| &server.urls).any(|url| url.starts_with("turn")) {
-        bail!("`ice_servers` of `joined` has no relay");
+        bail!("`ice_servers` in `joined` has no TURN server");
     }
     let media = Media::offer(&wanted(options, sender, Some(relays))?).await?;
     let sources = Sources { mids: media.mids.clone() };

@@ -1,4 +1,4 @@
-//! Takes what the peer connection receives and hands it to [`Reception`].
+//! Passes received packets from the peer connection to [`Reception`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -16,21 +16,21 @@ use crate::reception::{Received, Reception, lock};
 use crate::stamp::Kind;
 use crate::world::World;
 
-/// A key frame is asked for again after so many microseconds, as browsers do.
+/// The interval between repeated key frame requests in microseconds, as in browsers.
 const ASK_AGAIN_US: u64 = 200_000;
 
-/// Where received packets go.
+/// The destinations of received packets.
 #[derive(Clone)]
 pub(crate) struct Receiver {
-    /// What is counted.
+    /// Counts the packets.
     pub(crate) reception: Arc<Mutex<Reception>>,
-    /// What is noted for those who wait for it.
+    /// Records events for tasks that wait for them.
     pub(crate) observed: watch::Sender<Observed>,
-    /// The clock.
+    /// The run's clock.
     pub(crate) world: Arc<World>,
 }
 
-/// Receives until the tasks are dropped.
+/// Starts receiving; it ends when the tasks are dropped.
 pub(crate) fn start(media: &mut Media, answer: &str, receiver: &Receiver) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     if let Some(tracks) = media.tracks.take() {
@@ -93,10 +93,10 @@ impl Receiver {
     }
 }
 
-/// RFC 4585 §6.3.1.
+/// Sends a Picture Loss Indication (RFC 4585 §6.3.1).
 async fn ask_for_key_frame(track: &dyn TrackRemote, media_ssrc: u32) {
     let request = PictureLossIndication { sender_ssrc: 0, media_ssrc };
     if let Err(error) = track.write_rtcp(vec![Box::new(request)]).await {
-        tracing::debug!(%error, "asking for a key frame");
+        tracing::debug!(%error, "could not request a key frame");
     }
 }

@@ -1,4 +1,4 @@
-//! What one peer receives: counted per sender and kind, and checked against what the server says.
+//! Counts what one peer receives, per sender and kind, and checks it against the server's messages.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,11 +12,11 @@ use crate::slot_log::{Flow, SlotLog};
 use crate::stamp::{Kind, SenderId, Stamp};
 use crate::vp8;
 
-/// Everything that one peer received.
+/// Everything that one peer has received.
 #[derive(Clone, Debug)]
 pub struct Reception {
     me: SenderId,
-    /// Bounded by the peers of the run, twice.
+    /// Bounded by twice the number of peers in the run.
     streams: BTreeMap<(SenderId, Kind), Stream>,
     /// Bounded by the peer's own offer.
     slots: BTreeMap<String, ReceivingSlot>,
@@ -26,14 +26,14 @@ pub struct Reception {
     switches_without_key_frame: u64,
 }
 
-/// One stream, as it came.
+/// The received part of one stream.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
-    /// Which of its packets arrived.
+    /// The packets that arrived.
     pub arrivals: Arrivals,
-    /// When the first of them did (video: the first of a key frame), in microseconds of the run's clock.
+    /// The arrival of the first packet (for video: the first of a key frame), in microseconds of the run's clock.
     pub first_us: Option<u64>,
-    /// When the last of them did, in microseconds of the run's clock.
+    /// The arrival of the last packet, in microseconds of the run's clock.
     pub last_us: u64,
 }
 
@@ -41,16 +41,16 @@ pub struct Stream {
 struct ReceivingSlot {
     log: SlotLog,
     unstamped: u64,
-    /// The RTP sequence number of the packet before.
+    /// The RTP sequence number of the previous packet.
     last_rtp_seq: Option<u16>,
-    /// Nothing of the slot's present sender can be decoded before a key frame comes.
+    /// Whether the slot's current sender can't be decoded before the next key frame.
     needs_key_frame: bool,
 }
 
-/// A received packet, as far as it matters here.
+/// A received packet, reduced to what matters here.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
-    /// The m-line on which it came.
+    /// The m-line on which it arrived.
     pub mid: &'a str,
     /// The kind of that m-line.
     pub kind: Kind,
@@ -60,17 +60,17 @@ pub struct Received<'a> {
     pub payload: &'a Bytes,
 }
 
-/// What a packet leads to.
+/// The consequences of a packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// This stream can be heard or seen from here on.
+    /// A stream that plays from now on.
     pub begins: Option<(SenderId, Kind)>,
-    /// A decoder would have to ask for a key frame.
+    /// Whether a decoder would have to request a key frame.
     pub needs_key_frame: bool,
 }
 
 impl Reception {
-    /// Nothing received yet, by this peer.
+    /// Creates the reception of a peer that has received nothing yet.
     pub fn new(me: SenderId) -> Reception {
         Reception {
             me,
@@ -83,7 +83,7 @@ impl Reception {
         }
     }
 
-    /// The server said what is in the slots from here on.
+    /// Handles the server's message about the content of the slots.
     pub fn handle_slots(&mut self, now_us: u64, slots: &[Slot]) {
         for slot in slots {
             let log = &mut self.slots.entry(slot.mid.clone()).or_default().log;
@@ -91,10 +91,10 @@ impl Reception {
         }
     }
 
-    /// A packet came.
+    /// Handles a received packet.
     pub fn handle_packet(&mut self, now_us: u64, packet: Received<'_>) -> Outcome {
         let Received { mid, kind, rtp_seq, payload } = packet;
-        // Padding alone: a probe for bandwidth.
+        // A packet of padding only: a bandwidth probe.
         if payload.is_empty() {
             return Outcome::default();
         }
@@ -114,7 +114,7 @@ impl Reception {
         stream.last_us = stream.last_us.max(now_us);
         let follows = slot.last_rtp_seq.replace(rtp_seq) == Some(rtp_seq.wrapping_sub(1));
         if flow == Flow::Switches {
-            // Only when nothing was lost in between is it certain that no key frame was sent.
+            // Only if nothing was lost in between is it certain that no key frame was sent.
             self.switches_without_key_frame += u64::from(follows && !is_start);
             slot.needs_key_frame = true;
         }
@@ -129,7 +129,7 @@ impl Reception {
         outcome
     }
 
-    /// One stream, if anything of it came.
+    /// The stream of a sender, if anything of it has arrived.
     pub fn stream(&self, sender: SenderId, kind: Kind) -> Option<&Stream> {
         self.streams.get(&(sender, kind))
     }
@@ -143,12 +143,12 @@ impl Reception {
         self.streams.iter().filter_map(of_kind)
     }
 
-    /// How long packets of a kind were on their way.
+    /// The latency of packets of a kind.
     pub fn latency(&self, kind: Kind) -> Histogram {
         self.latency.get(&kind).cloned().unwrap_or_default()
     }
 
-    /// What must not be, as sentences about a peer. `sender_of` names the participants that are peers of this run.
+    /// Violations by the server, as phrases about this peer. `sender_of` maps participants to peers of this run.
     pub fn lies(&self, sender_of: impl Fn(&str) -> Option<SenderId> + Copy) -> Vec<String> {
         let mut lies = Vec::new();
         let mut lie = |packets: u64, text: String| {
@@ -168,14 +168,14 @@ impl Reception {
                 continue;
             }
             lie(slot.unstamped, format!("received damaged packets in slot {mid}"));
-            let text = format!("received in slot {mid} someone else than `slots` said");
+            let text = format!("received someone else in slot {mid} than `slots` announced");
             lie(slot.log.contradictions(sender_of), text);
         }
         lies
     }
 }
 
-/// The stamp, and whether decoding can start here.
+/// Reads the stamp, and whether decoding can start at this packet.
 fn read(kind: Kind, payload: &Bytes) -> (Option<Stamp>, bool) {
     match kind {
         Kind::Audio => (Stamp::read(payload), true),
@@ -186,7 +186,7 @@ fn read(kind: Kind, payload: &Bytes) -> (Option<Stamp>, bool) {
     }
 }
 
-/// Nothing that holds the lock can panic half-way, so a poisoned one is as good as any.
+/// No code can panic while it holds the lock, so poisoning is harmless.
 pub fn lock(reception: &Mutex<Reception>) -> MutexGuard<'_, Reception> {
     reception.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Fills rooms with peers for a while.
+//! A run: fills rooms with peers for a while.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +15,17 @@ use crate::report::{Measured, Report};
 use crate::stomp::Stomp;
 use crate::world::World;
 
-/// Peers that join at the same time.
+/// The number of peers that join concurrently.
 const JOINING_AT_ONCE: usize = 8;
-/// How long a chat message may take to everyone.
+/// How long a chat message may take to reach everyone.
 const CHAT_PATIENCE: Duration = Duration::from_secs(10);
-/// How long the last packets may take.
+/// How long the last packets may take to arrive.
 const DRAIN: Duration = Duration::from_millis(700);
 
-/// Joins, measures, leaves. `progress` gets a line now and then.
+/// Joins, measures and leaves. `progress` receives occasional lines of progress.
 ///
 /// # Errors
-/// When nothing could be measured, because there is no server at that address.
+/// When nothing could be measured because no server answers at the address.
 pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report> {
     Stomp::connect_as(&options.url, options.token.as_ref()).await.with_context(|| {
         format!(
@@ -37,7 +37,7 @@ pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report> {
     let world = World::new();
     let mut report = Report::new(options);
     let mut members = join_all(options, &world, &mut report, &progress).await;
-    progress("everyone writes a chat line");
+    progress("every participant sends a chat message");
     chat(&members, &mut report).await;
     measure(options, &members, &progress).await;
     let stopped_us = world.clock.now_us();
@@ -53,7 +53,7 @@ pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report> {
     Ok(report)
 }
 
-/// A peer, and the room it is in.
+/// A peer and its room.
 struct Member {
     room: RoomName,
     peer: Peer,
@@ -76,7 +76,7 @@ impl Member {
         format!("{} in {}", self.peer.name, self.room)
     }
 
-    /// What it writes to the room; different for everyone.
+    /// Its chat message, different from everyone else's.
     fn hello(&self) -> String {
         format!("안녕하세요, {} ({}) here", self.peer.name, self.peer.joined.participant.id)
     }
@@ -124,8 +124,8 @@ async fn join_all(
 }
 
 fn peer_options(options: &Options, number: u32, room: &RoomName) -> PeerOptions {
-    // One more than anybody can hear at once speaks, so that everybody has someone in each slot. All differ, so
-    // that it is clear who is loudest.
+    // One more peer speaks than can be heard at once, so that every slot of everyone is used. All levels differ, so
+    // that the order of the active speakers is certain.
     let level = match u8::try_from(number) {
         Ok(number) if usize::from(number) <= Options::AUDIO_SLOTS => 20 + 10 * number,
         _ => SILENCE,
@@ -154,7 +154,7 @@ async fn chat(members: &[Member], report: &mut Report) {
         let hellos: Vec<String> =
             members.iter().filter(|writer| writer.room == reader.room).map(Member::hello).collect();
         let count = |seen: &Observed| hellos.iter().filter(|text| seen.has_read(text)).count();
-        // When it takes too long, the count below says so.
+        // A timeout shows in the count below.
         let _ = reader.peer.wait("chat", CHAT_PATIENCE, |seen| count(seen) == hellos.len()).await;
         let read = count(&reader.peer.observed().borrow());
         report.chat.expected += hellos.len() as u64;

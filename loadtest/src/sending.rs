@@ -1,4 +1,4 @@
-//! A peer's voice and face.
+//! Sends a peer's audio and video.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,18 +18,18 @@ use crate::stamp::{Kind, Stamp};
 use crate::vp8;
 use crate::world::{Sent, World};
 
-/// The level of a microphone that hears nothing, in −dBov (RFC 6464).
+/// The level of a silent microphone, in −dBov (RFC 6464).
 pub const SILENCE: u8 = 127;
 
 const AUDIO_PERIOD: Duration = Duration::from_millis(20);
-/// What Opus makes of 20 ms at about 32 kbit/s, less the stamp.
+/// The size of an Opus frame of 20 ms at about 32 kbit/s, minus the stamp.
 const AUDIO_FILLING: usize = 52;
 const FRAMES_PER_SECOND: u32 = 30;
 const FRAMES_PER_KEY_FRAME: u16 = 90;
-/// How much larger a key frame is than the others.
+/// The size of a key frame relative to other frames.
 const KEY_FRAME_FACTOR: usize = 4;
 
-/// Sends audio and video as soon as the connection is up, until the tasks are dropped.
+/// Sends audio and video once the connection is up, until the tasks are dropped.
 pub(crate) fn start(
     media: &Media,
     level: u8,
@@ -47,7 +47,7 @@ pub(crate) fn start(
     tasks
 }
 
-/// Numbers and dates the packets of one stream.
+/// Creates the stamps of one stream.
 #[derive(Clone)]
 struct Stamper {
     kind: Kind,
@@ -83,7 +83,7 @@ async fn speak(
         stamper.next().write(AUDIO_FILLING, &mut payload);
         let packet = Packet { header: header.clone(), payload: payload.into() };
         if let Err(error) = local.track.write_rtp_with_extensions(packet, &level).await {
-            tracing::debug!(%error, "sending audio ended");
+            tracing::debug!(%error, "stopped sending audio");
             return;
         }
         header.sequence_number = header.sequence_number.wrapping_add(1);
@@ -118,7 +118,7 @@ async fn show(
             if let Err(error) =
                 local.track.write_rtp(Packet { header: header.clone(), payload }).await
             {
-                tracing::debug!(%error, "sending video ended");
+                tracing::debug!(%error, "stopped sending video");
                 return;
             }
             header.sequence_number = header.sequence_number.wrapping_add(1);
@@ -128,7 +128,7 @@ async fn show(
     }
 }
 
-/// Waits for the connection; false when it never comes up.
+/// Waits until the connection is up; `false` when it fails.
 async fn is_connected(mut state: watch::Receiver<RTCPeerConnectionState>) -> bool {
     let settled = state.wait_for(|state| {
         use RTCPeerConnectionState::{Closed, Connected, Failed};
@@ -141,7 +141,8 @@ fn header(local: &LocalTrack, payload_type: u8) -> Header {
     Header { version: 2, payload_type, ssrc: local.ssrc, ..Header::default() }
 }
 
-/// When this process can't keep up, less is sent, rather than everything late and at once.
+/// An interval that skips missed ticks: when this process is too slow, it sends less, rather than everything late and
+/// at once.
 fn every(period: Duration) -> Interval {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -1,4 +1,4 @@
-//! A peer's STOMP session: one task that owns the connection, and what it has been told so far.
+//! A peer's STOMP session: one task that owns the connection, and the observed state of the room.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,19 +15,19 @@ use crate::reception::{Reception, lock};
 use crate::stomp::{PATIENCE, Stomp, text};
 use crate::world::World;
 
-/// The way to the server for one peer in one room.
+/// The session of one peer in one room.
 #[derive(Debug)]
 pub struct Session {
     room: RoomName,
     observed: watch::Sender<Observed>,
-    /// Frames to be sent; when full, whoever sends waits.
+    /// Frames to send. When full, senders wait (back-pressure).
     frames: mpsc::Sender<Frame>,
     next_id: AtomicU32,
     task: JoinSet<()>,
 }
 
 impl Session {
-    /// Takes the connection over.
+    /// Starts the session's task, which takes the connection over.
     pub fn start(
         stomp: Stomp,
         room: &RoomName,
@@ -42,7 +42,7 @@ impl Session {
         Session { room: room.clone(), observed, frames, next_id: AtomicU32::new(0), task }
     }
 
-    /// Subscribes to replies, events and chat, and waits until the server has taken note.
+    /// Subscribes to replies, events and chat, and waits until the server has confirmed this.
     ///
     /// # Errors
     /// When the session ends first.
@@ -54,7 +54,7 @@ impl Session {
         self.send_with_receipt(chat).await
     }
 
-    /// Subscribes to replies alone, and waits until the server has taken note.
+    /// Subscribes to replies only, and waits until the server has confirmed this.
     ///
     /// # Errors
     /// When the session ends first.
@@ -65,7 +65,7 @@ impl Session {
     /// Sends a request and returns its reply.
     ///
     /// # Errors
-    /// When the server refuses, says nothing, or is gone.
+    /// When the server refuses the request, does not answer, or closes the connection.
     pub async fn ask(&self, request: &Request) -> Result<Signal> {
         let id = self.new_id();
         let frame = self.frame_of(request).with_header(header::CORRELATION_ID, &id);
@@ -77,14 +77,14 @@ impl Session {
                 bail!("{} was refused: {code}: {message}", request.action())
             }
             Some(reply) => Ok(reply.clone()),
-            None => Err(anyhow!("the reply to {} vanished", request.action())),
+            None => Err(anyhow!("the reply to {} is missing", request.action())),
         }
     }
 
     /// Sends a request and waits for its RECEIPT.
     ///
     /// # Errors
-    /// When the server refuses, says nothing, or is gone.
+    /// When the server refuses the request, does not acknowledge it, or closes the connection.
     pub async fn tell(&self, request: &Request) -> Result<()> {
         let id = self.new_id();
         let frame = self.frame_of(request).with_header(header::CORRELATION_ID, &id);
@@ -98,7 +98,7 @@ impl Session {
         })
     }
 
-    /// Ends the session the polite way.
+    /// Ends the session with DISCONNECT.
     ///
     /// # Errors
     /// When the server does not acknowledge.
@@ -108,20 +108,20 @@ impl Session {
         Ok(())
     }
 
-    /// What has been told so far.
+    /// A receiver of the observed state.
     pub fn observed(&self) -> watch::Receiver<Observed> {
         self.observed.subscribe()
     }
 
-    /// Where the peer's media notes what it receives.
+    /// The sender with which the peer's media records what it receives.
     pub fn notebook(&self) -> watch::Sender<Observed> {
         self.observed.clone()
     }
 
-    /// Waits until it is as wanted; `what` says for people what that is.
+    /// Waits until the observed state satisfies a condition; `what` describes the condition in error texts.
     ///
     /// # Errors
-    /// When it is not within `limit`, or the session ends first.
+    /// When the condition is not met within `limit`, or the session ends first.
     pub async fn wait(
         &self,
         what: &str,
@@ -131,7 +131,7 @@ impl Session {
         let mut observed = self.observed.subscribe();
         let enough = observed.wait_for(|seen| is_wanted(seen) || seen.ended.is_some());
         let ended = match timeout(limit, enough).await {
-            Err(_) => bail!("waited {limit:?} in vain for {what}"),
+            Err(_) => bail!("timed out after {limit:?} waiting for {what}"),
             Ok(seen) => seen?.ended.clone(),
         };
         match ended {
@@ -158,7 +158,7 @@ impl Session {
 
     async fn send(&self, frame: Frame) -> Result<()> {
         let ended = || self.observed.borrow().ended.clone().unwrap_or_default();
-        self.frames.send(frame).await.map_err(|_| anyhow!("the session is over: {}", ended()))
+        self.frames.send(frame).await.map_err(|_| anyhow!("the session has ended: {}", ended()))
     }
 
     fn new_id(&self) -> String {
@@ -172,7 +172,7 @@ fn subscribe(id: &str, destination: &str) -> Frame {
         .with_header(header::DESTINATION, destination)
 }
 
-/// The task: sends what it is given, notes what it hears.
+/// The session's task: sends queued frames, and records what the server sends.
 struct Listener {
     observed: watch::Sender<Observed>,
     reception: Arc<Mutex<Reception>>,
@@ -203,8 +203,9 @@ impl Listener {
     fn handle(&self, frame: &Frame) -> Result<()> {
         match frame.command {
             Command::Receipt => {
-                let id =
-                    frame.header(header::RECEIPT_ID).context("a RECEIPT without receipt-id")?;
+                let id = frame
+                    .header(header::RECEIPT_ID)
+                    .context("received a RECEIPT without receipt-id")?;
                 self.observed.send_modify(|seen| {
                     seen.receipts.insert(id.to_owned());
                 });
@@ -220,9 +221,10 @@ impl Listener {
     }
 
     fn handle_message(&self, frame: &Frame) -> Result<()> {
-        let destination = frame.header(header::DESTINATION).context("a MESSAGE to nowhere")?;
+        let destination =
+            frame.header(header::DESTINATION).context("received a MESSAGE without destination")?;
         let body = &frame.body;
-        let unreadable = || format!("a message to {destination} can't be read: {}", text(body));
+        let unreadable = || format!("could not parse a message to {destination}: {}", text(body));
         match Destination::parse(destination, &Prefixes::default())? {
             Destination::UserQueue(_) => {
                 let signal = serde_json::from_slice(body).with_context(unreadable)?;
@@ -238,7 +240,7 @@ impl Listener {
                 let message = serde_json::from_slice(body).with_context(unreadable)?;
                 self.observed.send_modify(|seen| seen.handle_chat(message));
             }
-            _ => bail!("a message came to {destination}, which nobody subscribed to"),
+            _ => bail!("received a message to {destination} without a subscription"),
         }
         Ok(())
     }

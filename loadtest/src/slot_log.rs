@@ -1,34 +1,34 @@
-//! Does a slot carry whom the server says it carries?
+//! Checks that a slot carries the sender that the server announced.
 
 use crate::stamp::SenderId;
 
-/// How far media and the `slots` message may be apart, in microseconds: they take different ways.
+/// The allowed time between media and its `slots` message, in microseconds: they take different paths.
 pub const TOLERANCE_US: u64 = 1_000_000;
 /// A longer silence ends a run.
 const LONGEST_PAUSE_US: u64 = 300_000;
-/// When full, what comes later is not checked.
+/// The maximum number of entries; later ones are not checked.
 const MAX_ENTRIES: usize = 4096;
 
-/// Who was announced for one slot, and who came.
+/// The announced and the actual senders of one slot.
 #[derive(Clone, Debug, Default)]
 pub struct SlotLog {
-    /// When, and who from then on.
+    /// The announced participants, with the time from which each applies.
     announced: Vec<(u64, Option<String>)>,
     runs: Vec<Run>,
 }
 
-/// How a packet follows the one before it in its slot.
+/// How a packet relates to the previous one in its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// The same sender's.
+    /// From the same sender.
     Continues,
-    /// The same sender's, after a pause.
+    /// From the same sender, after a pause.
     Resumes,
-    /// Another sender's, or the first.
+    /// From another sender, or the first.
     Switches,
 }
 
-/// Packets of one sender, without another one's between them.
+/// Consecutive packets of one sender.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     sender: SenderId,
@@ -38,7 +38,7 @@ struct Run {
 }
 
 impl SlotLog {
-    /// The server said which participant is in the slot from here on.
+    /// Records the participant that the server announces for the slot from now on.
     pub fn announce(&mut self, now_us: u64, participant: Option<&str>) {
         let is_known =
             self.announced.last().is_some_and(|(_, known)| known.as_deref() == participant);
@@ -47,7 +47,7 @@ impl SlotLog {
         }
     }
 
-    /// A packet came.
+    /// Records a packet.
     pub fn packet(&mut self, now_us: u64, sender: SenderId) -> Flow {
         let flow = match self.runs.last_mut() {
             Some(run) if run.sender != sender => Flow::Switches,
@@ -65,8 +65,9 @@ impl SlotLog {
         flow
     }
 
-    /// Packets of runs that were not announced for their whole length, give or take [`TOLERANCE_US`]. Which sender a
-    /// participant is gets known only when that peer's own join returns, so it is asked for at the end.
+    /// The number of packets in runs that were not announced for their whole length, within [`TOLERANCE_US`]. The
+    /// sender of a participant becomes known only when that peer's own join returns, so `sender_of` is called at the
+    /// end.
     pub fn contradictions(&self, sender_of: impl Fn(&str) -> Option<SenderId>) -> u64 {
         let announced: Vec<(u64, Option<SenderId>)> = self
             .announced
@@ -77,7 +78,7 @@ impl SlotLog {
         self.runs.iter().filter(contradicts).map(|run| run.packets).sum()
     }
 
-    /// Everybody who was ever announced.
+    /// All participants that were ever announced.
     pub fn participants(&self) -> impl Iterator<Item = &str> {
         self.announced.iter().filter_map(|(_, participant)| participant.as_deref())
     }

@@ -1,4 +1,4 @@
-//! What every media packet says about itself.
+//! The stamp in every media packet, which identifies it.
 //!
 //! ```text
 //!  0        4     5  6        8        12       16        24       28
@@ -6,22 +6,22 @@
 //! | "MDNG" |kind | 0| length | sender | seq    | sent µs | check  | filling …
 //! +--------+-----+--+--------+--------+--------+---------+--------+----------
 //! ```
-//! Big-endian. `length` counts from the magic to the end of the packet, so cut packets are found; `check` is FNV-1a
-//! over the 24 bytes before it.
+//! Big-endian. `length` counts from the magic to the end of the packet, so that truncated packets are detected; `check`
+//! is FNV-1a over the preceding 24 bytes.
 
 use std::fmt;
 
-/// Which of a peer's streams a packet belongs to.
+/// The kind of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// The microphone's.
+    /// Audio, from the microphone.
     Audio,
-    /// The camera's.
+    /// Video, from the camera.
     Video,
 }
 
 impl Kind {
-    /// Both.
+    /// Both kinds.
     pub const ALL: [Kind; 2] = [Kind::Audio, Kind::Video];
 }
 
@@ -34,28 +34,28 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A peer of this run, by its number.
+/// The number of a peer in this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SenderId(pub u32);
 
-/// The contents of a stamp.
+/// The content of a stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// Who sent it.
+    /// The sender.
     pub sender: SenderId,
-    /// On which stream.
+    /// The kind of the stream.
     pub kind: Kind,
-    /// Its number in that stream; rises by one per packet.
+    /// The packet's number in the stream; increases by one per packet.
     pub seq: u32,
-    /// When, in microseconds of the run's clock.
+    /// The time of sending, in microseconds of the run's clock.
     pub sent_us: u64,
 }
 
 impl Stamp {
-    /// Length of a stamp in bytes.
+    /// The length of a stamp in bytes.
     pub const BYTES: usize = 28;
 
-    /// Appends the stamp and `filling` zeros.
+    /// Appends the stamp and `filling` bytes of zeros.
     pub fn write(&self, filling: usize, out: &mut Vec<u8>) {
         let start = out.len();
         let length = u16::try_from(Stamp::BYTES + filling).unwrap_or(u16::MAX);
@@ -70,7 +70,7 @@ impl Stamp {
         out.resize(start + usize::from(length), 0);
     }
 
-    /// Reads the stamp that fills `bytes`; `None` when it is damaged, cut, or none.
+    /// Reads the stamp that fills `bytes`; `None` when it is damaged, truncated or absent.
     pub fn read(bytes: &[u8]) -> Option<Stamp> {
         let (stamp, _) = bytes.split_first_chunk::<{ Stamp::BYTES }>()?;
         let number = |from: usize| u32::from_be_bytes(std::array::from_fn(|i| stamp[from + i]));

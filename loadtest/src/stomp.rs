@@ -15,18 +15,18 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 
 /// How long the server may take to answer.
 pub const PATIENCE: Duration = Duration::from_secs(15);
-/// As browsers do: a small frame must not wait for the acknowledgement of the one before.
+/// As in browsers: a small frame must not wait for the acknowledgement of the previous one.
 const DISABLE_NAGLE: bool = true;
 const HEART_BEAT: HeartBeat = HeartBeat { can_send_ms: 10_000, wants_ms: 10_000 };
 
-/// An open session. Call [`Stomp::next`] all the time: it sends the heart-beats as well.
+/// An open session. Call [`Stomp::next`] continuously: it also sends the heart-beats.
 #[derive(Debug)]
 pub struct Stomp {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     decoder: Decoder,
     version: Version,
     heart_beats: Option<Interval>,
-    /// What the server calls itself: name and version.
+    /// Name and version of the server.
     pub server: Option<String>,
 }
 
@@ -34,15 +34,15 @@ impl Stomp {
     /// Connects to `/ws` of the server at `url` (`http://host:port`), as a guest.
     ///
     /// # Errors
-    /// When nobody answers there, or not in STOMP.
+    /// When no server answers there, or not in STOMP.
     pub async fn connect(url: &Uri) -> Result<Stomp> {
         Stomp::connect_as(url, None).await
     }
 
-    /// The same, with a token if there is one.
+    /// Connects like [`Stomp::connect`], with a token if there is one.
     ///
     /// # Errors
-    /// When nobody answers there, or not in STOMP, or when the token is not taken.
+    /// When no server answers there, or not in STOMP, or it rejects the token.
     pub async fn connect_as(url: &Uri, token: Option<&Secret>) -> Result<Stomp> {
         let authority = url.authority().context("the URL has no host")?;
         let uri: Uri = format!("ws://{authority}/ws").parse()?;
@@ -51,14 +51,14 @@ impl Stomp {
             timeout(PATIENCE, connect_async_with_config(request, None, DISABLE_NAGLE))
                 .await
                 .context("the server does not answer")?
-                // Without its source, whose text it repeats.
+                // Without the source error, whose text this one contains.
                 .map_err(|error| anyhow!("{error}"))?;
         let decoder = Decoder::new(Limits::default());
         let mut stomp =
             Stomp { socket, decoder, version: Version::V1_2, heart_beats: None, server: None };
         timeout(PATIENCE, stomp.open(authority.as_str(), token))
             .await
-            .context("no CONNECTED frame came")??;
+            .context("received no CONNECTED frame")??;
         Ok(stomp)
     }
 
@@ -90,7 +90,7 @@ impl Stomp {
     /// Sends a frame.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// When the connection is closed.
     pub async fn send(&mut self, frame: &Frame) -> Result<()> {
         self.write(encode(frame, self.version)).await
     }
@@ -103,10 +103,10 @@ impl Stomp {
         Ok(self.socket.send(message).await?)
     }
 
-    /// The next frame; `None` when the server has closed the connection. Cancelling the future loses nothing.
+    /// The next frame; `None` when the server has closed the connection. Cancel safe.
     ///
     /// # Errors
-    /// When the connection breaks, or what comes is not STOMP.
+    /// When the connection fails, or the data is not STOMP.
     pub async fn next(&mut self) -> Result<Option<Frame>> {
         loop {
             match self.decoder.next_frame()? {
@@ -137,7 +137,7 @@ async fn tick(interval: Option<&mut Interval>) {
     }
 }
 
-/// A frame's body for an error message.
+/// The start of a frame's body, for error messages.
 pub fn text(body: &[u8]) -> String {
     String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned()
 }

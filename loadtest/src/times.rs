@@ -9,16 +9,16 @@ use crate::histogram::Histogram;
 /// A distribution of times in milliseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Times {
-    /// Half are shorter.
+    /// The median.
     pub p50: f64,
-    /// One of a hundred is longer.
+    /// The 99th percentile.
     pub p99: f64,
-    /// The longest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Times {
-    /// Of durations in microseconds.
+    /// Computes the percentiles of durations in microseconds.
     pub(crate) fn of(us: impl IntoIterator<Item = u64>) -> Times {
         let mut histogram = Histogram::default();
         us.into_iter().for_each(|us| histogram.record(us));

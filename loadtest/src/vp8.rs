@@ -1,7 +1,7 @@
-//! VP8 frames that a forwarding server takes for real ones.
+//! VP8 frames that a forwarding server accepts as real ones.
 //!
-//! They have the payload descriptor of RFC 7741 and the frame header of RFC 6386 §9.1, which is what a server looks
-//! at; behind the header there is a stamp in every packet instead of a picture.
+//! They have the payload descriptor of RFC 7741 and the frame header of RFC 6386 §9.1, which are all that a server
+//! reads. After the header, every packet contains a stamp instead of a picture.
 
 use bytes::Bytes;
 use rtc::rtp::codec::vp8::Vp8Packet;
@@ -9,30 +9,30 @@ use rtc::rtp::packetizer::Depacketizer;
 
 use crate::stamp::Stamp;
 
-/// The most bytes of a packet's payload.
+/// The maximum length of a packet's payload, in bytes.
 const MAX_PAYLOAD: usize = 1100;
-/// X, I and a 15-bit picture id.
+/// The length of a payload descriptor with X, I and a 15-bit picture id.
 const DESCRIPTOR: usize = 4;
 const KEY_HEADER: usize = 10;
 const INTER_HEADER: usize = 3;
 const WIDTH: u16 = 640;
 const HEIGHT: u16 = 360;
 
-/// A frame that is to be sent.
+/// A frame to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// The picture's id.
+    /// The picture id.
     pub picture_id: u16,
-    /// It is a key frame.
+    /// Whether it is a key frame.
     pub is_key: bool,
-    /// In how many packets it goes.
+    /// The number of packets.
     pub packets: usize,
-    /// Bytes of each packet's payload.
+    /// The length of each packet's payload, in bytes.
     payload_bytes: usize,
 }
 
 impl Frame {
-    /// A frame of about `bytes` bytes.
+    /// Creates a frame of about `bytes` bytes.
     pub fn new(picture_id: u16, is_key: bool, bytes: usize) -> Frame {
         let packets = bytes.div_ceil(MAX_PAYLOAD).max(1);
         let least = DESCRIPTOR + KEY_HEADER + Stamp::BYTES;
@@ -40,7 +40,7 @@ impl Frame {
         Frame { picture_id, is_key, packets, payload_bytes }
     }
 
-    /// Appends the RTP payload of one of its packets.
+    /// Appends the RTP payload of one of the frame's packets.
     pub fn write_payload(&self, index: usize, stamp: &Stamp, out: &mut Vec<u8>) {
         let start = out.len();
         write_descriptor(index == 0, self.picture_id, out);
@@ -52,7 +52,7 @@ impl Frame {
     }
 }
 
-/// The RTP payloads of one frame of about `bytes` bytes, each with the next stamp.
+/// The RTP payloads of a frame of about `bytes` bytes, each with the next stamp.
 pub fn packetize(
     picture_id: u16,
     is_key: bool,
@@ -85,20 +85,20 @@ fn write_header(is_key: bool, first_part_size: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// What a received payload is.
+/// A parsed payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// It is the first of its frame.
+    /// Whether it is the first packet of its frame.
     pub starts_frame: bool,
-    /// It is the first of a key frame.
+    /// Whether it is the first packet of a key frame.
     pub starts_key_frame: bool,
-    /// The picture that it belongs to.
+    /// The picture id.
     pub picture_id: u16,
-    /// Its stamp; none when it is damaged or was not written by [`packetize`].
+    /// The stamp; `None` when it is damaged or was not written by [`packetize`].
     pub stamp: Option<Stamp>,
 }
 
-/// Reads a received payload; `None` when it is no VP8.
+/// Parses a received payload; `None` when it is not VP8.
 pub fn read(payload: &Bytes) -> Option<Received> {
     let mut descriptor = Vp8Packet::default();
     let frame = descriptor.depacketize(payload).ok()?;
@@ -119,7 +119,7 @@ pub fn read(payload: &Bytes) -> Option<Received> {
     })
 }
 
-/// The stamp in a received payload; `None` when it is damaged or was not written here.
+/// The stamp in a received payload; `None` when it is damaged or absent.
 pub fn stamp_of(payload: &[u8]) -> Option<Stamp> {
     read(&Bytes::copy_from_slice(payload))?.stamp
 }

@@ -1,4 +1,4 @@
-//! What all peers of a run share.
+//! The state shared by all peers of a run.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::Clock;
 use crate::stamp::{Kind, SenderId};
 
-/// The clock, and who sent what: receivers compare it with what they got.
+/// The clock, and the packets that each peer has sent, with which receivers compare what they received.
 #[derive(Debug)]
 pub struct World {
     /// The run's clock.
@@ -21,10 +21,10 @@ struct Peers {
     by_participant: HashMap<String, SenderId>,
 }
 
-/// What one peer has sent so far.
+/// The packets that one peer has sent.
 #[derive(Debug)]
 pub struct Sent {
-    /// Its number.
+    /// The peer's number.
     pub sender: SenderId,
     audio: AtomicU32,
     video: AtomicU32,
@@ -32,12 +32,12 @@ pub struct Sent {
 }
 
 impl World {
-    /// A world without peers.
+    /// Creates a world without peers.
     pub fn new() -> Arc<World> {
         Arc::new(World { clock: Clock::start(), peers: Mutex::default() })
     }
 
-    /// A number for one more peer.
+    /// Adds a peer and assigns its number.
     pub fn add_peer(&self) -> Arc<Sent> {
         let mut peers = self.peers();
         let sender = SenderId(u32::try_from(peers.sent.len()).unwrap_or(u32::MAX));
@@ -52,44 +52,44 @@ impl World {
         sent
     }
 
-    /// From here on the server's participant is known to be this peer.
+    /// Records that the server's participant is this peer.
     pub fn name(&self, participant: &str, sender: SenderId) {
         self.peers().by_participant.insert(participant.to_owned(), sender);
     }
 
-    /// Which peer a participant is; none when it is somebody else's.
+    /// The peer that is this participant; `None` when it is not a peer of this run.
     pub fn sender_of(&self, participant: &str) -> Option<SenderId> {
         self.peers().by_participant.get(participant).copied()
     }
 
-    /// What a peer has sent.
+    /// The packets that a peer has sent.
     pub fn sent(&self, sender: SenderId) -> Option<Arc<Sent>> {
         self.peers().sent.get(sender.0 as usize).cloned()
     }
 
-    /// Nothing that holds the lock can panic half-way, so a poisoned one is as good as any.
+    /// No code can panic while it holds the lock, so poisoning is harmless.
     fn peers(&self) -> MutexGuard<'_, Peers> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Sent {
-    /// The number for the next packet of a stream.
+    /// The number of the next packet of a stream.
     pub fn next(&self, kind: Kind) -> u32 {
         self.counter(kind).fetch_add(1, Ordering::Relaxed)
     }
 
-    /// How many packets of a stream were sent.
+    /// The number of packets sent on a stream.
     pub fn count(&self, kind: Kind) -> u32 {
         self.counter(kind).load(Ordering::Relaxed)
     }
 
-    /// Sending began.
+    /// Records that sending has started.
     pub fn begin(&self, now_us: u64) {
         self.began_us.fetch_min(now_us, Ordering::Relaxed);
     }
 
-    /// When sending began, in microseconds of the run's clock; none when it hasn't.
+    /// When sending started, in microseconds of the run's clock; `None` when it has not.
     pub fn began_us(&self) -> Option<u64> {
         Some(self.began_us.load(Ordering::Relaxed)).filter(|us| *us != u64::MAX)
     }

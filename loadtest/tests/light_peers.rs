@@ -1,4 +1,4 @@
-//! Light peers against a real server: that everything arrives, not how fast.
+//! Light peers against a real server: correctness, not speed.
 
 use clap::Parser;
 use loadtest::light::report::{LightReport, Media};

@@ -1,4 +1,4 @@
-//! What a moderator stops is not forwarded, with whole peers and real media.
+//! Sources that a moderator stops are not forwarded: tests with full peers and real media.
 
 #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
@@ -18,11 +18,11 @@ use tempfile::TempDir;
 
 /// How long anything may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How often the peers are looked at.
+/// The interval between checks of the peers.
 const LOOK: Duration = Duration::from_millis(20);
-/// What was under way when a moderator heard `done` has arrived when so many packets of somebody else have.
+/// Packets in flight when the moderator received `done` have arrived once this many packets of another sender have.
 const SETTLED: u64 = 25;
-/// Nothing came for long enough when so many packets of somebody else did: a second of speech.
+/// This many packets of another sender, a second of audio, prove that nothing arrives any more.
 const LONG: u64 = 50;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +34,7 @@ async fn a_muted_microphone_is_not_heard_whatever_its_client_does() {
     assert_eq!(moderate(&host, ModerateAction::Mute, Some(&b), Value::Null).await, Signal::Done {});
 
     let silence = room.quiet(&listener, b.sender, host.sender).await;
-    // The client goes on sending, says that it is not muted, and calls its microphone something else.
+    // The client keeps sending, claims that it is not muted, and gives its microphone another source name.
     let unmute = State { muted: Some(false), ..State::default() };
     assert!(b.ask(&Request::State(unmute.clone())).await.is_err());
     let mids: BTreeMap<String, SourceKind> =
@@ -43,7 +43,7 @@ async fn a_muted_microphone_is_not_heard_whatever_its_client_does() {
     b.tell(&Request::Sources(Sources { mids: BTreeMap::new() })).await.unwrap();
     b.tell(&Request::Sources(Sources { mids: b.mids().clone() })).await.unwrap();
     room.wait_for(&listener, host.sender, Kind::Audio, LONG).await;
-    assert_eq!(count(&listener, b.sender, Kind::Audio), silence, "nothing is forwarded");
+    assert_eq!(count(&listener, b.sender, Kind::Audio), silence, "nothing must be forwarded");
 
     let lifted = moderate(&host, ModerateAction::Mute, Some(&b), json!(false)).await;
     assert_eq!(lifted, Signal::Done {});
@@ -63,13 +63,13 @@ async fn a_stopped_camera_is_not_seen() {
     assert_eq!(done, Signal::Done {});
     room.wait_for(&viewer, host.sender, Kind::Audio, SETTLED).await;
     let before = count(&viewer, b.sender, Kind::Video);
-    // By another name it would be a screen; that is stopped as well.
+    // The host stops the screen as well, because the client may rename its camera to a screen.
     let done = moderate(&host, ModerateAction::StopScreen, Some(&b), Value::Null).await;
     assert_eq!(done, Signal::Done {});
     b.tell(&Request::Sources(Sources { mids: BTreeMap::new() })).await.unwrap();
     b.tell(&Request::Sources(Sources { mids: b.mids().clone() })).await.unwrap();
     room.wait_for(&viewer, host.sender, Kind::Audio, LONG).await;
-    assert_eq!(count(&viewer, b.sender, Kind::Video), before, "nothing is forwarded");
+    assert_eq!(count(&viewer, b.sender, Kind::Video), before, "nothing must be forwarded");
     room.close(vec![host, b, viewer]).await;
 }
 
@@ -86,13 +86,21 @@ async fn a_kick_ends_media_in_both_directions() {
     let silence = room.quiet(&viewer, b.sender, host.sender).await;
     let heard = count(&b, host.sender, Kind::Audio);
     room.wait_for(&viewer, host.sender, Kind::Audio, LONG).await;
-    assert_eq!(count(&viewer, b.sender, Kind::Audio), silence, "nothing of theirs is forwarded");
-    assert_eq!(count(&b, host.sender, Kind::Audio), heard, "and nothing to them");
+    assert_eq!(
+        count(&viewer, b.sender, Kind::Audio),
+        silence,
+        "nothing from the kicked peer must be forwarded"
+    );
+    assert_eq!(
+        count(&b, host.sender, Kind::Audio),
+        heard,
+        "nothing must be forwarded to the kicked peer"
+    );
     drop(b);
     room.close(vec![host, viewer]).await;
 }
 
-/// A server of its own, with one room.
+/// A server with one room.
 struct Room {
     server: Server,
     world: Arc<World>,
@@ -112,7 +120,7 @@ impl Room {
         Room { server, world: World::new(), _data: data }
     }
 
-    /// The first one is the room's host.
+    /// Joins a peer; the first one is the room's host.
     async fn join(&self, name: &str) -> Peer {
         let options = PeerOptions {
             url: self.server.url().parse().unwrap(),
@@ -138,7 +146,7 @@ impl Room {
         }
     }
 
-    /// Waits for so many more packets.
+    /// Waits for this many more packets.
     async fn wait_for(&self, peer: &Peer, sender: SenderId, kind: Kind, more: u64) {
         let before = count(peer, sender, kind);
         let came = async {
@@ -149,7 +157,7 @@ impl Room {
         tokio::time::timeout(LIMIT, came).await.expect("media flows");
     }
 
-    /// How many packets of a sender's voice came, once what was under way has come. Goes by another one's.
+    /// The number of a sender's audio packets after those in flight have arrived, which another sender's packets show.
     async fn quiet(&self, peer: &Peer, sender: SenderId, other: SenderId) -> u64 {
         self.wait_for(peer, other, Kind::Audio, SETTLED).await;
         count(peer, sender, Kind::Audio)

@@ -1,4 +1,4 @@
-//! Three participants, and a fourth who comes later, in a room of a real server.
+//! Three participants, and a fourth that joins later, in a room of a real server.
 
 #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
@@ -134,7 +134,7 @@ async fn slots_name_whom_they_carry() {
     room.close(peers).await;
 }
 
-/// A server of its own, with one room.
+/// A server with one room.
 struct Room {
     server: Server,
     world: Arc<World>,

@@ -1,4 +1,4 @@
-//! The program's own run, against a real server and against none.
+//! A whole run of the program, against a real server and without one.
 
 use clap::Parser;
 use loadtest::options::Options;
@@ -31,7 +31,7 @@ async fn two_small_rooms_are_well() {
 
 #[tokio::test]
 async fn without_a_server_the_address_is_named() {
-    // Nobody listens on the discard port.
+    // Nothing listens on the discard port.
     let options = options("http://127.0.0.1:9", "--seconds 1");
 
     let error = format!("{:#}", run(&options, |_| {}).await.unwrap_err());

@@ -1,4 +1,4 @@
-//! Somebody who comes late is told everything.
+//! Replays the stored messages to a participant that joins late.
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 use std::time::Instant;
@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::http::Uri;
 use crate::client::Client;
 use crate::report::Backlog;
 
-/// Messages on the way while the backlog is written.
+/// The maximum number of messages in flight while the backlog is written.
 const WINDOW: u64 = 200;
 
 pub(crate) async fn run(url: &Uri, messages: u32, server: Process) -> anyhow::Result<Backlog> {
@@ -31,7 +31,7 @@ pub(crate) async fn run(url: &Uri, messages: u32, server: Process) -> anyhow::Re
     let mut first = None;
     for expected in 1..=last {
         let message = late.next_message().await?;
-        ensure!(message.seq == expected, "message {} came instead of {expected}", message.seq);
+        ensure!(message.seq == expected, "received message {} instead of {expected}", message.seq);
         first.get_or_insert_with(|| started.elapsed());
     }
     let took = started.elapsed();

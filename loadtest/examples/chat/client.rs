@@ -1,4 +1,4 @@
-//! A chatting participant.
+//! A participant that chats.
 
 use anyhow::{Context, bail};
 use loadtest::stomp::{PATIENCE, Stomp, text};
@@ -39,19 +39,19 @@ impl Client {
         Ok(client)
     }
 
-    /// Follows the room's chat from a message on; 0 is all of it.
+    /// Subscribes to the room's chat, starting after message `since`; 0 means all messages.
     pub(crate) async fn follow_chat(&mut self, since: u64) -> anyhow::Result<()> {
         let frame = subscribe("chat", &Destination::chat_of(&self.room));
         self.stomp.send(&frame.with_header(header::SINCE, since.to_string())).await
     }
 
-    /// Says something, and waits until the server has stored it.
+    /// Sends a message, and waits until the server has stored it.
     pub(crate) async fn say(&mut self, line: &str) -> anyhow::Result<()> {
         self.say_without_waiting(line).await?;
         self.stored(self.sent).await
     }
 
-    /// Says something; the receipt of message n is awaited by [`Client::stored`].
+    /// Sends a message. [`Client::stored`] waits for the receipt of the nth message.
     pub(crate) async fn say_without_waiting(&mut self, line: &str) -> anyhow::Result<()> {
         self.sent += 1;
         let chat = Chat { text: line.to_owned(), ..Chat::default() };
@@ -62,18 +62,21 @@ impl Client {
     pub(crate) async fn stored(&mut self, nth: u64) -> anyhow::Result<()> {
         let expected = nth.to_string();
         loop {
-            let frame = timeout(PATIENCE, self.next()).await.context("no receipt came")??;
+            let frame =
+                timeout(PATIENCE, self.next()).await.context("received no receipt in time")??;
             match frame.command {
                 Command::Receipt if frame.header(header::RECEIPT_ID) == Some(&expected) => {
                     return Ok(());
                 }
                 Command::Receipt => {}
-                _ => bail!("instead of a receipt came {}: {}", frame.command, text(&frame.body)),
+                _ => {
+                    bail!("received {} instead of a receipt: {}", frame.command, text(&frame.body))
+                }
             }
         }
     }
 
-    /// The next chat message; this client follows the chat.
+    /// The next chat message; the client must have subscribed to the chat.
     pub(crate) async fn next_message(&mut self) -> anyhow::Result<ChatMessage> {
         loop {
             let frame = self.next().await?;

@@ -1,13 +1,14 @@
-//! What durable chat carries: `cargo run --release -p loadtest --example chat`, after `cargo build --release -p madang`.
+//! The throughput of durable chat: `cargo run --release -p loadtest --example chat`, after `cargo build --release -p
+//! madang`.
 //!
 //! ```text
 //! senders ─▶ server ─▶ database ─▶ RECEIPT ─▶ the sender's next message
 //!                          └─▶ one watcher per room, who checks that no number is missing
 //! ```
 //!
-//! Each sender has one message on the way. So a server that commits one message at a time acknowledges as many a second
-//! whatever the number of senders; what comes on top is the group commit. How often this disk can sync a small file
-//! stands beside it. At last somebody comes late and is told everything.
+//! Each sender has one message in flight. A server that commits one message at a time therefore acknowledges the same
+//! number per second for any number of senders; the gain above that is due to group commit. The report also shows how
+//! often this disk can sync a small file. At the end, a participant joins late and receives all messages.
 
 mod backlog;
 mod client;
@@ -26,27 +27,28 @@ use loadtest::bench::server::TestServer;
 use loadtest::light::process::{Machine, Process};
 use report::Report;
 
-/// How many send at the same time, one row for each.
+/// The numbers of concurrent senders, one row for each.
 const SENDERS: [usize; 3] = [1, 10, 100];
 
-/// Measures durable chat: messages acknowledged a second, their CPU time, and how long 10,000 of them take to replay.
+/// Measures durable chat: messages acknowledged per second, CPU time per message, and the time to replay 10,000
+/// messages
 ///
-/// The exit code is 1 when a message is missing, came twice or out of order.
+/// The exit code is 1 when a message is missing, duplicated or out of order.
 #[derive(Debug, Parser)]
 struct Options {
-    /// The server's program. Default: the release build of `madang`.
+    /// Path of the server program. Default: the release build of `madang`
     #[arg(long)]
     server: Option<PathBuf>,
-    /// The database, as the server's `store.url`. Default: SQLite in a directory of its own.
+    /// Database, as in the server's `store.url`. Default: SQLite in a temporary directory
     #[arg(long)]
     store: Option<String>,
-    /// How long each row sends, in seconds.
+    /// How long each row sends, in seconds
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
-    /// Messages that the late joiner is told.
+    /// Number of messages that the late participant receives
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     backlog: u32,
-    /// Print the result as JSON to standard output.
+    /// Print the result as JSON to standard output
     #[arg(long = "json")]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! What was measured, for people and as JSON.
+//! The report, as text and as JSON.
 
 use std::fmt;
 
@@ -15,21 +15,21 @@ pub(crate) struct Report {
     pub(crate) backlog: Backlog,
 }
 
-/// Some senders at a time.
+/// The result for one number of senders.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) senders: usize,
     pub(crate) acknowledged: u64,
-    /// Acknowledged, but not seen by those who follow the chat.
+    /// Messages acknowledged, but not received by those who follow the chat.
     pub(crate) missing: i64,
     pub(crate) per_second: f64,
-    /// The server's user and system time; its database's is not in it where that is another process.
+    /// The server's user and system time per message, in microseconds. A database in another process is not included.
     pub(crate) cpu_us_each: Option<f64>,
-    /// From SEND to RECEIPT: median, 99th percentile.
+    /// From SEND to RECEIPT, in milliseconds: median, 99th percentile.
     pub(crate) latency_ms: [f64; 2],
 }
 
-/// The replay to somebody who comes late.
+/// The replay to a participant that joins late.
 #[derive(Debug, Serialize)]
 pub(crate) struct Backlog {
     pub(crate) messages: u32,
@@ -39,7 +39,7 @@ pub(crate) struct Backlog {
 }
 
 impl Report {
-    /// Whether all that was acknowledged was seen.
+    /// Whether all acknowledged messages were received.
     pub(crate) fn is_whole(&self) -> bool {
         self.rows.iter().all(|row| row.missing == 0)
     }
@@ -51,7 +51,7 @@ impl fmt::Display for Report {
         writeln!(f, "{}; {cores} × {cpu}, Linux {kernel}", self.store)?;
         writeln!(
             f,
-            "one small write at a time, each synced: {:.0} a second\n",
+            "small synced writes, one at a time: {:.0} per second\n",
             self.syncs_per_second
         )?;
         writeln!(

@@ -1,4 +1,4 @@
-//! Participants that chat, each with one message on the way.
+//! Participants that chat, each with one message in flight.
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 use std::cell::RefCell;
@@ -16,9 +16,9 @@ use tokio_tungstenite::tungstenite::http::Uri;
 use crate::client::Client;
 use crate::report::Row;
 
-/// Senders of one room.
+/// The number of senders per room.
 const ROOM: usize = 10;
-/// What each message says, in Hangul: 180 bytes.
+/// The text of each message, in Hangul: 180 bytes.
 const LINE: &str = "마당에 모여 앉아 이야기를 나눕니다. 마당에 모여 앉아 이야기를 나눕니다. 마당에 모여 앉아 이야기를 나눕니다. 안녕";
 
 pub(crate) async fn run(
@@ -51,12 +51,12 @@ pub(crate) async fn run(
         rooms.into_iter().map(|(_, watcher)| spawn_local(watch(watcher, until))).collect();
     let mut acknowledged = 0;
     for task in talking {
-        acknowledged += task.await.context("a sender broke")??;
+        acknowledged += task.await.context("a sender failed")??;
     }
     let (took, cpu_after) = (started.elapsed(), server.cpu_us());
     let mut seen = 0;
     for task in watching {
-        seen += task.await.context("a watcher broke")??;
+        seen += task.await.context("a watcher failed")??;
     }
     let cpu_us = cpu_after.zip(cpu).map(|(after, before)| (after - before) as f64);
     let latency = latency.borrow();
@@ -70,7 +70,7 @@ pub(crate) async fn run(
     })
 }
 
-/// Says one thing after the other; the number of acknowledged ones.
+/// Sends one message after the other; returns how many were acknowledged.
 async fn talk(
     mut client: Client,
     until: Instant,
@@ -86,7 +86,7 @@ async fn talk(
     Ok(acknowledged)
 }
 
-/// Counts what comes, each number once and in order, until it is quiet.
+/// Counts messages until none arrives any more; fails unless each number comes once and in order.
 async fn watch(mut watcher: Client, until: Instant) -> anyhow::Result<u64> {
     let mut seen = 0;
     loop {
@@ -94,7 +94,7 @@ async fn watch(mut watcher: Client, until: Instant) -> anyhow::Result<u64> {
         match tokio::time::timeout_at(quiet, watcher.next_message()).await {
             Ok(message) => {
                 let seq = message?.seq;
-                ensure!(seq == seen + 1, "message {seq} came after message {seen}");
+                ensure!(seq == seen + 1, "received message {seq} after message {seen}");
                 seen = seq;
             }
             Err(_) => return Ok(seen),

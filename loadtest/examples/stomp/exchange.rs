@@ -1,4 +1,4 @@
-//! Publishers and subscribers, and what arrives.
+//! Publishers and subscribers, and the check of what arrives.
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 use std::cell::{Cell, RefCell};
@@ -18,10 +18,10 @@ use crate::options::{Options, Scenario};
 
 /// How long the last messages may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// More messages are never on the way from one publisher; a power of two.
+/// An upper bound for the messages of one publisher in flight; a power of two.
 const MOST_ON_THE_WAY: u64 = 1 << 16;
 
-/// What is sent to whom.
+/// The load of a scenario.
 pub(crate) struct Load {
     pub(crate) rooms: usize,
     pub(crate) subscribers_per_room: usize,
@@ -34,9 +34,9 @@ pub(crate) struct Load {
 /// When a publisher sends.
 #[derive(Clone, Copy)]
 pub(crate) enum Pace {
-    /// As soon as fewer than so many of its messages are on the way.
+    /// Whenever fewer than this many of its messages are in flight.
     Window(u64),
-    /// So many times a second.
+    /// This many times per second.
     PerSecond(u32),
 }
 
@@ -51,7 +51,7 @@ impl Load {
     }
 }
 
-/// What all tasks of a scenario share; one thread.
+/// The state shared by all tasks of a scenario, which run on one thread.
 struct Tally {
     started: Instant,
     publishers: Vec<Publisher>,
@@ -63,7 +63,7 @@ struct Tally {
 
 struct Publisher {
     sent: Cell<u64>,
-    /// How often each message on the way is still to be delivered, by its number.
+    /// The number of deliveries still expected for each message in flight, by its number.
     missing: RefCell<Vec<u32>>,
     on_the_way: Cell<u64>,
     freed: Notify,
@@ -108,7 +108,7 @@ pub(crate) async fn run(
         })
         .collect();
     for writer in writers {
-        writer.await.context("a publisher broke")??;
+        writer.await.context("a publisher failed")??;
     }
     let expected = tally.sent() * load.subscribers_per_room as u64;
     let patience = Instant::now() + PATIENCE;
@@ -159,7 +159,7 @@ impl Tally {
         self.started.elapsed().as_micros() as u64
     }
 
-    /// Takes note of a delivery; `last` is what this subscriber had from each publisher.
+    /// Records a delivery; `last` is the last number that this subscriber received from each publisher.
     fn deliver(&self, stamp: Stamp, last: &mut [u64], now_us: u64) {
         let Some(publisher) = self.publishers.get(stamp.publisher) else { return };
         self.received.set(self.received.get() + 1);
@@ -196,7 +196,7 @@ async fn read(mut socket: Socket, tally: Rc<Tally>) {
     }
 }
 
-/// What one publisher does.
+/// The parameters of one publisher.
 struct Order {
     number: usize,
     destinations: Vec<String>,
@@ -231,7 +231,7 @@ async fn publish(mut socket: Socket, order: Order, tally: Rc<Tally>) -> anyhow::
         publisher.sent.set(seq);
         publisher.on_the_way.set(publisher.on_the_way.get() + 1);
         publisher.missing.borrow_mut()[(seq % MOST_ON_THE_WAY) as usize] = order.subscribers;
-        // Publishers begin at different rooms.
+        // Publishers start with different rooms.
         let room = (seq as usize + order.number * 13) % order.destinations.len();
         let stamp = Stamp { publisher: order.number, seq, sent_us: tally.now_us() };
         let (to, body) = (&order.destinations[room], stamp.body(order.body_bytes));

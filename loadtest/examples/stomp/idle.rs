@@ -1,4 +1,4 @@
-//! What a connection costs that does nothing.
+//! The memory cost of an idle connection.
 
 use std::time::Duration;
 

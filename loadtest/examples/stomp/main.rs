@@ -1,5 +1,5 @@
-//! What a STOMP server's fan-out costs: `cargo run --release -p loadtest --example stomp`. Measures a release server that
-//! it starts itself, or any that speaks STOMP over WebSocket (`--pid PID --ws URL`).
+//! The cost of a STOMP server's fan-out: `cargo run --release -p loadtest --example stomp`. Measures a release server
+//! that it starts itself, or any server that speaks STOMP over WebSocket (`--pid PID --ws URL`).
 //!
 //! ```text
 //! publishers ─▶ server ─▶ 500 subscribers, all in this process and on one thread
@@ -7,9 +7,9 @@
 //!                 └── /proc/{pid}: CPU time and memory, read before and after
 //! ```
 //!
-//! The client is neutral and cheap: it masks with zero, finds frames by their NUL, and reads stamps at fixed places of
-//! the body, so that the server is what is measured. Every delivery is checked: order within a publisher, and that
-//! nothing is lost. What it takes for granted: bodies without NUL, and a server on this machine.
+//! The client is cheap and works with any server: it masks with zeros, finds frames by their NUL, and reads stamps at
+//! fixed positions of the body, so that it does not limit the server. It checks every delivery: the order within a
+//! publisher, and that nothing is lost. It assumes bodies without NUL, and a server on this machine.
 
 mod exchange;
 mod idle;

@@ -1,22 +1,22 @@
-//! What the system knows about the server's process.
+//! CPU time and memory of the server's process.
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context;
 
-/// Clock ticks of `/proc` a second; fixed at 100 for every Linux program.
+/// Clock ticks per second in `/proc`: always 100 on Linux.
 const TICKS: u64 = 100;
 
-/// A process of this machine.
+/// A process on this machine.
 pub(crate) struct Process(PathBuf);
 
-/// What a process has used so far.
+/// The resources that a process has used so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     /// User and system time, in µs.
     pub(crate) cpu_us: u64,
-    /// Memory that it has in RAM, in KiB.
+    /// Resident memory, in KiB.
     pub(crate) resident_kib: u64,
 }
 
@@ -30,10 +30,10 @@ impl Process {
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         let read = |name| {
             let path = self.0.join(name);
-            fs::read_to_string(&path).with_context(|| format!("{} can't be read", path.display()))
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
         };
         let stat = read("stat")?;
-        // The name of the program stands in parentheses and may hold anything.
+        // The name of the program is in parentheses and may contain any character.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks: u64 =
             fields.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<u64>().ok()).sum();
@@ -41,7 +41,7 @@ impl Process {
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let resident_kib = resident
             .and_then(|text| text.trim().trim_end_matches(" kB").parse().ok())
-            .context("the process has no memory")?;
+            .context("/proc reports no memory for the process")?;
         Ok(Usage { cpu_us: ticks * 1_000_000 / TICKS, resident_kib })
     }
 }

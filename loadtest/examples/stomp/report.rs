@@ -1,4 +1,4 @@
-//! What was measured, for people and as JSON.
+//! The report, as text and as JSON.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::row::Row;
 use crate::stalled::{MEMORY_KIB, NONE_STALLED, SOME_STALLED};
 
-/// What was measured.
+/// The results of all scenarios.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) url: String,
@@ -16,7 +16,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// The figures that have a target, of the scenarios that were run.
+    /// The figures with targets, of the scenarios that were run.
     fn figures(&self) -> Vec<Figure> {
         let mut figures: Vec<Figure> =
             self.rows.iter().flat_map(|row| self.figures_of(row)).collect();

@@ -1,10 +1,10 @@
-//! What one scenario measured.
+//! The result of one scenario.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// One scenario.
+/// The result of a scenario.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Row {
@@ -12,26 +12,26 @@ pub(crate) enum Row {
     Idle(Idle),
 }
 
-/// A scenario in which messages are delivered.
+/// The result of a scenario with deliveries.
 #[derive(Debug, Serialize)]
 pub(crate) struct Delivered {
     pub(crate) scenario: &'static str,
     pub(crate) delivered: u64,
     pub(crate) per_second: u64,
-    /// The server's user and system time.
+    /// The server's user and system time per delivery, in microseconds.
     pub(crate) cpu_us_per_delivery: f64,
     /// Deliveries that came after a later one of the same publisher.
     pub(crate) disordered: u64,
     pub(crate) lost: u64,
-    /// Subscribers whose connection ended.
+    /// Subscribers whose connection was closed.
     pub(crate) closed: u64,
-    /// Median, 99th percentile, longest.
+    /// Latency in milliseconds: median, 99th percentile, maximum.
     pub(crate) latency_ms: [f64; 3],
     pub(crate) resident_kib: u64,
     pub(crate) grown_kib: i64,
 }
 
-/// The scenario in which nothing happens.
+/// The result of the idle scenario.
 #[derive(Debug, Serialize)]
 pub(crate) struct Idle {
     pub(crate) connections: u32,

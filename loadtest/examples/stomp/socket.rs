@@ -10,26 +10,27 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::options::Options;
 
-/// Reads take at most this much at a time, in bytes.
+/// The maximum number of bytes per read.
 const CHUNK: usize = 16 * 1024;
 
 /// One connected session.
 pub(crate) struct Socket {
     stream: TcpStream,
     input: BytesMut,
-    /// STOMP frames that are split over WebSocket messages.
+    /// A STOMP frame that is split over several WebSocket messages.
     frames: BytesMut,
 }
 
 impl Socket {
-    /// Opens a session. `receive_buffer`: of the system, in bytes, when not its default.
+    /// Opens a session. `receive_buffer` is the size of the kernel's receive buffer in bytes, if not the default.
     pub(crate) async fn connect(
         options: &Options,
         heart_beat: &str,
         receive_buffer: Option<u32>,
     ) -> anyhow::Result<Socket> {
         let url = &options.url;
-        let (host, port) = (url.host().context("no host in --ws")?, url.port_u16().unwrap_or(80));
+        let (host, port) =
+            (url.host().context("the URL of --ws has no host")?, url.port_u16().unwrap_or(80));
         let addr = tokio::net::lookup_host((host, port)).await?.next().context("unknown host")?;
         let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(bytes) = receive_buffer {
@@ -40,7 +41,7 @@ impl Socket {
         let mut request = url.clone().into_client_request()?;
         request.headers_mut().insert("sec-websocket-protocol", "v12.stomp".parse()?);
         let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
-        // Nothing can have come yet: the server speaks second.
+        // Nothing can have arrived yet: the server sends only after the client.
         let (input, frames) = (BytesMut::new(), BytesMut::new());
         let mut socket = Socket { stream: socket.into_inner(), input, frames };
         let mut connect = format!(
@@ -57,7 +58,7 @@ impl Socket {
         Ok(socket)
     }
 
-    /// Subscribes, and waits until the server says so.
+    /// Subscribes, and waits for the server's RECEIPT.
     pub(crate) async fn subscribe(&mut self, destination: &str) -> anyhow::Result<()> {
         self.send(&format!("SUBSCRIBE\nid:s\ndestination:{destination}\nreceipt:r\n\n\0")).await?;
         self.expect("RECEIPT").await
@@ -93,13 +94,13 @@ impl Socket {
                 message.extend_from_slice(&(long as u64).to_be_bytes());
             }
         }
-        // Masked with zero, which changes nothing and costs nothing.
+        // A mask of zeros changes nothing and costs nothing.
         message.extend_from_slice(&[0; 4]);
         message.extend_from_slice(text.as_bytes());
         self.stream.write_all(&message).await
     }
 
-    /// Waits for bytes and hands out every STOMP frame that they complete, without its NUL.
+    /// Waits for data, and passes each STOMP frame that it completes to `each`, without its NUL.
     pub(crate) async fn receive(&mut self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
         self.input.reserve(CHUNK);
         if self.stream.read_buf(&mut self.input).await? == 0 {
@@ -119,7 +120,7 @@ impl Socket {
                 }
                 0x0..=0x2 => self.frames.extend_from_slice(&self.input[..length]),
                 0x8 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                // Pings: no scenario lasts so long that one must be answered.
+                // Pings: no scenario lasts so long that they must be answered.
                 _ => {}
             }
             self.input.advance(length);
@@ -132,7 +133,7 @@ impl Socket {
     }
 }
 
-/// Without the line ends around it; heart-beats are nothing else.
+/// Passes a frame on without the line ends around it. A heart-beat consists of line ends only.
 fn hand_out(frame: &[u8], each: &mut impl FnMut(&[u8])) {
     let frame = frame.trim_ascii_start();
     if !frame.is_empty() {
@@ -140,7 +141,7 @@ fn hand_out(frame: &[u8], each: &mut impl FnMut(&[u8])) {
     }
 }
 
-/// Lengths of a message's header and payload, once they are there. Servers do not mask.
+/// The lengths of a message's header and payload, once the header is complete. Servers do not mask.
 fn message_head(input: &[u8]) -> Option<(usize, usize)> {
     match *input.get(1)? & 0x7F {
         126 => Some((4, u16::from_be_bytes([*input.get(2)?, *input.get(3)?]).into())),

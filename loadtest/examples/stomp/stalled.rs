@@ -1,4 +1,4 @@
-//! What subscribers that do not read do to those that do.
+//! The effect of subscribers that do not read on those that do.
 
 use super::exchange::{self, Load, Pace};
 use super::process::Process;
@@ -6,17 +6,17 @@ use super::row::Row;
 use super::socket::Socket;
 use crate::options::Options;
 
-/// Names of the two rows.
+/// The names of the two rows.
 pub(crate) const NONE_STALLED: &str = "none stalled";
 pub(crate) const SOME_STALLED: &str = "10 stalled";
-/// What their outboxes may hold by default (`limits.outbox_bytes`), in KiB.
+/// The maximum memory of the stalled subscribers' outboxes by default (`limits.outbox_bytes`), in KiB.
 pub(crate) const MEMORY_KIB: f64 = (STALLED * 8 * 1024) as f64;
 
-/// How many do not read.
+/// The number of subscribers that do not read.
 const STALLED: usize = 10;
-/// Of the system, for each of them: what is sent to them is to wait in the server.
+/// The kernel's receive buffer of each of them, in bytes. It is small, so that their messages wait in the server.
 const RECEIVE_BUFFER: u32 = 4096;
-/// Long enough to fill the system's buffers and the server's.
+/// Long enough to fill the buffers of the kernel and of the server.
 const SECONDS: u32 = 24;
 
 pub(crate) async fn run(options: &Options, server: &Process) -> anyhow::Result<[Row; 2]> {

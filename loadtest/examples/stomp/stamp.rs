@@ -1,6 +1,6 @@
-//! JSON bodies that say when and by whom they were sent, at fixed places.
+//! JSON bodies with sender, number and time at fixed positions.
 
-/// Which message it is, and when it was sent.
+/// The sender, number and time of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) publisher: usize,
@@ -16,7 +16,7 @@ const SEQ: usize = PUBLISHER + 4 + r#","seq":"#.len();
 const SENT: usize = SEQ + DIGITS + r#","sent":"#.len();
 
 impl Stamp {
-    /// A body of `length` bytes. Numbers begin with 1, so that they have a fixed length and are still JSON.
+    /// A body of `length` bytes. Numbers start with 1, so that they have a fixed length and are valid JSON.
     pub(crate) fn body(self, length: usize) -> String {
         let Stamp { publisher, seq, sent_us } = self;
         let mut body =
@@ -27,7 +27,7 @@ impl Stamp {
         body
     }
 
-    /// The stamp of a body.
+    /// Reads the stamp of a body.
     pub(crate) fn read(body: &[u8]) -> Option<Stamp> {
         let number = |from: usize, digits: usize| {
             let text = body.get(from + 1..from + digits)?;

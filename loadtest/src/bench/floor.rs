@@ -1,9 +1,7 @@
-//! The floor under a row: what the system alone takes of the server's core to send the same datagrams to as many
-//! addresses, at the same moments, with nothing decrypted, rewritten or sealed. The figures above it are a program's own.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this is a sender of its own, with clock and socket"
-)]
+//! The floor of a row: the CPU time that the system alone takes on the server's core to send the same datagrams to as
+//! many addresses at the same times, without decrypting, rewriting or encrypting. The difference to a row's figure is
+//! the server's own cost.
+#![expect(clippy::disallowed_methods, reason = "the measurement has its own clock and sockets")]
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -17,24 +15,24 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::light::sockets::Sockets;
 
-/// How long the receiver sleeps when nothing comes.
+/// The receiver's poll timeout.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// What is sent again and again: runs of datagrams, one to each of some receivers.
+/// A repeated transmission: a run of datagrams to each of some receivers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sends {
     pub(super) per_second: u32,
     pub(super) receivers: usize,
-    /// Datagrams in a run.
+    /// The number of datagrams in a run.
     pub(super) segments: usize,
-    /// Bytes of each.
+    /// The length of each datagram in bytes.
     pub(super) length: usize,
 }
 
-/// Microseconds of the sender's core for each datagram, measured for `time`; the receiver is on another core.
+/// CPU time per datagram on the sender's core in microseconds, measured for `time`. The receiver runs on another core.
 ///
 /// # Errors
-/// When there are no such cores, or no sockets.
+/// When a core does not exist, or a socket can't be opened.
 pub(super) fn measure(sends: &[Sends], time: Duration, sender: u32, receiver: u32) -> Result<f64> {
     let count = sends.iter().map(|sends| sends.receivers).max().unwrap_or(0);
     let (mut sockets, _waker) = Sockets::new(Ipv4Addr::LOCALHOST.into())?;
@@ -47,8 +45,8 @@ pub(super) fn measure(sends: &[Sends], time: Duration, sender: u32, receiver: u3
         let measured = sending.join();
         is_over.store(true, Ordering::Relaxed);
         let received = receiving.join();
-        received.map_err(|_| anyhow!("the receiver has panicked"))??;
-        measured.map_err(|_| anyhow!("the sender has panicked"))?
+        received.map_err(|_| anyhow!("the receiving thread panicked"))??;
+        measured.map_err(|_| anyhow!("the sending thread panicked"))?
     })
 }
 
@@ -106,11 +104,11 @@ fn stay_on(core: u32) -> Result<()> {
     sched_setaffinity(None, &cores).with_context(|| format!("moving to core {core}"))
 }
 
-/// proc(5): the first number of schedstat is the time on a core, in nanoseconds.
+/// The CPU time of this thread in nanoseconds: the first number in schedstat (proc(5)).
 fn thread_cpu_ns() -> Result<u64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
-    let first = text.split(' ').next().context("an empty schedstat")?;
-    first.parse().context("a schedstat without a number")
+    let first = text.split(' ').next().context("/proc/thread-self/schedstat is empty")?;
+    first.parse().context("/proc/thread-self/schedstat does not start with a number")
 }
 
 #[cfg(test)]

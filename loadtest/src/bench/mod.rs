@@ -1,7 +1,7 @@
-//! `loadtest bench`: the table of speed figures, with their targets, in one go.
+//! `loadtest bench`: measures all performance figures and compares them with their targets.
 //!
-//! For each row a fresh release server is started on one core, and a generator (this program with `--light`) on another,
-//! so that neither disturbs the other and memory is that of the row alone.
+//! For each row it starts a fresh release server on one core and a generator (this program with `--light`) on another,
+//! so that neither disturbs the other and the server's memory is that of the row alone.
 
 mod floor;
 mod rows;
@@ -22,19 +22,19 @@ use crate::options::BenchOptions;
 use rows::{ROWS, Row};
 use server::TestServer;
 
-/// What something else may use of a core without a word, of a hundred.
+/// The share of a core, in percent, that other programs may use before a row is marked as noisy.
 const QUIET_PERCENT: f64 = 10.0;
-/// How long the system's own part is measured.
+/// How long the floor is measured.
 const FLOOR_TIME: Duration = Duration::from_secs(4);
 
-/// All rows.
+/// The results of all rows.
 #[derive(Clone, Debug, Serialize)]
 pub struct BenchReport {
     machine: Machine,
     rows: Vec<Measured>,
 }
 
-/// A row with its figures.
+/// The result of a row.
 #[derive(Clone, Debug, Serialize)]
 struct Measured {
     name: &'static str,
@@ -43,26 +43,26 @@ struct Measured {
     report: LightReport,
 }
 
-/// A figure and what it is to be.
+/// A figure and its target.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figure {
-    /// What it says, with its unit.
+    /// The name, with its unit.
     pub name: &'static str,
-    /// None when it could not be measured.
+    /// `None` when it could not be measured.
     pub value: Option<f64>,
-    /// What it is to be.
+    /// The target.
     pub target: Target,
 }
 
-/// What a figure is to be.
+/// The target of a figure.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// So much or less.
+    /// At most this value.
     AtMost(f64),
-    /// So much or more.
+    /// At least this value.
     AtLeast(f64),
-    /// It only explains the others.
+    /// No target: the figure only explains others.
     None,
 }
 
@@ -77,10 +77,10 @@ impl Figure {
     }
 }
 
-/// Measures all rows; `progress` gets the table as it grows.
+/// Measures all rows; `progress` receives each row when it is complete.
 ///
 /// # Errors
-/// When the server or the generator can't be started, or reports nothing.
+/// When the server or the generator can't be started, or the generator reports nothing.
 pub async fn run(options: &BenchOptions, progress: impl Fn(&str)) -> Result<BenchReport> {
     let this = std::env::current_exe().context("finding this program")?;
     let server = options.server.clone().unwrap_or_else(|| this.with_file_name("madang"));
@@ -96,14 +96,14 @@ pub async fn run(options: &BenchOptions, progress: impl Fn(&str)) -> Result<Benc
     Ok(BenchReport { machine: Machine::this(), rows })
 }
 
-/// Whether the server's program is there.
+/// Checks that the server program exists.
 ///
 /// # Errors
-/// It is not, and how to make it.
+/// When it does not exist; the text says how to build it.
 pub fn must_exist(server: &Path) -> Result<()> {
     if !server.exists() {
         bail!(
-            "there is no {}; build it with `cargo build --release -p madang -p loadtest`",
+            "the server program {} does not exist; build it with `cargo build --release -p madang -p loadtest`",
             server.display()
         );
     }
@@ -136,14 +136,14 @@ async fn measure(
         let floor = tokio::task::spawn_blocking(move || {
             floor::measure(row.floor, FLOOR_TIME, sender, receiver)
         });
-        let value = floor.await?.context("measuring what the system takes alone")?;
-        let name = "of that the system's sending alone";
+        let value = floor.await?.context("measuring the floor (sending by the system alone)")?;
+        let name = "of this, the system's sending alone";
         figures.push(Figure { name, value: Some(value), target: Target::None });
     }
     Ok(Measured { name: row.name, arguments: row.arguments, figures, report })
 }
 
-/// A command on these cores (as `taskset` spells them), with as many open files as the system allows.
+/// A command pinned to these CPU cores (in the syntax of `taskset`), with the maximum number of open files.
 fn pinned(program: &Path, cores: &str) -> Command {
     let mut command = Command::new("sh");
     command
@@ -163,12 +163,15 @@ impl fmt::Display for Measured {
         let generator = &self.report.generator;
         if generator.dropped + generator.refused > 0 {
             let dropped = generator.dropped + generator.refused;
-            write!(f, "\n  (the generator itself dropped {dropped}: its limit, not the server's)")?;
+            write!(
+                f,
+                "\n  (the generator dropped {dropped} packets itself: this is its limit, not the server's)"
+            )?;
         }
         if let Some(percent) =
             generator.others_cpu_percent.filter(|percent| *percent > QUIET_PERCENT)
         {
-            write!(f, "\n  (noisy: something else used {percent:.0} % of a core)")?;
+            write!(f, "\n  (noisy: other programs used {percent:.0} % of a core)")?;
         }
         for problem in self.report.problems.iter().take(3) {
             write!(f, "\n  problem: {problem}")?;

@@ -1,4 +1,4 @@
-//! What is measured, and what it is to be.
+//! The rows of the benchmark and their targets.
 
 use super::floor::Sends;
 use super::{Figure, Target};
@@ -7,19 +7,19 @@ use crate::light::report::LightReport;
 /// A row of the table.
 pub(super) struct Row {
     pub(super) name: &'static str,
-    /// Of the generator.
+    /// The arguments of the generator.
     pub(super) arguments: &'static str,
     pub(super) figures: fn(&LightReport) -> Vec<Figure>,
-    /// The same sends, with the longest runs that could form.
+    /// The row's transmissions, with the longest possible runs, for the floor.
     pub(super) floor: &'static [Sends],
 }
 
-/// What a microphone of the generator's becomes.
+/// The outgoing audio of one publisher.
 const fn voice(receivers: usize) -> Sends {
     Sends { per_second: 50, receivers, segments: 1, length: 120 }
 }
 
-/// What a camera of the generator's becomes, in frames of so many packets.
+/// The outgoing video of one publisher, in frames of so many packets.
 const fn camera(receivers: usize, segments: usize) -> Sends {
     Sends { per_second: 30, receivers, segments, length: 1100 }
 }
@@ -62,14 +62,14 @@ pub(super) const ROWS: &[Row] = &[
         name: "4 rooms of 5, all to all",
         arguments: "--rooms 4 --publishers 5 --receivers 0 --seconds 10 --pacing chromium",
         figures: |report| vec![cpu(report, Target::AtMost(4.0)), p99(report, Target::None)],
-        // 20 publishers, whose packets are spread.
+        // 20 publishers, whose packets are spread over time.
         floor: &[
             Sends { per_second: 20 * 50, ..voice(4) },
             Sends { per_second: 20 * 30 * 6, ..camera(4, 1) },
         ],
     },
     Row {
-        // 15 packets a frame.
+        // 15 packets per frame.
         name: "1 → 1000, 500,000 packets/s",
         arguments: "--receivers 1000 --seconds 8 --video-kbps 3900 --pacing train",
         figures: |report| {
@@ -129,7 +129,7 @@ pub(super) const ROWS: &[Row] = &[
         floor: &[],
     },
     Row {
-        // A million packets a second: twice what a core is to carry.
+        // A million packets per second: twice what one core must sustain.
         name: "overload, 1 → 600",
         arguments: "--receivers 600 --overload 9 --seconds 6",
         figures: |report| {

@@ -1,4 +1,4 @@
-//! A release server for one row.
+//! A release server for one row, as a child process.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -12,9 +12,9 @@ use tokio::time::timeout;
 
 use super::pinned;
 
-/// How long it may take to start.
+/// How long the server may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// One worker on any ports, and nobody is turned away.
+/// One media worker, any free ports, and no limits that would refuse load.
 const SETTINGS: [&str; 8] = [
     "media.workers=1",
     "media.udp_port=0",
@@ -26,42 +26,42 @@ const SETTINGS: [&str; 8] = [
     "limits.rooms=0",
 ];
 
-/// A server of its own; killed when dropped.
+/// A running server; killed when dropped.
 pub struct TestServer {
     child: Child,
-    /// Its page.
+    /// The URL of its web page.
     pub url: String,
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
     _data: TempDir,
 }
 
 impl TestServer {
-    /// Starts it on these cores (as `taskset` spells them) and waits for its address.
+    /// Starts a server on these CPU cores (in the syntax of `taskset`) and waits for its address.
     ///
     /// # Errors
-    /// When it does not start, or says no address.
+    /// When it does not start, or prints no address.
     pub async fn start(program: &Path, cores: &str) -> Result<TestServer> {
         TestServer::start_with(program, cores, &[]).await
     }
 
-    /// The same with further settings, as `store.url=…`.
+    /// Like [`TestServer::start`], with further settings, such as `store.url=…`.
     ///
     /// # Errors
-    /// When it does not start, or says no address.
+    /// When it does not start, or prints no address.
     pub async fn start_with(
         program: &Path,
         cores: &str,
         settings: &[String],
     ) -> Result<TestServer> {
-        let data = TempDir::new().context("making a directory for the server")?;
+        let data = TempDir::new().context("creating a directory for the server")?;
         let mut command = pinned(program, cores);
         command.args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(data.path());
         let settings = SETTINGS.into_iter().chain(settings.iter().map(String::as_str));
         command.args(settings.flat_map(|setting| ["--set", setting]));
         command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().context("starting the server")?;
-        let pid = child.id().context("the server ended at once")?;
+        let pid = child.id().context("the server exited at once")?;
         let output = child.stdout.take().context("the server has no output")?;
         let mut lines = BufReader::new(output).lines();
         let url = async {
@@ -70,16 +70,17 @@ impl TestServer {
                     return Ok(line);
                 }
             }
-            bail!("the server ended without saying its address")
+            bail!("the server exited without printing its address")
         };
-        let url = timeout(PATIENCE, url).await.context("the server says no address")??;
+        let url =
+            timeout(PATIENCE, url).await.context("the server printed no address in time")??;
         Ok(TestServer { child, url, pid, _data: data })
     }
 
-    /// Ends it.
+    /// Stops the server.
     pub async fn stop(mut self) {
         if let Err(error) = self.child.kill().await {
-            tracing::warn!(%error, "the server had ended");
+            tracing::warn!(%error, "could not stop the server; it may have exited already");
         }
     }
 }

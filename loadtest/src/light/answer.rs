@@ -1,4 +1,4 @@
-//! What a light peer reads from the server's answer.
+//! Parsing the server's SDP answer, as far as a light peer needs it.
 
 use std::net::SocketAddr;
 
@@ -13,28 +13,28 @@ pub struct Answer {
     pub ufrag: String,
     /// ICE password.
     pub password: String,
-    /// The first UDP candidate.
+    /// The address of the first UDP candidate.
     pub address: SocketAddr,
-    /// The slots that carry something from here on.
+    /// The slots on which the server sends.
     pub slots: Vec<SlotLine>,
 }
 
 /// An m-line on which the server sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotLine {
-    /// What it carries.
+    /// The kind of media.
     pub kind: Kind,
     /// Its SSRC.
     pub ssrc: u32,
-    /// The SSRC of retransmissions, if there is one.
+    /// The SSRC of retransmissions (RTX), if any.
     pub rtx_ssrc: Option<u32>,
 }
 
 impl Answer {
-    /// Reads an answer.
+    /// Parses an answer.
     ///
     /// # Errors
-    /// When something is missing that media needs.
+    /// When the answer lacks something that media needs.
     pub fn parse(sdp: &str) -> Result<Answer> {
         let (_, media) = sdp.split_once("\nm=").context("the answer has no m-line")?;
         let value = |name: &str| values(sdp, name).next().map(str::to_owned);
@@ -57,22 +57,24 @@ fn slot(section: &str) -> Result<Option<SlotLine>> {
     let kind = match section.split(' ').next() {
         Some("audio") => Kind::Audio,
         Some("video") => Kind::Video,
-        other => bail!("the answer has an m-line of {other:?}"),
+        other => bail!("the answer has an m-line of unknown kind {other:?}"),
     };
     if section.split(' ').nth(1) == Some("0") {
-        bail!("the answer refuses a line of {kind}");
+        bail!("the answer rejects an m-line of {kind}");
     }
     if !section.lines().any(|line| line.trim_end() == "a=sendonly") {
         return Ok(None);
     }
     let number = |text: &str| text.split(' ').next().and_then(|word| word.parse().ok());
-    let ssrc = values(section, "ssrc").find_map(number).context("a slot has no a=ssrc")?;
+    let ssrc = values(section, "ssrc")
+        .find_map(number)
+        .context("an m-line of the answer has no a=ssrc")?;
     let group = values(section, "ssrc-group").find_map(|group| group.strip_prefix("FID "));
     let pair = group.and_then(|group| group.split_once(' '));
     Ok(Some(match pair {
         Some((first, second)) => SlotLine {
             kind,
-            ssrc: first.parse().context("an a=ssrc-group without numbers")?,
+            ssrc: first.parse().context("an a=ssrc-group of the answer has no numbers")?,
             rtx_ssrc: number(second),
         },
         None => SlotLine { kind, ssrc, rtx_ssrc: None },

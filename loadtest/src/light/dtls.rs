@@ -1,4 +1,4 @@
-//! The client's end of DTLS 1.2, up to the SRTP keys (RFC 5764).
+//! The client side of DTLS 1.2, up to the SRTP keys (RFC 5764).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use dimpl::{Dtls, DtlsCertificate, Output, SrtpProfile};
 
 use super::srtp::Keys;
 
-/// What the peers of a run have in common: one certificate is enough for all of them.
+/// The certificate that all peers of a run share.
 #[derive(Clone)]
 pub struct Identity {
     certificate: DtlsCertificate,
@@ -16,40 +16,40 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Makes a certificate.
+    /// Generates a certificate.
     ///
     /// # Errors
-    /// When the cryptographic library can't.
+    /// When the cryptographic library fails.
     pub fn generate() -> Result<Identity> {
         let certificate = dimpl::certificate::generate_self_signed_certificate()
-            .context("making a certificate")?;
+            .context("generating a certificate")?;
         Ok(Identity { certificate, config: Arc::new(dimpl::Config::default()) })
     }
 
-    /// The value of `a=fingerprint` behind the hash's name.
+    /// The value of `a=fingerprint` after the name of the hash.
     pub fn fingerprint(&self) -> String {
         self.certificate.fingerprint_str()
     }
 }
 
-/// A handshake, and after it what is left to say.
+/// A DTLS handshake, and the session after it.
 pub struct Handshake {
     dtls: Dtls,
     wake_at: Option<Instant>,
 }
 
-/// What a step of the handshake led to.
+/// The result of a step of the handshake.
 pub enum Step {
-    /// More is to come.
+    /// The handshake continues.
     Continues,
-    /// SRTP can flow.
+    /// SRTP can start, with these keys.
     Keys(Box<Keys>),
-    /// It is over; why, for people.
+    /// The handshake failed; the reason, for people.
     Failed(String),
 }
 
 impl Handshake {
-    /// Begins: the ClientHello goes to `send`.
+    /// Starts the handshake; passes the ClientHello to `send`.
     pub fn start(now: Instant, identity: &Identity, send: impl FnMut(&[u8])) -> (Handshake, Step) {
         let config = Arc::clone(&identity.config);
         let mut dtls = Dtls::new_12(config, identity.certificate.clone(), now);
@@ -62,7 +62,7 @@ impl Handshake {
         (handshake, step)
     }
 
-    /// Takes a record.
+    /// Handles a datagram from the server.
     pub fn handle_datagram(&mut self, datagram: &[u8], send: impl FnMut(&[u8])) -> Step {
         match self.dtls.handle_packet(datagram) {
             Ok(()) => self.drain(send),
@@ -70,7 +70,7 @@ impl Handshake {
         }
     }
 
-    /// Repeats what is due.
+    /// Retransmits what is due.
     pub fn handle_timeout(&mut self, now: Instant, send: impl FnMut(&[u8])) -> Step {
         if self.wake_at.is_none_or(|at| now < at) {
             return Step::Continues;
@@ -81,7 +81,7 @@ impl Handshake {
         }
     }
 
-    /// Says goodbye.
+    /// Closes the session with a close_notify alert.
     pub fn close(&mut self, send: impl FnMut(&[u8])) {
         if self.dtls.close().is_ok() {
             self.drain(send);
@@ -101,7 +101,9 @@ impl Handshake {
                 Output::KeyingMaterial(material, profile) => step = keys(&material, profile),
                 Output::CloseNotify => return Step::Failed("the server closed DTLS".to_owned()),
                 Output::BufferTooSmall { needed } => {
-                    return Step::Failed(format!("a DTLS record of {needed} bytes"));
+                    return Step::Failed(format!(
+                        "a DTLS record has {needed} bytes, more than the buffer"
+                    ));
                 }
                 _ => {}
             }
@@ -117,6 +119,6 @@ fn keys(material: &[u8], profile: SrtpProfile) -> Step {
     };
     match Keys::of_client(key_len, material) {
         Some(keys) => Step::Keys(Box::new(keys)),
-        None => Step::Failed("DTLS exported too little for SRTP".to_owned()),
+        None => Step::Failed("DTLS exported too little key material for SRTP".to_owned()),
     }
 }

@@ -1,38 +1,38 @@
-//! What a receiver misses, and when it asks for it again, as browsers do (RFC 4585 §6.2.1). Times are microseconds of
-//! the run's clock.
+//! The NACK generator of a receiver: which packets are missing, and when to request them, as browsers do (RFC 4585
+//! §6.2.1). Times are microseconds of the run's clock.
 
 use std::collections::BTreeMap;
 
 use crate::stamp::Kind;
 
-/// Requests for one packet; as Chromium.
+/// The maximum number of requests for one packet, as in Chromium.
 const MAX_TRIES: u32 = 10;
-/// Missing packets that are kept track of; as Chromium, which then gives up on them all.
+/// The maximum number of missing packets to track. As in Chromium, exceeding it gives up all of them.
 const MAX_MISSING: usize = 1000;
-/// What comes later than this after it was missed is of no use: a voice has been played on.
+/// How long a missing audio packet is useful, in microseconds; after that, playback has moved on.
 const AUDIO_BUDGET_US: u64 = 100_000;
-/// The same of a picture: a frozen one goes on.
+/// How long a missing video packet is useful, in microseconds: a frozen picture can continue.
 const VIDEO_BUDGET_US: u64 = 1_000_000;
 
-/// The gaps of one stream.
+/// The missing packets of one stream.
 #[derive(Debug)]
 pub struct Gaps {
     budget_us: u64,
     missing: BTreeMap<u32, Missing>,
-    /// Counts.
+    /// Counts of missing packets.
     pub counts: GapCounts,
 }
 
-/// What became of missing packets.
+/// Counts of missing packets and their fate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GapCounts {
-    /// Packets that were missing when a later one came.
+    /// Packets that were missing when a later one arrived.
     pub missed: u64,
-    /// Of those, how many came in time.
+    /// Missing packets that arrived in time.
     pub recovered: u64,
-    /// How many were waited for in vain. The rest is still awaited.
+    /// Missing packets that were given up. The remaining ones are still expected.
     pub given_up: u64,
-    /// Sequence numbers asked for.
+    /// Sequence numbers requested.
     pub asked: u64,
 }
 
@@ -44,7 +44,7 @@ struct Missing {
 }
 
 impl Gaps {
-    /// None yet.
+    /// Creates a tracker without missing packets.
     pub fn new(kind: Kind) -> Gaps {
         let budget_us = match kind {
             Kind::Audio => AUDIO_BUDGET_US,
@@ -53,7 +53,7 @@ impl Gaps {
         Gaps { budget_us, missing: BTreeMap::new(), counts: GapCounts::default() }
     }
 
-    /// All numbers in the range are missing.
+    /// Records all numbers of the range as missing.
     pub fn open(&mut self, now_us: u64, numbers: std::ops::Range<u32>) {
         self.counts.missed += u64::from(numbers.end - numbers.start);
         if self.missing.len() + numbers.len() > MAX_MISSING {
@@ -65,7 +65,7 @@ impl Gaps {
         self.missing.extend(numbers.map(|number| (number, missing)));
     }
 
-    /// A late packet came.
+    /// Records the arrival of a late packet.
     pub fn fill(&mut self, now_us: u64, number: u32) {
         if let Some(missing) = self.missing.remove(&number) {
             match now_us.saturating_sub(missing.since_us) <= self.budget_us {
@@ -75,7 +75,8 @@ impl Gaps {
         }
     }
 
-    /// What is to be asked for, in order. `round_trip_us` is the least time between two requests for the same.
+    /// The sequence numbers to request now, in order. `round_trip_us` is the minimum time between two requests for the
+    /// same packet.
     pub fn due(&mut self, now_us: u64, round_trip_us: u64) -> Vec<u16> {
         let budget_us = self.budget_us;
         let before = self.missing.len();
@@ -94,7 +95,7 @@ impl Gaps {
         due
     }
 
-    /// Nothing is waited for.
+    /// Whether no packet is missing.
     pub fn is_whole(&self) -> bool {
         self.missing.is_empty()
     }

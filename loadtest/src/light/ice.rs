@@ -1,5 +1,5 @@
-//! The controlling end of ICE towards a lite server: one candidate pair, nominated at once (RFC 8445 §8.1), and the
-//! checks that keep consent (RFC 7675). Times are microseconds of the run's clock.
+//! The controlling side of ICE towards an ICE-lite server: one candidate pair, nominated at once (RFC 8445 §8.1), and
+//! the consent checks (RFC 7675). Times are microseconds of the run's clock.
 
 use anyhow::{Result, anyhow};
 use stun_types::attribute::{AttributeType, RawAttribute, Username, XorMappedAddress};
@@ -8,25 +8,25 @@ use stun_types::message::{
     MessageWriteExt, MessageWriteVec, ShortTermCredentials, TransactionId,
 };
 
-/// Between checks before the first is answered: RFC 8445 §14.3 has 500 ms as the least retransmission timeout; on a
-/// network where nothing is lost it only matters that it is short.
+/// The interval between checks before the first answer. RFC 8445 §14.3 sets a minimum retransmission timeout of 500 ms;
+/// on a network without loss a shorter interval does no harm.
 const EAGER_US: u64 = 250_000;
-/// Between checks after that, as browsers do.
+/// The interval between checks afterwards, as in browsers.
 const CONSENT_US: u64 = 2_500_000;
-/// Without an answer for this long, consent is gone: RFC 7675 §5.1.
+/// The time without an answer after which consent expires (RFC 7675 §5.1).
 const EXPIRY_US: u64 = 30_000_000;
-/// A peer-reflexive candidate's (RFC 8445 §5.1.2).
+/// The priority of a peer-reflexive candidate (RFC 8445 §5.1.2).
 const PRIORITY: u32 = (110 << 24) + (65_535 << 8) + 255;
 const USE_CANDIDATE: AttributeType = AttributeType::new(0x0025);
 const PRIORITY_ATTRIBUTE: AttributeType = AttributeType::new(0x0024);
 const ICE_CONTROLLING: AttributeType = AttributeType::new(0x802A);
 
-/// The state of the only pair.
+/// The state of the only candidate pair.
 pub struct Pair {
     username: String,
     integrity: MessageIntegrityCredentials,
     tie_breaker: u64,
-    /// The check that awaits its answer.
+    /// The transaction id of the check that awaits an answer.
     asked: Option<TransactionId>,
     next_check_us: u64,
     answered_us: Option<u64>,
@@ -34,7 +34,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// A pair of our ufrag and the server's credentials.
+    /// Creates a pair from our ufrag and the server's credentials.
     pub fn new(now_us: u64, ours: &str, ufrag: &str, password: &str, tie_breaker: u64) -> Pair {
         Pair {
             username: format!("{ufrag}:{ours}"),
@@ -47,15 +47,15 @@ impl Pair {
         }
     }
 
-    /// When the next check is due.
+    /// The time of the next check.
     pub fn next_check_us(&self) -> u64 {
         self.next_check_us
     }
 
-    /// A check to send.
+    /// Writes the next check.
     ///
     /// # Errors
-    /// When the server's credentials can't be written into one.
+    /// When the server's credentials don't fit into a STUN message.
     pub fn check(&mut self, now_us: u64) -> Result<Vec<u8>> {
         let period = if self.answered_us.is_some() { CONSENT_US } else { EAGER_US };
         self.next_check_us = now_us + period;
@@ -76,7 +76,7 @@ impl Pair {
         Ok(request.finish())
     }
 
-    /// Takes a STUN message; true when it answers the check.
+    /// Handles a STUN message; `true` when it answers the current check.
     pub fn handle(&mut self, now_us: u64, datagram: &[u8]) -> bool {
         let Ok(message) = Message::from_bytes(datagram) else {
             return false;
@@ -93,7 +93,7 @@ impl Pair {
         is_answer
     }
 
-    /// Nothing was answered for so long that the server is gone.
+    /// Whether consent has expired.
     pub fn is_expired(&self, now_us: u64) -> bool {
         now_us.saturating_sub(self.answered_us.unwrap_or(self.began_us)) > EXPIRY_US
     }

@@ -1,4 +1,4 @@
-//! The control side of light peers: STOMP, the offer, the answer.
+//! The signaling of light peers: STOMP, the offer and the answer.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,34 +18,34 @@ use crate::session::Session;
 use crate::stomp::Stomp;
 use crate::world::{Sent, World};
 
-/// What a light peer is to be.
+/// The parameters of a light peer.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The server.
     pub url: Uri,
-    /// What it connects with, if not as a guest.
+    /// The token to connect with; `None` for a guest.
     pub token: Option<Secret>,
     /// The room.
     pub room: RoomName,
-    /// It publishes, with this pacing and so many thousands of bits per second of video.
+    /// The pacing and the video bit rate in kbit/s, if it publishes.
     pub publishes: Option<(Pacing, u32)>,
-    /// Receiving slots of each kind.
+    /// The number of receiving slots of each kind.
     pub slots: usize,
-    /// The network in front of it.
+    /// The network conditions in front of it.
     pub conditions: Conditions,
 }
 
-/// A peer with a STOMP session, not in its room.
+/// A peer with a STOMP session that has not joined its room yet.
 pub struct Visitor {
     plan: Plan,
     sent: Arc<Sent>,
     session: Session,
 }
 
-/// A peer in its room.
+/// A peer that has joined its room.
 pub struct Member {
     session: Session,
-    /// From the join request to its reply, in microseconds.
+    /// The time from the join request to its reply, in microseconds.
     pub join_took_us: u64,
 }
 
@@ -53,7 +53,7 @@ impl Visitor {
     /// Connects and subscribes to replies.
     ///
     /// # Errors
-    /// When the server refuses or is gone.
+    /// When the server refuses the connection or is not reachable.
     pub async fn connect(world: &Arc<World>, plan: Plan) -> Result<Visitor> {
         let sent = world.add_peer();
         let reception = Arc::new(Mutex::new(Reception::new(sent.sender)));
@@ -63,10 +63,10 @@ impl Visitor {
         Ok(Visitor { plan, sent, session })
     }
 
-    /// Joins the room and hands its media to the thread.
+    /// Joins the room and hands the peer's media to the media thread.
     ///
     /// # Errors
-    /// When the server refuses or is gone.
+    /// When the server refuses the join or is not reachable.
     pub async fn join(self, world: &World, media: &MediaThread) -> Result<Member> {
         let Visitor { plan, sent, session } = self;
         let number = sent.sender.0;
@@ -77,7 +77,7 @@ impl Visitor {
             audio_slots: plan.slots,
             video_slots: plan.slots,
             ufrag: format!("light{number}"),
-            // Only full agents check passwords of others; a lite server never asks for it.
+            // Only full ICE agents check the passwords of their peers; an ICE-lite server never uses it.
             password: format!("{number:024}"),
             fingerprint: media.identity.fingerprint(),
         };
@@ -90,12 +90,12 @@ impl Visitor {
         let asked_us = world.clock.now_us();
         let joined = match session.ask(&Request::Join(join)).await? {
             Signal::Joined(joined) => *joined,
-            _ => bail!("join was answered with something else"),
+            _ => bail!("join was answered with neither `joined` nor an error"),
         };
         let join_took_us = world.clock.now_us() - asked_us;
         let answer = joined.answer.context("`joined` has no answer to the offer")?;
         let publishes = plan.publishes.map(|(pacing, video_kbps)| {
-            // All differ, so that it is clear who is loudest.
+            // All levels differ, so that the order of the active speakers is certain.
             let level = 20 + (number % 100) as u8;
             Publishes { ssrcs, sent, pacing, video_kbps, level }
         });

@@ -1,12 +1,13 @@
 //! Light peers: real participants at a fraction of a browser's cost, so that one core can load another.
 //!
-//! They join over the same STOMP, and speak ICE, DTLS and SRTP; but one thread moves the media of all, through few
-//! sockets, and decrypts only a sample of what it receives. Whether something is missing they see from the sequence
-//! numbers in clear; how late it is, and whether the server left something out unseen, from the stamps of the sample.
+//! They join over STOMP like full peers, and speak ICE, DTLS and SRTP. But one thread moves the media of all peers
+//! through few sockets, and decrypts only a sample of the received packets. Loss is detected from the unencrypted
+//! sequence numbers. Latency, and packets that the server dropped without leaving a gap, are detected from the stamps
+//! of the sample.
 //!
 //! ```text
 //! [run] → [joining] STOMP per peer → [thread] → [sockets] → [peer] → [ice] → [dtls] → [srtp]
-//!                                                            ├ [publishing]  what it sends
+//!                                                            ├ [publishing]  outgoing packets
 //!                                                            └ [receiving], [stream], [gaps], [network]
 //! ```
 //! [`sockets`], [`thread`], [`process`] and [`joining`] do I/O; the others are pure.

@@ -1,34 +1,34 @@
-//! A bad network in front of a receiver: some packets never come, all come late.
+//! A simulated bad network in front of a receiver: it loses some packets and delays all others.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::options::Conditions;
 
-/// Decides about each packet.
+/// Decides the fate of each packet.
 pub struct Network {
     conditions: Conditions,
     rng: StdRng,
 }
 
 impl Network {
-    /// A network; with the same seed it does the same.
+    /// Creates a network. Networks with the same seed behave the same.
     pub fn new(conditions: Conditions, seed: u64) -> Network {
         Network { conditions, rng: StdRng::seed_from_u64(seed) }
     }
 
-    /// It changes nothing.
+    /// Whether the network changes nothing.
     pub fn is_perfect(&self) -> bool {
         self.conditions == Conditions::default()
     }
 
-    /// When a packet that comes in now is to be received; `None` when it is lost.
+    /// The time at which a packet that arrives now is received; `None` when it is lost.
     pub fn arrival_us(&mut self, now_us: u64) -> Option<u64> {
         let is_lost = self.conditions.loss > 0.0 && self.rng.random_bool(self.conditions.loss);
         (!is_lost).then_some(now_us + self.conditions.delay_us)
     }
 
-    /// The round trip that it makes.
+    /// The round-trip delay that the network adds.
     pub fn round_trip_us(&self) -> u64 {
         self.conditions.delay_us
     }

@@ -1,4 +1,4 @@
-//! The offer of a light peer, as a browser would write it.
+//! The SDP offer of a light peer, as a browser would write it.
 
 use std::fmt::Write;
 
@@ -9,49 +9,49 @@ use madang_wire::request::Mids;
 pub const OPUS: u8 = 111;
 /// RTP payload type of VP8.
 pub const VP8: u8 = 96;
-/// RTP payload type of retransmitted VP8.
+/// RTP payload type of retransmitted VP8 (RTX).
 pub const VP8_RTX: u8 = 97;
-/// Id of the audio level (RFC 6464).
+/// Extension id of the audio level (RFC 6464).
 pub const AUDIO_LEVEL: u8 = 1;
-/// Id of the transport-wide sequence number.
+/// Extension id of the transport-wide sequence number (TWCC).
 pub const TRANSPORT_SEQUENCE: u8 = 5;
 
 /// The SSRCs of a publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ssrcs {
-    /// The microphone's.
+    /// The SSRC of the audio.
     pub audio: u32,
-    /// The camera's.
+    /// The SSRC of the video.
     pub video: u32,
-    /// Of the camera's retransmissions.
+    /// The SSRC of the video's retransmissions (RTX).
     pub video_rtx: u32,
 }
 
-/// What is offered.
+/// The parameters of an offer.
 #[derive(Clone, Debug)]
 pub struct Offer {
-    /// What it publishes, if anything.
+    /// The SSRCs of the published streams, if the peer publishes.
     pub publishes: Option<Ssrcs>,
-    /// Receiving slots for audio.
+    /// The number of receiving slots for audio.
     pub audio_slots: usize,
-    /// Receiving slots for video.
+    /// The number of receiving slots for video.
     pub video_slots: usize,
     /// ICE user name fragment.
     pub ufrag: String,
     /// ICE password.
     pub password: String,
-    /// Value of `a=fingerprint`, without the hash's name.
+    /// The value of `a=fingerprint`, without the name of the hash.
     pub fingerprint: String,
 }
 
 impl Offer {
-    /// What the published m-lines are.
+    /// The sources of the published m-lines.
     pub fn mids(&self) -> Option<Mids> {
         let both = [("0", SourceKind::Microphone), ("1", SourceKind::Camera)];
         self.publishes.map(|_| both.map(|(mid, kind)| (mid.to_owned(), kind)).into())
     }
 
-    /// The SDP.
+    /// Writes the SDP.
     pub fn sdp(&self) -> String {
         let published = self.publishes.iter().flat_map(|ssrcs| {
             let Ssrcs { audio, video, video_rtx } = ssrcs;
@@ -92,7 +92,7 @@ impl Offer {
     }
 }
 
-/// Receivers of this kind estimate no bandwidth, so they ask for no transport-wide sequence numbers.
+/// Only publishers offer transport-wide sequence numbers (TWCC): light receivers do no bandwidth estimation.
 const SEND_EXTENSIONS: &str = "a=extmap:5 \
     http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n";
 

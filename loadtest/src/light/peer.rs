@@ -1,5 +1,5 @@
-//! One light peer without I/O: datagrams and the time come in, datagrams go out. Times are microseconds of the run's
-//! clock; `now` beside them is the same moment for the DTLS library.
+//! A light peer as a state machine: it takes datagrams and the time, and returns datagrams. Times are microseconds of
+//! the run's clock; a `now` beside them is the same time for the DTLS library.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,46 +19,46 @@ use super::tally::Tally;
 use crate::options::Pacing;
 use crate::world::Sent;
 
-/// Between two rounds of a handshake's timer.
+/// The interval between checks of the handshake's timer.
 const HANDSHAKE_TICK_US: u64 = 50_000;
-/// Between reports, as browsers have it for video.
+/// The interval between receiver reports, as browsers use for video.
 const REPORT_INTERVAL_US: u64 = 1_000_000;
-/// Between two looks at what is missing; as Chromium.
+/// The interval between checks for missing packets, as in Chromium.
 const GAP_INTERVAL_US: u64 = 20_000;
-/// What is added to the network's delay as the least time between two requests for the same packet.
+/// Added to the network's delay to get the minimum time between two requests for the same packet.
 const ROUND_TRIP_MARGIN_US: u64 = 10_000;
 
-/// How a peer begins.
+/// The parameters of a new peer.
 pub struct NewPeer {
     /// Its own ICE user name fragment.
     pub ufrag: String,
-    /// What the server answered.
+    /// The server's answer.
     pub answer: Answer,
-    /// What it publishes.
+    /// The published streams, if any.
     pub publishes: Option<Publishes>,
     /// The network in front of it.
     pub network: Network,
-    /// Its number, different for all.
+    /// Its number, unique in the run.
     pub number: u32,
-    /// When it asked to join.
+    /// The time of the join request.
     pub asked_us: u64,
 }
 
-/// What a peer publishes.
+/// The parameters of a publisher.
 pub struct Publishes {
-    /// Under which SSRCs.
+    /// The SSRCs.
     pub ssrcs: Ssrcs,
-    /// Numbers the packets.
+    /// Assigns the sequence numbers of the stamps.
     pub sent: Arc<Sent>,
-    /// How a frame's packets follow each other.
+    /// The spacing of a frame's packets.
     pub pacing: Pacing,
-    /// Thousands of bits per second of video.
+    /// The video bit rate in kbit/s.
     pub video_kbps: u32,
-    /// −dBov.
+    /// The audio level in −dBov.
     pub level: u8,
 }
 
-/// A moment.
+/// A point in time, on several clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// For the DTLS library.
@@ -69,15 +69,15 @@ pub struct Moment {
     pub unix_us: u64,
 }
 
-/// See the module's text.
+/// A light peer; see the module documentation.
 pub struct Peer {
     /// Its number.
     pub number: u32,
-    /// When it asked to join.
+    /// The time of the join request.
     pub asked_us: u64,
-    /// When SRTP could flow.
+    /// The time at which SRTP could start.
     pub connected_us: Option<u64>,
-    /// Why it is over.
+    /// The reason why it has failed, if it has.
     pub failed: Option<String>,
     /// The network in front of it.
     pub network: Network,
@@ -89,24 +89,24 @@ pub struct Peer {
     pub(super) transport: Transport,
     publishes: Option<Publishes>,
     publisher: Option<Publisher>,
-    /// When to look at the handshake's timer.
+    /// The next check of the handshake's timer.
     next_handshake_us: u64,
     next_report_us: u64,
     pub(super) next_gaps_us: Option<u64>,
 }
 
-/// What the media transport awaits.
+/// The state of the media transport, by what it awaits.
 pub(super) enum Transport {
-    /// The answer to an ICE check.
+    /// Awaits the answer to an ICE check.
     Checking,
-    /// The end of the DTLS handshake.
+    /// Awaits the end of the DTLS handshake.
     Handshaking(Handshake),
-    /// Nothing: SRTP can flow.
+    /// Awaits nothing: SRTP can flow.
     Connected(Handshake, Box<Keys>),
 }
 
 impl Peer {
-    /// A peer that is to send its first check.
+    /// Creates a peer that will send its first ICE check.
     pub fn new(now_us: u64, new: NewPeer) -> Peer {
         let NewPeer { ufrag, answer, publishes, network, number, asked_us } = new;
         let tie_breaker = u64::from(number) + 1;
@@ -128,7 +128,7 @@ impl Peer {
         }
     }
 
-    /// Takes a datagram; `out` gets those that are to be sent.
+    /// Handles a datagram; passes datagrams to send to `out`.
     pub fn handle_datagram(
         &mut self,
         at: Moment,
@@ -172,7 +172,7 @@ impl Peer {
                 }
                 self.connected_us = Some(at.us);
                 self.next_handshake_us = u64::MAX;
-                // Not all peers report at the same moment.
+                // Peers start reporting at different times.
                 let phase = u64::from(self.number) * 7919 * 1000 % REPORT_INTERVAL_US;
                 self.next_report_us = at.us + phase;
                 self.publisher = self.publishes.take().map(|publishes| {
@@ -221,7 +221,7 @@ impl Peer {
         }
     }
 
-    /// When [`Self::handle_timeout`] or [`Self::publish`] has something to do.
+    /// The time at which [`Self::handle_timeout`] or [`Self::publish`] has something to do.
     pub fn next_timeout_us(&self) -> u64 {
         if self.failed.is_some() {
             return u64::MAX;
@@ -232,7 +232,7 @@ impl Peer {
         timers.into_iter().fold(media.min(gaps), u64::min)
     }
 
-    /// Does what is due.
+    /// Does everything that is due.
     pub fn handle_timeout(&mut self, at: Moment, out: &mut impl FnMut(&[u8])) {
         if self.pair.is_expired(at.us) {
             self.failed = Some("the server answers no ICE checks".to_owned());
@@ -267,7 +267,7 @@ impl Peer {
         }
     }
 
-    /// Sends the next packet that is due; false when there is none.
+    /// Sends the next packet that is due; `false` when there is none.
     pub fn publish(&mut self, now_us: u64, out: &mut impl FnMut(&[u8])) -> bool {
         let (Transport::Connected(_, keys), Some(publisher)) =
             (&self.transport, &mut self.publisher)
@@ -307,25 +307,25 @@ impl Peer {
         self.next_gaps_us = (!is_whole).then_some(now_us + GAP_INTERVAL_US);
     }
 
-    /// Changes the bit rate of what it publishes.
+    /// Sets the bit rate of its video.
     pub fn set_video_kbps(&mut self, kbps: u32) {
         if let Some(publisher) = &mut self.publisher {
             publisher.set_video_kbps(kbps);
         }
     }
 
-    /// Publishes no more.
+    /// Stops publishing.
     pub fn stop_publishing(&mut self) {
         self.publisher = None;
         self.publishes = None;
     }
 
-    /// It publishes, or will.
+    /// Whether it publishes, or will once it is connected.
     pub fn is_publisher(&self) -> bool {
         self.publisher.is_some() || self.publishes.is_some()
     }
 
-    /// Says goodbye.
+    /// Closes the DTLS session.
     pub fn close(&mut self, out: &mut impl FnMut(&[u8])) {
         if let Transport::Handshaking(dtls) | Transport::Connected(dtls, _) = &mut self.transport {
             dtls.close(out);
@@ -340,7 +340,7 @@ fn send(keys: &Keys, plain: Plain, out: &mut impl FnMut(&[u8])) {
     }
 }
 
-/// RFC 3550 §4: seconds since 1900 in the upper half, parts of a second in the lower.
+/// An NTP timestamp (RFC 3550 §4): seconds since 1900 in the upper 32 bits, the fraction in the lower.
 fn ntp(unix_us: u64) -> u64 {
     let seconds = unix_us / 1_000_000 + 2_208_988_800;
     let fraction = ((unix_us % 1_000_000) << 32) / 1_000_000;

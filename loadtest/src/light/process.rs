@@ -1,19 +1,19 @@
-//! What the system says of processes and of itself (Linux's /proc). Nothing of it is needed; what can't be read is left
-//! out of the report.
+//! CPU time and memory of processes, and facts about the machine, from Linux's /proc. All of it is optional: what can't
+//! be read is omitted from the report.
 
 use std::fs::{DirEntry, read_dir, read_to_string};
 
 use serde::{Deserialize, Serialize};
 
-/// Linux counts the CPU time of processes in 1/100 s for programs, whatever it does inside.
+/// Linux reports the CPU time of processes in units of 1/100 s, whatever its internal resolution.
 const TICK_US: u64 = 10_000;
 
-/// A process by its id.
+/// A process, by its id.
 #[derive(Clone, Copy, Debug)]
 pub struct Process(pub u32);
 
 impl Process {
-    /// This one.
+    /// This process.
     pub fn this() -> Process {
         Process(std::process::id())
     }
@@ -24,8 +24,8 @@ impl Process {
             .map(|ticks| ticks * TICK_US)
     }
 
-    /// The same of the threads that there are, to the nanosecond instead of 1/100 s. What threads that have ended had
-    /// used is missing, so it is for short whiles.
+    /// Like [`Process::cpu_us`], but for the threads that exist now and with a resolution of a nanosecond instead of
+    /// 1/100 s. The time of threads that have ended is missing, so it is for short intervals.
     pub fn threads_cpu_us(self) -> Option<u64> {
         let threads = read_dir(format!("/proc/{}/task", self.0)).ok()?;
         let on_cpu_ns = |thread: DirEntry| {
@@ -41,7 +41,7 @@ impl Process {
     }
 }
 
-/// proc(5): the name in parentheses may hold anything; utime and stime are the 12th and 13th field behind it.
+/// proc(5): the name in parentheses may contain any character; utime and stime are the 12th and 13th field after it.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace().skip(11);
@@ -55,7 +55,7 @@ fn resident_bytes(status: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// What all cores together have done so far, in microseconds.
+/// The busy time of all cores together so far, in microseconds.
 pub fn busy_us() -> Option<u64> {
     busy_ticks(&read_to_string("/proc/stat").ok()?).map(|ticks| ticks * TICK_US)
 }
@@ -74,7 +74,7 @@ fn busy_ticks(stat: &str) -> Option<u64> {
     Some(all?.iter().enumerate().filter(|(at, _)| !idle.contains(at)).map(|(_, ticks)| ticks).sum())
 }
 
-/// Datagrams that came to one of these UDP ports and found its socket's buffer full.
+/// Datagrams dropped at these UDP ports because the socket's buffer was full.
 pub fn dropped_at(ports: &[u16]) -> Option<u64> {
     let tables = ["/proc/net/udp", "/proc/net/udp6"].map(|table| read_to_string(table).ok());
     tables.iter().flatten().map(|table| drops(table, ports)).reduce(|a, b| a + b)
@@ -90,19 +90,19 @@ fn drops(table: &str, ports: &[u16]) -> u64 {
     table.lines().skip(1).filter_map(drops).sum()
 }
 
-/// What a result was measured on.
+/// The machine on which a result was measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Machine {
     /// The processor's name.
     pub cpu: String,
-    /// How many of it this process may use.
+    /// The number of cores that this process may use.
     pub cores: usize,
     /// The kernel's version.
     pub kernel: String,
 }
 
 impl Machine {
-    /// This one.
+    /// This machine.
     pub fn this() -> Machine {
         let cpus = read_to_string("/proc/cpuinfo").unwrap_or_default();
         let name = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

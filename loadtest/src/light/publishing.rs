@@ -1,4 +1,4 @@
-//! A microphone and a camera: which packet is due when. Times are microseconds of the run's clock.
+//! The schedule of a publisher's audio and video packets. Times are microseconds of the run's clock.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,38 +11,38 @@ use crate::vp8::Frame;
 use crate::world::Sent;
 
 const AUDIO_PERIOD_US: u64 = 20_000;
-/// What Opus makes of 20 ms at about 32 kbit/s, less the stamp.
+/// The size of an Opus frame of 20 ms at about 32 kbit/s, minus the stamp.
 const AUDIO_FILLING: usize = 52;
 const FRAMES_PER_SECOND: u64 = 30;
-/// Without a request there is a key frame every so often.
+/// The number of frames between key frames when no one requests one.
 const FRAMES_PER_KEY_FRAME: u32 = 900;
-/// How much larger a key frame is than the others.
+/// The size of a key frame relative to other frames.
 const KEY_FRAME_FACTOR: usize = 4;
 const BURST: usize = 8;
-/// Between two bursts of a frame.
+/// The time between two bursts of a frame.
 const BURST_GAP_US: u64 = 5_000;
 const SPREAD_US: u64 = 12_000;
-/// Packets kept for those who ask for them again; about two seconds of video. Beyond, the oldest goes.
+/// The number of packets kept for retransmission, about two seconds of video. When full, the oldest is removed.
 const HISTORY: usize = 512;
 
-/// An unsealed RTP packet.
+/// An unencrypted RTP packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plain {
     /// Header and payload.
     pub bytes: Vec<u8>,
     /// The header's length.
     pub header_len: usize,
-    /// How often its sequence number has started again from 0.
+    /// How often the sequence number has wrapped around.
     pub rollovers: u32,
 }
 
-/// A microphone and a camera.
+/// A publisher of one audio and one video stream.
 pub struct Publisher {
     ssrcs: Ssrcs,
     sent: Arc<Sent>,
     pacing: Pacing,
     frame_bytes: usize,
-    /// −dBov, as RFC 6464 has it.
+    /// The audio level in −dBov (RFC 6464).
     level: u8,
     audio: Stream,
     video: Stream,
@@ -53,14 +53,14 @@ pub struct Publisher {
     frames: u32,
     since_key_frame: u32,
     wants_key_frame: bool,
-    /// When, which frame, which packet of it, timestamp. In the order of sending: what a large key frame has left goes
-    /// before the next frame. Its length is that of the frames begun in the last 33 ms.
+    /// Scheduled packets in sending order: time, frame, index in the frame, timestamp. The remainder of a large key
+    /// frame goes before the next frame. It holds at most the frames started in the last 33 ms.
     due: VecDeque<(u64, Frame, usize, u32)>,
-    /// Audio and video packets that were sent, with their sequence numbers.
+    /// Sent audio and video packets, with their sequence numbers.
     history: VecDeque<(Kind, u16, Plain)>,
 }
 
-/// Numbers of one RTP stream.
+/// The counters of one RTP stream.
 #[derive(Clone, Copy, Debug, Default)]
 struct Stream {
     next_index: u32,
@@ -69,21 +69,21 @@ struct Stream {
     timestamp: u32,
 }
 
-/// What a sender report says of a stream.
+/// The content of a sender report about one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SenderInfo {
-    /// Whose.
+    /// The SSRC of the stream.
     pub ssrc: u32,
-    /// RTP timestamp of the report's moment.
+    /// The RTP timestamp at the time of the report.
     pub timestamp: u32,
-    /// Packets so far.
+    /// The number of packets sent so far.
     pub packets: u32,
-    /// Payload bytes so far.
+    /// The number of payload bytes sent so far.
     pub octets: u32,
 }
 
 impl Publisher {
-    /// One that begins at `now_us`.
+    /// Creates a publisher that starts at `now_us`.
     pub fn new(
         now_us: u64,
         ssrcs: Ssrcs,
@@ -92,7 +92,7 @@ impl Publisher {
         video_kbps: u32,
         level: u8,
     ) -> Publisher {
-        // Peers that begin together must not send together: each has its own place in the frame period.
+        // Peers that start together must not send together: each has its own phase in the frame period.
         let phase = u64::from(sent.sender.0) * 7919 % (1_000_000 / FRAMES_PER_SECOND);
         sent.begin(now_us);
         let mut publisher = Publisher {
@@ -117,17 +117,17 @@ impl Publisher {
         publisher
     }
 
-    /// Changes the bit rate of the video, in thousands of bits per second.
+    /// Sets the bit rate of the video in kbit/s.
     pub fn set_video_kbps(&mut self, kbps: u32) {
         self.frame_bytes = kbps as usize * 1000 / 8 / FRAMES_PER_SECOND as usize;
     }
 
-    /// The next frame is to be a key frame.
+    /// Makes the next frame a key frame.
     pub fn request_key_frame(&mut self) {
         self.wants_key_frame = true;
     }
 
-    /// When there is something to send.
+    /// The time of the next packet.
     pub fn next_due_us(&self) -> u64 {
         let packet = self.due.front().map_or(u64::MAX, |(at, ..)| *at);
         packet.min(self.next_audio_us).min(self.next_frame_us)
@@ -202,7 +202,8 @@ impl Publisher {
         plain
     }
 
-    /// What a receiver asks for again; `None` when it is not kept. Audio goes as it was, video as RFC 4588 has it.
+    /// The retransmission of a packet; `None` when it is no longer kept. Audio is repeated unchanged, video is sent as
+    /// RTX (RFC 4588).
     pub fn retransmit(&mut self, ssrc: u32, sequence_number: u16) -> Option<Plain> {
         let kind = if ssrc == self.ssrcs.audio { Kind::Audio } else { Kind::Video };
         let is_it =
@@ -227,7 +228,7 @@ impl Publisher {
         }))
     }
 
-    /// For the sender reports.
+    /// The content of the sender reports.
     pub fn sender_infos(&self) -> [SenderInfo; 2] {
         [(self.ssrcs.audio, &self.audio), (self.ssrcs.video, &self.video)].map(|(ssrc, stream)| {
             let Stream { timestamp, packets, octets, .. } = *stream;
@@ -271,7 +272,7 @@ impl Stream {
     }
 }
 
-/// The next time in a period. When this process can't keep up, less is sent, rather than everything late and at once.
+/// The next time in a period. When this process is too slow, it sends less, rather than everything late and at once.
 fn after(was_us: u64, period_us: u64, now_us: u64) -> u64 {
     let next = was_us + period_us;
     if next + period_us < now_us { now_us } else { next }
@@ -287,7 +288,7 @@ mod tests {
         Publisher::new(0, ssrcs, World::new().add_peer(), pacing, 1500, 30)
     }
 
-    /// When and what is sent in the time from `from_us`, to the millisecond.
+    /// The packets sent from `from_us` until `until_us`, with their times, in steps of a millisecond.
     fn sent(publisher: &mut Publisher, from_us: u64, until_us: u64) -> Vec<(u64, Header)> {
         let mut sent = Vec::new();
         for now_us in (from_us..until_us).step_by(1000) {

@@ -1,4 +1,4 @@
-//! What a light peer does with RTP: count all, decrypt a sample.
+//! RTP at a light peer: counts every packet, decrypts a sample.
 
 use super::peer::{Peer, Transport};
 use super::rtp::Header;
@@ -9,7 +9,7 @@ use crate::stamp::{Kind, Stamp};
 use crate::vp8;
 
 impl Peer {
-    /// The way of most packets: nothing is decrypted but a sample.
+    /// The path of most packets: only a sample is decrypted.
     pub(super) fn handle_rtp(&mut self, now_us: u64, packet: &[u8], tally: &mut Tally) {
         let Some(header) = Header::parse(packet) else {
             tally.unreadable += 1;
@@ -51,7 +51,7 @@ impl Peer {
         }
     }
 
-    /// RFC 4588 §4: the original sequence number is in front of the payload, so each one is decrypted.
+    /// RFC 4588 §4: the original sequence number is at the start of the payload, so every retransmission is decrypted.
     fn handle_retransmission(&mut self, now_us: u64, ssrc: u32, packet: &[u8], tally: &mut Tally) {
         let is_it = |stream: &Stream| stream.line.rtx_ssrc == Some(ssrc);
         let place = self.streams.iter().position(is_it);
@@ -59,7 +59,7 @@ impl Peer {
             tally.unreadable += 1;
             return;
         };
-        // Few are sent in a run, so their counter does not start again from 0 more than once.
+        // There are so few retransmissions in a run that their sequence number wraps around at most once.
         let original = open_with(keys, packet, 0..2).and_then(|(_, payload)| {
             payload.first_chunk().map(|number| u16::from_be_bytes(*number))
         });
@@ -73,7 +73,7 @@ impl Peer {
     }
 }
 
-/// Tries to open a packet; returns the rollovers with which it could be, and its payload.
+/// Tries to decrypt a packet; returns the number of rollovers that fits, and the payload.
 fn open_with(
     keys: &Keys,
     packet: &[u8],

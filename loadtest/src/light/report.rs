@@ -1,4 +1,4 @@
-//! What a run of light peers found.
+//! The result of a run of light peers.
 
 use std::fmt;
 
@@ -14,159 +14,161 @@ use crate::times::Times;
 /// The result of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LightReport {
-    /// What was measured.
+    /// The parameters of the run.
     pub scenario: Scenario,
-    /// Where.
+    /// The machine on which it ran.
     pub machine: Machine,
-    /// With what.
+    /// The versions of the programs.
     pub versions: Versions,
-    /// Joining.
+    /// The figures of joining.
     pub joining: Joining,
-    /// While nothing changed.
+    /// The figures while nothing changed.
     pub steady: Interval,
-    /// With too much to do, when that was asked for.
+    /// The figures of an overload, if one was requested.
     pub overload: Option<Overload>,
-    /// What the server's process needs, when its id was given.
+    /// The server's memory, if its process id was given.
     pub server: Option<ServerFigures>,
-    /// How this program itself did.
+    /// The figures of this program itself.
     pub generator: Generator,
-    /// What went wrong, as sentences. Loss is none: it is in the figures.
+    /// Problems, as sentences. Loss is not a problem; the figures contain it.
     pub problems: Vec<String>,
 }
 
-/// What was asked for.
+/// The parameters of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Scenario {
-    /// Rooms.
+    /// The number of rooms.
     pub rooms: u32,
-    /// Publishers in each.
+    /// The number of publishers per room.
     pub publishers: u32,
-    /// Pure receivers in each.
+    /// The number of pure receivers per room.
     pub receivers: u32,
-    /// Of the receivers, how many joined at the same moment.
+    /// The number of receivers that joined at the same moment.
     pub join_storm: u32,
-    /// Seconds of steady measuring.
+    /// The duration of steady measuring, in seconds.
     pub seconds: u32,
-    /// Thousands of bits per second of each publisher's video.
+    /// The bit rate of each publisher's video, in kbit/s.
     pub video_kbps: u32,
-    /// How a frame's packets follow each other.
+    /// The spacing of a frame's packets.
     pub pacing: Pacing,
-    /// Share of packets lost in front of receivers, of a hundred.
+    /// The packet loss in front of receivers, in percent.
     pub receiver_loss_percent: f64,
-    /// Delay in front of receivers.
+    /// The delay in front of receivers, in milliseconds.
     pub receiver_delay_ms: u64,
-    /// One of so many packets was decrypted.
+    /// One of this many packets was decrypted.
     pub sample: u32,
 }
 
-/// Versions of the programs.
+/// The versions of the programs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Versions {
-    /// This one.
+    /// The version of this program.
     pub loadtest: String,
-    /// The server, as it calls itself.
+    /// The server's name and version, as it reports them.
     pub server: String,
 }
 
-/// How joining went.
+/// The figures of joining.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Joining {
-    /// Peers that joined.
+    /// The number of peers that joined.
     pub joined: u64,
-    /// From the join request to its reply; of a storm's peers alone, if there was one.
+    /// From the join request to its reply, in milliseconds; of the storm's peers only, if there was one.
     pub reply_ms: Times,
-    /// From the join request to the first media packet; likewise.
+    /// From the join request to the first media packet, in milliseconds; likewise.
     pub first_media_ms: Times,
-    /// CPU of the server for each peer of the storm, from the first request to the last one's first media.
+    /// The server's CPU time per peer of the storm, from the first request to the first media of the last peer, in
+    /// milliseconds.
     pub server_cpu_ms_per_join: Option<f64>,
 }
 
-/// What arrived in some time.
+/// The figures of an interval.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Interval {
-    /// How long.
+    /// The length of the interval.
     pub seconds: f64,
-    /// RTP packets that receivers got in a second, which the server therefore forwarded.
+    /// RTP packets received per second, which the server therefore forwarded.
     pub packets_per_second: f64,
-    /// The same in bits.
+    /// Megabits received per second.
     pub megabits_per_second: f64,
-    /// User and system time of the server per received packet: CPU seconds per million packets.
+    /// The server's user and system time per received packet, in microseconds.
     pub server_cpu_us_per_packet: Option<f64>,
-    /// The share of one core that the server used, of a hundred.
+    /// The server's CPU time, in percent of one core.
     pub server_cpu_percent: Option<f64>,
-    /// Opus.
+    /// Audio (Opus).
     pub audio: Media,
-    /// VP8.
+    /// Video (VP8).
     pub video: Media,
 }
 
-/// Counts of one kind of media, over all receivers.
+/// Counts of one kind of media, summed over all receivers.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Media {
-    /// Different packets received.
+    /// Distinct packets received.
     pub received: u64,
-    /// Packets missing for good, also after retransmission.
+    /// Packets lost for good, even after retransmission.
     pub lost: u64,
-    /// The same of a hundred.
+    /// Packets lost, in percent of those expected.
     pub lost_percent: f64,
-    /// Came more than once.
+    /// Packets received more than once.
     pub duplicated: u64,
-    /// Came after a later one.
+    /// Packets received after a later one.
     pub reordered: u64,
-    /// Packets of the sender that the server left out without a gap.
+    /// Packets that the server dropped without leaving a gap in the sequence numbers.
     pub skipped: u64,
-    /// Packets that were missing when a later one came.
+    /// Packets that were missing when a later one arrived.
     pub missed: u64,
-    /// Of those that were decided about, how many came in time, of a hundred.
+    /// Of the missing packets with a known fate, those that arrived in time, in percent.
     pub recovered_percent: Option<f64>,
-    /// From a sender's hand to a receiver's socket; of sampled packets.
+    /// From sending to a receiver's socket, in milliseconds; of sampled packets.
     pub latency_ms: Times,
 }
 
-/// An overload and what came after.
+/// An overload, and the recovery from it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Overload {
-    /// How many times the video's bit rate was sent.
+    /// The factor by which the video's bit rate was increased.
     pub factor: u32,
-    /// While it lasted.
+    /// The figures during the overload.
     pub during: Interval,
-    /// How long after its end everything was normal again: nothing missing, and p99 of the latency below 50 ms.
+    /// The time from its end until everything was normal again, in seconds: no packet missing, and p99 of the latency
+    /// below 50 ms.
     pub normal_after_seconds: Option<f64>,
-    /// From then on.
+    /// The figures after that.
     pub after: Interval,
 }
 
 /// The server's memory.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ServerFigures {
-    /// Resident memory with all peers.
+    /// Resident memory with all peers, in MB.
     pub resident_mb: f64,
-    /// What each peer added to it.
+    /// The growth per peer, in kB.
     pub resident_kb_per_peer: f64,
 }
 
-/// How this program did: whether a figure above is the server's, or this program's own limit.
+/// The figures of this program. They show whether a figure above is the server's limit or this program's own.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Generator {
-    /// The share of one core that it used while measuring, of a hundred.
+    /// This program's CPU time while measuring, in percent of one core.
     pub cpu_percent: f64,
-    /// The share of one core that everything but this program and the server used meanwhile, of a hundred. When it is
-    /// more than a little, the figures are noisy. None without the server's id.
+    /// The CPU time of all other programs, apart from the server, while measuring, in percent of one core. When it is
+    /// more than a little, the figures are noisy. `None` without the server's process id.
     pub others_cpu_percent: Option<f64>,
-    /// Runs of datagrams that came while its socket's buffer was full, from the beginning.
+    /// Runs of datagrams dropped because the socket's buffer was full, since the start.
     pub dropped: u64,
-    /// Datagrams that its kernel did not take.
+    /// Datagrams that the local kernel refused to send.
     pub refused: u64,
-    /// Packets that it could not read: not authentic, not announced, or without a stamp.
+    /// Packets that could not be processed: not authentic, not announced, or without a stamp.
     pub unreadable: u64,
-    /// Retransmissions that it got on streams of their own.
+    /// Retransmissions received on RTX streams.
     pub retransmissions: u64,
-    /// Key frames that the server asked its publishers for.
+    /// Key frame requests from the server to the publishers.
     pub key_frame_requests: u64,
 }
 
 impl Interval {
-    /// What came between two snapshots, with the latencies of `latency` and the server's CPU time of that while.
+    /// The difference between two snapshots, with the given latencies and the server's CPU time in between.
     pub fn between(
         from: &Snapshot,
         to: &Snapshot,

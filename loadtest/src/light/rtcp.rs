@@ -1,4 +1,4 @@
-//! RTCP of a light peer, written and read by the `rtc` crate.
+//! RTCP of a light peer, written and parsed by the `rtc` crate.
 
 use rtc::rtcp::packet::{self, Packet};
 use rtc::rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
@@ -13,28 +13,28 @@ use rtc::rtcp::transport_feedbacks::transport_layer_nack::{
 use super::publishing::SenderInfo;
 use super::stream::ReportBlock;
 
-/// What the server may say.
+/// A message from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// A sender report.
     SenderReport {
-        /// Whose.
+        /// The SSRC of the stream.
         ssrc: u32,
-        /// Its NTP time.
+        /// The NTP time.
         ntp_time: u64,
     },
-    /// It misses packets.
+    /// A NACK: the server misses packets.
     Nack {
-        /// Of this stream.
+        /// The SSRC of the stream.
         ssrc: u32,
-        /// With these sequence numbers.
+        /// The sequence numbers of the missing packets.
         numbers: Vec<u16>,
     },
-    /// It wants a key frame.
+    /// A key frame request (PLI or FIR).
     KeyFrame,
 }
 
-/// Reads a compound packet; `None` when it is malformed. What is of no interest is left out.
+/// Parses a compound packet; `None` when it is malformed. Irrelevant packets are omitted.
 pub fn read(mut compound: &[u8]) -> Option<Vec<Message>> {
     let packets = packet::unmarshal(&mut compound).ok()?;
     let message = |packet: &dyn Packet| {
@@ -53,7 +53,7 @@ pub fn read(mut compound: &[u8]) -> Option<Vec<Message>> {
     Some(packets.iter().filter_map(|packet| message(packet.as_ref())).collect())
 }
 
-/// Sender reports at an NTP time.
+/// Writes sender reports for an NTP time.
 pub fn sender_reports(ntp_time: u64, infos: &[SenderInfo]) -> Vec<u8> {
     let report = |info: &SenderInfo| {
         let report = SenderReport {
@@ -69,7 +69,7 @@ pub fn sender_reports(ntp_time: u64, infos: &[SenderInfo]) -> Vec<u8> {
     marshal(&infos.iter().map(report).collect::<Vec<_>>())
 }
 
-/// A receiver report; at most 31 blocks go into one (RFC 3550 §6.4.2), further ones into more.
+/// Writes receiver reports; one holds at most 31 blocks (RFC 3550 §6.4.2), further blocks go into further reports.
 pub fn receiver_reports(reporter: u32, blocks: &[(u32, ReportBlock)]) -> Vec<u8> {
     let block = |(ssrc, block): &(u32, ReportBlock)| ReceptionReport {
         ssrc: *ssrc,
@@ -88,18 +88,18 @@ pub fn receiver_reports(reporter: u32, blocks: &[(u32, ReportBlock)]) -> Vec<u8>
     marshal(&blocks.chunks(31).map(report).collect::<Vec<_>>())
 }
 
-/// A request for packets of a stream.
+/// Writes a NACK for packets of a stream.
 pub fn nack(reporter: u32, ssrc: u32, numbers: &[u16]) -> Vec<u8> {
     let nacks = nack_pairs_from_sequence_numbers(numbers);
     marshal(&[Box::new(TransportLayerNack { sender_ssrc: reporter, media_ssrc: ssrc, nacks })])
 }
 
-/// A request for a key frame.
+/// Writes a key frame request (PLI).
 pub fn picture_loss(reporter: u32, ssrc: u32) -> Vec<u8> {
     marshal(&[Box::new(PictureLossIndication { sender_ssrc: reporter, media_ssrc: ssrc })])
 }
 
-/// Empty when the crate refuses its own packets, which it does not for lengths as these.
+/// Empty when the crate rejects its own packets, which does not happen for these lengths.
 fn marshal(packets: &[Box<dyn Packet>]) -> Vec<u8> {
     packet::marshal(packets).map(Vec::from).unwrap_or_default()
 }

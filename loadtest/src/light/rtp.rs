@@ -1,6 +1,6 @@
-//! RTP headers (RFC 3550 §5.1), as much of them as is read and written here.
+//! RTP headers (RFC 3550 §5.1), as far as light peers use them.
 
-/// The fields of a header that are read without decryption.
+/// The fields of a header that are readable without decryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Marker bit.
@@ -19,7 +19,7 @@ const FIXED: usize = 12;
 const HAS_EXTENSION: u8 = 0x10;
 
 impl Header {
-    /// Reads the fixed part.
+    /// Parses the fixed part.
     pub fn parse(packet: &[u8]) -> Option<Header> {
         let fixed: &[u8; FIXED] = packet.first_chunk()?;
         let word = |at: usize| u32::from_be_bytes(std::array::from_fn(|i| fixed[at + i]));
@@ -32,7 +32,7 @@ impl Header {
         })
     }
 
-    /// The length of a packet's header with CSRCs and extension.
+    /// The length of a packet's header, including CSRCs and extensions.
     pub fn length(packet: &[u8]) -> Option<usize> {
         let first = *packet.first()?;
         let without_extension = FIXED + 4 * usize::from(first & 0x0F);
@@ -44,7 +44,7 @@ impl Header {
         Some(without_extension + 4 + 4 * words)
     }
 
-    /// Appends the header with extensions in the one-byte form (RFC 8285 §4.2): ids 1–14, values of 1–16 bytes.
+    /// Appends the header, with extensions in the one-byte form (RFC 8285 §4.2): ids 1–14, values of 1–16 bytes.
     pub fn write(&self, extensions: &[(u8, &[u8])], out: &mut Vec<u8>) {
         let has_extension = if extensions.is_empty() { 0 } else { HAS_EXTENSION };
         out.push(0x80 | has_extension);
@@ -67,7 +67,7 @@ impl Header {
     }
 }
 
-/// Whether a datagram on a media transport is RTCP, not RTP (RFC 5761 §4).
+/// Whether a datagram on a media transport is RTCP rather than RTP (RFC 5761 §4).
 pub fn is_rtcp(datagram: &[u8]) -> bool {
     matches!(datagram, [128..=191, 192..=223, ..])
 }

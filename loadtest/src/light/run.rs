@@ -1,4 +1,4 @@
-//! A run of light peers: join, measure, overload if asked, leave.
+//! A run of light peers: they join, are measured, are overloaded on request, and leave.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,22 +24,22 @@ use crate::stomp::Stomp;
 use crate::times::Times;
 use crate::world::World;
 
-/// Peers that join at the same time, but for a storm.
+/// The number of peers that join concurrently, apart from a storm.
 const JOINING_AT_ONCE: usize = 16;
-/// How long it may take until everybody receives everything.
+/// How long it may take until all peers receive everything.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(20);
-/// Between two looks.
+/// The interval between snapshots.
 const LOOK: Duration = Duration::from_millis(100);
-/// From the last one's first packet to the measuring.
+/// The time from the first packet of the last peer to the start of measuring.
 const WARM_UP: Duration = Duration::from_millis(1500);
-/// How long after an overload normality is awaited.
+/// How long to wait for recovery after an overload, in microseconds.
 const RECOVERY_PATIENCE_US: u64 = 15_000_000;
-/// A latency that is normal, in microseconds.
+/// The maximum normal latency, in microseconds.
 const NORMAL_LATENCY_US: u64 = 50_000;
-/// Audio and video packets of a publisher in a second, for 1.5 Mbit/s; for the choice of the sample.
+/// A publisher's audio packets per second; for choosing the sample.
 const AUDIO_PER_SECOND: u64 = 50;
 
-/// Joins, measures, leaves. `progress` gets a line now and then.
+/// Joins, measures and leaves. `progress` receives occasional lines of progress.
 ///
 /// # Errors
 /// When nothing could be measured.
@@ -47,7 +47,7 @@ pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<LightRepo
     let stomp =
         Stomp::connect_as(&options.url, options.token.as_ref()).await.with_context(|| {
             format!(
-                "can't connect to {}. Start the server, or name another one with --url",
+                "can't connect to {}; start the server, or set another address with --url",
                 options.url
             )
         })?;
@@ -116,16 +116,16 @@ fn scenario(options: &Options, one_in: u32) -> Scenario {
     }
 }
 
-/// What a run has.
+/// The state of a run.
 struct Run<'a> {
     options: &'a Options,
     world: Arc<World>,
     media: MediaThread,
     server: Option<Process>,
-    /// The server's memory before anybody joined.
+    /// The server's memory before the first peer joined.
     resident_before: Option<u64>,
     members: Vec<Member>,
-    /// The first number of the storm's peers.
+    /// The number of the storm's first peer.
     storm_from: u32,
     storm_cpu_before: Option<u64>,
     one_in: u32,
@@ -162,7 +162,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Publishers, then receivers, then the storm.
+    /// Joins the publishers, then the receivers, then the storm.
     async fn join_all(&mut self, progress: &impl Fn(&str)) -> Result<Joining> {
         let LightOptions { publishers, receivers, .. } = self.options.light;
         let mut took = self.join(publishers, true, JOINING_AT_ONCE).await;
@@ -170,7 +170,7 @@ impl<'a> Run<'a> {
         progress(&format!("{} peers have joined", self.members.len()));
         if let Some(storm) = self.options.light.join_storm {
             self.settle(progress).await?;
-            progress(&format!("{storm} join at once"));
+            progress(&format!("{storm} peers join at once"));
             self.storm_from = self.members.len() as u32;
             took = self.join(storm, false, usize::MAX).await;
         }
@@ -178,8 +178,8 @@ impl<'a> Run<'a> {
         Ok(Joining { joined: self.members.len() as u64, reply_ms, ..Joining::default() })
     }
 
-    /// So many peers for each room, at most `at_once` at a time; returns how long their joins took. All are connected
-    /// before the first of them joins.
+    /// Joins `count` peers per room, at most `at_once` concurrently; returns how long their joins took. All peers
+    /// connect before the first of them joins.
     async fn join(&mut self, count: u32, publishes: bool, at_once: usize) -> Vec<u64> {
         let rooms = self.options.room_names();
         let plans = (0..count).flat_map(|_| rooms.iter()).map(|room| self.plan(room, publishes));
@@ -224,7 +224,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Waits until everybody receives everything, or patience ends.
+    /// Waits until all peers receive everything, or the time is over.
     async fn settle(&self, progress: &impl Fn(&str)) -> Result<Snapshot> {
         let looks = SETTLE_PATIENCE.as_millis() / LOOK.as_millis();
         let mut snapshot = self.media.snapshot().await?;
@@ -253,8 +253,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Measures for a while; returns also the share of a core that this process, and that everything but it and the
-    /// server used, of a hundred.
+    /// Measures for a while. Also returns, in percent of one core, the CPU time of this process and that of all others
+    /// apart from the server.
     async fn measure(&self, time: Duration) -> Result<(Interval, [Option<f64>; 2])> {
         let cpu = || [self.server_cpu(), Process::this().cpu_us(), busy_us()];
         let (from, cpu_before) = (self.media.snapshot().await?, cpu());
@@ -269,7 +269,7 @@ impl<'a> Run<'a> {
         Ok((Interval::between(&from, &to, &to.latency, server), [own.map(percent), others]))
     }
 
-    /// Of the server, for each peer of the storm, up to now.
+    /// The server's CPU time per peer of the storm so far, in milliseconds.
     fn cpu_ms_per_join(&self) -> Option<f64> {
         let (before, storm) = (self.storm_cpu_before?, self.options.light.join_storm?);
         let used = self.server?.threads_cpu_us()?.saturating_sub(before);
@@ -291,7 +291,10 @@ impl<'a> Run<'a> {
     async fn overload(&self, factor: u32, progress: &impl Fn(&str)) -> Result<Overload> {
         let kbps = self.options.video_kbps();
         let time = Duration::from_secs(self.options.seconds.into());
-        progress(&format!("overload: {factor} times the video for {} s", self.options.seconds));
+        progress(&format!(
+            "overload: sending {factor} times the video for {} s",
+            self.options.seconds
+        ));
         self.media.set_video_kbps(kbps * factor)?;
         let (during, _) = self.measure(time).await?;
         self.media.set_video_kbps(kbps)?;
@@ -301,7 +304,7 @@ impl<'a> Run<'a> {
         Ok(Overload { factor, during, normal_after_seconds, after })
     }
 
-    /// How long after `ended` the first of two normal looks in a row began.
+    /// The time from `ended` to the first of two normal snapshots in a row.
     async fn await_normality(&self, ended: &Snapshot) -> Result<Option<f64>> {
         let mut before = ended.clone();
         let mut normal_since = None;
@@ -334,7 +337,7 @@ fn is_normal(before: &Snapshot, look: &Snapshot) -> bool {
 }
 
 impl Joining {
-    /// Adds the times of the peers from this number on.
+    /// Adds the times to first media of the peers from this number on.
     fn add_first_media(&mut self, settled: &Snapshot, from: u32) {
         let peers = settled.peers.iter().filter(|peer| peer.number >= from);
         let took = peers.filter_map(|peer| peer.first_us?.checked_sub(peer.asked_us));

@@ -1,27 +1,27 @@
-//! What light peers have counted up to a moment.
+//! A snapshot of the counters of all light peers.
 
 use super::stream::StreamCounts;
 use crate::histogram::Histogram;
 use crate::stamp::Kind;
 
-/// See the module's text.
+/// The counters at one time.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The moment, in microseconds of the run's clock.
+    /// The time, in microseconds of the run's clock.
     pub at_us: u64,
-    /// Of all streams of a kind, from the beginning.
+    /// Counts of all streams by kind, since the start.
     pub counts: [StreamCounts; 2],
-    /// From a sender's hand to a receiver's socket, by kind, since the snapshot before; of sampled packets.
+    /// Latency from sending to a receiver's socket by kind, since the previous snapshot; of sampled packets.
     pub latency: [Histogram; 2],
-    /// Bytes of RTP packets that came in, from the beginning.
+    /// Bytes of received RTP packets, since the start.
     pub bytes: u64,
-    /// Packets that could not be read.
+    /// Packets that could not be processed.
     pub unreadable: u64,
-    /// Retransmissions on streams of their own.
+    /// Retransmissions received on RTX streams.
     pub retransmissions: u64,
-    /// Key frames that the server asked for.
+    /// Key frame requests from the server.
     pub key_frame_requests: u64,
-    /// Datagrams that this machine's kernel did not take.
+    /// Datagrams that the local kernel refused to send.
     pub refused: u64,
     /// The UDP ports in use.
     pub ports: Vec<u16>,
@@ -29,35 +29,35 @@ pub struct Snapshot {
     pub peers: Vec<PeerState>,
 }
 
-/// How far a peer is.
+/// The progress of a peer.
 #[derive(Clone, Debug)]
 pub struct PeerState {
     /// Its number.
     pub number: u32,
-    /// When it asked to join.
+    /// The time of the join request.
     pub asked_us: u64,
-    /// When its media transport was up.
+    /// The time at which its media transport was connected.
     pub connected_us: Option<u64>,
-    /// When its first media packet came.
+    /// The time of its first media packet.
     pub first_us: Option<u64>,
-    /// Something came in all its slots.
+    /// Whether packets have arrived in all its slots.
     pub receives_all: bool,
-    /// Why it is over.
+    /// The reason why it has failed, if it has.
     pub failed: Option<String>,
 }
 
 impl Snapshot {
-    /// The counts of a kind.
+    /// The counts of one kind.
     pub fn of(&self, kind: Kind) -> &StreamCounts {
         &self.counts[kind as usize]
     }
 
-    /// Packets of both kinds that came in.
+    /// The number of packets of both kinds received.
     pub fn received(&self) -> u64 {
         self.counts.iter().map(|counts| counts.received).sum()
     }
 
-    /// Everybody receives everything, or never will.
+    /// Whether every peer receives everything or has failed.
     pub fn is_settled(&self, peers: usize) -> bool {
         let is_settled = |peer: &PeerState| {
             peer.failed.is_some() || peer.connected_us.is_some() && peer.receives_all

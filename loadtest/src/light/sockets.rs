@@ -1,8 +1,8 @@
-//! The sockets of light peers: few, with many datagrams per system call.
+//! The sockets of light peers: few sockets, with many datagrams per system call.
 //!
-//! A server tells peers apart by address and port. On loopback one socket serves many peers, each with an address of
-//! its own in 127.0.0.0/8; elsewhere each peer has a socket.
-#![expect(clippy::disallowed_methods, reason = "this is where light peers' sockets are made")]
+//! A server distinguishes peers by address and port. On loopback one socket serves many peers, each with its own
+//! address in 127.0.0.0/8; elsewhere each peer has a socket.
+#![expect(clippy::disallowed_methods, reason = "this module creates the sockets of light peers")]
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,17 +13,17 @@ use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 
-/// Peers on one socket on loopback.
+/// The number of peers that share a socket on loopback.
 const PEERS_PER_SOCKET: usize = 32;
-/// 127.0.1.1 is the first peer's address of each socket.
+/// 127.0.1.1, the address of each socket's first peer.
 const FIRST_ADDRESS: u32 = 0x7F00_0101;
-/// Wanted of the kernel for each socket's receive buffer; it gives what its limits allow.
+/// The requested receive buffer size of each socket; the kernel grants what its limits allow.
 const RECEIVE_BUFFER: usize = 8 * 1024 * 1024;
-/// The longest run of datagrams that the kernel joins.
+/// The longest run of datagrams that the kernel joins (GRO).
 const RUN_BYTES: usize = 64 * 1024;
 const WAKER: Token = Token(usize::MAX);
 
-/// See the module's text.
+/// All sockets; see the module documentation.
 pub struct Sockets {
     poll: Poll,
     events: Events,
@@ -31,7 +31,7 @@ pub struct Sockets {
     local: IpAddr,
     buffers: [Box<[u8]>; BATCH_SIZE],
     metas: [RecvMeta; BATCH_SIZE],
-    /// Datagrams that the kernel did not take.
+    /// Datagrams that the kernel refused to send.
     pub refused: u64,
 }
 
@@ -42,10 +42,10 @@ struct Socket {
 }
 
 impl Sockets {
-    /// Sockets with a local address; and what wakes [`Self::wait`] up.
+    /// Creates an empty set of sockets for a local address, and the waker for [`Self::wait`].
     ///
     /// # Errors
-    /// When the system has no means to wait for sockets.
+    /// When the system can't poll sockets.
     pub fn new(local: IpAddr) -> Result<(Sockets, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
@@ -61,10 +61,10 @@ impl Sockets {
         Ok((sockets, waker))
     }
 
-    /// Makes sure that peer `number` has a socket.
+    /// Ensures that there is a socket for peer `number`.
     ///
     /// # Errors
-    /// When there can be no more of them.
+    /// When no more sockets can be opened.
     pub fn open_for(&mut self, number: usize) -> Result<()> {
         while self.sockets.len() <= number / self.peers_per_socket() {
             let address = match self.is_shared() {
@@ -92,10 +92,10 @@ impl Sockets {
         if self.is_shared() { PEERS_PER_SOCKET } else { 1 }
     }
 
-    /// Where peer `number`, for whom there is a socket, can be reached. On loopback only.
+    /// The address of peer `number`, whose socket exists. On loopback only.
     ///
     /// # Panics
-    /// When there is no such socket.
+    /// When the socket does not exist.
     pub fn address_of(&self, number: usize) -> SocketAddr {
         let place = (number % PEERS_PER_SOCKET) as u32;
         let port = self.sockets[number / PEERS_PER_SOCKET].port;
@@ -107,10 +107,10 @@ impl Sockets {
         self.sockets.iter().map(|socket| socket.port).collect()
     }
 
-    /// Waits for datagrams or the waker; returns the sockets that can be read.
+    /// Waits for datagrams or the waker; returns the readable sockets.
     ///
     /// # Errors
-    /// When the system can't wait.
+    /// When polling fails.
     pub fn wait(&mut self, limit: Duration) -> io::Result<Vec<usize>> {
         match self.poll.poll(&mut self.events, Some(limit)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Vec::new()),
@@ -120,11 +120,11 @@ impl Sockets {
         Ok(tokens.filter(|token| *token != WAKER).map(|token| token.0).collect())
     }
 
-    /// Reads what a socket has, at most one batch; `take` gets the peer's number, what the kernel says of the
-    /// datagram's run, and the datagram. Returns whether there may be more.
+    /// Reads at most one batch from a socket. `take` gets the peer's number, the kernel's metadata of the run, and the
+    /// datagram. Returns whether there may be more.
     ///
     /// # Errors
-    /// When the socket is broken.
+    /// When the socket fails.
     pub fn receive(
         &mut self,
         at: usize,
@@ -138,7 +138,7 @@ impl Sockets {
         let mut slices = buffers.each_mut().map(|buffer| IoSliceMut::new(buffer));
         let runs = match state.recv(socket.into(), &mut slices, metas) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            // What an ICMP message about an earlier datagram comes to.
+            // The consequence of an ICMP error about an earlier datagram.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(true),
             other => other?,
         };
@@ -158,7 +158,7 @@ impl Sockets {
         Ok(runs == BATCH_SIZE)
     }
 
-    /// Sends datagrams of a peer: `run` holds one, or several of `segment` bytes each but the last.
+    /// Sends a peer's datagrams: `run` contains one, or several of `segment` bytes each except the last.
     pub fn send(&mut self, number: usize, to: SocketAddr, run: &[u8], segment: usize) {
         let per_socket = self.peers_per_socket();
         let place = (number % per_socket) as u32;

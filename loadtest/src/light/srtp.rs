@@ -1,23 +1,23 @@
-//! SRTP and SRTCP with AES-GCM (RFC 3711, RFC 7714), as little of it as a light peer needs.
+//! SRTP and SRTCP with AES-GCM (RFC 3711, RFC 7714), as far as a light peer needs them.
 //!
-//! It shares no code with the server, so that a mistake there is not repeated here. Replay is not looked at: what
-//! arrives twice is to be counted, not hidden.
+//! It shares no code with the server, so that a bug there is not repeated here. It has no replay protection: duplicates
+//! must be counted, not hidden.
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{self, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;
 
-/// Bytes that sealing adds to an RTP packet.
+/// The number of bytes that encryption adds to an RTP packet.
 pub const RTP_OVERHEAD: usize = TAG;
-/// Salt and GCM nonce; RFC 7714 §12.
+/// The length of the salt and of the GCM nonce (RFC 7714 §12).
 const SALT: usize = 12;
 const TAG: usize = 16;
-/// The word behind an SRTCP packet: E flag and index. RFC 7714 §9.2.
+/// The length of the word after an SRTCP packet: E flag and index (RFC 7714 §9.2).
 const INDEX_WORD: usize = 4;
 const ENCRYPTED: u32 = 1 << 31;
 const RTCP_HEADER: usize = 8;
 
-/// The keys of both directions of one peer, which is the DTLS client.
+/// The keys of both directions for one peer, which is the DTLS client.
 pub struct Keys {
     inbound: Direction,
     outbound: Direction,
@@ -35,7 +35,8 @@ struct Cipher {
 }
 
 impl Keys {
-    /// Splits what DTLS exported (RFC 5764 §4.2); `key_len` is 16 or 32. `None` when there is too little.
+    /// Splits the key material exported by DTLS (RFC 5764 §4.2); `key_len` is 16 or 32. `None` when there is too
+    /// little.
     pub fn of_client(key_len: usize, material: &[u8]) -> Option<Keys> {
         let (keys, salts) = material.split_at_checked(2 * key_len)?;
         let (ours, theirs) = keys.split_at(key_len);
@@ -48,20 +49,20 @@ impl Keys {
         })
     }
 
-    /// Seals an RTP packet; `rollovers` of its sequence number came before.
+    /// Encrypts an RTP packet; `rollovers` is how often its sequence number has wrapped around.
     pub fn seal_rtp(&self, packet: &mut Vec<u8>, header_len: usize, rollovers: u32) -> Option<()> {
         let iv = rtp_iv(packet, rollovers)?;
         self.outbound.rtp.seal(iv, packet, header_len, &[])
     }
 
-    /// Opens an RTP packet in place; returns the length of header and payload.
+    /// Decrypts an RTP packet in place; returns the length of header and payload.
     pub fn open_rtp(&self, packet: &mut [u8], header_len: usize, rollovers: u32) -> Option<usize> {
         let iv = rtp_iv(packet, rollovers)?;
         let length = packet.len();
         self.inbound.rtp.open(iv, packet, header_len..length, &[])
     }
 
-    /// Seals a compound RTCP packet.
+    /// Encrypts a compound RTCP packet.
     pub fn seal_rtcp(&mut self, packet: &mut Vec<u8>) -> Option<()> {
         let index = self.next_rtcp_index;
         self.next_rtcp_index = (index + 1) & !ENCRYPTED;
@@ -72,12 +73,12 @@ impl Keys {
         Some(())
     }
 
-    /// Opens an RTCP packet in place; returns its length.
+    /// Decrypts an RTCP packet in place; returns its length.
     pub fn open_rtcp(&self, packet: &mut [u8]) -> Option<usize> {
         let sealed = packet.len().checked_sub(INDEX_WORD)?;
         let word: [u8; INDEX_WORD] = packet[sealed..].try_into().ok()?;
         let index = u32::from_be_bytes(word);
-        // RFC 7714 §9.3 would allow packets that are only authenticated; nobody here sends them.
+        // RFC 7714 §9.3 also allows packets that are only authenticated; the server never sends them.
         let index = (index & ENCRYPTED != 0).then_some(index & !ENCRYPTED)?;
         let iv = rtcp_iv(packet, index)?;
         self.inbound.rtcp.open(iv, packet, RTCP_HEADER..sealed, &word)
@@ -85,7 +86,7 @@ impl Keys {
 }
 
 impl Direction {
-    /// RFC 3711 §4.3.2: the labels of the key derivation.
+    /// Derives the session keys with the labels of RFC 3711 §4.3.2.
     fn new(master_key: &[u8], master_salt: &[u8; SALT]) -> Option<Direction> {
         let cipher = |key_label, salt_label| {
             let mut key = [0; 32];
@@ -103,8 +104,8 @@ impl Direction {
     }
 }
 
-/// RFC 3711 §4.3.1 and §4.3.3: AES counter mode over zeros. A salt of 12 bytes counts as the upper ones of 14
-/// (RFC 7714 §11).
+/// Key derivation by AES counter mode over zeros (RFC 3711 §4.3.1 and §4.3.3). A salt of 12 bytes is the upper part of
+/// one of 14 bytes (RFC 7714 §11).
 fn derive(master_key: &[u8], salt: &[u8; SALT], label: u8, out: &mut [u8]) -> Option<()> {
     let algorithm = match master_key.len() {
         16 => &cipher::AES_128,
@@ -155,7 +156,7 @@ impl Cipher {
     }
 }
 
-/// RFC 7714 §8.1: SSRC, rollover counter, sequence number.
+/// The IV of RFC 7714 §8.1: SSRC, rollover counter, sequence number.
 fn rtp_iv(packet: &[u8], rollovers: u32) -> Option<[u8; SALT]> {
     let mut iv = [0; SALT];
     iv[2..6].copy_from_slice(packet.get(8..12)?);
@@ -164,7 +165,7 @@ fn rtp_iv(packet: &[u8], rollovers: u32) -> Option<[u8; SALT]> {
     Some(iv)
 }
 
-/// RFC 7714 §9.1: SSRC, index.
+/// The IV of RFC 7714 §9.1: SSRC, index.
 fn rtcp_iv(packet: &[u8], index: u32) -> Option<[u8; SALT]> {
     let mut iv = [0; SALT];
     iv[2..6].copy_from_slice(packet.get(4..8)?);
@@ -176,7 +177,7 @@ fn rtcp_iv(packet: &[u8], index: u32) -> Option<[u8; SALT]> {
 mod tests {
     use super::*;
 
-    /// Two ends of one connection: what one seals, the other opens.
+    /// Two ends of one connection: each decrypts what the other encrypts.
     fn ends(key_len: usize) -> (Keys, Keys) {
         let material: Vec<u8> = (0..(2 * (key_len + SALT)) as u8).collect();
         let client = Keys::of_client(key_len, &material).unwrap();
@@ -195,7 +196,7 @@ mod tests {
     fn the_key_derivation_is_that_of_rfc_3711_appendix_b_3() {
         let key = bytes("E1F97A0D3E018BE0D64FA32C06DE4139");
         let salt: [u8; 14] = bytes("0EC675AD498AFEEBB6960B3AABE6").try_into().unwrap();
-        // The vectors have a salt of 14 bytes; the two last ones are added by hand here.
+        // The vectors have a salt of 14 bytes; the test adds the last two bytes by hand.
         let mut iv = [0; 16];
         iv[..14].copy_from_slice(&salt);
         let cipher =

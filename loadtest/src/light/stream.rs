@@ -1,5 +1,5 @@
-//! One slot's stream at its receiver: what arrived, judged by the sequence numbers in clear; and, of those packets that
-//! are decrypted, whether the server left something out unseen.
+//! The receiving side of one slot's stream. Loss is judged by the unencrypted sequence numbers. For decrypted packets,
+//! the stamps show whether the server dropped packets without leaving a gap.
 
 use super::answer::SlotLine;
 use super::gaps::{GapCounts, Gaps};
@@ -7,26 +7,26 @@ use crate::arrivals::{Arrival, Arrivals};
 use crate::slot_log::Flow;
 use crate::stamp::{SenderId, Stamp};
 
-/// See the module's text.
+/// A received stream; see the module documentation.
 pub struct Stream {
     /// Its m-line.
     pub line: SlotLine,
-    /// What is missing and asked for again.
+    /// The missing packets, to be requested by NACK.
     pub gaps: Gaps,
-    /// When the first packet came, in microseconds of the run's clock.
+    /// The arrival of the first packet, in microseconds of the run's clock.
     pub first_us: Option<u64>,
     arrivals: Arrivals,
-    /// The highest sequence number, continued over rollovers; begins in [`FIRST_ROUND`], so that what is a little
-    /// older has a number too.
+    /// The highest extended sequence number. It starts in [`FIRST_ROUND`], so that slightly older packets have numbers
+    /// as well.
     highest: u32,
-    /// How many rollovers of the server's counter came before [`FIRST_ROUND`]; known when a packet proved authentic.
+    /// The number of the server's rollovers before [`FIRST_ROUND`]; known once a packet was authenticated.
     rollovers_before: Option<u32>,
-    /// Of the last stamp: its sender, and how much its number is ahead of ours.
+    /// The sender of the last stamp, and the difference between its number and ours.
     lead: Option<(SenderId, i64)>,
     skipped: u64,
-    /// The last sender report's middle 32 bits of NTP time, and when it came.
+    /// The middle 32 bits of the NTP time in the last sender report, and its arrival time.
     sender_report: Option<(u32, u64)>,
-    /// Expected and received until the last receiver report.
+    /// The numbers of packets expected and received at the last receiver report.
     reported: (u64, u64),
 }
 
@@ -35,41 +35,41 @@ const FIRST_ROUND: u32 = 1 << 16;
 /// Counts of one or more streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamCounts {
-    /// Streams.
+    /// The number of streams.
     pub streams: u64,
-    /// Those on which something came.
+    /// The number of streams on which packets have arrived.
     pub receiving: u64,
-    /// Different packets.
+    /// Distinct packets received.
     pub received: u64,
-    /// Packets that were sent and did not come.
+    /// Packets that were sent and did not arrive.
     pub missing: u64,
-    /// Packets that came again.
+    /// Packets received more than once.
     pub duplicated: u64,
-    /// Packets that came after a later one.
+    /// Packets received after a later one.
     pub reordered: u64,
-    /// Packets of the sender that the server left out without a gap.
+    /// Packets that the server dropped without leaving a gap.
     pub skipped: u64,
-    /// Missing ones and what became of them.
+    /// Missing packets and their fate.
     pub gaps: GapCounts,
 }
 
 /// A report block (RFC 3550 §6.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportBlock {
-    /// Of 256 packets since the last report, how many were lost.
+    /// The fraction of packets lost since the last report, in 1/256.
     pub fraction_lost: u8,
-    /// Lost in all.
+    /// The total number of packets lost.
     pub total_lost: u32,
-    /// The highest sequence number with its rollovers.
+    /// The extended highest sequence number.
     pub highest: u32,
-    /// The middle of the last sender report's NTP time; 0 when there was none.
+    /// The middle 32 bits of the last sender report's NTP time; 0 when there was none.
     pub last_sender_report: u32,
-    /// Since it came, in 1/65536 s.
+    /// The time since that report arrived, in 1/65536 s.
     pub delay: u32,
 }
 
 impl Stream {
-    /// A stream of which nothing has come.
+    /// Creates a stream without packets.
     pub fn new(line: SlotLine) -> Stream {
         Stream {
             line,
@@ -85,8 +85,8 @@ impl Stream {
         }
     }
 
-    /// Counts a packet, or the original of a retransmitted one. Returns its continued number, and whether it is the
-    /// newest.
+    /// Counts a packet, or the original of a retransmitted one. Returns its extended sequence number, and whether it is
+    /// the newest.
     pub fn packet(&mut self, now_us: u64, sequence_number: u16) -> (u32, bool) {
         if self.first_us.is_none() {
             self.first_us = Some(now_us);
@@ -108,14 +108,14 @@ impl Stream {
         (number, is_newest && arrival == Arrival::Fresh)
     }
 
-    /// The number nearest to the highest one. Half a round ahead is as far as it is behind.
+    /// The extended number nearest to the highest one; a difference of half the range counts as behind.
     fn number(&self, sequence_number: u16) -> u32 {
         let ahead = sequence_number.wrapping_sub(self.highest as u16) as i16;
         self.highest.saturating_add_signed(i32::from(ahead))
     }
 
-    /// The rollovers to try for a packet: the known ones, else those of a stream that has just begun or just begun
-    /// again from 0.
+    /// The numbers of rollovers to try for a packet: the known one, or those possible for a stream that has just
+    /// started or just wrapped around.
     pub fn rollovers(&self, number: u32) -> impl Iterator<Item = u32> + use<> {
         let rounds = (number >> 16).wrapping_sub(FIRST_ROUND >> 16);
         let before = match self.rollovers_before {
@@ -125,13 +125,13 @@ impl Stream {
         before.map(move |before| before.wrapping_add(rounds))
     }
 
-    /// A packet proved authentic with these rollovers.
+    /// Records that a packet was authenticated with this number of rollovers.
     pub fn authenticated(&mut self, number: u32, rollovers: u32) {
         let rounds = (number >> 16).wrapping_sub(FIRST_ROUND >> 16);
         self.rollovers_before = Some(rollovers.wrapping_sub(rounds));
     }
 
-    /// A decrypted packet's stamp: when the sender's numbers run ahead of ours, the server left something out.
+    /// Handles a decrypted packet's stamp. If the sender's numbers advance more than ours, the server dropped packets.
     pub fn stamped(&mut self, number: u32, stamp: &Stamp) {
         let lead = i64::from(stamp.seq) - i64::from(number);
         if let Some((sender, before)) = self.lead
@@ -142,12 +142,12 @@ impl Stream {
         self.lead = Some((stamp.sender, lead));
     }
 
-    /// A sender report came.
+    /// Handles a sender report.
     pub fn sender_report(&mut self, now_us: u64, ntp_time: u64) {
         self.sender_report = Some(((ntp_time >> 16) as u32, now_us));
     }
 
-    /// What to report; nothing before the first packet.
+    /// The next report block; `None` before the first packet.
     pub fn report(&mut self, now_us: u64) -> Option<ReportBlock> {
         self.first_us?;
         let (expected, received) = (self.arrivals.expected_between(), self.arrivals.received());
@@ -169,7 +169,7 @@ impl Stream {
         })
     }
 
-    /// Its counts.
+    /// The stream's counts.
     pub fn counts(&self) -> StreamCounts {
         StreamCounts {
             streams: 1,
@@ -185,12 +185,12 @@ impl Stream {
 }
 
 impl StreamCounts {
-    /// Adds those of another.
+    /// Adds other counts.
     pub fn add(&mut self, other: &StreamCounts) {
         self.combine(other, u64::saturating_add);
     }
 
-    /// What was counted since an earlier moment. Streams stay as they are.
+    /// The difference to earlier counts. The numbers of streams are kept.
     pub fn since(&self, earlier: &StreamCounts) -> StreamCounts {
         let mut since = *self;
         since.combine(earlier, u64::saturating_sub);

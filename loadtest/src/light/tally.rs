@@ -1,24 +1,24 @@
-//! What all light peers of a run count together.
+//! Counters shared by all light peers of a run.
 
 use crate::histogram::Histogram;
 
-/// See the module's text.
+/// The counters; see the module documentation.
 #[derive(Clone, Debug)]
 pub struct Tally {
-    /// From a sender's hand to the receiver's socket, by kind; of sampled packets.
+    /// Latency from sending to the receiver's socket, by kind; of sampled packets.
     pub latency: [Histogram; 2],
-    /// Bytes of RTP packets that came in.
+    /// Bytes of received RTP packets.
     pub bytes: u64,
-    /// Packets that could not be read: not authentic, not announced, or without a stamp.
+    /// Packets that could not be processed: not authentic, not announced, or without a stamp.
     pub unreadable: u64,
-    /// Retransmissions that came on streams of their own.
+    /// Retransmissions received on RTX streams.
     pub retransmissions: u64,
-    /// Key frames that the server asked publishers for.
+    /// Key frame requests from the server to publishers.
     pub key_frame_requests: u64,
     sampler: Sampler,
 }
 
-/// Chooses packets at random distances, so that it does not fall in step with the frames.
+/// Selects packets at random distances, so that the selection does not synchronize with the frames.
 #[derive(Clone, Copy, Debug)]
 struct Sampler {
     one_in: u32,
@@ -27,7 +27,7 @@ struct Sampler {
 }
 
 impl Tally {
-    /// Zero, with one of so many packets to be decrypted.
+    /// Creates counters at zero; one of `one_in` packets will be sampled.
     pub fn new(one_in: u32) -> Tally {
         Tally {
             latency: Default::default(),
@@ -39,7 +39,7 @@ impl Tally {
         }
     }
 
-    /// Whether the next packet is to be decrypted.
+    /// Whether to decrypt the next packet.
     pub fn is_sampled(&mut self) -> bool {
         let Sampler { one_in, left, state } = &mut self.sampler;
         if *left > 0 {

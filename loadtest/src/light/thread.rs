@@ -1,4 +1,4 @@
-//! The thread that moves the media of all light peers, and the way to it.
+//! The thread that moves the media of all light peers, and its handle.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -20,14 +20,14 @@ use super::tally::Tally;
 use crate::clock::Clock;
 use crate::options::Pacing;
 
-/// Between two looks at peers' timers. Publishers' are waited for exactly.
+/// The interval between checks of the peers' timers, in microseconds. Publishers' timers are exact.
 const TICK_US: u64 = 5_000;
-/// Between two readings of how far the clocks are apart.
+/// The interval between measurements of the drift between the clocks, in microseconds.
 const CLOCK_INTERVAL_US: u64 = 1_000_000;
-/// Batches from one socket before the others get their turn.
+/// The number of batches read from one socket before the others get their turn.
 const BATCHES: usize = 8;
 
-/// What the thread is asked.
+/// A command to the thread.
 enum Command {
     Add(Box<NewPeer>),
     Snapshot(oneshot::Sender<Snapshot>),
@@ -36,34 +36,34 @@ enum Command {
     Close,
 }
 
-/// The way to the thread. Dropping it ends the thread without a goodbye to the server.
+/// The handle of the thread. Dropping it closes all peers' sessions and ends the thread.
 pub struct MediaThread {
     commands: mpsc::Sender<Command>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
-    /// All peers' certificate.
+    /// The certificate of all peers.
     pub identity: Identity,
 }
 
-/// What the thread starts with.
+/// The parameters of the thread.
 pub struct Setup {
     /// The run's clock.
     pub clock: Clock,
     /// The address to send from.
     pub local: IpAddr,
-    /// All peers' certificate.
+    /// The certificate of all peers.
     pub identity: Identity,
-    /// One of so many packets is decrypted.
+    /// One of this many packets is decrypted.
     pub one_in: u32,
-    /// How frames are sent.
+    /// The spacing of a frame's packets.
     pub pacing: Pacing,
 }
 
 impl MediaThread {
-    /// Starts it.
+    /// Starts the thread.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the sockets or the thread can't be created.
     pub fn start(setup: Setup) -> Result<MediaThread> {
         let (sockets, waker) = Sockets::new(setup.local)?;
         let (commands, to_do) = mpsc::channel();
@@ -71,13 +71,13 @@ impl MediaThread {
         let shell = Shell::new(setup, sockets, to_do);
         let thread = std::thread::Builder::new().name("media".to_owned()).spawn(|| {
             if let Err(error) = shell.run() {
-                tracing::error!("the media thread has ended: {error:#}");
+                tracing::error!("the media thread failed: {error:#}");
             }
         })?;
         Ok(MediaThread { commands, waker: Arc::new(waker), thread: Some(thread), identity })
     }
 
-    /// One more peer. Numbers begin at 0 and are given in order of arrival here.
+    /// Adds a peer. Numbers start at 0 and must be in the order of the calls.
     ///
     /// # Errors
     /// When the thread has ended.
@@ -85,7 +85,7 @@ impl MediaThread {
         self.tell(Command::Add(Box::new(peer)))
     }
 
-    /// What has been counted so far; latencies since the last call.
+    /// A snapshot of all counters; latencies are those since the last call.
     ///
     /// # Errors
     /// When the thread has ended.
@@ -103,7 +103,7 @@ impl MediaThread {
         self.tell(Command::SetVideoKbps(kbps))
     }
 
-    /// Nobody publishes from here on.
+    /// Stops all publishers.
     ///
     /// # Errors
     /// When the thread has ended.
@@ -119,7 +119,7 @@ impl MediaThread {
 
 impl Drop for MediaThread {
     fn drop(&mut self) {
-        // When it can't be told, it has ended already.
+        // An error means that the thread has already ended.
         let _ = self.tell(Command::Close);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -137,12 +137,13 @@ struct Shell {
     sockets: Sockets,
     commands: mpsc::Receiver<Command>,
     peers: Vec<Peer>,
-    /// When each peer has something to do, beside the peers so that looking for who is due touches little memory.
+    /// The time of each peer's next action. Kept apart from the peers, so that the search for due peers touches little
+    /// memory.
     due_us: Vec<u64>,
     publishers: Vec<usize>,
     tally: Tally,
-    /// What a bad network holds back: until when, for whom, what. In the order of the times, since all networks of a run
-    /// are equally slow.
+    /// Packets delayed by simulated networks: release time, peer, packet. In the order of the times, because all
+    /// networks of a run have the same delay.
     delayed: VecDeque<(u64, usize, Vec<u8>)>,
     outbox: Outbox,
 }
@@ -151,7 +152,7 @@ struct Shell {
 #[derive(Default)]
 struct Outbox {
     bytes: Vec<u8>,
-    /// Where each ends.
+    /// The end of each datagram in the buffer.
     ends: Vec<usize>,
 }
 
@@ -161,7 +162,7 @@ impl Outbox {
         self.ends.push(self.bytes.len());
     }
 
-    /// Sends what there is; as trains, datagrams of the same length go together.
+    /// Sends the collected datagrams; as trains, datagrams of equal length are sent together (GSO).
     fn flush(&mut self, peer: usize, to: SocketAddr, as_trains: bool, sockets: &mut Sockets) {
         let mut from = 0;
         while from < self.ends.len() {
@@ -213,7 +214,7 @@ impl Shell {
                     unread.push(socket);
                 }
             }
-            // Sockets tell only once that there is something to read.
+            // The poll is edge-triggered: it reports a socket only once.
             readable = unread;
             while let Ok(command) = self.commands.try_recv() {
                 if matches!(command, Command::Close) {
@@ -239,7 +240,7 @@ impl Shell {
         Duration::from_micros(due.saturating_sub(self.clock.now_us()))
     }
 
-    /// Reads a socket; true when there may be more.
+    /// Reads from a socket; `true` when there may be more.
     fn receive(&mut self, socket: usize) -> Result<bool> {
         for _ in 0..BATCHES {
             let at = self.moment();
@@ -319,7 +320,7 @@ impl Shell {
         let (to, as_trains) = (peer.server, self.pacing == Pacing::Train);
         peer.handle_timeout(at, &mut |datagram| outbox.push(datagram));
         outbox.flush(number, to, false, sockets);
-        // Each packet is dated and sent on its own, but for trains.
+        // Each packet is stamped and sent on its own, unless they form trains.
         while peer.publish(clock.now_us(), &mut |datagram| outbox.push(datagram)) {
             if !as_trains {
                 outbox.flush(number, to, false, sockets);
@@ -333,7 +334,7 @@ impl Shell {
         match command {
             Command::Add(new) => self.add(*new),
             Command::Snapshot(reply) => {
-                // Nobody waits for it any more.
+                // An error means that the caller no longer waits.
                 let _ = reply.send(self.snapshot());
             }
             Command::SetVideoKbps(kbps) => {
@@ -397,7 +398,8 @@ impl Shell {
     }
 }
 
-/// RTP or RTCP, which a bad network delays and loses; ICE and DTLS are spared, they have their own repetitions.
+/// Whether a datagram is RTP or RTCP, which a simulated network delays and loses. ICE and DTLS are exempt, because they
+/// have retransmission timers of their own.
 fn is_media(datagram: &[u8]) -> bool {
     matches!(datagram.first(), Some(128..=191))
 }

@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line: the lowest layer, used by all others.
 
 mod bench;
 mod light;
@@ -10,79 +10,79 @@ use tokio_tungstenite::tungstenite::http::Uri;
 pub use bench::BenchOptions;
 pub use light::{Conditions, LightOptions, Pacing};
 
-/// Joins rooms of a Madang server with synthetic participants and measures what arrives.
+/// Joins rooms of a Madang server with synthetic participants and measures what arrives
 ///
-/// Everyone publishes stamped audio and video, receives everyone else, and writes one chat line. The exit code is 0
-/// when everything that should arrive did, 1 when something did not, and 2 when there was nothing to measure.
+/// Every participant publishes stamped audio and video, receives all others, and sends one chat message. The exit code
+/// is 0 when everything expected arrived, 1 when something did not, and 2 when nothing could be measured.
 #[derive(Clone, Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub struct Options {
-    /// What to do instead.
+    /// What to do instead of one run
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// The server.
+    /// URL of the server
     #[arg(long, default_value = "http://127.0.0.1:8080", value_parser = server_url)]
     pub url: Uri,
-    /// Token that everyone connects with, for a server that wants one: for every room (`madang token --room '*'`), or for
-    /// the one that is used
+    /// Token with which all participants connect, if the server requires one: for every room (`madang token --room
+    /// '*'`), or for the room in use
     #[arg(long, value_parser = secret)]
     pub token: Option<Secret>,
-    /// How many rooms.
+    /// Number of rooms
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=1000))]
     pub rooms: u32,
-    /// How many participants in each room.
+    /// Number of participants per room
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(2..=200))]
     pub participants: u32,
-    /// How long to measure after everyone has joined, in seconds.
+    /// How long to measure after all participants have joined, in seconds
     #[arg(long, default_value_t = 10, value_parser = value_parser!(u32).range(1..=86_400))]
     pub seconds: u32,
-    /// Name of the room; with several, they are numbered.
+    /// Name of the room; several rooms are numbered
     #[arg(long, default_value = "loadtest", value_parser = RoomName::parse)]
     pub room: RoomName,
-    /// Which ways media may take.
+    /// Which paths media may take
     #[arg(long, value_enum, default_value_t = Ice::All)]
     pub ice: Ice,
-    /// Bits per second of each publisher's video, in thousands. Default: 500, and 1500 for light peers.
+    /// Bit rate of each publisher's video, in kbit/s. Default: 500, or 1500 for light peers
     #[arg(long, value_parser = value_parser!(u32).range(50..=20_000))]
     pub video_kbps: Option<u32>,
-    /// Print the result as JSON to standard output.
+    /// Print the result as JSON to standard output
     #[arg(long)]
     pub json: bool,
-    /// Many peers at little cost.
+    /// Options for light peers.
     #[command(flatten)]
     pub light: LightOptions,
 }
 
-/// What to do instead of one run.
+/// An alternative to a single run.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Measure a release server on this machine and compare it with its targets, in about six minutes
     Bench(BenchOptions),
 }
 
-/// Which ways media may take.
+/// Which paths media may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Ice {
-    /// The best.
+    /// The best path
     All,
-    /// Only through the TURN servers that the server names.
+    /// Only through the TURN servers that the server names
     Relay,
 }
 
 impl Options {
-    /// Slots for audio that everyone offers, as browsers do.
+    /// The number of audio slots that each peer offers, as browsers do.
     pub const AUDIO_SLOTS: usize = 3;
-    /// The most slots for video that a page shows.
+    /// The maximum number of video slots that a page shows.
     const MAX_VIDEO_SLOTS: usize = 49;
-    /// The most participants that one process simulates.
+    /// The maximum number of participants per process.
     const MAX_PEERS: u32 = 2000;
-    /// The same of light ones.
+    /// The maximum number of light participants per process.
     const MAX_LIGHT_PEERS: u32 = 10_000;
 
-    /// What the types of the options can't say.
+    /// Checks what the types of the options can't express.
     ///
     /// # Errors
-    /// When there would be more participants than one process can simulate.
+    /// When there would be too many participants for one process, or the room name becomes too long.
     pub fn check(&self) -> Result<(), String> {
         let (peers, max) = match self.light.light {
             true => (self.rooms * self.light.peers_per_room(), Options::MAX_LIGHT_PEERS),
@@ -90,7 +90,7 @@ impl Options {
         };
         if peers > max {
             return Err(format!(
-                "{peers} participants are too many for one process; at most {max}"
+                "one process can simulate at most {max} participants, not {peers}; use fewer rooms or participants"
             ));
         }
         match self.rooms {
@@ -99,21 +99,21 @@ impl Options {
         }
     }
 
-    /// Thousands of bits per second of each publisher's video.
+    /// The bit rate of each publisher's video, in kbit/s.
     pub fn video_kbps(&self) -> u32 {
         self.video_kbps.unwrap_or(if self.light.light { 1500 } else { 500 })
     }
 
-    /// Slots for video that everyone offers.
+    /// The number of video slots that each peer offers.
     pub fn video_slots(&self) -> usize {
         (self.participants as usize - 1).min(Options::MAX_VIDEO_SLOTS)
     }
 
-    /// The names of the rooms.
+    /// The names of all rooms.
     pub fn room_names(&self) -> Vec<RoomName> {
         match self.rooms {
             1 => vec![self.room.clone()],
-            // `check` has looked at the longest of them.
+            // `check` has validated the longest of them.
             rooms => (1..=rooms).filter_map(|number| self.numbered(number).ok()).collect(),
         }
     }

@@ -1,4 +1,4 @@
-//! What a run found.
+//! The result of a run.
 
 mod table;
 
@@ -17,23 +17,23 @@ use crate::world::World;
 /// The result of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Rooms.
+    /// The number of rooms.
     pub rooms: u32,
-    /// Participants in each.
+    /// The number of participants in each room.
     pub participants: u32,
-    /// How long was measured after everyone had joined.
+    /// How long was measured after all had joined, in seconds.
     pub seconds: u32,
     /// From the join request to its reply, in milliseconds.
     pub join_ms: Times,
-    /// From the join request (of whoever came later) to the first key frame, in milliseconds; all pairs.
+    /// From the join request (of the later of two peers) to the first key frame, in milliseconds, over all pairs.
     pub first_video_ms: Times,
-    /// Opus.
+    /// Audio (Opus).
     pub audio: Media,
-    /// VP8.
+    /// Video (VP8).
     pub video: Media,
     /// Chat messages.
     pub chat: ChatCounts,
-    /// What went wrong, as sentences. Empty means that all is well.
+    /// Problems, as sentences. Empty when there are none.
     pub problems: Vec<String>,
     #[serde(skip)]
     audio_slots: usize,
@@ -41,68 +41,68 @@ pub struct Report {
     video_slots: usize,
 }
 
-/// Counts of one kind of media, over all receivers.
+/// Counts of one kind of media, summed over all receivers.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Media {
-    /// Pairs of sender and receiver that should have had a stream.
+    /// Pairs of sender and receiver for which a stream was expected.
     pub streams_expected: u64,
-    /// Those that had one.
+    /// Pairs for which a stream was received.
     pub streams_received: u64,
     /// Packets that the senders sent to the server.
     pub sent: u64,
-    /// Packets that the receivers should have got.
+    /// Packets that the receivers should have received.
     pub expected: u64,
-    /// Different packets that they got.
+    /// Distinct packets that they received.
     pub received: u64,
-    /// Expected and not received.
+    /// Packets expected and not received.
     pub lost: u64,
-    /// The same of a hundred.
+    /// Packets lost, in percent of those expected.
     pub lost_percent: f64,
-    /// Packets that came more than once.
+    /// Packets received more than once.
     pub duplicated: u64,
-    /// Packets that came after a later one.
+    /// Packets received after a later one.
     pub reordered: u64,
-    /// From a sender's hand to a receiver's, in milliseconds.
+    /// From sending to receiving, in milliseconds.
     pub latency_ms: Times,
 }
 
-/// A stream of which nothing came for so long before the end has broken off.
+/// A stream that is silent for longer than this before the end counts as broken off, in microseconds.
 const LONGEST_SILENCE_US: u64 = 1_500_000;
 
 /// Counts of chat messages.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct ChatCounts {
-    /// Sent.
+    /// Messages sent.
     pub sent: u64,
-    /// Of those, how many the server acknowledged with a RECEIPT.
+    /// Messages that the server acknowledged with a RECEIPT.
     pub acknowledged: u64,
-    /// How many all readers together should have seen.
+    /// Messages that all readers together should have received.
     pub expected: u64,
-    /// How many they saw.
+    /// Messages that they received.
     pub received: u64,
 }
 
-/// What one peer measured.
+/// The measurements of one peer.
 #[derive(Debug)]
 pub struct Measured {
-    /// The room it was in.
+    /// Its room.
     pub room: RoomName,
-    /// Its name there.
+    /// Its name in the room.
     pub name: String,
     /// Its number.
     pub sender: SenderId,
-    /// When it asked to join, in microseconds of the run's clock.
+    /// The time of the join request, in microseconds of the run's clock.
     pub asked_us: u64,
-    /// How long that took, in microseconds.
+    /// The duration of joining, in microseconds.
     pub join_took_us: u64,
-    /// Whether its peer connection is up.
+    /// Whether its peer connection is connected.
     pub is_connected: bool,
-    /// What it received.
+    /// The received streams.
     pub reception: Reception,
 }
 
 impl Report {
-    /// A report about nothing yet.
+    /// Creates an empty report.
     pub fn new(options: &Options) -> Report {
         Report {
             rooms: options.rooms,
@@ -119,7 +119,7 @@ impl Report {
         }
     }
 
-    /// Sums up what the peers measured. At `stopped_us` of the run's clock they began to stop sending.
+    /// Sums up the measurements of the peers, which stopped sending at `stopped_us` of the run's clock.
     pub fn add_media(&mut self, world: &World, stopped_us: u64, peers: Vec<Measured>) {
         self.join_ms = Times::of(peers.iter().map(|peer| peer.join_took_us));
         self.first_video_ms = Times::of(first_video_us(world, &peers));
@@ -168,7 +168,7 @@ impl Report {
 }
 
 impl Media {
-    /// Adds one receiver, and returns sentences about streams that did not come.
+    /// Adds one receiver; returns sentences about missing streams.
     fn add_receiver(
         &mut self,
         world: &World,
@@ -214,7 +214,7 @@ impl Media {
     }
 }
 
-/// Sentences about streams that came, but of which nothing came after `since_us`.
+/// Sentences about streams that were received, but not after `since_us`.
 fn broken_off(
     kind: Kind,
     receiver: &Measured,
@@ -235,7 +235,8 @@ fn sent(world: &World, sender: SenderId, kind: Kind) -> u64 {
     world.sent(sender).map_or(0, |sent| u64::from(sent.count(kind)))
 }
 
-/// From when the receiver had asked and the sender had begun, for each stream that came.
+/// The time from the join request, or from the start of sending if that is later, to the first key frame, for each
+/// received stream.
 fn first_video_us(world: &World, peers: &[Measured]) -> Vec<u64> {
     let mut times = Vec::new();
     for receiver in peers {
@@ -321,7 +322,7 @@ mod tests {
         assert!(json["problems"].is_array());
     }
 
-    /// Each has sent five packets of audio.
+    /// Each has sent five audio packets.
     fn two_peers() -> (std::sync::Arc<World>, Vec<Measured>) {
         let world = World::new();
         let measured = |number: u32| {

@@ -1,4 +1,4 @@
-//! A report for people.
+//! The report as text.
 
 use std::fmt;
 
@@ -43,7 +43,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// More are only counted.
+/// The maximum number of problems to print; the rest are counted.
 const MAX_PROBLEMS_SHOWN: usize = 20;
 
 impl Report {
