@@ -23,11 +23,11 @@ describe("a server that lets nobody in without a token", () => {
     const page = await newVisitor(browser);
     const token = await server.token("--room", ROOM, "--name", "하나");
     await page.goto(`${server.url}/rooms/${ROOM}`);
-    assert.match(await problem(page), /토큰이 있어야/);
+    assert.match(await problem(page), /초대 링크가 있어야 입장할 수 있어요/);
 
     await page.getByTestId("token-input").fill("열려라 참깨");
     await page.getByTestId("sign-in-button").click();
-    assert.match(await problem(page), /토큰이 아닙니다/);
+    assert.match(await problem(page), /초대 링크가 올바르지 않아요/);
     await page.getByTestId("token-input").fill(`${token.slice(0, -6)}AAAAAA`);
     await page.getByTestId("sign-in-button").click();
     await page.getByText("signature is wrong").waitFor();
@@ -64,7 +64,7 @@ describe("a server that lets nobody in without a token", () => {
 
     await page.getByTestId("token-input").waitFor({ timeout: 20_000 });
 
-    assert.match(await problem(page), /만료/);
+    assert.match(await problem(page), /초대 링크가 만료되었어요/);
     assert.deepEqual(page.errors, []);
   });
 });

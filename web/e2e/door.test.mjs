@@ -27,11 +27,11 @@ describe("a room's door", () => {
 
   test("opens by its password", async () => {
     await join(guest, server, "비밀방", "이두리");
-    await guest.getByText("비밀번호가 필요한 회의실입니다.").waitFor();
+    await guest.getByText("비밀번호가 필요한 회의실이에요.").waitFor();
 
     await guest.getByTestId("password-input").fill("열려라 콩");
     await guest.getByTestId("join-button").click();
-    await guest.getByText("회의실 비밀번호가 맞지 않습니다.").waitFor();
+    await guest.getByText("회의실 비밀번호가 맞지 않아요.").waitFor();
     await guest.getByTestId("password-input").fill("열려라 참깨");
     await guest.getByTestId("join-button").click();
 
@@ -44,7 +44,7 @@ describe("a room's door", () => {
     await connected(host);
     await host.getByTestId("people-button").click();
     await join(guest, server, "대기실", "이두리");
-    await guest.getByText("진행자가 곧 입장을 허용합니다.").waitFor();
+    await guest.getByText("진행자가 입장을 허용하기를 기다리고 있어요.").waitFor();
     assert.equal(await host.getByTestId("participant-count").textContent(), "1");
 
     const waiting = host.getByTestId("waiting-person");

@@ -28,7 +28,7 @@ describe("somebody without camera and microphone", () => {
 
   test("is told why, and joins by a link without a click", async () => {
     await listener.goto(`${server.url}/rooms/회의실`);
-    await listener.getByText("Camera or microphone were not allowed.").waitFor();
+    await listener.getByText("Access to your camera or microphone is blocked.").waitFor();
 
     await listener.goto(`${server.url}/rooms/회의실?name=Lee&autojoin=1`);
 

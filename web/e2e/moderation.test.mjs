@@ -82,7 +82,7 @@ describe("a host", () => {
     await host.getByRole("button", { name: "회의실 잠금 해제" }).waitFor();
     const late = await newVisitor(browser);
     await join(late, server, ROOM, "박세미");
-    await late.getByText("잠긴 회의실입니다.").waitFor();
+    await late.getByText("잠긴 회의실이에요.").waitFor();
 
     await host.getByTestId("lock-button").click();
     await host.getByRole("button", { name: "회의실 잠그기" }).waitFor();
@@ -96,13 +96,13 @@ describe("a host", () => {
     await host.getByTestId("role-select").selectOption("listener");
 
     await guest.getByTestId("mute-button").click();
-    await guest.getByText("청중으로 참여하고 있습니다.").waitFor();
+    await guest.getByText("청중으로 참여하고 있어요.").waitFor();
   });
 
   test("removes somebody, who then is out", async () => {
     await host.getByTestId("kick-person").click();
 
-    await guest.getByText("회의실에서 내보내졌습니다.").waitFor();
+    await guest.getByText("회의실에서 내보내졌어요.").waitFor();
     await host.waitForFunction(() => document.querySelectorAll("[data-testid=remote-video]").length === 0);
   });
 
@@ -113,7 +113,7 @@ describe("a host", () => {
 
     await host.getByTestId("end-room-button").click();
 
-    for (const page of [host, other]) await page.getByText("회의실이 닫혔습니다.").waitFor();
+    for (const page of [host, other]) await page.getByText("회의가 종료되었어요.").waitFor();
     await other.close();
   });
 
