@@ -1,6 +1,6 @@
-/** The real binary, started for a test and stopped after it. */
+/** The real server, started for a test and stopped after it. */
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, isIP } from "node:net";
@@ -9,13 +9,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
+import { startProgram } from "./process.mjs";
+
 const BINARY = process.env.MADANG_BIN ?? fileURLToPath(new URL("../../target/debug/madang", import.meta.url));
-const START_MS = 20_000;
 
 /**
- * Starts a server on free ports of a loopback address, with a data folder of its own and further settings; with `https`
- * also with a certificate for a `name`, which may be an address, and at which its page is. In a network `namespace` that
- * is the whole server's.
+ * Starts a server on free ports of a loopback address, with a data folder of its own and these `settings`. With `https`
+ * it has a certificate for `name`, a host name or an address, which is also the host in `url`. With `namespace` it runs
+ * inside that network namespace.
  */
 export async function startServer({
   host = "127.0.0.1",
@@ -45,16 +46,16 @@ export async function startServer({
   let server = await start();
   return {
     url: https ? `https://${name}:${listen.split(":").at(-1)}` : `http://${listen}`,
-    /** Where datagrams are taken: media and TURN. */
+    /** The UDP ports: media and TURN. */
     datagramPorts: () => [...server.output().matchAll(/:(\d+)\/udp/g)].map(([, port]) => Number(port)),
-    /** Where TURN is spoken inside TLS, besides the port of the page. */
+    /** The TCP port of TURN over TLS, besides the port of the page. */
     secureTurnPort: () => Number(/:(\d+)\/tcp \(TLS\)/.exec(server.output())[1]),
-    /** Where streams of media are taken. */
+    /** The TCP ports of media. */
     streamPorts: () => {
       const media = /^ *media .*$/m.exec(server.output())?.[0] ?? "";
       return [...media.matchAll(/:(\d+)\/tcp/g)].map(([, port]) => Number(port));
     },
-    /** Where streams of TURN are taken. */
+    /** The TCP port of TURN. */
     turnPort: () => Number(/^ *turn .*?:(\d+)\/tcp/m.exec(server.output())[1]),
     /** What `madang token` prints for this server. */
     async token(...args) {
@@ -62,7 +63,7 @@ export async function startServer({
       const { stdout } = await promisify(execFile)(BINARY, ["token", ...args], { env });
       return stdout.trim();
     },
-    /** Ends it and starts it again at the same address, with the same data. */
+    /** Stops the server and starts it again at the same address, with the same data. */
     async restart() {
       await server.stop();
       server = await start();
@@ -74,25 +75,14 @@ export async function startServer({
   };
 }
 
-/** Runs the binary until it says where its page is. */
-async function run([program, ...args], settings) {
-  const child = spawn(program, args, {
-    env: { ...environment(), ...settings },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const output = collect(child);
-  // A test that fails must leave no server behind.
-  const kill = () => child.kill("SIGKILL");
-  process.once("exit", kill);
-  await output.match(/^(https?:\/\/\S+)$/m, START_MS);
+/** Runs the binary until it prints the address of its page. */
+async function run(command, settings) {
+  const env = { ...environment(), ...settings };
+  const { output, stop } = await startProgram(command, { ready: /^(https?:\/\/\S+)$/m, env });
   return {
-    output: output.text,
+    output,
     async stop() {
-      const ended = new Promise((resolve) => child.once("exit", resolve));
-      child.kill("SIGTERM");
-      const code = await ended;
-      process.off("exit", kill);
-      assert.equal(code, 0, `the server did not end well:\n${output.text()}`);
+      assert.equal(await stop(), 0, `the server did not exit cleanly:\n${output()}`);
     },
   };
 }
@@ -120,50 +110,13 @@ async function makeCertificate(folder, name) {
   return { MADANG_HTTP__TLS__CERT: cert, MADANG_HTTP__TLS__KEY: key };
 }
 
-/** Without the settings of whoever runs the tests. */
+/** The environment without the settings of whoever runs the tests. */
 function environment() {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MADANG_")));
 }
 
-function collect(child) {
-  let text = "";
-  let ended = false;
-  const waiting = new Set();
-  const wake = () => waiting.forEach((look) => look());
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8");
-    stream.on("data", (data) => {
-      text += data;
-      wake();
-    });
-  }
-  child.on("exit", () => {
-    ended = true;
-    wake();
-  });
-  return {
-    text: () => text,
-    match: (pattern, timeout) =>
-      new Promise((resolve, reject) => {
-        const settle = (act) => {
-          waiting.delete(look);
-          clearTimeout(timer);
-          act();
-        };
-        const look = () => {
-          const found = pattern.exec(text)?.[1];
-          if (found !== undefined) settle(() => resolve(found));
-          else if (ended) settle(() => reject(new Error(`the server ended:\n${text}`)));
-        };
-        const late = () => settle(() => reject(new Error(`the server did not say ${pattern}:\n${text}`)));
-        const timer = setTimeout(late, timeout);
-        waiting.add(look);
-        look();
-      }),
-  };
-}
-
-async function freePort() {
+/** A TCP port that nobody listened on a moment ago. */
+export async function freePort() {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address();
