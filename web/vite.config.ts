@@ -1,5 +1,8 @@
 import { defineConfig } from "vite";
 
+/** The server behind `npm run dev`. Not a `MADANG_` name: the server rejects such variables that it does not know. */
+const backend = process.env.BACKEND_URL ?? "http://127.0.0.1:8080";
+
 export default defineConfig({
   root: "client",
   build: {
@@ -11,8 +14,18 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
   },
-  // `npx vite` serves the sources with reload; the server behind it is a running `madang`.
+  // `npm run dev` serves the sources and reloads the page when they change. Everything that is not a page comes from
+  // the server. Pages, `/rooms/{room}` included, come from Vite, without the server's content security policy.
   server: {
-    proxy: { "/ws": { target: "http://127.0.0.1:8080", ws: true } },
+    proxy: {
+      "^/(ws|api|healthz|readyz|metrics)([/?]|$)": {
+        target: backend,
+        ws: true,
+        // The server compares Origin with Host, so the browser's Host has to reach it.
+        changeOrigin: false,
+        // A development server may have a certificate of its own making.
+        secure: false,
+      },
+    },
   },
 });
