@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::{fs, time};
 
-/// The oldest Node.js that the build tools run on.
+/// The oldest Node.js version, major and minor, that the build tools support.
 const NODE: (u32, u32) = (20, 19);
 
-/// What the build reads, besides `node_modules`, which follows from the lock file.
+/// The inputs of the build. `node_modules` is not listed: it follows from the lock file.
 const SOURCES: [&str; 6] =
     ["build.rs", "client", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts"];
 
-/// The page, among what the build makes.
+/// The page, one of the files that the build writes.
 const PAGE: &str = "dist/index.html";
 
 fn main() -> ExitCode {
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             println!(
-                "cargo::error=Madang's web client is built with Node.js {}.{} or newer and its npm; {why}",
+                "cargo::error=cannot build the web client, which needs Node.js {}.{} or newer with npm: {why}",
                 NODE.0, NODE.1
             );
             ExitCode::FAILURE
@@ -36,13 +36,13 @@ fn check_node() -> Result<(), String> {
     let output = Command::new("node")
         .arg("--version")
         .output()
-        .map_err(|error| format!("`node` can't be started: {error}"))?;
+        .map_err(|error| format!("cannot run `node`: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let text = text.trim();
     let mut numbers = text.trim_start_matches('v').split('.').map(|part| part.parse().unwrap_or(0));
     let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if version < NODE {
-        return Err(format!("the `node` found is {text}"));
+        return Err(format!("`node` is version {text}"));
     }
     Ok(())
 }
@@ -61,8 +61,8 @@ fn install_packages() -> Result<(), String> {
 
 fn build_client() -> Result<(), String> {
     npm(&["run", "build"])?;
-    // Cargo builds again when this file is missing. It compares times with the moment the build began, so a file
-    // that the build writes has to look old, or every build would be followed by another.
+    // Cargo runs this script again when the page is missing. It compares the file's time with the start of this build,
+    // so the page has to look older than that, or the next build would run the script again.
     fs::File::open(PAGE)
         .and_then(|page| page.set_modified(time::UNIX_EPOCH))
         .map_err(|error| format!("{PAGE}: {error}"))
@@ -73,19 +73,15 @@ fn npm(arguments: &[&str]) -> Result<(), String> {
     let output = Command::new("npm")
         .args(arguments)
         .output()
-        .map_err(|error| format!("`npm` can't be started: {error}"))?;
+        .map_err(|error| format!("cannot run `npm`: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
-    // All that the tool said goes to cargo's own report; its last words are the reason most of the time.
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    eprintln!("$ {command}\n{said}");
-    let last = said
-        .lines()
-        .rev()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
-        .unwrap_or("it said nothing");
+    // Cargo reports the whole output; its last line is usually the reason.
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    eprintln!("$ {command}\n{printed}");
+    let last =
+        printed.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no output");
     Err(format!("`{command}` failed ({}): {last}", output.status))
 }

@@ -1,4 +1,4 @@
-/** Chromium for tests of clients; CHROMIUM_BIN names one elsewhere. */
+/** Chromium for the tests of clients. CHROMIUM_BIN names another executable. */
 import { chromium } from "playwright-core";
 
 export function launchBrowser() {

@@ -1,4 +1,4 @@
-/** The REST interface against its own OpenAPI document: Schemathesis makes up requests from it, and reads the answers. */
+/** The REST API against its OpenAPI document: Schemathesis generates requests from it and checks the responses. */
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -16,8 +16,10 @@ const READY = `${ENVIRONMENT}/lib-is-installed`;
 const PACKAGES = ["schemathesis==4.32.5", "openapi-spec-validator==0.9.0"];
 const API_KEY = "an-api-key-for-this-test-alone-5f3a9c";
 
-/** What is not asked: rules between two fields are no part of a schema; a participant is not there although its room is;
- * and so many requests without a credential are told to wait instead of being asked for one. */
+/**
+ * The checks that do not apply: a schema cannot express rules between two fields; a room exists without the participant
+ * that a request names; and so many requests without a credential are rate limited before they are rejected for it.
+ */
 const LEFT_OUT = ["positive_data_acceptance", "ensure_resource_availability", "ignored_auth", "missing_required_header"];
 
 let server;

@@ -1,4 +1,4 @@
-/** sockjs-client and @stomp/stompjs against the real server, with every transport forced in turn. */
+/** sockjs-client and @stomp/stompjs against the real server, with each transport in turn. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -37,7 +37,7 @@ describe("in Chromium", () => {
   before(async () => (browser = await launchBrowser()));
   after(() => browser?.close());
 
-  // A page that Playwright fulfils has no address of its own, from which Chromium lets it open a WebSocket to this machine.
+  // No websocket here: Playwright fulfils the page, and Chromium lets a page without an address open none to loopback.
   for (const transport of ["xhr-streaming", "eventsource", "htmlfile", "xhr-polling"]) {
     test(`${transport}, on a page of the server's origin`, async () => {
       await inPage(browser, `${server.url}/sockjs-test.html`, transport);
@@ -78,7 +78,7 @@ async function story({ Client, SockJS }, url, transport, count) {
   const bodies = [];
   const receipts = [];
   const topic = `/topic/소식/${transport}-${Math.random().toString(36).slice(2)}`;
-  // Longer than a response or a frame of a WebSocket may be.
+  // Longer than the limit of a response or of a WebSocket frame.
   const large = "한글 ".repeat(150_000);
   await new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error(`${bodies.length} messages came over ${used}`)), 60_000);
@@ -134,7 +134,7 @@ async function pageOnTheServersOrigin(route) {
   await route.fulfill({ contentType: "text/html; charset=utf-8", body: await pageWithClients() });
 }
 
-/** A page with both clients, as published. */
+/** A page with the published builds of both clients. */
 async function pageWithClients() {
   const published = ["sockjs-client/dist/sockjs.min.js", "@stomp/stompjs/bundles/stomp.umd.min.js"];
   const address = (name) => new URL(`node_modules/${name}`, import.meta.url);
@@ -143,7 +143,7 @@ async function pageWithClients() {
   return `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>SockJS</title>${tags.join("")}`;
 }
 
-/** Another origin. */
+/** Serves the page from another origin. */
 async function startPages() {
   const pages = createServer(async (_, response) => {
     response.setHeader("content-type", "text/html; charset=utf-8");

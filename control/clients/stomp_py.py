@@ -12,7 +12,7 @@ url = urllib.parse.urlsplit(sys.argv.pop() if len(sys.argv) > 1 else "ws://127.0
 
 
 class Inbox(stomp.ConnectionListener):
-    """Keeps what comes."""
+    """Queues everything that arrives."""
 
     def __init__(self):
         self.messages = queue.Queue()

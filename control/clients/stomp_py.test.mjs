@@ -1,4 +1,4 @@
-/** `stomp.py` against the real server: runs stomp_py.py in an environment of its own. */
+/** `stomp.py` against the real server: runs stomp_py.py in a virtual environment. */
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync } from "node:fs";

@@ -132,7 +132,7 @@ test("heart-beats of a second are held", async () => {
   });
   const closed = new Promise((resolve) => (client.onWebSocketClose = () => resolve("closed")));
 
-  // The client gives a connection up that has been silent for twice as long.
+  // The client closes a connection that has been silent for twice the interval.
   const outcome = await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 5_000, "open"))]);
 
   assert.equal(outcome, "open");

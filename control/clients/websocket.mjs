@@ -1,4 +1,4 @@
-/** Gives Node.js 20 the WebSocket that browsers and later versions have. */
+/** Adds the global WebSocket that Node.js 20 lacks. */
 import { WebSocket } from "ws";
 
 globalThis.WebSocket ??= WebSocket;

@@ -1,6 +1,7 @@
 /**
- * An offer in which lost audio may be asked for again (RFC 4585 §4.2), beside Opus' own error correction. No browser
- * offers it by itself: there is no setting for it, only this line. Those that don't know it leave it out.
+ * Adds NACK for Opus (RFC 4585 §4.2) to an offer, so that lost audio is retransmitted in addition to Opus' own error
+ * correction. No browser offers it by itself, and there is no API for it other than this line. Browsers that do not
+ * support it ignore the line.
  */
 export function withAudioNack(sdp: string): string {
   return sdp.replace(

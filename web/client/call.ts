@@ -1,24 +1,25 @@
 import { withAudioNack } from "./audio-nack.ts";
 import type { Mids } from "./messages.ts";
 
-/** The server forwards the loudest speakers of the moment; three is as many as people can follow. */
+/** The server forwards the loudest active speakers. People cannot follow more than three at once. */
 export const AUDIO_SLOTS = 3;
 export const FIRST_VIDEO_SLOTS = 8;
 export const MAX_VIDEO_SLOTS = 49;
 
-/** A picture whose longer side has so many pixels is sent in three sizes; one of half of it in two. */
+/** The longer side, in pixels, from which a picture is sent in three sizes; from half of it, in two. */
 const THREE_LAYERS = 960;
 const RIDS = ["q", "h", "f"];
-/** Enough for faces that move; what a layer needs grows with its pixels. */
+/** Enough for moving faces. A layer's bitrate is proportional to its number of pixels. */
 const BITS_PER_PIXEL_AND_SECOND = 2.2;
+/** In bits per second. */
 const LEAST_BITRATE = 100_000;
 
 /**
- * In which sizes a camera is sent, so that the server can give each receiver what its connection carries. Of a small
- * picture Chromium sends only as many layers as here, the first ones: they must not be the smallest then.
+ * The simulcast layers of a camera, from which the server chooses for each receiver by its bandwidth. For a small
+ * picture Chromium sends only as many layers as are active here, the first ones: those must not be the smallest then.
  *
- * Each has one spatial and one temporal layer: without saying so, Chromium makes one scalable stream of VP9 and AV1, of
- * which no receiver could get less.
+ * Each encoding has one spatial and one temporal layer. Without an explicit mode Chromium sends VP9 and AV1 as one
+ * scalable stream, of which the server could not forward less.
  */
 export function cameraEncodings(width = THREE_LAYERS, height = 0): RTCRtpEncodingParameters[] {
   const side = Math.max(width, height);
@@ -38,12 +39,12 @@ export interface CallTracks {
 }
 
 /**
- * The one peer connection to the server (protocol §7). The client makes every offer; the m-lines are, in this order:
+ * The only peer connection to the server (protocol §7). The client makes every offer, with m-lines in this order:
  *
- *     microphone  sendonly ┐ always there, so that a device can be
- *     camera      sendonly ┘ switched on later without a new offer; the camera in layers q, h, f
- *     3 audio     recvonly ┐ slots: what they carry changes by the server's
- *     8+ video    recvonly ┘ `slots` messages, never by renegotiation
+ *     microphone  sendonly ┐ always present, so that a device can be switched
+ *     camera      sendonly ┘ on later without a new offer; the camera in layers q, h, f
+ *     3 audio     recvonly ┐ slots: the server's `slots` messages change what
+ *     8+ video    recvonly ┘ they carry, never a renegotiation
  */
 export class Call {
   readonly peerConnection: RTCPeerConnection;
@@ -51,7 +52,7 @@ export class Call {
   readonly #camera: RTCRtpTransceiver;
   readonly #audioSlots: RTCRtpTransceiver[] = [];
   readonly #videoSlots: RTCRtpTransceiver[] = [];
-  /** A slot's track never changes, so its stream doesn't either. */
+  /** One for each slot. A slot's track never changes, and neither does its stream. */
   readonly #streams = new Map<RTCRtpTransceiver, MediaStream>();
 
   constructor(tracks: CallTracks, configuration: RTCConfiguration) {
@@ -68,15 +69,15 @@ export class Call {
     this.ensureVideoSlots(FIRST_VIDEO_SLOTS);
   }
 
-  /** Makes an offer and returns its SDP. The answer goes to `accept`. */
+  /** Creates an offer, sets it as the local description and returns its SDP. `accept` takes the answer. */
   async offer(): Promise<string> {
-    // Candidates need not be in it: the server learns this end's address from its connectivity checks.
+    // It needs no candidates: the server learns this end's address from the connectivity checks.
     const offer = await this.peerConnection.createOffer();
     await this.peerConnection.setLocalDescription({ type: "offer", sdp: withAudioNack(offer.sdp ?? "") });
     return this.peerConnection.localDescription?.sdp ?? "";
   }
 
-  /** Takes the answer. `iceServers` are known only after the first offer and help from the next one on. */
+  /** Applies an answer. The `iceServers` arrive with the first answer, and are used from the next offer on. */
   async accept(answer: string, iceServers?: RTCIceServer[]): Promise<void> {
     if (iceServers !== undefined) {
       this.peerConnection.setConfiguration({
@@ -87,7 +88,7 @@ export class Call {
     await this.peerConnection.setRemoteDescription({ type: "answer", sdp: answer });
   }
 
-  /** What the sending m-lines carry. Known after the first offer. */
+  /** The sources of the sending m-lines. Known after the first offer. */
   get mids(): Mids {
     const mids: Mids = {};
     if (this.#microphone.mid && this.#microphone.sender.track) {
@@ -97,14 +98,14 @@ export class Call {
     return mids;
   }
 
-  /** Sends other tracks, without a new offer. */
+  /** Replaces the tracks that are sent, without a new offer. */
   async replaceTracks(tracks: CallTracks): Promise<void> {
     await this.#microphone.sender.replaceTrack(tracks.microphone ?? null);
     await this.#camera.sender.replaceTrack(tracks.camera ?? null);
     if (tracks.camera) await this.#fitLayers(tracks.camera);
   }
 
-  /** Another camera may have another size. */
+  /** Adjusts the layers to a camera, whose size may differ from the one before. */
   async #fitLayers(camera: MediaStreamTrack): Promise<void> {
     const { sender } = this.#camera;
     const parameters = sender.getParameters();
@@ -118,7 +119,7 @@ export class Call {
     await sender.setParameters(parameters);
   }
 
-  /** Makes room for that many videos. True when a new offer has to tell the server. */
+  /** Adds video slots until there are `wanted`, or the maximum. Returns whether that needs a new offer. */
   ensureVideoSlots(wanted: number): boolean {
     const goal = Math.min(wanted, MAX_VIDEO_SLOTS);
     const grows = this.#videoSlots.length < goal;
@@ -130,23 +131,23 @@ export class Call {
     return this.#videoSlots.length;
   }
 
-  /** What arrives in the slot with this `mid`. */
+  /** The stream of the slot with this `mid`. */
   stream(mid: string): MediaStream | undefined {
     const slot = [...this.#audioSlots, ...this.#videoSlots].find((slot) => slot.mid === mid);
     return slot && this.#streams.get(slot);
   }
 
-  /** What is to be played, whoever speaks. */
+  /** The streams of all audio slots, whoever they carry. */
   get audioStreams(): MediaStream[] {
     return this.#audioSlots.flatMap((slot) => this.#streams.get(slot) ?? []);
   }
 
-  /** Has the next offer start over with ICE: other credentials, other candidates, and servers learned since. */
+  /** Makes the next offer restart ICE, with new credentials and candidates, and the ICE servers known by then. */
   restartIce(): void {
     this.peerConnection.restartIce();
   }
 
-  /** Ends it. The local tracks go on: they belong to the caller. */
+  /** Closes the connection. The local tracks continue: they belong to the caller. */
   close(): void {
     this.peerConnection.close();
   }
@@ -165,20 +166,20 @@ function encodingsOf(camera: MediaStreamTrack | undefined): RTCRtpEncodingParame
 }
 
 /**
- * Offers what the server forwards, VP8 first, and one profile of each: every codec is repeated in every slot, and a
- * page with many slots would otherwise send some hundred kilobytes of SDP.
+ * Offers the codecs that the server forwards, VP8 first, with one profile each. Every slot repeats all codecs: with
+ * more profiles, a page with many slots would send some hundred kilobytes of SDP.
  */
 function chooseCodecs(transceiver: RTCRtpTransceiver, kind: "audio" | "video"): void {
   const codecs = RTCRtpReceiver.getCapabilities(kind)?.codecs ?? [];
   const isVp8 = (codec: RTCRtpCodec) => codec.mimeType.toLowerCase() === "video/vp8";
   const chosen = codecs.filter(isForwarded);
-  // A browser that knows none of them is left alone: its offer is as good as ours.
+  // A browser that supports none of them keeps its own offer.
   if (chosen.length > 0) {
     transceiver.setCodecPreferences([...chosen.filter(isVp8), ...chosen.filter((codec) => !isVp8(codec))]);
   }
 }
 
-/** Whether the server forwards this codec (protocol §7), in the profile that all browsers share. */
+/** Whether the server forwards this codec (protocol §7), in the profile that all browsers support. */
 export function isForwarded({ mimeType, sdpFmtpLine = "" }: RTCRtpCodec): boolean {
   switch (mimeType.toLowerCase()) {
     case "audio/opus":

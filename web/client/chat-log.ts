@@ -1,16 +1,16 @@
 import type { ChatMessage } from "./messages.ts";
 
-/** As many messages as a page keeps; older ones are dropped from view (the server has them). */
+/** The number of messages that a page keeps. Older ones disappear from view; the server still has them. */
 export const KEPT_MESSAGES = 500;
 
-/** The room's chat as this page knows it: in order, each message once. Pure. */
+/** The room's chat as this page knows it, in order, each message once. Without I/O. */
 export class ChatLog {
   #messages: ChatMessage[] = [];
   #lastSeq = 0;
 
   /**
-   * Takes a message; false when there is nothing to show: it was deleted, or is known, which happens when a replay
-   * overlaps what is live.
+   * Adds a message. Returns false when there is nothing to show: the message is deleted, or known already because a
+   * replay overlaps live messages.
    */
   add(message: ChatMessage): boolean {
     if (message.seq <= this.#lastSeq) return false;
@@ -21,7 +21,7 @@ export class ChatLog {
     return true;
   }
 
-  /** Starts over when the server knows less than this page: then it is another history. */
+  /** Clears the log when the server's last `seq` is lower than the page's: then the history is a different one. */
   reconcile(serverSeq: number): void {
     if (serverSeq >= this.#lastSeq) return;
     this.#messages = [];
@@ -36,7 +36,7 @@ export class ChatLog {
     return this.#messages;
   }
 
-  /** The header of the SUBSCRIBE that brings what is missing (protocol §2). */
+  /** The SUBSCRIBE header that requests the missing messages (protocol §2). */
   get replayHeader(): { history: string } | { since: string } {
     return this.#lastSeq === 0 ? { history: "50" } : { since: String(this.#lastSeq) };
   }

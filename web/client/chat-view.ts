@@ -4,7 +4,7 @@ import { isSendKey } from "./send-key.ts";
 import { language, texts } from "./texts.ts";
 
 const TIME = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
-/** Pixels from the end at which a reader still counts as reading the end. */
+/** A reader who has scrolled to within so many pixels of the end follows new messages. */
 const NEAR_END = 80;
 
 export interface ChatActions {
@@ -54,8 +54,8 @@ export class ChatView {
   }
 
   /**
-   * Shows exactly these, in this order; `self` is one's own participant id, and a moderator may delete all of them. True
-   * when one of them is unseen.
+   * Shows exactly these messages, in this order. `self` is the id of the page's own participant. A moderator can delete
+   * every message. Returns whether one of them was not shown before.
    */
   show(messages: readonly ChatMessage[], self: string | undefined, isModerator: boolean): boolean {
     this.root.classList.toggle("moderated", isModerator);
@@ -93,7 +93,7 @@ export class ChatView {
     try {
       await this.#actions.send(text);
     } catch (error) {
-      // Give the text back, unless the next message is being written.
+      // Puts the text back, unless the user is writing the next message.
       if (this.#input.value === "") this.#input.value = text;
       this.#problem.textContent = texts.notSent;
       this.#problem.title = error instanceof Error ? error.message : "";

@@ -2,8 +2,8 @@ type Attributes = Record<string, string | boolean>;
 type Child = Node | string;
 
 /**
- * Makes an element: `element("p", { class: "note", hidden: true }, "text")`. Children that are strings become text
- * nodes, so nothing that comes from other people is ever read as HTML.
+ * Creates an element: `element("p", { class: "note", hidden: true }, "text")`. Strings become text nodes, so text from
+ * other people is never parsed as HTML.
  */
 export function element<Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
@@ -39,7 +39,7 @@ const ICONS = {
 
 export type IconName = keyof typeof ICONS;
 
-/** A line drawing in the colour of the text around it. `crossed` strikes it through. */
+/** A line drawing in the colour of the surrounding text. `crossed` draws a line through it. */
 export function icon(name: IconName, crossed = false): SVGSVGElement {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 24 24");

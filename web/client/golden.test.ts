@@ -1,4 +1,4 @@
-/** The example frames that the server's tests read too: both sides mean the same bytes. */
+/** Reads the example frames that the server's tests read as well, so that both sides agree on the bytes. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { ChatMessage, RoomEvent, RoomSummary, Signal } from "./messages.ts";
 import { Refused, Signalling, Unanswered } from "./signalling.ts";
@@ -10,7 +10,7 @@ const golden = import.meta.glob<string>("../../control/wire/golden/*.frame", {
 });
 const room = "주간회의-1";
 
-/** A test's own, because a client whose connection was cut keeps trying. */
+/** Differs between tests, because a client reconnects after its connection is cut. */
 let url: string;
 let signalling: Signalling;
 let socket: ServerEnd;
@@ -202,7 +202,7 @@ function parse(text: string | undefined): ParsedFrame {
   return { command, headers, body };
 }
 
-/** Stands where the network would: what the client sends is heard, what a test says arrives at the client. */
+/** Replaces the network: records what the client sends, and delivers what a test sends to it. */
 class ServerEnd {
   static readonly #waiting = new Map<string, ServerEnd>();
   readonly heard: string[] = [];
@@ -233,7 +233,7 @@ class ServerEnd {
     this.onclose({});
   }
 
-  /** Lets a frame arrive, with other headers where given, at the subscription that has its destination. */
+  /** Delivers a frame, with other headers where given, to the subscription to its destination. */
   say(text: string, headers: Record<string, string> = {}): void {
     const said = parse(text);
     const subscriptions = this.heard.map(parse).filter(({ command }) => command === "SUBSCRIBE");

@@ -1,7 +1,7 @@
-/** The shape of most cameras. */
+/** The aspect ratio of most cameras. */
 const TILE_RATIO = 16 / 9;
 
-/** The largest width at which `count` tiles fit into an area; all lengths in pixels. */
+/** The largest width with which `count` tiles fit into an area. All lengths are in pixels. */
 export function tileWidth(count: number, width: number, height: number, gap: number): number {
   let largest = 0;
   for (let columns = 1; columns <= count; columns++) {

@@ -1,4 +1,4 @@
-/** "Kim Hana" → "KH"; "김하나" → "하나", which is how Korean names are shortened. */
+/** "Kim Hana" → "KH"; "김하나" → "하나": Korean names are shortened to the given name. */
 export function initials(name: string): string {
   const words = name.trim().split(/\s+/);
   const first = words[0] ?? "";

@@ -14,14 +14,14 @@ export interface LobbyOptions {
   signalling: Signalling;
   name: string;
   room: string;
-  /** Why the last stay ended, when it was not by leaving. */
+  /** Why the last stay in a room ended, unless the user left. */
   notice?: string;
-  /** Whether the room asked for a password. */
+  /** Whether the room requires a password. */
   needsPassword: boolean;
   onJoin(name: string, room: string, password: string | undefined): void;
 }
 
-/** The page before a room: who one is, where one goes, how one looks. */
+/** The page before a room: name, room and a preview of the camera. */
 export class Lobby {
   readonly root: HTMLElement;
   readonly #options: LobbyOptions;
@@ -111,7 +111,7 @@ export class Lobby {
     this.#showRooms();
   }
 
-  /** Puts the cursor where something is missing. */
+  /** Focuses the first field that needs input. */
   focus(): void {
     if (this.#name.value === "") this.#name.focus();
     else if (this.#room.value === "") this.#room.focus();
@@ -227,7 +227,7 @@ export class Lobby {
   }
 }
 
-/** The time of today, the date of any other day. */
+/** The time of day if the moment is today, otherwise the date. */
 function dayOrTime(moment: Date): string {
   const isToday = moment.toDateString() === new Date().toDateString();
   return (isToday ? TIME : DATE).format(moment);

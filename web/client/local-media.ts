@@ -1,16 +1,16 @@
-/** Why there is no microphone or camera. */
+/** Why a microphone or camera is not available. */
 export type MediaProblem = "denied" | "missing" | "busy" | "insecure";
 
 export interface LocalMediaState {
   microphone: MediaStreamTrack | undefined;
   camera: MediaStreamTrack | undefined;
-  /** Set when at least one of the two is not there. */
+  /** Set when at least one of the two is missing. */
   problem: MediaProblem | undefined;
 }
 
 /**
- * Receivers whose connections allow it decode what the camera delivers, nine at a time in a grid of nine. This size is
- * sharp in such a grid and cheap enough for a phone; smaller ones Chromium doesn't send in three layers.
+ * A receiver with enough bandwidth decodes the full size, nine times in a grid of nine. This size is sharp in such a
+ * grid and cheap enough for a phone. Chromium does not send smaller pictures in three layers.
  */
 const CAMERA: MediaTrackConstraints = {
   width: { ideal: 960 },
@@ -18,7 +18,7 @@ const CAMERA: MediaTrackConstraints = {
   frameRate: { ideal: 30 },
 };
 
-/** One's own microphone and camera, whichever of them can be had. */
+/** The user's own microphone and camera, as far as they are available. */
 export class LocalMedia {
   readonly #stream = new MediaStream();
   #problem: MediaProblem | undefined;
@@ -34,7 +34,7 @@ export class LocalMedia {
     };
   }
 
-  /** To show oneself. A video element that is given a stream without a picture keeps its page from finishing to load. */
+  /** For the user's own tile. Undefined without a camera: a stream without video would delay the page's load event. */
   get preview(): MediaStream | undefined {
     return this.state.camera && this.#stream;
   }
@@ -57,12 +57,12 @@ export class LocalMedia {
     for (const track of this.#stream.getVideoTracks()) track.enabled = !off;
   }
 
-  /** Asks for what is missing. Never fails: what can't be had is left out, and `state.problem` says why. */
+  /** Requests the devices that are missing. Never fails: `state.problem` says why a device is not available. */
   async open(): Promise<LocalMediaState> {
     const { microphone, camera } = this.state;
     const wanted: MediaStreamConstraints[] = [];
     if (microphone === undefined && camera === undefined) {
-      // Together first, so that a browser asks once.
+      // Both together first, so that the browser asks only once.
       wanted.push({ audio: true, video: CAMERA }, { audio: true }, { video: CAMERA });
     } else if (microphone === undefined) {
       wanted.push({ audio: true });
@@ -78,7 +78,7 @@ export class LocalMedia {
     return this.state;
   }
 
-  /** Calls `listener` when a device goes away, as a pulled plug does. Returns how to stop that. */
+  /** Calls `listener` when a device is lost, for example unplugged. Returns a function that removes the listener. */
   whenLost(listener: () => void): () => void {
     this.#lossListeners.add(listener);
     return () => this.#lossListeners.delete(listener);
@@ -90,7 +90,7 @@ export class LocalMedia {
   }
 
   async #take(constraints: MediaStreamConstraints): Promise<void> {
-    // Browsers hide the devices from pages that came over plain HTTP from another machine.
+    // Browsers hide the devices from pages that were loaded over plain HTTP from another machine.
     if (navigator.mediaDevices === undefined) {
       this.#problem = "insecure";
       return;

@@ -9,7 +9,7 @@ import { SignIn } from "./sign-in.ts";
 import { endingText, language, shutOutText, texts } from "./texts.ts";
 import { forgetToken, keepToken, keptToken, nameIn, takeToken } from "./token.ts";
 
-/** `?name=X&autojoin=1&relay=1`, kept while moving between lobby and rooms. */
+/** `?name=X&autojoin=1&relay=1`, kept in the address of the lobby and of rooms. */
 const query = new URLSearchParams(location.search);
 const NAME_KEY = "madang.name";
 
@@ -18,9 +18,9 @@ let token = takeToken(location) ?? keptToken();
 const signalling = new Signalling(signallingUrl(location), token);
 const app = document.querySelector<HTMLElement>("#app") ?? document.body;
 let session: RoomSession | undefined;
-/** Why the server lets this page in no more, until there is another token. */
+/** Why the server no longer accepts this page; undefined again with another token. */
 let shutOut: ShutOut | undefined;
-/** Takes the page that is shown away. */
+/** Closes the current page. */
 let closePage = () => {};
 
 function showLobby(notice?: string, needsPassword = false): void {
@@ -113,26 +113,26 @@ async function start(): Promise<void> {
   }
 }
 
-// Back and forward leave a room; entering one is always a decision.
+// Back and forward leave a room. They never enter one: that takes a click on Join.
 addEventListener("popstate", () => showLobby());
-// A link with a token that is opened where another one was does not load the page anew.
+// Opening a link with a token in the same tab changes only the hash, and does not reload the page.
 addEventListener("hashchange", () => {
   const given = takeToken(location);
   if (given !== undefined) void signIn(given);
 });
-// A closed tab says goodbye, so that the others need not wait for its connection to time out.
+// A closing tab leaves the room, so that it does not stay for others until its connection times out.
 addEventListener("pagehide", () => session?.leave());
-// A page that the browser kept shows what was; the stay in the room is over.
+// A page from the back/forward cache shows an old state; it has left the room.
 addEventListener("pageshow", (event) => {
   if (event.persisted) showLobby();
 });
 
-/** For looking inside from the browser's console, and for tests. */
+/** For the browser's console and for tests. */
 const inspection = Object.freeze({
   get peerConnection(): RTCPeerConnection | undefined {
     return session?.peerConnection;
   },
-  /** Starts ICE over, as after a change of network. */
+  /** Restarts ICE, as after a change of network. */
   restartIce: () => session?.restartIce(),
 });
 Object.defineProperty(window, "madang", { value: inspection });

@@ -1,8 +1,8 @@
-/** What client and server say to each other in JSON: the types of `control/wire`, as TypeScript sees them. */
+/** The JSON messages between client and server: the types of `control/wire` in TypeScript. */
 
 export type SourceKind = "microphone" | "camera" | "screen" | "screen_audio";
 
-/** Which source each published m-line carries, by `a=mid`. */
+/** The source of each published m-line, by `a=mid`. */
 export type Mids = Record<string, SourceKind>;
 
 export type Role = "host" | "speaker" | "listener";
@@ -16,11 +16,11 @@ export interface Participant {
   camera_off: boolean;
   hand_raised: boolean;
   sources: SourceKind[];
-  /** What a moderator has stopped; absent when nothing. */
+  /** The sources that a moderator has stopped; absent when there are none. */
   stopped?: SourceKind[];
 }
 
-/** One receiving m-line and what it carries. */
+/** A receiving m-line and the participant and source that it carries. */
 export interface Slot {
   mid: string;
   participant: string | null;
@@ -36,7 +36,7 @@ export interface Joined {
   answer?: string;
   slots?: Slot[];
   chat_seq: number;
-  /** Whether the room takes no more participants. */
+  /** Whether the room is locked: nobody else can join. */
   locked?: boolean;
 }
 
@@ -46,7 +46,7 @@ export interface Refusal {
   message: string;
 }
 
-/** Somebody whom a moderator may admit. */
+/** A visitor whom a moderator may admit. */
 export interface Waiting {
   id: string;
   name: string;
@@ -64,7 +64,7 @@ export type Signal =
   | { type: "kicked"; reason: string }
   | { type: "moved"; url: string };
 
-/** A message on `/topic/rooms/{room}/events`; the ones that the page shows. */
+/** A message on `/topic/rooms/{room}/events`, of the types that the page uses. */
 export type RoomEvent =
   | { type: "participant_joined" | "participant_changed"; participant: Participant }
   | { type: "participant_left"; participant: Participant; reason: string }
@@ -81,12 +81,12 @@ export interface ChatMessage {
   from: { id: string; name: string };
   text: string;
   to?: string;
-  /** What is left of a message that was deleted: everything but its text. */
+  /** Whether the message was deleted: then its text is empty. */
   deleted?: boolean;
   sent_at: string;
 }
 
-/** What a moderator can do (protocol §3). */
+/** The actions of the `moderate` request (protocol §3). */
 export type ModerateAction =
   | "mute"
   | "stop_camera"
@@ -101,7 +101,7 @@ export type ModerateAction =
   | "delete_message"
   | "end_room";
 
-/** A message on `/topic/rooms`; no participants means that the room is open no more. */
+/** A message on `/topic/rooms`. A room with 0 participants is no longer open. */
 export interface RoomSummary {
   name: string;
   participants: number;

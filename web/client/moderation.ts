@@ -1,7 +1,7 @@
 import type { ModerateAction, Role, Signal, Waiting } from "./messages.ts";
 import { Refused, type Signalling } from "./signalling.ts";
 
-/** What a moderator does in a room, and who waits for it. */
+/** A moderator's requests in a room, and the visitors waiting for admission. */
 export class Moderation {
   readonly #signalling: Signalling;
   readonly #room: string;
@@ -14,24 +14,24 @@ export class Moderation {
     this.#onRefused = onRefused;
   }
 
-  /** Those who wait to be admitted. */
+  /** The visitors waiting for admission. */
   get waiting(): readonly Waiting[] {
     return this.#waiting;
   }
 
-  /** True when the signal changed something. */
+  /** Applies a signal. Returns whether it changed anything. */
   apply(signal: Signal): boolean {
     if (signal.type !== "waiting") return false;
     this.#waiting = signal.waiting;
     return true;
   }
 
-  /** What can be done to a participant, or to somebody who waits. */
+  /** Acts on a participant, or with `admit` and `deny` on a waiting visitor. */
   act(action: "kick" | "ban" | "admit" | "deny", participant: string): void {
     void this.#moderate({ action, participant });
   }
 
-  /** Stops what somebody sends, or lets them switch it on again. */
+  /** Stops a participant's microphone or camera, or allows it again. */
   stop(action: "mute" | "stop_camera", participant: string, stopped: boolean): void {
     void this.#moderate({ action, participant, value: stopped });
   }
@@ -60,7 +60,7 @@ export class Moderation {
     try {
       await this.#signalling.request(this.#room, "moderate", "done", body);
     } catch (error) {
-      // After a lost connection the page shows what became of it by itself.
+      // After a lost connection, the room's state shows whether the request was carried out.
       if (error instanceof Refused) this.#onRefused(error.message);
     }
   }

@@ -5,7 +5,7 @@ import { texts } from "./texts.ts";
 
 const ROLES: Role[] = ["host", "speaker", "listener"];
 
-/** Who is in the room, who wants to come in, and what a moderator can do about it. */
+/** The panel of participants and waiting visitors, with a moderator's controls. */
 export class PeopleView {
   readonly root = element("dialog", { class: "people", "aria-label": texts.participants });
   readonly #session: RoomSession;
@@ -18,7 +18,7 @@ export class PeopleView {
     texts.endRoom,
   );
   readonly #forModerators = element("div", { class: "people-room" }, this.#lock, this.#end);
-  /** What the list shows, to leave it alone (and the focus in it) while nothing changes. */
+  /** The content of the list as JSON. While it does not change, the elements and the focus in them stay. */
   #shown = "";
 
   constructor(session: RoomSession) {

@@ -1,4 +1,4 @@
-/** An id that nobody else makes. `crypto.randomUUID` is for HTTPS pages alone. */
+/** A unique id of 128 random bits. `crypto.randomUUID` exists only on HTTPS pages. */
 export function randomId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

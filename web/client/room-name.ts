@@ -1,9 +1,9 @@
-/** 1–64 characters of `A-Z a-z 0-9 _ -` or Hangul syllables, as the server has it. */
+/** 1–64 characters of `A-Z a-z 0-9 _ -` or Hangul syllables: the server's rule. */
 const ROOM_NAME = /^[A-Za-z0-9_\-\uAC00-\uD7A3]{1,64}$/;
 
 /**
- * The room name that a person meant, or undefined when it can't be one. Spaces around it are dropped; a Hangul name
- * that was typed or pasted as single letters (jamo, as some systems deliver them) is composed to syllables.
+ * Parses a room name that a person entered; undefined when it is not valid. Trims spaces, and composes Hangul that was
+ * entered as single letters (jamo, as some systems deliver it) to syllables.
  */
 export function parseRoomName(text: string): string | undefined {
   const name = text.trim().normalize("NFC");
@@ -17,7 +17,7 @@ export function roomInPath(path: string): string | undefined {
   try {
     return parseRoomName(decodeURIComponent(encoded));
   } catch {
-    return undefined; // a lone `%`
+    return undefined; // malformed percent-encoding
   }
 }
 

@@ -16,27 +16,27 @@ export interface RoomSessionOptions {
   room: string;
   name: string;
   password?: string;
-  /** Media goes through the TURN server alone. */
+  /** Whether media may use only the TURN server. */
   relayOnly: boolean;
-  /** Something that the page shows is different. */
+  /** Called when something that the page shows has changed. */
   onChange(): void;
-  /** It is over, and not by `leave`: `code` is an error code of protocol §4, `kicked` or `room_ended`. */
+  /** Called when the stay ends other than by `leave`. `code` is one of protocol §4, `kicked` or `room_ended`. */
   onEnded(code: string, message: string): void;
 }
 
-/** How long media may take to connect before ICE starts over; each further try gets as much more. */
+/** How long media may take to connect before ICE restarts. Each further attempt gets that much longer. */
 const MEDIA_PATIENCE_MS = 5_000;
-/** How often a message is sent whose fate a lost connection hides. Its id makes sure that it is stored once. */
+/** How often a message is sent if its receipt is lost with the connection. Its id prevents duplicates. */
 const CHAT_TRIES = 3;
-/** After so many fruitless ICE restarts the room is joined anew. */
+/** After so many failed ICE restarts, the session joins the room again. */
 const MAX_ICE_RESTARTS = 2;
 
 /**
- * One stay in a room: joins, keeps the call and the chat going over lost connections, and leaves.
+ * A stay in a room: joins, restores the call and the chat after lost connections, and leaves.
  *
  *     signalling opens ─► join (offer) ─► joined (answer) ─► subscribe chat
- *     signalling reopens ─► join with resume token ─► same participant, media untouched
- *     media fails ─► ICE restart by a new offer ─► after MAX_ICE_RESTARTS: join anew
+ *     signalling reopens ─► join with resume token ─► same participant, media continues
+ *     media fails ─► ICE restart by a new offer ─► after MAX_ICE_RESTARTS: join again
  */
 export class RoomSession {
   readonly roster = new Roster();
@@ -52,16 +52,16 @@ export class RoomSession {
   #unsubscribeChat = () => {};
   #wasConnected = false;
   #isOver = false;
-  /** A moderator has to admit this visitor first. */
+  /** Whether this visitor waits for a moderator's admission. */
   #isWaiting = false;
   #isLocked = false;
-  /** What the server refused last, for people. */
+  /** The last refusal, as text for the user. */
   #problem: string | undefined;
-  /** Called when the room is entered, or left. */
+  /** Called once, when the room is entered or left. */
   readonly #entered = new Set<() => void>();
   #iceRestarts = 0;
   #mediaTimer: ReturnType<typeof setTimeout> | undefined;
-  /** One offer at a time: each waits for the answer to the one before. */
+  /** The negotiation in progress. Each offer waits for the answer to the one before. */
   #negotiation: Promise<void> = Promise.resolve();
 
   constructor(options: RoomSessionOptions) {
@@ -89,7 +89,7 @@ export class RoomSession {
     return this.#call?.audioStreams ?? [];
   }
 
-  /** What is to be shown of a participant. */
+  /** The video to show of a participant. */
   videoOf(participant: string): MediaStream | undefined {
     const slot = this.roster.videoSlot(participant);
     return slot && this.#call?.stream(slot.mid);
@@ -103,17 +103,17 @@ export class RoomSession {
     return this.#wasConnected ? "reconnecting" : "connecting";
   }
 
-  /** Whether nobody else is let in. */
+  /** Whether the room is locked. */
   get isLocked(): boolean {
     return this.#isLocked;
   }
 
-  /** Whether one may moderate, as far as the page knows; the server decides. */
+  /** Whether the user may moderate, as far as the page knows. The server decides. */
   get isModerator(): boolean {
     return this.roster.self?.role === "host" || this.moderation.waiting.length > 0;
   }
 
-  /** What the server refused since this was asked last. */
+  /** Returns and clears the last refusal. */
   takeProblem(): string | undefined {
     const problem = this.#problem;
     this.#problem = undefined;
@@ -151,13 +151,13 @@ export class RoomSession {
     return Promise.resolve();
   }
 
-  /** Looks for a way to the server anew, by an offer with other ICE credentials. */
+  /** Restarts ICE with a new offer. */
   restartIce(): void {
     this.#call?.restartIce();
     this.#negotiate();
   }
 
-  /** Goes. Nothing is called back after this. */
+  /** Leaves the room. No callback is called after this. */
   leave(): void {
     if (this.#isOver) return;
     this.#options.signalling.send(this.room, "leave", {});
@@ -166,7 +166,7 @@ export class RoomSession {
 
   async #enter(): Promise<void> {
     const { signalling, room } = this.#options;
-    // Before joining, so that nobody can come or go unseen in between.
+    // Before joining, so that no participant joins or leaves unseen in between.
     const destination = `/topic/rooms/${room}/events`;
     this.#unsubscribeEvents = signalling.subscribe<RoomEvent>(destination, (event) => this.#happened(event));
     try {
@@ -178,7 +178,7 @@ export class RoomSession {
   }
 
   async #join(): Promise<void> {
-    // Without a server to relay there is nothing to offer: ask for it by joining first.
+    // Without a TURN server there are no candidates. The reply to a join without an offer names it.
     if (this.#options.relayOnly && this.#iceServers === undefined) await this.#joinThenOffer();
     else await this.#joinWithOffer();
     if (this.#isOver) return;
@@ -193,7 +193,7 @@ export class RoomSession {
     if (this.#isOver) return;
     const body = { ...this.#introduction, sdp, mids: call.mids };
     const joined = await signalling.request(room, "join", "joined", body);
-    // At once: while the answer is being taken, later news may arrive, which this must not overwrite.
+    // Before awaiting `accept`: messages that arrive meanwhile are newer and must not be overwritten.
     this.#joined(joined);
     if (this.#isOver || joined.answer === undefined) return;
     const accepted = call.accept(joined.answer, joined.ice_servers);
@@ -215,18 +215,18 @@ export class RoomSession {
       this.#joined(await signalling.request(room, "join", "joined", { name }, { resume: token }));
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      // Away for too long: come in as if for the first time.
+      // The server no longer has this participant, after a long absence for example: join as a new one.
       this.#resumeToken = undefined;
       await this.#join();
       return;
     }
     this.#makeRoom();
-    signalling.send(room, "view", { slots: [], auto: true }); // answered with the slots of the moment
+    signalling.send(room, "view", { slots: [], auto: true }); // the reply has the current slots
     this.#sendState();
     this.#watchMedia();
   }
 
-  /** What every `join` says. */
+  /** The fields of every `join`. */
   get #introduction(): { name: string; password?: string } {
     const { name, password } = this.#options;
     return password === undefined ? { name } : { name, password };
@@ -275,7 +275,7 @@ export class RoomSession {
     return call;
   }
 
-  /** Makes a new offer after the ones that are under way. */
+  /** Makes a new offer after those in progress. */
   #negotiate(): void {
     this.#negotiation = this.#negotiation.then(async () => {
       const { signalling, room } = this.#options;
@@ -288,13 +288,13 @@ export class RoomSession {
         signalling.send(room, "sources", { mids: call.mids });
         this.#makeRoom();
       } catch (error) {
-        console.warn("The offer got no answer:", error); // the media timer tries again
+        console.warn("The offer was not answered:", error); // the media timer tries again
       }
       this.#changed();
     });
   }
 
-  /** Starts ICE over when media is not up in time. The first offer could not know the TURN server, the next one does. */
+  /** Restarts ICE when media does not connect in time. Unlike the first offer, the next one knows the TURN server. */
   #watchMedia(): void {
     if (this.#isOver) return;
     clearTimeout(this.#mediaTimer);
@@ -311,7 +311,7 @@ export class RoomSession {
   }
 
   #recoverMedia(): void {
-    // A lost connection to the server comes back with a resume, which looks after the media again.
+    // After a lost signalling connection, `#resume` watches the media again.
     if (this.#isOver || !this.#options.signalling.isOpen) return;
     this.#iceRestarts += 1;
     if (this.#iceRestarts > MAX_ICE_RESTARTS) {
@@ -325,13 +325,13 @@ export class RoomSession {
     this.#watchMedia();
   }
 
-  /** A slot for everybody who can be shown. */
+  /** Adds video slots when there are fewer than other participants. */
   #makeRoom(): void {
     const call = this.#call;
-    // Before the first answer there is nothing to extend; joining comes back to this.
+    // Before the first answer nothing can be added; `#join` calls this again after it.
     if (call?.peerConnection.currentRemoteDescription == null) return;
     if (this.roster.others.length <= call.videoSlots) return;
-    // Twice as many at once, so that a room that fills up needs few offers.
+    // Doubles the number, so that a room that fills up needs few offers.
     if (call.ensureVideoSlots(Math.max(this.roster.others.length, call.videoSlots * 2))) {
       this.#negotiate();
     }
@@ -342,7 +342,7 @@ export class RoomSession {
     await this.#publishDevices();
   }
 
-  /** Sends what microphone and camera there are at the moment. */
+  /** Publishes the current microphone and camera. */
   async #publishDevices(): Promise<void> {
     const { media, signalling } = this.#options;
     if (this.#call === undefined) return;
@@ -376,7 +376,7 @@ export class RoomSession {
       case "moved":
         location.assign(signal.url);
         break;
-      default: // replies, which go to whoever asked
+      default: // replies, which Signalling gives to the request's caller
     }
   }
 
@@ -390,7 +390,7 @@ export class RoomSession {
     this.#changed();
   }
 
-  /** What the server does not forward is not sent either: the camera's light goes out. */
+  /** Stops sending the sources that the server does not forward. */
   #obey(): void {
     const { media } = this.#options;
     const self = this.roster.self;
@@ -417,7 +417,7 @@ export class RoomSession {
       this.#end(error.code, error.message);
     } else if (this.#options.signalling.isOpen && !this.#isOver) {
       this.#end("internal", error instanceof Error ? error.message : String(error));
-    } // else: the connection was lost meanwhile, and its return starts over
+    } // else the connection was lost meanwhile; `#enter` runs again when it reopens
   }
 
   #end(code: string, message: string): void {

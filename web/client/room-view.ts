@@ -8,12 +8,12 @@ import type { RoomSession } from "./room-session.ts";
 import { texts } from "./texts.ts";
 import { Tile } from "./tile.ts";
 
-/** How long a refusal is shown, in milliseconds. */
+/** How long a refusal stays visible, in milliseconds. */
 const PROBLEM_MS = 6_000;
-/** Between tiles, in pixels; `.grid` in style.css has the same. */
+/** The gap between tiles in pixels, equal to that of `.grid` in style.css. */
 const GAP = 12;
 
-/** The page of a room: tiles, controls, chat. `update` brings it up to the session's state. */
+/** The page of a room: tiles, controls and chat. `update` shows the session's current state. */
 export class RoomView {
   readonly root: HTMLElement;
   readonly #session: RoomSession;
@@ -111,7 +111,7 @@ export class RoomView {
     const copy = element("button", { type: "button", class: "quiet" }, icon("link"), texts.copyLink);
     copy.addEventListener("click", () => {
       const link = `${location.origin}${location.pathname}`;
-      // Refused on plain HTTP pages; there the address bar has to do.
+      // Not available on plain HTTP pages; users copy from the address bar there.
       navigator.clipboard?.writeText(link).then(
         () => {
           copy.lastChild!.textContent = texts.linkCopied;
@@ -188,7 +188,7 @@ export class RoomView {
     if (tile === undefined) {
       tile = new Tile({ "data-testid": "remote-video", "data-participant": participant.id });
       this.#tiles.set(participant.id, tile);
-      this.#grid.insertBefore(tile.root, this.#own.root); // oneself last
+      this.#grid.insertBefore(tile.root, this.#own.root); // the user's own tile stays last
     }
     tile.show({
       name: participant.name,
@@ -199,7 +199,7 @@ export class RoomView {
     });
   }
 
-  /** One audio element per slot; who is heard there is the server's choice. */
+  /** One audio element for each slot. The server chooses whom a slot carries. */
   #showSound(): void {
     const streams = this.#session.audioStreams;
     const players = [...this.#sound.children] as HTMLAudioElement[];
@@ -214,7 +214,7 @@ export class RoomView {
     this.#play();
   }
 
-  /** Browsers play sound only after a gesture or while a microphone is open; otherwise a button asks for one. */
+  /** Plays the sound. Browsers refuse before a user gesture unless a microphone is open; then a button asks for one. */
   #play(): void {
     this.#playSound.hidden = true;
     for (const player of this.#sound.children as Iterable<HTMLAudioElement>) {
@@ -245,7 +245,7 @@ function controlButton(testId: string, kind = ""): HTMLButtonElement {
   return element("button", { type: "button", class: `control ${kind}`, "data-testid": testId });
 }
 
-/** `crossed`: what the button stands for is off. */
+/** `crossed`: whether the button's device is off. */
 function show(button: HTMLButtonElement, name: IconName, label: string, crossed?: boolean): void {
   if (button.getAttribute("aria-label") === label) return;
   button.setAttribute("aria-label", label);

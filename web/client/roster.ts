@@ -1,13 +1,13 @@
 import type { Joined, Participant, RoomEvent, Slot, SourceKind } from "./messages.ts";
 
-/** Who is in the room, who speaks, and which slot shows whom. Pure: messages in, answers out. */
+/** The participants, the active speakers, and the slots that show them. Without I/O. */
 export class Roster {
   #self = "";
   #participants = new Map<string, Participant>();
   #slots: Slot[] = [];
   #speakers = new Set<string>();
 
-  /** Starts over from what the server says is the case. */
+  /** Replaces everything by the server's state. */
   reset(joined: Joined): void {
     this.#self = joined.participant.id;
     this.#participants = new Map(joined.participants.map((each) => [each.id, each]));
@@ -40,7 +40,7 @@ export class Roster {
     }
   }
 
-  /** A `slots` message names all slots. */
+  /** Replaces all slots: a `slots` message is complete. */
   showSlots(slots: Slot[]): void {
     this.#slots = slots;
   }
@@ -60,7 +60,7 @@ export class Roster {
     return this.#participants.size;
   }
 
-  /** Whether a moderator stopped this source of somebody. */
+  /** Whether a moderator stopped this source of the participant. */
   isStopped(participant: Participant | undefined, source: SourceKind): boolean {
     return participant?.stopped?.includes(source) === true;
   }
@@ -69,7 +69,7 @@ export class Roster {
     return this.#speakers.has(participant);
   }
 
-  /** The slot that shows this participant: their screen rather than their camera. */
+  /** The slot with this participant's screen, or else their camera. */
   videoSlot(participant: string): Slot | undefined {
     const carrying = (source: string) =>
       this.#slots.find((slot) => slot.participant === participant && slot.source === source);

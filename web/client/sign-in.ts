@@ -3,12 +3,12 @@ import { texts } from "./texts.ts";
 import { tokenIn } from "./token.ts";
 
 export interface SignInOptions {
-  /** Why one is here. */
+  /** Why the server requires a token. */
   notice: string;
   onToken(token: string): void;
 }
 
-/** The page for those whom the server lets in with a token alone. */
+/** The page that asks for a token, on a server that requires one. */
 export class SignIn {
   readonly root: HTMLElement;
   readonly #token = element("input", {

@@ -1,10 +1,10 @@
 import { Client, type IMessage, ReconnectionTimeMode, type StompHeaders } from "@stomp/stompjs";
 import type { Refusal, Signal } from "./messages.ts";
 
-/** How long an answer may take, in milliseconds. A server under load answers late; a dead one closes the connection. */
+/** How long a reply may take, in milliseconds. A server under load replies late; a dead one closes the connection. */
 const REQUEST_TIMEOUT_MS = 15_000;
 
-/** The server said no, with its reason. */
+/** The server refused a request. */
 export class Refused extends Error {
   readonly code: string;
 
@@ -14,13 +14,13 @@ export class Refused extends Error {
   }
 }
 
-/** The connection went away, or nothing came back in time: nobody knows whether the request was carried out. */
+/** The connection was lost or no reply came in time. It is unknown whether the request was carried out. */
 export class Unanswered extends Error {}
 
-/** The `message` of an ERROR frame after which it is no use to connect again with the same token. */
+/** Values of an ERROR frame's `message` after which connecting again with the same token cannot succeed. */
 const SHUT_OUT = ["not authenticated", "token expired", "token revoked"] as const;
 
-/** Why the server takes this page no more, and in its own words. */
+/** Why the server no longer accepts this page; `detail` is the server's text. */
 export interface ShutOut {
   why: (typeof SHUT_OUT)[number];
   detail: string;
@@ -33,8 +33,8 @@ interface Pending {
 }
 
 /**
- * The STOMP connection, and requests over it (protocol §2–4). It reconnects by itself; subscriptions do not outlive a
- * connection, so whoever needs one makes it in `whenOpen`, which is called again after every reconnect.
+ * The STOMP connection, and requests over it (protocol §2–4). It reconnects by itself. Subscriptions end with their
+ * connection: make them in `whenOpen`, which is called again after every reconnect.
  */
 export class Signalling {
   readonly #client: Client;
@@ -42,10 +42,10 @@ export class Signalling {
   readonly #openListeners = new Set<() => void>();
   readonly #closeListeners = new Set<() => void>();
   readonly #signalListeners = new Set<(signal: Signal) => void>();
-  /** Called when the server takes this page no more. It does not reconnect then, until `signIn`. */
+  /** Called when the server no longer accepts this page. There is no reconnect until `signIn`. */
   onShutOut: (reason: ShutOut) => void = () => {};
   #lastCorrelation = 0;
-  /** Counts connections, to tell them apart. */
+  /** The number of the current connection. */
   #connection = 0;
 
   constructor(url: string, token?: string) {
@@ -64,7 +64,7 @@ export class Signalling {
     this.#client.activate();
   }
 
-  /** Connects anew with another token. */
+  /** Reconnects with another token. */
   async signIn(token: string): Promise<void> {
     this.#client.connectHeaders = credential(token);
     await this.#client.deactivate();
@@ -75,47 +75,47 @@ export class Signalling {
     return this.#client.connected;
   }
 
-  /** Calls `listener` at once when the connection is open, and each time it opens. Returns how to stop that. */
+  /** Calls `listener` each time the connection opens, and now if it is open. Returns a function that removes it. */
   whenOpen(listener: () => void): () => void {
     this.#openListeners.add(listener);
     if (this.isOpen) listener();
     return () => this.#openListeners.delete(listener);
   }
 
-  /** Calls `listener` each time the connection is lost. */
+  /** Calls `listener` each time the connection is lost. Returns a function that removes it. */
   whenClosed(listener: () => void): () => void {
     this.#closeListeners.add(listener);
     return () => this.#closeListeners.delete(listener);
   }
 
-  /** Calls `listener` for what the server says unasked on `/user/queue/signal`, and for replies too. */
+  /** Calls `listener` for all messages on `/user/queue/signal`, also replies. Returns a function that removes it. */
   onSignal(listener: (signal: Signal) => void): () => void {
     this.#signalListeners.add(listener);
     return () => this.#signalListeners.delete(listener);
   }
 
-  /** Subscribes on this connection. Returns how to unsubscribe. */
+  /** Subscribes on this connection. Returns a function that unsubscribes. */
   subscribe<T>(destination: string, listener: (message: T) => void, headers: StompHeaders = {}): () => void {
     const subscription = this.#client.subscribe(
       destination,
       (message) => listener(JSON.parse(message.body) as T),
       headers,
     );
-    // Its number means another subscription on the next connection.
+    // On the next connection, the same id belongs to another subscription.
     const connection = this.#connection;
     return () => {
       if (this.isOpen && this.#connection === connection) subscription.unsubscribe();
     };
   }
 
-  /** A request without a reply. Lost when the connection is. */
+  /** Sends a request that has no reply. It is dropped when there is no connection. */
   send(room: string, action: string, body: object): void {
     if (this.isOpen) this.#publish(room, action, body, {});
   }
 
   /**
-   * A request with its reply. When a moderator has to admit one first, the reply comes as late as that; `onSignal` hears
-   * an `error` with the code `waiting` at once.
+   * Sends a request and returns its reply. A `join` that a moderator has to admit is answered only then; until then
+   * `onSignal` gets an `error` with the code `waiting`.
    */
   async request<T extends Signal["type"]>(
     room: string,
@@ -129,7 +129,7 @@ export class Signalling {
     throw new Unanswered(`${action} was answered with ${reply.type}`);
   }
 
-  /** A request that the server acknowledges with a RECEIPT once it is durable. */
+  /** Sends a request that the server acknowledges with a RECEIPT once it is stored. */
   async store(room: string, action: string, body: object, headers: StompHeaders = {}): Promise<void> {
     const receipt = `stored-${++this.#lastCorrelation}`;
     this.#client.watchForReceipt(receipt, () => this.#settle(receipt, { type: "done" }));
@@ -175,7 +175,7 @@ export class Signalling {
       console.warn("The server closed the connection:", message, detail);
       return;
     }
-    // The server closes the connection, too; what comes over it until then is of no interest.
+    // The server closes the connection as well; frames until then do not matter.
     void this.#client.deactivate({ force: true });
     this.onShutOut({ why, detail });
   }

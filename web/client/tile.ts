@@ -4,16 +4,16 @@ import { texts } from "./texts.ts";
 
 export interface TileContent {
   name: string;
-  /** The name as it is shown, where that is more than the name. */
+  /** The displayed name, when it differs from `name`. */
   label?: string;
   stream: MediaStream | undefined;
   muted: boolean;
-  /** Initials are shown instead of the picture. */
+  /** Whether initials replace the picture. */
   cameraOff: boolean;
   speaking: boolean;
 }
 
-/** One person in the grid: their picture, or their initials while there is none. */
+/** A participant in the grid: the picture, or the initials while there is none. */
 export class Tile {
   readonly root: HTMLElement;
   readonly video: HTMLVideoElement;
@@ -22,7 +22,7 @@ export class Tile {
   readonly #muted = element("span", { class: "tile-muted", role: "img", "aria-label": texts.muted });
 
   constructor(videoAttributes: Record<string, string>) {
-    // Sound comes by the audio slots; the picture must never wait for permission to be heard.
+    // Audio elements play the sound. An unmuted video would need permission to play.
     this.video = element("video", { playsinline: true, ...videoAttributes });
     this.video.muted = true;
     this.video.autoplay = true;
@@ -52,7 +52,7 @@ export class Tile {
   }
 }
 
-/** The same colour for the same name, everywhere. */
+/** A hue in degrees that depends only on the name. */
 function hue(name: string): number {
   let sum = 0;
   for (const letter of name) sum = (sum * 31 + (letter.codePointAt(0) ?? 0)) % 360;

@@ -1,17 +1,17 @@
-/** The token that lets one in (protocol §8), kept for this tab alone, so that a reload need not ask again. */
+/** The access token (protocol §8). It is kept for this tab only, so that a reload does not ask for it again. */
 
 const KEY = "madang.token";
-/** A JWT by itself, or behind `token=` in a link. */
+/** A JWT by itself, or after `token=` in a link. */
 const TOKEN = /(?:^|[#&?]token=)([\w-]+\.[\w-]+\.[\w-]+)$/;
 
-/** The token in what somebody pasted: itself, or a link with it. */
+/** The token in a pasted text: the token itself or a link with it. */
 export function tokenIn(text: string): string | undefined {
   return TOKEN.exec(text.trim())?.[1];
 }
 
 /**
- * The token in the address, which loses it so that nobody copies it with the link. It stands behind the `#`, which
- * browsers send to no server.
+ * Takes the token out of the page's address, so that it is not copied with the link. It is in the fragment, which
+ * browsers do not send to servers.
  */
 export function takeToken(page: Pick<Location, "hash" | "pathname" | "search">): string | undefined {
   const token = tokenIn(page.hash);
@@ -33,7 +33,7 @@ export function forgetToken(): void {
   sessionStorage.removeItem(KEY);
 }
 
-/** What the token calls its user. Nobody checks it here; the server does. */
+/** The user's name in the token. Only the server checks the signature. */
 export function nameIn(token: string | undefined): string | undefined {
   try {
     const payload = (token?.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");

@@ -5,7 +5,7 @@ import { startServer } from "./server.mjs";
 
 const ROOM = "주간회의";
 
-describe("a server that lets nobody in without a token", () => {
+describe("a server that requires a token", () => {
   let server;
   let browser;
 

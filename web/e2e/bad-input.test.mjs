@@ -7,7 +7,7 @@ import { startServer } from "./server.mjs";
 
 const ROOM = "robust";
 
-/** What goes wrong beside a call does not touch the call. */
+/** Malformed input on other connections does not disturb a call. */
 describe("a running call", () => {
   let server;
   let browser;
@@ -41,7 +41,7 @@ describe("a running call", () => {
     await assertMediaFlows(dul, { from: 1, seconds: 2 });
   });
 
-  test("survives SDP that is none, and a megabyte of it", async () => {
+  test("survives invalid SDP, and a megabyte of it", async () => {
     const offer = (sdp) => {
       const body = JSON.stringify({ name: "stranger", sdp, mids: {} });
       return `SEND\ndestination:/app/rooms/${ROOM}/join\ncontent-type:application/json\n\n${body}\0`;
@@ -69,7 +69,7 @@ describe("a running call", () => {
     const socket = createSocket("udp4");
     for (let sent = 0; sent < 3_000; sent++) {
       const noise = randomBytes(1 + (sent % 1_400));
-      // First bytes that look like STUN, DTLS, TURN channels and RTP (RFC 7983 §7), with nothing sensible behind.
+      // The first byte looks like STUN, DTLS, TURN channel data or RTP (RFC 7983 §7); the rest is noise.
       noise[0] = [0, 20, 22, 64, 128, 144][sent % 6];
       for (const port of server.datagramPorts()) socket.send(noise, port, "127.0.0.1");
       if (sent % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -87,7 +87,7 @@ describe("a running call", () => {
   });
 });
 
-/** Opens a second connection from a page, says `frames`, and returns what came until `answers` frames or the close. */
+/** Opens another connection from a page, sends `frames`, and returns what it receives: `answers` frames, or all. */
 function stranger(page, frames, answers = Infinity) {
   return page.evaluate(
     ([frames, answers]) =>

@@ -1,4 +1,4 @@
-/** Chromium with a fake camera and microphone, and what tests ask of a page. */
+/** Chromium with a fake camera and microphone, and what tests do with a page. */
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
@@ -19,12 +19,12 @@ export function launchBrowser(...furtherFlags) {
   return launchBrowserBy(EXECUTABLE, ...furtherFlags);
 }
 
-/** The same by a program that starts it in its own way. */
+/** Launches Chromium with another executable, for example a script that starts it elsewhere. */
 export function launchBrowserBy(executablePath, ...furtherFlags) {
   return chromium.launch({ executablePath, args: [...FLAGS, ...furtherFlags] });
 }
 
-/** A visitor of their own: no storage shared with the others. Errors of the page fail the test at `leaveBehind`. */
+/** Opens a page in a browser context of its own, without shared storage. Collects the page's errors in `errors`. */
 export async function newVisitor(browser, options = {}) {
   const context = await browser.newContext({
     locale: "ko-KR",
@@ -41,7 +41,7 @@ export async function newVisitor(browser, options = {}) {
   return page;
 }
 
-/** Goes into a room as a person would. Resolves with the milliseconds from the click to the first pictures. */
+/** Joins a room through the lobby. Resolves with the milliseconds from the click to the first pictures. */
 export async function join(page, server, room, name, { pictures = 0, query = "" } = {}) {
   await page.goto(`${server.url}/${query}`);
   await page.getByTestId("name-input").fill(name);
@@ -60,7 +60,7 @@ function timeToPictures(pictures) {
     button.addEventListener("click", () => (clickedAt = performance.now()), { capture: true });
     const look = () => {
       const videos = [...document.querySelectorAll("[data-testid=remote-video]")];
-      // Firefox counts no frames of what comes over a connection.
+      // Not by counting frames: Firefox does not count those of a peer connection.
       const shown = videos.filter((video) => video.readyState >= video.HAVE_CURRENT_DATA).length;
       if (clickedAt !== undefined && shown >= pictures) resolve(performance.now() - clickedAt);
       else setTimeout(look, 5);
@@ -73,7 +73,7 @@ export async function connected(page) {
   await page.locator('[data-testid=connection-state][data-state="connected"]').waitFor({ timeout: 10_000 });
 }
 
-/** What the page receives: one entry per remote participant, and the sound of all. */
+/** The media that the page receives: an entry for each remote participant, and the audio of all. */
 export function received(page) {
   return page.evaluate(async () => {
     const reports = [...(await window.madang.peerConnection.getStats()).values()];
@@ -85,7 +85,7 @@ export function received(page) {
       return { participant: video.dataset.participant, framesDecoded, frameWidth, frameHeight, freezeCount };
     });
     const sound = inbound.filter(({ kind }) => kind === "audio");
-    // Chromium names the pair in use at the transport, Firefox at the pair.
+    // Chromium names the selected pair in the transport's report, Firefox in the pair's.
     const inUse = reports.find(({ type }) => type === "transport")?.selectedCandidatePairId;
     const pair = reports.find(
       ({ type, id, selected }) => type === "candidate-pair" && (selected || id === inUse),
@@ -105,7 +105,7 @@ export function received(page) {
   });
 }
 
-/** The size that a page's own camera delivers. */
+/** The size of the page's own camera picture. */
 export function sentSize(page) {
   return page.evaluate(() => {
     const { width, height } = document
@@ -116,7 +116,7 @@ export function sentSize(page) {
   });
 }
 
-/** Watches for `seconds`: every remote video goes on being decoded, and there is something to hear. */
+/** Asserts that for `seconds` every remote video is decoded and audio is heard. */
 export async function assertMediaFlows(page, { from, seconds = 3 }) {
   await page.waitForFunction(
     (count) => {
@@ -132,10 +132,10 @@ export async function assertMediaFlows(page, { from, seconds = 3 }) {
   assert.equal(after.videos.length, from);
   for (const [index, video] of after.videos.entries()) {
     const frames = video.framesDecoded - before.videos[index].framesDecoded;
-    // Ten a second is far below what is sent, and far above what a stalled stream has.
+    // Ten frames a second are far below what is sent, and far above a stalled stream.
     assert.ok(frames >= 10 * seconds, `${frames} frames of ${video.participant} in ${seconds} s`);
   }
-  assert.ok(after.totalAudioEnergy > before.totalAudioEnergy, "nothing is heard");
+  assert.ok(after.totalAudioEnergy > before.totalAudioEnergy, "no audio is heard");
   return after;
 }
 

@@ -14,7 +14,7 @@ import {
 import { startServer } from "./server.mjs";
 
 const ROOM = "주간회의";
-/** From the click on "join" to the first decoded frame of everybody who is there. */
+/** The limit from the click on "join" to the first decoded frame of every participant. */
 const FIRST_PICTURE_MS = 2_000;
 
 describe("a call", () => {
@@ -53,7 +53,7 @@ describe("a call", () => {
     assert.equal(await hana.getByTestId("participant-count").textContent(), "2");
   });
 
-  test("what one writes the other reads, as text", async () => {
+  test("each reads what the other writes, as text", async () => {
     await say(hana, "안녕하세요, 잘 들리시나요? <img src=x onerror=alert(1)>");
     await hears(dul, "잘 들리시나요? <img src=x");
     await say(dul, "네, 아주 잘 들려요! 👍");
@@ -62,7 +62,7 @@ describe("a call", () => {
     assert.equal(await dul.locator("[data-testid=chat-message] img").count(), 0);
   });
 
-  test("somebody who comes later sees everybody soon, and the chat before", async (t) => {
+  test("a late joiner soon sees everybody, and the earlier chat", async (t) => {
     const elapsed = await join(sam, server, ROOM, "Sam Park", { pictures: 2 });
     t.diagnostic(`${Math.round(elapsed)} ms from the click to both pictures`);
 
@@ -72,7 +72,7 @@ describe("a call", () => {
     await Promise.all([hana, dul, sam].map((page) => assertMediaFlows(page, { from: 2 })));
   });
 
-  test("muting and switching the camera off shows at the others", async () => {
+  test("others see that somebody muted and turned the camera off", async () => {
     await sam.getByTestId("mute-button").click();
     await sam.getByTestId("camera-button").click();
 
@@ -81,7 +81,7 @@ describe("a call", () => {
     await hana.locator("figure:not(.has-picture)", { hasText: "Sam Park" }).waitFor({ timeout: 5_000 });
   });
 
-  test("who leaves is gone, and the call goes on without them", async () => {
+  test("a participant who leaves disappears, and the call continues", async () => {
     await sam.getByTestId("leave-button").click();
 
     await sam.getByTestId("join-button").waitFor();
@@ -92,7 +92,7 @@ describe("a call", () => {
     await assertMediaFlows(hana, { from: 1, seconds: 2 });
   });
 
-  test("a closed tab is gone too", async () => {
+  test("a participant who closes the tab disappears", async () => {
     await dul.close({ runBeforeUnload: false });
 
     await hana.waitForFunction(

@@ -6,7 +6,7 @@ import { startServer } from "./server.mjs";
 const SWITCHES = 3;
 const WATCH_MS = 2_000;
 
-/** What two publishers send. */
+/** The codecs of the two publishers. */
 const CALLS = [
   ["VP8", "VP8"],
   ["VP9", "VP9"],
@@ -15,7 +15,7 @@ const CALLS = [
   ["VP9", "H264"],
 ];
 
-/** One slot carries one publisher after the other, without the receiver's decoder noticing more than a key frame. */
+/** A slot switches between publishers, and the receiver's decoder sees only a key frame. */
 for (const codecs of CALLS) {
   const room = codecs.join("-");
   describe(`video in ${codecs.join(" and ")}`, () => {
@@ -46,7 +46,7 @@ for (const codecs of CALLS) {
       for (const [index, page] of publishers.entries()) {
         await join(page, server, room, `publisher ${index}`);
         await connected(page);
-        // They only send: their own decoders would take the time that this test's encoders need.
+        // They receive nothing: their decoders would take the CPU time that the encoders need.
         await show(page, room, []);
       }
       await viewer.goto(`${server.url}/rooms/${room}?name=viewer&autojoin=1`);
@@ -94,7 +94,7 @@ for (const codecs of CALLS) {
           `${more("pliCount")} key frames asked for, ${more("jitterBufferDelay").toFixed(1)} s in the jitter buffer`,
       );
       assert.equal(more("pliCount"), 0, "the decoder had to ask for a key frame");
-      // What is switched to may have to make a key frame first; the picture must not stand still beside that.
+      // The new publisher may have to produce a key frame first; the picture must not freeze longer than that.
       const frozen = more("totalFreezesDuration");
       assert.ok(frozen <= SWITCHES, `the picture stood still for ${frozen} s in ${SWITCHES} switches`);
     });
@@ -109,7 +109,7 @@ function slot(mid, participant) {
   return { mid, participant, source: "camera" };
 }
 
-/** Says what is to be shown, and that the server adds nothing to it (protocol §3, `view`). */
+/** Requests these slots and turns automatic filling off (protocol §3, `view`). */
 function show(page, room, slots) {
   const body = JSON.stringify({ slots, auto: false });
   return page.evaluate(
@@ -125,7 +125,7 @@ async function streamOf(page, mid) {
   return streams.find((stream) => stream.mid === mid);
 }
 
-/** The videos that were received, with their codecs. */
+/** The received videos, with their codecs. */
 function receivedStreams(page) {
   return page.evaluate(async () => {
     const reports = await window.madang.peerConnection.getStats();
@@ -138,7 +138,7 @@ function receivedStreams(page) {
   });
 }
 
-/** These run in the page, the first three before it does anything itself. */
+/** These run in the page, the first three before its own scripts. */
 
 function exposeSocket() {
   window.WebSocket = class extends WebSocket {
@@ -149,7 +149,7 @@ function exposeSocket() {
   };
 }
 
-/** The first codec that both sides have is the one that is sent. */
+/** The sender uses the first codec that both sides support. */
 function preferCodec(mimeType) {
   const { setCodecPreferences } = RTCRtpTransceiver.prototype;
   RTCRtpTransceiver.prototype.setCodecPreferences = function (codecs) {
@@ -159,7 +159,7 @@ function preferCodec(mimeType) {
   };
 }
 
-/** AV1 is encoded in software: two of these leave time for the rest of the test. */
+/** AV1 is encoded in software: two small cameras leave CPU time for the rest of the test. */
 function useSmallCamera() {
   const { getUserMedia } = MediaDevices.prototype;
   MediaDevices.prototype.getUserMedia = function (constraints) {

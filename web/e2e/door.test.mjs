@@ -1,4 +1,4 @@
-/** Rooms that don't let everybody in: one with a password, one whose host lets people in. */
+/** Rooms with restricted entry: one with a password, one with a waiting room. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { connected, join, launchBrowser, newVisitor } from "./browser.mjs";

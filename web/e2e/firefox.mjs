@@ -1,16 +1,16 @@
-/** Firefox with a fake camera and microphone, spoken to by the same functions as Chromium. */
+/** Firefox with a fake camera and microphone, for the same test functions as Chromium. */
 import puppeteer from "puppeteer-core";
 
 const EXECUTABLE = process.env.FIREFOX_BIN ?? "/usr/bin/firefox-esr";
 const PREFERENCES = {
   "media.navigator.streams.fake": true,
   "media.navigator.permission.disabled": true,
-  // Without a lasting permission, Firefox shows a page no address but that of the default route, and a fake camera
-  // doesn't count as one in use. Only then does the next line have any effect.
+  // Without a persistent permission, Firefox gathers candidates only on the default route; a fake camera does not count
+  // as one in use. `ice.loopback` below has an effect only with this permission.
   "permissions.default.camera": 1,
   "permissions.default.microphone": 1,
   "media.peerconnection.ice.loopback": true,
-  // Plain addresses, so that none has to be announced on the network by multicast DNS.
+  // Plain addresses in candidates instead of multicast DNS names.
   "media.peerconnection.ice.obfuscate_host_addresses": false,
   "media.autoplay.default": 0,
   "intl.accept_languages": "ko-KR",
@@ -27,7 +27,7 @@ export function launchFirefox(options = {}) {
   });
 }
 
-/** A visitor of their own, as `newVisitor` of browser.mjs makes one in Chromium. */
+/** The equivalent in Firefox of `newVisitor` in browser.mjs. */
 export async function newFirefoxVisitor(firefox) {
   const context = await firefox.createBrowserContext();
   const page = await context.newPage();
@@ -39,7 +39,7 @@ export async function newFirefoxVisitor(firefox) {
   return { ...inPlaywrightsWords(page), errors };
 }
 
-/** As much of a Playwright page as browser.mjs asks for. */
+/** The part of Playwright's page interface that browser.mjs uses. */
 function inPlaywrightsWords(page) {
   const locator = (selector) => ({
     fill: (text) => page.locator(selector).fill(text),

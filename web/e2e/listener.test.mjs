@@ -33,7 +33,7 @@ describe("somebody without camera and microphone", () => {
     await listener.goto(`${server.url}/rooms/회의실?name=Lee&autojoin=1`);
 
     await connected(listener);
-    // Browsers play nothing to somebody who has neither clicked nor opened a microphone.
+    // Browsers play no sound before a user gesture unless a microphone is open.
     await listener.getByRole("button", { name: "Turn sound on" }).click();
     await assertMediaFlows(listener, { from: 1, seconds: 2 });
   });
@@ -56,7 +56,7 @@ describe("somebody without camera and microphone", () => {
     assert.equal(await input.inputValue(), "");
   });
 
-  test("a room name that can't be is refused with words", async () => {
+  test("an invalid room name is explained", async () => {
     await hana.getByTestId("leave-button").click();
     await hana.getByTestId("room-input").fill("회의 실!");
     await hana.getByTestId("join-button").click();

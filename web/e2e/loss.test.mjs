@@ -10,8 +10,8 @@ const LOSS = 0.05;
 const SECONDS = 20;
 
 /**
- * Every packet crosses the bad network twice, so that about 50 packets of each picture are lost in the time that is
- * watched: on their way to the server, which asks the publisher, or away from it, when the receiver asks the server.
+ * Every packet crosses the bad network twice. While it is watched, each video loses about 50 packets: on the way to the
+ * server, which sends a NACK to the publisher, or from it, when the receiver sends a NACK to the server.
  */
 describe("a call over a network that loses 5 % in either direction", () => {
   let server;
@@ -20,7 +20,7 @@ describe("a call over a network that loses 5 % in either direction", () => {
   let firefox;
   /** By name. */
   let visitors;
-  /** What each of them received and sent while it was watched: one entry a second. */
+  /** What each of them received and sent, one entry a second. */
   let seen;
 
   before(async () => {
@@ -75,7 +75,7 @@ describe("a call over a network that loses 5 % in either direction", () => {
         .reduce((total, other) => total + rate(seen[other], ({ framesEncoded }) => framesEncoded), 0);
       const text = `${name} decoded ${decoded.toFixed(1)} of ${encoded.toFixed(1)} frames a second`;
       t.diagnostic(text);
-      // Of what was encoded, so that a busy machine, on which cameras slow down, fails no test.
+      // Relative to what was encoded: cameras slow down on a busy machine.
       assert.ok(decoded >= 0.9 * encoded, text);
     }
   });
@@ -89,12 +89,12 @@ describe("a call over a network that loses 5 % in either direction", () => {
       const text = `${name}: ${freezes}; ${plis} PLIs; ${keyFrames} key frames`;
       t.diagnostic(text);
       const pictures = seconds[0].videos.length;
-      // Time, because a stall of ten seconds counts as one freeze. Measured: at most 2 % on a machine at rest; on a busy
-      // one, whose cameras slow down, up to 11 % (6 % without any loss); without repair 78 % in Firefox.
+      // By time, because a stall of ten seconds counts as one freeze. Measured: at most 2 % on an idle machine; up to
+      // 11 % on a busy one, where cameras slow down (6 % without loss); 78 % in Firefox without retransmission.
       assert.ok(frozen <= 0.15 * pictures * SECONDS, text);
-      // None was seen: a repaired picture goes on by itself. Without repair Firefox sent 11.
+      // None was measured: a repaired picture continues without one. Without retransmission Firefox sent 11.
       assert.ok(plis <= (pictures * SECONDS) / 10, text);
-      // Senders make some of their own when they begin or end a layer, and each change of layers needs one.
+      // Senders produce some by themselves when a layer starts or stops, and each layer switch needs one.
       assert.ok(keyFrames <= (pictures * SECONDS) / 2, text);
     }
   });
@@ -102,7 +102,7 @@ describe("a call over a network that loses 5 % in either direction", () => {
   test("what is lost is asked for and sent again", async (t) => {
     for (const [name, seconds] of Object.entries(seen)) {
       assert.ok(risen(seconds, ({ videos }) => sum(videos, "nackCount")) > 0, `${name} asked for nothing`);
-      // Firefox doesn't say how much came.
+      // Firefox does not count retransmitted packets.
       if (name.includes("Firefox")) continue;
       const repaired = risen(seconds, ({ videos }) => sum(videos, "retransmittedPacketsReceived"));
       assert.ok(repaired > 0, `nothing was sent again to ${name}`);
@@ -123,7 +123,7 @@ describe("a call over a network that loses 5 % in either direction", () => {
       const concealed = rise("concealedSamples") / rise("totalSamplesReceived");
       const text = `${name}: ${percent(missing)} of audio packets missing, ${percent(concealed)} concealed`;
       t.diagnostic(text);
-      // Firefox can't ask for audio: it misses what was lost on its own way, but nothing of what was on the others'.
+      // Firefox sends no NACK for audio: it misses audio lost between the server and itself, but not before the server.
       assert.ok(missing < (name.includes("Firefox") ? 1.6 * LOSS : 0.2 * LOSS), text);
       assert.ok(risen(seconds, ({ audioEnergy }) => audioEnergy) > 0, `${name} hears nothing`);
     }
@@ -152,7 +152,7 @@ function showsPictures(page, count) {
   );
 }
 
-/** What all see at the beginning and after each second. */
+/** The reports of all visitors at the beginning and after each second. */
 async function watch(visitors, seconds) {
   const watching = Object.entries(visitors).map(async ([name, page]) => {
     const seen = [await page.evaluate(report)];
@@ -177,7 +177,7 @@ async function report() {
       (energy, { totalAudioEnergy = 0 }) => energy + totalAudioEnergy,
       0,
     ),
-    // Of the layer that sends most; they are the same pictures.
+    // Of the layer with the most: all layers encode the same pictures.
     framesEncoded: Math.max(...of("outbound-rtp", "video").map(({ framesEncoded }) => framesEncoded)),
   };
 }
@@ -186,7 +186,7 @@ function risen(seconds, counter) {
   return counter(seconds.at(-1)) - counter(seconds[0]);
 }
 
-/** In a second. */
+/** The increase of a counter per second. */
 function rate(seconds, counter) {
   return (1_000 * risen(seconds, counter)) / risen(seconds, ({ at }) => at);
 }

@@ -1,4 +1,4 @@
-/** What a host does to a room and to those in it, by the buttons of the page. */
+/** A host moderates a room with the page's buttons. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { connected, hears, join, launchBrowser, newVisitor, received, say } from "./browser.mjs";
@@ -16,7 +16,7 @@ describe("a host", () => {
     server = await startServer();
     browser = await launchBrowser();
     [host, guest] = await Promise.all([newVisitor(browser), newVisitor(browser)]);
-    // Without authentication, who opens a room is its host.
+    // Without authentication, the first participant of a room is its host.
     await join(host, server, ROOM, "김하나");
     await connected(host);
     await join(guest, server, ROOM, "이두리", { pictures: 1 });
@@ -30,7 +30,7 @@ describe("a host", () => {
     await server?.stop();
   });
 
-  test("is one who opened the room, and sees who is in it", async () => {
+  test("opened the room, and sees who is in it", async () => {
     const rows = host.getByTestId("person");
     await rows.nth(1).waitFor();
     assert.equal(await rows.count(), 2);
@@ -99,7 +99,7 @@ describe("a host", () => {
     await guest.getByText("청중으로 참여하고 있어요.").waitFor();
   });
 
-  test("removes somebody, who then is out", async () => {
+  test("removes somebody from the room", async () => {
     await host.getByTestId("kick-person").click();
 
     await guest.getByText("회의실에서 내보내졌어요.").waitFor();
@@ -122,7 +122,7 @@ describe("a host", () => {
   });
 });
 
-/** Waits until what is heard within a second is as expected. */
+/** Waits until the audio energy before and after a second is as expected. */
 async function heardFrom(page, isExpected) {
   const deadline = Date.now() + 10_000;
   for (;;) {

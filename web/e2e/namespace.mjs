@@ -1,4 +1,4 @@
-/** Two networks on this machine, and a firewall between them that lets nothing through but TCP 443. Needs root. */
+/** Two networks on this machine, and a firewall between them that allows only TCP 443. Needs root. */
 import { execFile, execFileSync } from "node:child_process";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** Why there can be none here; undefined when there can. */
+/** Why this machine cannot create them; undefined when it can. */
 export async function whyNot() {
   if (process.getuid() !== 0) return "network namespaces need root";
   const name = `madang-try-${process.pid}`;
@@ -21,22 +21,22 @@ export async function whyNot() {
   }
 }
 
-/** The two networks, named after this process, each with its address on a cable to the other. */
+/** Creates the two networks, named after this process, with a virtual cable and an address at each end. */
 export async function openNamespaces(atInside, atOutside) {
   const [inside, outside] = ["in", "out"].map((side) => `madang-${side}-${process.pid}`);
   const [plugInside, plugOutside] = ["in", "out"].map((side) => `md${side}${process.pid}`);
-  // Its end of the cable goes with a namespace, and the other end with that.
+  // Deleting a namespace deletes its end of the cable, and the other end with it.
   const close = () => {
     process.off("exit", close);
     for (const name of [inside, outside]) {
       try {
         execFileSync("ip", ["netns", "delete", name], { stdio: "ignore" });
       } catch {
-        // It wasn't made.
+        // It was not created.
       }
     }
   };
-  // A test that fails must leave none behind.
+  // A failed test must not leave them behind.
   process.once("exit", close);
   try {
     for (const name of [inside, outside]) await run("ip", ["netns", "add", name]);
@@ -58,7 +58,7 @@ export async function openNamespaces(atInside, atOutside) {
   return { inside, outside, close };
 }
 
-/** What is not allowed vanishes, as at a firewall: nobody is told. */
+/** The firewall's rules. It drops packets without an answer. */
 function door(device) {
   return `
     table inet door {
@@ -75,7 +75,7 @@ function door(device) {
     }`;
 }
 
-/** A program that runs another one inside of a namespace; to be removed when it isn't needed any more. */
+/** Writes a script that runs a program inside a namespace. `remove` deletes the script. */
 export async function within(namespace, program) {
   const folder = await mkdtemp(join(tmpdir(), "madang-within-"));
   const path = join(folder, "run");
@@ -84,7 +84,7 @@ export async function within(namespace, program) {
   return { path, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** Whether TURN answers a Binding request (RFC 8489) that is sent from a namespace. */
+/** Whether TURN answers a Binding request (RFC 8489) from a namespace. */
 export async function answers(namespace, protocol, host, port) {
   const script = `(${knock})(...process.argv.slice(1))`;
   const node = [process.execPath, "-e", script, protocol, host, String(port)];

@@ -57,7 +57,7 @@ describe("from a network that lets nothing out but TCP 443", { skip }, () => {
     });
 });
 
-// Chromium takes no candidate with port 443 at a private address.
+// Chromium ignores candidates with port 443 at a private address.
 describe("from such a network to a private address", { skip }, () => {
   const here = firewalled("10.77.0.1", "10.77.0.2");
 
@@ -77,7 +77,7 @@ describe("from such a network to a private address", { skip }, () => {
   });
 });
 
-/** A server at an address, and a browser outside of its network, for the tests of a suite. */
+/** For the tests of a suite: a server at an address, and a browser in the other network. */
 function firewalled(address, outside) {
   const here = { address };
   let program;
@@ -111,7 +111,7 @@ async function assertBlocked({ address, namespaces, server }) {
   const udp = server.datagramPorts().at(-1);
   const tcp = server.turnPort();
   const table = [
-    // They are there for those who are on their side.
+    // From the server's own network everything is reachable.
     [inside, "udp", udp, true],
     [inside, "tcp", tcp, true],
     [outside, "tcp", 443, true],
@@ -132,7 +132,7 @@ function visitors({ browser }) {
   return Promise.all([1, 2].map(() => newVisitor(browser, { ignoreHTTPSErrors: true })));
 }
 
-/** All of them join, see and hear each other. Resolves with how each is connected, and prints it. */
+/** All pages join, and see and hear each other. Prints and returns the connection of each. */
 async function call(t, { server }, pages, room, options) {
   for (const [at, page] of pages.entries()) {
     await join(page, server, room, `손님 ${at + 1}`, options);
@@ -153,7 +153,7 @@ async function leave(pages) {
   }
 }
 
-/** Runs in the page: of all TURN servers there is one, with the credentials of the others. */
+/** Runs in the page: replaces all ICE servers by one TURN server, with the credentials that the server issued. */
 function onlyRelay(url) {
   const only = ({ iceServers = [], ...rest } = {}) => {
     const { username, credential } = iceServers.find(({ credential }) => credential) ?? {};

@@ -60,7 +60,7 @@ describe("a call for which the port of HTTPS must do", () => {
   });
 });
 
-/** Runs in the page: its peer connections never hear of candidates with other ports. */
+/** Runs in the page: hides candidates with other ports from its peer connections. */
 function loseOtherPorts(port) {
   const isOther = (line) => line.startsWith("a=candidate:") && line.split(" ")[5] !== String(port);
   const real = RTCPeerConnection.prototype.setRemoteDescription;

@@ -1,4 +1,4 @@
-/** Takes the picture of a room for the documentation: `npm run picture`. Cameras show drawn people. */
+/** Takes the documentation's picture of a room: `npm run picture`. The cameras show drawn people. */
 import { fileURLToPath } from "node:url";
 import { assertMediaFlows, connected, hears, join, launchBrowser, newVisitor, say } from "./browser.mjs";
 import { startServer } from "./server.mjs";

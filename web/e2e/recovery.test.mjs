@@ -14,13 +14,13 @@ import { startServer } from "./server.mjs";
 
 const ROOM = "recovery";
 
-/** What a call has to live through: networks that come and go, servers that restart, rooms that fill up. */
+/** A call survives lost networks, server restarts and rooms that fill up. */
 describe("a call goes on", () => {
   let server;
   let browser;
   let hana;
   let dul;
-  /** Hana's WebSocket, to be cut. */
+  /** Hana's WebSocket, which the test cuts. */
   let hanasSocket;
 
   before(async () => {
@@ -105,7 +105,7 @@ describe("a call goes on", () => {
     await server.restart();
 
     for (const [index, page] of pages.entries()) {
-      // A restarted server knows nobody: all come in again, as participants of their own.
+      // A restarted server has no participants: everybody joins as a new one.
       await page.waitForFunction((before) => {
         const shown = [...document.querySelectorAll("[data-testid=remote-video]")];
         return shown.length === 1 && !before.includes(shown[0].dataset.participant);
@@ -125,7 +125,7 @@ function shownParticipants(page) {
     .evaluateAll((videos) => videos.map((video) => video.dataset.participant));
 }
 
-/** Runs in a page: as many participants over STOMP alone. */
+/** Runs in a page: lets `count` participants without media join. */
 function joinWithoutMedia({ room, count }) {
   window.crowd = [];
   const join = (index) =>

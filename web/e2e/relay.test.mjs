@@ -53,7 +53,7 @@ for (const [protocol, where, settings, part = () => ""] of [
     });
   });
 
-/** Browsers speak no DTLS with TURN: they take such an address for one of TLS on TCP. */
+/** Browsers do not support TURN over DTLS: they treat such a URL as TLS over TCP. */
 describe("a call where TURN is offered by DTLS, too", () => {
   let server;
   let chromium;
@@ -91,8 +91,8 @@ describe("a call where TURN is offered by DTLS, too", () => {
 });
 
 /**
- * Runs in the page, before anything else: of the TURN servers that it is given, it knows only those by one protocol, and
- * at one port where it is named.
+ * Runs in the page before its own scripts: hides TURN servers of other protocols, and those whose URL does not contain
+ * `part`.
  */
 function onlyBy([protocol, part]) {
   const [scheme, transport] = protocol === "tls" ? ["turns:", "tcp"] : ["turn:", protocol];

@@ -5,9 +5,9 @@ import { startServer } from "./server.mjs";
 import { badNetwork, throughBadNetwork } from "./udp-relay.mjs";
 
 const ROOM = "simulcast";
-/** Less than the camera in half its size needs, and more than in a quarter. */
+/** Less than the camera needs at half its size, and more than at a quarter. */
 const NARROW_BITS_PER_SECOND = 220_000;
-/** A sender begins with 300 kbit/s and takes a while to find out that it may send all sizes. */
+/** A sender starts at 300 kbit/s, and takes a while to send all layers. */
 const PATIENCE_MS = 60_000;
 const CAMERA_WIDTH = 960;
 
@@ -73,7 +73,7 @@ describe("a camera in three sizes", () => {
     t.diagnostic(
       `widths ${widths.join(" ")}; ${last.frames - first.frames} frames; ${lost} lost, ${passed} not`,
     );
-    // The next size is tried from time to time.
+    // The server probes the next layer from time to time.
     const small = widths.filter((width) => width < CAMERA_WIDTH);
     assert.ok(small.length >= 12, `widths ${widths.join(" ")}`);
     assert.ok(last.frames - first.frames >= 75, `${last.frames - first.frames} frames in 15 s`);

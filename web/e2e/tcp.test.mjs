@@ -87,7 +87,7 @@ describe("a call over IPv6", () => {
   });
 });
 
-/** Runs in the page: its peer connections never hear of UDP candidates. */
+/** Runs in the page: hides UDP candidates from its peer connections. */
 function loseUdp() {
   const real = RTCPeerConnection.prototype.setRemoteDescription;
   RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {

@@ -1,14 +1,13 @@
-/** A bad network between pages and the server: datagrams come late, and some of them never. */
+/** A bad network between pages and the server, which delays and loses datagrams. */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 
-/** What more than so many milliseconds of datagrams wait for is lost. */
+/** The longest queue in milliseconds. Datagrams beyond it are lost. */
 const MOST_WAITING_MS = 300;
 
 /**
- * Stands before `ports` of the loopback interface. `loss` is the share of datagrams that is lost, `delay` the
- * milliseconds that the others take, both in either direction; `seed` says which ones are lost. `rate` is how many bits
- * a second come through towards the pages; what can't wait for them is lost.
+ * Relays datagrams to and from `ports` of the loopback interface. In each direction it loses the share `loss`, chosen
+ * by `seed`, and delays the rest by `delay` milliseconds. Towards the pages it passes `rate` bits a second.
  */
 export async function badNetwork(ports, { loss = 0, delay = 0, rate = Infinity, seed = 1 }) {
   const random = generator(seed);
@@ -29,9 +28,9 @@ export async function badNetwork(ports, { loss = 0, delay = 0, rate = Infinity, 
   const relays = await Promise.all(ports.map((port) => relay(port, counts, pass)));
   return {
     counts,
-    /** The port to send to instead, by the real one. For `throughBadNetwork`. */
+    /** For `throughBadNetwork`: the relay's port for each real port. */
     ports: Object.fromEntries(relays.map(({ port, instead }) => [port, instead])),
-    /** Lets so many bits a second through from now on. */
+    /** Changes the rate towards the pages. */
     limit(bitsPerSecond) {
       rate = bitsPerSecond;
     },
@@ -39,7 +38,7 @@ export async function badNetwork(ports, { loss = 0, delay = 0, rate = Infinity, 
   };
 }
 
-/** Has a socket of its own for each client, so that the server can tell them apart by their addresses. */
+/** Uses a socket for each client, so that the server sees different addresses. */
 async function relay(port, { up, down }, pass) {
   const front = await bound();
   const backs = new Map();
@@ -62,7 +61,7 @@ async function relay(port, { up, down }, pass) {
   return { port, instead: front.address().port, close: () => open.splice(0).forEach(close) };
 
   function send(socket, datagram, port, address) {
-    // A datagram may still be on its way when the test ends.
+    // A delayed datagram may be due after the end of the test.
     if (open.includes(socket)) socket.send(datagram, port, address);
   }
 }
@@ -78,7 +77,7 @@ function close(socket) {
   socket.close();
 }
 
-/** Numbers from 0 to 1, the same ones for the same seed: xorshift32. */
+/** A seeded generator of numbers from 0 to 1: xorshift32. */
 function generator(seed) {
   let state = seed | 0 || 1;
   return () => {
@@ -90,8 +89,8 @@ function generator(seed) {
 }
 
 /**
- * Runs in a page before its own scripts: has it reach the media ports through the bad network and by no other way, TCP
- * say. Chromium and Firefox take the server's address from the answer alone.
+ * Runs in a page before its own scripts: makes it reach the media ports only through the bad network, and not by TCP,
+ * for example. Chromium and Firefox know the server's address only from the answer.
  */
 export function throughBadNetwork(ports) {
   const { setRemoteDescription } = RTCPeerConnection.prototype;

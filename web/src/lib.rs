@@ -1,14 +1,14 @@
-//! Madang's web client, inside the binary.
+//! Madang's web client, embedded in the binary.
 //!
-//! The client is TypeScript (`web/client`), built by Vite into a handful of files. `build.rs` runs that build, so one
-//! `cargo build` makes server and page together; this crate embeds the result and hands it out by path:
+//! The client is TypeScript (`web/client`), which Vite builds into a handful of files. `build.rs` runs that build, so
+//! one `cargo build` builds the server and the page. This crate embeds the files and returns them by path:
 //!
 //! ```text
 //! web/client/*.ts ── npm run build ──► web/dist ── rust-embed ──► asset("index.html")
 //! ```
 //!
-//! It knows no HTTP: which path shows which asset (`/` and `/rooms/*` show `index.html`) and how caching headers are
-//! spelled is the server's business. There is no directory listing and no file system access at run time.
+//! The crate does not know HTTP: the server decides which request path gets which asset (`/` and `/rooms/*` get
+//! `index.html`) and writes the caching headers. There is no directory listing, and no file system access at run time.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -22,9 +22,9 @@ pub struct Asset {
     pub bytes: Cow<'static, [u8]>,
     /// For the `Content-Type` header.
     pub content_type: &'static str,
-    /// For the `ETag` header, quotes included; a function of the content (RFC 9110 §8.8.3).
+    /// For the `ETag` header, with its quotes. Computed from the content (RFC 9110 §8.8.3).
     pub etag: String,
-    /// The name contains a hash of the content: what a client has under it never becomes stale (RFC 8246).
+    /// Whether the name contains a hash of the content, so that a cached copy never becomes stale (RFC 8246).
     pub immutable: bool,
 }
 
@@ -48,7 +48,7 @@ pub fn paths() -> impl Iterator<Item = Cow<'static, str>> {
 #[folder = "dist"]
 struct Client;
 
-/// Where Vite puts the files that it names by their content.
+/// Vite's folder for files whose names contain a hash of their content.
 const HASHED_NAMES: &str = "assets/";
 
 fn content_type(path: &str) -> &'static str {
@@ -65,11 +65,11 @@ fn content_type(path: &str) -> &'static str {
     }
 }
 
-/// Half of a SHA-256 is plenty to tell two versions of a file apart.
+/// Uses 128 bits of the SHA-256, which is enough to distinguish versions of a file.
 fn etag(sha256: &[u8; 32]) -> String {
     let mut etag = String::from("\"");
     for byte in &sha256[..16] {
-        write!(etag, "{byte:02x}").expect("writing to a String can't fail");
+        write!(etag, "{byte:02x}").expect("writing to a String cannot fail");
     }
     etag.push('"');
     etag
