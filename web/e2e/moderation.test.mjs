@@ -94,6 +94,7 @@ describe("a host", () => {
 
   test("gives somebody another role", async () => {
     await host.getByTestId("role-select").selectOption("listener");
+    await guest.getByRole("button", { name: "음소거 해제" }).waitFor();
 
     await guest.getByTestId("mute-button").click();
     await guest.getByText("청중으로 참여하고 있어요.").waitFor();
