@@ -3,9 +3,9 @@
 #   docker build -t madang .
 #   docker run --init -p 127.0.0.1:8080:8080 -p 5004:5004/udp -p 5004:5004 -p 3478:3478/udp -p 3478:3478 -v madang:/data madang
 #
-# Then http://127.0.0.1:8080 is a room server for this machine. For others, put HTTPS in front of port 8080, or give the
-# server a certificate as README.md shows; let nobody in without a token, -e MADANG_INSECURE=false
-# -e MADANG_AUTH__REQUIRED=true, and say under which address this machine is reached, -e MADANG_MEDIA__PUBLIC_IP=203.0.113.7
+# Then http://127.0.0.1:8080 is a room server for this machine. docs/operations.md shows how to run it for others: with a
+# certificate or behind HTTPS, with tokens (-e MADANG_INSECURE=false -e MADANG_AUTH__REQUIRED=true), and with the address at
+# which clients reach this machine (-e MADANG_MEDIA__PUBLIC_IP=203.0.113.7).
 
 FROM node:22-bookworm-slim AS node
 
@@ -21,9 +21,9 @@ COPY --from=build /rootfs /
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
-# A container is reached by nobody until its ports are published, so this one may listen everywhere without
-# authentication: who gets in is decided by `-p`, as above, until MADANG_INSECURE is false. Each media worker has a port
-# of its own; with more workers, publish 5005, 5006 and so on too.
+# Nobody reaches a container until its ports are published, so this one may listen everywhere without authentication:
+# `-p` decides who gets in, as above, until MADANG_INSECURE is false. Each media worker has a port of its own; with more
+# workers, publish 5005, 5006 and so on too.
 ENV MADANG_DATA_DIR=/data \
     MADANG_HTTP__LISTEN=0.0.0.0:8080 \
     MADANG_INSECURE=true \
