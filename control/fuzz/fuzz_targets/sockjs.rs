@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
     unreachable_pub,
     reason = "a module of the server, of which only the parsing is called"
 )]
-#[path = "../../src/sockjs/frame.rs"]
+#[path = "../../src/edge/sockjs/frame.rs"]
 mod frame;
 
 fuzz_target!(|payload: &[u8]| {
