@@ -36,6 +36,8 @@ pub struct WebSocket {
     /// In a box, because every future on the way to the session keeps room for what is handed through it.
     context: Box<WebSocketContext>,
     wire: Wire,
+    /// Something came that is no WebSocket message. Where the next one begins is not known.
+    is_broken: bool,
 }
 
 impl WebSocket {
@@ -52,6 +54,7 @@ impl WebSocket {
         WebSocket {
             context: Box::new(WebSocketContext::new(Role::Server, Some(config))),
             wire: Wire { stream, read_ahead, output: Output::default() },
+            is_broken: false,
         }
     }
 
@@ -64,9 +67,15 @@ impl WebSocket {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
+        if self.is_broken {
+            return self.wire.poll_drop(cx).map(|()| Err(Error::ConnectionClosed));
+        }
         match self.context.read(&mut Turn { wire: &mut self.wire, cx: Some(cx) }) {
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
-            read => Poll::Ready(read),
+            read => {
+                self.is_broken = read.is_err();
+                Poll::Ready(read)
+            }
         }
     }
 
@@ -144,6 +153,18 @@ impl Wire {
             }
         }
         Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Drops what comes. Ready when nothing more does.
+    fn poll_drop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [0; READ_BUFFER];
+        loop {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                _ => return Poll::Ready(()),
+            }
+        }
     }
 }
 
