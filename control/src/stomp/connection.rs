@@ -507,14 +507,25 @@ impl Running {
             Some(End::Goodbye) | None => close_code::NORMAL,
         };
         let code = self.close_code.unwrap_or(by_itself);
-        let last_words = async {
-            while let Some(frame) = self.session.poll_output(Instant::now()) {
-                socket.feed(Outgoing::Frame(frame)).await?;
+        while let Some(frame) = self.session.poll_output(Instant::now()) {
+            // Does not wait until the socket is ready: the rest is bounded, and an ERROR must reach clients that read late.
+            if socket.start_send_unpin(Outgoing::Frame(frame)).is_err() {
+                return;
             }
-            socket.send(Outgoing::Close(code)).await
-        };
-        let written = tokio::time::timeout(WRITE_TIMEOUT, last_words).await;
-        if matches!(written, Ok(Ok(()))) {
+        }
+        if socket.start_send_unpin(Outgoing::Close(code)).is_err() {
+            return;
+        }
+        let mut may_send = true;
+        let written = poll_fn(|cx| {
+            // The client may read only after it has sent everything. What it sends is dropped.
+            while may_send && let Poll::Ready(message) = socket.poll_next_unpin(cx) {
+                may_send = matches!(message, Some(Ok(_)));
+            }
+            socket.poll_flush_unpin(cx)
+        });
+        let written = tokio::time::timeout(WRITE_TIMEOUT, written).await;
+        if matches!(written, Ok(Ok(()))) && may_send {
             // A connection that is cut with unread bytes may lose what was written.
             let answered = async { while let Some(Ok(_)) = socket.next().await {} };
             // Who does not listen is cut off.

@@ -18,7 +18,8 @@ pub(crate) enum Outgoing {
 /// Something that messages come from and frames go to: a WebSocket, or what behaves like one.
 ///
 /// Who implements it answers `Ping` with a `Pong` while the other end is believed to be there, and takes `Close` as the
-/// last message. The stream's end means that the other end is gone. What was sent is gathered until it is flushed.
+/// last message. The stream's end means that the other end is gone. What was sent is gathered until it is flushed, also
+/// when it is sent without waiting for `poll_ready`, which only keeps the gathered bytes few.
 pub(crate) trait Socket:
     Stream<Item = Result<Message, Error>> + Sink<Outgoing, Error = Error> + Send + Unpin
 {
