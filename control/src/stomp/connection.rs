@@ -6,7 +6,7 @@
 //! puts something into the outbox wakes the task only if it has seen everything before.
 #![expect(clippy::disallowed_methods, reason = "the session's clock is read here and nowhere else")]
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -76,6 +76,8 @@ struct Running {
     /// A DISCONNECT that waits for what came before it, with its receipt.
     goodbye: Option<Option<String>>,
     replays: Replays,
+    /// Subscriptions to the list of rooms that have not begun. Bounded by what the client may subscribe.
+    room_lists: VecDeque<(SubscriptionId, Pattern)>,
     /// The way to the external broker; opened by the first frame that goes there.
     line: Option<Line>,
     /// Something was written that may still be buffered.
@@ -129,6 +131,7 @@ impl Connection {
             outbox,
             goodbye: None,
             replays: Replays::new(self.id, self.store.clone(), self.app.rooms.clone()),
+            room_lists: VecDeque::new(),
             line: None,
             needs_flush: false,
             silent_pings: 0,
@@ -163,6 +166,7 @@ impl Running {
         let mut alarm = pin!(tokio::time::sleep_until(armed.into()));
         loop {
             self.carry_out().await;
+            self.list_rooms();
             self.take_parcels();
             self.count();
             if self.session.is_over() {
@@ -217,14 +221,14 @@ impl Running {
         if self.outbox.poll_changed(cx).is_ready() {
             return Poll::Ready(Ok(Event::Changed));
         }
-        if !was_full {
-            let may_order = !self.line.as_ref().is_some_and(Line::is_full);
-            if may_order && let Poll::Ready(message) = socket.poll_next_unpin(cx) {
-                return Poll::Ready(Ok(Event::Message(message)));
-            }
-            if let Poll::Ready(page) = self.replays.poll_next(cx) {
-                return Poll::Ready(Ok(Event::Page(page)));
-            }
+        // Reads even while the output is full. A client may send everything before it reads anything; if the server waited
+        // for that, both would wait for each other. What the client's frames cause waits in the outbox, within its limits.
+        let may_order = !self.line.as_ref().is_some_and(Line::is_full);
+        if may_order && let Poll::Ready(message) = socket.poll_next_unpin(cx) {
+            return Poll::Ready(Ok(Event::Message(message)));
+        }
+        if !was_full && let Poll::Ready(page) = self.replays.poll_next(cx) {
+            return Poll::Ready(Ok(Event::Page(page)));
         }
         Poll::Pending
     }
@@ -375,6 +379,11 @@ impl Running {
                 }
                 Action::Unsubscribe { id } => {
                     self.connection.app.broker.unsubscribe(self.connection.id, id);
+                    self.replays.forget(id);
+                    self.room_lists.retain(|(listed, _)| *listed != id);
+                }
+                Action::Receipt(id) => {
+                    self.outbox.push(Parcel::Receipt(id));
                 }
                 Action::Replay { id, room, what } => self.replay(id, room, what),
                 Action::Send { messages, receipt } => {
@@ -437,19 +446,30 @@ impl Running {
 
     /// A pattern may be for more than the grant opens: what is published of rooms is looked at there.
     fn subscribe(&mut self, id: SubscriptionId, to: &Destination, pattern: Pattern) {
-        let Dispatch { broker, rooms, signals, .. } = &self.connection.app;
+        let Dispatch { broker, signals, .. } = &self.connection.app;
         if let Destination::Chat(room) | Destination::Events(room) = to
             && let Err(Refusal { code, message }) = self.sender.opens(room)
         {
             // The subscription is there, and nothing ever comes by it.
             return signals.send(&self.connection.id.into(), &Signal::Error { code, message });
         }
-        if *to != Destination::Rooms {
-            return broker.subscribe(self.connection.id, id, pattern);
+        match to {
+            Destination::Rooms => self.room_lists.push_back((id, pattern)),
+            _ => broker.subscribe(self.connection.id, id, pattern),
         }
-        let grant = &self.sender.grant;
-        for room in rooms.subscribe_to_list(self.connection.id, grant, id, pattern) {
-            self.session.handle_parcel(Parcel::Subscribed(id, room));
+    }
+
+    /// Begins the subscriptions to the list of rooms. Each makes as much output as there are rooms, so it waits while the
+    /// output is full.
+    fn list_rooms(&mut self) {
+        while !self.session.has_enough_output()
+            && let Some((id, pattern)) = self.room_lists.pop_front()
+        {
+            let (session, grant) = (self.connection.id, &self.sender.grant);
+            let rooms = &self.connection.app.rooms;
+            for room in rooms.subscribe_to_list(session, grant, id, pattern) {
+                self.session.handle_parcel(Parcel::Subscribed(id, room));
+            }
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) struct Replays {
     session: SessionId,
     store: Store,
     rooms: Rooms,
-    /// Bounded by what the client may subscribe: nothing more is read from it while pages wait for it.
+    /// Bounded by what the client may subscribe.
     waiting: VecDeque<(SubscriptionId, RoomName, Replay)>,
     reading: Option<BoxFuture<'static, Page>>,
 }
@@ -44,6 +44,11 @@ impl Replays {
     /// Has stored messages read for a subscription.
     pub(super) fn start(&mut self, id: SubscriptionId, room: RoomName, what: Replay) {
         self.waiting.push_back((id, room, what));
+    }
+
+    /// Gives up replays that have not begun, for a subscription that ended.
+    pub(super) fn forget(&mut self, id: SubscriptionId) {
+        self.waiting.retain(|(waiting, ..)| *waiting != id);
     }
 
     /// The next page; pending also when none is asked for, until [`Replays::start`] and the next call.

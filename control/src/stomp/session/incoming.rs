@@ -273,7 +273,7 @@ impl Session {
         let receipt = frame.header(header::RECEIPT).map(str::to_owned);
         self.transactions.add(transaction, frame).map_err(transaction_violation)?;
         if let Some(receipt) = receipt {
-            self.push_receipt(receipt);
+            self.acknowledge_frame(receipt);
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ use crate::relay::Routes;
 use crate::stomp::Sent;
 use crate::token_bucket::TokenBucket;
 
-/// Frames that may wait to be written before no more is read from this client.
+/// Frames that may wait to be written; more wait in the outbox.
 const ENOUGH_OUTPUT: usize = 64;
 /// The same in bytes; the last frame may be longer.
 const ENOUGH_OUTPUT_BYTES: usize = 256 * 1024;
@@ -69,7 +69,8 @@ pub(crate) struct Session {
     /// What of it is the external broker's.
     routes: Routes,
     actions: VecDeque<Action>,
-    /// Grows by what one `handle_*` makes; nobody calls them while [`Session::has_enough_output`].
+    /// Grows by what one `handle_parcel` or `handle_replay` makes; nobody calls them while [`Session::has_enough_output`], and
+    /// the RECEIPTs of `handle_bytes` then go another way ([`Action::Receipt`]).
     output: VecDeque<Output>,
     /// Of the bodies of all output.
     output_bytes: usize,
@@ -139,6 +140,8 @@ pub(crate) enum Action {
     Relay { frame: Frame, version: Version },
     /// Give a queue's message to somebody else.
     GiveBack(Arc<Message>),
+    /// Put a RECEIPT into the outbox, because the output is full.
+    Receipt(String),
     /// Tell the client that a frame was refused.
     Refuse { code: ErrorCode, message: String, correlation_id: Option<String> },
     /// The client says goodbye: once everything before is done, call `handle_drained`.
@@ -349,7 +352,10 @@ impl Session {
             State::Open { heart_beats, .. } => match heart_beats.next() {
                 Some((at, Due::Send)) if at <= now => {
                     heart_beats.handle_sent(now);
-                    self.push_output(Output::HeartBeat);
+                    // What waits to be written is a sign of life by itself.
+                    if self.output.is_empty() {
+                        self.push_output(Output::HeartBeat);
+                    }
                 }
                 Some((at, Due::Receive)) if at <= now => {
                     self.fail("timeout", "No heart-beat came for twice the agreed interval.", None);
@@ -407,7 +413,8 @@ impl Session {
         !self.output.is_empty()
     }
 
-    /// Whether so much is to be written that nothing more should be handled first.
+    /// Whether so much waits to be written that parcels and replays have to wait too. The client's frames are still handled:
+    /// it may read only after it has sent them.
     pub(crate) fn has_enough_output(&self) -> bool {
         self.output.len() >= ENOUGH_OUTPUT || self.output_bytes >= ENOUGH_OUTPUT_BYTES
     }

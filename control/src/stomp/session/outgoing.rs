@@ -48,7 +48,16 @@ impl Session {
     /// Sends the RECEIPT that the frame asked for, if it did.
     pub(super) fn receipt(&mut self, frame: &Frame) {
         if let Some(id) = frame.header(header::RECEIPT) {
-            self.push_receipt(id.to_owned());
+            self.acknowledge_frame(id.to_owned());
+        }
+    }
+
+    /// Sends a RECEIPT. While the output is full, it waits in the outbox instead, whose limits then hold for it.
+    pub(super) fn acknowledge_frame(&mut self, receipt: String) {
+        if self.has_enough_output() {
+            self.actions.push_back(Action::Receipt(receipt));
+        } else {
+            self.push_receipt(receipt);
         }
     }
 

@@ -407,6 +407,30 @@ fn heart_beats_are_sent_when_nothing_else_is() {
 }
 
 #[test]
+fn heart_beats_that_nobody_reads_do_not_pile_up() {
+    let mut client = Client::connected_with("heart-beat:0,10000");
+    for _ in 0..3 {
+        client.later(Duration::from_secs(10));
+    }
+
+    assert!(client.session.poll_output(client.now).is_some());
+    assert!(client.is_quiet());
+}
+
+#[test]
+fn receipts_that_nobody_reads_wait_in_the_outbox() {
+    let mut client = Client::connected();
+    while !client.session.has_enough_output() {
+        client.send("ACK\nid:1\nreceipt:r\n\n\0");
+        assert_eq!(client.actions(), []);
+    }
+
+    client.send("ACK\nid:1\nreceipt:later\n\n\0");
+
+    assert_eq!(client.actions(), [Action::Receipt("later".into())]);
+}
+
+#[test]
 fn a_client_that_misses_two_heart_beats_is_gone() {
     let mut client = Client::connected_with("heart-beat:10000,0");
     client.later(Duration::from_secs(19));
