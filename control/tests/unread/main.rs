@@ -105,6 +105,35 @@ async fn receipts_that_nobody_reads_count_too() {
     }
 }
 
+/// They are few, so that they take no memory; RFC 6455 §5.5.3 lets the latest pong stand for those before it.
+#[tokio::test]
+async fn of_pings_sent_without_reading_the_last_is_answered() {
+    let transport = Transport::WebSocket;
+    let (server, dir) = start_with(transport, large_outbox).await;
+    let mut client = Sender::subscribe(&server, dir.path(), transport).await;
+    let body = "x".repeat(500_000);
+
+    let answered = async {
+        // The server can write nothing more.
+        for _ in 0..FRAMES {
+            client.echo(&body).await;
+        }
+        for number in 0..5_000 {
+            client.ping(&format!("{number:0>100}")).await;
+        }
+        for _ in 0..FRAMES {
+            client.hear().await.expect("the connection ended");
+        }
+        client.say("BEGIN\ntransaction:t\nreceipt:r\n\n\0").await;
+        client.hear().await.expect("the connection ended");
+    };
+    tokio::time::timeout(PATIENCE, answered).await.expect("both ends wait");
+
+    assert!(client.pongs.len() < 100, "{} pongs waited", client.pongs.len());
+    assert_eq!(client.pongs.last(), Some(&format!("{:0>100}", 4_999)));
+    server.shutdown().await;
+}
+
 /// A client writes more than the systems at both ends buffer, and reads only then.
 async fn what_was_written_first_comes_back(transport: Transport) {
     let (server, dir) = start_with(transport, large_outbox).await;

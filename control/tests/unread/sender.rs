@@ -40,6 +40,8 @@ impl Transport {
 pub(crate) struct Sender {
     wire: Wire,
     decoder: Decoder,
+    /// What came in pongs.
+    pub(crate) pongs: Vec<String>,
 }
 
 enum Wire {
@@ -75,7 +77,8 @@ impl Sender {
             }
             Transport::Tcp => Wire::Tcp(Box::new(connect(server.stomp_addr().unwrap()).await)),
         };
-        let mut sender = Sender { wire, decoder: Decoder::new(Limits::default()) };
+        let mut sender =
+            Sender { wire, decoder: Decoder::new(Limits::default()), pongs: Vec::new() };
         sender.say("CONNECT\naccept-version:1.2\nhost:x\n\n\0").await;
         assert_eq!(sender.hear().await.unwrap().command, Command::Connected);
         sender
@@ -118,6 +121,16 @@ impl Sender {
             }
         };
         said.map_err(|error| error.to_string())
+    }
+
+    /// Sends a WebSocket ping.
+    pub(crate) async fn ping(&mut self, payload: &str) {
+        match &mut self.wire {
+            Wire::WebSocket(socket) => {
+                socket.send(Message::Ping(payload.to_owned().into())).await.unwrap();
+            }
+            Wire::SockJs(_) | Wire::Tcp(_) => panic!("only WebSockets have pings"),
+        }
     }
 
     /// The next frame; `None` when the connection ended.
@@ -166,6 +179,10 @@ impl Sender {
         };
         match socket.next().await?.ok()? {
             message @ (Message::Text(_) | Message::Binary(_)) => Some(message.into_data().to_vec()),
+            Message::Pong(payload) => {
+                self.pongs.push(String::from_utf8(payload.to_vec()).unwrap());
+                Some(Vec::new())
+            }
             _ => Some(Vec::new()),
         }
     }

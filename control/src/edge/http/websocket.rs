@@ -53,7 +53,7 @@ impl WebSocket {
         let read_ahead = Bytes::copy_from_slice(&read_ahead);
         WebSocket {
             context: Box::new(WebSocketContext::new(Role::Server, Some(config))),
-            wire: Wire { stream, read_ahead, output: Output::default() },
+            wire: Wire { stream, read_ahead, output: Output::default(), pong: None },
             is_broken: false,
         }
     }
@@ -141,18 +141,26 @@ struct Wire {
     stream: HttpStream,
     read_ahead: Bytes,
     output: Output,
+    /// The latest pong that found the output full. A client that sends pings and reads nothing gets no more than this one
+    /// (RFC 6455 §5.5.3).
+    pong: Option<Box<[u8]>>,
 }
 
 impl Wire {
     /// Writes all output. Ready when nothing is left.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.output.length > 0 {
-            match ready!(self.output.poll_write(&mut self.stream, cx))? {
-                0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
-                written => self.output.advance(written),
+        loop {
+            while self.output.length > 0 {
+                match ready!(self.output.poll_write(&mut self.stream, cx))? {
+                    0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                    written => self.output.advance(written),
+                }
+            }
+            match self.pong.take() {
+                Some(pong) => self.output.put_slice(&pong),
+                None => return Pin::new(&mut self.stream).poll_flush(cx),
             }
         }
-        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     /// Drops what comes. Ready when nothing more does.
@@ -164,6 +172,15 @@ impl Wire {
                 Ok(()) if !buffer.filled().is_empty() => {}
                 _ => return Poll::Ready(()),
             }
+        }
+    }
+
+    /// Puts a control frame into the buffer.
+    fn put_control(&mut self, frame: &[u8]) {
+        if frame[0] == PONG && self.output.length >= WRITE_BUFFER {
+            self.pong = Some(frame.into());
+        } else {
+            self.output.put_slice(frame);
         }
     }
 }
@@ -193,9 +210,10 @@ impl Read for Turn<'_, '_> {
 }
 
 impl Write for Turn<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.wire.output.put_slice(bytes);
-        Ok(bytes.len())
+    /// Takes all, so that each call brings one frame.
+    fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
+        self.wire.put_control(frame);
+        Ok(frame.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -217,6 +235,7 @@ struct Output {
 /// The first byte of a header: a whole message of this kind (RFC 6455 §5.2).
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
+const PONG: u8 = 0x8A;
 
 impl Output {
     fn put_header(&mut self, kind: u8, length: usize) {
