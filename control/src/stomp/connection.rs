@@ -51,6 +51,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// After so many pings without a sign of life the connection is given up.
 const MAX_SILENT_PINGS: u32 = 2;
 
+/// How long neither the client nor the external broker may take anything before the client counts as slow.
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Parcels for which an idle connection keeps room.
 const FEW_PARCELS: usize = 4;
 
@@ -86,6 +89,8 @@ struct Running {
     silent_pings: u32,
     needs_ping: bool,
     ping_at: Instant,
+    /// When to give up, while neither the client takes what is written nor the broker what the client sent.
+    stalled_until: Option<Instant>,
     /// What ended it, when that was not the session itself.
     close_code: Option<u16>,
     /// What a turn took out of the outbox; empty between turns.
@@ -137,6 +142,7 @@ impl Connection {
             silent_pings: 0,
             needs_ping: false,
             ping_at: Instant::now() + PING_INTERVAL,
+            stalled_until: None,
             close_code: None,
             parcels: Vec::new(),
             slow: [false; 3],
@@ -206,10 +212,12 @@ impl Running {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Event, Lost>> {
         let was_full = self.session.has_enough_output();
-        if let Poll::Ready(written) = self.poll_write(socket, cx) {
-            written.map_err(|_| Lost::Gone)?;
-        }
-        if was_full && !self.session.has_enough_output() {
+        let is_blocked = match self.poll_write(socket, cx) {
+            Poll::Ready(written) => written.map(|()| false).map_err(|_| Lost::Gone)?,
+            Poll::Pending => true,
+        };
+        let begins_to_stall = self.watch_stall(is_blocked);
+        if begins_to_stall || was_full && !self.session.has_enough_output() {
             return Poll::Ready(Ok(Event::Changed));
         }
         if drained.poll(cx).is_ready() {
@@ -223,8 +231,9 @@ impl Running {
         }
         // Reads even while the output is full. A client may send everything before it reads anything; if the server waited
         // for that, both would wait for each other. What the client's frames cause waits in the outbox, within its limits.
-        let may_order = !self.line.as_ref().is_some_and(Line::is_full);
-        if may_order && let Poll::Ready(message) = socket.poll_next_unpin(cx) {
+        if self.may_order()
+            && let Poll::Ready(message) = socket.poll_next_unpin(cx)
+        {
             return Poll::Ready(Ok(Event::Message(message)));
         }
         if !was_full && let Poll::Ready(page) = self.replays.poll_next(cx) {
@@ -244,6 +253,7 @@ impl Running {
             ready!(socket.poll_ready_unpin(cx))?;
             while let Some(outgoing) = self.next_outgoing(now) {
                 self.needs_flush = true;
+                self.stalled_until = None;
                 socket.start_send_unpin(outgoing)?;
                 ready!(socket.poll_ready_unpin(cx))?;
             }
@@ -263,11 +273,39 @@ impl Running {
         self.session.poll_output(now).map(Outgoing::Frame)
     }
 
+    /// Whether the external broker takes what the client may send next. Otherwise nothing is read from the client.
+    fn may_order(&self) -> bool {
+        !self.line.as_ref().is_some_and(Line::is_full)
+    }
+
+    /// Sets or clears the deadline of a stall; whether one begins. `is_blocked`: the client takes nothing more.
+    fn watch_stall(&mut self, is_blocked: bool) -> bool {
+        if !is_blocked || self.may_order() {
+            self.stalled_until = None;
+            return false;
+        }
+        let begins = self.stalled_until.is_none();
+        if begins {
+            self.stalled_until = Some(Instant::now() + STALL_TIMEOUT);
+        }
+        begins
+    }
+
     fn deadline(&self) -> Instant {
-        self.session.poll_timeout().map_or(self.ping_at, |at| at.min(self.ping_at))
+        let others = [self.session.poll_timeout(), self.stalled_until];
+        others.into_iter().flatten().fold(self.ping_at, Instant::min)
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), Lost> {
+        if self.stalled_until.is_some_and(|until| until <= now) {
+            self.is_slow(SlowPolicy::Disconnect);
+            self.close_code = Some(close_code::POLICY);
+            self.session.handle_stall();
+        }
+        if !self.may_order() {
+            self.silent_pings = 0;
+            self.session.handle_unread(now);
+        }
         self.session.handle_timeout(Moment { instant: now, utc: Timestamp::now() });
         if self.ping_at <= now {
             self.ping_at = now + PING_INTERVAL;

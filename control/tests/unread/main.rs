@@ -2,6 +2,7 @@
 //! reads, or the ERROR for slow consumers, or is cut off soon; other clients notice nothing.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
+mod relay;
 mod sender;
 mod sockjs;
 

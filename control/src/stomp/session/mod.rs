@@ -333,6 +333,22 @@ impl Session {
         self.fail("slow consumer", &detail, None);
     }
 
+    /// The client reads nothing, and the external broker takes nothing more from it.
+    pub(crate) fn handle_stall(&mut self) {
+        self.output.clear();
+        self.output_bytes = 0;
+        let detail = "The message broker takes nothing more from this client, and this client does not read what waits for \
+                      it. Connect again.";
+        self.fail("slow consumer", detail, None);
+    }
+
+    /// Nothing is read from the client at the moment, so its silence means nothing.
+    pub(crate) fn handle_unread(&mut self, now: Instant) {
+        if let State::Open { heart_beats, .. } = &mut self.state {
+            heart_beats.handle_received(now);
+        }
+    }
+
     /// Acts on a deadline.
     pub(crate) fn handle_timeout(&mut self, moment: Moment) {
         let now = moment.instant;

@@ -445,6 +445,18 @@ fn a_client_that_misses_two_heart_beats_is_gone() {
 }
 
 #[test]
+fn silence_means_nothing_while_nothing_is_read() {
+    let mut client = Client::connected_with("heart-beat:10000,0");
+    client.now += Duration::from_secs(30);
+    client.session.handle_unread(client.now);
+
+    client.later(Duration::from_secs(19));
+    assert!(!client.session.is_over());
+    client.later(Duration::from_secs(1));
+    assert!(client.session.is_over());
+}
+
+#[test]
 fn a_client_that_never_connects_is_ended() {
     let mut client = Client::new();
     client.later(Duration::from_secs(10));
