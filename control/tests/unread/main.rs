@@ -12,7 +12,7 @@ mod stomp_client;
 use std::time::Duration;
 
 use madang::Server;
-use madang::hub::Limits;
+use madang::limits::Limits;
 use madang_wire::{Command, Frame, header};
 use tempfile::TempDir;
 
