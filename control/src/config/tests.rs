@@ -168,7 +168,7 @@ fn what_cannot_work_together_is_refused() {
             "of `10.0.0.1/8` the address has bits set",
         ),
         (&[("turn.deny_peers", "example.org")], "of `example.org` it has no IPv4 or IPv6 address"),
-        (&[("turn.deny_peers", "192.0.2.1:0")], "ports behind `:` must be"),
+        (&[("turn.deny_peers", "192.0.2.1:0")], "the ports after `:` must be"),
         (&[("turn.users", "alice")], "as name:password"),
         (&[("turn.users", ":password")], "as name:password"),
         (&[("http.listen", "8080")], "127.0.0.1:8080"),
