@@ -14,7 +14,7 @@ use super::{Store, StoreError, folding};
 use crate::store::message::{COLUMNS, message};
 use crate::store::{Appended, ChatRecord, NewChatMessage, Viewer};
 
-/// Private messages are for their two ends.
+/// Private messages are visible to author and addressee alone: `may_read` in `rooms/room/rights.rs`, as SQL.
 const VISIBLE: &str = "(to_id IS NULL OR to_id = ? OR from_id = ? OR to_user = ? OR from_user = ?)";
 
 /// Messages that one transaction deletes for being old; others get their turn in between.

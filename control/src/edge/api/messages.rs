@@ -15,7 +15,7 @@ use super::extract::{MessageId, Query, Room, check_number, page_size};
 use super::problem::Problem;
 use super::visitor::Visitor;
 use super::{Api, link};
-use crate::rooms::room::AdminRequest;
+use crate::rooms::room::{AdminRequest, rights};
 
 const USUAL_PAGE: u32 = 50;
 const MOST_PER_PAGE: u32 = 500;
@@ -172,7 +172,7 @@ pub(super) async fn delete(
     // The room decides. Here it is seen that there is something, for what there is not is another answer.
     let found = api.store.chat_message(&room, &id).await?.filter(|record| {
         let is_author = record.from_user.as_ref().is_some_and(|user| visitor.is(user));
-        is_author || (visitor.standing.moderates && record.message.to.is_none())
+        rights::may_delete(is_author, visitor.standing.moderates, &record.message)
     });
     if found.is_none_or(|record| record.message.deleted) {
         return Err(Problem::not_found("there is no such message, or it is not yours to delete"));

@@ -6,7 +6,8 @@ use super::access::Caller;
 use super::problem::Problem;
 use super::{Api, io};
 use crate::auth::Grant;
-use crate::rooms::room::{Standing, keeps_out, rights};
+use crate::rooms::room::Standing;
+use crate::rooms::room::rights::{self, Obstacle};
 use crate::store::{RoomRecord, Viewer};
 
 /// What the operator is called in the record of moderation.
@@ -20,14 +21,14 @@ pub(super) struct Visitor {
     /// Who they are to the chat; None for the operator, to whom private messages are not shown.
     pub(super) viewer: Option<Viewer>,
     /// Why they could not just walk in, if that is so.
-    hindrance: Option<Problem>,
+    hindrance: Option<Obstacle>,
 }
 
 impl Visitor {
     /// Refuses whoever may not read what participants read. A room's password, lock and waiting room count here too: those
     /// who would have to pass them are asked to come in and read there.
     pub(super) fn check_reads(&self) -> Result<(), Problem> {
-        self.hindrance.clone().map_or(Ok(()), Err)
+        self.hindrance.map_or(Ok(()), |obstacle| Err(obstacle.refusal().into()))
     }
 
     /// Whether they are this user.
@@ -37,10 +38,7 @@ impl Visitor {
 
     /// Refuses whoever may not moderate.
     pub(super) fn check_moderates(&self) -> Result<(), Problem> {
-        if self.standing.moderates {
-            return Ok(());
-        }
-        Err(Problem::not_allowed("only hosts and moderators of this room may do that"))
+        Ok(rights::check_moderator(self.standing)?)
     }
 }
 
@@ -58,8 +56,8 @@ impl Api {
                 return Err(Problem::not_authenticated("this needs an API key or a token"));
             }
         };
-        if grant.is_some_and(|grant| !grant.opens(room)) {
-            return Err(Problem::not_allowed("this token is for another room"));
+        if let Some(grant) = grant {
+            rights::check_opens(grant, room)?;
         }
         let Some(record) = self.store.room(room).await? else {
             let message = format!("there is no room {room}");
@@ -79,9 +77,7 @@ impl Api {
     async fn user_at(&self, grant: &Grant, record: &RoomRecord) -> Result<Visitor, Problem> {
         let (room, user) = (&record.name, &grant.user);
         let ban = self.store.ban_of(room, user).await?;
-        if ban.is_some_and(|ban| keeps_out(&ban, grant, io::now())) {
-            return Err(Problem::not_allowed("you are banned from this room"));
-        }
+        rights::check_not_banned(&ban, grant, io::now())?;
         let kept = self.store.role_of(room, user).await?;
         let standing = Standing::of(rights::highest_role(kept, grant, false), grant);
         // Participants have ids of their own; what was private to one is found by its user.
@@ -90,22 +86,7 @@ impl Api {
             name: user.clone(),
             standing,
             viewer: Some(viewer),
-            hindrance: hindrance(standing, grant, record),
+            hindrance: rights::obstacle(None, record, standing, grant),
         })
     }
-}
-
-fn hindrance(standing: Standing, grant: &Grant, record: &RoomRecord) -> Option<Problem> {
-    if record.password_hash.is_some() && rights::needs_password(standing, grant) {
-        let message = "this room has a password; join it, or ask with a host's token";
-        return Some(Problem::new(ErrorCode::WrongPassword, message));
-    }
-    if rights::walks_in(standing) {
-        return None;
-    }
-    if record.is_locked {
-        return Some(Problem::new(ErrorCode::RoomLocked, "this room is locked"));
-    }
-    let message = "this room has a waiting room; join it, or ask with a host's token";
-    record.settings.waiting_room.then(|| Problem::new(ErrorCode::Waiting, message))
 }

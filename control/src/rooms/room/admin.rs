@@ -2,7 +2,7 @@
 //! somebody is in it or not.
 
 use jiff::Timestamp;
-use madang_wire::request::Moderate;
+use madang_wire::request::{Moderate, ModerateAction};
 use madang_wire::{ErrorCode, LeaveReason, Participant, Role, Waiting};
 use serde_json::{Map, Value};
 
@@ -200,10 +200,9 @@ impl Room {
             |member: &Member| member.user() == Some(user) && member.public.role == Role::Host;
         let is_host = self.kept.roles.get(user) == Some(&Role::Host)
             || self.members.iter().any(is_here_as_host);
-        if is_host && by.standing.role != Role::Host {
-            return refuse(ErrorCode::NotAllowed, "only hosts act on hosts");
-        }
-        Ok(())
+        let role = if is_host { Role::Host } else { Role::Speaker };
+        let user = Standing { role, moderates: is_host };
+        rights::check_acts_on(by.standing, user, false, ModerateAction::SetRole)
     }
 
     fn keep_role(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use madang_sfu::{Mid, PeerId, Source};
 use madang_wire::{Event, Request, Secret, Signal};
 
-use super::Keeping;
+use super::{Keeping, rights};
 use crate::auth::Grant;
 use crate::broker::{Requester, SessionId};
 use crate::store::{ChatRecord, NewChatMessage};
@@ -83,10 +83,10 @@ pub(crate) struct Deleter {
 }
 
 impl Deleter {
-    /// Whether they may delete a message: their own, or as a moderator any that everybody sees.
+    /// See [`rights::may_delete`].
     pub(crate) fn may_delete(&self, found: &ChatRecord) -> bool {
         let is_author = self.participant.as_ref() == Some(&found.message.from.id)
             || (self.user.is_some() && self.user == found.from_user);
-        is_author || (self.moderates && found.message.to.is_none())
+        rights::may_delete(is_author, self.moderates, &found.message)
     }
 }

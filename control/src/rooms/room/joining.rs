@@ -10,7 +10,7 @@ use super::door::Joiner;
 use super::member::{Member, Presence};
 use super::offers::check_mids;
 use super::pending::Purpose;
-use super::rights::{self, Standing};
+use super::rights::{self, Obstacle, Standing};
 use super::{Effect, Room};
 use crate::auth::Grant;
 use crate::broker::{Requester, SessionId};
@@ -48,12 +48,7 @@ impl Room {
         }
         let joiner = Joiner { from: from.clone(), grant: Arc::clone(grant), name, role, mids, sdp };
         let entrance = self.entrance(now, &joiner)?;
-        match self.kept.record.password_hash.clone() {
-            Some(hash) if rights::needs_password(entrance.highest, grant) => {
-                self.knock(joiner, password, hash)
-            }
-            _ => self.enter_or_wait(now, joiner, entrance),
-        }
+        self.enter(now, joiner, entrance, Obstacle::Lock, password)
     }
 
     /// A password was checked.
@@ -64,7 +59,7 @@ impl Room {
             // Much may have changed in the meantime.
             Verdict::Right => self
                 .entrance(now, &joiner)
-                .and_then(|entrance| self.enter_or_wait(now, joiner, entrance)),
+                .and_then(|entrance| self.enter(now, joiner, entrance, Obstacle::Password, None)),
             Verdict::Wrong => {
                 self.door.tried(from.session, now.instant);
                 refuse(ErrorCode::WrongPassword, "the password of this room is another")
@@ -158,15 +153,10 @@ impl Room {
         if self.door.turns_away(from.session) {
             return refuse(ErrorCode::NotAllowed, "you were removed from this room");
         }
-        let Some(ban) = self.kept.ban_of(grant, now.utc) else {
-            return Ok(());
-        };
-        let until = ban.until.map(|until| format!(" until {until}")).unwrap_or_default();
-        let reason = ban.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        refuse(ErrorCode::NotAllowed, format!("you are banned from this room{until}{reason}"))
+        rights::check_not_banned(&self.kept.bans, grant, now.utc)
     }
 
-    /// What somebody finds at the door, a password and a waiting room aside.
+    /// Checks all that comes before a password and a waiting room.
     fn entrance(&self, now: Moment, joiner: &Joiner) -> Result<Entrance, Refusal> {
         let (from, grant) = (&joiner.from, &joiner.grant);
         let is_on_the_way = self.pending.values().any(|pending| !pending.survives(from.session));
@@ -177,8 +167,8 @@ impl Room {
         let opens = self.is_deserted() && joiner.role.is_none_or(|asked| asked == Role::Host);
         let highest = self.highest(grant, opens);
         let role = rights::role_of(highest.role, joiner.role)?;
-        if self.kept.record.is_locked && !rights::walks_in(highest) {
-            return refuse(ErrorCode::RoomLocked, "this room is locked");
+        if let Some(lock @ Obstacle::Lock) = self.obstacle(None, highest, grant) {
+            return Err(lock.refusal());
         }
         self.check_space()?;
         Ok(Entrance { role, highest })
@@ -195,15 +185,38 @@ impl Room {
         Standing::of(rights::highest_role(self.kept.role_of(grant), grant, opens), grant)
     }
 
-    /// Has a password checked.
-    fn knock(
+    fn obstacle(
+        &self,
+        passed: Option<Obstacle>,
+        highest: Standing,
+        grant: &Grant,
+    ) -> Option<Obstacle> {
+        rights::obstacle(passed, &self.kept.record, highest, grant)
+    }
+
+    /// Goes on behind the obstacle that the joiner has passed.
+    fn enter(
         &mut self,
+        now: Moment,
         joiner: Joiner,
+        entrance: Entrance,
+        passed: Obstacle,
         password: Option<Secret>,
-        hash: String,
     ) -> Result<(), Refusal> {
-        let Some(password) = password else {
-            return refuse(ErrorCode::WrongPassword, "this room has a password");
+        match self.obstacle(Some(passed), entrance.highest, &joiner.grant) {
+            None => {
+                self.come_in(now, joiner, entrance.role);
+                Ok(())
+            }
+            Some(Obstacle::Password) => self.knock(joiner, password),
+            Some(obstacle) => self.wait(joiner, obstacle),
+        }
+    }
+
+    /// Has a password checked.
+    fn knock(&mut self, joiner: Joiner, password: Option<Secret>) -> Result<(), Refusal> {
+        let Some((password, hash)) = password.zip(self.kept.record.password_hash.clone()) else {
+            return Err(Obstacle::Password.refusal());
         };
         if password.expose().len() > MAX_BYTES {
             let message = format!("a password has at most {MAX_BYTES} bytes");
@@ -220,22 +233,14 @@ impl Room {
         Ok(())
     }
 
-    fn enter_or_wait(
-        &mut self,
-        now: Moment,
-        joiner: Joiner,
-        entrance: Entrance,
-    ) -> Result<(), Refusal> {
-        if !self.kept.record.settings.waiting_room || rights::walks_in(entrance.highest) {
-            self.come_in(now, joiner, entrance.role);
-            return Ok(());
-        }
+    /// Puts a joiner into the waiting room; `joined` follows when a moderator admits them.
+    fn wait(&mut self, joiner: Joiner, obstacle: Obstacle) -> Result<(), Refusal> {
         let id = format!("{:016x}", self.random.random::<u64>());
         if !self.door.wait(id, joiner) {
-            return refuse(ErrorCode::Overloaded, "too many wait to be let in");
+            return refuse(ErrorCode::Overloaded, "too many people are waiting to be let in");
         }
         self.tell_moderators_who_waits();
-        refuse(ErrorCode::Waiting, "a moderator has to let you in; `joined` will follow")
+        Err(obstacle.refusal())
     }
 
     fn come_in(&mut self, now: Moment, joiner: Joiner, role: Role) {

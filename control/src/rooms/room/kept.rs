@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use madang_wire::Role;
 
+use super::rights;
 use crate::auth::Grant;
 use crate::store::{AuditEntry, Ban, RoomRecord};
 
@@ -56,13 +57,13 @@ impl Kept {
 
     /// The ban that keeps somebody out.
     pub(super) fn ban_of(&self, grant: &Grant, now: Timestamp) -> Option<&Ban> {
-        self.bans.iter().find(|ban| keeps_out(ban, grant, now))
+        rights::ban_of(&self.bans, grant, now)
     }
 
     /// Adds a ban; returns it as it is to be kept, or None when there are too many. A user has one ban: what was
     /// kept out before stays out, so two bans of one user become one that covers both.
     pub(super) fn add_ban(&mut self, ban: Ban, now: Timestamp) -> Option<Ban> {
-        self.bans.retain(|ban| is_active(ban, now));
+        self.bans.retain(|ban| rights::is_active(ban, now));
         let Some(before) = self.bans.iter_mut().find(|other| other.user == ban.user) else {
             if self.bans.len() >= MAX_PEOPLE {
                 return None;
@@ -91,19 +92,4 @@ impl Kept {
         }
         true
     }
-}
-
-/// Whether a ban is about whoever holds this grant. Guests have no name that could be banned.
-pub(super) fn concerns(ban: &Ban, grant: &Grant) -> bool {
-    let same_token = ban.token.is_none() || ban.token == grant.token_id;
-    !grant.is_guest && ban.user == grant.user && same_token
-}
-
-/// Whether a ban keeps out whoever holds this grant.
-pub(crate) fn keeps_out(ban: &Ban, grant: &Grant, now: Timestamp) -> bool {
-    is_active(ban, now) && concerns(ban, grant)
-}
-
-fn is_active(ban: &Ban, now: Timestamp) -> bool {
-    ban.until.is_none_or(|until| until > now)
 }

@@ -49,7 +49,7 @@ pub use admin::{Admin, AdminReply, AdminRequest, Configure, RoomState};
 pub use config::IceServers;
 pub(crate) use config::RoomConfig;
 pub(crate) use effect::{Asked, Audience, Deleter, Effect};
-pub(crate) use kept::{Change, Keeping, Kept, keeps_out};
+pub(crate) use kept::{Change, Keeping, Kept};
 pub(crate) use peer_numbers::room_of;
 pub(crate) use reader::Reader;
 pub(crate) use rights::Standing;
@@ -198,10 +198,7 @@ impl Room {
 
     /// Whether a session belongs to the author or the addressee of a private message; of a public one, always.
     pub(crate) fn may_read(&self, session: SessionId, message: &ChatMessage) -> bool {
-        let Some(to) = message.to.as_deref() else {
-            return true;
-        };
-        self.participant_of(session).is_some_and(|id| id == to || id == message.from.id)
+        rights::may_read(self.participant_of(session), message)
     }
 
     /// What of the stored chat a session may read.

@@ -1,13 +1,19 @@
 //! Who may do what in a room: the rules, and nothing else.
 //!
-//! Everything that a room allows or refuses by who somebody is goes through here. Four things decide: the role that
-//! the room keeps for a user, what their token grants, how the room is set, and who else is in it.
+//! Everything that a room allows or refuses because of who somebody is goes through here, for participants over STOMP
+//! and for callers of REST alike. Four things decide: the role that the room stores for a user, what their token grants,
+//! the room's settings, and who else is in it.
+//!
+//! Somebody who wants to come in, or to read without coming in, passes these checks in this order: [`check_opens`],
+//! [`check_not_banned`], then each [`Obstacle`] that [`obstacle`] finds.
 
+use jiff::Timestamp;
 use madang_wire::request::ModerateAction;
-use madang_wire::{ErrorCode, Role, RoomName, RoomSettings, SourceKind};
+use madang_wire::{ChatMessage, ErrorCode, Role, RoomName, RoomSettings, SourceKind};
 
 use crate::auth::Grant;
 use crate::refusal::{Refusal, refuse};
+use crate::store::{Ban, RoomRecord};
 
 /// What somebody is to others in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,15 +77,110 @@ pub(super) fn may_publish(
     settings.publishers.include(role) && grant.lets_publish(source)
 }
 
-/// Whether a lock or a waiting room lets somebody pass whose standing by their highest role is this.
-pub(crate) fn walks_in(highest: Standing) -> bool {
+/// What can stand between a room and somebody whose token opens it, in the order in which it is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Obstacle {
+    Lock,
+    Password,
+    WaitingRoom,
+}
+
+impl Obstacle {
+    const ALL: [Obstacle; 3] = [Obstacle::Lock, Obstacle::Password, Obstacle::WaitingRoom];
+
+    /// The refusal for somebody who does not pass it.
+    pub(crate) fn refusal(self) -> Refusal {
+        match self {
+            Obstacle::Lock => Refusal::new(ErrorCode::RoomLocked, "this room is locked"),
+            Obstacle::Password => {
+                Refusal::new(ErrorCode::WrongPassword, "this room has a password; join with it")
+            }
+            Obstacle::WaitingRoom => Refusal::new(
+                ErrorCode::Waiting,
+                "this room has a waiting room; a moderator has to let you in",
+            ),
+        }
+    }
+
+    /// Whether it stops somebody with this standing by their highest role.
+    fn stops(self, record: &RoomRecord, highest: Standing, grant: &Grant) -> bool {
+        match self {
+            Obstacle::Lock => record.is_locked && !walks_in(highest),
+            Obstacle::Password => record.password_hash.is_some() && needs_password(highest, grant),
+            Obstacle::WaitingRoom => record.settings.waiting_room && !walks_in(highest),
+        }
+    }
+}
+
+/// The first obstacle behind `passed` that stops somebody with this standing by their highest role.
+pub(crate) fn obstacle(
+    passed: Option<Obstacle>,
+    record: &RoomRecord,
+    highest: Standing,
+    grant: &Grant,
+) -> Option<Obstacle> {
+    let ahead = |obstacle: &Obstacle| passed.is_none_or(|passed| *obstacle > passed);
+    let stops = |obstacle: &Obstacle| obstacle.stops(record, highest, grant);
+    Obstacle::ALL.into_iter().filter(ahead).find(stops)
+}
+
+/// Whether a lock or a waiting room lets somebody pass.
+fn walks_in(highest: Standing) -> bool {
     highest.moderates || highest.role == Role::Host
 }
 
-/// Whether somebody needs the room's password, if it has one. Guests always do: being a host by coming first is
-/// nothing that they have shown.
-pub(crate) fn needs_password(highest: Standing, grant: &Grant) -> bool {
+/// Whether somebody needs the room's password, if it has one. Guests always do: coming first made them host, which proves
+/// nothing.
+fn needs_password(highest: Standing, grant: &Grant) -> bool {
     grant.is_guest || highest.role != Role::Host
+}
+
+/// Refuses somebody whom one of the bans keeps out.
+pub(crate) fn check_not_banned<'a>(
+    bans: impl IntoIterator<Item = &'a Ban>,
+    grant: &Grant,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let Some(ban) = ban_of(bans, grant, now) else {
+        return Ok(());
+    };
+    let until = ban.until.map(|until| format!(" until {until}")).unwrap_or_default();
+    let reason = ban.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    refuse(ErrorCode::NotAllowed, format!("you are banned from this room{until}{reason}"))
+}
+
+/// The first ban that keeps out the holder of this grant.
+pub(super) fn ban_of<'a>(
+    bans: impl IntoIterator<Item = &'a Ban>,
+    grant: &Grant,
+    now: Timestamp,
+) -> Option<&'a Ban> {
+    bans.into_iter().find(|ban| is_active(ban, now) && concerns(ban, grant))
+}
+
+/// Whether a ban is about the holder of this grant. Guests have no name that could be banned.
+fn concerns(ban: &Ban, grant: &Grant) -> bool {
+    let same_token = ban.token.is_none() || ban.token == grant.token_id;
+    !grant.is_guest && ban.user == grant.user && same_token
+}
+
+/// Whether a ban has not ended.
+pub(super) fn is_active(ban: &Ban, now: Timestamp) -> bool {
+    ban.until.is_none_or(|until| until > now)
+}
+
+/// Whether a participant may read a chat message: everybody may read a public one, author and addressee a private one.
+/// The store applies the same rule to what it reads, see `VISIBLE` in `store/chat.rs`.
+pub(super) fn may_read(participant: Option<&str>, message: &ChatMessage) -> bool {
+    let Some(to) = message.to.as_deref() else {
+        return true;
+    };
+    participant.is_some_and(|id| id == to || id == message.from.id)
+}
+
+/// Whether somebody may delete a chat message: authors their own, moderators every public one.
+pub(crate) fn may_delete(is_author: bool, moderates: bool, message: &ChatMessage) -> bool {
+    is_author || (moderates && message.to.is_none())
 }
 
 /// Chat may be off for all but moderators.
@@ -92,7 +193,15 @@ pub(super) fn check_chat(who: Standing, settings: &RoomSettings) -> Result<(), R
 
 /// Whether somebody may moderate at all. Authors may delete what they wrote; that is decided with the message in hand.
 pub(super) fn check_moderates(who: Standing, action: ModerateAction) -> Result<(), Refusal> {
-    if who.moderates || action == ModerateAction::DeleteMessage {
+    match action {
+        ModerateAction::DeleteMessage => Ok(()),
+        _ => check_moderator(who),
+    }
+}
+
+/// Refuses whoever is no moderator.
+pub(crate) fn check_moderator(who: Standing) -> Result<(), Refusal> {
+    if who.moderates {
         return Ok(());
     }
     refuse(ErrorCode::NotAllowed, "only hosts and moderators of this room may do that")
