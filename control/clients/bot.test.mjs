@@ -53,7 +53,7 @@ test("without a token the bot says why the server refused it", async () => {
 
   await bot.prints(/Error: ".*token.*"/);
 
-  assert.equal(await bot.stop(), 1);
+  assert.equal(await bot.exited(), 1);
 });
 
 function startBot(args, env) {

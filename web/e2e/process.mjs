@@ -20,6 +20,12 @@ export async function startProgram([program, ...args], { ready, ...options }) {
     output: output.text,
     /** Waits until the output matches a pattern; resolves with its first group. */
     prints: (pattern) => output.match(pattern, START_MS),
+    /** Resolves with the exit code of a program that ends by itself. */
+    async exited() {
+      const code = await ended;
+      process.off("exit", kill);
+      return code;
+    },
     /** Sends a signal and resolves with the exit code, which is null when the signal ended the program. */
     async stop(name = "SIGTERM") {
       signal(name);
