@@ -284,11 +284,11 @@ mod tests {
     fn too_many_messages_empty_it_for_good() {
         let outbox = Outbox::for_test(2, 10_000);
         for _ in 0..3 {
-            outbox.push(Parcel::End("over"));
+            outbox.push(Parcel::Receipt("r".into()));
         }
 
         assert!(outbox.overflow().is_some());
-        outbox.push(Parcel::End("over"));
+        outbox.push(Parcel::Receipt("r".into()));
         assert_eq!(outbox.pop(), None);
     }
 
@@ -326,7 +326,7 @@ mod tests {
     fn what_left_makes_room() {
         let outbox = Outbox::for_test(1, 10_000);
         for _ in 0..5 {
-            outbox.push(Parcel::End("over"));
+            outbox.push(Parcel::Receipt("r".into()));
             assert!(outbox.pop().is_some());
         }
 

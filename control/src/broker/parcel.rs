@@ -21,8 +21,6 @@ pub(crate) enum Parcel {
     Relayed(Arc<Delivery>),
     /// A request with this receipt id is done.
     Receipt(String),
-    /// The server ends the session; the text goes into an ERROR.
-    End(&'static str),
 }
 
 impl Parcel {
@@ -39,7 +37,6 @@ impl Parcel {
             }
             Parcel::Relayed(delivery) => PARCEL_BYTES + delivery.frame.body.len(),
             Parcel::Receipt(id) => PARCEL_BYTES + id.len(),
-            Parcel::End(_) => PARCEL_BYTES,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use crate::counters::{down, up};
 use crate::hub::Shared;
 use crate::limits::is_reached;
-use crate::stomp::connection;
+use crate::stomp::SessionError;
 
 /// Present connections; bounded by `Limits::connections`.
 #[derive(Default)]
@@ -26,7 +26,7 @@ impl Admission {
     /// Takes a place, or says why there is none.
     pub(super) fn to(hub: &Arc<Shared>, from: IpAddr) -> Result<Admission, &'static str> {
         if hub.drain.is_cancelled() {
-            return Err(connection::DRAINING);
+            return Err(SessionError::Draining.text());
         }
         let mut admitted = hub.admitted.lock().unwrap_or_else(PoisonError::into_inner);
         let of_address = admitted.by_address.get(&from).copied().unwrap_or(0);

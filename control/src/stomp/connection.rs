@@ -29,7 +29,7 @@ use tracing::{debug, warn};
 use super::dispatch::{Dispatch, Sender};
 use super::replays::{Page, Replays};
 use super::socket::{Outgoing, Socket};
-use super::{Action, End, Replay, Session, SessionConfig};
+use super::{Action, End, Replay, Session, SessionConfig, SessionError};
 use crate::auth::{Auth, Credential, Grant};
 use crate::broker::{Discarded, Outbox, Parcel, Receipt, Requester, SessionId, SubscriptionId};
 use crate::counters::{Counters, up};
@@ -38,9 +38,6 @@ use crate::moment::Moment;
 use crate::refusal::Refusal;
 use crate::relay::{Line, Order};
 use crate::store::Store;
-
-/// What clients are told when the server stops.
-pub(crate) const DRAINING: &str = "the server is shutting down";
 
 /// How long the last frames may take to be written.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -91,8 +88,6 @@ struct Running {
     ping_at: Instant,
     /// When to give up, while neither the client takes what is written nor the broker what the client sent.
     stalled_until: Option<Instant>,
-    /// What ended it, when that was not the session itself.
-    close_code: Option<u16>,
     /// What a turn took out of the outbox; empty between turns.
     parcels: Vec<Parcel>,
     /// By policy: whether it had to be used.
@@ -143,7 +138,6 @@ impl Connection {
             needs_ping: false,
             ping_at: Instant::now() + PING_INTERVAL,
             stalled_until: None,
-            close_code: None,
             parcels: Vec::new(),
             slow: [false; 3],
             counted: [0; 3],
@@ -195,10 +189,7 @@ impl Running {
                     alarm.as_mut().reset(armed.into());
                 }
                 Event::Drain if self.connection.shutdown.is_cancelled() => return Err(Lost::Gone),
-                Event::Drain => {
-                    self.close_code = Some(close_code::AWAY);
-                    self.session.handle_parcel(Parcel::End(DRAINING));
-                }
+                Event::Drain => self.session.handle_drain(),
             }
         }
     }
@@ -299,7 +290,6 @@ impl Running {
     fn handle_timeout(&mut self, now: Instant) -> Result<(), Lost> {
         if self.stalled_until.is_some_and(|until| until <= now) {
             self.is_slow(SlowPolicy::Disconnect);
-            self.close_code = Some(close_code::POLICY);
             self.session.handle_stall();
         }
         if !self.may_order() {
@@ -337,15 +327,14 @@ impl Running {
     /// A message that is too long, not UTF-8 or no WebSocket message at all is a violation that the client is told about;
     /// any other error means that the other end is gone.
     fn handle_unreadable(&mut self, error: Error) -> Result<(), Lost> {
-        let code = match &error {
-            Error::Capacity(_) => close_code::SIZE,
-            Error::Utf8(_) => close_code::INVALID,
+        let kind = match &error {
+            Error::Capacity(_) => SessionError::MessageTooLong,
+            Error::Utf8(_) => SessionError::MessageNotUtf8,
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return Err(Lost::Gone),
-            Error::Protocol(_) => close_code::PROTOCOL,
+            Error::Protocol(_) => SessionError::MessageNotWebSocket,
             _ => return Err(Lost::Gone),
         };
-        self.close_code = Some(code);
-        self.session.handle_unreadable(&error.to_string());
+        self.session.handle_unreadable(kind, &error.to_string());
         Ok(())
     }
 
@@ -372,7 +361,6 @@ impl Running {
         }
         if let Some(limit) = self.outbox.overflow().filter(|_| !self.session.is_over()) {
             self.is_slow(SlowPolicy::Disconnect);
-            self.close_code = Some(close_code::POLICY);
             self.session.handle_overflow(limit);
         }
         if let Some(receipt) = self.goodbye.take() {
@@ -542,8 +530,8 @@ impl Running {
         for message in self.session.take_undelivered(unread) {
             broker.give_back(&message, self.connection.id);
         }
-        // Who has no rights any more has none to come back either.
-        let is_final = self.session.end() == Some(End::RightsOver);
+        // A client whose rights ended can't resume its places in rooms.
+        let is_final = matches!(self.session.end(), Some(End::Error(error)) if error.ends_rights());
         self.tell_rooms(is_final).await;
         debug!("session ended");
     }
@@ -559,12 +547,10 @@ impl Running {
 
     /// Writes what is left, and closes.
     async fn close<S: Socket>(&mut self, socket: &mut S) {
-        let by_itself = match self.session.end() {
-            Some(End::Error) => close_code::PROTOCOL,
-            Some(End::Refused | End::RightsOver) => close_code::POLICY,
+        let code = match self.session.end() {
+            Some(End::Error(error)) => error.close_code(),
             Some(End::Goodbye) | None => close_code::NORMAL,
         };
-        let code = self.close_code.unwrap_or(by_itself);
         while let Some(frame) = self.session.poll_output(Instant::now()) {
             // Does not wait until the socket is ready: the rest is bounded, and an ERROR must reach clients that read late.
             if socket.start_send_unpin(Outgoing::Frame(frame)).is_err() {

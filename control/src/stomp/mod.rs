@@ -24,5 +24,5 @@ mod subscriptions;
 mod transactions;
 
 pub(crate) use sent::Sent;
-pub(crate) use session::{Action, End, Session, SessionConfig};
+pub(crate) use session::{Action, End, Session, SessionConfig, SessionError};
 pub(crate) use subscriptions::{REPLAY_PAGE, Replay};

@@ -5,6 +5,7 @@ use std::time::Instant;
 use madang_wire::{Command, Destination, ErrorCode, Frame, HeartBeat, Pattern, Version, header};
 
 use super::outgoing::subscription_head;
+use super::violation::{SessionError, Violation, required, transaction_violation, violation};
 use super::{Action, Connecting, Output, Session, State};
 use crate::auth::Credential;
 use crate::counters::up;
@@ -12,7 +13,6 @@ use crate::heart_beats::{HeartBeats, TO_CLIENTS};
 use crate::refusal::Refusal;
 use crate::stomp::expiry::Expiry;
 use crate::stomp::sent::Sent;
-use crate::stomp::session::violation::{Violation, required, transaction_violation, violation};
 use crate::stomp::subscriptions::{AckMode, Gate, Replay, Subscription};
 
 /// Segments of a subscribed pattern; each is a level of the broker's tree of patterns.
@@ -28,30 +28,32 @@ impl Session {
             State::ExpectConnect { .. } => self.handle_connect(&frame),
             _ => self.handle_open(now, frame),
         };
-        if let Err(Violation { message, detail }) = handled {
-            self.fail(message, &detail, receipt);
+        if let Err(Violation { error, detail }) = handled {
+            self.fail(error, &detail, receipt);
         }
     }
 
     fn handle_connect(&mut self, frame: &Frame) -> Handled {
         if !matches!(frame.command, Command::Connect | Command::Stomp) {
             let detail = format!("The first frame must be CONNECT, not {}.", frame.command);
-            return violation("not connected", detail);
+            return violation(SessionError::NotConnected, detail);
         }
         let Some(version) = Version::negotiate(frame.header(header::ACCEPT_VERSION)) else {
-            return violation("unsupported version", "Supported are 1.0, 1.1 and 1.2.");
+            return violation(SessionError::UnsupportedVersion, "Supported are 1.0, 1.1 and 1.2.");
         };
         let client = match frame.header(header::HEART_BEAT) {
             None => HeartBeat::default(),
             Some(text) => match HeartBeat::parse(text) {
                 Some(client) => client,
-                None => return violation("bad header", "heart-beat must be two numbers."),
+                None => {
+                    return violation(SessionError::BadHeader, "heart-beat must be two numbers.");
+                }
             },
         };
         self.decoder.set_version(version);
         let receipt = frame.header(header::RECEIPT).map(str::to_owned);
-        self.state =
-            State::ExpectVerdict(Box::new(Connecting { version, heart_beat: client, receipt }));
+        let connecting = Connecting { version, heart_beat: client, receipt };
+        self.transition(State::ExpectVerdict(Box::new(connecting)));
         match Credential::of(&frame.headers) {
             Ok(credential) => {
                 self.actions.push_back(Action::Authenticate(credential.map(Box::new)));
@@ -70,7 +72,7 @@ impl Session {
         expiry: Option<Box<Expiry>>,
     ) {
         let heart_beats = HeartBeats::agree(TO_CLIENTS, client, now);
-        self.state = State::Open { version, heart_beats, expiry };
+        self.transition(State::Open { version, heart_beats, expiry });
         let server = concat!("madang/", env!("CARGO_PKG_VERSION"));
         let connected = Frame::new(Command::Connected)
             .with_header(header::VERSION, version.as_str())
@@ -96,11 +98,12 @@ impl Session {
             Command::Abort => self.handle_abort(&frame),
             Command::Disconnect => self.handle_disconnect(&frame),
             Command::Connect | Command::Stomp => {
-                violation("already connected", "A session has one CONNECT frame.")
+                violation(SessionError::AlreadyConnected, "A session has one CONNECT frame.")
             }
-            Command::Connected | Command::Message | Command::Receipt | Command::Error => {
-                violation("not a client's frame", format!("{} is for servers.", frame.command))
-            }
+            Command::Connected | Command::Message | Command::Receipt | Command::Error => violation(
+                SessionError::NotAClientsFrame,
+                format!("{} is for servers.", frame.command),
+            ),
         }
     }
 
@@ -122,13 +125,16 @@ impl Session {
         let text = required(frame, header::DESTINATION)?;
         let name = frame.header(header::ID).map(str::to_owned);
         if name.is_none() && self.version() != Version::V1_0 {
-            return violation("missing header", "SUBSCRIBE needs the header id.");
+            return violation(SessionError::MissingHeader, "SUBSCRIBE needs the header id.");
         }
         if self.subscriptions.find(name.as_deref(), Some(text)).is_some() {
-            return violation("duplicate subscription", "The subscription's id is in use.");
+            return violation(
+                SessionError::DuplicateSubscription,
+                "The subscription's id is in use.",
+            );
         }
         let Some(ack) = AckMode::parse(frame.header(header::ACK)) else {
-            return violation("bad header", "ack is auto, client or client-individual.");
+            return violation(SessionError::BadHeader, "ack is auto, client or client-individual.");
         };
         if !self.rate.take(now) {
             self.refuse_for_rate(frame);
@@ -204,7 +210,7 @@ impl Session {
         let name = frame.header(header::ID);
         let destination = frame.header(header::DESTINATION);
         if name.is_none() && (destination.is_none() || self.version() != Version::V1_0) {
-            return violation("missing header", "UNSUBSCRIBE needs the header id.");
+            return violation(SessionError::MissingHeader, "UNSUBSCRIBE needs the header id.");
         }
         // One that is not there may have been refused; the client then need not know.
         if let Some(id) = self.subscriptions.find(name, destination) {
@@ -302,7 +308,7 @@ impl Session {
 
     fn handle_disconnect(&mut self, frame: &Frame) -> Handled {
         let receipt = frame.header(header::RECEIPT).map(str::to_owned);
-        self.state = State::Draining { version: self.version() };
+        self.transition(State::Draining { version: self.version() });
         self.actions.push_back(Action::Disconnect { receipt });
         Ok(())
     }

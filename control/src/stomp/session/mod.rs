@@ -30,13 +30,12 @@ use crate::relay::Routes;
 use crate::stomp::Sent;
 use crate::token_bucket::TokenBucket;
 
+pub(crate) use violation::SessionError;
+
 /// Frames that may wait to be written; more wait in the outbox.
 const ENOUGH_OUTPUT: usize = 64;
 /// The same in bytes; the last frame may be longer.
 const ENOUGH_OUTPUT_BYTES: usize = 256 * 1024;
-
-/// The `message` of the ERROR for a client that may not connect.
-const NOT_AUTHENTICATED: &str = "not authenticated";
 
 /// What a session is given at its start.
 #[derive(Clone, Debug)]
@@ -114,11 +113,7 @@ pub(crate) enum End {
     /// By DISCONNECT.
     Goodbye,
     /// By an ERROR.
-    Error,
-    /// By an ERROR, because the client may not connect.
-    Refused,
-    /// By an ERROR, because the client may do nothing any more.
-    RightsOver,
+    Error(SessionError),
 }
 
 /// What a session can want from the world.
@@ -202,7 +197,7 @@ impl Session {
             heart_beats.handle_received(now);
         }
         if let Err(error) = self.decoder.push(bytes) {
-            return self.fail("malformed frame", &error.to_string(), None);
+            return self.fail(SessionError::MalformedFrame, &error.to_string(), None);
         }
         self.read_frames(now);
     }
@@ -213,7 +208,9 @@ impl Session {
                 Ok(None) => return,
                 Ok(Some(Decoded::HeartBeat)) => {}
                 Ok(Some(Decoded::Frame(frame))) => self.handle_frame(now, frame),
-                Err(error) => return self.fail("malformed frame", &error.to_string(), None),
+                Err(error) => {
+                    return self.fail(SessionError::MalformedFrame, &error.to_string(), None);
+                }
             }
         }
     }
@@ -240,21 +237,23 @@ impl Session {
             return;
         };
         let receipt = connecting.receipt.take();
-        self.fail(NOT_AUTHENTICATED, &why.to_string(), receipt);
-        self.end_is(End::Refused);
+        self.fail(SessionError::NotAuthenticated, &why.to_string(), receipt);
     }
 
     /// The client's token was taken back.
     pub(crate) fn handle_revoked(&mut self) {
-        if !self.is_over() {
-            self.fail("token revoked", "Your token was revoked.", None);
-            self.end_is(End::RightsOver);
-        }
+        self.fail(SessionError::TokenRevoked, "Your token was revoked.", None);
     }
 
-    /// The client sent something that is not even a WebSocket message.
-    pub(crate) fn handle_unreadable(&mut self, why: &str) {
-        self.fail("unreadable message", why, None);
+    /// Ends the session because the client sent something that the WebSocket can't read.
+    pub(crate) fn handle_unreadable(&mut self, error: SessionError, detail: &str) {
+        self.fail(error, detail, None);
+    }
+
+    /// Ends the session because the server shuts down.
+    pub(crate) fn handle_drain(&mut self) {
+        let error = SessionError::Draining;
+        self.fail(error, error.text(), None);
     }
 
     /// Takes what others have for this session.
@@ -268,7 +267,6 @@ impl Session {
             }
             Parcel::Relayed(delivery) => self.deliver_relayed(delivery),
             Parcel::Receipt(id) => self.push_receipt(id),
-            Parcel::End(reason) => self.fail(reason, reason, None),
         }
     }
 
@@ -315,7 +313,7 @@ impl Session {
         if let Some(receipt) = receipt {
             self.push_receipt(receipt);
         }
-        self.state = State::Over { version, end: End::Goodbye };
+        self.transition(State::Over { version, end: End::Goodbye });
     }
 
     /// The client does not read fast enough.
@@ -330,7 +328,7 @@ impl Session {
         let detail = format!(
             "More than {most} {what} waited for this client ({key}): it reads more slowly than they come. Connect again."
         );
-        self.fail("slow consumer", &detail, None);
+        self.fail(SessionError::SlowConsumer, &detail, None);
     }
 
     /// The client reads nothing, and the external broker takes nothing more from it.
@@ -339,7 +337,7 @@ impl Session {
         self.output_bytes = 0;
         let detail = "The message broker takes nothing more from this client, and this client does not read what waits for \
                       it. Connect again.";
-        self.fail("slow consumer", detail, None);
+        self.fail(SessionError::SlowConsumer, detail, None);
     }
 
     /// Nothing is read from the client at the moment, so its silence means nothing.
@@ -357,13 +355,16 @@ impl Session {
             && expiry.look(moment)
         {
             let detail = format!("Your token ended at {}. Connect with a new one.", expiry.at());
-            self.fail("token expired", &detail, None);
-            self.end_is(End::RightsOver);
+            self.fail(SessionError::TokenExpired, &detail, None);
         }
         match &mut self.state {
             State::ExpectConnect { until } if *until <= now => {
                 let within = self.config.limits.connect_timeout;
-                self.fail("timeout", &format!("No CONNECT frame came within {within:?}."), None);
+                self.fail(
+                    SessionError::Timeout,
+                    &format!("No CONNECT frame came within {within:?}."),
+                    None,
+                );
             }
             State::Open { heart_beats, .. } => match heart_beats.next() {
                 Some((at, Due::Send)) if at <= now => {
@@ -374,7 +375,11 @@ impl Session {
                     }
                 }
                 Some((at, Due::Receive)) if at <= now => {
-                    self.fail("timeout", "No heart-beat came for twice the agreed interval.", None);
+                    self.fail(
+                        SessionError::Timeout,
+                        "No heart-beat came for twice the agreed interval.",
+                        None,
+                    );
                 }
                 _ => {}
             },
@@ -464,9 +469,10 @@ impl Session {
         }
     }
 
-    fn end_is(&mut self, why: End) {
-        if let State::Over { end, .. } = &mut self.state {
-            *end = why;
+    /// Enters a state, unless the session is over: nothing follows that. The state changes nowhere else.
+    fn transition(&mut self, next: State) {
+        if !self.is_over() {
+            self.state = next;
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use madang_wire::{Broadcast, Command, ErrorCode, Frame, Version, header};
 
+use super::violation::SessionError;
 use super::{Action, End, Output, Session, State};
 use crate::broker::{Message, SubscriptionId};
 use crate::stomp::subscriptions::AckMode;
@@ -41,7 +42,7 @@ impl Session {
         let limits = &self.config.limits;
         if self.pending.len() > limits.outbox_messages || self.pending.bytes() > limits.outbox_bytes
         {
-            self.fail("too many unacknowledged messages", "Send ACK frames sooner.", None);
+            self.fail(SessionError::TooManyUnacknowledged, "Send ACK frames sooner.", None);
         }
     }
 
@@ -80,22 +81,27 @@ impl Session {
     }
 
     /// Ends the session with an ERROR.
-    pub(super) fn fail(&mut self, message: &'static str, detail: &str, receipt: Option<String>) {
+    pub(super) fn fail(&mut self, error: SessionError, detail: &str, receipt: Option<String>) {
         if self.is_over() {
             return;
         }
-        let mut error = Frame::new(Command::Error)
-            .with_header(header::MESSAGE, message)
+        let mut frame = Frame::new(Command::Error)
+            .with_header(header::MESSAGE, error.text())
             .with_header(header::CONTENT_TYPE, "text/plain");
         if let State::ExpectConnect { .. } = self.state {
-            error.headers.push(header::VERSION, "1.0,1.1,1.2");
+            frame.headers.push(header::VERSION, "1.0,1.1,1.2");
         }
         if let Some(receipt) = receipt {
-            error.headers.push(header::RECEIPT_ID, receipt);
+            frame.headers.push(header::RECEIPT_ID, receipt);
         }
-        self.push_output(Output::Frame(error.with_body(detail.to_owned())));
-        self.config.counters.count_protocol_error(message);
-        self.state = State::Over { version: self.version(), end: End::Error };
+        self.push_output(Output::Frame(frame.with_body(detail.to_owned())));
+        self.end_by(error);
+    }
+
+    /// Ends the session after its ERROR.
+    pub(super) fn end_by(&mut self, error: SessionError) {
+        self.config.counters.count_protocol_error(error.text());
+        self.transition(State::Over { version: self.version(), end: End::Error(error) });
     }
 
     pub(super) fn give_back(&mut self, messages: Vec<Arc<Message>>) {

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use madang_wire::{Command, Destination, ErrorCode, Frame, Version, header};
 
-use super::violation::{Violation, required, violation};
-use super::{Action, End, Output, Session, State};
+use super::violation::{SessionError, Violation, required, violation};
+use super::{Action, Output, Session};
 use crate::broker::Delivery;
 use crate::relay;
 use crate::stomp::subscriptions::AckMode;
@@ -39,8 +39,7 @@ impl Session {
         let ends = frame.command == Command::Error;
         self.push_output(Output::Frame(frame));
         if ends {
-            self.config.counters.count_protocol_error("of the external broker");
-            self.state = State::Over { version: self.version(), end: End::Error };
+            self.end_by(SessionError::ExternalBroker);
         }
     }
 
@@ -73,19 +72,25 @@ impl Session {
         let text = required(&frame, header::DESTINATION)?;
         let name = frame.header(header::ID);
         if self.routes.has(name, Some(text)) {
-            return violation("duplicate subscription", "The subscription's id is in use.");
+            return violation(
+                SessionError::DuplicateSubscription,
+                "The subscription's id is in use.",
+            );
         }
         if !self.is_outside(&frame) {
             return Ok(Some(frame));
         }
         if name.is_none() && self.version() != Version::V1_0 {
-            return violation("missing header", "SUBSCRIBE needs the header id.");
+            return violation(SessionError::MissingHeader, "SUBSCRIBE needs the header id.");
         }
         if self.subscriptions.find(name, Some(text)).is_some() {
-            return violation("duplicate subscription", "The subscription's id is in use.");
+            return violation(
+                SessionError::DuplicateSubscription,
+                "The subscription's id is in use.",
+            );
         }
         if AckMode::parse(frame.header(header::ACK)).is_none() {
-            return violation("bad header", "ack is auto, client or client-individual.");
+            return violation(SessionError::BadHeader, "ack is auto, client or client-individual.");
         }
         let most = self.config.limits.subscriptions;
         if self.subscriptions.len() + self.routes.len() >= most {
@@ -139,7 +144,10 @@ impl Session {
             return Ok(());
         };
         if !self.transactions.is_open(name) {
-            return violation("bad transaction", format!("no transaction {name:?} is open"));
+            return violation(
+                SessionError::BadTransaction,
+                format!("no transaction {name:?} is open"),
+            );
         }
         if self.routes.begin(name) {
             self.pass_on(Frame::new(Command::Begin).with_header(header::TRANSACTION, name));

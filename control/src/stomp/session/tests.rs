@@ -129,7 +129,7 @@ fn a_client_that_may_not_connect_is_told_why_and_nothing_else_happens() {
         assert_eq!(error.header(header::MESSAGE), Some("not authenticated"));
         assert_eq!(error.header(header::RECEIPT_ID), Some("r"));
         assert!(!error.body.is_empty());
-        assert_eq!(client.session.end(), Some(End::Refused));
+        assert_eq!(client.session.end(), Some(End::Error(SessionError::NotAuthenticated)));
         assert_eq!(client.actions(), []);
     }
 }
@@ -150,7 +150,7 @@ fn rights_end_with_the_token() {
     client.later(Duration::from_secs(1));
 
     assert_eq!(client.next().header(header::MESSAGE), Some("token expired"));
-    assert_eq!(client.session.end(), Some(End::RightsOver));
+    assert_eq!(client.session.end(), Some(End::Error(SessionError::TokenExpired)));
 }
 
 #[test]
