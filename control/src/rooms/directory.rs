@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use madang_sfu::RoomId;
-use madang_wire::{Destination, ErrorCode, RoomName, RoomSummary};
+use madang_wire::{Destination, RoomName, RoomSummary};
 use tokio::sync::mpsc;
 
 use super::inbox::Inbox;
@@ -140,12 +140,8 @@ impl Entry {
     /// Posts a letter, unless the mailbox is full or the room has ended.
     pub(super) fn post(&self, letter: Letter) -> Result<(), Refusal> {
         self.mailbox.try_send(letter).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                Refusal::new(ErrorCode::Overloaded, "the room has too much to do at the moment")
-            }
-            mpsc::error::TrySendError::Closed(_) => {
-                Refusal::new(ErrorCode::Draining, "the server is shutting down")
-            }
+            mpsc::error::TrySendError::Full(_) => Refusal::room_busy(),
+            mpsc::error::TrySendError::Closed(_) => Refusal::draining(),
         })
     }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use madang_sfu::Event as EngineEvent;
-use madang_wire::{ErrorCode, Pattern, RoomName, RoomSummary};
+use madang_wire::{Pattern, RoomName, RoomSummary};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
@@ -94,10 +94,7 @@ impl Rooms {
     pub(crate) fn post(&self, name: &RoomName, letter: Letter) -> Result<(), Refusal> {
         match self.0.directory.lock().get(name) {
             Some(entry) => entry.post(letter),
-            None => Err(Refusal::new(
-                ErrorCode::NoSuchRoom,
-                format!("the room {name} is not open; join it first"),
-            )),
+            None => Err(Refusal::room_not_open(name)),
         }
     }
 
@@ -114,9 +111,7 @@ impl Rooms {
         match answer.await {
             Ok(answer) => answer,
             // Its task is cut off when the process ends.
-            Err(_) => {
-                Err(Refusal::new(ErrorCode::Draining, "the server is shutting down".to_owned()))
-            }
+            Err(_) => Err(Refusal::draining()),
         }
     }
 
@@ -192,14 +187,11 @@ impl Rooms {
     fn entry<'a>(&self, entries: &'a mut Entries, name: &RoomName) -> Result<&'a Entry, Refusal> {
         if entries.get(name).is_none() {
             if entries.is_closed() {
-                return Err(Refusal::new(ErrorCode::Draining, "the server is shutting down"));
+                return Err(Refusal::draining());
             }
             let most = self.0.config.limits.rooms;
             if is_reached(most, entries.len()) {
-                return Err(Refusal::new(
-                    ErrorCode::Overloaded,
-                    format!("the server has its {most} open rooms"),
-                ));
+                return Err(Refusal::too_many_open_rooms(most));
             }
             self.open(entries, name);
         }

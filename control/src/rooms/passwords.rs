@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use madang_wire::{ErrorCode, Secret};
+use madang_wire::Secret;
 use rand::RngExt;
 use tokio::sync::Semaphore;
 
@@ -54,24 +54,15 @@ impl Passwords {
     /// Hashes a password with a salt of its own, as a PHC string.
     pub(crate) async fn hash(&self, password: Secret) -> Result<String, Refusal> {
         if password.expose().is_empty() {
-            return Err(Refusal::new(
-                ErrorCode::BadRequest,
-                "a password has at least one letter".to_owned(),
-            ));
+            return Err(Refusal::empty_password());
         }
         if password.expose().len() > MAX_BYTES {
-            let message = format!("a password has at most {MAX_BYTES} bytes");
-            return Err(Refusal::new(ErrorCode::TooLarge, message));
+            return Err(Refusal::too_long("the password", MAX_BYTES, "bytes"));
         }
         match self.work(move || hash(&password)).await {
             Ok(Some(hash)) => Ok(hash),
-            Ok(None) => {
-                Err(Refusal::new(ErrorCode::Internal, "the password can't be hashed".to_owned()))
-            }
-            Err(Overloaded) => {
-                let message = "the server has too many passwords to work on".to_owned();
-                Err(Refusal::new(ErrorCode::Overloaded, message))
-            }
+            Ok(None) => Err(Refusal::password_not_hashed()),
+            Err(Overloaded) => Err(Refusal::too_many_passwords()),
         }
     }
 

@@ -102,8 +102,8 @@ impl Dispatch {
             Destination::App(name) if name == "/chat" => self.tutorial_chat(sent),
             Destination::App(name) => {
                 let message =
-                    format!("there is no request {name:?}; there are /rooms/{{room}}/… and /chat");
-                Err(Refusal::new(ErrorCode::BadRequest, message))
+                    format!("there is no request {name:?}; use /rooms/{{room}}/… or /chat");
+                Err(Refusal::bad_request(message))
             }
             Destination::Topic(to) => {
                 self.forward(&to, sent, Kind::Topic, |message| self.broker.publish(&message))
@@ -114,10 +114,7 @@ impl Dispatch {
             Destination::OtherUserQueue { user, queue } => {
                 let to = format!("/user{queue}");
                 if to == Destination::SIGNAL {
-                    return Err(Refusal::new(
-                        ErrorCode::NotAllowed,
-                        "only the server sends signals".to_owned(),
-                    ));
+                    return Err(Refusal::signals_are_servers());
                 }
                 // As in Spring, a slash of the name is written so.
                 let user = user.replace("%2F", "/");
@@ -126,16 +123,14 @@ impl Dispatch {
                 })
             }
             Destination::UserQueue(queue) => {
-                let message = format!("name the user that it is for: /user/{{name}}{queue}");
-                Err(Refusal::new(ErrorCode::BadRequest, message))
+                let message =
+                    format!("this destination lacks the name of a user: /user/{{name}}{queue}");
+                Err(Refusal::bad_request(message))
             }
             Destination::Rooms
             | Destination::Chat(_)
             | Destination::Events(_)
-            | Destination::ServerTopic(_) => {
-                let message = "only the server publishes under /topic/rooms; send requests to /app/rooms/{room}/…";
-                Err(Refusal::new(ErrorCode::NotAllowed, message.to_owned()))
-            }
+            | Destination::ServerTopic(_) => Err(Refusal::servers_alone()),
         }
     }
 
@@ -166,7 +161,7 @@ impl Dispatch {
     ) -> Result<(), Refusal> {
         sender.opens(room)?;
         let request = Request::parse(action, &sent.body)
-            .map_err(|error| Refusal::new(ErrorCode::BadRequest, error.to_string()))?;
+            .map_err(|error| Refusal::bad_request(error.to_string()))?;
         let (is_join, is_leave) =
             (matches!(request, Request::Join(_)), matches!(request, Request::Leave(_)));
         let header = |name| sent.headers.get(name).map(str::to_owned);
@@ -186,8 +181,7 @@ impl Dispatch {
             return Ok(());
         }
         if sender.rooms.len() >= MAX_ROOMS && !sender.rooms.contains(room) {
-            let message = format!("a session is in at most {MAX_ROOMS} rooms; leave one first");
-            return Err(Refusal::new(ErrorCode::NotAllowed, message));
+            return Err(Refusal::in_too_many_rooms(MAX_ROOMS));
         }
         self.rooms.post_opening(room, letter)?;
         sender.rooms.insert(room.clone());
@@ -203,8 +197,8 @@ impl Dispatch {
         pass_on: impl FnOnce(Arc<Message>),
     ) -> Result<(), Refusal> {
         if !Pattern::parse(destination).is_ok_and(|pattern| pattern.is_literal()) {
-            let message = "a message goes to one destination: `*` and `**` are for subscriptions";
-            return Err(Refusal::new(ErrorCode::BadRequest, message.to_owned()));
+            let message = "a SEND must name one destination; `*` and `**` are for SUBSCRIBE";
+            return Err(Refusal::bad_request(message));
         }
         let headers: Headers = sent.headers.iter().filter(|(name, _)| !is_private(name)).collect();
         let message = Message::new(destination, headers, sent.body).of_kind(kind);
@@ -234,17 +228,16 @@ impl Dispatch {
 
 /// The `chatRoomId` of a tutorial's message: a number, or a text that could be a room's name.
 fn chat_room_id(body: &[u8]) -> Result<String, Refusal> {
-    let bad = |message: String| Refusal::new(ErrorCode::BadRequest, message);
     let body: Value = serde_json::from_slice(body)
-        .map_err(|error| bad(format!("the body of /chat can't be read: {error}")))?;
+        .map_err(|error| Refusal::bad_request(format!("the body is not JSON: {error}")))?;
     match body.get("chatRoomId") {
         Some(Value::Number(number)) => Ok(number.to_string()),
         Some(Value::String(text)) => match RoomName::parse(text) {
             Ok(name) => Ok(name.to_string()),
-            Err(error) => Err(bad(format!("chatRoomId: {error}"))),
+            Err(error) => Err(Refusal::bad_request(format!("chatRoomId: {error}"))),
         },
-        Some(_) => Err(bad("chatRoomId must be a number or a text".to_owned())),
-        None => Err(bad("the body of /chat needs a chatRoomId".to_owned())),
+        Some(_) => Err(Refusal::bad_request("chatRoomId must be a number or a string")),
+        None => Err(Refusal::bad_request("the body must have a chatRoomId")),
     }
 }
 

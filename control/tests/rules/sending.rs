@@ -42,7 +42,7 @@ async fn sending() {
         rule(SEND, "a message has one destination", after(connected("1.2"), [
             sends("SUBSCRIBE\nid:s\ndestination:/user/queue/signal\n\n"),
             sends("SEND\ndestination:/topic/*\n\nx"),
-            hears("MESSAGE\nsubscription:s\n\n…are for subscriptions…"),
+            hears("MESSAGE\nsubscription:s\n\n…are for SUBSCRIBE…"),
         ])),
         rule("1.0: SEND", "1.0 sends alike", after(subscribed("1.0"), [
             sends("SEND\ndestination:/topic/t\n\nx"),

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use madang_wire::request::{Moderate, ModerateAction};
-use madang_wire::{ErrorCode, LeaveReason, Participant, Role, Waiting};
+use madang_wire::{LeaveReason, Participant, Role, Waiting};
 use serde_json::{Map, Value};
 
 use super::kept::{Change, MAX_PEOPLE};
@@ -12,7 +12,7 @@ use super::moderation::Moderator;
 use super::rights::{self, Standing};
 use super::{Effect, Room};
 use crate::moment::Moment;
-use crate::refusal::{Refusal, refuse};
+use crate::refusal::Refusal;
 use crate::store::{Ban, RoomRecord};
 
 /// Something that is asked by REST.
@@ -159,8 +159,7 @@ impl Room {
         let detail = details(settings.is_some(), is_locked, password_hash.as_ref());
         if let Some(patch) = settings {
             let patched = record.settings.patched(&patch);
-            record.settings =
-                patched.map_err(|message| Refusal::new(ErrorCode::BadRequest, message))?;
+            record.settings = patched.map_err(Refusal::bad_request)?;
         }
         record.is_locked = is_locked.unwrap_or(record.is_locked);
         if let Some(hash) = password_hash {
@@ -217,8 +216,7 @@ impl Room {
             rights::check_gives(by.standing, role)?;
         }
         if !self.kept.set_role(&user, role) {
-            let message = format!("this room keeps {MAX_PEOPLE} roles, which are the most");
-            return refuse(ErrorCode::Overloaded, message);
+            return Err(Refusal::too_many_kept(MAX_PEOPLE, "roles"));
         }
         match role {
             Some(role) => self.apply_role(&user, role),
@@ -249,8 +247,7 @@ impl Room {
             at: now.utc,
         };
         let Some(ban) = self.kept.add_ban(ban, now.utc) else {
-            let message = format!("this room has {MAX_PEOPLE} bans, which are the most");
-            return refuse(ErrorCode::Overloaded, message);
+            return Err(Refusal::too_many_kept(MAX_PEOPLE, "bans"));
         };
         self.expel_banned(now, LeaveReason::Banned);
         self.keep(now, by, "ban", Some(Change::Ban(ban)), Some(user), detail);

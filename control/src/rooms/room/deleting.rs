@@ -1,13 +1,13 @@
 //! Deleting a message: by its author, or by a moderator.
 
-use madang_wire::{ChatMessage, ErrorCode, Event, Role};
+use madang_wire::{ChatMessage, Event, Role};
 use serde_json::Value;
 
 use super::moderation::Moderator;
 use super::rights::Standing;
 use super::{Effect, Room};
 use crate::moment::Moment;
-use crate::refusal::{Refusal, refuse};
+use crate::refusal::Refusal;
 use crate::rooms::room::Deleter;
 
 impl Room {
@@ -17,7 +17,7 @@ impl Room {
         value: Option<&Value>,
     ) -> Result<(), Refusal> {
         let Some(Value::String(id)) = value else {
-            return refuse(ErrorCode::BadRequest, "the value must be the id of a message");
+            return Err(Refusal::bad_request("the value must be the id of a message"));
         };
         let deleter = Deleter {
             name: by.name.clone(),
@@ -38,7 +38,7 @@ impl Room {
         message: Option<&ChatMessage>,
     ) -> Result<(), Refusal> {
         let Some(message) = message else {
-            return refuse(ErrorCode::BadRequest, "there is no such message");
+            return Err(Refusal::no_such_message());
         };
         self.publish(Event::MessageDeleted { seq: message.seq, id: message.id.clone() });
         let Deleter { name, participant, user, from, moderates } = deleter;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use madang_wire::request::{Join, Mids, View};
-use madang_wire::{ErrorCode, Event, Joined, Participant, Role, Secret, Signal};
+use madang_wire::{Event, Joined, Participant, Role, Secret, Signal};
 use rand::RngExt;
 
 use super::door::Joiner;
@@ -16,7 +16,7 @@ use crate::auth::Grant;
 use crate::broker::{Requester, SessionId};
 use crate::limits::is_reached;
 use crate::moment::Moment;
-use crate::refusal::{Refusal, refuse};
+use crate::refusal::Refusal;
 use crate::rooms::passwords::{MAX_BYTES, Verdict};
 
 /// The longest name of a participant, in characters.
@@ -44,7 +44,7 @@ impl Room {
         let mids = mids.unwrap_or_default();
         check_mids(&mids)?;
         if self.door.has(from.session) {
-            return refuse(ErrorCode::BadRequest, "this session's join is not answered yet");
+            return Err(Refusal::already_joining());
         }
         let joiner = Joiner { from: from.clone(), grant: Arc::clone(grant), name, role, mids, sdp };
         let entrance = self.entrance(now, &joiner)?;
@@ -62,11 +62,9 @@ impl Room {
                 .and_then(|entrance| self.enter(now, joiner, entrance, Obstacle::Password, None)),
             Verdict::Wrong => {
                 self.door.tried(from.session, now.instant);
-                refuse(ErrorCode::WrongPassword, "the password of this room is another")
+                Err(Refusal::wrong_password())
             }
-            Verdict::Overloaded => {
-                refuse(ErrorCode::Overloaded, "the server has too many passwords to check")
-            }
+            Verdict::Overloaded => Err(Refusal::too_many_passwords()),
         };
         self.tell_refusal(&from, handled);
         self.tell_news();
@@ -84,18 +82,17 @@ impl Room {
         rights::check_opens(grant, &self.config.name)?;
         let Some(index) = self.members.iter().position(|member| member.resume_token == token)
         else {
-            let message = "nobody can be resumed by this token: it is wrong, or its time ran out; join without it";
-            return refuse(ErrorCode::NoSuchParticipant, message);
+            return Err(Refusal::not_resumable());
         };
         let before = &self.members[index].grant;
         if before.is_guest != grant.is_guest || (!grant.is_guest && before.user != grant.user) {
-            return refuse(ErrorCode::NotAllowed, "this participant is another user");
+            return Err(Refusal::resumes_another_user());
         }
         self.check_not_banned(now, from, grant)?;
         if self.index_of_session(from.session).is_some_and(|present| present != index)
             || self.door.has(from.session)
         {
-            return refuse(ErrorCode::BadRequest, "this session is in the room already");
+            return Err(Refusal::already_in_room());
         }
         if let Some(mids) = &join.mids {
             check_mids(mids)?;
@@ -134,12 +131,9 @@ impl Room {
         let own = self.kept.record.settings.max_participants;
         let own = own.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
         let general = self.config.limits.participants_per_room;
-        let full = |most: usize| {
-            refuse(ErrorCode::RoomFull, format!("this room has its {most} participants"))
-        };
         match own.filter(|own| present >= *own) {
-            Some(own) => full(own),
-            None if is_reached(general, present) => full(general),
+            Some(own) => Err(Refusal::full(own)),
+            None if is_reached(general, present) => Err(Refusal::full(general)),
             None => Ok(()),
         }
     }
@@ -151,7 +145,7 @@ impl Room {
         grant: &Grant,
     ) -> Result<(), Refusal> {
         if self.door.turns_away(from.session) {
-            return refuse(ErrorCode::NotAllowed, "you were removed from this room");
+            return Err(Refusal::removed());
         }
         rights::check_not_banned(&self.kept.bans, grant, now.utc)
     }
@@ -161,7 +155,7 @@ impl Room {
         let (from, grant) = (&joiner.from, &joiner.grant);
         let is_on_the_way = self.pending.values().any(|pending| !pending.survives(from.session));
         if is_on_the_way || self.index_of_session(from.session).is_some() {
-            return refuse(ErrorCode::BadRequest, "this session is in the room already");
+            return Err(Refusal::already_in_room());
         }
         self.check_not_banned(now, from, grant)?;
         let opens = self.is_deserted() && joiner.role.is_none_or(|asked| asked == Role::Host);
@@ -219,15 +213,13 @@ impl Room {
             return Err(Obstacle::Password.refusal());
         };
         if password.expose().len() > MAX_BYTES {
-            let message = format!("a password has at most {MAX_BYTES} bytes");
-            return refuse(ErrorCode::TooLarge, message);
+            return Err(Refusal::too_long("the password", MAX_BYTES, "bytes"));
         }
         if self.door.has_tried_enough(joiner.from.session) {
-            let message = "too many wrong passwords; try again in a minute";
-            return refuse(ErrorCode::RateLimited, message);
+            return Err(Refusal::too_many_wrong_passwords());
         }
         let Some(ticket) = self.door.knock(joiner) else {
-            return refuse(ErrorCode::Overloaded, "too many want to come in at the moment");
+            return Err(Refusal::too_many_joining());
         };
         self.effects.push_back(Effect::Verify { ticket, password, hash });
         Ok(())
@@ -237,7 +229,7 @@ impl Room {
     fn wait(&mut self, joiner: Joiner, obstacle: Obstacle) -> Result<(), Refusal> {
         let id = format!("{:016x}", self.random.random::<u64>());
         if !self.door.wait(id, joiner) {
-            return refuse(ErrorCode::Overloaded, "too many people are waiting to be let in");
+            return Err(Refusal::too_many_waiting());
         }
         self.tell_moderators_who_waits();
         Err(obstacle.refusal())
@@ -382,16 +374,13 @@ impl Room {
 pub(super) fn checked_name(name: &str) -> Result<String, Refusal> {
     let name = name.trim();
     if name.is_empty() {
-        return refuse(ErrorCode::BadRequest, "a participant needs a name");
+        return Err(Refusal::empty("the name"));
     }
     if name.chars().count() > MAX_NAME_CHARS {
-        return refuse(
-            ErrorCode::TooLarge,
-            format!("a name has at most {MAX_NAME_CHARS} characters"),
-        );
+        return Err(Refusal::too_long("the name", MAX_NAME_CHARS, "characters"));
     }
     if name.chars().any(char::is_control) {
-        return refuse(ErrorCode::BadRequest, "a name has no control characters");
+        return Err(Refusal::bad_request("the name must not contain control characters"));
     }
     Ok(name.to_owned())
 }

@@ -4,15 +4,15 @@
 //! moderator hears `done`.
 
 use madang_wire::request::{Moderate, ModerateAction};
-use madang_wire::{ErrorCode, Event, Role, Signal};
+use madang_wire::{Event, Role};
 use serde_json::Value;
 
-use super::kept::{Change, Keeping};
+use super::kept::{Change, Keeping, MAX_PEOPLE};
 use super::rights::{self, Standing};
 use super::{Effect, Room};
 use crate::broker::Requester;
 use crate::moment::Moment;
-use crate::refusal::{Refusal, refuse};
+use crate::refusal::Refusal;
 use crate::store::AuditEntry;
 
 /// Users whose stopped sources are remembered until they come again. When there are more, a stop holds until its
@@ -85,10 +85,10 @@ impl Room {
         whom: Option<&str>,
     ) -> Result<usize, Refusal> {
         let Some(id) = whom else {
-            return refuse(ErrorCode::BadRequest, "this action needs a participant");
+            return Err(Refusal::bad_request("this action needs a participant"));
         };
         let Some(index) = self.index_of_participant(id) else {
-            return refuse(ErrorCode::NoSuchParticipant, "there is no such participant");
+            return Err(Refusal::no_such_participant());
         };
         let is_self = by.participant.as_deref() == Some(id);
         rights::check_acts_on(by.standing, self.members[index].standing(), is_self, action)?;
@@ -107,7 +107,7 @@ impl Room {
         let is_stopped = match value {
             None | Some(Value::Null | Value::Bool(true)) => true,
             Some(Value::Bool(false)) => false,
-            Some(_) => return refuse(ErrorCode::BadRequest, "the value must be true or false"),
+            Some(_) => return Err(Refusal::bad_request("the value must be true or false")),
         };
         let member = &mut self.members[index];
         let before = member.public.clone();
@@ -166,10 +166,10 @@ impl Room {
         is_admitted: bool,
     ) -> Result<(), Refusal> {
         let Some(id) = whom else {
-            return refuse(ErrorCode::BadRequest, "name whom, as in `waiting`");
+            return Err(Refusal::bad_request("this action needs the id of somebody in `waiting`"));
         };
         if !self.door.has_waiting(id) {
-            return refuse(ErrorCode::NoSuchParticipant, "nobody of this id waits");
+            return Err(Refusal::nobody_waits());
         }
         if is_admitted {
             self.check_space()?;
@@ -179,8 +179,7 @@ impl Room {
         if is_admitted {
             self.let_in(now, joiner);
         } else {
-            let message = "a moderator did not let you in".to_owned();
-            self.reply(&joiner.from, Signal::Error { code: ErrorCode::NotAllowed, message });
+            self.tell_refusal(&joiner.from, Err(Refusal::denied()));
         }
         self.tell_moderators_who_waits();
         self.keep(now, by, if is_admitted { "admit" } else { "deny" }, None, target, None);
@@ -200,8 +199,7 @@ impl Room {
         let user = self.members[index].user().map(str::to_owned);
         let target = Some(self.members[index].grant.user.clone());
         if user.as_ref().is_some_and(|user| !self.kept.set_role(user, Some(role))) {
-            let message = "this room keeps all the roles that it can keep";
-            return refuse(ErrorCode::Overloaded, message);
+            return Err(Refusal::too_many_kept(MAX_PEOPLE, "roles"));
         }
         match &user {
             Some(user) => self.apply_role(user, role),
@@ -287,6 +285,6 @@ fn role_of(value: Option<&Value>) -> Result<Role, Refusal> {
     let role = value.and_then(|value| serde_json::from_value(value.clone()).ok());
     match role {
         Some(role) => Ok(role),
-        None => refuse(ErrorCode::BadRequest, "the value must be host, speaker or listener"),
+        None => Err(Refusal::bad_request("the value must be host, speaker or listener")),
     }
 }

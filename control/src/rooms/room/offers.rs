@@ -9,7 +9,7 @@ use super::pending::Pending;
 use super::{Effect, Room, peer_of};
 use crate::broker::Requester;
 use crate::moment::Moment;
-use crate::refusal::{Refusal, refuse};
+use crate::refusal::Refusal;
 use crate::rooms::room::pending::Purpose;
 
 /// The most m-lines that a client may name.
@@ -34,7 +34,7 @@ impl Room {
         check_mids(&mids)?;
         let may_publish = &self.members[index].may_publish;
         if let Some(kind) = mids.values().find(|kind| !may_publish.contains(kind)) {
-            return refuse(ErrorCode::NotAllowed, format!("you may not publish a {kind} here"));
+            return Err(Refusal::may_not_publish(*kind));
         }
         let published = self.members[index].media.iter().flat_map(|media| &media.published);
         for line in published {
@@ -42,8 +42,8 @@ impl Room {
             if let Some(kind) =
                 mids.get(line.mid.as_str()).filter(|kind| kind.is_audio() != is_audio)
             {
-                let message = format!("the m-line {:?} can't carry {kind}", line.mid.as_str());
-                return refuse(ErrorCode::BadRequest, message);
+                let message = format!("the m-line {:?} cannot carry a {kind}", line.mid.as_str());
+                return Err(Refusal::bad_request(message));
             }
         }
         self.members[index].mids = mids;
@@ -120,7 +120,7 @@ impl Room {
 
     pub(super) fn check_no_offer_of(&self, participant: &str) -> Result<(), Refusal> {
         if self.pending.values().any(|pending| pending.participant() == Some(participant)) {
-            return refuse(ErrorCode::BadRequest, "the offer before this one is not answered yet");
+            return Err(Refusal::offer_pending());
         }
         Ok(())
     }
@@ -146,12 +146,14 @@ fn refused(error: &OfferError) -> Signal {
 
 pub(super) fn check_mids(mids: &Mids) -> Result<(), Refusal> {
     if mids.len() > MAX_MIDS || mids.keys().any(|mid| mid.len() > MAX_MID_BYTES) {
-        let message = format!("at most {MAX_MIDS} m-lines of {MAX_MID_BYTES} bytes can be named");
-        return refuse(ErrorCode::TooLarge, message);
+        let message = format!(
+            "`mids` must have at most {MAX_MIDS} entries, with mids of at most {MAX_MID_BYTES} bytes"
+        );
+        return Err(Refusal::new(ErrorCode::TooLarge, message));
     }
     let count = |kind: SourceKind| mids.values().filter(|other| **other == kind).count();
     if let Some(kind) = mids.values().find(|kind| count(**kind) > 1) {
-        return refuse(ErrorCode::BadRequest, format!("two m-lines are named {kind}"));
+        return Err(Refusal::bad_request(format!("two m-lines are named {kind}")));
     }
     Ok(())
 }

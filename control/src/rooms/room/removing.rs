@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use madang_wire::request::ModerateAction;
-use madang_wire::{ErrorCode, Event, LeaveReason, Signal};
+use madang_wire::{Event, LeaveReason, Signal};
 use serde_json::Value;
 
 use super::Room;
-use super::kept::Change;
+use super::kept::{Change, MAX_PEOPLE};
 use super::moderation::Moderator;
 use crate::auth::Grant;
 use crate::moment::Moment;
-use crate::refusal::{Refusal, refuse};
+use crate::refusal::Refusal;
 use crate::store::Ban;
 
 /// The longest reason that a moderator gives, in characters.
@@ -86,9 +86,7 @@ impl Room {
         let kept = self.kept.add_ban(ban, now.utc);
         self.expel_banned(now, reason);
         let Some(ban) = kept else {
-            let message =
-                "they are out, but may come back: this room has all the bans that it can have";
-            return refuse(ErrorCode::Overloaded, message);
+            return Err(Refusal::removed_but_not_banned(MAX_PEOPLE));
         };
         self.keep(now, by, action, Some(Change::Ban(ban)), target, detail);
         Ok(())
@@ -108,8 +106,7 @@ impl Room {
             self.tell_moderators_who_waits();
         }
         for joiner in refused {
-            let message = "you are banned from this room".to_owned();
-            self.reply(&joiner.from, Signal::Error { code: ErrorCode::NotAllowed, message });
+            self.tell_refusal(&joiner.from, Err(Refusal::banned(None, None)));
         }
     }
 
@@ -142,8 +139,7 @@ impl Room {
     pub(super) fn empty(&mut self, reason: &str) {
         self.publish(Event::RoomEnded { reason: reason.to_owned() });
         for joiner in self.door.take_out(|_| true) {
-            let error = Signal::Error { code: ErrorCode::NotAllowed, message: reason.to_owned() };
-            self.reply(&joiner.from, error);
+            self.tell_refusal(&joiner.from, Err(Refusal::room_ended(reason)));
         }
         while let Some(index) = self.members.len().checked_sub(1) {
             self.expel(index, LeaveReason::RoomEnded, reason);
@@ -157,11 +153,10 @@ fn reason_of(value: Option<&Value>) -> Result<Option<String>, Refusal> {
         Some(Value::String(text)) if text.chars().count() <= MAX_REASON_CHARS => {
             Ok(Some(text.clone()).filter(|text| !text.is_empty()))
         }
-        Some(Value::String(_)) => refuse(
-            ErrorCode::TooLarge,
-            format!("a reason has at most {MAX_REASON_CHARS} characters"),
-        ),
-        Some(_) => refuse(ErrorCode::BadRequest, "the value must be a text: the reason"),
+        Some(Value::String(_)) => {
+            Err(Refusal::too_long("the reason", MAX_REASON_CHARS, "characters"))
+        }
+        Some(_) => Err(Refusal::bad_request("the value must be the reason as a string")),
     }
 }
 
@@ -173,9 +168,8 @@ fn until_of(value: Option<&Value>, now: Timestamp) -> Result<Option<Timestamp>, 
     };
     match until.filter(|until| *until > now) {
         Some(until) => Ok(Some(until)),
-        None => refuse(
-            ErrorCode::BadRequest,
-            "the value must be a time to come, as 2030-01-31T12:00:00Z",
-        ),
+        None => Err(Refusal::bad_request(
+            "the value must be a time in the future, like 2030-01-31T12:00:00Z",
+        )),
     }
 }

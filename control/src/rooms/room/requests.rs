@@ -1,14 +1,14 @@
 //! What those in the room may ask.
 
 use madang_wire::request::{Chat, State, View};
-use madang_wire::{ErrorCode, Event, LeaveReason, Request, Signal};
+use madang_wire::{Event, LeaveReason, Request, Signal};
 use rand::RngExt;
 
 use super::joining::checked_name;
 use super::{Effect, Room, rights};
 use crate::broker::Requester;
 use crate::moment::Moment;
-use crate::refusal::{Refusal, refuse};
+use crate::refusal::Refusal;
 use crate::store::NewChatMessage;
 
 /// The longest reaction, in bytes; the longest emoji sequences have some 35.
@@ -32,8 +32,7 @@ impl Room {
             if self.door.has(from.session) {
                 return self.handle_request_at_door(from, &request);
             }
-            let message = format!("you are not in the room {}; join it first", self.config.name);
-            return refuse(ErrorCode::NoSuchRoom, message);
+            return Err(Refusal::not_in_room(&self.config.name));
         };
         match request {
             Request::Offer(offer) => self.handle_offer(from, index, offer),
@@ -50,9 +49,7 @@ impl Room {
                 self.reply(from, Signal::Left {});
                 Ok(())
             }
-            Request::Join(_) => {
-                refuse(ErrorCode::BadRequest, "this session is in the room already")
-            }
+            Request::Join(_) => Err(Refusal::already_in_room()),
         }
     }
 
@@ -62,7 +59,7 @@ impl Room {
         request: &Request,
     ) -> Result<(), Refusal> {
         if !matches!(request, Request::Leave(_)) {
-            return refuse(ErrorCode::Waiting, "you are not in the room yet");
+            return Err(Refusal::still_waiting());
         }
         let was_waiting = self.door.is_waiting(from.session);
         self.door.leave(from.session);
@@ -75,8 +72,7 @@ impl Room {
 
     fn handle_view(&mut self, from: &Requester, index: usize, view: View) -> Result<(), Refusal> {
         if view.slots.len() > MAX_WANTED_SLOTS {
-            let message = format!("a view names at most {MAX_WANTED_SLOTS} slots");
-            return refuse(ErrorCode::TooLarge, message);
+            return Err(Refusal::too_long("`slots`", MAX_WANTED_SLOTS, "entries"));
         }
         self.members[index].view = view;
         self.show();
@@ -93,16 +89,13 @@ impl Room {
         if let Some(metadata) = &metadata {
             let bytes = serde_json::to_vec(metadata).map_or(usize::MAX, |json| json.len());
             if bytes > MAX_METADATA_BYTES {
-                let message = format!("metadata has at most {MAX_METADATA_BYTES} bytes");
-                return refuse(ErrorCode::TooLarge, message);
+                return Err(Refusal::too_long("`metadata`", MAX_METADATA_BYTES, "bytes"));
             }
         }
         let stopped = self.members[index].stopped;
         if (stopped.sound && muted == Some(false)) || (stopped.camera && camera_off == Some(false))
         {
-            let message =
-                "a moderator switched this off; only a moderator can let you switch it on";
-            return refuse(ErrorCode::NotAllowed, message);
+            return Err(Refusal::stopped_by_moderator());
         }
         let public = &mut self.members[index].public;
         let before = public.clone();
@@ -132,23 +125,19 @@ impl Room {
         let Chat { text, to, reply_to } = chat;
         let most = self.config.limits.chat_bytes;
         if text.trim().is_empty() {
-            return refuse(ErrorCode::BadRequest, "a chat message needs a text");
+            return Err(Refusal::empty("the text of a chat message"));
         }
         if text.len() > most {
-            return refuse(ErrorCode::TooLarge, format!("a chat message has at most {most} bytes"));
+            return Err(Refusal::too_long("a chat message", most, "bytes"));
         }
-        for (name, id) in [("reply_to", &reply_to), ("message-id", &message_id)] {
+        for (name, id) in [("`reply_to`", &reply_to), ("`message-id`", &message_id)] {
             if id.as_ref().is_some_and(|id| id.len() > MAX_ID_BYTES) {
-                let message = format!("{name} has at most {MAX_ID_BYTES} bytes");
-                return refuse(ErrorCode::TooLarge, message);
+                return Err(Refusal::too_long(name, MAX_ID_BYTES, "bytes"));
             }
         }
         let addressee = to.as_ref().map(|to| self.index_of_participant(to));
         if addressee == Some(None) {
-            return refuse(
-                ErrorCode::NoSuchParticipant,
-                "whom this message is for is not in the room",
-            );
+            return Err(Refusal::no_such_participant());
         }
         let user_of = |index: usize| self.members[index].user().map(str::to_owned);
         let to_user = addressee.flatten().and_then(user_of);
@@ -171,13 +160,10 @@ impl Room {
 
     fn handle_react(&mut self, index: usize, emoji: String) -> Result<(), Refusal> {
         if emoji.is_empty() {
-            return refuse(ErrorCode::BadRequest, "a reaction needs an emoji");
+            return Err(Refusal::empty("`emoji`"));
         }
         if emoji.len() > MAX_EMOJI_BYTES {
-            return refuse(
-                ErrorCode::TooLarge,
-                format!("emoji has at most {MAX_EMOJI_BYTES} bytes"),
-            );
+            return Err(Refusal::too_long("`emoji`", MAX_EMOJI_BYTES, "bytes"));
         }
         let participant = self.members[index].public.id.clone();
         self.publish(Event::Reaction { participant, emoji });

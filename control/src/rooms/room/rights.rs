@@ -9,10 +9,10 @@
 
 use jiff::Timestamp;
 use madang_wire::request::ModerateAction;
-use madang_wire::{ChatMessage, ErrorCode, Role, RoomName, RoomSettings, SourceKind};
+use madang_wire::{ChatMessage, Role, RoomName, RoomSettings, SourceKind};
 
 use crate::auth::Grant;
-use crate::refusal::{Refusal, refuse};
+use crate::refusal::Refusal;
 use crate::store::{Ban, RoomRecord};
 
 /// What somebody is to others in a room.
@@ -35,7 +35,7 @@ impl Standing {
 pub(crate) fn check_opens(grant: &Grant, room: &RoomName) -> Result<(), Refusal> {
     match grant.opens(room) {
         true => Ok(()),
-        false => refuse(ErrorCode::NotAllowed, format!("your token does not open the room {room}")),
+        false => Err(Refusal::not_opened_by_token(room)),
     }
 }
 
@@ -53,10 +53,7 @@ pub(crate) fn highest_role(kept: Option<Role>, grant: &Grant, opens: bool) -> Ro
 /// The role of one who joins: less than the highest may be asked for, never more.
 pub(super) fn role_of(highest: Role, asked: Option<Role>) -> Result<Role, Refusal> {
     match asked {
-        Some(asked) if rank(asked) > rank(highest) => {
-            let message = format!("you may not be {} here", name(asked));
-            refuse(ErrorCode::NotAllowed, message)
-        }
+        Some(asked) if rank(asked) > rank(highest) => Err(Refusal::role_too_high(name(asked))),
         Some(asked) => Ok(asked),
         None => Ok(highest),
     }
@@ -91,14 +88,9 @@ impl Obstacle {
     /// The refusal for somebody who does not pass it.
     pub(crate) fn refusal(self) -> Refusal {
         match self {
-            Obstacle::Lock => Refusal::new(ErrorCode::RoomLocked, "this room is locked"),
-            Obstacle::Password => {
-                Refusal::new(ErrorCode::WrongPassword, "this room has a password; join with it")
-            }
-            Obstacle::WaitingRoom => Refusal::new(
-                ErrorCode::Waiting,
-                "this room has a waiting room; a moderator has to let you in",
-            ),
+            Obstacle::Lock => Refusal::locked(),
+            Obstacle::Password => Refusal::password_required(),
+            Obstacle::WaitingRoom => Refusal::waiting(),
         }
     }
 
@@ -144,9 +136,7 @@ pub(crate) fn check_not_banned<'a>(
     let Some(ban) = ban_of(bans, grant, now) else {
         return Ok(());
     };
-    let until = ban.until.map(|until| format!(" until {until}")).unwrap_or_default();
-    let reason = ban.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    refuse(ErrorCode::NotAllowed, format!("you are banned from this room{until}{reason}"))
+    Err(Refusal::banned(ban.until, ban.reason.as_deref()))
 }
 
 /// The first ban that keeps out the holder of this grant.
@@ -188,7 +178,7 @@ pub(super) fn check_chat(who: Standing, settings: &RoomSettings) -> Result<(), R
     if settings.chat || who.moderates {
         return Ok(());
     }
-    refuse(ErrorCode::NotAllowed, "the chat of this room is off")
+    Err(Refusal::chat_off())
 }
 
 /// Whether somebody may moderate at all. Authors may delete what they wrote; that is decided with the message in hand.
@@ -204,7 +194,7 @@ pub(crate) fn check_moderator(who: Standing) -> Result<(), Refusal> {
     if who.moderates {
         return Ok(());
     }
-    refuse(ErrorCode::NotAllowed, "only hosts and moderators of this room may do that")
+    Err(Refusal::moderators_only())
 }
 
 /// Whether a moderator may do something to somebody: a moderator who is not a host does nothing to hosts, and nobody
@@ -217,10 +207,10 @@ pub(super) fn check_acts_on(
 ) -> Result<(), Refusal> {
     let removes = matches!(action, ModerateAction::Kick | ModerateAction::Ban);
     if is_self && removes {
-        return refuse(ErrorCode::NotAllowed, "nobody removes themself; leave instead");
+        return Err(Refusal::removes_self());
     }
     if on.role == Role::Host && who.role != Role::Host {
-        return refuse(ErrorCode::NotAllowed, "only hosts act on hosts");
+        return Err(Refusal::acts_on_host());
     }
     Ok(())
 }
@@ -228,7 +218,7 @@ pub(super) fn check_acts_on(
 /// Whether a moderator may give somebody a role: only hosts make hosts.
 pub(super) fn check_gives(who: Standing, role: Role) -> Result<(), Refusal> {
     if role == Role::Host && who.role != Role::Host {
-        return refuse(ErrorCode::NotAllowed, "only hosts make hosts");
+        return Err(Refusal::makes_host());
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What a room's task does with the store, chat aside.
 
-use madang_wire::{ErrorCode, RoomName, Signal};
+use madang_wire::{RoomName, Signal};
 use tracing::warn;
 
 use super::{Task, now};
@@ -86,13 +86,7 @@ async fn store(store: &Store, room: &RoomName, keeping: &Keeping) -> Result<(), 
 
 fn not_kept(error: &StoreError) -> Refusal {
     match error {
-        StoreError::Refused(reason) => Refusal {
-            code: ErrorCode::Overloaded,
-            message: format!("it could not be kept: {reason}"),
-        },
-        _ => {
-            let message = "it holds while the room is open, but could not be stored".to_owned();
-            Refusal::new(ErrorCode::Internal, message)
-        }
+        StoreError::Refused(reason) => Refusal::change_refused(reason),
+        _ => Refusal::change_not_stored(),
     }
 }

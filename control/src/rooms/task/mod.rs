@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use jiff::Timestamp;
 use madang_sfu::io::Handle;
-use madang_wire::{Destination, ErrorCode, Event, Request, Secret, Signal};
+use madang_wire::{Destination, Event, Request, Secret, Signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -297,8 +297,7 @@ impl Task {
                 if let Some(receipt) = receipt {
                     receipt.withhold();
                 }
-                let message = "the message could not be stored".to_owned();
-                let code = ErrorCode::Internal;
+                let Refusal { code, message } = Refusal::message_not_stored();
                 self.tools.signals.send(&from, &Signal::Error { code, message });
             }
         }

@@ -18,14 +18,10 @@ pub(super) async fn open(
 ) -> Result<Room, Refusal> {
     match load(config, tools, letter).await {
         Ok(Some(kept)) => Ok(Room::new(config.clone(), kept, rand::make_rng())),
-        Ok(None) => {
-            let message = format!("there is no room {}", config.name);
-            Err(Refusal::new(ErrorCode::NoSuchRoom, message))
-        }
+        Ok(None) => Err(Refusal::no_such_room(&config.name)),
         Err(error) => {
-            warn!(%error, room = %config.name, "a room can't be opened");
-            let message = "the room can't be opened at the moment".to_owned();
-            Err(Refusal::new(ErrorCode::Internal, message))
+            warn!(%error, room = %config.name, "could not load a room from the store; refusing to open it");
+            Err(Refusal::room_not_loaded())
         }
     }
 }
@@ -84,9 +80,7 @@ pub(super) fn refuse(tools: &Tools, letter: Letter, refusal: &Refusal) {
 /// What those hear whose letters come after a room's end.
 pub(super) fn is_gone(name: &RoomName, stop: &CancellationToken) -> Refusal {
     if stop.is_cancelled() {
-        let message = "the server is shutting down".to_owned();
-        return Refusal::new(ErrorCode::Draining, message);
+        return Refusal::draining();
     }
-    let message = format!("the room {name} has just closed; try again");
-    Refusal::new(ErrorCode::NoSuchRoom, message)
+    Refusal::room_just_closed(name)
 }
