@@ -1,4 +1,5 @@
 //! The program: settings, log, start, wait for a signal, drain.
+#![expect(clippy::disallowed_methods, reason = "`madang token` reads the clock here")]
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

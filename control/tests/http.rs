@@ -1,4 +1,5 @@
 //! The HTTP side of a whole server.
+#![expect(clippy::disallowed_methods, reason = "these tests use real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 use std::net::SocketAddr;

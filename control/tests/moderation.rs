@@ -1,5 +1,5 @@
 //! Moderation at a whole server: what hosts do to others, and what of it outlives the server.
-
+#![expect(clippy::disallowed_methods, reason = "these tests use real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod stomp_client;

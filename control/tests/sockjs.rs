@@ -1,4 +1,5 @@
 //! SockJS and plain STOMP over TCP against a whole server. The rules are those of sockjs-protocol 0.3.3.
+#![expect(clippy::disallowed_methods, reason = "these tests use real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod stomp_client;

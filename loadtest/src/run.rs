@@ -1,4 +1,5 @@
 //! A run: fills rooms with peers for a while.
+#![expect(clippy::disallowed_methods, reason = "the run is timed here")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! Sends a peer's audio and video.
+#![expect(clippy::disallowed_methods, reason = "frames are sent at fixed intervals")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! A peer's STOMP session: one task that owns the connection, and the observed state of the room.
+#![expect(clippy::disallowed_methods, reason = "waiting for media has a deadline")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,8 @@
 //! A STOMP session over a WebSocket.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "connecting has a deadline, and heart-beats have an interval"
+)]
 
 use std::time::Duration;
 

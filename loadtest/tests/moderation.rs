@@ -1,5 +1,5 @@
 //! Sources that a moderator stops are not forwarded: tests with full peers and real media.
-
+#![expect(clippy::disallowed_methods, reason = "this test uses real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
 //! Plain STOMP over TCP, for programs that are not browsers.
+#![expect(clippy::disallowed_methods, reason = "the accept loop pauses after errors")]
 
 use std::io;
 use std::pin::Pin;

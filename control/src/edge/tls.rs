@@ -2,6 +2,7 @@
 //!
 //! Certificates are renewed every few weeks, by programs that replace files. A new one is taken within
 //! `LOOK_INTERVAL`, for connections that begin afterwards; one that can't be used changes nothing.
+#![expect(clippy::disallowed_methods, reason = "the certificate files are polled here")]
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};

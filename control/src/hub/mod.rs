@@ -1,4 +1,5 @@
 //! What all connections share: the broker, the rooms, and how many connections there may be.
+#![expect(clippy::disallowed_methods, reason = "shutting down has deadlines")]
 
 mod admission;
 mod stats;

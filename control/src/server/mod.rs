@@ -11,6 +11,10 @@
 //!
 //! Start goes from the inside out: whatever a part needs is there before it. Shutdown goes from the outside in, so that
 //! what was taken is finished: readiness falls, sessions hear farewell, the port closes, media ends, the store closes.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "starting reads the clock, and stopping has deadlines"
+)]
 
 mod addresses;
 mod io;

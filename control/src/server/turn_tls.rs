@@ -1,4 +1,5 @@
 //! TURN inside TLS at a port of its own: takes connections, and hands over those whose handshake came to an end.
+#![expect(clippy::disallowed_methods, reason = "a TLS handshake has a deadline")]
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};

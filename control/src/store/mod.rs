@@ -17,6 +17,7 @@
 //!
 //! Chat is numbered per room under a lock of the room's row, so that several servers on one PostgreSQL or MySQL leave no
 //! gap either. When such a database goes away, callers get [`StoreError::Away`] until it is back.
+#![expect(clippy::disallowed_methods, reason = "opening the database has a deadline")]
 
 mod address;
 mod audit;

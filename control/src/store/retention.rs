@@ -1,4 +1,5 @@
 //! Chat that is kept for a while only.
+#![expect(clippy::disallowed_methods, reason = "the task between two sweeps waits here")]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! Somebody else who makes tokens: key pairs, and a web server with their public halves.
-#![expect(clippy::disallowed_methods, reason = "the issuer's socket is opened here")]
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};

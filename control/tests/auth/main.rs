@@ -1,4 +1,5 @@
 //! Tokens at a whole server: how they are shown, what they open, and how they end.
+#![expect(clippy::disallowed_methods, reason = "these tests use real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 #[path = "../stomp_client/mod.rs"]

@@ -1,6 +1,7 @@
 //! The same stories on RabbitMQ and ActiveMQ, as the distribution packages them.
 //!
 //! Not part of `cargo test`, because it needs those packages: `cargo test -p madang --test brokers`.
+#![expect(clippy::disallowed_methods, reason = "these tests use real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod broker;

@@ -10,6 +10,7 @@
 //! ```text
 //! MADANG_TEST_ROUNDS=200 MADANG_TEST_SEED=7 cargo test -p madang --test durability -- --nocapture --test-threads=1
 //! ```
+#![expect(clippy::disallowed_methods, reason = "these tests use real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod client;

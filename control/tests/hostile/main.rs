@@ -1,4 +1,5 @@
 //! Clients that mean no good, or are broken: each is refused in clear words, and the others don't notice.
+#![expect(clippy::disallowed_methods, reason = "these tests use real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod broken_websockets;

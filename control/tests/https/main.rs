@@ -1,4 +1,5 @@
 //! A whole server with TLS of its own.
+#![expect(clippy::disallowed_methods, reason = "these tests use real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod one_port;

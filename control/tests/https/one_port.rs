@@ -263,7 +263,6 @@ pub(super) async fn assert_ends(stream: &mut TcpStream, what: &str) {
 }
 
 /// A way to the server that takes each byte of a connection's beginning by itself.
-#[expect(clippy::disallowed_methods, reason = "real sockets are what is tested here")]
 async fn slowly(server: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let here = listener.local_addr().unwrap();

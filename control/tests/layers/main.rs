@@ -8,8 +8,6 @@
 //!   and its own descendants may use each other.
 //! - The top-level modules of a crate import only those that stand before them in its list below.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod examples;
 mod graph;
 mod source;

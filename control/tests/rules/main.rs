@@ -1,5 +1,6 @@
 //! The rules of the STOMP 1.2 text, section by section, and where 1.0 and 1.1 differ: what a client sends, and what it
 //! hears, on a real WebSocket to a whole server.
+#![expect(clippy::disallowed_methods, reason = "these tests use real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod acknowledging;

@@ -1,4 +1,5 @@
 //! A STOMP client on a real WebSocket, and a real server for it.
+#![expect(clippy::disallowed_methods, reason = "waiting for a frame has a deadline")]
 #![allow(
     dead_code,
     clippy::unwrap_used,

@@ -1,6 +1,5 @@
 //! A database server as an ordinary process, on a free port of loopback, with its data in a temporary folder.
 
-#![expect(clippy::disallowed_methods, reason = "free ports are found by binding them")]
 #![allow(
     dead_code,
     clippy::unwrap_used,

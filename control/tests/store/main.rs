@@ -2,6 +2,7 @@
 //! that a file can't: go away.
 //!
 //! Not part of `cargo test`, because it needs those packages: `cargo test -p madang --test store`.
+#![expect(clippy::disallowed_methods, reason = "these tests use real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod away;

@@ -1,5 +1,6 @@
 //! Clients that send while they do not read. Neither end may wait for the other: the client gets what is its due once it
 //! reads, or the ERROR for slow consumers, or is cut off soon; other clients notice nothing.
+#![expect(clippy::disallowed_methods, reason = "these tests use real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod relay;

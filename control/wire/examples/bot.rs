@@ -6,6 +6,7 @@
 //! ```
 //!
 //! For a server that requires a token, put one into the environment variable `TOKEN`; see `madang token --help`.
+#![expect(clippy::disallowed_methods, reason = "the example tells the time")]
 
 use futures_util::{SinkExt, StreamExt};
 use madang_wire::request::{Chat, Join, Leave};

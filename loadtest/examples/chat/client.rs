@@ -1,4 +1,5 @@
 //! A participant that chats.
+#![expect(clippy::disallowed_methods, reason = "waiting for an answer has a deadline")]
 
 use anyhow::{Context, bail};
 use loadtest::stomp::{PATIENCE, Stomp, text};

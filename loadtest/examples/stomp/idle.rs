@@ -1,4 +1,5 @@
 //! The memory cost of an idle connection.
+#![expect(clippy::disallowed_methods, reason = "a measurement waits between two readings")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! A run of light peers: they join, are measured, are overloaded on request, and leave.
+#![expect(clippy::disallowed_methods, reason = "the run is timed here")]
 
 use std::sync::Arc;
 use std::time::Duration;

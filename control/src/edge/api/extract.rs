@@ -1,4 +1,5 @@
 //! What a request brings, read and checked: path, query and body. Whatever can't be read is answered with a problem.
+#![expect(clippy::disallowed_methods, reason = "reading a body has a deadline")]
 
 use std::sync::Arc;
 

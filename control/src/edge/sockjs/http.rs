@@ -1,4 +1,5 @@
 //! The requests below `/ws/`.
+#![expect(clippy::disallowed_methods, reason = "handing over messages has a deadline")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

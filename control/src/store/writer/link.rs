@@ -1,4 +1,5 @@
 //! The writer's connection, which comes back after the database was away.
+#![expect(clippy::disallowed_methods, reason = "pings and connecting have deadlines")]
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -3,6 +3,10 @@
 //! A [`Change`] is what one caller wants. It waits in the queue; the task takes what waits into one transaction, and
 //! answers each caller after the commit. If the database refuses one of them, the transaction is taken back and each is
 //! tried alone, so that one caller's failure is nobody else's.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the writer's deadlines and health checks are timed here"
+)]
 
 mod append;
 mod change;
