@@ -349,14 +349,28 @@ mod tests {
     }
 
     #[test]
-    fn a_withheld_receipt_is_never_sent() {
+    fn a_receipt_that_requires_success_is_not_sent_without() {
         let outbox = Outbox::for_test(10, 10_000);
         let receipt = Receipt::new("r-1".into(), &outbox);
-        receipt.withhold();
+        receipt.require_success();
         drop(receipt);
 
         assert!(outbox.is_empty());
         assert!(!outbox.owes_receipts());
+    }
+
+    #[test]
+    fn a_receipt_for_two_messages_requires_both_to_succeed() {
+        for successes in 0..=2 {
+            let outbox = Outbox::for_test(10, 10_000);
+            let receipt = Receipt::new("r-1".into(), &outbox);
+            receipt.require_success();
+            receipt.require_success();
+            (0..successes).for_each(|_| receipt.succeed());
+            drop(receipt);
+
+            assert_eq!(outbox.is_empty(), successes < 2, "{successes}");
+        }
     }
 
     #[test]

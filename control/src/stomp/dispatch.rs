@@ -70,8 +70,7 @@ impl Sender {
 }
 
 impl Dispatch {
-    /// Carries out one SEND. The receipt is sent when all who hold it are done; a chat message that is not stored
-    /// withholds it.
+    /// Carries out one SEND. The receipt is sent when all who hold it are done; that of a chat message only once it is stored.
     pub(crate) fn handle_send(&self, sender: &mut Sender, sent: Sent, receipt: Option<&Receipt>) {
         let correlation_id = sent.headers.get(header::CORRELATION_ID).map(str::to_owned);
         let from = Requester { session: sender.session, correlation_id };
@@ -143,22 +142,10 @@ impl Dispatch {
         sent: Sent,
         receipt: Option<&Receipt>,
     ) -> Result<(), Refusal> {
-        let posted = self.post(sender, from, room, action, &sent, receipt);
-        if let Some(receipt) = receipt.filter(|_| posted.is_err() && action == "chat") {
-            receipt.withhold();
+        // The receipt of a chat message says that it is stored; the room's task tells when it is.
+        if let Some(receipt) = receipt.filter(|_| action == "chat") {
+            receipt.require_success();
         }
-        posted
-    }
-
-    fn post(
-        &self,
-        sender: &mut Sender,
-        from: &Requester,
-        room: &RoomName,
-        action: &str,
-        sent: &Sent,
-        receipt: Option<&Receipt>,
-    ) -> Result<(), Refusal> {
         sender.opens(room)?;
         let request = Request::parse(action, &sent.body)
             .map_err(|error| Refusal::bad_request(error.to_string()))?;

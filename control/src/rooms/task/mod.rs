@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use jiff::Timestamp;
 use madang_sfu::io::Handle;
-use madang_wire::{Destination, Event, Request, Secret, Signal};
+use madang_wire::{Destination, Event, Secret, Signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -184,13 +184,8 @@ impl Task {
     async fn handle_letter(&mut self, letter: Letter) {
         match letter {
             Letter::Request { asked, mut receipt } => {
-                let is_chat = matches!(asked.request, Request::Chat(_));
                 self.room.handle_request(now(), asked);
                 self.carry_out(&mut receipt).await;
-                // A chat message's receipt says that it is stored; one that is left here was refused.
-                if let Some(receipt) = receipt.filter(|_| is_chat) {
-                    receipt.withhold();
-                }
             }
             Letter::Gone { session, said_goodbye, receipt } => {
                 self.room.handle_gone(now(), session, said_goodbye);
@@ -280,6 +275,9 @@ impl Task {
 
     /// Delivers a stored message, then acknowledges it.
     fn handle_stored(&mut self, Stored { from, result, receipt }: Stored) {
+        if let Some(receipt) = receipt.as_ref().filter(|_| result.is_ok()) {
+            receipt.succeed();
+        }
         match result {
             // Its author did not hear of it the first time; all others have it.
             Ok(Appended::Known(_)) => {}
@@ -294,9 +292,6 @@ impl Task {
             }
             Err(error) => {
                 warn!(%error, "a chat message was not stored");
-                if let Some(receipt) = receipt {
-                    receipt.withhold();
-                }
                 let Refusal { code, message } = Refusal::message_not_stored();
                 self.tools.signals.send(&from, &Signal::Error { code, message });
             }

@@ -54,10 +54,7 @@ fn creator<'a>(letter: &'a Letter, room: &RoomName) -> Option<Option<&'a str>> {
 /// Answers a letter that comes to no room.
 pub(super) fn refuse(tools: &Tools, letter: Letter, refusal: &Refusal) {
     match letter {
-        Letter::Request { asked, receipt } => {
-            if let Some(receipt) = receipt.filter(|_| matches!(asked.request, Request::Chat(_))) {
-                receipt.withhold();
-            }
+        Letter::Request { asked, .. } => {
             let Refusal { code, message } = refusal.clone();
             tools.signals.send(&asked.from, &Signal::Error { code, message });
         }
