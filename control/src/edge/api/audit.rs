@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::access::Caller;
-use super::extract::{Query, Room, check_number, page_size};
+use super::extract::{Query, check_number, page_size};
 use super::problem::Problem;
+use super::visitor::Moderator;
 use crate::store::AuditEntry;
 
 const USUAL_PAGE: u32 = 100;
@@ -67,13 +67,11 @@ pub(super) struct AuditQuery {
 )]
 pub(super) async fn audit(
     State(api): State<Arc<Api>>,
-    caller: Caller,
-    Room(room): Room,
+    Moderator { room, .. }: Moderator,
     Query(AuditQuery { before, limit }): Query<AuditQuery>,
 ) -> Result<JsonBody<AuditPage>, Problem> {
     let limit = page_size(limit, USUAL_PAGE, MOST_PER_PAGE)?;
     check_number("before", before)?;
-    api.visitor(&caller, &room).await?.check_moderates()?;
     let found = api.store.audit(Some(&room), before, limit).await?;
     let is_full = found.len() == limit as usize;
     let next = found.last().filter(|_| is_full).map(|(id, _)| *id);

@@ -12,9 +12,8 @@ use madang_wire::{ChatMessage, ErrorCode, RoomName};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::warn;
 
-use super::access::Caller;
-use super::extract::Room;
 use super::problem::Problem;
+use super::visitor::Moderator;
 use super::{Api, link};
 use crate::store::Store;
 
@@ -42,10 +41,8 @@ const AGAIN_AFTER: u64 = 5;
 )]
 pub(super) async fn export(
     State(api): State<Arc<Api>>,
-    caller: Caller,
-    Room(room): Room,
+    Moderator { room, .. }: Moderator,
 ) -> Result<([(HeaderName, String); 2], Body), Problem> {
-    api.visitor(&caller, &room).await?.check_moderates()?;
     let Ok(place) = Arc::clone(&api.exports).try_acquire_owned() else {
         let message = "too many exports are under way";
         return Err(Problem::new(ErrorCode::Overloaded, message).retry_after(AGAIN_AFTER));

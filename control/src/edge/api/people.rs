@@ -15,7 +15,7 @@ use super::Api;
 use super::access::Caller;
 use super::extract::{Json, Room, User, check_id};
 use super::problem::Problem;
-use super::visitor::Visitor;
+use super::visitor::{Moderator, Visitor};
 use crate::rooms::room::{Admin, AdminRequest};
 use crate::store;
 
@@ -126,12 +126,9 @@ pub(super) async fn participants(
 )]
 pub(super) async fn moderate(
     State(api): State<Arc<Api>>,
-    caller: Caller,
-    Room(room): Room,
+    Moderator { room, visitor }: Moderator,
     Json(moderate): Json<Moderate>,
 ) -> Result<StatusCode, Problem> {
-    let visitor = api.visitor(&caller, &room).await?;
-    visitor.check_moderates()?;
     api.ask(&room, &visitor, AdminRequest::Moderate(moderate)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -147,10 +144,8 @@ pub(super) async fn moderate(
 )]
 pub(super) async fn roles(
     State(api): State<Arc<Api>>,
-    caller: Caller,
-    Room(room): Room,
+    Moderator { room, .. }: Moderator,
 ) -> Result<JsonBody<Roles>, Problem> {
-    api.visitor(&caller, &room).await?.check_moderates()?;
     let roles = api.store.roles(&room).await?.into_iter();
     Ok(JsonBody(Roles { roles: roles.map(|(user, role)| RoleOf { user, role }).collect() }))
 }
@@ -167,13 +162,10 @@ pub(super) async fn roles(
 )]
 pub(super) async fn set_role(
     State(api): State<Arc<Api>>,
-    caller: Caller,
-    Room(room): Room,
+    Moderator { room, visitor }: Moderator,
     User(user): User,
     Json(NewRole { role }): Json<NewRole>,
 ) -> Result<StatusCode, Problem> {
-    let visitor = api.visitor(&caller, &room).await?;
-    visitor.check_moderates()?;
     api.ask(&room, &visitor, AdminRequest::SetRole { user, role: Some(role) }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -189,12 +181,9 @@ pub(super) async fn set_role(
 )]
 pub(super) async fn clear_role(
     State(api): State<Arc<Api>>,
-    caller: Caller,
-    Room(room): Room,
+    Moderator { room, visitor }: Moderator,
     User(user): User,
 ) -> Result<StatusCode, Problem> {
-    let visitor = api.visitor(&caller, &room).await?;
-    visitor.check_moderates()?;
     if api.store.role_of(&room, &user).await?.is_none() {
         return Err(Problem::not_found("the room keeps no role for this user"));
     }
@@ -213,10 +202,8 @@ pub(super) async fn clear_role(
 )]
 pub(super) async fn bans(
     State(api): State<Arc<Api>>,
-    caller: Caller,
-    Room(room): Room,
+    Moderator { room, .. }: Moderator,
 ) -> Result<JsonBody<Bans>, Problem> {
-    api.visitor(&caller, &room).await?.check_moderates()?;
     let bans = api.store.bans(&room).await?.into_iter().map(|ban| {
         let store::Ban { user, token, until, reason, by, at } = ban;
         Ban { user, token, until, reason, by, at }
@@ -236,12 +223,9 @@ pub(super) async fn bans(
 )]
 pub(super) async fn ban(
     State(api): State<Arc<Api>>,
-    caller: Caller,
-    Room(room): Room,
+    Moderator { room, visitor }: Moderator,
     Json(NewBan { user, until, reason }): Json<NewBan>,
 ) -> Result<StatusCode, Problem> {
-    let visitor = api.visitor(&caller, &room).await?;
-    visitor.check_moderates()?;
     check_id("user", &user)?;
     if reason.as_ref().is_some_and(|reason| reason.len() > LONGEST_REASON) {
         return Err(Problem::bad_request(format!("a reason has at most {LONGEST_REASON} bytes")));
@@ -261,12 +245,9 @@ pub(super) async fn ban(
 )]
 pub(super) async fn unban(
     State(api): State<Arc<Api>>,
-    caller: Caller,
-    Room(room): Room,
+    Moderator { room, visitor }: Moderator,
     User(user): User,
 ) -> Result<StatusCode, Problem> {
-    let visitor = api.visitor(&caller, &room).await?;
-    visitor.check_moderates()?;
     if api.store.ban_of(&room, &user).await?.is_none() {
         return Err(Problem::not_found("this user is not banned"));
     }

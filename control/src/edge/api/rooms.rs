@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::access::Caller;
 use super::extract::{Json, Query, Room, page_size};
 use super::problem::Problem;
-use super::visitor::OPERATOR;
+use super::visitor::{Moderator, OPERATOR};
 use super::{Api, io, link};
 use crate::auth::Scope;
 use crate::rooms::room::{Admin, AdminReply, AdminRequest, Configure, RoomState};
@@ -248,12 +248,9 @@ pub(super) async fn show(
 )]
 pub(super) async fn change(
     State(api): State<Arc<Api>>,
-    caller: Caller,
-    Room(room): Room,
+    Moderator { room, visitor }: Moderator,
     Json(patch): Json<RoomPatch>,
 ) -> Result<JsonBody<RoomView>, Problem> {
-    let visitor = api.visitor(&caller, &room).await?;
-    visitor.check_moderates()?;
     let RoomPatch { settings, locked, password } = patch;
     let password_hash = match password {
         Some(Some(password)) => Some(Some(hash(&api, password).await?)),

@@ -1,8 +1,13 @@
 //! What somebody is to a room.
 
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use madang_wire::{ErrorCode, Role, RoomName};
 
 use super::access::Caller;
+use super::extract::Room;
 use super::problem::Problem;
 use super::{Api, io};
 use crate::auth::Grant;
@@ -35,10 +40,23 @@ impl Visitor {
     pub(super) fn is(&self, user: &str) -> bool {
         self.viewer.as_ref().is_some_and(|viewer| viewer.user.as_deref() == Some(user))
     }
+}
 
-    /// Refuses whoever may not moderate.
-    pub(super) fn check_moderates(&self) -> Result<(), Problem> {
-        Ok(rights::check_moderator(self.standing)?)
+/// Somebody who may moderate the `{room}` of the path. Everybody else is refused before the body is read.
+pub(super) struct Moderator {
+    pub(super) room: RoomName,
+    pub(super) visitor: Visitor,
+}
+
+impl FromRequestParts<Arc<Api>> for Moderator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Moderator, Problem> {
+        let caller = Caller::from_request_parts(parts, api).await?;
+        let Room(room) = Room::from_request_parts(parts, api).await?;
+        let visitor = api.visitor(&caller, &room).await?;
+        rights::check_moderator(visitor.standing)?;
+        Ok(Moderator { room, visitor })
     }
 }
 
