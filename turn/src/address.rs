@@ -86,13 +86,18 @@ impl ClientAddr {
         canonical(self.addr)
     }
 
-    /// The network that counts as one client for quotas: the IPv4 address, or the IPv6 /64, all of whose addresses one
-    /// host can use.
+    /// See [`client_network`].
     pub fn network(self) -> IpAddr {
-        match self.addr.ip().to_canonical() {
-            IpAddr::V4(ip) => IpAddr::V4(ip),
-            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (!0 << 64))),
-        }
+        client_network(self.addr.ip())
+    }
+}
+
+/// The network that counts as one client for quotas: the IPv4 address, or the IPv6 /64, all of whose addresses one host can
+/// use.
+pub fn client_network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => IpAddr::V4(ip),
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (!0 << 64))),
     }
 }
 

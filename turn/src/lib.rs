@@ -89,7 +89,7 @@ mod stats;
 #[cfg(test)]
 mod test_now;
 
-pub use address::{ClientAddr, Transport};
+pub use address::{ClientAddr, Transport, client_network};
 pub use auth::credentials::{Credentials, credentials};
 pub use config::{Config, Mistake, Secret};
 pub use dtls::{DtlsEvent, DtlsIdentity, DtlsOutput, DtlsSessions, UnfitKey};

@@ -1,8 +1,10 @@
 //! How often those may ask who show no credential that counts.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Instant;
+
+use madang_turn::client_network;
 
 use crate::token_bucket::TokenBucket;
 
@@ -17,7 +19,7 @@ const MOST_ADDRESSES: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Quota {
     /// At most [`MOST_ADDRESSES`], and one for all others.
-    asked: HashMap<From, Asked>,
+    asked: HashMap<Share, Asked>,
 }
 
 #[derive(Debug)]
@@ -28,7 +30,7 @@ struct Asked {
 
 /// Addresses that count as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum From {
+enum Share {
     One(IpAddr),
     /// All for which there is no place.
     Others,
@@ -37,7 +39,7 @@ enum From {
 impl Quota {
     /// Counts a request; false when it is one too many.
     pub(super) fn take(&mut self, from: IpAddr, now: Instant) -> bool {
-        let from = self.place(From::One(network(from)), now);
+        let from = self.place(Share::One(client_network(from)), now);
         let asked = self
             .asked
             .entry(from)
@@ -46,25 +48,14 @@ impl Quota {
         asked.rate.take(now)
     }
 
-    fn place(&mut self, from: From, now: Instant) -> From {
+    fn place(&mut self, from: Share, now: Instant) -> Share {
         if self.asked.len() < MOST_ADDRESSES || self.asked.contains_key(&from) {
             return from;
         }
         // After two seconds without a request a bucket is full again.
         let is_new = |asked: &Asked| now.saturating_duration_since(asked.last).as_secs() < 2;
         self.asked.retain(|_, asked| is_new(asked));
-        if self.asked.len() < MOST_ADDRESSES { from } else { From::Others }
-    }
-}
-
-/// A home has a /64 of IPv6 addresses to ask from.
-fn network(from: IpAddr) -> IpAddr {
-    match from.to_canonical() {
-        IpAddr::V6(ip) => {
-            let prefix = u128::from(ip) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(prefix))
-        }
-        v4 => v4,
+        if self.asked.len() < MOST_ADDRESSES { from } else { Share::Others }
     }
 }
 
