@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use madang::cli::{Cli, Command, healthcheck};
+use madang::cli::{Cli, Command, KeysFormat, healthcheck};
+use madang::config;
 use madang::server::open_files;
 use madang::{Server, Settings};
 use tokio::runtime::{Builder, Runtime};
@@ -30,12 +31,24 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Some(Command::Keys { format }) = cli.command {
+        print!(
+            "{}",
+            match format {
+                KeysFormat::Toml => config::example(),
+                KeysFormat::Markdown => config::document(),
+            }
+        );
+        return Ok(());
+    }
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let settings = Settings::load(cli.settings.into_sources(environment.collect()))?;
     log_to_stderr();
     let runtime = runtime().context("the tokio runtime can't start")?;
     match cli.command {
+        // It needs no settings.
+        Some(Command::Keys { .. }) => Ok(()),
         None => runtime.block_on(serve(settings)),
         Some(Command::Check) => {
             print!("{}", settings.to_toml());
@@ -66,13 +79,13 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let server = Server::start(settings).await?;
     println!("{}\n{}", server.summary(), server.url());
     tokio::select! {
-        _ = interrupted.recv() => info!("interrupted; a second time ends it at once"),
-        _ = terminated.recv() => info!("told to end; a second time ends it at once"),
+        _ = interrupted.recv() => info!("received SIGINT, draining; send it again to exit immediately"),
+        _ = terminated.recv() => info!("received SIGTERM, draining; send it again to exit immediately"),
     }
     tokio::select! {
-        () = server.shutdown() => info!("ended"),
-        _ = interrupted.recv() => info!("ended at once"),
-        _ = terminated.recv() => info!("ended at once"),
+        () = server.shutdown() => info!("stopped"),
+        _ = interrupted.recv() => info!("stopped immediately"),
+        _ = terminated.recv() => info!("stopped immediately"),
     }
     Ok(())
 }

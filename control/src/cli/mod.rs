@@ -6,7 +6,7 @@ mod token;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use self::token::{Made, TokenArgs};
 
@@ -49,10 +49,25 @@ pub struct SettingsArgs {
 pub enum Command {
     /// Print the merged configuration, or everything that is wrong with it
     Check,
+    /// Print every key with its meaning and default
+    Keys {
+        /// The form of the output
+        #[arg(long, value_enum, default_value_t = KeysFormat::Toml)]
+        format: KeysFormat,
+    },
     /// Print a token that opens a room, and on standard error the address of the page that enters with it
     Token(TokenArgs),
     /// Ask a running server for /healthz; the exit code is 0 when it is well
     Healthcheck,
+}
+
+/// How `madang keys` prints.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum KeysFormat {
+    /// An example file in which every key is commented out.
+    Toml,
+    /// A document with a table.
+    Markdown,
 }
 
 impl Cli {

@@ -1,4 +1,5 @@
-//! The table of all keys.
+//! The table of all keys. The meaning of a key stands here alone; `madang --help`, `madang check`, docs/configuration.md and
+//! docs/madang.example.toml are made from it.
 
 use std::fmt::Write;
 
@@ -12,6 +13,8 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     /// What it means, and its default where that is not a plain value.
     meaning: &'static str,
+    /// Whether its value must not be shown; follows from the type of its field.
+    pub(super) is_secret: bool,
     pub(super) set: fn(&mut Settings, &Value) -> Result<(), String>,
     show: fn(&Settings) -> Option<toml::Value>,
 }
@@ -21,6 +24,7 @@ macro_rules! keys {
         &[$(Key {
             name: concat_dotted!($($field).+),
             meaning: $meaning,
+            is_secret: is_secret(|settings| &settings.$($field).+),
             set: |settings, value| {
                 settings.$($field).+ = Setting::read(value)?;
                 Ok(())
@@ -35,85 +39,74 @@ macro_rules! concat_dotted {
     ($first:ident . $($rest:ident).+) => { concat!(stringify!($first), ".", concat_dotted!($($rest).+)) };
 }
 
-const KEYS: &[Key] = keys! {
-    insecure: "serve others, not only this machine, without authentication"
-    data_dir: "directory of the database and self-made secrets"
-    resume_grace: "how long a participant stays whose connection dropped"
-    app_prefixes: "first segments of destinations that are requests to the server"
-    broker_prefixes: "first segments of destinations that the broker serves"
-    auth.required: "let nobody in without a token"
-    auth.secret: "secret that tokens are signed with (HS256), 32 bytes or more. Default: a self-made one, in the file auth.secret in data_dir, unless auth.jwks is set"
-    auth.jwks: "file or URL of a JWK set with public keys that verify tokens of another issuer (ES256, ES384, RS256, PS256, EdDSA). Default: none"
-    auth.issuer: "what tokens must have as iss. Default: anything"
-    auth.audience: "what tokens must have in aud. Default: anything"
-    auth.api_keys: "keys of the REST interface, 32 characters or more each. Default: a self-made one, in the file api.key in data_dir"
-    broker.relay: "external broker (RabbitMQ, ActiveMQ, Artemis) for topics and queues outside rooms, as stomp://user:password@host:61613/vhost. Default: none, they live in this server"
-    rooms.created_by: "who creates rooms: join (whoever joins one first) or rest (operators alone)"
-    rooms.chat_retention_days: "days after which chat is deleted, in rooms that don't say; 0: never"
-    http.listen: "address of web page, STOMP and metrics (TCP)"
-    http.public_port: "port that clients reach http.listen at, where a port mapping lies between; they are told it for TURN inside TLS and for media by TCP. Default: the same"
-    http.allowed_origins: "origins besides the server's own whose pages may connect; * is every one"
-    http.tls.cert: "PEM file with the certificate for HTTPS and those that lead to its issuer; read again when it changes. Default: HTTP without TLS"
-    http.tls.key: "PEM file with the certificate's private key. Default: HTTP without TLS"
-    stomp.tcp_listen: "address of plain STOMP, for programs that are not browsers (TCP). Default: nowhere"
-    sockjs.cookie: "set the cookie JSESSIONID, which some load balancers need to find a SockJS session's server"
-    sockjs.client_url: "where the SockJS iframe page loads sockjs-client from, in the version that the sites' pages have"
-    store.url: "database: sqlite:// and the path of a file, or postgres://user:password@host/database, or the same with mysql:// or mariadb://. Default: madang.db in data_dir"
-    media.udp_port: "UDP port of the first media worker, the others take the next ones; 0: any free ports"
-    media.tcp_port: "TCP port of the first media worker, for clients without UDP; 0: any free ports. Default: the number of media.udp_port"
-    media.public_ip: "addresses that clients reach this server at, the preferred one first. Default: the machine's own"
-    media.workers: "threads that forward media. Default: number of cores"
-    turn.enabled: "run the bundled TURN server"
-    turn.listen: "address of the TURN server (UDP and TCP). Default: port 3478 beside the media ports"
-    turn.public_port: "port that clients reach turn.listen at, where a port mapping lies between. Default: the same"
-    turn.tls_listen: "address of TURN inside TLS (TCP) and DTLS (UDP), with the certificate of HTTPS; conventionally at port 5349. DTLS needs one with an ECDSA key on P-256 or P-384. Default: nowhere; with a certificate, TURN inside TLS is at the port of http.listen in any case"
-    turn.tls_public_port: "port that clients reach turn.tls_listen at, where a port mapping lies between. Default: the same"
-    turn.tls_host: "host name in the turns: URLs that clients are told. Default: the first name in http.tls.cert that is no wildcard; without one, clients are told none"
-    turn.relay_ip: "addresses that relayed clients seem to have, one of a family or one of each. Default: those of media"
-    turn.relay_ports: "ports of relayed addresses; sockets are opened for them only when turn.allow_peers names somebody"
-    turn.allow_peers: "who else may be relayed to, besides this server's media: addresses or networks, with ports or without, as 192.0.2.0/24:5000-5999 or [2001:db8::7]:53. Private and other special addresses need a rule of their own"
-    turn.deny_peers: "who may not, although turn.allow_peers has them"
-    turn.users: "users with a lasting password, as name:password; others get short-lived credentials from this server"
-    turn.realm: "realm of the TURN credentials; up to 8 bytes keep answers to strangers below twice what they asked"
-    turn.allocations: "relayed clients at a time"
-    turn.allocations_per_user: "relayed addresses of one user at a time"
-    turn.allocations_per_address: "relayed addresses of one client address at a time"
-    turn.bits_per_second: "what one relayed client may send, and receive, per second, in bits, 12000 or more; 0: no limit"
-    turn.strangers_per_second: "requests without credentials that one client address gets answers to, twice as many at once; 0: no limit"
-    webhooks.urls: "whom to tell what happens in rooms: URLs that take a POST of JSON, 16 at most. Default: nobody"
-    webhooks.secret: "secret that these calls are signed with. Default: a self-made one, in the file webhook.secret in data_dir"
-    limits.frame_bytes: "longest STOMP frame, in bytes; 0: no limit"
-    limits.headers: "headers of one STOMP frame; 0: no limit"
-    limits.header_bytes: "longest header line of a STOMP frame, in bytes; 0: no limit"
-    limits.messages_per_second: "SEND and SUBSCRIBE frames of one session per second, twice as many at once; 0: no limit"
-    limits.connections: "WebSocket connections in total; 0: no limit"
-    limits.connections_per_address: "WebSocket connections of one client address; 0: no limit"
-    limits.connect_timeout: "how long a client may take from opening a connection to its CONNECT"
-    limits.request_timeout: "how long an HTTP client may take to send the head of a request, or between two"
-    limits.participants_per_room: "participants of one room; 0: no limit"
-    limits.rooms: "open rooms; 0: no limit"
-    limits.subscriptions: "subscriptions of one session"
-    limits.outbox_messages: "messages that wait for one client that reads slowly, before the next two keys apply"
-    limits.outbox_bytes: "the same in bytes"
-    limits.slow_room_state: "what then happens to speakers, changed participants and the list of rooms: coalesce (only the latest is sent), drop_oldest, or disconnect (with an ERROR)"
-    limits.slow_topics: "the same for what clients publish on topics. Too much of anything else, as chat, queues and replies, always disconnects"
-    limits.chat_bytes: "longest chat line, in bytes"
-};
-
-impl Key {
-    /// Whether its value must not be shown.
-    pub(super) fn is_secret(&self) -> bool {
-        [
-            "auth.secret",
-            "auth.api_keys",
-            "broker.relay",
-            "store.url",
-            "turn.users",
-            "webhooks.secret",
-        ]
-        .contains(&self.name)
-    }
+const fn is_secret<T: Setting>(_field: fn(&Settings) -> &T) -> bool {
+    T::IS_SECRET
 }
+
+const KEYS: &[Key] = keys! {
+    insecure: "serve clients on other machines without authentication"
+    data_dir: "directory of the SQLite file and of secrets that the server makes for itself"
+    resume_grace: "how long a participant stays in the room after its connection dropped"
+    app_prefixes: "destination prefixes of requests to the server"
+    broker_prefixes: "destination prefixes that the broker serves; /queue is point-to-point, all others are publish/subscribe"
+    auth.required: "require a token from every client"
+    auth.secret: "secret for signing and verifying tokens (HS256), at least 32 bytes. Default: made by the server, in the file auth.secret in data_dir, unless auth.jwks is set"
+    auth.jwks: "file or https:// URL of a JWK set: public keys that verify tokens of another issuer (ES256, ES384, RS256, PS256, EdDSA). Default: none"
+    auth.issuer: "required `iss` of tokens. Default: any"
+    auth.audience: "required value in `aud` of tokens. Default: any"
+    auth.api_keys: "keys of the REST interface, at least 32 characters each. Default: one made by the server, in the file api.key in data_dir"
+    broker.relay: "external broker (RabbitMQ, ActiveMQ, Artemis) for topics and queues outside rooms, as stomp://user:password@host:61613/vhost. Default: none; topics and queues live in this server"
+    rooms.created_by: "who creates rooms: join (the first to join one) or rest (only operators, through REST)"
+    rooms.chat_retention_days: "days after which chat is deleted, for rooms without a setting of their own; 0: never"
+    http.listen: "address of the web client, STOMP, SockJS, REST and metrics (TCP)"
+    http.public_port: "port at which clients reach http.listen through a port mapping; the server announces it for TURN over TLS and for media over TCP. Default: the port of http.listen"
+    http.allowed_origins: "other origins whose pages may connect, as https://app.example; * allows all. The server's own pages always may"
+    http.tls.cert: "PEM file with the certificate for HTTPS, followed by the chain to its issuer; reloaded when it changes. Default: none, HTTP without TLS"
+    http.tls.key: "PEM file with the private key of the certificate. Default: none, HTTP without TLS"
+    stomp.tcp_listen: "address of STOMP over plain TCP, for programs that are not browsers. Default: none"
+    sockjs.cookie: "set the cookie JSESSIONID, which some load balancers need to route a SockJS session to one server"
+    sockjs.client_url: "URL from which the SockJS iframe page loads sockjs-client; must be the version that the pages use"
+    store.url: "database: sqlite:// and the path of a file, or postgres://user:password@host/database, mysql://… or mariadb://…. Default: madang.db in data_dir"
+    media.udp_port: "UDP port of the first media worker; each further worker takes the next port; 0: any free ports"
+    media.tcp_port: "TCP port of the first media worker, for clients whose network blocks UDP; 0: any free ports. Default: the number of media.udp_port"
+    media.public_ip: "addresses at which clients reach this server's media and TURN ports, the preferred one first. Default: the machine's own addresses"
+    media.workers: "threads that forward media. Default: the number of cores"
+    turn.enabled: "run the built-in TURN server"
+    turn.listen: "address of the TURN server (UDP and TCP). Default: port 3478 at the address of the media ports"
+    turn.public_port: "port at which clients reach turn.listen through a port mapping. Default: the port of turn.listen"
+    turn.tls_listen: "address of TURN over TLS (TCP) and DTLS (UDP) with the certificate of HTTPS, conventionally port 5349. DTLS requires an ECDSA key on P-256 or P-384. Default: none; with a certificate, http.listen serves TURN over TLS in any case"
+    turn.tls_public_port: "port at which clients reach turn.tls_listen through a port mapping. Default: the port of turn.tls_listen"
+    turn.tls_host: "host name in the turns: URLs that clients get. Default: the first name in http.tls.cert that is not a wildcard; without one, clients get no turns: URL"
+    turn.relay_ip: "addresses of relayed clients: one, or one per address family. Default: the addresses of media"
+    turn.relay_ports: "ports of relayed addresses; the server opens sockets on them only if turn.allow_peers is set"
+    turn.allow_peers: "peers that TURN may relay to besides this server's media: addresses or networks, optionally with ports, as 192.0.2.0/24:5000-5999 or [2001:db8::7]:53. Private and other special addresses need a rule that lies within their range"
+    turn.deny_peers: "peers that TURN must not relay to even if turn.allow_peers contains them"
+    turn.users: "users with a permanent password, as name:password. Participants get short-lived credentials and need no entry"
+    turn.realm: "realm of the TURN credentials; with at most 8 bytes, answers to unauthenticated requests stay below twice the size of the request"
+    turn.allocations: "maximum number of allocations at a time"
+    turn.allocations_per_user: "maximum number of allocations of one user at a time"
+    turn.allocations_per_address: "maximum number of allocations of one client address at a time"
+    turn.bits_per_second: "rate limit of one allocation in each direction, in bits per second, at least 12000; 0: no limit"
+    turn.strangers_per_second: "unauthenticated requests per second that one client address gets answers to, with twice as many in a burst; 0: no limit"
+    webhooks.urls: "URLs that get a POST with JSON for what happens in rooms, at most 16. Default: none"
+    webhooks.secret: "secret that signs webhook calls. Default: made by the server, in the file webhook.secret in data_dir"
+    limits.frame_bytes: "maximum size of a STOMP frame, in bytes; 0: no limit"
+    limits.headers: "maximum number of headers in a STOMP frame; 0: no limit"
+    limits.header_bytes: "maximum size of a header line in a STOMP frame, in bytes; 0: no limit"
+    limits.messages_per_second: "SEND and SUBSCRIBE frames per second and session, with twice as many in a burst; 0: no limit"
+    limits.connections: "maximum number of STOMP connections; 0: no limit"
+    limits.connections_per_address: "maximum number of STOMP connections from one client address; 0: no limit"
+    limits.connect_timeout: "time from opening a connection to CONNECT"
+    limits.request_timeout: "time for sending the head of an HTTP request, and for staying silent between two requests"
+    limits.participants_per_room: "maximum number of participants in a room; 0: no limit"
+    limits.rooms: "maximum number of open rooms; 0: no limit"
+    limits.subscriptions: "maximum number of subscriptions in a session"
+    limits.outbox_messages: "messages that may wait for a slow client before limits.slow_room_state and limits.slow_topics apply"
+    limits.outbox_bytes: "bytes that may wait for a slow client before limits.slow_room_state and limits.slow_topics apply"
+    limits.slow_room_state: "policy for speakers, changed participants and the list of rooms when a client is too slow: coalesce (send only the latest), drop_oldest, or disconnect (with an ERROR)"
+    limits.slow_topics: "policy for messages that clients publish on topics, with the same values. Chat, queues and replies always disconnect a client that is too slow"
+    limits.chat_bytes: "maximum size of a chat message, in bytes"
+};
 
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
@@ -147,11 +140,9 @@ pub(super) fn render(settings: &Settings) -> String {
 }
 
 pub(super) fn help() -> String {
-    let defaults = Settings::default();
     let mut text = String::new();
     for key in KEYS {
-        // What depends on the machine says so in its meaning.
-        let default = match (key.show)(&defaults).filter(|_| !key.meaning.contains("Default:")) {
+        let default = match key.default() {
             Some(value) => format!(" [default: {}]", as_text(&value)),
             None => String::new(),
         };
@@ -160,6 +151,51 @@ pub(super) fn help() -> String {
             .expect("writing to a String can't fail");
     }
     text
+}
+
+/// A TOML file in which every key is commented out.
+pub(super) fn example() -> String {
+    let mut text = "# Every key of Madang with its default. Remove the `#` in front of a key, and of its section, to set it.\n\
+                    # Made by `madang keys --format toml`.\n"
+        .to_owned();
+    let mut section = "";
+    for key in KEYS {
+        let (table, name) = key.name.rsplit_once('.').unwrap_or(("", key.name));
+        if table != section {
+            write!(text, "\n#[{table}]\n").expect("writing to a String can't fail");
+            section = table;
+        }
+        let default = key.default().map_or_else(|| "…".to_owned(), |value| value.to_string());
+        write!(text, "\n# {}\n#{name} = {default}\n", key.meaning)
+            .expect("writing to a String can't fail");
+    }
+    text
+}
+
+/// The keys as a document in Markdown.
+pub(super) fn document() -> String {
+    let mut text = "# Configuration keys\n\n\
+        [operations.md](operations.md#configuration) explains how keys are set; [madang.example.toml](madang.example.toml) has \
+        them as a file.\nThe environment variable of a key is `MADANG_` and the key in upper case, with `__` for the dots.\n\n\
+        <!-- Made by `madang keys --format markdown`. -->\n\n| key | default | meaning |\n| --- | --- | --- |\n"
+        .to_owned();
+    for key in KEYS {
+        let (meaning, default) = match (key.meaning.split_once(" Default: "), key.default()) {
+            (Some((meaning, default)), _) => (meaning, default.to_owned()),
+            (None, Some(value)) => (key.meaning, format!("`{}`", as_text(&value))),
+            (None, None) => (key.meaning, "none".to_owned()),
+        };
+        writeln!(text, "| `{}` | {default} | {} |", key.name, meaning.trim_end_matches('.'))
+            .expect("writing to a String can't fail");
+    }
+    text
+}
+
+impl Key {
+    /// Its default, unless that depends on the machine; then its meaning says what it is.
+    fn default(&self) -> Option<toml::Value> {
+        (self.show)(&Settings::default()).filter(|_| !self.meaning.contains("Default:"))
+    }
 }
 
 /// A value as an environment variable would have it.

@@ -285,7 +285,7 @@ impl Settings {
             match keys::find(&name) {
                 Some(key) => {
                     if let Err(reason) = (key.set)(&mut settings, &value) {
-                        mistakes.push(match key.is_secret() {
+                        mistakes.push(match key.is_secret {
                             true => Mistake::wrong_secret(&name, &value, reason),
                             false => Mistake::wrong(&name, &value, reason),
                         });
@@ -323,6 +323,16 @@ impl Settings {
 /// Every key with its variable, default and meaning, for `madang --help`.
 pub fn help() -> String {
     keys::help()
+}
+
+/// Every key with its meaning and default, as a TOML file in which all are commented out.
+pub fn example() -> String {
+    keys::example()
+}
+
+/// Every key with its meaning and default, as a document in Markdown.
+pub fn document() -> String {
+    keys::document()
 }
 
 /// The environment variable of a key.

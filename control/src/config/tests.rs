@@ -12,6 +12,58 @@ fn without_sources_the_defaults_hold() {
 }
 
 #[test]
+fn the_documents_are_made_from_the_keys() {
+    for (name, format, expected) in
+        [("madang.example.toml", "toml", example()), ("configuration.md", "markdown", document())]
+    {
+        let path = format!("{}/../docs/{name}", env!("CARGO_MANIFEST_DIR"));
+        let found = std::fs::read_to_string(path).unwrap();
+
+        assert_eq!(
+            found, expected,
+            "docs/{name} is stale; run `cargo run -- keys --format {format} > docs/{name}`"
+        );
+    }
+}
+
+#[test]
+fn the_example_gives_the_defaults() {
+    let text: String = example()
+        .lines()
+        .filter_map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')))
+        .filter(|line| !line.ends_with('…'))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("madang.toml");
+    std::fs::write(&file, &text).unwrap();
+
+    let settings = Settings::load(Sources { file: Some(file), ..Sources::default() }).unwrap();
+
+    assert!(text.contains("listen = "), "{text}");
+    assert_eq!(settings, Settings::default());
+}
+
+#[test]
+fn values_with_passwords_are_secret_by_their_type() {
+    let secret = |name: &str| keys::find(name).unwrap().is_secret;
+
+    for name in [
+        "auth.secret",
+        "auth.api_keys",
+        "broker.relay",
+        "store.url",
+        "turn.users",
+        "webhooks.secret",
+    ] {
+        assert!(secret(name), "{name}");
+    }
+    for name in ["auth.required", "http.listen", "turn.allow_peers", "webhooks.urls"] {
+        assert!(!secret(name), "{name}");
+    }
+}
+
+#[test]
 fn each_source_overrides_those_before_it() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("madang.toml");

@@ -21,6 +21,9 @@ use crate::store::StoreUrl;
 
 /// A type of setting. The error of `read` ends a sentence that starts with the key.
 pub(super) trait Setting: Sized {
+    /// Whether values of this type contain a password or another secret.
+    const IS_SECRET: bool = false;
+
     fn read(value: &Value) -> Result<Self, String>;
     fn show(&self) -> Option<toml::Value>;
 }
@@ -117,6 +120,8 @@ impl Setting for IpAddr {
 
 /// It shows without its password.
 impl Setting for RelayUrl {
+    const IS_SECRET: bool = true;
+
     fn read(value: &Value) -> Result<RelayUrl, String> {
         let text = String::read(value).unwrap_or_default();
         text.parse()
@@ -130,6 +135,8 @@ impl Setting for RelayUrl {
 
 /// It does not show.
 impl Setting for Secret {
+    const IS_SECRET: bool = true;
+
     fn read(value: &Value) -> Result<Secret, String> {
         String::read(value).map(|text| Secret::new(text.trim()))
     }
@@ -141,6 +148,8 @@ impl Setting for Secret {
 
 /// It shows without its password.
 impl Setting for TurnUser {
+    const IS_SECRET: bool = true;
+
     fn read(value: &Value) -> Result<TurnUser, String> {
         let text = String::read(value).unwrap_or_default();
         let parts =
@@ -181,6 +190,8 @@ impl Setting for JwksSource {
 
 /// It shows without its password.
 impl Setting for StoreUrl {
+    const IS_SECRET: bool = true;
+
     fn read(value: &Value) -> Result<StoreUrl, String> {
         let text = String::read(value).unwrap_or_default();
         text.parse().map_err(|reason: String| format!("is no database: {reason}"))
@@ -265,6 +276,8 @@ impl Setting for RangeInclusive<u16> {
 }
 
 impl<T: Setting> Setting for Vec<T> {
+    const IS_SECRET: bool = T::IS_SECRET;
+
     fn read(value: &Value) -> Result<Vec<T>, String> {
         match &value.kind {
             ValueKind::String(text) => {
@@ -283,6 +296,8 @@ impl<T: Setting> Setting for Vec<T> {
 
 /// Not given: something found at start takes its place.
 impl<T: Setting> Setting for Option<T> {
+    const IS_SECRET: bool = T::IS_SECRET;
+
     fn read(value: &Value) -> Result<Option<T>, String> {
         T::read(value).map(Some)
     }
