@@ -1,12 +1,12 @@
-//! What can be configured.
+//! The configuration.
 //!
 //! ```text
 //! defaults < file (--config) < environment (MADANG_HTTP__LISTEN) < flags (--listen, --set http.listen=…)
 //! ```
 //!
-//! `keys` is the table of all keys: name, meaning, and the field of [`Settings`] behind it. Everything else here walks
-//! that table: reading, `madang check`, `madang --help`. A key that is not in it is a mistake, and all mistakes are
-//! reported at once, before the first port opens.
+//! `keys` is the table of all keys: name, meaning, and the field of [`Settings`] behind it. Reading, `madang check`,
+//! `madang --help` and the documents walk that table. A key that is not in it is a mistake. All mistakes are reported at
+//! once, before the first port opens.
 
 mod checks;
 mod keys;
@@ -39,84 +39,78 @@ use crate::store::StoreUrl;
 /// The merged configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Web page, STOMP and metrics.
+    /// The port of HTTP.
     pub http: Http,
-    /// Serve others without authentication.
+    /// The key `insecure`.
     pub insecure: bool,
-    /// Who gets in.
+    /// Authentication.
     pub auth: AuthSettings,
-    /// Where files are kept: the database and self-made secrets.
+    /// The key `data_dir`.
     pub data_dir: PathBuf,
-    /// What is remembered.
+    /// The database.
     pub store: Store,
     /// The media engine.
     pub media: Media,
-    /// The bundled TURN server.
+    /// The built-in TURN server.
     pub turn: Turn,
-    /// STOMP without HTTP.
+    /// STOMP over plain TCP.
     pub stomp: Stomp,
-    /// How SockJS is offered.
+    /// SockJS.
     pub sockjs: sockjs::Config,
-    /// Bounds for clients, rooms and the whole.
+    /// Limits per client, per room and in total.
     pub limits: Limits,
-    /// How long a participant stays whose connection dropped.
+    /// The key `resume_grace`.
     pub resume_grace: Duration,
-    /// First segments of destinations that are requests to the server.
+    /// The key `app_prefixes`.
     pub app_prefixes: Vec<String>,
-    /// First segments of destinations that the broker serves.
+    /// The key `broker_prefixes`.
     pub broker_prefixes: Vec<String>,
-    /// Where topics and queues live.
+    /// The external broker.
     pub broker: Broker,
-    /// Who is told what happens in rooms.
+    /// Calls to other programs.
     pub webhooks: Webhooks,
-    /// What rooms are like that don't say.
+    /// Defaults for rooms that don't override them.
     pub rooms: Rooms,
 }
 
 /// `rooms.*`
+#[expect(missing_docs, reason = "`keys` has the meaning of each key")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rooms {
-    /// Who creates them.
     pub created_by: RoomCreation,
-    /// Days after which their chat is deleted; 0 keeps it for ever.
     pub chat_retention_days: u32,
 }
 
 /// `broker.*`
+#[expect(missing_docs, reason = "`keys` has the meaning of each key")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Broker {
-    /// An external broker for topics and queues; without one they live in this server.
     pub relay: Option<RelayUrl>,
 }
 
 /// `webhooks.*`
+#[expect(missing_docs, reason = "`keys` has the meaning of each key")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Webhooks {
-    /// Whom to tell what happens in rooms; nobody when empty.
     pub urls: Vec<String>,
-    /// What calls are signed with. Without it, the server makes one for itself.
     pub secret: Option<Secret>,
 }
 
 /// `http.*`
+#[expect(missing_docs, reason = "`keys` has the meaning of each key")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Http {
-    /// Where to listen (TCP).
     pub listen: SocketAddr,
-    /// The port that clients reach `listen` at; when not given, the same.
     pub public_port: Option<u16>,
-    /// Origins besides the server's own whose pages may open a WebSocket; `*` is every one.
     pub allowed_origins: Vec<String>,
-    /// For HTTPS.
     pub tls: HttpTls,
 }
 
 /// `http.tls.*`: both or neither.
+#[expect(missing_docs, reason = "`keys` has the meaning of each key")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HttpTls {
-    /// A PEM file with the certificate, then those that lead to its issuer.
     pub cert: Option<PathBuf>,
-    /// A PEM file with its private key.
     pub key: Option<PathBuf>,
 }
 
@@ -129,68 +123,49 @@ impl HttpTls {
 }
 
 /// `stomp.*`
+#[expect(missing_docs, reason = "`keys` has the meaning of each key")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stomp {
-    /// Where to listen for plain STOMP (TCP); nowhere when not given.
     pub tcp_listen: Option<SocketAddr>,
 }
 
 /// `store.*`
+#[expect(missing_docs, reason = "`keys` has the meaning of each key")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Store {
-    /// The database; an SQLite file in `data_dir` when not given.
     pub url: Option<StoreUrl>,
 }
 
 /// `media.*`
+#[expect(missing_docs, reason = "`keys` has the meaning of each key")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Media {
-    /// The first worker's UDP port; the others take the ports after it. 0: any free ports.
     pub udp_port: u16,
-    /// The same for TCP, which serves clients that can't have UDP. When not given, the number of `udp_port`.
     pub tcp_port: Option<u16>,
-    /// The addresses that clients reach this server at, the preferred one first. When empty, the machine's own.
     pub public_ip: Vec<IpAddr>,
-    /// Threads that forward media.
     pub workers: usize,
 }
 
 /// `turn.*`
+#[expect(missing_docs, reason = "`keys` has the meaning of each key")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Turn {
-    /// Run the bundled TURN server.
     pub enabled: bool,
-    /// Where it listens (UDP and TCP). When not given, port 3478 beside the media ports.
     pub listen: Option<SocketAddr>,
-    /// The port that clients reach `listen` at; when not given, the same.
     pub public_port: Option<u16>,
-    /// Where it listens inside TLS (TCP) and DTLS (UDP), with the certificate of HTTPS; nowhere when not given.
     pub tls_listen: Option<SocketAddr>,
-    /// The port that clients reach `tls_listen` at; when not given, the same.
     pub tls_public_port: Option<u16>,
-    /// The name by which clients come to TURN inside TLS; when not given, the certificate's first that is no wildcard.
     pub tls_host: Option<String>,
-    /// Relayed addresses; when there are none, the addresses of media.
     pub relay_ip: Vec<IpAddr>,
-    /// Ports of relayed addresses. They are names only, unless there are peers besides media.
     pub relay_ports: RangeInclusive<u16>,
-    /// Peers besides this server's media.
     pub allow_peers: Vec<PeerRule>,
-    /// Peers that are refused although they are allowed.
     pub deny_peers: Vec<PeerRule>,
-    /// Users with a lasting password.
     pub users: Vec<TurnUser>,
-    /// The realm of its credentials.
     pub realm: String,
-    /// Allocations in all.
     pub allocations: usize,
-    /// Allocations of one user.
     pub allocations_per_user: usize,
-    /// Allocations of one client address.
     pub allocations_per_address: usize,
-    /// What one allocation may carry in each direction; 0 is no limit.
     pub bits_per_second: usize,
-    /// Requests without credentials that one address gets answers to; 0 is no limit.
     pub strangers_per_second: u32,
 }
 
