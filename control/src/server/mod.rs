@@ -9,8 +9,9 @@
 //! browsers ─▶  TURN ◀─┘
 //! ```
 //!
-//! Start goes from the inside out: whatever a part needs is there before it. Shutdown goes from the outside in, so that
-//! what was taken is finished: readiness falls, sessions hear farewell, the port closes, media ends, the store closes.
+//! The server starts in phases: ports, data, media, then the hub and the edge. What a part needs exists before it. Shutdown
+//! goes the other way, so that accepted work is finished: `/readyz` fails and sessions get their ERROR, the ports close,
+//! webhook events are stored, media ends, the store closes.
 #![expect(
     clippy::disallowed_methods,
     reason = "starting reads the clock, and stopping has deadlines"
@@ -34,6 +35,7 @@ use madang_sfu::Event;
 use madang_sfu::io::{
     Config as SfuConfig, Engine, Handle as SfuHandle, RelayedDatagram, StartError,
 };
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -43,7 +45,7 @@ use tracing::{error, warn};
 use self::addresses::Addresses;
 use self::turn::{BoundTurn, Turn};
 use self::turn_urls::{AtHttps, Reached};
-use crate::auth::{self, Auth};
+use crate::auth::{self, ApiKeys, Auth, KeyKeeper};
 use crate::config::url_here;
 use crate::edge::api::Api;
 use crate::edge::metrics::Snapshot;
@@ -55,8 +57,8 @@ use crate::store::Store;
 use crate::webhooks::{WebhookConfig, Webhooks};
 use crate::{Settings, config, secrets};
 
-/// How long shutdown waits for HTTP answers under way.
-const HTTP_DEADLINE: Duration = Duration::from_secs(5);
+/// How long shutdown waits for a task, such as HTTP with its answers under way.
+const TASK_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long it waits until what webhooks have to tell is stored.
 const WEBHOOK_DEADLINE: Duration = Duration::from_secs(5);
@@ -65,19 +67,18 @@ const WEBHOOK_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Server {
     settings: Settings,
     http_addr: SocketAddr,
-    http: JoinHandle<()>,
-    stop_http: CancellationToken,
-    stomp: Option<(SocketAddr, JoinHandle<()>)>,
+    stomp_addr: Option<SocketAddr>,
     draining: CancellationToken,
     hub: Hub,
+    /// Ends what the hub runs at once.
     stop_hub: CancellationToken,
+    /// The tasks that serve clients and refresh keys, in the order in which they are stopped.
+    tasks: Vec<RunningTask>,
     turn: Option<Turn>,
     engine: Engine,
     store: Store,
     webhooks: Webhooks,
     auth: Auth,
-    /// Keeps the public keys up to date.
-    keys: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -87,105 +88,11 @@ impl Server {
     /// The settings' mistakes, or what could not be opened, with the key that would change it.
     pub async fn start(settings: Settings) -> anyhow::Result<Server> {
         settings.check()?;
-        let certificate = settings.http.tls.files().map(Certificate::load).transpose()?;
-        let tls = certificate.as_ref().map(Certificate::server_config).transpose()?;
-        // First, so that a server that runs already says so before anything is touched.
-        let listener = io::listen_tcp(settings.http.listen).await?;
-        let http_addr = listener.local_addr()?;
-        let stomp_listener = match settings.stomp.tcp_listen {
-            Some(address) => Some(io::listen_stomp(address).await?),
-            None => None,
-        };
-        let stomp_addr = stomp_listener.as_ref().map(TcpListener::local_addr).transpose()?;
-        let addresses = Addresses::choose(&settings, io::local_addresses).context(
-            "this machine's network address can't be found; give the one that clients reach with \
-             --set media.public_ip=ADDRESS",
-        )?;
-
-        secrets::create_data_dir(&settings.data_dir).with_context(|| {
-            format!("the data directory {} can't be created", settings.data_dir.display())
-        })?;
-        let (auth, keys) = Auth::open(&settings.auth, &settings.data_dir).await?;
-        let api_keys = auth::api_keys(&settings.auth, &settings.data_dir)?;
-        let store = Store::open(&settings.store_url()).await?;
-        auth.recall(&store, Timestamp::now()).await?;
-        let webhooks = start_webhooks(&settings, &store).await?;
-
-        let https_port = settings.http.public_port.unwrap_or(http_addr.port());
-        let shared_tcp = match certificate.is_some() {
-            true => addresses.at_https(http_addr, https_port),
-            false => Vec::new(),
-        };
-        let Media { engine, sfu, events, turn } =
-            start_media(&settings, &addresses, certificate.as_ref(), shared_tcp).await?;
-
-        let stop_hub = CancellationToken::new();
-        let keys = keys.map(|keeper| tokio::spawn(keeper.run(stop_hub.clone())));
-        let config = hub_config(&settings, webhooks.clone());
-        let ice_servers = ice_servers(
-            &settings,
-            turn.as_ref(),
-            certificate.as_deref().map(|certificate| (certificate, https_port)),
-        );
-        let stop = stop_hub.clone();
-        let hub =
-            Hub::start(config, auth.clone(), store.clone(), sfu.clone(), events, ice_servers, stop);
-        let (draining, stop_http) = (CancellationToken::new(), CancellationToken::new());
-        let api = Api::new(api::Config {
-            hub: hub.clone(),
-            store: store.clone(),
-            auth: auth.clone(),
-            api_keys,
-            webhooks: webhooks.clone(),
-            origins: http::Origins::new(&settings.http.allowed_origins),
-            body_timeout: settings.limits.request_timeout,
-            draining: draining.clone(),
-        });
-        let https = tls.map(|config| http::Https {
-            config,
-            turn: turn.as_ref().map(Turn::handle),
-            media: sfu.clone(),
-        });
-        let gate = http::Gate {
-            hub: hub.clone(),
-            origins: http::Origins::new(&settings.http.allowed_origins),
-            frame_bytes: settings.limits.frame_bytes,
-            draining: draining.clone(),
-        };
-        let edge = Edge {
-            sockjs: sockjs::SockJs {
-                gate: gate.clone(),
-                config: settings.sockjs.clone(),
-                sessions: sockjs::Sessions::new(hub.clone(), draining.clone()),
-            },
-            gate,
-            api,
-            snapshot: snapshots(hub.clone(), sfu, turn.as_ref()),
-            request_timeout: settings.limits.request_timeout,
-        };
-        let serve = edge::serve(listener, edge, https, stop_http.clone());
-        let watch = watch_certificate(certificate, stop_http.clone());
-        let http = tokio::spawn(async { _ = tokio::join!(serve, watch) });
-        let stomp = stomp_addr.zip(stomp_listener).map(|(address, listener)| {
-            let serve = tcp::serve(listener, hub.clone(), draining.clone());
-            (address, tokio::spawn(serve))
-        });
-        Ok(Server {
-            settings,
-            http_addr,
-            http,
-            stop_http,
-            stomp,
-            draining,
-            hub,
-            stop_hub,
-            turn,
-            engine,
-            store,
-            webhooks,
-            auth,
-            keys,
-        })
+        // First, so that a server that runs already is noticed before anything is touched.
+        let ports = Ports::open(&settings).await?;
+        let data = Data::open(&settings).await?;
+        let media = start_media(&settings, &ports).await?;
+        Ok(serve(settings, ports, data, media))
     }
 
     /// The page to open on this machine.
@@ -200,7 +107,7 @@ impl Server {
 
     /// Where plain STOMP is served; None when it is off.
     pub fn stomp_addr(&self) -> Option<SocketAddr> {
-        self.stomp.as_ref().map(|(address, _)| *address)
+        self.stomp_addr
     }
 
     /// The media addresses that clients are told, one per worker.
@@ -299,32 +206,11 @@ impl Server {
     pub async fn shutdown(self) {
         self.drain().await;
         self.stop_hub.cancel();
-
-        self.stop_http.cancel();
-        let abort = self.http.abort_handle();
-        match tokio::time::timeout(HTTP_DEADLINE, self.http).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => error!(%error, "the HTTP task broke"),
-            Err(_) => {
-                warn!("some HTTP requests were not finished in time");
-                abort.abort();
-            }
+        for task in self.tasks {
+            task.stop().await;
         }
-
-        if let Some((_, stomp)) = self.stomp
-            && stomp.await.is_err()
-        {
-            error!("the STOMP listener broke");
-        }
-
-        if let Some(keys) = self.keys
-            && keys.await.is_err()
-        {
-            error!("the task that keeps the public keys broke");
-        }
-
         if tokio::time::timeout(WEBHOOK_DEADLINE, self.webhooks.shutdown()).await.is_err() {
-            warn!("what happened last may not be told by webhooks");
+            warn!("webhook events still queued at shutdown may be lost");
         }
         self.engine.shutdown().await;
         if let Some(turn) = self.turn {
@@ -334,13 +220,189 @@ impl Server {
     }
 }
 
+/// A task that runs until its token is cancelled.
+struct RunningTask {
+    name: &'static str,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl RunningTask {
+    fn spawn(
+        name: &'static str,
+        stop: CancellationToken,
+        run: impl Future<Output = ()> + Send + 'static,
+    ) -> RunningTask {
+        RunningTask { name, stop, task: tokio::spawn(run) }
+    }
+
+    /// Asks the task to end, and aborts it after [`TASK_DEADLINE`].
+    async fn stop(self) {
+        self.stop.cancel();
+        let abort = self.task.abort_handle();
+        match tokio::time::timeout(TASK_DEADLINE, self.task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => error!(task = self.name, %error, "a task panicked"),
+            Err(_) => {
+                warn!(task = self.name, "a task did not end in time and is aborted");
+                abort.abort();
+            }
+        }
+    }
+}
+
+/// The first phase: the sockets of HTTP and STOMP, the certificate, and the addresses of media.
+struct Ports {
+    http: TcpListener,
+    http_addr: SocketAddr,
+    stomp: Option<(SocketAddr, TcpListener)>,
+    certificate: Option<Arc<Certificate>>,
+    tls: Option<Arc<ServerConfig>>,
+    addresses: Addresses,
+}
+
+impl Ports {
+    async fn open(settings: &Settings) -> anyhow::Result<Ports> {
+        let certificate = settings.http.tls.files().map(Certificate::load).transpose()?;
+        let tls = certificate.as_ref().map(Certificate::server_config).transpose()?;
+        let http = io::listen_tcp(settings.http.listen).await?;
+        let http_addr = http.local_addr()?;
+        let stomp = match settings.stomp.tcp_listen {
+            Some(address) => {
+                let listener = io::listen_stomp(address).await?;
+                Some((listener.local_addr()?, listener))
+            }
+            None => None,
+        };
+        let addresses = Addresses::choose(settings, io::local_addresses).context(
+            "this machine's network address can't be found; give the one that clients reach with \
+             --set media.public_ip=ADDRESS",
+        )?;
+        Ok(Ports { http, http_addr, stomp, certificate, tls, addresses })
+    }
+
+    /// The port at which clients reach HTTP.
+    fn https_port(&self, settings: &Settings) -> u16 {
+        settings.http.public_port.unwrap_or(self.http_addr.port())
+    }
+}
+
+/// The second phase: what is stored, and who may do what.
+struct Data {
+    auth: Auth,
+    keys: Option<KeyKeeper>,
+    api_keys: ApiKeys,
+    store: Store,
+    webhooks: Webhooks,
+}
+
+impl Data {
+    async fn open(settings: &Settings) -> anyhow::Result<Data> {
+        secrets::create_data_dir(&settings.data_dir).with_context(|| {
+            format!("the data directory {} can't be created", settings.data_dir.display())
+        })?;
+        let (auth, keys) = Auth::open(&settings.auth, &settings.data_dir).await?;
+        let api_keys = auth::api_keys(&settings.auth, &settings.data_dir)?;
+        let store = Store::open(&settings.store_url()).await?;
+        auth.recall(&store, Timestamp::now()).await?;
+        let webhooks = start_webhooks(settings, &store).await?;
+        Ok(Data { auth, keys, api_keys, store, webhooks })
+    }
+}
+
+/// The last phase, after the media engine: the hub, then the ports that lead to it.
+fn serve(settings: Settings, ports: Ports, data: Data, media: Media) -> Server {
+    let https_port = ports.https_port(&settings);
+    let Ports { http: listener, http_addr, stomp, certificate, tls, .. } = ports;
+    let Data { auth, keys, api_keys, store, webhooks } = data;
+    let Media { engine, sfu, events, turn } = media;
+
+    let stop_hub = CancellationToken::new();
+    let https = certificate.as_deref().map(|certificate| (certificate, https_port));
+    let ice_servers = ice_servers(&settings, turn.as_ref(), https);
+    let config = hub_config(&settings, webhooks.clone());
+    let hub = Hub::start(
+        config,
+        auth.clone(),
+        store.clone(),
+        sfu.clone(),
+        events,
+        ice_servers,
+        stop_hub.clone(),
+    );
+
+    let draining = CancellationToken::new();
+    let origins = http::Origins::new(&settings.http.allowed_origins);
+    let api = Api::new(api::Config {
+        hub: hub.clone(),
+        store: store.clone(),
+        auth: auth.clone(),
+        api_keys,
+        webhooks: webhooks.clone(),
+        origins: origins.clone(),
+        body_timeout: settings.limits.request_timeout,
+        draining: draining.clone(),
+    });
+    let https = tls.map(|config| http::Https {
+        config,
+        turn: turn.as_ref().map(Turn::handle),
+        media: sfu.clone(),
+    });
+    let gate = http::Gate {
+        hub: hub.clone(),
+        origins,
+        frame_bytes: settings.limits.frame_bytes,
+        draining: draining.clone(),
+    };
+    let edge = Edge {
+        sockjs: sockjs::SockJs {
+            gate: gate.clone(),
+            config: settings.sockjs.clone(),
+            sessions: sockjs::Sessions::new(hub.clone(), draining.clone()),
+        },
+        gate,
+        api,
+        snapshot: snapshots(hub.clone(), sfu, turn.as_ref()),
+        request_timeout: settings.limits.request_timeout,
+    };
+
+    let stop_http = CancellationToken::new();
+    let serve_http = edge::serve(listener, edge, https, stop_http.clone());
+    let watch = watch_certificate(certificate, stop_http.clone());
+    let mut tasks = vec![RunningTask::spawn("http", stop_http, async {
+        tokio::join!(serve_http, watch);
+    })];
+    let stomp_addr = stomp.map(|(address, listener)| {
+        let serve_stomp = tcp::serve(listener, hub.clone(), draining.clone());
+        tasks.push(RunningTask::spawn("stomp", draining.clone(), serve_stomp));
+        address
+    });
+    if let Some(keeper) = keys {
+        tasks.push(RunningTask::spawn("keys", stop_hub.clone(), keeper.run(stop_hub.clone())));
+    }
+    Server {
+        settings,
+        http_addr,
+        stomp_addr,
+        draining,
+        hub,
+        stop_hub,
+        tasks,
+        turn,
+        engine,
+        store,
+        webhooks,
+        auth,
+    }
+}
+
 async fn watch_certificate(certificate: Option<Arc<Certificate>>, stop: CancellationToken) {
     if let Some(certificate) = certificate {
         certificate.watch(stop).await;
     }
 }
 
-/// The media engine, and TURN in front of it.
+/// The third phase: the media engine, and TURN in front of it.
 struct Media {
     engine: Engine,
     sfu: SfuHandle,
@@ -348,12 +410,12 @@ struct Media {
     turn: Option<Turn>,
 }
 
-async fn start_media(
-    settings: &Settings,
-    addresses: &Addresses,
-    certificate: Option<&Arc<Certificate>>,
-    shared_tcp: Vec<SocketAddr>,
-) -> anyhow::Result<Media> {
+async fn start_media(settings: &Settings, ports: &Ports) -> anyhow::Result<Media> {
+    let (addresses, certificate) = (&ports.addresses, ports.certificate.as_ref());
+    let shared_tcp = match certificate.is_some() {
+        true => addresses.at_https(ports.http_addr, ports.https_port(settings)),
+        false => Vec::new(),
+    };
     let bound_turn = match settings.turn.enabled {
         true => Some(BoundTurn::bind(settings, addresses, certificate).await?),
         false => None,
