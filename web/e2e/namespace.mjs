@@ -46,6 +46,9 @@ export async function openNamespaces(atInside, atOutside) {
       [inside, plugInside, atInside],
       [outside, plugOutside, atOutside],
     ]) {
+      // Without an IPv6 address of its own: it is confirmed seconds after the link is up, and a browser that is loading a
+      // page at that moment fails with ERR_NETWORK_CHANGED.
+      await run("ip", ["-n", name, "link", "set", device, "addrgenmode", "none"]);
       await run("ip", ["-n", name, "address", "add", `${address}/24`, "dev", device]);
       for (const one of ["lo", device]) await run("ip", ["-n", name, "link", "set", one, "up"]);
     }
