@@ -5,6 +5,7 @@ mod document;
 mod gate;
 mod messages;
 mod people;
+mod refusals;
 mod rest;
 mod rooms;
 mod tokens;
