@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use madang_wire::{
-    Destination, ErrorCode, Headers, Pattern, Prefixes, Request, RoomName, Signal, header,
+    Destination, DestinationError, ErrorCode, Headers, Pattern, Prefixes, Request, RoomName,
+    Signal, header,
 };
 use serde_json::Value;
 
@@ -86,15 +87,14 @@ impl Dispatch {
         sent: Sent,
         receipt: Option<&Receipt>,
     ) -> Result<(), Refusal> {
-        let destination =
-            Destination::parse(&sent.destination, &self.prefixes).map_err(|error| {
-                let code = match error {
-                    madang_wire::DestinationError::BadRoom(_) => ErrorCode::NoSuchRoom,
-                    _ => ErrorCode::BadRequest,
-                };
-                Refusal::new(code, error.to_string())
-            })?;
-        match destination {
+        let to = sent.to.clone().map_err(|error| {
+            let code = match error {
+                DestinationError::BadRoom(_) => ErrorCode::NoSuchRoom,
+                _ => ErrorCode::BadRequest,
+            };
+            Refusal::new(code, error.to_string())
+        })?;
+        match to {
             Destination::Request { room, action } => {
                 self.request(sender, from, &room, &action, sent, receipt)
             }

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use madang_wire::{Command, Destination, ErrorCode, Frame, HeartBeat, Pattern, Version, header};
+use madang_wire::{
+    Command, Destination, DestinationError, ErrorCode, Frame, HeartBeat, Pattern, Version, header,
+};
 
 use super::outgoing::subscription_head;
 use super::violation::{SessionError, Violation, required, transaction_violation, violation};
@@ -85,12 +87,12 @@ impl Session {
     }
 
     fn handle_open(&mut self, now: Instant, frame: Frame) -> Handled {
-        let Some(frame) = self.relay(now, frame)? else {
+        let Some(frame) = self.relay(frame)? else {
             return Ok(());
         };
         match frame.command {
             Command::Send => self.handle_send(now, frame),
-            Command::Subscribe => self.handle_subscribe(now, &frame),
+            Command::Subscribe => self.handle_subscribe(now, frame),
             Command::Unsubscribe => self.handle_unsubscribe(&frame),
             Command::Ack | Command::Nack => self.handle_ack(frame),
             Command::Begin => self.handle_begin(&frame),
@@ -108,26 +110,31 @@ impl Session {
     }
 
     fn handle_send(&mut self, now: Instant, frame: Frame) -> Handled {
-        required(&frame, header::DESTINATION)?;
+        let to = Destination::parse(required(&frame, header::DESTINATION)?, &self.config.prefixes);
         if !self.rate.take(now) {
             self.refuse_for_rate(&frame);
             return Ok(());
+        }
+        if self.is_outside(to.as_ref().ok()) {
+            return self.relay_send(frame);
         }
         if let Some(transaction) = frame.header(header::TRANSACTION).map(str::to_owned) {
             return self.postpone(&transaction, frame);
         }
         let receipt = frame.header(header::RECEIPT).map(str::to_owned);
-        self.actions.push_back(Action::Send { messages: vec![sent(frame, now)], receipt });
+        self.actions.push_back(Action::Send { messages: vec![sent(frame, to, now)], receipt });
         Ok(())
     }
 
-    fn handle_subscribe(&mut self, now: Instant, frame: &Frame) -> Handled {
-        let text = required(frame, header::DESTINATION)?;
+    fn handle_subscribe(&mut self, now: Instant, frame: Frame) -> Handled {
+        let text = required(&frame, header::DESTINATION)?;
         let name = frame.header(header::ID).map(str::to_owned);
         if name.is_none() && self.version() != Version::V1_0 {
             return violation(SessionError::MissingHeader, "SUBSCRIBE needs the header id.");
         }
-        if self.subscriptions.find(name.as_deref(), Some(text)).is_some() {
+        if self.subscriptions.find(name.as_deref(), Some(text)).is_some()
+            || self.routes.has(name.as_deref(), Some(text))
+        {
             return violation(
                 SessionError::DuplicateSubscription,
                 "The subscription's id is in use.",
@@ -137,21 +144,26 @@ impl Session {
             return violation(SessionError::BadHeader, "ack is auto, client or client-individual.");
         };
         if !self.rate.take(now) {
-            self.refuse_for_rate(frame);
+            self.refuse_for_rate(&frame);
             return Ok(());
         }
-        match self.feed(text, frame) {
-            Ok(feed) => self.subscribe(name, ack, feed),
-            Err(Refusal { code, message }) => self.refuse(frame, code, message),
+        match self.feed(text, &frame) {
+            Ok(Some(feed)) => self.subscribe(name, ack, feed),
+            Ok(None) => {
+                // The RECEIPT comes from the broker.
+                self.relay_subscribe(frame);
+                return Ok(());
+            }
+            Err(Refusal { code, message }) => self.refuse(&frame, code, message),
         }
-        self.receipt(frame);
+        self.receipt(&frame);
         Ok(())
     }
 
-    /// What a SUBSCRIBE means.
-    fn feed(&self, text: &str, frame: &Frame) -> Result<Feed, Refusal> {
-        if self.subscriptions.len() >= self.config.limits.subscriptions {
-            let most = self.config.limits.subscriptions;
+    /// What a SUBSCRIBE means; `None` if the external broker has to say.
+    fn feed(&self, text: &str, frame: &Frame) -> Result<Option<Feed>, Refusal> {
+        let most = self.config.limits.subscriptions;
+        if self.subscriptions.len() + self.routes.len() >= most {
             return Err(Refusal::new(
                 ErrorCode::NotAllowed,
                 format!("a session has at most {most} subscriptions"),
@@ -161,6 +173,9 @@ impl Session {
             |error: &dyn std::fmt::Display| Refusal::new(ErrorCode::BadRequest, error.to_string());
         let destination =
             Destination::parse(text, &self.config.prefixes).map_err(|error| bad(&error))?;
+        if self.is_outside(Some(&destination)) {
+            return Ok(None);
+        }
         let pattern = Pattern::parse(text).map_err(|error| bad(&error))?;
         if !pattern.is_literal() && text.split('/').count() > MOST_SEGMENTS {
             return Err(bad(&format!("a pattern has at most {MOST_SEGMENTS} segments")));
@@ -180,7 +195,7 @@ impl Session {
             Destination::Chat(_) => Replay::of(&frame.headers).map_err(|error| bad(&error))?,
             _ => None,
         };
-        Ok(Feed { destination, pattern, replay })
+        Ok(Some(Feed { destination, pattern, replay }))
     }
 
     fn subscribe(&mut self, name: Option<String>, ack: AckMode, feed: Feed) {
@@ -290,7 +305,11 @@ impl Session {
         let mut messages = Vec::new();
         for frame in frames {
             match frame.command {
-                Command::Send => messages.push(sent(frame, now)),
+                Command::Send => {
+                    let text = frame.header(header::DESTINATION).unwrap_or_default();
+                    let to = Destination::parse(text, &self.config.prefixes);
+                    messages.push(sent(frame, to, now));
+                }
                 _ => self.acknowledge(&frame),
             }
         }
@@ -321,7 +340,6 @@ struct Feed {
     replay: Option<Replay>,
 }
 
-fn sent(frame: Frame, at: Instant) -> Sent {
-    let destination = frame.header(header::DESTINATION).unwrap_or_default().to_owned();
-    Sent { destination, headers: frame.headers, body: frame.body, at }
+fn sent(frame: Frame, to: Result<Destination, DestinationError>, at: Instant) -> Sent {
+    Sent { to, headers: frame.headers, body: frame.body, at }
 }

@@ -1,25 +1,22 @@
 //! Frames that belong to the external broker, when there is one.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use madang_wire::{Command, Destination, ErrorCode, Frame, Version, header};
+use madang_wire::{Command, Destination, ErrorCode, Frame, header};
 
 use super::violation::{SessionError, Violation, required, violation};
 use super::{Action, Output, Session};
 use crate::broker::Delivery;
 use crate::relay;
-use crate::stomp::subscriptions::AckMode;
 
 impl Session {
-    /// Takes a frame that is for the external broker; gives back one that is not, or not only.
-    pub(super) fn relay(&mut self, now: Instant, frame: Frame) -> Result<Option<Frame>, Violation> {
+    /// Takes a frame that names something of the external broker's; gives back one that does not, or not only. SEND and
+    /// SUBSCRIBE are told by their destination, see [`Session::is_outside`].
+    pub(super) fn relay(&mut self, frame: Frame) -> Result<Option<Frame>, Violation> {
         if !self.config.relays {
             return Ok(Some(frame));
         }
         match frame.command {
-            Command::Send if self.is_outside(&frame) => self.relay_send(now, frame),
-            Command::Subscribe => self.relay_subscribe(now, frame),
             Command::Unsubscribe => Ok(self.relay_unsubscribe(frame)),
             Command::Ack | Command::Nack => self.relay_ack(frame),
             Command::Commit | Command::Abort => Ok(self.relay_end(frame)),
@@ -43,70 +40,29 @@ impl Session {
         }
     }
 
-    fn is_outside(&self, frame: &Frame) -> bool {
-        let destination = frame.header(header::DESTINATION).unwrap_or_default();
-        Destination::parse(destination, &self.config.prefixes)
-            .is_ok_and(|destination| relay::is_outside(&destination))
+    /// Whether a frame for this destination belongs to the external broker.
+    pub(super) fn is_outside(&self, destination: Option<&Destination>) -> bool {
+        self.config.relays && destination.is_some_and(relay::is_outside)
     }
 
-    fn relay_send(&mut self, now: Instant, frame: Frame) -> Result<Option<Frame>, Violation> {
-        if !self.rate.take(now) {
-            self.refuse_for_rate(&frame);
-            return Ok(None);
-        }
+    /// Passes a SEND on.
+    pub(super) fn relay_send(&mut self, frame: Frame) -> Result<(), Violation> {
         if relay::has_wildcard(frame.header(header::DESTINATION).unwrap_or_default()) {
-            let message = "a message goes to one destination: wildcards are for subscriptions";
+            let message = "a SEND must name one destination; wildcards are for SUBSCRIBE";
             self.refuse(&frame, ErrorCode::BadRequest, message.to_owned());
-            return Ok(None);
+            return Ok(());
         }
         self.join_transaction(&frame)?;
         self.pass_on(frame);
-        Ok(None)
+        Ok(())
     }
 
-    fn relay_subscribe(
-        &mut self,
-        now: Instant,
-        mut frame: Frame,
-    ) -> Result<Option<Frame>, Violation> {
-        let text = required(&frame, header::DESTINATION)?;
-        let name = frame.header(header::ID);
-        if self.routes.has(name, Some(text)) {
-            return violation(
-                SessionError::DuplicateSubscription,
-                "The subscription's id is in use.",
-            );
-        }
-        if !self.is_outside(&frame) {
-            return Ok(Some(frame));
-        }
-        if name.is_none() && self.version() != Version::V1_0 {
-            return violation(SessionError::MissingHeader, "SUBSCRIBE needs the header id.");
-        }
-        if self.subscriptions.find(name, Some(text)).is_some() {
-            return violation(
-                SessionError::DuplicateSubscription,
-                "The subscription's id is in use.",
-            );
-        }
-        if AckMode::parse(frame.header(header::ACK)).is_none() {
-            return violation(SessionError::BadHeader, "ack is auto, client or client-individual.");
-        }
-        let most = self.config.limits.subscriptions;
-        if self.subscriptions.len() + self.routes.len() >= most {
-            let message = format!("a session has at most {most} subscriptions");
-            self.refuse(&frame, ErrorCode::NotAllowed, message);
-            self.receipt(&frame);
-            return Ok(None);
-        }
-        if !self.rate.take(now) {
-            self.refuse_for_rate(&frame);
-            return Ok(None);
-        }
-        let id = self.routes.subscribe(name, text);
+    /// Passes a SUBSCRIBE on that has been checked.
+    pub(super) fn relay_subscribe(&mut self, mut frame: Frame) {
+        let destination = frame.header(header::DESTINATION).unwrap_or_default();
+        let id = self.routes.subscribe(frame.header(header::ID), destination);
         frame.headers.set(header::ID, id);
         self.pass_on(frame);
-        Ok(None)
     }
 
     fn relay_unsubscribe(&mut self, mut frame: Frame) -> Option<Frame> {

@@ -196,7 +196,8 @@ fn a_transaction_is_carried_out_in_order_at_its_commit() {
 
     let actions = client.actions();
     let [Action::Send { messages, receipt }] = &actions[..] else { panic!("{actions:?}") };
-    let destinations: Vec<_> = messages.iter().map(|sent| sent.destination.as_str()).collect();
+    let destinations: Vec<_> =
+        messages.iter().map(|sent| sent.headers.get(header::DESTINATION).unwrap()).collect();
     assert_eq!(destinations, ["/topic/a", "/topic/b"]);
     assert_eq!(receipt.as_deref(), Some("r"));
 }
@@ -247,6 +248,41 @@ fn private_messages_go_to_the_sessions_own_subscriptions() {
 
     assert_eq!(client.next().header(header::SUBSCRIPTION), Some("s"));
     assert!(client.is_quiet());
+}
+
+#[test]
+fn local_and_relayed_subscriptions_share_one_limit() {
+    let relaying = |config: &mut SessionConfig| {
+        config.relays = true;
+        config.limits = Arc::new(crate::limits::Limits { subscriptions: 2, ..Default::default() });
+    };
+    for (first, second, third) in
+        [("/topic/a", "/user/queue/a", "/topic/b"), ("/topic/a", "/user/queue/a", "/user/queue/b")]
+    {
+        let mut client = Client::with(relaying).connect("host:x");
+        for (id, destination) in [first, second, third].into_iter().enumerate() {
+            client.send(&format!("SUBSCRIBE\nid:{id}\ndestination:{destination}\n\n\0"));
+        }
+
+        let actions = client.actions();
+
+        assert!(matches!(&actions[0], Action::Relay { .. }), "{actions:?}");
+        let refused = matches!(&actions[1..], [Action::Refuse { code: ErrorCode::NotAllowed, .. }]);
+        assert!(refused, "{third}: {actions:?}");
+    }
+}
+
+#[test]
+fn a_subscription_id_is_in_use_whichever_side_has_it() {
+    for (first, second) in [("/topic/a", "/user/queue/a"), ("/user/queue/a", "/topic/a")] {
+        let mut client = Client::with(|config| config.relays = true).connect("host:x");
+        client.send(&format!("SUBSCRIBE\nid:1\ndestination:{first}\n\n\0"));
+        client.send(&format!("SUBSCRIBE\nid:1\ndestination:{second}\n\n\0"));
+
+        let error = client.next();
+
+        assert_eq!(error.header(header::MESSAGE), Some("duplicate subscription"), "{first}");
+    }
 }
 
 #[test]
@@ -553,14 +589,19 @@ struct Client {
 
 impl Client {
     fn new() -> Client {
+        Client::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut SessionConfig)) -> Client {
         let now = Instant::now();
-        let config = SessionConfig {
+        let mut config = SessionConfig {
             id: "session-1".into(),
             prefixes: Arc::new(Prefixes::default()),
             relays: false,
             limits: Arc::default(),
             counters: Arc::default(),
         };
+        change(&mut config);
         let (session, decoder) = (Session::new(config, now), Decoder::new(Limits::default()));
         Client { session, began: now, now, acted: Vec::new(), decoder }
     }
@@ -570,11 +611,15 @@ impl Client {
     }
 
     fn connected_with(header: &str) -> Client {
-        let mut client = Client::new();
+        Client::new().connect(header)
+    }
+
+    fn connect(mut self, header: &str) -> Client {
+        let client = &mut self;
         client.send(&format!("CONNECT\naccept-version:1.2\n{header}\n\n\0"));
         assert_eq!(client.next().command, Command::Connected);
         client.actions();
-        client
+        self
     }
 
     fn send(&mut self, text: &str) {
