@@ -66,7 +66,7 @@ fn keep_private(path: &Path, file: &File) -> io::Result<()> {
     if file.metadata()?.permissions().mode() & 0o077 == 0 {
         return Ok(());
     }
-    warn!(file = %path.display(), "others could read this secret; its mode is set to 0600");
+    warn!(file = %path.display(), "other users could read this secret file; its mode is now 0600");
     file.set_permissions(Permissions::from_mode(0o600))
 }
 

@@ -74,7 +74,7 @@ impl KeyKeeper {
                 !keeper.reader.is_file(),
                 "the public keys in {source} can't be used: {reason}"
             );
-            warn!(%source, reason, "the public keys can't be fetched yet");
+            warn!(%source, reason, "could not fetch the JWK set; trying again");
             auth.set_has_keys(false);
         }
         Ok(keeper)
@@ -102,7 +102,7 @@ impl KeyKeeper {
                 schedule.handle_looked(Instant::now(), looked.is_ok());
                 if let Err(reason) = looked {
                     let source = &self.source;
-                    warn!(%source, reason, "newer public keys can't be had; those that are known stay");
+                    warn!(%source, reason, "could not refresh the JWK set; keeping the current keys");
                 }
             }
             if was_asked {

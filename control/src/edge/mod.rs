@@ -114,7 +114,7 @@ async fn metrics_page(State(served): State<Arc<Served>>) -> Response {
     match metrics::render(&(served.snapshot)()) {
         Ok(page) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response(),
         Err(error) => {
-            error!(%error, "the metrics page can't be rendered");
+            error!(%error, "could not render the metrics page");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -44,7 +44,7 @@ pub(crate) async fn serve(listener: TcpListener, hub: Hub, shutdown: Cancellatio
                     .spawn(async move { hub.serve(TcpSocket::new(stream), from.ip()).await });
             }
             Err(error) => {
-                warn!(%error, "a STOMP connection can't be accepted");
+                warn!(%error, "could not accept a STOMP connection");
                 tokio::time::sleep(REST).await;
             }
         }

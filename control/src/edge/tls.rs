@@ -111,7 +111,7 @@ impl Certificate {
             let this = Arc::clone(&self);
             // Files on a network may take their time.
             if tokio::task::spawn_blocking(move || this.look()).await.is_err() {
-                warn!("looking at the certificate broke");
+                warn!("checking the certificate files failed");
             }
         }
     }
@@ -123,13 +123,13 @@ impl Certificate {
                 let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
                 if certified.cert != present.cert {
                     *present = Arc::new(certified);
-                    info!("the certificate was replaced");
+                    info!("reloaded the certificate");
                     self.renew_dtls(dtls);
                 }
             }
             // A renewal under way may have replaced one file of the two.
             Err(error) => {
-                warn!(%error, "the certificate can't be read again; the one before stays")
+                warn!(%error, "could not reload the certificate; keeping the previous one")
             }
         }
     }
@@ -139,7 +139,7 @@ impl Certificate {
             (Some(dtls), Some(identity)) => _ = dtls.send_replace(identity),
             (Some(_), None) => {
                 warn!(
-                    "DTLS keeps the certificate before, as it can't be spoken with the new one's key"
+                    "DTLS keeps the previous certificate, because it does not support the key of the new one"
                 );
             }
             (None, _) => {}

@@ -304,7 +304,7 @@ impl Owner {
     fn connected(&self, url: &RelayUrl) {
         match self {
             Owner::Server { status } => {
-                info!(broker = %url.address(), "the message broker is there");
+                info!(broker = %url.address(), "connected to the message broker");
                 status.send_replace(Status::Here);
             }
             Owner::Session { .. } => debug!("connected to the message broker"),
@@ -317,10 +317,10 @@ impl Owner {
                 let away = Status::Away { reason: reason.to_owned() };
                 // Each failed attempt says the same; once is enough.
                 if status.send_replace(away.clone()) != away {
-                    warn!(broker = %url.address(), reason, "the message broker is away");
+                    warn!(broker = %url.address(), reason, "lost the message broker");
                 }
             }
-            Owner::Session { .. } => debug!(reason, "the message broker is away"),
+            Owner::Session { .. } => debug!(reason, "lost the message broker"),
         }
     }
 

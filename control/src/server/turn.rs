@@ -60,7 +60,7 @@ impl BoundTurn {
         }
         if addresses.turn_hosts.is_empty() {
             warn!(
-                "clients are not told of `turn.listen`: none of the addresses that they are told (`media.public_ip`) leads there"
+                "clients get no URL for `turn.listen`: none of the addresses in `media.public_ip` has its address family"
             );
         }
         let reached = Reached {
@@ -97,7 +97,7 @@ impl BoundTurn {
         let task = tokio::spawn(async move {
             let serve = async {
                 if let Err(error) = serve.await {
-                    error!(%error, "TURN is not served any more");
+                    error!(%error, "the TURN server stopped");
                 }
             };
             match tls {
@@ -157,7 +157,7 @@ impl Turn {
     pub(super) async fn shutdown(self) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
-            error!(%error, "the TURN task broke");
+            error!(%error, "the TURN task panicked");
         }
     }
 }

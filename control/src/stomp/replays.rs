@@ -93,8 +93,11 @@ async fn read(
         Replay::Since(seq) => store.chat_since(room, seq, REPLAY_PAGE, viewer.as_ref()).await,
     };
     let messages = messages.map_err(|error| {
-        warn!(%error, "stored chat can't be read");
-        Refusal::new(ErrorCode::Internal, "stored messages can't be read at the moment".to_owned())
+        warn!(%error, "could not read stored chat");
+        Refusal::new(
+            ErrorCode::Internal,
+            "could not read the stored messages; try again".to_owned(),
+        )
     })?;
     let destination = Destination::chat_of(room);
     Ok(messages.iter().map(|message| Arc::new(chat_message(&destination, message))).collect())

@@ -25,7 +25,7 @@ pub(crate) async fn run(store: Store, days: u32, stop: CancellationToken) {
         match swept {
             Ok(0) => {}
             Ok(messages) => debug!(messages, "old chat deleted"),
-            Err(error) => warn!(%error, "old chat is not deleted; trying again later"),
+            Err(error) => warn!(%error, "could not delete old chat; trying again later"),
         }
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}

@@ -93,12 +93,12 @@ fn settings(name: &RoomName, json: &str) -> RoomSettings {
             let count = settings.len();
             settings.retain(|key, value| is_setting(key, value));
             if settings.len() < count {
-                warn!(room = %name, "some of a room's settings can't be read; they have the defaults");
+                warn!(room = %name, "could not read some settings of a room; using the defaults for them");
             }
             Value::Object(settings)
         }
         _ => {
-            warn!(room = %name, "a room's settings can't be read; they have the defaults");
+            warn!(room = %name, "could not read the settings of a room; using the defaults");
             Value::Object(Map::new())
         }
     };

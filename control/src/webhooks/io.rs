@@ -105,13 +105,13 @@ impl Recorder {
                 Ok(given_up) => {
                     self.record.queued(count);
                     if given_up > 0 {
-                        warn!(given_up, "too many webhook calls wait; the oldest are given up");
+                        warn!(given_up, "too many webhook calls are queued; dropped the oldest");
                         self.record.gave_up(given_up);
                     }
                     return;
                 }
                 Err(error) => {
-                    warn!(%error, "webhook calls could not be stored");
+                    warn!(%error, "could not store webhook calls");
                     if stop.is_cancelled() {
                         self.record.lost.fetch_add(count, Relaxed);
                         return;
@@ -146,7 +146,7 @@ impl Caller {
                     }
                 }
                 Err(error) => {
-                    warn!(%error, "waiting webhook calls could not be read");
+                    warn!(%error, "could not read the queued webhook calls");
                     tokio::time::sleep(REST).await;
                 }
             }
@@ -156,7 +156,7 @@ impl Caller {
     /// Makes a call until it succeeds or is given up.
     async fn deliver(&self, mut delivery: Delivery) {
         let Some(Envelope { id, at }) = Envelope::of(&delivery.body) else {
-            warn!(delivery = delivery.id, "a stored webhook call can't be read");
+            warn!(delivery = delivery.id, "could not parse a stored webhook call");
             self.record.gave_up(1);
             return self.forget(delivery.id).await;
         };
@@ -165,7 +165,10 @@ impl Caller {
             match self.call(&id, &delivery.body).await {
                 Ok(()) => {
                     if delivery.attempts > 0 {
-                        info!(attempts = delivery.attempts, "a webhook call succeeded at last");
+                        info!(
+                            attempts = delivery.attempts,
+                            "a webhook call succeeded after retries"
+                        );
                     }
                     self.record.delivered(self.target, Timestamp::now());
                     return self.forget(delivery.id).await;
@@ -175,11 +178,11 @@ impl Caller {
                     let attempts = delivery.attempts.saturating_add(1);
                     let next = next_try(at, attempts, now, rand::random());
                     if delivery.attempts == 0 {
-                        warn!(%reason, "a webhook call failed; it is made again");
+                        warn!(%reason, "a webhook call failed; retrying later");
                     }
                     self.record.failed(self.target, Failure { at: now, reason, attempts }, next);
                     let Some(next) = next else {
-                        warn!(attempts, "a webhook call is given up");
+                        warn!(attempts, "gave up a webhook call");
                         return self.forget(delivery.id).await;
                     };
                     (delivery.attempts, delivery.at) = (attempts, next);
@@ -211,7 +214,7 @@ impl Caller {
     /// Takes a call out of the store, as often as it takes: otherwise it would be made again and again.
     async fn forget(&self, delivery: u64) {
         while let Err(error) = self.store.webhook_delivered(delivery).await {
-            warn!(%error, "a webhook call could not be taken out of the store");
+            warn!(%error, "could not remove a finished webhook call from the store");
             tokio::time::sleep(REST).await;
         }
     }

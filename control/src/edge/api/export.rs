@@ -83,7 +83,7 @@ impl Export {
     fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> {
         stream::try_unfold(self, |mut export| async move {
             let message = export.next().await.map_err(|error| {
-                warn!(%error, "an export broke off");
+                warn!(%error, "an export ended early");
                 io::Error::other(error)
             })?;
             Ok(message.map(|message| (line(&message), export)))

@@ -304,7 +304,7 @@ pub(crate) async fn rest_after(error: io::Error) {
         // The client was gone before we looked.
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {}
         _ => {
-            warn!(%error, "a connection can't be accepted");
+            warn!(%error, "could not accept a connection");
             tokio::time::sleep(REST).await;
         }
     }

@@ -14,7 +14,7 @@ impl Task {
     pub(super) async fn keep(&mut self, from: Option<Requester>, keeping: Keeping) {
         let kept = store(&self.tools.store, self.room.name(), &keeping).await;
         let kept = kept.map_err(|error| {
-            warn!(%error, action = keeping.entry.action, "what a moderator did was not stored");
+            warn!(%error, action = keeping.entry.action, "could not store a moderator's action");
             not_kept(&error)
         });
         self.tell(from, kept.map(|()| Signal::Done {}));
@@ -34,7 +34,7 @@ impl Task {
         let handled = match deleted.await {
             Ok(message) => self.room.handle_deleted(now(), deleter, message.as_ref()),
             Err(error) => {
-                warn!(%error, "a chat message was not deleted");
+                warn!(%error, "could not delete a chat message");
                 Err(not_kept(&error))
             }
         };
@@ -49,7 +49,7 @@ impl Task {
         match self.tools.store.delete_room(self.room.name()).await {
             Ok(_) => self.is_deleted = true,
             Err(error) => {
-                warn!(%error, "a room was not deleted");
+                warn!(%error, "could not delete a room");
                 self.failed = Some(not_kept(&error));
             }
         }

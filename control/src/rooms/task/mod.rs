@@ -291,7 +291,7 @@ impl Task {
                 self.tools.broker.publish_of_room(self.room.name(), &shared, may_read);
             }
             Err(error) => {
-                warn!(%error, "a chat message was not stored");
+                warn!(%error, "could not store a chat message");
                 let Refusal { code, message } = Refusal::message_not_stored();
                 self.tools.signals.send(&from, &Signal::Error { code, message });
             }

@@ -91,7 +91,7 @@ impl Link {
     async fn look(&mut self) {
         match tokio::time::timeout(CONNECT, self.address.connect()).await {
             Ok(Ok(connection)) => {
-                info!("the database is back");
+                info!("connected to the database again");
                 self.connection = Some(connection);
                 self.trouble.set(None);
                 self.retry = FIRST_RETRY;
@@ -105,7 +105,7 @@ impl Link {
 
     /// Forgets the connection. What was under way on it is not known to be stored.
     pub(super) fn give_up(&mut self, reason: String) {
-        error!(reason, "the database is away");
+        error!(reason, "lost the database");
         self.connection = None;
         self.trouble.set(Some(reason));
         self.retry = FIRST_RETRY;

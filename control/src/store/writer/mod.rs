@@ -128,7 +128,7 @@ async fn write(link: &mut Link, mut jobs: Vec<Box<dyn Job>>) {
         Err(failure) => Some(StoreError::from(failure)),
     };
     if let Some(error) = &failed {
-        error!(%error, changes = jobs.len(), "nothing could be stored");
+        error!(%error, changes = jobs.len(), "could not store anything");
     }
     jobs.into_iter().for_each(|job| job.answer(failed.as_ref()));
 }
