@@ -12,7 +12,7 @@
 //! A receiver tells calls apart by `id`, and checks `madang-signature`: `t=` and the time of the call in seconds since
 //! 1970, `,v1=` and the HMAC-SHA256, in hex, of that time, a dot and the body.
 
-mod io;
+mod calls;
 mod occurrence;
 mod patience;
 mod record;
@@ -28,11 +28,12 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::occurrence::Note;
 pub(crate) use self::occurrence::Occurrence;
-use self::record::Record;
 pub use self::record::WebhookStats;
 pub(crate) use self::record::{Failure, TargetRecord};
+
+use self::occurrence::Note;
+use self::record::Record;
 use self::signature::Signer;
 use crate::store::Store;
 
@@ -81,7 +82,7 @@ impl Webhooks {
         if urls.is_empty() {
             return Ok(Webhooks::off());
         }
-        let client = io::client(&urls).context("the client for webhooks can't be made")?;
+        let client = calls::client(&urls).context("the client for webhooks can't be made")?;
         store.keep_webhooks_of(&urls).await.context("webhooks can't be read")?;
         let record = Arc::new(Record::new(&urls));
         record.queued(store.pending_webhooks().await.context("webhooks can't be read")?);
@@ -91,7 +92,7 @@ impl Webhooks {
         let mut news = Vec::new();
         for (target, url) in urls.iter().enumerate() {
             let has_more = Arc::new(Notify::new());
-            let caller = io::Caller {
+            let caller = calls::Caller {
                 target,
                 url: url.clone(),
                 client: client.clone(),
@@ -109,7 +110,7 @@ impl Webhooks {
                 }
             });
         }
-        let recorder = io::Recorder { urls, store, record: Arc::clone(&record), news };
+        let recorder = calls::Recorder { urls, store, record: Arc::clone(&record), news };
         tasks.spawn(recorder.run(notes, stop.clone()));
         Ok(Webhooks { record, queue: Some(queue), tasks, stop })
     }

@@ -2,7 +2,7 @@
 //! handlers themselves.
 //!
 //! ```text
-//! request ─▶ io::admit: origin, credential, quota ─▶ extract: path, query, body ─▶ handler ─┬─▶ store (reads)
+//! request ─▶ admission::admit: origin, credential, quota ─▶ extract: path, query, body ─▶ handler ─┬─▶ store (reads)
 //!                                                                                           └─▶ rooms (changes)
 //! ```
 //!
@@ -15,7 +15,8 @@ mod access;
 mod audit;
 mod export;
 mod extract;
-mod io;
+
+mod admission;
 mod link;
 mod messages;
 mod people;
@@ -101,7 +102,7 @@ impl Api {
             quota: Mutex::default(),
             exports: Arc::new(Semaphore::new(export::AT_A_TIME)),
             body_timeout,
-            started: io::instant(),
+            started: admission::instant(),
             draining,
         }
     }
@@ -139,7 +140,7 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/api", any(nothing))
         .route("/api/", any(nothing))
         .route("/api/{*rest}", any(nothing))
-        .layer(from_fn_with_state(Arc::clone(&api), io::admit))
+        .layer(from_fn_with_state(Arc::clone(&api), admission::admit))
         .with_state(api)
 }
 

@@ -16,7 +16,7 @@ use super::access::Caller;
 use super::extract::{Json, Query, Room, page_size};
 use super::problem::Problem;
 use super::visitor::{Moderator, OPERATOR};
-use super::{Api, io, link};
+use super::{Api, admission, link};
 use crate::auth::Scope;
 use crate::rooms::room::{Admin, AdminReply, AdminRequest, Configure, RoomState};
 use crate::store::{AuditEntry, RoomRecord};
@@ -195,7 +195,7 @@ pub(super) async fn create(
         Some(password) => Some(hash(&api, password).await?),
         None => None,
     };
-    let now = io::now();
+    let now = admission::now();
     let record = RoomRecord {
         settings,
         is_locked: locked,

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::access::Caller;
 use super::problem::Problem;
-use super::{Api, io};
+use super::{Api, admission};
 
 /// How the server is at the moment.
 #[derive(Serialize, ToSchema)]
@@ -47,7 +47,7 @@ pub(super) async fn server(
     let stats = api.hub.stats();
     Ok(Json(ServerState {
         version: env!("CARGO_PKG_VERSION"),
-        uptime_seconds: io::uptime(&api).as_secs(),
+        uptime_seconds: admission::uptime(&api).as_secs(),
         draining: api.draining.is_cancelled(),
         rooms: stats.rooms,
         participants: stats.participants,

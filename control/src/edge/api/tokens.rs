@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::access::Caller;
 use super::extract::{Json, check_id};
 use super::problem::Problem;
-use super::{Api, io};
+use super::{Api, admission};
 use crate::auth::{AuthError, Minted, NewToken, Scope};
 
 /// How long a token is good for, unless it says so, in seconds.
@@ -104,7 +104,7 @@ pub(super) async fn mint(
     };
     let ttl = Duration::from_secs(ttl_seconds.unwrap_or(USUAL_TTL));
     let new = NewToken { user, name, scope, role, publish, moderate, ttl };
-    let now = io::now();
+    let now = admission::now();
     let Minted { token, id, expires_at } = minter.mint(&new, now).map_err(Problem::bad_request)?;
     // The verifier knows what makes a token worth nothing, as a user without a name.
     api.auth
@@ -128,7 +128,7 @@ pub(super) async fn revoke(
     Json(revocation): Json<Revocation>,
 ) -> Result<StatusCode, Problem> {
     caller.check_operator()?;
-    let now = io::now();
+    let now = admission::now();
     let Some((id, until)) = meant(&api, revocation, now).await? else {
         // It has ended by itself, or was taken back before.
         return Ok(StatusCode::NO_CONTENT);

@@ -9,7 +9,7 @@ use madang_wire::{ErrorCode, Role, RoomName};
 use super::access::Caller;
 use super::extract::Room;
 use super::problem::Problem;
-use super::{Api, io};
+use super::{Api, admission};
 use crate::auth::Grant;
 use crate::rooms::room::Standing;
 use crate::rooms::room::rights::{self, Obstacle};
@@ -95,7 +95,7 @@ impl Api {
     async fn user_at(&self, grant: &Grant, record: &RoomRecord) -> Result<Visitor, Problem> {
         let (room, user) = (&record.name, &grant.user);
         let ban = self.store.ban_of(room, user).await?;
-        rights::check_not_banned(&ban, grant, io::now())?;
+        rights::check_not_banned(&ban, grant, admission::now())?;
         let kept = self.store.role_of(room, user).await?;
         let standing = Standing::of(rights::highest_role(kept, grant, false), grant);
         // Participants have ids of their own; what was private to one is found by its user.
