@@ -40,7 +40,7 @@
 //! webhooks      calls to other programs
 //! auth          tokens, keys, grants
 //! store         SQL
-//! leaves        limits, counters, refusal, moment, token_bucket, heart_beats, secrets
+//! leaves        limits, counters, refusal, moment, deadline, token_bucket, heart_beats, secrets
 //! ```
 //!
 //! # The main types
@@ -60,6 +60,7 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod counters;
+mod deadline;
 pub mod edge;
 mod heart_beats;
 pub mod hub;

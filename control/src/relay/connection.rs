@@ -20,6 +20,7 @@ use super::status::{Counters, Status};
 use super::url::RelayUrl;
 use crate::broker::{Delivery, Outbox, Parcel, Requester, SessionId, Signals};
 use crate::counters::{down, up};
+use crate::deadline::until;
 
 /// How long a TCP connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -343,11 +344,4 @@ impl Owner {
 async fn read(reader: &mut (impl AsyncReadExt + Unpin), input: &mut BytesMut) -> io::Result<usize> {
     input.reserve(READ_BYTES);
     reader.read_buf(input).await
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
 }

@@ -26,6 +26,7 @@ use super::passwords::{Passwords, Verdict};
 use super::room::{Audience, Effect, Room, RoomConfig, room_of};
 use crate::broker::{Broker, Kind, Message, Receipt, Requester, Signals};
 use crate::counters::{Counters, down, up};
+use crate::deadline::until;
 use crate::moment::Moment;
 use crate::refusal::Refusal;
 use crate::rooms::chat_message;
@@ -344,11 +345,4 @@ fn kind_of(event: &Event) -> Kind {
 
 fn now() -> Moment {
     Moment { instant: Instant::now(), utc: Timestamp::now() }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
 }
