@@ -15,8 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
-/// What comes before the chosen filter: these libraries warn of each malformed or surplus message, which strangers can send
-/// at line rate. We count those.
+/// Precedes the chosen log filter: these libraries warn about each malformed or surplus message, which strangers can send
+/// at line rate. Metrics count those messages.
 const QUIET: &str = "stun_types=error,dimpl=error";
 
 fn main() -> ExitCode {
@@ -45,9 +45,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let settings = Settings::load(cli.settings.into_sources(environment.collect()))?;
     log_to_stderr();
-    let runtime = runtime().context("the tokio runtime can't start")?;
+    let runtime = runtime().context("can't start the tokio runtime")?;
     match cli.command {
-        // It needs no settings.
+        // Handled above, because it needs no settings.
         Some(Command::Keys { .. }) => Ok(()),
         None => runtime.block_on(serve(settings)),
         Some(Command::Check) => {
@@ -64,8 +64,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// Half as many threads as cores: a message that goes from thread to thread to its subscribers costs half as much again as
-/// one that stays, and the media plane's threads want to run, too.
+/// Half as many threads as cores: a message that crosses threads on its way to its subscribers costs half as much again as
+/// one that does not, and the threads of the media plane need CPU time, too.
 fn runtime() -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread().worker_threads(cores.div_ceil(2)).enable_all().build()
@@ -90,7 +90,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `RUST_LOG` chooses what is logged, as `RUST_LOG=madang=debug`.
+/// Logs from `info` on for Madang and from `error` on for libraries, unless `RUST_LOG` chooses otherwise, as in
+/// `RUST_LOG=madang=debug`.
 fn log_to_stderr() {
     let chosen = std::env::var("RUST_LOG").unwrap_or_else(|_| "error,madang=info".to_owned());
     let filter = EnvFilter::new(format!("{QUIET},{chosen}"));

@@ -1,5 +1,5 @@
-//! `madang healthcheck`: asks a running server whether it is well. A container image that holds nothing but the binary
-//! has no other program for that.
+//! `madang healthcheck`: asks a running server whether it is healthy. A container image that contains only the binary
+//! has no other program for a health check.
 #![expect(clippy::disallowed_methods, reason = "the answer of a health check has a deadline")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,29 +10,32 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long a well server takes at most.
+/// The time in which a healthy server answers.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// As much of an answer as matters, in bytes.
+/// How much of the answer is read, in bytes.
 const ANSWER: u64 = 1024;
 
 /// Asks the server that listens on `listen` (`http.listen`) for `/healthz`.
 ///
 /// # Errors
-/// When there is no answer within 3 seconds, or one that is not 200.
+/// If there is no answer within 3 seconds, or its status is not 200.
 pub async fn ask(listen: SocketAddr) -> anyhow::Result<()> {
-    ensure!(listen.port() != 0, "`http.listen` has port 0, so the server's port is not known");
+    ensure!(listen.port() != 0, "`http.listen` has port 0, so the server's port is unknown");
     let addr = SocketAddr::new(reachable(listen.ip()), listen.port());
     let Ok(answer) = timeout(PATIENCE, request(addr)).await else {
         bail!("the server at {addr} did not answer within {} seconds", PATIENCE.as_secs());
     };
-    let answer = answer.with_context(|| format!("the server at {addr} can't be asked"))?;
+    let answer = answer.with_context(|| format!("can't ask the server at {addr}"))?;
     let status = answer.lines().next().unwrap_or_default();
-    ensure!(status.split(' ').nth(1) == Some("200"), "the server at {addr} is not well: {status}");
+    ensure!(
+        status.split(' ').nth(1) == Some("200"),
+        "the server at {addr} is not healthy: {status}"
+    );
     Ok(())
 }
 
-/// A server that listens on all addresses is asked on the loopback one.
+/// The address to ask. If the server listens on all addresses, that is the loopback address.
 fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

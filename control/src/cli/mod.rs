@@ -16,62 +16,62 @@ use crate::config::{CONFIG_VARIABLE, Sources, help};
 #[derive(Debug, Parser)]
 #[command(name = "madang", version, about, max_term_width = 120)]
 pub struct Cli {
-    /// Where settings come from.
+    /// The flags that are settings.
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// What to do; serve when there is none.
+    /// The subcommand; without one, the program runs the server.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// Flags that are settings.
+/// The flags that are settings, common to all subcommands.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SettingsArgs {
-    /// Read settings from a TOML file (also MADANG_CONFIG)
+    /// Read settings from a TOML file [env: MADANG_CONFIG]
     #[arg(short, long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Serve web page and STOMP at this address [default: 127.0.0.1:8080]
+    /// Serve the web client, STOMP and REST at this address [default: 127.0.0.1:8080]
     #[arg(short, long, value_name = "ADDR", global = true)]
     listen: Option<String>,
-    /// Keep database and secrets in this directory [default: ./madang-data]
+    /// Keep the database and secrets in this directory [default: ./madang-data]
     #[arg(short, long, value_name = "DIR", global = true)]
     data_dir: Option<String>,
-    /// Serve others, not only this machine, without authentication
+    /// Serve clients on other machines without authentication
     #[arg(long, global = true)]
     insecure: bool,
-    /// Set any key, as --set media.workers=2; may be given again
+    /// Set any key, for example --set media.workers=2; can be repeated
     #[arg(short, long, value_name = "KEY=VALUE", global = true, value_parser = key_and_value)]
     set: Vec<(String, String)>,
 }
 
-/// What the program can do besides serving.
+/// What the program can do besides running the server.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Print the merged configuration, or everything that is wrong with it
+    /// Print the merged configuration without secrets, or all of its mistakes
     Check,
     /// Print every key with its meaning and default
     Keys {
-        /// The form of the output
+        /// Output format
         #[arg(long, value_enum, default_value_t = KeysFormat::Toml)]
         format: KeysFormat,
     },
-    /// Print a token that opens a room, and on standard error the address of the page that enters with it
+    /// Print a token for a room, and on standard error the URL of the page that joins with it
     Token(TokenArgs),
-    /// Ask a running server for /healthz; the exit code is 0 when it is well
+    /// Ask a running server for /healthz; exit with 0 if it is healthy
     Healthcheck,
 }
 
-/// How `madang keys` prints.
+/// The output formats of `madang keys`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum KeysFormat {
-    /// An example file in which every key is commented out.
+    /// An example file in which every key is commented out
     Toml,
-    /// A document with a table.
+    /// A Markdown document with a table
     Markdown,
 }
 
 impl Cli {
-    /// Reads the process's arguments. Prints help or a usage error and exits when they ask for it.
+    /// Reads the process's arguments. If they ask for help or are wrong, prints the help or the error and exits.
     pub fn from_arguments() -> Cli {
         let keys =
             format!("Keys (file, --set), their environment variables and defaults:\n{}", help());
@@ -99,7 +99,7 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.trim().is_empty() => {
             Ok((key.trim().to_owned(), value.trim().to_owned()))
         }
-        _ => Err("it looks like media.workers=2".to_owned()),
+        _ => Err("expected KEY=VALUE, for example media.workers=2".to_owned()),
     }
 }
 

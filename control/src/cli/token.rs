@@ -11,48 +11,48 @@ use crate::auth::{LONGEST_TTL, Minter, NewToken, Scope, Verifier, signing_secret
 use crate::config::{duration, url_here};
 use crate::{Settings, secrets};
 
-/// What the token is to say.
+/// The claims of the token.
 #[derive(Args, Clone, Debug)]
 pub struct TokenArgs {
-    /// The room that it opens; * is every room
+    /// Room that the token admits to; * for every room
     #[arg(short, long, value_parser = scope)]
     room: Scope,
-    /// What others see, when the user does not choose a name
+    /// Display name, if the user does not choose one
     #[arg(short, long)]
     name: Option<String>,
-    /// Who it is, always the same for the same person [default: somebody new]
+    /// User id, the same for every token of a person [default: a new random id]
     #[arg(short, long)]
     user: Option<String>,
-    /// host, speaker or listener [default: what the room has for its users]
+    /// host, speaker or listener [default: the role that the room assigns]
     #[arg(long, value_parser = role)]
     role: Option<Role>,
-    /// What it lets publish, as microphone,camera,screen [default: all that the role may]
+    /// Sources that the user may publish, as microphone,camera,screen [default: all that the role allows]
     #[arg(long, value_parser = source, value_delimiter = ',')]
     publish: Option<Vec<SourceKind>>,
-    /// Whether it lets moderate [default: as the role]
+    /// Whether the user may moderate [default: as the role allows]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     moderate: Option<bool>,
-    /// How long it is good for, as 30m, 2h or 7d
+    /// Time until the token expires, as 30m, 2h or 7d; at most ten years
     #[arg(long, default_value = "12h", value_parser = ttl)]
     ttl: Duration,
-    /// Where people reach the server, for the address of the page [default: http://, and where it listens]
+    /// Public URL of the server, for the printed page [default: the URL of `http.listen`]
     #[arg(long)]
     url: Option<String>,
 }
 
-/// A token, and what to tell about it.
+/// A token, with notes for the operator.
 pub struct Made {
     /// The JWT.
     pub token: Secret,
-    /// Lines for whoever made it: the page to open with it, and what may surprise.
+    /// Lines for standard error: the URL of the page that joins with the token, its expiry, and possible surprises.
     pub notes: Vec<String>,
 }
 
 impl TokenArgs {
-    /// Makes the token, with the secret that a server with these settings has.
+    /// Makes the token, signed with the secret of a server with these settings.
     ///
     /// # Errors
-    /// When the server has no secret, or would not take the token.
+    /// If the server has no signing secret, or would reject the token.
     pub fn make(self, settings: &Settings, now: Timestamp) -> anyhow::Result<Made> {
         let data_dir = &settings.data_dir;
         secrets::create_data_dir(data_dir).with_context(|| {
@@ -61,8 +61,8 @@ impl TokenArgs {
         let auth = &settings.auth;
         let Some(secret) = signing_secret(auth, data_dir)? else {
             bail!(
-                "tokens come from your issuer, whose public keys `auth.jwks` names; this server has no secret to sign \
-                 with. Set `auth.secret` as well if it should make some itself"
+                "tokens come from your issuer, whose public keys are in `auth.jwks`; this server has no secret to sign \
+                 with. Set `auth.secret` as well to let it make tokens itself"
             );
         };
         let url =
@@ -72,17 +72,17 @@ impl TokenArgs {
         let minted = minter.mint(&new, now).map_err(anyhow::Error::msg)?;
         Verifier::new(Some(&secret), auth.issuer.clone(), auth.audience.clone())
             .verify(minted.token.expose(), now)
-            .context("the server would not take such a token")?;
+            .context("the server would reject this token")?;
 
         let mut notes = vec![page(&url, &new.scope, &minted.token)];
-        notes.push(format!("It ends at {}; its id is {}.", minted.expires_at, minted.id));
+        notes.push(format!("The token expires at {}; its id is {}.", minted.expires_at, minted.id));
         if auth.secret.is_none() {
             let dir = data_dir.display();
-            notes.push(format!("A server takes it whose data directory is {dir}."));
+            notes.push(format!("Only servers with the data directory {dir} accept it."));
         }
         if !auth.required {
             notes.push(
-                "Guests need none: authentication is off (`auth.required`) in these settings."
+                "Guests can join without a token: `auth.required` is false in these settings."
                     .to_owned(),
             );
         }
@@ -103,7 +103,7 @@ impl TokenArgs {
     }
 }
 
-/// The page that enters with a token. It stands behind the `#`, which browsers keep to themselves: no log has it.
+/// The URL of the page that joins with a token. Browsers do not send what follows the `#`, so the token appears in no log.
 fn page(url: &str, scope: &Scope, token: &Secret) -> String {
     let base = url.trim_end_matches('/');
     let path = match scope {
@@ -125,7 +125,7 @@ fn role(text: &str) -> Result<Role, String> {
         "host" => Ok(Role::Host),
         "speaker" => Ok(Role::Speaker),
         "listener" => Ok(Role::Listener),
-        _ => Err("it is host, speaker or listener".to_owned()),
+        _ => Err("must be host, speaker or listener".to_owned()),
     }
 }
 
@@ -133,12 +133,15 @@ fn source(text: &str) -> Result<SourceKind, String> {
     [SourceKind::Microphone, SourceKind::Camera, SourceKind::Screen]
         .into_iter()
         .find(|source| source.as_str() == text.trim())
-        .ok_or_else(|| "it is microphone, camera or screen, or several with commas".to_owned())
+        .ok_or_else(|| {
+            "must be microphone, camera or screen, or several of them separated by commas"
+                .to_owned()
+        })
 }
 
 fn ttl(text: &str) -> Result<Duration, String> {
     let is_possible = |ttl: &Duration| (Duration::from_secs(1)..=LONGEST_TTL).contains(ttl);
     duration(text)
         .filter(is_possible)
-        .ok_or_else(|| "it is a time as 30m, 2h or 7d, and ten years at most".to_owned())
+        .ok_or_else(|| "must be a time, as 30m, 2h or 7d, of at most ten years".to_owned())
 }
