@@ -1,4 +1,4 @@
-//! What must be true of a configuration beyond the values of single keys.
+//! Checks beyond the types of single keys: ranges, secrets, and combinations of keys.
 
 use std::net::SocketAddr;
 
@@ -9,9 +9,9 @@ use super::{Mistake, Mistakes, Settings, variable};
 use crate::auth::weakness;
 use crate::webhooks::MOST_URLS;
 
-/// More threads than any machine has cores; a slip of the finger would start them all.
+/// Maximum of `media.workers`: more than any machine has cores. A typing error must not start thousands of threads.
 const MOST_WORKERS: usize = 256;
-/// Every address is two candidates, which every browser tries.
+/// Maximum of `media.public_ip`: each address becomes two ICE candidates, and every browser tries each of them.
 const MOST_PUBLIC_IPS: usize = 8;
 
 pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
@@ -52,16 +52,16 @@ fn insecure(settings: &Settings, key: &str, listen: SocketAddr) -> Option<String
         return None;
     }
     Some(format!(
-        "`{key}` is {listen}, which others can reach, but authentication is off: everybody could enter every \
-         room. Let nobody in without a token (--set auth.required=true, {required}=true), listen on 127.0.0.1:{port}, or \
-         give --insecure (key `insecure`, {variable}=true) when that is meant",
+        "`{key}` is {listen}, which other machines can reach, but authentication is off: anybody could enter every \
+         room. Require tokens (--set auth.required=true, {required}=true), listen on 127.0.0.1:{port}, or \
+         pass --insecure (key `insecure`, {variable}=true) if that is intended",
         port = listen.port(),
         required = variable("auth.required"),
         variable = variable("insecure"),
     ))
 }
 
-/// Where a socket is bound, 0 lets the system choose; to clients it means nothing.
+/// Port 0 lets the system choose when binding a socket, but clients cannot connect to it.
 fn public_ports(settings: &Settings) -> impl Iterator<Item = String> {
     let ports = [
         ("http.public_port", settings.http.public_port),
@@ -79,24 +79,24 @@ fn weak_secrets(settings: &Settings) -> impl Iterator<Item = String> {
     secret.chain(keys).chain(webhooks).filter_map(|(key, secret)| {
         let weakness = weakness(secret.expose())?;
         Some(format!(
-            "a secret in `{key}` {weakness}. `openssl rand -base64 32` makes a good one, and without the key the server \
-             makes one for itself"
+            "a secret in `{key}` {weakness}. `openssl rand -base64 32` makes a strong one; without the key, the server \
+             makes one itself"
         ))
     })
 }
 
-/// Calls to one URL are made in order, so each is there once.
+/// Calls to one URL are made in order, so each URL may appear only once.
 fn webhook_urls(settings: &Settings) -> impl Iterator<Item = String> {
     let urls = &settings.webhooks.urls;
     let too_many = (urls.len() > MOST_URLS).then(|| {
-        format!("`webhooks.urls` has {count} URLs; {MOST_URLS} are the most", count = urls.len())
+        format!("`webhooks.urls` has {count} URLs; the maximum is {MOST_URLS}", count = urls.len())
     });
     let wrong = urls.iter().enumerate().filter_map(|(index, url)| {
         let is_url = reqwest::Url::parse(url)
             .is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
         if !is_url {
             return Some(format!(
-                "`webhooks.urls` has `{url}`, which is no http:// or https:// URL"
+                "`webhooks.urls` has `{url}`, which is not an http:// or https:// URL"
             ));
         }
         urls[..index].contains(url).then(|| format!("`webhooks.urls` has `{url}` twice"))
@@ -108,7 +108,7 @@ fn forgeable_keys(settings: &Settings) -> Option<String> {
     let source = settings.auth.jwks.as_ref()?;
     source.is_forgeable().then(|| {
         format!(
-            "`auth.jwks` is {source}: without TLS, whoever is on the way can put in keys of their own. Use https://, or \
+            "`auth.jwks` is {source}: without TLS, anybody on the network path can replace the keys. Use https://, or \
              a file"
         )
     })
@@ -121,18 +121,18 @@ fn half_tls(settings: &Settings) -> Option<String> {
         (None, Some(_)) => ("http.tls.key", "http.tls.cert"),
         _ => return None,
     };
-    Some(format!("`{given}` needs `{missing}` beside it: HTTPS has a certificate and its key"))
+    Some(format!("`{given}` needs `{missing}` as well: HTTPS requires a certificate and its key"))
 }
 
 fn turn_without_tls(settings: &Settings) -> Option<String> {
     let tls = &settings.http.tls;
     let listen = settings.turn.tls_listen.filter(|_| tls.cert.is_none() && tls.key.is_none())?;
     Some(format!(
-        "`turn.tls_listen` = {listen} needs `http.tls.cert` and `http.tls.key`: TLS and DTLS have the certificate of HTTPS"
+        "`turn.tls_listen` = {listen} needs `http.tls.cert` and `http.tls.key`: TURN over TLS and DTLS uses the certificate of HTTPS"
     ))
 }
 
-/// Browsers refuse all servers when the URL of one is malformed, so nobody could join.
+/// Browsers reject all ICE servers if the URL of one is malformed, so nobody could join.
 fn tls_host(settings: &Settings) -> Option<String> {
     let host = settings.turn.tls_host.as_ref()?;
     ServerName::try_from(host.as_str()).is_err().then(|| {
@@ -140,7 +140,7 @@ fn tls_host(settings: &Settings) -> Option<String> {
     })
 }
 
-/// It stands in a page and in the page's policy.
+/// The URL is inserted into a page and into its Content-Security-Policy.
 fn client_url(settings: &Settings) -> Option<String> {
     let url = &settings.sockjs.client_url;
     let is_plain = url.bytes().all(|c| c.is_ascii_graphic() && !b"\"'<>;,".contains(&c));
@@ -161,7 +161,7 @@ fn ports(settings: &Settings, key: &str, first: u16) -> Option<String> {
     let workers = settings.media.workers.clamp(1, MOST_WORKERS);
     let last = usize::from(first) + workers - 1;
     (first != 0 && last > usize::from(u16::MAX)).then(|| {
-        format!("`{key}` = {first} leaves no ports for {workers} workers: the last would be {last}")
+        format!("`{key}` = {first} leaves no ports for {workers} workers: the last worker would need port {last}")
     })
 }
 
@@ -170,7 +170,7 @@ fn public_ip(settings: &Settings) -> Option<String> {
     if ips.len() > MOST_PUBLIC_IPS {
         let count = ips.len();
         return Some(format!(
-            "`media.public_ip` has {count} addresses; clients try each, so {MOST_PUBLIC_IPS} are the most"
+            "`media.public_ip` has {count} addresses; {MOST_PUBLIC_IPS} are the most, because clients try each"
         ));
     }
     let unusable = ips.iter().find(|ip| ip.is_unspecified() || ip.is_multicast())?;
@@ -190,7 +190,7 @@ fn relay_ip(settings: &Settings) -> Option<String> {
         .then(|| "`turn.relay_ip` must be an address, or one of IPv4 and one of IPv6".to_owned())
 }
 
-/// Below, no whole packet would ever pass.
+/// With a lower limit, no full-size packet would ever pass.
 fn bits_per_second(settings: &Settings) -> Option<String> {
     let (limit, least) = (settings.turn.bits_per_second, madang_turn::Config::MIN_BITS_PER_SECOND);
     (1..least).contains(&(limit as u64)).then(|| {
@@ -198,7 +198,7 @@ fn bits_per_second(settings: &Settings) -> Option<String> {
     })
 }
 
-/// Which of the passwords would be meant?
+/// It would be ambiguous which password is valid.
 fn repeated_users(settings: &Settings) -> impl Iterator<Item = String> {
     let users = &settings.turn.users;
     let repeated = users
@@ -208,7 +208,7 @@ fn repeated_users(settings: &Settings) -> impl Iterator<Item = String> {
     repeated.map(|(_, user)| format!("`turn.users` has `{}` twice", user.name))
 }
 
-/// Those for which 0 does not mean "no limit".
+/// The limits for which 0 does not mean "no limit".
 fn positive_limits(settings: &Settings) -> impl Iterator<Item = String> {
     let limits = &settings.limits;
     let positive = [
@@ -221,7 +221,7 @@ fn positive_limits(settings: &Settings) -> impl Iterator<Item = String> {
     zeros.map(|(key, _)| format!("`limits.{key}` must be at least 1"))
 }
 
-/// Without any time nobody could connect.
+/// With a timeout of zero, nobody could connect.
 fn positive_times(settings: &Settings) -> impl Iterator<Item = String> {
     let limits = &settings.limits;
     let times =
@@ -239,7 +239,7 @@ fn frames_fit_outbox(settings: &Settings) -> Option<String> {
     })
 }
 
-/// `scheme://host[:port]`, as a browser spells it (RFC 6454 §6.2).
+/// Checks for `scheme://host[:port]`, as a browser serializes an origin (RFC 6454 §6.2).
 fn origin(text: &str) -> Option<String> {
     let is_origin = || {
         let uri: Uri = text.parse().ok()?;
@@ -263,13 +263,13 @@ fn prefixes(settings: &Settings) -> Vec<String> {
         settings.app_prefixes.iter().filter(|prefix| settings.broker_prefixes.contains(prefix));
     mistakes.extend(both.map(|prefix| {
         format!(
-            "`{prefix}` is in `app_prefixes` and in `broker_prefixes`; it can be in one of them"
+            "`{prefix}` is in `app_prefixes` and in `broker_prefixes`; it can be in one of them only"
         )
     }));
     mistakes
 }
 
-/// One segment; `/user` is the server's own.
+/// A prefix is one segment. `/user` is reserved for the server.
 fn is_prefix(prefix: &str) -> bool {
     prefix.strip_prefix('/').is_some_and(|segment| {
         let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);

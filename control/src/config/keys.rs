@@ -11,9 +11,9 @@ use super::{Settings, variable};
 /// A key of the configuration.
 pub(super) struct Key {
     pub(super) name: &'static str,
-    /// What it means, and its default where that is not a plain value.
+    /// Its meaning with units and range, and its default if that is not a plain value.
     meaning: &'static str,
-    /// Whether its value must not be shown; follows from the type of its field.
+    /// Whether its value must not be printed. The type of the field determines this.
     pub(super) is_secret: bool,
     pub(super) set: fn(&mut Settings, &Value) -> Result<(), String>,
     show: fn(&Settings) -> Option<toml::Value>,
@@ -112,9 +112,9 @@ pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-/// The key that was probably meant.
+/// The key that the writer of an unknown name probably meant.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    // More than a third of the letters wrong is not a slip of the finger.
+    // With more than a third of the letters wrong, it is not a typing error.
     let tolerable = name.chars().count().div_ceil(3);
     let distances = KEYS.iter().map(|key| (edit_distance(key.name, name), key.name));
     distances.min().filter(|(distance, _)| *distance <= tolerable).map(|(_, name)| name)
@@ -192,13 +192,13 @@ pub(super) fn document() -> String {
 }
 
 impl Key {
-    /// Its default, unless that depends on the machine; then its meaning says what it is.
+    /// Its default, unless that is not a plain value; then its meaning says what it is.
     fn default(&self) -> Option<toml::Value> {
         (self.show)(&Settings::default()).filter(|_| !self.meaning.contains("Default:"))
     }
 }
 
-/// A value as an environment variable would have it.
+/// A value as it is written in an environment variable.
 fn as_text(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
@@ -208,7 +208,7 @@ fn as_text(value: &toml::Value) -> String {
     }
 }
 
-/// Letters to insert, remove or replace to make one text of the other (Levenshtein).
+/// The number of letters to insert, remove or replace to turn one text into the other (Levenshtein distance).
 fn edit_distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();

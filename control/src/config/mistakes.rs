@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, said so that the reader can mend it.
+//! The mistakes of a configuration, in words that say how to correct them.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use config::{ConfigError, Value};
 
 use super::{keys, variable};
 
-/// How `config` calls values from environment variables.
+/// The origin that the `config` crate gives values from environment variables.
 const ENVIRONMENT: &str = "the environment";
 
 /// All mistakes of a configuration.
@@ -28,7 +28,7 @@ impl Mistakes {
 }
 
 impl Mistake {
-    /// No such key.
+    /// There is no such key.
     pub(super) fn unknown(name: &str, value: &Value) -> Mistake {
         let hint = match keys::nearest(name) {
             Some(nearest) => format!("; did you mean {}?", written(nearest, value)),
@@ -37,17 +37,17 @@ impl Mistake {
         Mistake(format!("there is no key {}{}{hint}", written(name, value), place(value)))
     }
 
-    /// The key's value is not one.
+    /// The value does not have the key's type. `reason` continues a sentence that starts with the key.
     pub(super) fn wrong(name: &str, value: &Value, reason: String) -> Mistake {
         Mistake(format!("{}{} {reason}, not `{value}`", written(name, value), place(value)))
     }
 
-    /// The same for a value that must not be shown.
+    /// Like [`Mistake::wrong`], for a value that must not be printed.
     pub(super) fn wrong_secret(name: &str, value: &Value, reason: String) -> Mistake {
         Mistake(format!("{}{} {reason}", written(name, value), place(value)))
     }
 
-    /// The key's value can't work.
+    /// The value has the right type, but the server can't work with it.
     pub(super) fn refused(reason: String) -> Mistake {
         Mistake(reason)
     }
@@ -59,7 +59,7 @@ impl From<ConfigError> for Mistakes {
     }
 }
 
-/// The key in the spelling of the place where it stands.
+/// The key as it is spelled in its source: file, environment or flag.
 fn written(name: &str, value: &Value) -> String {
     match value.origin() {
         Some(ENVIRONMENT) => variable(name),

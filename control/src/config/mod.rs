@@ -115,7 +115,7 @@ pub struct HttpTls {
 }
 
 impl HttpTls {
-    /// Where certificate and key are; None without TLS.
+    /// The paths of certificate and key; None without TLS.
     pub fn files(&self) -> Option<tls::Files> {
         let (cert, key) = (self.cert.clone()?, self.key.clone()?);
         Some(tls::Files { cert, key })
@@ -169,12 +169,12 @@ pub struct Turn {
     pub strangers_per_second: u32,
 }
 
-/// A TURN user with a lasting password, written `name:password`.
+/// A TURN user with a permanent password, written `name:password`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TurnUser {
-    /// Without a colon.
+    /// Contains no colon.
     pub name: String,
-    /// Whatever follows the first colon.
+    /// The text after the first colon; may contain colons.
     pub password: Secret,
 }
 
@@ -232,12 +232,12 @@ impl Default for Settings {
     }
 }
 
-/// Where settings come from, weakest first.
+/// The sources of settings, in ascending priority.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// A TOML file.
     pub file: Option<PathBuf>,
-    /// Environment variables, of which those that start with `MADANG_` count.
+    /// Environment variables. Only those that start with `MADANG_` are read.
     pub environment: HashMap<String, String>,
     /// Keys and values given as flags.
     pub flags: Vec<(String, String)>,
@@ -273,7 +273,7 @@ impl Settings {
         mistakes.into_result(settings)
     }
 
-    /// Looks for what can't work, as [`Settings::load`] does.
+    /// Checks the settings as [`Settings::load`] does: each value, and how they fit together.
     ///
     /// # Errors
     /// All mistakes that were found, at once.
@@ -283,7 +283,7 @@ impl Settings {
         mistakes.into_result(())
     }
 
-    /// Every key with its value, as a TOML file that would give the same settings.
+    /// Every key with its value, as a TOML file that gives the same settings, secrets apart.
     pub fn to_toml(&self) -> String {
         keys::render(self)
     }
@@ -333,8 +333,8 @@ fn merge(sources: Sources) -> Result<Value, config::ConfigError> {
     Ok(builder.build()?.cache)
 }
 
-/// Kubernetes gives every container `MADANG_PORT`, `MADANG_SERVICE_HOST` and their like when a service is called
-/// "madang"; they are no settings.
+/// Whether a variable is a setting. Kubernetes sets `MADANG_PORT`, `MADANG_SERVICE_HOST` and the like in every container
+/// if a service is called "madang"; they are not settings.
 fn is_ours(variable: &str) -> bool {
     let of_kubernetes = variable == "MADANG_PORT"
         || variable.starts_with("MADANG_PORT_")
@@ -342,7 +342,7 @@ fn is_ours(variable: &str) -> bool {
     variable != CONFIG_VARIABLE && !of_kubernetes
 }
 
-/// The leaves of a tree of tables, with dotted names, in the order of their names.
+/// The leaves of a tree of tables, with dotted names, sorted by name.
 fn flatten(root: Value) -> Vec<(String, Value)> {
     let mut leaves = Vec::new();
     let mut tables = vec![(String::new(), root)];

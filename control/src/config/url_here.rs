@@ -1,13 +1,13 @@
-//! The address of the page for a browser on this machine.
+//! The URL of the web client for a browser on this machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::Http;
 
-/// Where a browser on this machine finds a server that listens at this address.
+/// The URL at which a browser on this machine reaches a server that listens on `listen`.
 pub(crate) fn url_here(http: &Http, listen: SocketAddr) -> String {
     let ip = match listen.ip() {
-        // Browsers give camera and microphone to pages from a loopback address or over HTTPS alone.
+        // Browsers grant camera and microphone only to pages from a loopback address or over HTTPS.
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,

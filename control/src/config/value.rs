@@ -1,7 +1,7 @@
-//! How values are read and written.
+//! Reading and printing values.
 //!
-//! A file has types; environment variables and flags are text. Both are read alike: a list may be text with commas, a
-//! number may be digits.
+//! A file has types; environment variables and flags are text. All are read by the same rules: a list may be text with
+//! commas, a number may be a text of digits.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -19,7 +19,7 @@ use crate::relay::RelayUrl;
 use crate::rooms::RoomCreation;
 use crate::store::StoreUrl;
 
-/// A type of setting. The error of `read` ends a sentence that starts with the key.
+/// A type of setting. The error of `read` continues a sentence that starts with the key.
 pub(super) trait Setting: Sized {
     /// Whether values of this type contain a password or another secret.
     const IS_SECRET: bool = false;
@@ -133,7 +133,7 @@ impl Setting for RelayUrl {
     }
 }
 
-/// It does not show.
+/// Prints as "(hidden)".
 impl Setting for Secret {
     const IS_SECRET: bool = true;
 
@@ -154,7 +154,7 @@ impl Setting for TurnUser {
         let text = String::read(value).unwrap_or_default();
         let parts =
             text.split_once(':').filter(|(name, word)| !name.is_empty() && !word.is_empty());
-        let (name, password) = parts.ok_or("must be users as name:password")?;
+        let (name, password) = parts.ok_or("must have users as name:password")?;
         Ok(TurnUser { name: name.to_owned(), password: Secret::new(password) })
     }
 
@@ -168,7 +168,7 @@ impl Setting for PeerRule {
         let text = String::read(value).unwrap_or_default();
         text.parse().map_err(|reason: BadRule| {
             format!(
-                "must be addresses or networks with ports or without, as 192.0.2.0/24:5000-5999, but of `{text}` {reason}"
+                "must have addresses or networks, optionally with ports, as 192.0.2.0/24:5000-5999, but of `{text}` {reason}"
             )
         })
     }
@@ -194,7 +194,7 @@ impl Setting for StoreUrl {
 
     fn read(value: &Value) -> Result<StoreUrl, String> {
         let text = String::read(value).unwrap_or_default();
-        text.parse().map_err(|reason: String| format!("is no database: {reason}"))
+        text.parse().map_err(|reason: String| format!("is no database URL: {reason}"))
     }
 
     fn show(&self) -> Option<toml::Value> {
@@ -224,7 +224,7 @@ impl Setting for RoomCreation {
     }
 }
 
-/// Seconds, or text with a unit.
+/// Whole seconds, or text with a unit.
 impl Setting for Duration {
     fn read(value: &Value) -> Result<Duration, String> {
         let duration = match &value.kind {
@@ -243,7 +243,7 @@ impl Setting for Duration {
     }
 }
 
-/// A time with a unit, or in seconds.
+/// Parses a time in `ms`, `s`, `m`, `min`, `h` or `d`; without a unit, in seconds.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -258,7 +258,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     }
 }
 
-/// Ports, both ends included.
+/// A range of ports from 1 to 65535, both ends included.
 impl Setting for RangeInclusive<u16> {
     fn read(value: &Value) -> Result<RangeInclusive<u16>, String> {
         let text = String::read(value).unwrap_or_default();
@@ -285,7 +285,7 @@ impl<T: Setting> Setting for Vec<T> {
                 items.map(|item| T::read(&Value::from(item))).collect()
             }
             ValueKind::Array(items) => items.iter().map(T::read).collect(),
-            _ => Err("must be a list of texts".to_owned()),
+            _ => Err("must be a list, or text with commas".to_owned()),
         }
     }
 
@@ -294,7 +294,7 @@ impl<T: Setting> Setting for Vec<T> {
     }
 }
 
-/// Not given: something found at start takes its place.
+/// `None` means that the key is not set; the server determines the value at start.
 impl<T: Setting> Setting for Option<T> {
     const IS_SECRET: bool = T::IS_SECRET;
 
