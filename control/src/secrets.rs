@@ -1,4 +1,4 @@
-//! Secrets that the server makes for itself, and keeps so that a restart doesn't invalidate what it gave out.
+//! Secrets that the server makes for itself and stores, so that a restart does not invalidate what it has issued.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -9,16 +9,17 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use tracing::warn;
 
-/// Bytes of randomness in a secret.
+/// The size of a generated secret, in random bytes.
 const STRENGTH: usize = 32;
 
-/// Fewest characters that a file may hold to count as a secret: one that an operator wrote may be shorter than ours.
+/// Minimum length of a secret read from a file, in characters. A secret that an operator wrote may be shorter than a
+/// generated one.
 const SHORTEST: usize = 16;
 
-/// Longest file that is read, in bytes.
+/// How much of a file is read, in bytes.
 const LONGEST: u64 = 4096;
 
-/// What went wrong with a file.
+/// A secret file that can't be read, written or used.
 #[derive(Debug, thiserror::Error)]
 #[error("the secret in {path} can't be used: {source}", path = path.display())]
 pub struct SecretError {
@@ -26,18 +27,18 @@ pub struct SecretError {
     source: io::Error,
 }
 
-/// Creates the data directory when it is missing, for its owner's eyes only.
+/// Creates the data directory if it is missing, accessible to its owner only (mode 0700).
 ///
 /// # Errors
-/// When it can't be created.
+/// If it can't be created.
 pub fn create_data_dir(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// The secret in the file `name` of the data directory. It is made when the file is missing.
+/// The secret in the file `name` of the data directory. Makes one if the file is missing.
 ///
 /// # Errors
-/// When the file can't be read or written, or holds too little to be a secret.
+/// If the file can't be read or written, or its content is too short for a secret.
 pub fn load_or_make(data_dir: &Path, name: &str) -> Result<String, SecretError> {
     let path = data_dir.join(name);
     read(&path)
@@ -55,8 +56,9 @@ fn read(path: &Path) -> io::Result<String> {
     file.take(LONGEST).read_to_string(&mut text)?;
     let secret = text.trim();
     if secret.len() < SHORTEST {
-        let reason =
-            format!("it has fewer than {SHORTEST} characters; remove the file to have one made");
+        let reason = format!(
+            "it has fewer than {SHORTEST} characters; remove the file to let the server make one"
+        );
         return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     }
     Ok(secret.to_owned())
@@ -70,11 +72,11 @@ fn keep_private(path: &Path, file: &File) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(0o600))
 }
 
-/// Written under another name first: a crash leaves no half a secret behind.
+/// Makes and stores a secret. The file first has another name, so that a crash leaves no incomplete secret.
 fn make(path: &Path) -> io::Result<String> {
     let secret = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; STRENGTH]>());
     let draft = path.with_extension("new");
-    // What an earlier crash left; also keeps `mode` below from being ignored.
+    // Removes what an earlier crash left: the `mode` below has no effect on an existing file.
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

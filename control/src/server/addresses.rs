@@ -1,4 +1,4 @@
-//! Which addresses media and TURN listen on, and which ones clients are told.
+//! The addresses that media and TURN listen on, and those that clients get.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,25 +8,26 @@ use crate::Settings;
 /// The port of TURN (RFC 8656 §3.1).
 const TURN_PORT: u16 = 3478;
 
-/// What follows from the settings.
+/// The addresses that follow from the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Addresses {
-    /// The addresses that clients are told for media, the preferred one first.
+    /// The addresses that clients get for media, the preferred one first.
     pub(super) advertised: Vec<IpAddr>,
-    /// Where media listens (UDP).
+    /// The address that media listens on (UDP).
     pub(super) media: SocketAddr,
-    /// The TCP port of media at the same address.
+    /// The TCP port of media at the address of `media`.
     pub(super) media_tcp_port: u16,
-    /// Where TURN listens.
+    /// The address that TURN listens on (UDP and TCP).
     pub(super) turn: SocketAddr,
-    /// The addresses that clients are told for TURN, the preferred one first: of each family that it listens on, one at most.
-    /// The port is known after binding.
+    /// The addresses that clients get for TURN, the preferred one first: at most one of each family that TURN listens
+    /// on. The port is known after binding.
     pub(super) turn_hosts: Vec<IpAddr>,
 }
 
 impl Addresses {
-    /// Without `public_ip`, media is where the page is: on the loopback address when others can't reach the page
-    /// either, else on the address of the page, or on those that `local_addresses` finds when the page is on all.
+    /// Without `public_ip`, media follows `http.listen`. If that is a loopback address, other machines can reach
+    /// neither. If it is another address, clients get that one. If it is unspecified, they get those that
+    /// `local_addresses` finds.
     pub(super) fn choose(
         settings: &Settings,
         local_addresses: impl FnOnce() -> io::Result<Vec<IpAddr>>,
@@ -39,14 +40,14 @@ impl Addresses {
                 false => vec![page],
             };
             if page == Ipv4Addr::UNSPECIFIED {
-                // Who serves the page on IPv4 alone has not asked for more.
+                // A page that is served only over IPv4 does not imply IPv6 for media.
                 advertised.truncate(1);
             }
         }
         if advertised.is_empty() {
             return Err(io::ErrorKind::AddrNotAvailable.into());
         }
-        // A loopback page behind a proxy, with a public address for media, serves the world.
+        // A page on loopback with a public address for media is behind a proxy, and serves other machines.
         let bind = match advertised.as_slice() {
             [only] if page.is_loopback() && only.is_loopback() => *only,
             told => unspecified(told),
@@ -61,38 +62,38 @@ impl Addresses {
         Ok(Addresses { advertised, media, media_tcp_port, turn, turn_hosts })
     }
 
-    /// Where clients reach media at the port of HTTPS: the same addresses, as far as it listens on them, and the port that
-    /// leads there.
+    /// The addresses at which clients reach media through the port of HTTPS: the advertised addresses that `listen`
+    /// covers, with the public `port`.
     pub(super) fn at_https(&self, listen: SocketAddr, port: u16) -> Vec<SocketAddr> {
         let told = leading_to(&self.advertised, listen.ip());
         told.map(|ip| SocketAddr::new(ip, port)).collect()
     }
 
-    /// The first address of each family that clients are told.
+    /// The first advertised address of each family.
     pub(super) fn one_of_each_family(&self) -> Vec<IpAddr> {
         first_of_families(self.advertised.iter().copied())
     }
 }
 
-/// Those of the addresses `told` by which clients come to who listens at `listen`.
+/// Those of the addresses `told` at which clients reach a listener on `listen`.
 fn leading_to(told: &[IpAddr], listen: IpAddr) -> impl Iterator<Item = IpAddr> {
     let has_both_families = listen == Ipv6Addr::UNSPECIFIED;
     let is_there = move |ip: &IpAddr| {
         let has_family = has_both_families || ip.is_ipv4() == listen.is_ipv4();
-        // A loopback page with media for the world is behind a proxy.
+        // A listener on loopback is reached from other machines only through a proxy.
         has_family && (!listen.is_loopback() || ip.is_loopback())
     };
     told.iter().copied().filter(is_there)
 }
 
-/// The first address, and the first of the other family.
+/// The first address, and the first address of the other family.
 fn first_of_families(mut ips: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
     let Some(first) = ips.next() else { return Vec::new() };
     let other = ips.find(|ip| ip.is_ipv4() != first.is_ipv4());
     [first].into_iter().chain(other).collect()
 }
 
-/// Every address of the families of these; IPv6 sockets take IPv4 as well.
+/// The unspecified address that covers the families of `told`; IPv6 sockets accept IPv4 as well.
 fn unspecified(told: &[IpAddr]) -> IpAddr {
     match told.iter().all(IpAddr::is_ipv4) {
         true => Ipv4Addr::UNSPECIFIED.into(),
@@ -194,7 +195,7 @@ mod tests {
                 "192.168.1.8:1",
                 "192.168.1.8",
             ),
-            // TURN is told where it listens.
+            // Clients get the TURN addresses that TURN listens on.
             (
                 "0.0.0.0:80",
                 "2001:db8::7,203.0.113.7",

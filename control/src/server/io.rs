@@ -1,4 +1,4 @@
-//! Sockets and the wall clock.
+//! The server's sockets and its wall clock.
 #![expect(
     clippy::disallowed_methods,
     reason = "this module opens the server's sockets and reads the wall clock"
@@ -19,7 +19,7 @@ pub(super) async fn listen_tcp(address: SocketAddr) -> anyhow::Result<TcpListene
     TcpListener::bind(address).await.map_err(|error| {
         explain(
             error,
-            format!("web page and STOMP can't listen on {address}"),
+            format!("HTTP can't listen on {address}"),
             &format!("--listen, {} or the key `http.listen`", variable("http.listen")),
         )
     })
@@ -37,7 +37,7 @@ pub(super) async fn listen_stomp(address: SocketAddr) -> anyhow::Result<TcpListe
     })
 }
 
-/// Binds a UDP socket for the key `turn.listen`.
+/// Binds a UDP socket and a TCP listener for the key `turn.listen`.
 pub(super) async fn listen_turn(address: SocketAddr) -> anyhow::Result<Listeners> {
     let refused = |protocol: &str, error| {
         explain(
@@ -54,7 +54,7 @@ pub(super) async fn listen_turn(address: SocketAddr) -> anyhow::Result<Listeners
     Ok(Listeners { udp, tcp, dtls: None })
 }
 
-/// Binds the key `turn.tls_listen`: the TCP listener for TLS, and the UDP socket for DTLS where that can be spoken.
+/// Binds the sockets for the key `turn.tls_listen`: a TCP listener for TLS and, if `has_dtls`, a UDP socket for DTLS.
 pub(super) async fn listen_turn_tls(
     address: SocketAddr,
     has_dtls: bool,
@@ -62,7 +62,7 @@ pub(super) async fn listen_turn_tls(
     let refused = |protocol: &str, error| {
         explain(
             error,
-            format!("TURN inside TLS and DTLS can't listen on {address}/{protocol}"),
+            format!("TURN over TLS and DTLS can't listen on {address}/{protocol}"),
             &format!(
                 "--set turn.tls_listen=…, {} or the key `turn.tls_listen`",
                 variable("turn.tls_listen"),
@@ -77,27 +77,28 @@ pub(super) async fn listen_turn_tls(
     Ok((tcp, Some(udp)))
 }
 
-/// Why an address could not be had, and how to choose another one.
+/// Says why an address could not be bound, and how to choose another one. `what` names the listener and the address.
 pub(super) fn explain(error: io::Error, what: String, setting: &str) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::AddrInUse => anyhow!(
-            "{what}: another program uses that port. End it, or choose another port with {setting}"
+            "{what}: another program uses that port. Stop it, or choose another port with {setting}"
         ),
         io::ErrorKind::PermissionDenied => {
             anyhow!(
-                "{what}: this user may not use that port. Give the program the capability CAP_NET_BIND_SERVICE (systemd: \
-                 AmbientCapabilities=, a file: `setcap cap_net_bind_service=+ep`), or choose a port above 1023 with {setting}"
+                "{what}: this user may not bind that port. Give the program the capability CAP_NET_BIND_SERVICE \
+                 (systemd: AmbientCapabilities=, a file: `setcap cap_net_bind_service=+ep`), \
+                 or choose a port above 1023 with {setting}"
             )
         }
         io::ErrorKind::AddrNotAvailable => anyhow!(
-            "{what}: this machine has no such address. Choose one of its own with {setting}"
+            "{what}: this machine does not have that address. Choose one of its own with {setting}"
         ),
         _ => anyhow!("{what}: {error}. Choose another address with {setting}"),
     }
 }
 
-/// The addresses of this machine that the ways to the internet start from, at least one. Nothing is sent: connecting a
-/// UDP socket only asks for the route. The destinations are reserved for documentation (RFC 5737, RFC 3849).
+/// The source addresses of this machine's routes to the internet, at least one. Nothing is sent: connecting a UDP
+/// socket only looks up the route. The destinations are reserved for documentation (RFC 5737, RFC 3849).
 pub(super) fn local_addresses() -> io::Result<Vec<IpAddr>> {
     let v4 = SocketAddr::from(([192, 0, 2, 1], 9));
     let v6 = SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 9));
@@ -118,6 +119,6 @@ fn route_to(destination: SocketAddr, from: IpAddr) -> io::Result<IpAddr> {
 
 /// Seconds since 1970.
 pub(super) fn unix_now() -> u64 {
-    // A clock before 1970 makes credentials that expired long ago; nothing worse.
+    // With a clock before 1970, credentials are expired when they are made; nothing else goes wrong.
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

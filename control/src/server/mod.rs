@@ -1,4 +1,4 @@
-//! Joins the parts.
+//! Starts the parts of the server, connects them, and stops them in order.
 //!
 //! ```text
 //!            ┌──────── http ────────┐
@@ -9,9 +9,9 @@
 //! browsers ─▶  TURN ◀─┘
 //! ```
 //!
-//! The server starts in phases: ports, data, media, then the hub and the edge. What a part needs exists before it. Shutdown
-//! goes the other way, so that accepted work is finished: `/readyz` fails and sessions get their ERROR, the ports close,
-//! webhook events are stored, media ends, the store closes.
+//! The server starts in phases: ports, data, media, then the hub and the edge. The parts that a part needs exist before
+//! it. Shutdown goes the other way, so that accepted work is finished: `/readyz` fails and sessions get their ERROR,
+//! the ports close, webhook events are stored, media and TURN end, the store closes.
 #![expect(
     clippy::disallowed_methods,
     reason = "starting reads the clock, and stopping has deadlines"
@@ -57,20 +57,20 @@ use crate::store::Store;
 use crate::webhooks::{WebhookConfig, Webhooks};
 use crate::{Settings, config, secrets};
 
-/// How long shutdown waits for a task, such as HTTP with its answers under way.
+/// How long shutdown waits for one task, for example for HTTP responses in progress.
 const TASK_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long it waits until what webhooks have to tell is stored.
+/// How long shutdown waits until queued webhook events are stored.
 const WEBHOOK_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The running server. Dropping it leaves it running; [`Server::shutdown`] ends it.
+/// The running server. Dropping it leaves its parts running; [`Server::shutdown`] stops them.
 pub struct Server {
     settings: Settings,
     http_addr: SocketAddr,
     stomp_addr: Option<SocketAddr>,
     draining: CancellationToken,
     hub: Hub,
-    /// Ends what the hub runs at once.
+    /// Stops the tasks of the hub immediately.
     stop_hub: CancellationToken,
     /// The tasks that serve clients and refresh keys, in the order in which they are stopped.
     tasks: Vec<RunningTask>,
@@ -85,52 +85,52 @@ impl Server {
     /// Starts all parts. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// The settings' mistakes, or what could not be opened, with the key that would change it.
+    /// The mistakes in the settings, or the resource that could not be opened with the key that configures it.
     pub async fn start(settings: Settings) -> anyhow::Result<Server> {
         settings.check()?;
-        // First, so that a server that runs already is noticed before anything is touched.
+        // Ports come first: a second server on the same machine fails before it touches any data.
         let ports = Ports::open(&settings).await?;
         let data = Data::open(&settings).await?;
         let media = start_media(&settings, &ports).await?;
         Ok(serve(settings, ports, data, media))
     }
 
-    /// The page to open on this machine.
+    /// The URL of the web client for a browser on this machine.
     pub fn url(&self) -> String {
         url_here(&self.settings.http, self.http_addr)
     }
 
-    /// Where web page and STOMP are served.
+    /// The local address of HTTP: web client, STOMP, REST and metrics.
     pub fn http_addr(&self) -> SocketAddr {
         self.http_addr
     }
 
-    /// Where plain STOMP is served; None when it is off.
+    /// The local address of STOMP over plain TCP; `None` if it is off.
     pub fn stomp_addr(&self) -> Option<SocketAddr> {
         self.stomp_addr
     }
 
-    /// The media addresses that clients are told, one per worker.
+    /// The first UDP media address of each worker, as announced to clients.
     pub fn media_addresses(&self) -> &[SocketAddr] {
         self.engine.media_addresses()
     }
 
-    /// The same over TCP.
+    /// The first TCP media address of each worker, as announced to clients.
     pub fn media_tcp_addresses(&self) -> &[SocketAddr] {
         self.engine.media_tcp_addresses()
     }
 
-    /// Where TURN is served by UDP; None when it is off.
+    /// The local UDP address of TURN; `None` if it is off.
     pub fn turn_addr(&self) -> Option<SocketAddr> {
         Some(self.reached()?.udp)
     }
 
-    /// Where TURN is served inside TLS by `turn.tls_listen`; None when it isn't.
+    /// The local address of TURN over TLS at `turn.tls_listen`; `None` if it is off.
     pub fn turn_tls_addr(&self) -> Option<SocketAddr> {
         self.reached()?.tls
     }
 
-    /// Where TURN is served inside DTLS; None when it isn't.
+    /// The local address of TURN over DTLS; `None` if it is off.
     pub fn turn_dtls_addr(&self) -> Option<SocketAddr> {
         self.reached()?.dtls
     }
@@ -139,7 +139,7 @@ impl Server {
         self.turn.as_ref().map(Turn::reached)
     }
 
-    /// What an operator wants to know after the start, a few lines of text.
+    /// A few lines of text for the operator after the start: version, addresses, authentication.
     pub fn summary(&self) -> String {
         let udp = self.media_addresses().iter().map(|addr| format!("{addr}/udp"));
         let tcp = self.media_tcp_addresses().iter().map(|addr| format!("{addr}/tcp"));
@@ -172,13 +172,14 @@ impl Server {
         text.push_str(&self.authentication());
         if !self.http_addr.ip().is_loopback() && self.settings.http.tls.cert.is_none() {
             text.push_str(
-                "Others need HTTPS (http.tls.cert, or a proxy in front): browsers give camera and microphone to no other page.\n",
+                "Other machines need HTTPS (http.tls.cert, or a proxy in front): without it, browsers deny camera and \
+                 microphone.\n",
             );
         }
         text
     }
 
-    /// Who gets in, a line of text.
+    /// A line of text that says who can enter rooms.
     fn authentication(&self) -> String {
         if !self.auth.is_required() {
             return "Authentication is off: whoever can reach this server can enter every room.\n"
@@ -191,18 +192,18 @@ impl Server {
         format!("Authentication is on: tokens come from {}.\n", makers.join(" or "))
     }
 
-    /// The control plane, for programs that the server is a part of.
+    /// The control plane, for programs that embed the server.
     pub fn hub(&self) -> &Hub {
         &self.hub
     }
 
-    /// Takes no more work: `/readyz` says so, and sessions hear farewell. Pages and metrics are still there.
+    /// Stops accepting work: `/readyz` fails, and sessions end with an ERROR. Pages and metrics stay available.
     pub async fn drain(&self) {
         self.draining.cancel();
         self.hub.drain().await;
     }
 
-    /// Ends everything, politely and within a bounded time.
+    /// Drains, then stops all parts in order. Tasks and webhooks have deadlines; see the module.
     pub async fn shutdown(self) {
         self.drain().await;
         self.stop_hub.cancel();
@@ -275,7 +276,7 @@ impl Ports {
             None => None,
         };
         let addresses = Addresses::choose(settings, io::local_addresses).context(
-            "this machine's network address can't be found; give the one that clients reach with \
+            "can't find this machine's network address; set the address that clients reach with \
              --set media.public_ip=ADDRESS",
         )?;
         Ok(Ports { http, http_addr, stomp, certificate, tls, addresses })
@@ -287,7 +288,7 @@ impl Ports {
     }
 }
 
-/// The second phase: what is stored, and who may do what.
+/// The second phase: the store, authentication, and webhooks.
 struct Data {
     auth: Auth,
     keys: Option<KeyKeeper>,
@@ -299,7 +300,7 @@ struct Data {
 impl Data {
     async fn open(settings: &Settings) -> anyhow::Result<Data> {
         secrets::create_data_dir(&settings.data_dir).with_context(|| {
-            format!("the data directory {} can't be created", settings.data_dir.display())
+            format!("can't create the data directory {}", settings.data_dir.display())
         })?;
         let (auth, keys) = Auth::open(&settings.auth, &settings.data_dir).await?;
         let api_keys = auth::api_keys(&settings.auth, &settings.data_dir)?;
@@ -420,7 +421,7 @@ async fn start_media(settings: &Settings, ports: &Ports) -> anyhow::Result<Media
         true => Some(BoundTurn::bind(settings, addresses, certificate).await?),
         false => None,
     };
-    // Both ends of the way between TURN and media exist before either of them.
+    // TURN and media deliver to each other, so both mailboxes exist before either part starts.
     let (turn_handle, mailbox) = madang_turn::mailbox();
     let (engine, sfu, events) = start_engine(settings, addresses, shared_tcp, turn_handle.clone())?;
     let turn = bound_turn
@@ -458,7 +459,7 @@ fn start_engine(
             StartError::Udp(error) => ("UDP", "media.udp_port", error),
             StartError::Tcp(error) => ("TCP", "media.tcp_port", error),
             StartError::System(error) => {
-                return anyhow::Error::new(error).context("media can't start");
+                return anyhow::Error::new(error).context("can't start the media engine");
             }
         };
         let ip = first.ip();
@@ -471,7 +472,7 @@ fn start_engine(
     })
 }
 
-/// Names TURN to participants, also inside TLS where that is served, each with the port that they reach.
+/// The ICE servers that participants get: STUN and TURN, also over TLS where that is served, with the public ports.
 fn ice_servers(
     settings: &Settings,
     turn: Option<&Turn>,
@@ -482,8 +483,8 @@ fn ice_servers(
         let host = settings.turn.tls_host.clone().or_else(|| certificate.host());
         if host.is_none() {
             warn!(
-                "clients are not told of TURN inside TLS, because the certificate has no name of one host; give the one that \
-                 they know with --set turn.tls_host=NAME"
+                "clients get no URL for TURN over TLS, because the certificate names no host (only wildcards or \
+                 addresses); set the host name with --set turn.tls_host=NAME"
             );
         }
         Some(AtHttps { host: host?, port })

@@ -1,9 +1,9 @@
-//! How many files and sockets the process may have open.
+//! The limit on open files and sockets of the process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit as far as the system lets this process, and returns it; `None` is no limit. Each client is an open file,
-/// and the usual limit of 1024 is there for old programs that can't handle more.
+/// Raises the soft limit to the hard limit and returns the limit in force; `None` is no limit. Each client is an open
+/// file, and the usual soft limit of 1024 exists only for old programs that can't handle more.
 pub fn raise_limit() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
@@ -11,7 +11,7 @@ pub fn raise_limit() -> Option<u64> {
     }
     match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         Ok(()) => maximum,
-        // Some systems have a lower bound that they don't tell.
+        // Some systems have a lower maximum than the hard limit they report.
         Err(_) => current,
     }
 }

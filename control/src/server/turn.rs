@@ -1,4 +1,4 @@
-//! The bundled TURN server: its sockets, its credentials, and its way to the media engine.
+//! The built-in TURN server: its sockets, its credentials, and its connection to the media engine.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use crate::edge::tls::Certificate;
 use crate::rooms::room::IceServers;
 use crate::{Settings, secrets};
 
-/// How long credentials are good for, in seconds: longer than any meeting.
+/// The lifetime of credentials, in seconds: longer than any meeting.
 const CREDENTIALS_SECS: u64 = 12 * 60 * 60;
 
-/// All that TURN needs before the media engine is there.
+/// TURN before the media engine exists: bound sockets and a checked configuration.
 pub(super) struct BoundTurn {
     listeners: madang_turn::Listeners,
-    /// For TLS, at a port of its own.
+    /// The listener of `turn.tls_listen`.
     tls: Option<(TcpListener, TlsAcceptor)>,
     reached: Reached,
     secret: String,
@@ -42,7 +42,7 @@ pub(super) struct Turn {
 }
 
 impl BoundTurn {
-    /// Binds the sockets and reads the secret, or makes one.
+    /// Binds the sockets, and reads or makes the secret.
     pub(super) async fn bind(
         settings: &Settings,
         addresses: &Addresses,
@@ -75,7 +75,8 @@ impl BoundTurn {
         Ok(BoundTurn { listeners, tls, reached, secret, config })
     }
 
-    /// Serves clients, who reach the `media` addresses of the engine behind `sfu` and no others.
+    /// Starts to serve clients. Besides configured peers, they reach only the `media` addresses of the engine behind
+    /// `sfu`.
     pub(super) fn start(
         self,
         media: &[SocketAddr],
@@ -109,7 +110,7 @@ impl BoundTurn {
     }
 }
 
-/// Binds the port of TLS and DTLS. Where the certificate is none for DTLS, there is TLS alone.
+/// Binds the sockets of `turn.tls_listen`. If the key of the certificate does not suit DTLS, only TLS is served.
 async fn bind_secure(
     listen: SocketAddr,
     certificate: &Certificate,
@@ -117,8 +118,8 @@ async fn bind_secure(
     let identity = certificate.for_dtls();
     if identity.is_none() {
         warn!(
-            "TURN is not served by DTLS, which needs an ECDSA key on P-256 or P-384, and `http.tls.key` is another one; \
-             clients have TLS. For both, get a certificate with such a key (certbot: --key-type ecdsa)"
+            "TURN is not served over DTLS, because `http.tls.key` is not an ECDSA key on P-256 or P-384; it is \
+             served over TLS only. For both, use a certificate with such a key (certbot: --key-type ecdsa)"
         );
     }
     let (tcp, udp) = io::listen_turn_tls(listen, identity.is_some()).await?;
@@ -127,7 +128,7 @@ async fn bind_secure(
 }
 
 impl Turn {
-    /// Where it is served, besides the port of HTTPS.
+    /// The addresses at which TURN is served, besides the port of HTTPS.
     pub(super) fn reached(&self) -> &Reached {
         &self.reached
     }
@@ -136,7 +137,7 @@ impl Turn {
         self.handle.clone()
     }
 
-    /// What participants are told, with credentials made for each of them.
+    /// The ICE servers that participants get, with credentials made for each of them.
     pub(super) fn ice_servers(&self, at_https: Option<&AtHttps>) -> IceServers {
         let secret = madang_turn::Secret::new(self.secret.as_str());
         let (stun, turn) = (self.reached.stun(), self.reached.turn(at_https));
@@ -149,7 +150,7 @@ impl Turn {
                 username: Some(made.username),
                 credential: Some(Secret::new(made.password)),
             };
-            // Browsers refuse one without URLs.
+            // Browsers reject a server without URLs.
             [stun, turn].into_iter().filter(|server| !server.urls.is_empty()).collect()
         })
     }
@@ -188,7 +189,7 @@ fn config(settings: &Settings, addresses: &Addresses, secret: &str) -> madang_tu
 
 fn refused(mistakes: Vec<madang_turn::Mistake>) -> anyhow::Error {
     let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-    anyhow::anyhow!("TURN can't start: {}", mistakes.join("; "))
+    anyhow::anyhow!("can't start TURN: {}", mistakes.join("; "))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! TURN inside TLS at a port of its own: takes connections, and hands over those whose handshake came to an end.
+//! TURN over TLS at a port of its own: accepts connections and passes them to TURN once their handshake is complete.
 #![expect(clippy::disallowed_methods, reason = "a TLS handshake has a deadline")]
 
 use std::collections::{HashMap, VecDeque};
@@ -15,15 +15,15 @@ use tracing::debug;
 
 use crate::edge::http::rest_after;
 
-/// Handshakes at a time. When there are so many, a further one takes the place of the oldest.
+/// Maximum number of handshakes at a time. A further one replaces the oldest.
 const MOST_HANDSHAKES: usize = 1024;
-/// Those of one IPv4 address or one IPv6 /64 network; a further connection is closed. Everybody behind one NAT counts as
-/// one.
+/// Maximum number of handshakes at a time from one IPv4 address or one IPv6 /64 network; a further connection is
+/// closed. All clients behind one NAT share it.
 const MOST_HANDSHAKES_OF_NETWORK: usize = 64;
-/// How long one may take.
+/// Maximum duration of a handshake.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
-/// Serves until `shutdown`.
+/// Serves until `shutdown` is cancelled.
 pub(super) async fn serve(
     listener: TcpListener,
     acceptor: TlsAcceptor,
@@ -47,12 +47,12 @@ pub(super) async fn serve(
     }
 }
 
-/// Those under way. Dropping them ends them.
+/// The handshakes in progress. Dropping this aborts them.
 #[derive(Default)]
 struct Handshakes {
     tasks: JoinSet<()>,
     networks: HashMap<Id, IpAddr>,
-    /// Some may have ended. Bounded by twice [`MOST_HANDSHAKES`].
+    /// May contain handshakes that have ended. Holds at most twice [`MOST_HANDSHAKES`].
     oldest_first: VecDeque<AbortHandle>,
 }
 
@@ -61,7 +61,7 @@ impl Handshakes {
         let network = ClientAddr::tls(from).network();
         let of_network = self.networks.values().filter(|other| **other == network).count();
         if of_network >= MOST_HANDSHAKES_OF_NETWORK {
-            debug!(%from, "a network has too many TLS handshakes with TURN under way");
+            debug!(%from, "closed a connection: its network has too many TLS handshakes with TURN in progress");
             return;
         }
         if self.networks.len() >= MOST_HANDSHAKES {
@@ -95,16 +95,16 @@ async fn open(
     acceptor: TlsAcceptor,
     turn: madang_turn::Handle,
 ) {
-    // An error means that it is broken already.
+    // An error means that the connection is closed already.
     let Ok(server) = stream.local_addr() else { return };
-    // Packets are small, and somebody waits for each of them.
+    // Packets are small and must not wait to be merged.
     if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "TCP_NODELAY was refused");
+        debug!(%error, "can't set TCP_NODELAY");
     }
     match timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => turn.accept(stream, ClientAddr::tls(from).at(server)).await,
-        Ok(Err(error)) => debug!(%error, "a TLS handshake with TURN broke"),
-        Err(_) => debug!("a TLS handshake with TURN took too long"),
+        Ok(Err(error)) => debug!(%error, "a TLS handshake with TURN failed"),
+        Err(_) => debug!("a TLS handshake with TURN timed out"),
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
             assert!(handshakes.networks.len() <= MOST_HANDSHAKES);
         }
 
-        // Those of the one network were the oldest.
+        // The handshakes of the one network were the oldest.
         let one = IpAddr::from([192, 0, 2, 1]);
         assert!(handshakes.networks.values().all(|network| *network != one));
         let mut ended = 0;

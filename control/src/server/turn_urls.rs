@@ -1,45 +1,45 @@
-//! By which URLs clients are told of TURN (RFC 7064, RFC 7065).
+//! The STUN and TURN URLs that clients get (RFC 7064, RFC 7065).
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// Where TURN is served.
+/// The addresses at which TURN is served.
 #[derive(Clone, Debug)]
 pub(super) struct Reached {
-    /// Where clients find `udp` and `tcp`: at most one address of each family.
+    /// The addresses at which clients reach `udp` and `tcp`: at most one of each family.
     pub(super) hosts: Vec<IpAddr>,
     pub(super) udp: SocketAddr,
-    /// The same port, unless that was chosen by the system.
+    /// Has the port of `udp`, unless the system chose the ports.
     pub(super) tcp: SocketAddr,
-    /// Inside TLS, at a port of its own.
+    /// TURN over TLS at a port of its own.
     pub(super) tls: Option<SocketAddr>,
-    /// Inside DTLS, at the port of `tls`. None when the certificate's key is none for it.
+    /// TURN over DTLS at the port of `tls`. `None` if the key of the certificate does not suit DTLS.
     pub(super) dtls: Option<SocketAddr>,
-    /// The port that clients reach `udp` and `tcp` at, if it is not the sockets' own.
+    /// The port at which clients reach `udp` and `tcp`, if it is not the sockets' own.
     pub(super) public_port: Option<u16>,
-    /// The same of `tls` and `dtls`.
+    /// The port at which clients reach `tls` and `dtls`, if it is not the sockets' own.
     pub(super) tls_public_port: Option<u16>,
 }
 
-/// TURN at the port of HTTPS.
+/// TURN over TLS at the port of HTTPS.
 #[derive(Clone, Debug)]
 pub(super) struct AtHttps {
-    /// The certificate's name, which holds at the other ports of TLS and DTLS, too.
+    /// The host name in the certificate, also used for the other ports of TLS and DTLS.
     pub(super) host: String,
-    /// The port that clients reach.
+    /// The port at which clients reach it.
     pub(super) port: u16,
 }
 
 impl Reached {
-    /// Of those that need no credentials, one for each of `hosts`.
+    /// The STUN URLs, which need no credentials: one for each of `hosts`.
     pub(super) fn stun(&self) -> Vec<String> {
         self.hosts.iter().map(|host| format!("stun:{}", self.plain(*host, self.udp))).collect()
     }
 
-    /// Of TURN, the preferred first.
+    /// The TURN URLs, the preferred one first.
     ///
-    /// With [`Reached::stun`], three for each of `hosts`, and three inside TLS and DTLS: nine at most, four on a server with
-    /// HTTPS and an address of one family. Browsers try each, and Firefox warns from five on that this takes time, so an
-    /// address is told only if it leads to a listener that no other leads to.
+    /// Together with [`Reached::stun`], there are three URLs for each of `hosts` and three over TLS and DTLS: at most
+    /// nine, and four on a server with HTTPS and an address of one family. Browsers try each URL, and Firefox warns from
+    /// five on that this takes time, so a URL is included only if it leads to a listener that no other URL leads to.
     pub(super) fn turn(&self, at_https: Option<&AtHttps>) -> Vec<String> {
         let plain = self.hosts.iter().flat_map(|host| {
             let (udp, tcp) = (self.plain(*host, self.udp), self.plain(*host, self.tcp));
@@ -131,7 +131,7 @@ mod tests {
                 "stun:203.0.113.7:3478",
                 "turn:203.0.113.7:3478?transport=udp turn:203.0.113.7:3479?transport=tcp",
             ),
-            // Nobody listens at an address that clients are told.
+            // TURN listens at no address that clients get.
             (&reached(""), Some("meet.example"), "", "turns:meet.example:443?transport=tcp"),
         ];
         for (reached, host, stun, turn) in table {
