@@ -15,8 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
-/// Precedes the chosen log filter: these libraries warn about each malformed or surplus message, which strangers can send
-/// at line rate. Metrics count those messages.
+/// Precedes the chosen log filter: these libraries warn about each malformed or surplus message, which strangers can
+/// send at line rate. Metrics count those messages.
 const QUIET: &str = "stun_types=error,dimpl=error";
 
 fn main() -> ExitCode {
@@ -64,8 +64,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// Half as many threads as cores: a message that crosses threads on its way to its subscribers costs half as much again as
-/// one that does not, and the threads of the media plane need CPU time, too.
+/// Half as many threads as cores: a message that crosses threads on its way to its subscribers costs half as much again
+/// as one that does not, and the threads of the media plane need CPU time, too.
 fn runtime() -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread().worker_threads(cores.div_ceil(2)).enable_all().build()

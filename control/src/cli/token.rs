@@ -103,7 +103,7 @@ impl TokenArgs {
     }
 }
 
-/// The URL of the page that joins with a token. Browsers do not send what follows the `#`, so the token appears in no log.
+/// The URL of the page that joins with a token. Browsers do not send the text after `#`, so no log has the token.
 fn page(url: &str, scope: &Scope, token: &Secret) -> String {
     let base = url.trim_end_matches('/');
     let path = match scope {

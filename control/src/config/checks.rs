@@ -128,7 +128,8 @@ fn turn_without_tls(settings: &Settings) -> Option<String> {
     let tls = &settings.http.tls;
     let listen = settings.turn.tls_listen.filter(|_| tls.cert.is_none() && tls.key.is_none())?;
     Some(format!(
-        "`turn.tls_listen` = {listen} needs `http.tls.cert` and `http.tls.key`: TURN over TLS and DTLS uses the certificate of HTTPS"
+        "`turn.tls_listen` = {listen} needs `http.tls.cert` and `http.tls.key`: \
+         TURN over TLS and DTLS uses the certificate of HTTPS"
     ))
 }
 

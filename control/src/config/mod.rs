@@ -333,8 +333,8 @@ fn merge(sources: Sources) -> Result<Value, config::ConfigError> {
     Ok(builder.build()?.cache)
 }
 
-/// Whether a variable is a setting. Kubernetes sets `MADANG_PORT`, `MADANG_SERVICE_HOST` and the like in every container
-/// if a service is called "madang"; they are not settings.
+/// Whether a variable is a setting. Kubernetes sets `MADANG_PORT`, `MADANG_SERVICE_HOST` and the like in every
+/// container if a service is called "madang"; they are not settings.
 fn is_ours(variable: &str) -> bool {
     let of_kubernetes = variable == "MADANG_PORT"
         || variable.starts_with("MADANG_PORT_")

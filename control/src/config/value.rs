@@ -168,7 +168,8 @@ impl Setting for PeerRule {
         let text = String::read(value).unwrap_or_default();
         text.parse().map_err(|reason: BadRule| {
             format!(
-                "must have addresses or networks, optionally with ports, as 192.0.2.0/24:5000-5999, but of `{text}` {reason}"
+                "must have addresses or networks, optionally with ports, as 192.0.2.0/24:5000-5999, \
+                 but of `{text}` {reason}"
             )
         })
     }
