@@ -1,11 +1,11 @@
-//! SockJS frames: `o`, `h`, `a["message",…]`, `c[code,"reason"]`, and what clients send.
+//! SockJS frames: `o`, `h`, `a["message",…]`, `c[code,"reason"]`, and the messages of clients.
 
 use std::fmt::Write;
 
 pub(super) const OPEN: &str = "o";
 pub(super) const HEART_BEAT: &str = "h";
 
-/// Why a session is over.
+/// Why a session has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Close {
     pub(super) code: u16,
@@ -24,7 +24,7 @@ impl Close {
     }
 }
 
-/// All of these in one frame.
+/// Returns one frame with all `messages`.
 pub(super) fn messages<T: AsRef<str>>(messages: impl IntoIterator<Item = T>) -> String {
     let mut frame = String::from("a[");
     for (index, message) in messages.into_iter().enumerate() {
@@ -37,7 +37,7 @@ pub(super) fn messages<T: AsRef<str>>(messages: impl IntoIterator<Item = T>) -> 
     frame
 }
 
-/// A JSON string in which nothing stands that browsers of old lost on the way (sockjs-protocol, "unicode encoding").
+/// Returns a JSON string that escapes also the characters that old browsers lose (sockjs-protocol, "unicode encoding").
 pub(super) fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + text.len() / 8 + 2);
     quoted.push('"');
@@ -63,12 +63,12 @@ pub(super) fn quote(text: &str) -> String {
     quoted
 }
 
-/// What `xhr_send` brings: an array of messages.
+/// Parses the body of an `xhr_send`: an array of messages.
 pub(super) fn parse_array(payload: &[u8]) -> Option<Vec<String>> {
     serde_json::from_slice(payload).ok()
 }
 
-/// What a WebSocket brings: an array of messages or one alone; nothing is no message.
+/// Parses a WebSocket message: an array of messages or a single one. An empty payload has no messages.
 pub(super) fn parse(payload: &str) -> Option<Vec<String>> {
     if payload.is_empty() {
         return Some(Vec::new());

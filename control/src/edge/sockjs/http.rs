@@ -23,14 +23,14 @@ use crate::edge::http::{ORIGIN_REFUSAL, Upgrade};
 
 const NOT_CACHED: &str = "no-store, no-cache, must-revalidate, max-age=0";
 
-/// How long an `xhr_send` may take, waiting for its turn included.
+/// Maximum duration of an `xhr_send`, including the wait for earlier ones.
 const SEND_TIMEOUT: Duration = Duration::from_secs(20);
-/// Escaping may double the length of what is sent.
+/// Escaping may double the length of a message.
 const ESCAPING: usize = 2;
-/// Longer names of sessions are refused; clients use 8 to 36 bytes.
+/// Maximum length of a session or server id, in bytes. Clients use 8 to 36.
 const LONGEST_ID: usize = 256;
 
-/// Everything below `/ws/`.
+/// The routes below `/ws/`.
 pub(crate) fn routes(sockjs: SockJs) -> Router {
     Router::new()
         .route("/ws/", get(|| async { GREETING }))
@@ -38,7 +38,7 @@ pub(crate) fn routes(sockjs: SockJs) -> Router {
         .with_state(Arc::new(sockjs))
 }
 
-/// What is asked for.
+/// The resource at a path.
 #[derive(Debug, PartialEq)]
 enum Resource {
     Info,
@@ -51,7 +51,7 @@ enum Resource {
 }
 
 impl Resource {
-    /// The path is read as it stands: two ids are the same when they are spelled alike.
+    /// Does not decode the path: two ids are equal if they are spelled alike.
     fn parse(path: &str) -> Option<Resource> {
         let segments: Vec<&str> = path.strip_prefix("/ws/")?.split('/').collect();
         match segments.as_slice() {
@@ -68,7 +68,7 @@ impl Resource {
                 if !is_id(server) || !is_id(session) {
                     return None;
                 }
-                // The server's part is for load balancers.
+                // The server id is for load balancers.
                 let id = (*session).to_owned();
                 match *transport {
                     "websocket" => Some(Resource::WebSocket),
@@ -84,7 +84,7 @@ impl Resource {
         }
     }
 
-    /// The methods that it has, for `Allow`.
+    /// The methods of the resource, for `Allow`.
     fn methods(&self) -> &'static str {
         match self {
             Resource::Receive(_, Wrapping::Xhr | Wrapping::XhrStreaming) | Resource::Send(_) => {
@@ -102,7 +102,8 @@ async fn dispatch(
     request: Request,
 ) -> Response {
     let Some(resource) = Resource::parse(request.uri().path()) else {
-        return (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response();
+        return (StatusCode::NOT_FOUND, "There is no SockJS resource at this address.\n")
+            .into_response();
     };
     let methods = resource.methods();
     if !methods.split(", ").any(|method| method == request.method().as_str()) {
@@ -194,7 +195,7 @@ fn receive(
     };
     let mut response = ([(header::CONTENT_TYPE, kind)], body).into_response();
     let headers = response.headers_mut();
-    // Proxies that buffer responses (nginx) would keep a stream for themselves.
+    // Proxies that buffer responses (nginx) would hold back a stream.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     if wrapping == Wrapping::HtmlFile
         && let Ok(policy) =
@@ -232,7 +233,7 @@ async fn send(sockjs: &SockJs, id: &str, body: Body) -> Response {
             if live.change(|session| session.handle_messages(&mut messages)) {
                 break;
             }
-            // The session lives as long as `live` does.
+            // This can't fail: `live` owns the sender.
             let _ = changes.changed().await;
         }
         drop(turn);
@@ -241,7 +242,9 @@ async fn send(sockjs: &SockJs, id: &str, body: Body) -> Response {
     };
     match tokio::time::timeout(SEND_TIMEOUT, sent).await {
         Ok(response) => response,
-        Err(_) => (StatusCode::REQUEST_TIMEOUT, "The payload took too long.\n").into_response(),
+        Err(_) => {
+            (StatusCode::REQUEST_TIMEOUT, "The payload was not received in time.\n").into_response()
+        }
     }
 }
 
@@ -257,9 +260,9 @@ fn preflight(methods: &'static str) -> Response {
     response
 }
 
-/// Lets the page read the response (Fetch, "CORS protocol"), and nobody keep it. The origin was checked before.
+/// Lets the page read the response (Fetch, "CORS protocol") and forbids caching. The origin was checked before.
 fn share(request: &HeaderMap, response: &mut HeaderMap) {
-    // "null" is what browsers say for pages from files; they take it back.
+    // Browsers send "null" for pages from files, and accept it in the response.
     let any = HeaderValue::from_static("*");
     let origin = request.get(header::ORIGIN).unwrap_or(&any).clone();
     response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -275,7 +278,7 @@ fn share(request: &HeaderMap, response: &mut HeaderMap) {
     }
 }
 
-/// The cookie by which load balancers find the server again; the one that the client has, or any.
+/// Sets the cookie by which load balancers keep a client on one server: the client's own, or a placeholder.
 fn stick(request: &HeaderMap, response: &mut HeaderMap) {
     let cookies = request.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
     let cookie = cookies

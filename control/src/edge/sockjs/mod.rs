@@ -1,4 +1,4 @@
-//! SockJS 0.3 at `/ws`, for clients whose network lets no WebSocket through, and for those that know nothing else.
+//! SockJS 0.3 at `/ws`, for clients whose network blocks WebSockets, and for clients that speak only SockJS.
 //!
 //! ```text
 //! GET  /ws/info                                   what the client needs to choose a transport
@@ -8,15 +8,15 @@
 //! GET  /ws/{server}/{session}/eventsource         ├─────────────▶ │ Session │ ◀─▶ STOMP session
 //! GET  /ws/{server}/{session}/htmlfile            ┘               └─────────┘  Pipe
 //! POST /ws/{server}/{session}/xhr_send            sending ────────────▲
-//! GET  /ws/iframe*.html  /ws/sockjs.min.js        for browsers that can't ask another origin
+//! GET  /ws/iframe*.html  /ws/sockjs.min.js        for browsers without cross-origin requests
 //! ```
 //!
-//! `session` decides and does no I/O; `sessions` is the table of those that live on HTTP requests, each with the task
-//! that runs its STOMP session; `websocket` needs no table. Behind all of them is the STOMP session that a plain
-//! WebSocket has.
+//! `session` is the state machine without I/O; `sessions` is the table of sessions over HTTP requests, each with the
+//! task that runs its STOMP session; `websocket` needs no table. Every transport leads to the same kind of STOMP
+//! session as a plain WebSocket.
 //!
-//! SockJS carries text only: a message that is not UTF-8 ends the session of a SockJS subscriber with an ERROR that says
-//! so. `/ws/websocket`, the raw WebSocket, has no such limit. JSONP is not offered: every browser of this century has
+//! SockJS carries text only: a message that is not UTF-8 ends the session of a SockJS subscriber with an ERROR that
+//! says so. `/ws/websocket`, the raw WebSocket, has no such limit. JSONP is not offered: every browser in use has
 //! XMLHttpRequest.
 //!
 //! `sockjs.min.js` is sockjs-client 1.6.1 (MIT licence) as published; the iframe page loads it. A page with another
@@ -37,22 +37,22 @@ pub use sessions::Sessions;
 
 use super::http::Gate;
 
-/// SockJS as it is served.
+/// What the routes of SockJS share.
 pub struct SockJs {
-    /// The way to STOMP sessions.
+    /// Checks requests and opens WebSockets.
     pub gate: Gate,
-    /// How it is offered.
+    /// The options.
     pub config: Config,
-    /// Sessions without a WebSocket.
+    /// The sessions over HTTP requests.
     pub sessions: Sessions,
 }
 
-/// How SockJS is offered.
+/// The options of SockJS.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Set the cookie `JSESSIONID`, by which load balancers know which server a session lives on.
+    /// Whether to set the cookie `JSESSIONID`, which tells load balancers on which server a session lives.
     pub cookie: bool,
-    /// Where the iframe page loads sockjs-client from.
+    /// The URL from which the iframe page loads sockjs-client.
     pub client_url: String,
 }
 

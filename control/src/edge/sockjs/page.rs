@@ -1,30 +1,30 @@
-//! What browsers are served besides sessions: the greeting, `info`, and the page for those that can't ask another origin.
+//! The resources besides sessions: the greeting, `info`, and the iframe for browsers without cross-origin requests.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// What SockJS clients and their load balancers ask to see whether somebody is there.
+/// The response by which SockJS clients and load balancers recognize a running server.
 pub(crate) const GREETING: &str = "Welcome to SockJS!\n";
 
-/// What never changes may be kept for a year.
+/// The headers of resources that never change: caches may keep them for a year.
 pub(super) const CACHED: [(HeaderName, &str); 2] = [
     (header::CACHE_CONTROL, "public, max-age=31536000"),
-    // Only caches that know no Cache-Control look at it.
+    // For caches that do not know Cache-Control.
     (header::EXPIRES, "Thu, 31 Dec 2099 23:59:59 GMT"),
 ];
 
 /// sockjs-client 1.6.1 as published.
 const CLIENT: &str = include_str!("sockjs.min.js");
 
-/// What happens in the iframe page before the client is loaded. Its hash is in [`page_policy`].
+/// The script that runs in the iframe page before the client is loaded. Its hash is in [`page_policy`].
 const BOOTSTRAP: &str = "
     document.domain = document.domain;
     _sockjs_onload = function(){SockJS.bootstrap_iframe();};
   ";
 
-/// Pages in which the policy allows frames of ours are those that may connect.
+/// The Content-Security-Policy of the iframe page. Only pages whose origin may connect can embed it.
 fn page_policy(client_url: &str, ancestors: &str) -> String {
     let client = if client_url.starts_with('/') { "" } else { client_url };
     format!(
@@ -33,7 +33,7 @@ fn page_policy(client_url: &str, ancestors: &str) -> String {
     )
 }
 
-/// The policy for `htmlfile`, which consists of scripts; nothing of a client's goes into them but as JSON.
+/// The Content-Security-Policy of `htmlfile`, which consists of scripts. They contain data of clients only as JSON.
 pub(super) fn htmlfile_policy(ancestors: &str) -> String {
     format!("default-src 'none'; script-src 'unsafe-inline'; frame-ancestors {ancestors}")
 }
@@ -77,7 +77,7 @@ pub(super) fn client(headers: &HeaderMap) -> Response {
     cached(CLIENT.to_owned(), "text/javascript; charset=UTF-8", headers)
 }
 
-/// The beginning of an `htmlfile` response, more than a KiB long: some browsers wait for that much.
+/// The start of an `htmlfile` response, padded to more than 1 KiB because some browsers wait for that much.
 pub(super) fn htmlfile_head(callback: &str) -> String {
     let page = format!(
         "<!doctype html>
@@ -96,8 +96,8 @@ pub(super) fn htmlfile_head(callback: &str) -> String {
     format!("{page:<1200}\r\n\r\n")
 }
 
-/// The name of the function in the parent page, from the query; the error is for the client. The name stands in a
-/// script, so it may consist of nothing but names and dots.
+/// Reads from the query the name of the callback in the parent page. The name becomes part of a script, so it may
+/// contain only letters, digits, `-`, `_` and `.`. The error is a text for the client.
 pub(super) fn callback(query: Option<&str>) -> Result<String, &'static str> {
     let fields = query.unwrap_or_default().split('&');
     let mut values =

@@ -15,13 +15,13 @@ use super::frame::Close;
 use super::session::Session;
 use crate::stomp::socket::Outgoing;
 
-/// A session, and those who wait for it to change: HTTP requests and its own task by the watch, the STOMP session by
-/// the waker.
+/// A session that notifies others when it changes: HTTP requests and its own task through the watch channel, the STOMP
+/// session through the waker.
 #[derive(Debug)]
 pub(super) struct Live {
     session: watch::Sender<Session>,
     stomp: AtomicWaker,
-    /// One `xhr_send` at a time, so that messages keep the order in which they came.
+    /// Admits one `xhr_send` at a time, so that messages keep their order.
     pub(super) sending: tokio::sync::Semaphore,
 }
 
@@ -34,7 +34,7 @@ impl Live {
         }
     }
 
-    /// Does something to the session, and tells everybody.
+    /// Changes the session and notifies all that wait for a change.
     pub(super) fn change<T>(&self, act: impl FnOnce(&mut Session) -> T) -> T {
         let mut result = None;
         self.session.send_modify(|session| result = Some(act(session)));
@@ -42,7 +42,7 @@ impl Live {
         result.expect("send_modify calls its closure")
     }
 
-    /// Does something that, when it has no result, leaves the session as it was.
+    /// Like `change`, for an `act` that leaves the session unchanged when it returns `None`: then nobody is notified.
     pub(super) fn try_change<T>(&self, act: impl FnOnce(&mut Session) -> Option<T>) -> Option<T> {
         let mut result = None;
         self.session.send_if_modified(|session| {
@@ -86,7 +86,7 @@ impl Stream for Pipe {
     type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // SockJS has heart-beats of its own, and forgets who does not come back.
+        // SockJS has its own heart-beats and removes sessions whose client does not return, so the pong is made here.
         if std::mem::take(&mut self.owes_pong) {
             return Poll::Ready(Some(Ok(Message::Pong(Bytes::new()))));
         }
@@ -126,7 +126,7 @@ impl Sink<Outgoing> for Pipe {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        // The client fetches what there is.
+        // The client fetches the messages.
         Poll::Ready(Ok(()))
     }
 
@@ -136,12 +136,12 @@ impl Sink<Outgoing> for Pipe {
     }
 }
 
-/// A frame as text, if it is one.
+/// Returns the frame as text, or `None` if it is not UTF-8.
 pub(super) fn text_of(frame: &Encoded) -> Option<String> {
     String::from_utf8(frame.to_bytes().into()).ok()
 }
 
-/// The STOMP ERROR for somebody to whom a message can't be brought.
+/// The STOMP ERROR for a client that can't receive a message because it is not UTF-8.
 pub(super) fn not_text() -> String {
     let error = Frame::new(Command::Error)
         .with_header(header::MESSAGE, "not text")

@@ -1,4 +1,4 @@
-//! The response to a receiving request: frames until it has its fill.
+//! The response to a receiving request: frames until the response is full.
 #![expect(clippy::disallowed_methods, reason = "the sessions' clock is read here")]
 
 use std::convert::Infallible;
@@ -13,15 +13,15 @@ use super::frame::quote;
 use super::pipe::Live;
 use super::session::Session;
 
-/// A streaming response ends after so many bytes, so that browsers can forget them.
+/// A streaming response ends after this many bytes, so that browsers can free their memory.
 const RESPONSE_LIMIT: usize = 128 * 1024;
 
 /// How frames are wrapped in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrapping {
-    /// A frame a line, one line a response.
+    /// One frame per line, one line per response.
     Xhr,
-    /// A frame a line.
+    /// One frame per line.
     XhrStreaming,
     /// Server-sent events.
     EventSource,
@@ -30,7 +30,7 @@ pub(super) enum Wrapping {
 }
 
 impl Wrapping {
-    /// What some browsers have to read before they show anything to their page.
+    /// Padding that some browsers must receive before they pass any data to the page.
     fn prelude(self) -> String {
         match self {
             Wrapping::XhrStreaming => format!("{}\n", "h".repeat(2048)),
@@ -44,20 +44,20 @@ impl Wrapping {
             Wrapping::Xhr | Wrapping::XhrStreaming => format!("{frame}\n"),
             Wrapping::EventSource => format!("data: {frame}\r\n\r\n"),
             Wrapping::HtmlFile => {
-                // A message must not end the script that it stands in.
+                // A message must not close the script element around it.
                 let text = quote(frame).replace('<', "\\u003c");
                 format!("<script>\np({text});\n</script>\r\n")
             }
         }
     }
 
-    /// Whether a response is full.
+    /// Whether a response with this many bytes is full.
     fn is_filled_by(self, bytes: usize) -> bool {
         self == Wrapping::Xhr || bytes >= RESPONSE_LIMIT
     }
 }
 
-/// The one receiving connection of a session. Dropped before its response is complete, it was interrupted.
+/// The only receiving connection of a session. Dropping it before its response is complete interrupts the session.
 pub(super) struct Receiver {
     live: Arc<Live>,
     changes: watch::Receiver<Session>,
@@ -65,7 +65,7 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// `None`: the session has one already.
+    /// Attaches to the session. Returns `None` if the session has a receiver already.
     pub(super) fn attach(live: Arc<Live>) -> Option<Receiver> {
         let changes = live.changes();
         live.change(|session| session.handle_attach(Instant::now())).then_some(Receiver {
@@ -90,7 +90,7 @@ impl Receiver {
         Body::from_stream(futures_util::StreamExt::chain(head, frames))
     }
 
-    /// The next piece, and how many bytes there were with it.
+    /// Returns the next chunk and the size of the response with it, in bytes. `bytes` is the size without it.
     async fn next(&mut self, wrapping: Wrapping, bytes: usize) -> Option<(String, usize)> {
         if self.is_done {
             return None;
@@ -112,7 +112,7 @@ impl Receiver {
             if let Some(frame) = self.live.try_change(|session| session.poll_frame(now)) {
                 return frame;
             }
-            // The session lives as long as this does.
+            // This can't fail: `live` owns the sender.
             let _ = self.changes.changed().await;
         }
     }
@@ -126,7 +126,7 @@ impl Drop for Receiver {
     }
 }
 
-/// The whole response to somebody who can't have a receiver.
+/// The whole response to a request that can't have a receiver.
 pub(super) fn refusal(wrapping: Wrapping, head: &str, frame: &str) -> String {
     format!("{head}{}{}", wrapping.prelude(), wrapping.wrap(frame))
 }

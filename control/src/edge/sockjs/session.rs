@@ -1,34 +1,35 @@
-//! One SockJS session over HTTP requests, without I/O.
+//! A SockJS session over HTTP requests, without I/O.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::frame::{self, Close};
 
-/// How long a session lives without a receiving connection, and how long its end can be asked for.
+/// How long a session lives without a receiving connection, and how long its close frame can be fetched.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
-/// A receiving connection that got nothing for so long gets a heart-beat: many proxies cut silent ones off.
+/// A receiving connection gets a heart-beat after this time of silence: many proxies close silent connections.
 pub(super) const HEART_BEAT: Duration = Duration::from_secs(25);
 
-/// When so many messages or bytes wait for the client, the STOMP session keeps the rest, which has a bound of its own.
+/// Back-pressure: while this many messages or bytes wait for the client, the STOMP session keeps the rest within its
+/// own limits.
 const ENOUGH_MESSAGES: usize = 64;
 const ENOUGH_BYTES: usize = 256 * 1024;
 
 /// A session whose receiving connections come and go.
 ///
-/// The client's side attaches, takes frames with `poll_frame` and detaches; the server's side pushes and takes messages.
-/// Call `handle_timeout` at `poll_timeout`; when `is_gone`, forget the session.
+/// The client's side attaches, takes frames with `poll_frame` and detaches. The server's side pushes and takes
+/// messages. Call `handle_timeout` at the time that `poll_timeout` returns; remove the session when `is_gone`.
 #[derive(Debug)]
 pub(super) struct Session {
     state: State,
     receiver: Receiver,
-    /// The client knows that the session exists.
+    /// Whether the open frame was sent.
     is_greeted: bool,
     owes_heart_beat: bool,
-    /// For the client; bounded by [`Session::has_room`].
+    /// Messages for the client; bounded by [`Session::has_room`].
     outgoing: VecDeque<String>,
     outgoing_bytes: usize,
-    /// From the client: what one request brought, no more is accepted before it is taken.
+    /// Messages from the client's last request. The next request is accepted once they are taken.
     incoming: VecDeque<String>,
 }
 
@@ -36,7 +37,7 @@ pub(super) struct Session {
 enum State {
     Open,
     Closed(Close),
-    /// Nobody needs to know of it any more.
+    /// The session can be removed.
     Gone,
 }
 
@@ -59,7 +60,7 @@ impl Session {
         }
     }
 
-    /// A receiving connection came. False: there is one already.
+    /// Attaches a receiving connection. Returns false if there is one already.
     pub(super) fn handle_attach(&mut self, now: Instant) -> bool {
         let is_free = matches!(self.receiver, Receiver::Absent { .. });
         if is_free {
@@ -68,13 +69,13 @@ impl Session {
         is_free
     }
 
-    /// The receiving connection has its fill.
+    /// Detaches the receiving connection, whose response is complete.
     pub(super) fn handle_detach(&mut self, now: Instant) {
         self.receiver = Receiver::Absent { since: now };
         self.owes_heart_beat = false;
     }
 
-    /// The receiving connection broke: what was written to it last may be lost, so the session is over.
+    /// Ends the session after its receiving connection broke: the last frames written to it may be lost.
     pub(super) fn handle_interrupted(&mut self, now: Instant) {
         self.handle_detach(now);
         if matches!(self.state, State::Open) {
@@ -83,7 +84,7 @@ impl Session {
         }
     }
 
-    /// Messages from the client; false while earlier ones wait.
+    /// Accepts messages from the client. Returns false while earlier ones wait.
     pub(super) fn handle_messages(&mut self, messages: &mut Vec<String>) -> bool {
         let is_free = self.incoming.is_empty();
         if is_free && matches!(self.state, State::Open) {
@@ -92,7 +93,7 @@ impl Session {
         is_free
     }
 
-    /// A message for the client.
+    /// Queues a message for the client.
     pub(super) fn push(&mut self, message: String) {
         if matches!(self.state, State::Open) {
             self.outgoing_bytes += message.len();
@@ -100,7 +101,7 @@ impl Session {
         }
     }
 
-    /// The server ends the session; the client gets what waits, and then the reason.
+    /// Ends the session by the server. The client gets the queued messages, then the reason.
     pub(super) fn close(&mut self, close: Close) {
         if matches!(self.state, State::Open) {
             self.state = State::Closed(close);
@@ -111,7 +112,7 @@ impl Session {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         match self.receiver {
             Receiver::Absent { since } if since + TIMEOUT <= now => self.forget(),
-            // Who has not even taken the last heart-beat, or the end, does not read.
+            // A client that has not taken the last heart-beat or the close frame does not read.
             Receiver::Attached { heard } if heard + HEART_BEAT <= now && self.is_unheard() => {
                 self.forget();
             }
@@ -123,7 +124,7 @@ impl Session {
         }
     }
 
-    /// Nobody waits for the session any more.
+    /// Drops all messages and marks the session for removal.
     pub(super) fn forget(&mut self) {
         self.clear();
         self.state = State::Gone;
@@ -136,7 +137,7 @@ impl Session {
         }
     }
 
-    /// The next frame for the attached connection.
+    /// Returns the next frame for the attached connection.
     pub(super) fn poll_frame(&mut self, now: Instant) -> Option<String> {
         let frame = self.next_frame()?;
         self.receiver = Receiver::Attached { heard: now };
@@ -160,17 +161,17 @@ impl Session {
         }
     }
 
-    /// The next message from the client.
+    /// Returns the next message from the client.
     pub(super) fn take_message(&mut self) -> Option<String> {
         self.incoming.pop_front()
     }
 
-    /// Whether the server may push.
+    /// Whether the server may push another message.
     pub(super) fn has_room(&self) -> bool {
         self.outgoing.len() < ENOUGH_MESSAGES && self.outgoing_bytes < ENOUGH_BYTES
     }
 
-    /// Whether the session takes part in nothing any more.
+    /// Whether the session has ended.
     pub(super) fn is_over(&self) -> bool {
         !matches!(self.state, State::Open)
     }
@@ -203,7 +204,7 @@ mod tests {
 
         assert_eq!(session.poll_frame(now).as_deref(), Some("o"));
         assert_eq!(session.poll_frame(now).as_deref(), Some(r#"a["a\"","b"]"#));
-        // As often as it is asked.
+        // Every further request gets the close frame.
         for _ in 0..3 {
             assert_eq!(session.poll_frame(now).as_deref(), Some(r#"c[3000,"Go away!"]"#));
         }

@@ -1,4 +1,4 @@
-//! The SockJS sessions that live on HTTP requests.
+//! The table of SockJS sessions over HTTP requests.
 #![expect(clippy::disallowed_methods, reason = "the sessions' clock is read here")]
 
 use std::collections::HashMap;
@@ -13,12 +13,12 @@ use super::receiver::Receiver;
 use super::session::Session;
 use crate::hub::Hub;
 
-/// A draining server keeps ended sessions for so long, for clients that ask for the end.
+/// How long a draining server keeps the sessions that it ended, so that clients can still fetch the close frame.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// The table of sessions. Clones are the same one.
+/// The table of sessions. Clones share it.
 ///
-/// Each session holds a connection's place at the hub until it is forgotten, so that the hub's limits bound the table.
+/// Each session counts as a connection at the hub until it is removed, so the hub's limits bound the table.
 #[derive(Clone)]
 pub struct Sessions(Arc<Shared>);
 
@@ -29,18 +29,18 @@ struct Shared {
 }
 
 impl Sessions {
-    /// An empty table. `draining` is cancelled when the server takes no more work.
+    /// Makes an empty table. `draining` is cancelled when the server stops accepting work.
     pub fn new(hub: Hub, draining: CancellationToken) -> Sessions {
         Sessions(Arc::new(Shared { hub, draining, by_id: Mutex::default() }))
     }
 
-    /// The session of this id.
+    /// Returns the session with this id.
     pub(super) fn find(&self, id: &str) -> Option<Arc<Live>> {
         self.by_id().get(id).cloned()
     }
 
-    /// A receiving connection for the session of this id, which begins when there is none; `None` when the session has
-    /// one already. The error says why no session can begin.
+    /// Attaches a receiving connection to the session with this id, and creates the session if there is none. Returns
+    /// `None` if the session has a receiving connection already. The error says why no session can be created.
     pub(super) fn receive(
         &self,
         id: String,
@@ -73,7 +73,7 @@ impl Sessions {
 }
 
 impl Shared {
-    /// Watches over a session's deadlines until it can be forgotten.
+    /// Runs the timers of a session until the session can be removed.
     async fn keep(&self, live: &Live) {
         let mut changes = live.changes();
         let mut farewell = std::pin::pin!(self.farewell(live));
@@ -92,11 +92,11 @@ impl Shared {
         }
     }
 
-    /// Ends a while after a session that the draining server ended.
+    /// Completes [`FAREWELL`] after the session has ended on a draining server.
     async fn farewell(&self, live: &Live) {
         self.draining.cancelled().await;
         let mut changes = live.changes();
-        // The session is alive as long as `live` is borrowed.
+        // This can't fail: `live` owns the sender.
         let _ = changes.wait_for(Session::is_over).await;
         tokio::time::sleep(FAREWELL).await;
     }

@@ -1,4 +1,4 @@
-//! SockJS frames in a WebSocket.
+//! SockJS frames over a WebSocket.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -13,16 +13,16 @@ use super::pipe::{not_text, text_of};
 use crate::edge::http::WebSocket;
 use crate::stomp::socket::Outgoing;
 
-/// A WebSocket whose messages are wrapped as SockJS wants it.
+/// A WebSocket whose messages are wrapped in SockJS frames.
 pub(super) struct Framed {
     socket: WebSocket,
-    /// What one message of the client brought; no more is read before it is taken.
+    /// The messages of the client's last frame. The next frame is read once they are taken.
     incoming: VecDeque<String>,
     is_over: bool,
 }
 
 impl Framed {
-    /// Greets the client. `None`: it is gone already.
+    /// Sends the open frame. Returns `None` if the client has disconnected.
     pub(super) async fn open(mut socket: WebSocket) -> Option<Framed> {
         socket.put(true, [frame::OPEN.into()]);
         SinkExt::<Outgoing>::flush(&mut socket).await.ok()?;
@@ -51,7 +51,7 @@ impl Stream for Framed {
                     // "The server must abruptly terminate the connection."
                     None => self.is_over = true,
                 },
-                // No SockJS client sends it.
+                // SockJS clients send only text.
                 Some(Ok(Message::Binary(_))) => self.is_over = true,
                 other => return Poll::Ready(other),
             }
@@ -79,7 +79,7 @@ impl Sink<Outgoing> for Framed {
                 }
                 return Ok(());
             }
-            // Both ask; SockJS clients count on the first, and the WebSocket answers the second.
+            // Sends a heart-beat and a ping: SockJS clients expect the heart-beat, and the WebSocket answers the ping.
             Outgoing::Ping => self.put(frame::HEART_BEAT),
             Outgoing::Close(_) => self.put(Close::GO_AWAY.to_frame()),
         }
