@@ -1,4 +1,4 @@
-//! Who asks.
+//! The caller of a request.
 
 use std::sync::Arc;
 
@@ -9,19 +9,19 @@ use axum::http::{HeaderMap, header};
 use super::problem::Problem;
 use crate::auth::Grant;
 
-/// Whose request it is.
+/// The caller of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Caller {
     /// The holder of an API key, who may do everything.
     Operator,
     /// The holder of a token.
     User(Arc<Grant>),
-    /// Somebody who shows no credential.
+    /// A caller without a credential.
     Nobody,
 }
 
 impl Caller {
-    /// Refuses everybody but the operator.
+    /// Refuses all callers but the operator.
     pub(super) fn check_operator(&self) -> Result<(), Problem> {
         match self {
             Caller::Operator => Ok(()),
@@ -40,14 +40,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// What stands in `Authorization: Bearer …`; None when there is no such header.
+/// Returns the credential in `Authorization: Bearer …`, or `None` if there is no such header.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<Result<&str, Problem>> {
     let value = headers.get(header::AUTHORIZATION)?;
     let token = value.to_str().ok().and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    let wrong = "the header authorization must be `Bearer` and an API key or a token";
+    let wrong = "the header authorization must be `Bearer`, a space, and an API key or a token";
     Some(token.ok_or_else(|| Problem::not_authenticated(wrong)))
 }
 

@@ -1,4 +1,4 @@
-//! The gate that every request passes: its origin, its credential, how often it may ask. The API's clock is read here.
+//! Checks the origin, the credential and the rate limit of every request. The API's clock is read here.
 #![expect(clippy::disallowed_methods, reason = "the API's clock is read here and nowhere else")]
 
 use std::net::SocketAddr;
@@ -17,29 +17,29 @@ use super::access::{self, Caller};
 use super::problem::Problem;
 use crate::edge::http::ORIGIN_REFUSAL;
 
-/// How long a browser may remember that a site may ask, in seconds.
+/// How long a browser may cache the answer to a preflight request, in seconds.
 const PREFLIGHT_SECONDS: &str = "600";
 
-/// What other sites' pages may send, besides what every page may.
+/// What pages of other origins may send, besides what the Fetch standard allows every page.
 const ALLOWED_HEADERS: &str = "authorization, content-type";
 const ALLOWED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
 
-/// What time it is.
+/// The current time.
 pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// For [`Api::started`].
+/// The value of [`Api::started`].
 pub(super) fn instant() -> Instant {
     Instant::now()
 }
 
-/// How long the server runs.
+/// The time since the server started.
 pub(super) fn uptime(api: &Api) -> Duration {
     api.started.elapsed()
 }
 
-/// Lets a request through with its [`Caller`], or answers it.
+/// Passes a request on with its [`Caller`], or answers it.
 pub(super) async fn admit(
     State(api): State<Arc<Api>>,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
@@ -64,7 +64,8 @@ pub(super) async fn admit(
     with_cors(response, origin)
 }
 
-/// Who asks, if they may. Whoever shows what counts is never slowed down by others at the same address.
+/// Returns the caller of a request. Only requests without a valid credential count towards the rate limit of an
+/// address: they never slow down a caller who has one and shares the address.
 async fn admitted(api: &Api, from: SocketAddr, headers: &HeaderMap) -> Result<Caller, Problem> {
     let caller = match access::bearer(headers) {
         Some(Ok(token)) => api.identify(token).await,
@@ -76,13 +77,13 @@ async fn admitted(api: &Api, from: SocketAddr, headers: &HeaderMap) -> Result<Ca
     }
     let mut quota = api.quota.lock().unwrap_or_else(PoisonError::into_inner);
     if !quota.take(from.ip(), Instant::now()) {
-        let message = "too many requests without a credential that counts";
+        let message = "too many requests without a valid credential";
         return Err(Problem::new(ErrorCode::RateLimited, message).retry_after(1));
     }
     caller
 }
 
-/// A browser asks whether a page of another site may ask (Fetch, "CORS-preflight request").
+/// Whether a browser asks if a page of another origin may send a request (Fetch, "CORS-preflight request").
 fn is_preflight(request: &Request) -> bool {
     request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ORIGIN)
@@ -98,7 +99,7 @@ fn preflight() -> Response {
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
-/// The origin was allowed; pages of this server don't need to be told.
+/// Adds the CORS headers for an origin that was allowed. Requests without an origin need only the headers for caches.
 fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("origin"));

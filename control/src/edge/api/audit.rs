@@ -1,4 +1,4 @@
-//! Who did what as a moderator.
+//! The audit log of a room.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::store::AuditEntry;
 const USUAL_PAGE: u32 = 100;
 const MOST_PER_PAGE: u32 = 1_000;
 
-/// Some entries of the record of moderation.
+/// A page of the audit log.
 #[derive(Serialize, ToSchema)]
 pub(super) struct AuditPage {
     /// The latest first.
@@ -28,20 +28,20 @@ pub(super) struct AuditPage {
     next: Option<u64>,
 }
 
-/// Something that somebody did.
+/// An action of a moderator or an operator.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Entry {
-    /// Its number: rises, with gaps.
+    /// The number of the entry. Numbers rise, with gaps.
     id: u64,
     at: Timestamp,
     /// Who did it: a user, or `api` for the holder of an API key.
     actor: String,
     #[schema(example = "kick")]
     action: String,
-    /// To whom or what.
+    /// The target of the action, such as a user.
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<String>,
-    /// More about it.
+    /// Details of the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
 }
@@ -49,21 +49,23 @@ pub(super) struct Entry {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AuditQuery {
-    /// Only entries before this one.
+    /// Only entries before the one with this `id`.
     before: Option<u64>,
-    /// How many at most, from 1 to 1000.
+    /// Maximum number of entries, from 1 to 1000.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
 }
 
-/// The record of moderation of a room. For moderators.
+/// Lists the audit log of a room.
+///
+/// For moderators.
 #[utoipa::path(
     get,
     path = "/rooms/{room}/audit",
     operation_id = "list_audit",
     tag = "people",
     params(("room" = RoomName, Path), AuditQuery),
-    responses((status = 200, description = "Some entries", body = AuditPage), Problem)
+    responses((status = 200, description = "A page of entries", body = AuditPage), Problem)
 )]
 pub(super) async fn audit(
     State(api): State<Arc<Api>>,

@@ -17,17 +17,19 @@ use super::visitor::Moderator;
 use super::{Api, link};
 use crate::store::Store;
 
-/// Exports at a time; one more is told to come again.
+/// Maximum number of exports at a time. A further one gets 503 with `Retry-After`.
 pub(super) const AT_A_TIME: usize = 16;
 
-/// Messages that are read in one go. An export holds no more of them, however slowly its client reads.
+/// How many messages are read at a time. An export holds no more in memory, however slowly its client reads.
 const PAGE: u32 = 100;
 
-/// Seconds after which somebody who was one too many may try again.
+/// The `Retry-After` of a refused export, in seconds.
 const AGAIN_AFTER: u64 = 5;
 
-/// The whole chat of a room, a message a line, in the order of `seq`; without what is private. For moderators. An answer
-/// that breaks off is not whole.
+/// Exports the chat of a room as JSON lines.
+///
+/// There is one message per line, in the order of `seq`. Private messages are left out. A response that is cut off
+/// is not the whole chat. For moderators.
 #[utoipa::path(
     get,
     path = "/rooms/{room}/export",
@@ -35,7 +37,12 @@ const AGAIN_AFTER: u64 = 5;
     tag = "messages",
     params(("room" = RoomName, Path)),
     responses(
-        (status = 200, content_type = "application/jsonl", body = String, description = "A message (ChatMessage) a line"),
+        (
+            status = 200,
+            content_type = "application/jsonl",
+            body = String,
+            description = "One message (ChatMessage) per line"
+        ),
         Problem,
     )
 )]
@@ -44,10 +51,10 @@ pub(super) async fn export(
     Moderator { room, .. }: Moderator,
 ) -> Result<([(HeaderName, String); 2], Body), Problem> {
     let Ok(place) = Arc::clone(&api.exports).try_acquire_owned() else {
-        let message = "too many exports are under way";
+        let message = "too many exports are in progress";
         return Err(Problem::new(ErrorCode::Overloaded, message).retry_after(AGAIN_AFTER));
     };
-    // What is written meanwhile would keep an export from ending.
+    // Messages written during the export are left out, since they could keep it from ending.
     let last = api.store.last_seq(&room).await?;
     let name = link::encoded(room.as_str());
     let headers = [
@@ -65,21 +72,21 @@ pub(super) async fn export(
     Ok((headers, Body::from_stream(export.into_stream())))
 }
 
-/// An export under way.
+/// An export in progress.
 struct Export {
     store: Store,
     room: RoomName,
-    /// Of the last message that was read.
+    /// `seq` of the last message that was read.
     seq: u64,
-    /// Of the last message that is wanted.
+    /// `seq` of the last message to export.
     last: u64,
-    /// Read and not yet sent; at most [`PAGE`].
+    /// Messages that were read and not yet sent; at most [`PAGE`].
     page: VecDeque<ChatMessage>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Export {
-    /// Line by line. The next page is read when the client has taken the one before.
+    /// Streams line by line. Reads the next page once the client has taken the one before.
     fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> {
         stream::try_unfold(self, |mut export| async move {
             let message = export.next().await.map_err(|error| {

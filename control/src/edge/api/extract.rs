@@ -1,4 +1,4 @@
-//! What a request brings, read and checked: path, query and body. Whatever can't be read is answered with a problem.
+//! Reads and checks the path, query and body of requests. A request with an invalid one gets a problem.
 #![expect(clippy::disallowed_methods, reason = "reading a body has a deadline")]
 
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use serde::de::DeserializeOwned;
 use super::Api;
 use super::problem::Problem;
 
-/// The longest body, in bytes.
+/// Maximum length of a body, in bytes.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// The longest id of a user, a message or a token, in characters.
+/// Maximum length of the id of a user, message or token, in characters.
 const LONGEST_ID: usize = 128;
 
-/// `{room}`
+/// `{room}` in the path.
 pub(super) struct Room(pub(super) RoomName);
 
 impl<S: Send + Sync> FromRequestParts<S> for Room {
@@ -35,7 +35,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Room {
     }
 }
 
-/// `{user}`
+/// `{user}` in the path.
 pub(super) struct User(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for User {
@@ -46,7 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for User {
     }
 }
 
-/// `{id}` of a message.
+/// `{id}` of a message in the path.
 pub(super) struct MessageId(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for MessageId {
@@ -63,13 +63,14 @@ async fn id<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Result<
     Ok(id)
 }
 
-/// Refuses what can't be the id of anything.
+/// Refuses a text that can't be an id.
 pub(super) fn check_id(name: &str, id: &str) -> Result<(), Problem> {
     let length = id.chars().count();
     if (1..=LONGEST_ID).contains(&length) && !id.chars().any(char::is_control) {
         return Ok(());
     }
-    let message = format!("{name} has from 1 to {LONGEST_ID} characters and no control characters");
+    let message =
+        format!("{name} must have 1 to {LONGEST_ID} characters and no control characters");
     Err(Problem::bad_request(message))
 }
 
@@ -80,14 +81,14 @@ async fn segment<S: Send + Sync>(
 ) -> Result<String, Problem> {
     let params = RawPathParams::from_request_parts(parts, state)
         .await
-        .map_err(|_| Problem::bad_request("the path is not UTF-8"))?;
+        .map_err(|_| Problem::bad_request("the path must be UTF-8"))?;
     let found = params.iter().find(|(key, _)| *key == name);
     found
         .map(|(_, value)| value.to_owned())
         .ok_or_else(|| Problem::not_found("there is nothing at this address"))
 }
 
-/// The query.
+/// The query of the URL.
 pub(super) struct Query<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
@@ -102,7 +103,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The body, JSON.
+/// The body, as JSON.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Json<T> {
@@ -120,7 +121,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Json<T> {
             return Err(Problem::bad_request(message).with_status(StatusCode::REQUEST_TIMEOUT));
         };
         let bytes = bytes?;
-        // Otherwise a list would do for a struct, its items for the fields in their order.
+        // serde_json accepts an array for a struct, its items for the fields in their order.
         if bytes.trim_ascii_start().first() != Some(&b'{') {
             return Err(Problem::bad_request("the body must be a JSON object"));
         }
@@ -133,15 +134,15 @@ impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Json<T> {
 async fn read(body: Body) -> Result<Bytes, Problem> {
     let collected = Limited::new(body, MOST_BYTES).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
-            let message = format!("a body has at most {MOST_BYTES} bytes");
+            let message = format!("the body must have at most {MOST_BYTES} bytes");
             return Problem::new(ErrorCode::TooLarge, message);
         }
-        Problem::bad_request("the body broke off")
+        Problem::bad_request("the body ended early")
     })?;
     Ok(collected.to_bytes())
 }
 
-/// No type at all is taken for JSON.
+/// Whether the body is JSON. A body without a content type counts as JSON.
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(kind) = headers.get(header::CONTENT_TYPE) else { return true };
     let kind = kind.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
@@ -150,15 +151,15 @@ fn is_json(headers: &HeaderMap) -> bool {
         .any(|json| kind.eq_ignore_ascii_case(json))
 }
 
-/// A number of a message or an entry; the databases' end at 2^63 - 1.
+/// Refuses the number of a message or an entry if it is above 2^63 - 1, the maximum of the databases.
 pub(super) fn check_number(name: &str, number: Option<u64>) -> Result<(), Problem> {
     if number.is_none_or(|number| i64::try_from(number).is_ok()) {
         return Ok(());
     }
-    Err(Problem::bad_request(format!("{name} is too large")))
+    Err(Problem::bad_request(format!("{name} must be at most 2^63 - 1")))
 }
 
-/// How many items a page of a list has.
+/// Returns how many items a page of a list has.
 pub(super) fn page_size(asked: Option<u32>, usual: u32, most: u32) -> Result<u32, Problem> {
     match asked {
         None => Ok(usual),

@@ -1,16 +1,16 @@
-//! Addresses in answers.
+//! URLs in responses.
 
 use std::fmt::Write;
 
 use axum::http::HeaderValue;
 use madang_wire::RoomName;
 
-/// A room's own address.
+/// The path of a room.
 pub(super) fn room(room: &RoomName) -> String {
     format!("/api/v1/rooms/{}", encoded(room.as_str()))
 }
 
-/// Percent-encodes all but unreserved characters (RFC 3986 §2.3), so that it may stand in a path or a query.
+/// Percent-encodes all but unreserved characters (RFC 3986 §2.3), for use in a path or a query.
 pub(super) fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -23,7 +23,7 @@ pub(super) fn encoded(text: &str) -> String {
     encoded
 }
 
-/// A header `Link` (RFC 8288) for the pages that there are.
+/// The value of the header `Link` (RFC 8288) for the pages that exist.
 pub(super) fn header(prev: Option<&str>, next: Option<&str>) -> Option<HeaderValue> {
     let link = |(target, rel): (Option<&str>, &str)| {
         target.map(|target| format!("<{target}>; rel=\"{rel}\""))

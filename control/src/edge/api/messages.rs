@@ -20,28 +20,28 @@ use crate::rooms::room::{AdminRequest, rights};
 const USUAL_PAGE: u32 = 50;
 const MOST_PER_PAGE: u32 = 500;
 
-/// The longest text to search for, in characters.
+/// Maximum length of a search text, in characters.
 const LONGEST_SEARCH: usize = 200;
 
-/// Some messages of a room.
+/// A page of a room's messages.
 #[derive(Serialize, ToSchema)]
 pub(super) struct MessagePage {
-    /// In the order of `seq`. One that was deleted has no text and `deleted: true`.
+    /// In the order of `seq`. A deleted message has no text and `deleted: true`.
     messages: Vec<ChatMessage>,
-    /// Address of the page with older messages, if there may be some.
+    /// URL of the page with older messages, if there may be any.
     #[serde(skip_serializing_if = "Option::is_none")]
     prev: Option<String>,
-    /// Address of the page with newer messages, if there may be some.
+    /// URL of the page with newer messages, if there may be any.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-/// What was found.
+/// A page of the messages that match a search.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Found {
     /// The latest first.
     messages: Vec<ChatMessage>,
-    /// Address of the page with older ones, if there may be some.
+    /// URL of the page with older matches, if there may be any.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
@@ -49,9 +49,9 @@ pub(super) struct Found {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MessagesQuery {
-    /// Only messages before this `seq`; the last of them.
+    /// Only messages before this `seq`: the last ones.
     before: Option<u64>,
-    /// Only messages after this `seq`; the first of them.
+    /// Only messages after this `seq`: the first ones.
     after: Option<u64>,
     /// How many at most, from 1 to 500.
     #[param(minimum = 1, maximum = 500, default = 50)]
@@ -61,7 +61,8 @@ pub(super) struct MessagesQuery {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SearchQuery {
-    /// Words; a message has all of them, in whatever case, or words that begin or end with them.
+    /// Words to search for. A message matches if it contains each of them, as a word or as the start or end of a word.
+    /// Case is ignored.
     #[param(min_length = 1, max_length = 200)]
     q: String,
     /// Only messages before this `seq`.
@@ -71,7 +72,9 @@ pub(super) struct SearchQuery {
     limit: Option<u32>,
 }
 
-/// The stored chat. Without `before` and `after` it is the last page. A token's user also sees what is private to them.
+/// Lists the stored chat.
+///
+/// Without `before` and `after`, returns the last page. The user of a token also gets their own private messages.
 #[utoipa::path(
     get,
     path = "/rooms/{room}/messages",
@@ -79,7 +82,12 @@ pub(super) struct SearchQuery {
     tag = "messages",
     params(("room" = RoomName, Path), MessagesQuery),
     responses(
-        (status = 200, description = "Some messages", body = MessagePage, headers(("link" = String, description = "The pages `prev` and `next` (RFC 8288)"))),
+        (
+            status = 200,
+            description = "A page of messages",
+            body = MessagePage,
+            headers(("link" = String, description = "The pages `prev` and `next` (RFC 8288)"))
+        ),
         Problem,
     )
 )]
@@ -98,7 +106,7 @@ pub(super) async fn list(
         (Some(seq), None) => api.store.chat_before(&room, seq, limit, viewer.as_ref()).await?,
         (None, Some(seq)) => api.store.chat_since(&room, seq, limit, viewer.as_ref()).await?,
         (Some(_), Some(_)) => {
-            return Err(Problem::bad_request("give either before or after, not both"));
+            return Err(Problem::bad_request("before and after can't be used together"));
         }
     };
     let is_full = messages.len() == limit as usize;
@@ -126,7 +134,12 @@ pub(super) async fn list(
     tag = "messages",
     params(("room" = RoomName, Path), SearchQuery),
     responses(
-        (status = 200, description = "What was found", body = Found, headers(("link" = String, description = "The page `next` (RFC 8288)"))),
+        (
+            status = 200,
+            description = "A page of matching messages",
+            body = Found,
+            headers(("link" = String, description = "The page `next` (RFC 8288)"))
+        ),
         Problem,
     )
 )]
@@ -153,14 +166,25 @@ pub(super) async fn search(
     Ok((headers.into_iter().collect(), JsonBody(Found { messages, next })))
 }
 
-/// Deletes a message: its text is gone, its place stays. Its author and moderators may.
+/// Deletes a message.
+///
+/// Removes its text; the message stays in the list with `deleted: true`. For its author and for moderators.
 #[utoipa::path(
     delete,
     path = "/rooms/{room}/messages/{id}",
     operation_id = "delete_message",
     tag = "messages",
-    params(("room" = RoomName, Path), ("id" = String, Path, description = "The message's `id`", max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$")),
-    responses((status = 204, description = "It is done"), Problem)
+    params(
+        ("room" = RoomName, Path),
+        (
+            "id" = String,
+            Path,
+            description = "The `id` of the message",
+            max_length = 128,
+            pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$"
+        )
+    ),
+    responses((status = 204, description = "The message is deleted"), Problem)
 )]
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,
@@ -169,13 +193,13 @@ pub(super) async fn delete(
     MessageId(id): MessageId,
 ) -> Result<StatusCode, Problem> {
     let visitor = api.visitor(&caller, &room).await?;
-    // The room decides. Here it is seen that there is something, for what there is not is another answer.
+    // The room decides. This check only gives 404 for a message that does not exist or is not the caller's to delete.
     let found = api.store.chat_message(&room, &id).await?.filter(|record| {
         let is_author = record.from_user.as_ref().is_some_and(|user| visitor.is(user));
         rights::may_delete(is_author, visitor.standing.moderates, &record.message)
     });
     if found.is_none_or(|record| record.message.deleted) {
-        return Err(Problem::not_found("there is no such message, or it is not yours to delete"));
+        return Err(Problem::not_found("there is no such message, or you may not delete it"));
     }
     let delete = Moderate {
         action: ModerateAction::DeleteMessage,
@@ -187,7 +211,7 @@ pub(super) async fn delete(
 }
 
 impl Api {
-    /// Somebody who may read what participants read.
+    /// Returns a caller who may read what participants read.
     pub(super) async fn reader(
         &self,
         caller: &Caller,

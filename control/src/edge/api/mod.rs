@@ -1,15 +1,15 @@
-//! REST: what programs ask that are no participants. Described by `GET /api/openapi.json`, which is made from the
-//! handlers themselves.
+//! REST: the API for programs that are not participants. `GET /api/openapi.json` describes it, made from the
+//! handlers.
 //!
 //! ```text
 //! request ─▶ admission::admit: origin, credential, quota ─▶ extract: path, query, body ─▶ handler ─┬─▶ store (reads)
 //!                                                                                           └─▶ rooms (changes)
 //! ```
 //!
-//! A room's task is the one writer of its room, so whatever changes a room goes to its mailbox, as a participant's
-//! request does; what is read comes from the store. Every refusal, of whatever part, is a problem of RFC 9457.
+//! Only a room's task writes to its room, so every change goes to the task's mailbox, like a participant's request.
+//! Reads go to the store. Every refusal, whichever part it comes from, is a problem (RFC 9457).
 
-#![expect(unused_qualifications, reason = "what `utoipa::path` makes of `params` is qualified")]
+#![expect(unused_qualifications, reason = "`utoipa::path` generates qualified paths for `params`")]
 
 mod access;
 mod audit;
@@ -52,23 +52,23 @@ use crate::hub::Hub;
 use crate::store::Store;
 use crate::webhooks::Webhooks;
 
-/// What the API is given.
+/// What the API needs.
 pub struct Config {
-    /// Knows rooms and sessions.
+    /// The rooms and sessions.
     pub hub: Hub,
-    /// What is remembered.
+    /// The stored rooms, chat and moderation.
     pub store: Store,
-    /// Tells whose a token is, and makes tokens.
+    /// Verifies and mints tokens.
     pub auth: Auth,
-    /// Who holds one of these may do everything.
+    /// The keys whose holders may do everything.
     pub api_keys: ApiKeys,
-    /// How calls to other programs go.
+    /// Knows the state of webhook calls.
     pub webhooks: Webhooks,
-    /// Whose pages may ask.
+    /// The origins whose pages may send requests.
     pub origins: Origins,
-    /// How long the body of a request may take to arrive.
+    /// Maximum time for the body of a request to arrive.
     pub body_timeout: Duration,
-    /// Cancelled when the server takes no more work.
+    /// Cancelled when the server stops accepting work.
     pub draining: CancellationToken,
 }
 
@@ -88,7 +88,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// Made once, when the server starts.
+    /// Called once, when the server starts.
     pub fn new(config: Config) -> Api {
         let Config { hub, store, auth, api_keys, webhooks, origins, body_timeout, draining } =
             config;
@@ -107,14 +107,14 @@ impl Api {
         }
     }
 
-    /// Whose credential it is.
+    /// Returns the caller to whom the credential belongs.
     async fn identify(&self, token: &str) -> Result<Caller, Problem> {
         if self.keys.accept(token) {
             return Ok(Caller::Operator);
         }
-        // A token has two dots; what has none is a key with a slip in it, and should not be called a bad token.
+        // A token has two dots. A credential without a dot is a mistyped key, so the error does not call it a token.
         if !token.contains('.') {
-            return Err(Problem::not_authenticated("this API key is not known here"));
+            return Err(Problem::not_authenticated("this server does not have this API key"));
         }
         let grant = self.auth.authenticate(token).await;
         let grant = grant.map_err(|error| Problem::not_authenticated(error.to_string()))?;
@@ -128,11 +128,11 @@ impl fmt::Debug for Api {
     }
 }
 
-/// Everything below `/api`.
+/// The routes below `/api`.
 pub(crate) fn routes(api: Api) -> Router {
     let api = Arc::new(api);
     let (router, document) = described().split_for_parts();
-    // Made of strings and maps with text as keys.
+    // Can't fail: the document consists of strings and of maps with text as keys.
     let document = Bytes::from(document.to_json().expect("the document can be written as JSON"));
     router
         .route("/api/openapi.json", get(async move || json(document.clone())))
@@ -144,7 +144,7 @@ pub(crate) fn routes(api: Api) -> Router {
         .with_state(api)
 }
 
-/// The routes and their description, which are one.
+/// The routes and their description, both from the attributes of the handlers.
 fn described() -> OpenApiRouter<Arc<Api>> {
     let v1 = OpenApiRouter::new()
         .routes(routes!(rooms::list, rooms::create))
@@ -171,10 +171,10 @@ fn described() -> OpenApiRouter<Arc<Api>> {
 #[openapi(
     info(
         title = "Madang",
-        description = "Rooms, people, chat, moderation and tokens of a Madang server.\n\n\
-            Requests carry `Authorization: Bearer` and an API key, which may do everything, or a token, which may do in its \
-            room what it may do there as a participant. Errors are problems (RFC 9457) with a `code`. Times are RFC 3339 in \
-            UTC. Fields may be added at any time.",
+        description = "Manages rooms, people, chat, moderation and tokens of a Madang server.\n\n\
+            Send `Authorization: Bearer` with an API key or a token. An API key allows everything. A token allows in \
+            its room what its user may do there as a participant. Errors are problems (RFC 9457) with a `code`. Times \
+            are RFC 3339 in UTC. Fields may be added at any time; ignore unknown ones.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     components(schemas(Problem)),
@@ -182,8 +182,8 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         (name = "rooms", description = "Rooms, their settings, lock and password"),
         (name = "people", description = "Participants, moderation, roles, bans"),
         (name = "messages", description = "The stored chat"),
-        (name = "tokens", description = "Tokens (JWT) by which users connect"),
-        (name = "server", description = "The server itself"),
+        (name = "tokens", description = "Tokens (JWT) with which users connect"),
+        (name = "server", description = "The state of the server and of its webhook calls"),
     ),
     security(("bearer" = [])),
     modifiers(&Bearer),
@@ -191,7 +191,7 @@ fn described() -> OpenApiRouter<Arc<Api>> {
 )]
 struct Document;
 
-/// How requests are authenticated.
+/// Describes how requests are authenticated.
 struct Bearer;
 
 impl utoipa::Modify for Bearer {
@@ -211,11 +211,11 @@ fn json(body: Bytes) -> ([(header::HeaderName, &'static str); 1], Bytes) {
 
 async fn nothing() -> Problem {
     Problem::not_found(
-        "there is nothing at this address; GET /api/openapi.json tells what there is",
+        "there is nothing at this address; GET /api/openapi.json lists all addresses",
     )
 }
 
 async fn wrong_method() -> Problem {
-    Problem::bad_request("this address does not take this method")
+    Problem::bad_request("this address does not support this method")
         .with_status(StatusCode::METHOD_NOT_ALLOWED)
 }

@@ -1,4 +1,4 @@
-//! Who is in a room, who has a role there, who may not come in.
+//! The people of a room: participants, moderation, roles and bans.
 
 use std::sync::Arc;
 
@@ -19,27 +19,27 @@ use super::visitor::{Moderator, Visitor};
 use crate::rooms::room::{Admin, AdminRequest};
 use crate::store;
 
-/// The longest reason, in bytes.
+/// Maximum length of the reason for a ban, in bytes.
 const LONGEST_REASON: usize = 1_024;
 
-/// Who is in a room at the moment.
+/// The people in a room at the moment.
 #[derive(Serialize, ToSchema)]
 pub(super) struct People {
-    /// In the order in which they came.
+    /// In the order in which they joined.
     participants: Vec<Participant>,
-    /// Those who wait to be let in; for moderators alone.
+    /// The people in the waiting room; only moderators get them.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<Vec<Waiting>>,
 }
 
-/// The roles that a room keeps.
+/// The roles stored in a room.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Roles {
-    /// In the order of the users.
+    /// Sorted by user.
     roles: Vec<RoleOf>,
 }
 
-/// The role that a room keeps for a user.
+/// The role stored for a user.
 #[derive(Serialize, ToSchema)]
 pub(super) struct RoleOf {
     /// The `sub` of their tokens.
@@ -47,7 +47,7 @@ pub(super) struct RoleOf {
     role: Role,
 }
 
-/// A role.
+/// The role to store.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct NewRole {
     role: Role,
@@ -56,36 +56,36 @@ pub(super) struct NewRole {
 /// The bans of a room.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Bans {
-    /// In the order of the users. Past ones may be among them.
+    /// Sorted by user. May contain bans that have ended.
     bans: Vec<Ban>,
 }
 
-/// A user who may not come in.
+/// A banned user.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Ban {
     /// The `sub` of their tokens.
     user: String,
-    /// The id (`jti`) of the one token that it is about; absent when it is about all of the user's.
+    /// The id (`jti`) of the banned token; absent if all tokens of the user are banned.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
-    /// When it ends; absent: never.
+    /// When the ban ends; absent if it never ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// Who banned them.
+    /// Who banned the user.
     by: String,
-    /// Since when.
+    /// When the user was banned.
     at: Timestamp,
 }
 
-/// A ban to be.
+/// The ban to make.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct NewBan {
     /// The `sub` of their tokens.
     #[schema(max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$")]
     user: String,
-    /// When it ends; never when left out.
+    /// When the ban ends. If left out, it never ends.
     #[serde(default)]
     until: Option<Timestamp>,
     #[serde(default)]
@@ -93,14 +93,14 @@ pub(super) struct NewBan {
     reason: Option<String>,
 }
 
-/// Who is in a room.
+/// Lists the people in a room.
 #[utoipa::path(
     get,
     path = "/rooms/{room}/participants",
     operation_id = "list_participants",
     tag = "people",
     params(("room" = RoomName, Path)),
-    responses((status = 200, description = "Who is in it", body = People), Problem)
+    responses((status = 200, description = "The people in the room", body = People), Problem)
 )]
 pub(super) async fn participants(
     State(api): State<Arc<Api>>,
@@ -114,7 +114,9 @@ pub(super) async fn participants(
     Ok(JsonBody(People { participants: state.participants, waiting }))
 }
 
-/// Acts as a moderator: the same actions as over STOMP. The record of moderation names the token's user, or `api`.
+/// Carries out an action of a moderator.
+///
+/// The actions are those of STOMP. The audit log names the token's user, or `api` for an API key.
 #[utoipa::path(
     post,
     path = "/rooms/{room}/moderation",
@@ -122,7 +124,7 @@ pub(super) async fn participants(
     tag = "people",
     params(("room" = RoomName, Path)),
     request_body = Moderate,
-    responses((status = 204, description = "It is done"), Problem)
+    responses((status = 204, description = "The action was carried out"), Problem)
 )]
 pub(super) async fn moderate(
     State(api): State<Arc<Api>>,
@@ -133,7 +135,9 @@ pub(super) async fn moderate(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The roles that a room keeps, which win over those in tokens. For moderators.
+/// Lists the roles stored in a room.
+///
+/// A stored role takes precedence over the one in a token. For moderators.
 #[utoipa::path(
     get,
     path = "/rooms/{room}/roles",
@@ -150,15 +154,27 @@ pub(super) async fn roles(
     Ok(JsonBody(Roles { roles: roles.map(|(user, role)| RoleOf { user, role }).collect() }))
 }
 
-/// Keeps a role for a user, from here on and for those who are in the room. For moderators; only hosts make hosts.
+/// Stores a role for a user.
+///
+/// The role also applies to the user's participants who are in the room. For moderators; only hosts
+/// can make others host.
 #[utoipa::path(
     put,
     path = "/rooms/{room}/roles/{user}",
     operation_id = "set_role",
     tag = "people",
-    params(("room" = RoomName, Path), ("user" = String, Path, description = "The `sub` of their tokens", max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$")),
+    params(
+        ("room" = RoomName, Path),
+        (
+            "user" = String,
+            Path,
+            description = "The `sub` of their tokens",
+            max_length = 128,
+            pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$"
+        )
+    ),
     request_body = NewRole,
-    responses((status = 204, description = "It is done"), Problem)
+    responses((status = 204, description = "The role is stored"), Problem)
 )]
 pub(super) async fn set_role(
     State(api): State<Arc<Api>>,
@@ -170,14 +186,25 @@ pub(super) async fn set_role(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Keeps no role for a user any more: that of their token counts again. For moderators.
+/// Removes the role stored for a user.
+///
+/// The role in the user's token applies again. For moderators.
 #[utoipa::path(
     delete,
     path = "/rooms/{room}/roles/{user}",
     operation_id = "clear_role",
     tag = "people",
-    params(("room" = RoomName, Path), ("user" = String, Path, description = "The `sub` of their tokens", max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$")),
-    responses((status = 204, description = "It is done"), Problem)
+    params(
+        ("room" = RoomName, Path),
+        (
+            "user" = String,
+            Path,
+            description = "The `sub` of their tokens",
+            max_length = 128,
+            pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$"
+        )
+    ),
+    responses((status = 204, description = "The role is removed"), Problem)
 )]
 pub(super) async fn clear_role(
     State(api): State<Arc<Api>>,
@@ -185,13 +212,15 @@ pub(super) async fn clear_role(
     User(user): User,
 ) -> Result<StatusCode, Problem> {
     if api.store.role_of(&room, &user).await?.is_none() {
-        return Err(Problem::not_found("the room keeps no role for this user"));
+        return Err(Problem::not_found("the room has no role stored for this user"));
     }
     api.ask(&room, &visitor, AdminRequest::SetRole { user, role: None }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Who may not come in. For moderators.
+/// Lists the bans of a room.
+///
+/// For moderators.
 #[utoipa::path(
     get,
     path = "/rooms/{room}/bans",
@@ -211,7 +240,9 @@ pub(super) async fn bans(
     Ok(JsonBody(Bans { bans: bans.collect() }))
 }
 
-/// Keeps a user out, and removes them if they are in. For moderators.
+/// Bans a user from a room.
+///
+/// Removes the user's participants from the room and refuses further ones. For moderators.
 #[utoipa::path(
     post,
     path = "/rooms/{room}/bans",
@@ -219,7 +250,7 @@ pub(super) async fn bans(
     tag = "people",
     params(("room" = RoomName, Path)),
     request_body = NewBan,
-    responses((status = 204, description = "It is done"), Problem)
+    responses((status = 204, description = "The user is banned"), Problem)
 )]
 pub(super) async fn ban(
     State(api): State<Arc<Api>>,
@@ -228,20 +259,33 @@ pub(super) async fn ban(
 ) -> Result<StatusCode, Problem> {
     check_id("user", &user)?;
     if reason.as_ref().is_some_and(|reason| reason.len() > LONGEST_REASON) {
-        return Err(Problem::bad_request(format!("a reason has at most {LONGEST_REASON} bytes")));
+        return Err(Problem::bad_request(format!(
+            "reason must have at most {LONGEST_REASON} bytes"
+        )));
     }
     api.ask(&room, &visitor, AdminRequest::Ban { user, until, reason }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lets a user in again. For moderators.
+/// Lifts the bans of a user.
+///
+/// For moderators.
 #[utoipa::path(
     delete,
     path = "/rooms/{room}/bans/{user}",
     operation_id = "unban",
     tag = "people",
-    params(("room" = RoomName, Path), ("user" = String, Path, description = "The `sub` of their tokens", max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$")),
-    responses((status = 204, description = "It is done"), Problem)
+    params(
+        ("room" = RoomName, Path),
+        (
+            "user" = String,
+            Path,
+            description = "The `sub` of their tokens",
+            max_length = 128,
+            pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$"
+        )
+    ),
+    responses((status = 204, description = "The user is not banned any more"), Problem)
 )]
 pub(super) async fn unban(
     State(api): State<Arc<Api>>,
@@ -256,7 +300,7 @@ pub(super) async fn unban(
 }
 
 impl Api {
-    /// Has a room do something.
+    /// Sends a request to a room and waits until the room has carried it out.
     pub(super) async fn ask(
         &self,
         room: &RoomName,

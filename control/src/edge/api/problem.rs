@@ -1,4 +1,4 @@
-//! What is said when something can't be done (RFC 9457).
+//! The error responses of the API (RFC 9457).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,66 +18,66 @@ use crate::store::StoreError;
 /// The media type of a problem.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Why a request was not carried out (RFC 9457). `type` is `about:blank`: `code` tells problems apart.
+/// Why a request failed (RFC 9457). `type` is always `about:blank`; `code` distinguishes problems.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Problem {
     #[serde(rename = "type")]
     #[schema(example = "about:blank")]
     kind: &'static str,
-    /// The name of the status.
+    /// The name of the HTTP status.
     #[schema(example = "Not Found")]
     title: &'static str,
     /// The HTTP status.
     #[schema(example = 404)]
     status: u16,
-    /// What is wrong, for people.
+    /// What is wrong, as a text for people.
     #[schema(value_type = String)]
     detail: Cow<'static, str>,
     /// What is wrong, for programs: a code of the control protocol, or `not_found` or `conflict`.
     #[schema(example = "no_such_room")]
     code: &'static str,
-    /// Seconds after which to try again.
+    /// Seconds after which the client should try again.
     #[serde(skip)]
     retry_after: Option<u64>,
 }
 
 impl Problem {
-    /// A refusal with a code of the control protocol.
+    /// A problem with a code of the control protocol, and the status that belongs to it.
     pub(crate) fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Problem {
         Problem::with(status_of(code), code.as_str(), detail)
     }
 
-    /// Something is not there that is no room and no participant.
+    /// Not found: anything other than a room or participant.
     pub(crate) fn not_found(detail: impl Into<Cow<'static, str>>) -> Problem {
         Problem::with(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
-    /// There is such a thing already.
+    /// The request conflicts with the present state, for example because a name is in use.
     pub(crate) fn conflict(detail: impl Into<Cow<'static, str>>) -> Problem {
         Problem::with(StatusCode::CONFLICT, "conflict", detail)
     }
 
-    /// The request itself is wrong.
+    /// The request is malformed or has an invalid value.
     pub(crate) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Problem {
         Problem::new(ErrorCode::BadRequest, detail)
     }
 
-    /// The credential does not suffice.
+    /// The credential does not allow the request.
     pub(crate) fn not_allowed(detail: impl Into<Cow<'static, str>>) -> Problem {
         Problem::new(ErrorCode::NotAllowed, detail)
     }
 
-    /// There is none, or it is not accepted.
+    /// There is no credential, or it is not accepted.
     pub(crate) fn not_authenticated(detail: impl Into<Cow<'static, str>>) -> Problem {
         Problem::new(ErrorCode::NotAuthenticated, detail)
     }
 
-    /// With another status than the code usually has.
+    /// Replaces the status that belongs to the code.
     pub(crate) fn with_status(self, status: StatusCode) -> Problem {
         Problem { status: status.as_u16(), title: title_of(status), ..self }
     }
 
-    /// Tells when to try again.
+    /// Adds a `Retry-After` header.
     pub(crate) fn retry_after(self, seconds: u64) -> Problem {
         Problem { retry_after: Some(seconds), ..self }
     }
@@ -128,15 +128,15 @@ impl From<StoreError> for Problem {
             StoreError::Refused(reason) => Problem::conflict(reason),
             StoreError::Closed => Problem::new(ErrorCode::Draining, "the server is shutting down"),
             error => {
-                // What a database says may name tables and files, which are nobody's business.
-                warn!(%error, "a request could not be answered");
+                // Clients do not get the text of a database error: it may name tables and files.
+                warn!(%error, "a REST request failed because of the store");
                 Problem::new(ErrorCode::Internal, "the database failed")
             }
         }
     }
 }
 
-/// All problems, in the document of every operation.
+/// The problems that the OpenAPI document lists for every operation.
 impl IntoResponses for Problem {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
         let content = || {
@@ -149,11 +149,11 @@ impl IntoResponses for Problem {
             RefOr::T(response.build())
         };
         let described = [
-            ("400", "The path, the query or the body is wrong"),
+            ("400", "The path, the query or the body is invalid"),
             ("401", "There is no credential, or it is not accepted"),
-            ("403", "The credential does not suffice"),
-            ("404", "There is no such room, or no such thing in it"),
-            ("429", "Too many requests without a credential"),
+            ("403", "The credential does not allow the request"),
+            ("404", "The room does not exist, or what the request names in it"),
+            ("429", "Too many requests without a valid credential"),
             ("default", "Any other problem"),
         ];
         described.map(|(status, text)| (status.to_owned(), response(text))).into()

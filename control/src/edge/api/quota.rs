@@ -1,4 +1,4 @@
-//! How often those may ask who show no credential that counts.
+//! The rate limit of requests without a valid credential.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,17 +8,17 @@ use madang_turn::client_network;
 
 use crate::token_bucket::TokenBucket;
 
-/// Requests a second, and twice as many at once, of one address.
+/// Maximum rate of requests from one address, per second. Bursts may have twice as many.
 const PER_SECOND: u32 = 10;
 
-/// Addresses that are remembered. Beyond, those that have been quiet are forgotten; when none has, all further
-/// addresses share one quota.
+/// Maximum number of addresses with a quota of their own. When it is reached, idle addresses lose theirs; if none is
+/// idle, all further addresses share one quota.
 const MOST_ADDRESSES: usize = 10_000;
 
-/// Who asks how often.
+/// The quotas of all addresses.
 #[derive(Debug, Default)]
 pub(super) struct Quota {
-    /// At most [`MOST_ADDRESSES`], and one for all others.
+    /// Has at most [`MOST_ADDRESSES`] entries, and one for all other addresses.
     asked: HashMap<Share, Asked>,
 }
 
@@ -32,12 +32,12 @@ struct Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Share {
     One(IpAddr),
-    /// All for which there is no place.
+    /// All addresses without a quota of their own.
     Others,
 }
 
 impl Quota {
-    /// Counts a request; false when it is one too many.
+    /// Counts a request. Returns false if it exceeds the quota.
     pub(super) fn take(&mut self, from: IpAddr, now: Instant) -> bool {
         let from = self.place(Share::One(client_network(from)), now);
         let asked = self
@@ -52,7 +52,7 @@ impl Quota {
         if self.asked.len() < MOST_ADDRESSES || self.asked.contains_key(&from) {
             return from;
         }
-        // After two seconds without a request a bucket is full again.
+        // After two seconds without a request, a bucket is full again.
         let is_new = |asked: &Asked| now.saturating_duration_since(asked.last).as_secs() < 2;
         self.asked.retain(|_, asked| is_new(asked));
         if self.asked.len() < MOST_ADDRESSES { from } else { Share::Others }

@@ -1,4 +1,4 @@
-//! Rooms as wholes.
+//! Rooms: listing, creating, changing and deleting them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::auth::Scope;
 use crate::rooms::room::{Admin, AdminReply, AdminRequest, Configure, RoomState};
 use crate::store::{AuditEntry, RoomRecord};
 
-/// Rooms on a page of the list.
+/// Default number of rooms on a page of the list.
 const USUAL_PAGE: u32 = 100;
 const MOST_PER_PAGE: u32 = 1_000;
 
@@ -29,25 +29,25 @@ const MOST_PER_PAGE: u32 = 1_000;
 #[derive(Serialize, ToSchema)]
 pub(super) struct RoomView {
     name: RoomName,
-    /// How many are in it at the moment.
+    /// Number of participants at the moment.
     participants: u32,
-    /// How many wait to be let in.
+    /// Number of people in the waiting room.
     waiting: u32,
     /// When it was created.
     created_at: Timestamp,
-    /// The user who did; absent when it was a guest, or by REST.
+    /// The user who created it; absent if a guest did, or if it was created over REST.
     #[serde(skip_serializing_if = "Option::is_none")]
     created_by: Option<String>,
-    /// Whether it takes no more participants.
+    /// Whether the room is locked: only hosts and moderators can join.
     locked: bool,
-    /// Whether whoever comes in must know a password.
+    /// Whether participants need a password to join.
     has_password: bool,
     settings: RoomSettings,
-    /// `seq` of its last chat message; 0 when there was none.
+    /// `seq` of the last chat message; 0 if there was none.
     chat_seq: u64,
 }
 
-/// Rooms, in the order of their names.
+/// A page of rooms, sorted by name.
 #[derive(Serialize, ToSchema)]
 pub(super) struct RoomPage {
     rooms: Vec<RoomSummary>,
@@ -59,48 +59,51 @@ pub(super) struct RoomPage {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RoomsQuery {
-    /// Only rooms after this one, in the order of names.
+    /// Only rooms that come after this one in the order of names.
     after: Option<RoomName>,
-    /// How many at most, from 1 to 1000.
+    /// Maximum number of rooms, from 1 to 1000.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
-    /// Also those in which nobody is. Needs an API key.
+    /// Whether to list also rooms without participants. Needs an API key.
     #[serde(default)]
     all: bool,
 }
 
-/// A room to be.
+/// The room to create.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct NewRoom {
     name: RoomName,
-    /// What is left out has its default.
+    /// Settings that are left out have their defaults.
     #[serde(default)]
     settings: Option<Map<String, Value>>,
-    /// Whether it takes no participants for now.
+    /// Whether the room is locked: only hosts and moderators can join.
     #[serde(default)]
     locked: bool,
-    /// What whoever comes in must know.
+    /// The password that participants need to join.
     #[serde(default)]
     #[schema(write_only)]
     password: Option<Secret>,
 }
 
-/// What is to be different; what is left out stays as it is.
+/// The changes to a room. Fields that are left out stay as they are.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct RoomPatch {
-    /// The settings to change (RFC 7396): `null` gives one its default.
+    /// The settings to change (RFC 7396): `null` resets a setting to its default.
     #[serde(default)]
     #[schema(value_type = Option<RoomSettings>)]
     settings: Option<Map<String, Value>>,
     #[serde(default)]
     locked: Option<bool>,
-    /// `null` takes it away.
+    /// The new password; `null` removes it.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, write_only)]
     password: Option<Option<Secret>>,
 }
 
-/// The open rooms; with `all`, all rooms. Without authentication everybody may see the open ones, as in the lobby.
+/// Lists the open rooms, or all rooms with `all`.
+///
+/// With a token for one room, lists only that room. If authentication is off, everybody may list the open rooms, as in
+/// the lobby.
 #[utoipa::path(
     get,
     path = "/rooms",
@@ -108,7 +111,7 @@ pub(super) struct RoomPatch {
     tag = "rooms",
     params(RoomsQuery),
     security((), ("bearer" = [])),
-    responses((status = 200, description = "Some rooms", body = RoomPage), Problem)
+    responses((status = 200, description = "A page of rooms", body = RoomPage), Problem)
 )]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
@@ -136,7 +139,7 @@ pub(super) async fn list(
     Ok(JsonBody(RoomPage { rooms, next }))
 }
 
-/// One more than a page, so that one sees whether there are more.
+/// Returns up to one room more than a page has, which shows whether there is another page.
 async fn all_rooms(
     api: &Api,
     after: Option<&RoomName>,
@@ -157,7 +160,7 @@ async fn all_rooms(
     Ok(records.into_iter().map(summary).collect())
 }
 
-/// A token for one room tells nothing about others.
+/// Whether the caller may know of a room. A token for one room does not show others.
 fn may_see(caller: &Caller, room: &RoomSummary) -> bool {
     match caller {
         Caller::Operator | Caller::Nobody => true,
@@ -168,7 +171,9 @@ fn may_see(caller: &Caller, room: &RoomSummary) -> bool {
     }
 }
 
-/// Creates a room. Needs an API key.
+/// Creates a room.
+///
+/// Needs an API key.
 #[utoipa::path(
     post,
     path = "/rooms",
@@ -176,8 +181,18 @@ fn may_see(caller: &Caller, room: &RoomSummary) -> bool {
     tag = "rooms",
     request_body = NewRoom,
     responses(
-        (status = 201, description = "The room", body = RoomView, headers(("location" = String, description = "The room"))),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "There is one of this name"),
+        (
+            status = 201,
+            description = "The new room",
+            body = RoomView,
+            headers(("location" = String, description = "The path of the room"))
+        ),
+        (
+            status = 409,
+            body = Problem,
+            content_type = "application/problem+json",
+            description = "A room with this name exists"
+        ),
         Problem,
     )
 )]
@@ -203,7 +218,7 @@ pub(super) async fn create(
         ..RoomRecord::new(name, None, now)
     };
     if !api.store.create_room(&record).await? {
-        return Err(Problem::conflict(format!("there is a room {} already", record.name)));
+        return Err(Problem::conflict(format!("a room named {} exists already", record.name)));
     }
     let entry = AuditEntry {
         at: now,
@@ -218,7 +233,7 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, location, JsonBody(view(api.state(&record.name).await?))))
 }
 
-/// A room.
+/// Shows a room.
 #[utoipa::path(
     get,
     path = "/rooms/{room}",
@@ -236,7 +251,9 @@ pub(super) async fn show(
     Ok(JsonBody(view(api.state(&room).await?)))
 }
 
-/// Changes a room's settings, lock or password. Moderators may.
+/// Changes a room's settings, lock or password.
+///
+/// For moderators.
 #[utoipa::path(
     patch,
     path = "/rooms/{room}",
@@ -244,7 +261,7 @@ pub(super) async fn show(
     tag = "rooms",
     params(("room" = RoomName, Path)),
     request_body = RoomPatch,
-    responses((status = 200, description = "The room", body = RoomView), Problem)
+    responses((status = 200, description = "The changed room", body = RoomView), Problem)
 )]
 pub(super) async fn change(
     State(api): State<Arc<Api>>,
@@ -264,14 +281,16 @@ pub(super) async fn change(
     Ok(JsonBody(view(api.state(&room).await?)))
 }
 
-/// Ends a room and forgets all of it: chat, roles, bans. Needs an API key.
+/// Deletes a room.
+///
+/// Ends the room and deletes all its data: chat, roles, bans. Needs an API key.
 #[utoipa::path(
     delete,
     path = "/rooms/{room}",
     operation_id = "delete_room",
     tag = "rooms",
     params(("room" = RoomName, Path)),
-    responses((status = 204, description = "It is gone"), Problem)
+    responses((status = 204, description = "The room is deleted"), Problem)
 )]
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,
@@ -285,12 +304,14 @@ pub(super) async fn delete(
 }
 
 impl Api {
-    /// A room at this moment.
+    /// Returns the state of a room at the moment.
     pub(super) async fn state(&self, room: &RoomName) -> Result<RoomState, Problem> {
         let admin = Admin::operator(OPERATOR, AdminRequest::State);
         match self.hub.ask_room(room, admin).await? {
             AdminReply::State(state) => Ok(*state),
-            AdminReply::Done => Err(Problem::new(ErrorCode::Internal, "the room said nothing")),
+            AdminReply::Done => {
+                Err(Problem::new(ErrorCode::Internal, "the room did not return its state"))
+            }
         }
     }
 }
@@ -313,12 +334,12 @@ fn view(state: RoomState) -> RoomView {
 
 async fn hash(api: &Api, password: Secret) -> Result<String, Problem> {
     if password.expose().is_empty() {
-        return Err(Problem::bad_request("a password has at least one character"));
+        return Err(Problem::bad_request("the password must not be empty"));
     }
     Ok(api.hub.hash_password(password).await?)
 }
 
-/// Tells `null` from what is not there.
+/// Distinguishes `null` from an absent field.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Secret>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

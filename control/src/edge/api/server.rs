@@ -1,4 +1,4 @@
-//! How the server is.
+//! The state of the server.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use super::access::Caller;
 use super::problem::Problem;
 use super::{Api, admission};
 
-/// How the server is at the moment.
+/// The state of the server at the moment.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ServerState {
     /// Its version.
     #[schema(value_type = String, example = "0.1.0")]
     version: &'static str,
-    /// Since when it runs, in seconds.
+    /// Time since the start, in seconds.
     uptime_seconds: u64,
-    /// Whether it takes no more work because it is about to stop.
+    /// Whether it accepts no more work because it is shutting down.
     draining: bool,
     /// Open rooms.
     rooms: u64,
@@ -31,13 +31,15 @@ pub(super) struct ServerState {
     chat_messages: u64,
 }
 
-/// How the server is. Needs an API key.
+/// Shows the state of the server.
+///
+/// Needs an API key.
 #[utoipa::path(
     get,
     path = "/server",
     operation_id = "show_server",
     tag = "server",
-    responses((status = 200, description = "How it is", body = ServerState), Problem)
+    responses((status = 200, description = "The state of the server", body = ServerState), Problem)
 )]
 pub(super) async fn server(
     State(api): State<Arc<Api>>,

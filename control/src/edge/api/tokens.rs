@@ -1,4 +1,4 @@
-//! Making tokens and taking them back.
+//! Minting and revoking tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,48 +17,48 @@ use super::problem::Problem;
 use super::{Api, admission};
 use crate::auth::{AuthError, Minted, NewToken, Scope};
 
-/// How long a token is good for, unless it says so, in seconds.
+/// Default lifetime of a token, in seconds.
 const USUAL_TTL: u64 = 2 * 60 * 60;
 
-/// A token to be.
+/// The token to mint.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct TokenRequest {
-    /// Whose it is.
+    /// The user to whom the token belongs.
     #[schema(min_length = 1, max_length = 128)]
     user: String,
-    /// What others see, when the user does not choose a name.
+    /// Display name, if the user does not choose one.
     #[serde(default)]
     name: Option<String>,
-    /// The room that it opens, or `*` for all.
+    /// The room that the token admits to, or `*` for every room.
     #[schema(example = "마당")]
     room: String,
-    /// The highest role that it gives; without it the room decides.
+    /// The highest role of the user. If left out, the room decides.
     #[serde(default)]
     role: Option<Role>,
-    /// What its user may publish, within their role; without it, all of it.
+    /// The sources that the user may publish, within their role. If left out, all that the role allows.
     #[serde(default)]
     publish: Option<Vec<SourceKind>>,
-    /// Whether its user may moderate; without it, by their role.
+    /// Whether the user may moderate. If left out, the role decides.
     #[serde(default)]
     moderate: Option<bool>,
-    /// How long it is good for, in seconds; two hours when left out, ten years at most.
+    /// Time until the token expires, in seconds, at most ten years. Default: two hours.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 315_360_000, default = 7200)]
     ttl_seconds: Option<u64>,
 }
 
-/// A token.
+/// A minted token.
 #[derive(Serialize, ToSchema)]
 pub(super) struct TokenView {
     /// The token itself (JWT).
     token: Secret,
     /// Its `jti`, by which it can be revoked.
     id: String,
-    /// When it ends.
+    /// When the token expires.
     expires_at: Timestamp,
 }
 
-/// Which token to take back: either the token itself, or its `id`.
+/// The token to revoke: either the token itself, or its `id`.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct Revocation {
     /// The token.
@@ -67,12 +67,14 @@ pub(super) struct Revocation {
     /// Its id (`jti`).
     #[serde(default)]
     id: Option<String>,
-    /// With `id`: when the token ends, so that the server knows how long to remember it; ten years when left out.
+    /// With `id`: when the token expires. The server remembers the revocation until then. Default: ten years.
     #[serde(default)]
     expires_at: Option<Timestamp>,
 }
 
-/// Makes a token. Needs an API key.
+/// Mints a token.
+///
+/// Needs an API key.
 #[utoipa::path(
     post,
     path = "/tokens",
@@ -81,7 +83,12 @@ pub(super) struct Revocation {
     request_body = TokenRequest,
     responses(
         (status = 201, description = "The token", body = TokenView),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "Tokens come from another issuer"),
+        (
+            status = 409,
+            body = Problem,
+            content_type = "application/problem+json",
+            description = "Tokens come from another issuer: the server has no secret to sign with"
+        ),
         Problem,
     )
 )]
@@ -93,34 +100,38 @@ pub(super) async fn mint(
     caller.check_operator()?;
     let TokenRequest { user, name, room, role, publish, moderate, ttl_seconds } = request;
     let Some(minter) = api.auth.minter() else {
-        let message = "tokens come from another issuer: this server has public keys alone";
+        let message = "tokens come from another issuer: this server has no secret to sign with";
         return Err(Problem::conflict(message));
     };
     let scope = match room.as_str() {
         "*" => Scope::Every,
         name => Scope::One(RoomName::parse(name).map_err(|error| {
-            Problem::bad_request(format!("room must be a name, or * for all: {error}"))
+            Problem::bad_request(format!(
+                "room must be the name of a room, or * for every room: {error}"
+            ))
         })?),
     };
     let ttl = Duration::from_secs(ttl_seconds.unwrap_or(USUAL_TTL));
     let new = NewToken { user, name, scope, role, publish, moderate, ttl };
     let now = admission::now();
     let Minted { token, id, expires_at } = minter.mint(&new, now).map_err(Problem::bad_request)?;
-    // The verifier knows what makes a token worth nothing, as a user without a name.
-    api.auth
-        .verify(token.expose(), now)
-        .map_err(|error| Problem::bad_request(format!("that would be no good token: {error}")))?;
+    // The verifier knows all rules for tokens, for example that the user must not be empty.
+    api.auth.verify(token.expose(), now).map_err(|error| {
+        Problem::bad_request(format!("the server would reject this token: {error}"))
+    })?;
     Ok((StatusCode::CREATED, JsonBody(TokenView { token, id, expires_at })))
 }
 
-/// Takes a token back: it is refused, and those who use it are out, at once. Needs an API key.
+/// Revokes a token.
+///
+/// From this moment on, the server rejects the token, and the sessions that use it end. Needs an API key.
 #[utoipa::path(
     post,
     path = "/tokens/revoke",
     operation_id = "revoke_token",
     tag = "tokens",
     request_body = Revocation,
-    responses((status = 204, description = "It is done"), Problem)
+    responses((status = 204, description = "The token is revoked"), Problem)
 )]
 pub(super) async fn revoke(
     State(api): State<Arc<Api>>,
@@ -130,14 +141,14 @@ pub(super) async fn revoke(
     caller.check_operator()?;
     let now = admission::now();
     let Some((id, until)) = meant(&api, revocation, now).await? else {
-        // It has ended by itself, or was taken back before.
+        // The token has expired, or was revoked before.
         return Ok(StatusCode::NO_CONTENT);
     };
     api.hub.revoke(&id, until, now).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The id of the token that is meant, and its end where that is known; None when there is nothing left to do.
+/// Returns the id of the token to revoke, and its expiry if that is known. `None` means that there is nothing to do.
 async fn meant(
     api: &Api,
     revocation: Revocation,
@@ -148,7 +159,7 @@ async fn meant(
             match api.auth.authenticate(token.expose()).await {
                 Ok(grant) => {
                     let Some(id) = grant.token_id else {
-                        let message = "this token has no id (jti), by which it could be revoked";
+                        let message = "this token can't be revoked, because it has no id (jti)";
                         return Err(Problem::bad_request(message));
                     };
                     Ok(Some((id, grant.expires_at)))

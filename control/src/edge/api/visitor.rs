@@ -1,4 +1,4 @@
-//! What somebody is to a room.
+//! The rights of a caller in a room.
 
 use std::sync::Arc;
 
@@ -15,34 +15,34 @@ use crate::rooms::room::Standing;
 use crate::rooms::room::rights::{self, Obstacle};
 use crate::store::{RoomRecord, Viewer};
 
-/// What the operator is called in the record of moderation.
+/// The name of the operator in the audit log.
 pub(super) const OPERATOR: &str = "api";
 
-/// Somebody before a room that is there, and open to them.
+/// A caller who has access to a room that exists.
 pub(super) struct Visitor {
-    /// For the record of moderation.
+    /// The name in the audit log.
     pub(super) name: String,
     pub(super) standing: Standing,
-    /// Who they are to the chat; None for the operator, to whom private messages are not shown.
+    /// The reader of the chat; `None` for the operator, who gets no private messages.
     pub(super) viewer: Option<Viewer>,
-    /// Why they could not just walk in, if that is so.
+    /// What keeps the caller from joining the room at once, if anything does.
     hindrance: Option<Obstacle>,
 }
 
 impl Visitor {
-    /// Refuses whoever may not read what participants read. A room's password, lock and waiting room count here too: those
-    /// who would have to pass them are asked to come in and read there.
+    /// Refuses a caller who may not read what participants read. This includes callers who can't join without passing
+    /// the room's lock, password or waiting room: they have to join to read.
     pub(super) fn check_reads(&self) -> Result<(), Problem> {
         self.hindrance.map_or(Ok(()), |obstacle| Err(obstacle.refusal().into()))
     }
 
-    /// Whether they are this user.
+    /// Whether the caller is this user.
     pub(super) fn is(&self, user: &str) -> bool {
         self.viewer.as_ref().is_some_and(|viewer| viewer.user.as_deref() == Some(user))
     }
 }
 
-/// Somebody who may moderate the `{room}` of the path. Everybody else is refused before the body is read.
+/// A caller who may moderate the `{room}` in the path. Others are refused before the body is read.
 pub(super) struct Moderator {
     pub(super) room: RoomName,
     pub(super) visitor: Visitor,
@@ -61,7 +61,7 @@ impl FromRequestParts<Arc<Api>> for Moderator {
 }
 
 impl Api {
-    /// What somebody is to a room.
+    /// Returns the rights of a caller in a room, or refuses a caller without access to it.
     pub(super) async fn visitor(
         &self,
         caller: &Caller,
@@ -98,7 +98,7 @@ impl Api {
         rights::check_not_banned(&ban, grant, admission::now())?;
         let kept = self.store.role_of(room, user).await?;
         let standing = Standing::of(rights::highest_role(kept, grant, false), grant);
-        // Participants have ids of their own; what was private to one is found by its user.
+        // The caller is no participant, so their private messages are found by the user.
         let viewer = Viewer { participant: String::new(), user: Some(user.clone()) };
         Ok(Visitor {
             name: user.clone(),

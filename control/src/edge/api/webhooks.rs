@@ -1,4 +1,4 @@
-//! How calls to other programs go.
+//! The state of webhook calls.
 
 use std::sync::Arc;
 
@@ -13,24 +13,24 @@ use super::access::Caller;
 use super::problem::Problem;
 use crate::webhooks::{Failure, TargetRecord};
 
-/// How webhooks go; counted since the start.
+/// The state of webhook calls. Counters start with the server.
 #[derive(Serialize, ToSchema)]
 pub(super) struct WebhooksView {
     /// Calls that wait to be made.
     pending: u64,
     /// Calls that were answered with success.
     delivered: u64,
-    /// Calls that were not; each is made again.
+    /// Failed attempts; each call is tried again.
     failed: u64,
-    /// Calls that are made no more: they failed for a day, or newer ones took their place.
+    /// Calls that are not tried again: they failed for a day, or newer calls displaced them.
     given_up: u64,
-    /// Occurrences that are told nobody, because too many came at once.
+    /// Events that no call reports, because too many came at once.
     lost: u64,
     /// One per configured URL.
     urls: Vec<Target>,
 }
 
-/// How it goes with a URL.
+/// The state of the calls to one URL.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Target {
     url: String,
@@ -38,7 +38,7 @@ pub(super) struct Target {
     failed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_delivered_at: Option<Timestamp>,
-    /// When the call that failed is made again.
+    /// When the failed call is tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_try_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,17 +50,19 @@ pub(super) struct Target {
 pub(super) struct LastError {
     at: Timestamp,
     reason: String,
-    /// How often that call had failed by then.
+    /// How often the call had failed by then.
     attempts: u32,
 }
 
-/// How calls to other programs go. Needs an API key.
+/// Shows the state of webhook calls.
+///
+/// Needs an API key.
 #[utoipa::path(
     get,
     path = "/webhooks",
     operation_id = "show_webhooks",
     tag = "server",
-    responses((status = 200, description = "How they go", body = WebhooksView), Problem)
+    responses((status = 200, description = "The state of webhook calls", body = WebhooksView), Problem)
 )]
 pub(super) async fn webhooks(
     State(api): State<Arc<Api>>,
