@@ -1,4 +1,4 @@
-//! Accepts TCP connections and keeps those that do nothing from piling up.
+//! Accepts TCP connections, and closes idle ones if there are too many.
 #![expect(clippy::disallowed_methods, reason = "the first request of a connection has a deadline")]
 
 use std::collections::VecDeque;
@@ -32,43 +32,43 @@ use super::peek;
 use super::protocol::{Protocol, may_be_stun};
 use super::stream::HttpStream;
 
-/// HTTP connections at a time; a WebSocket stops counting once it is one. When full, a further one takes the place of
-/// the oldest that has no request under way, so that connections which never ask for anything keep nobody out; when all
-/// have one, it waits in the system's backlog.
+/// Maximum number of HTTP connections at a time; a connection that becomes a WebSocket no longer counts. A further one
+/// replaces the oldest without a request in progress, so that connections that never send a request keep nobody out. If
+/// all have one, the further connection waits in the system's backlog.
 const MOST_CONNECTIONS: usize = 4096;
 
-/// Below so many, nothing is gained by forgetting those that have ended.
+/// With fewer connections than this, the list is not searched for those that have ended.
 const FEW_CONNECTIONS: usize = 16;
 
-/// How long accepting rests after the system refused, as it does when all file descriptors are in use.
+/// Pause after a failed `accept`, which would fail again at once, for example while all file descriptors are in use.
 const REST: Duration = Duration::from_millis(200);
 
-/// Of a request's line and headers, in bytes. A longer head is answered with 431 (RFC 6585 §5).
+/// Maximum size of the request line and headers, in bytes. A larger head is answered with 431 (RFC 6585 §5).
 const LONGEST_HEAD: usize = 128 * 1024;
 
-/// What clients find behind the port.
+/// What the port serves.
 #[derive(Clone)]
 pub(super) struct Entrance {
     pub(super) router: Router,
-    /// See [`crate::hub::Limits`]; a TLS handshake may take as long.
+    /// See [`crate::hub::Limits`]. Also limits the time until the protocol is known, including a TLS handshake.
     pub(super) request_timeout: Duration,
-    /// When the port is for HTTPS.
+    /// `Some` if the port is for HTTPS.
     pub(super) tls: Option<Tls>,
 }
 
-/// What a port of HTTPS has besides.
+/// What a port for HTTPS serves in addition.
 #[derive(Clone)]
 pub(super) struct Tls {
     pub(super) acceptor: TlsAcceptor,
-    /// What is said to those who come without TLS.
+    /// Answers plain HTTP.
     pub(super) plain: Router,
-    /// Who serves those who speak TURN, inside or without: networks that let nothing out but HTTPS let that out, too.
+    /// Serves TURN, with and without TLS: networks that allow only HTTPS allow this, too. `None` if TURN is off.
     pub(super) turn: Option<madang_turn::Handle>,
-    /// Who serves those whose media come by TCP.
+    /// Serves media over TCP.
     pub(super) media: madang_sfu::io::Handle,
 }
 
-/// Serves until `shutdown`, then until the requests under way are answered.
+/// Serves until `shutdown` is cancelled and the requests in progress are answered.
 pub(super) async fn serve(listener: TcpListener, entrance: Entrance, shutdown: CancellationToken) {
     let mut places = Places::default();
     loop {
@@ -87,13 +87,13 @@ pub(super) async fn serve(listener: TcpListener, entrance: Entrance, shutdown: C
     while places.tasks.join_next().await.is_some() {}
 }
 
-/// The connections that there may be.
+/// The open connections.
 #[derive(Default)]
 struct Places {
     tasks: JoinSet<()>,
-    /// Oldest first; some may have ended. Bounded by twice [`MOST_CONNECTIONS`], and by twice as many as there are.
+    /// Oldest first; some may have ended. Holds at most twice [`MOST_CONNECTIONS`], and at most twice the open ones.
     taken: VecDeque<(AbortHandle, Requests)>,
-    /// Connections with a request under way.
+    /// The number of connections with a request in progress.
     busy: Arc<AtomicUsize>,
 }
 
@@ -109,7 +109,7 @@ impl Places {
         if self.tasks.len() >= MOST_CONNECTIONS {
             self.free_one();
         }
-        // A handle keeps the memory of its task, also of one that has ended, as those of WebSockets have.
+        // A handle keeps the memory of its task after the task has ended, as it does for a WebSocket.
         if self.taken.len() >= 2 * self.tasks.len().max(FEW_CONNECTIONS) {
             self.taken.retain(|(task, _)| !task.is_finished());
         }
@@ -118,8 +118,8 @@ impl Places {
         self.taken.push_back((task, requests));
     }
 
-    /// Closes the oldest connection without a request. Those with one go behind the others, so that they are not looked at
-    /// each time.
+    /// Closes the oldest connection without a request in progress. Connections with one move to the back of the queue,
+    /// so that they are not examined each time.
     fn free_one(&mut self) {
         for _ in 0..self.taken.len() {
             let Some((task, requests)) = self.taken.pop_front() else { return };
@@ -127,7 +127,7 @@ impl Places {
                 continue;
             }
             if requests.own.load(Relaxed) == 0 {
-                debug!("a connection without a request makes room for another");
+                debug!("closed an idle connection to make room for another");
                 return task.abort();
             }
             self.taken.push_back((task, requests));
@@ -135,11 +135,11 @@ impl Places {
     }
 }
 
-/// The requests of a connection that are under way: from their head to the end of the response.
+/// The requests of a connection that are in progress: from their head to the end of the response.
 #[derive(Clone)]
 struct Requests {
     own: Arc<AtomicUsize>,
-    /// How many connections have any.
+    /// The number of connections that have any.
     busy: Arc<AtomicUsize>,
 }
 
@@ -152,7 +152,7 @@ impl Requests {
     }
 }
 
-/// One of them.
+/// A request in progress. Dropping it ends the request.
 struct UnderWay(Requests);
 
 impl Drop for UnderWay {
@@ -163,7 +163,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// The body of a response, which is under way until it is written.
+/// The body of a response. Its request is in progress until the body is written.
 struct Answering {
     body: Body,
     _request: UnderWay,
@@ -196,11 +196,11 @@ async fn connection(
     requests: Requests,
     shutdown: CancellationToken,
 ) {
-    // An error means that it is broken already.
+    // An error means that the connection is closed already.
     let Ok(server) = stream.local_addr() else { return };
-    // STOMP frames are small and somebody waits for each of them.
+    // STOMP frames are small and must not wait to be merged.
     if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "TCP_NODELAY was refused");
+        debug!(%error, "can't set TCP_NODELAY");
     }
     let request_timeout = entrance.request_timeout;
     let opened = tokio::select! {
@@ -220,37 +220,37 @@ async fn connection(
         Ok(Ok(Opened::Media(stream, first, media))) => {
             media.accept_tcp(stream, from, &first).await;
         }
-        Ok(Err(error)) => debug!(%error, "a connection was not opened"),
-        Err(_) => debug!("what a connection is for did not become clear in time"),
+        Ok(Err(error)) => debug!(%error, "a connection failed before its protocol was known"),
+        Err(_) => debug!("closed a connection that did not show its protocol in time"),
     }
 }
 
-/// What a connection turned out to be for.
+/// A connection whose protocol is known.
 enum Opened {
     Http(HttpStream, Router),
     Turn(Box<TlsStream<TcpStream>>, madang_turn::Handle),
     PlainTurn(TcpStream, madang_turn::Handle),
-    /// With what will be read first.
+    /// With the bytes that will be read first.
     Media(TcpStream, Vec<u8>, madang_sfu::io::Handle),
 }
 
-/// Finds out what is spoken where the port is for TLS, by the first bytes, and then inside of it.
+/// Determines the protocol of a connection. On a port for HTTPS, it depends on the first bytes, also inside TLS.
 async fn open(stream: TcpStream, entrance: Entrance) -> io::Result<Opened> {
     let Some(Tls { acceptor, plain, turn, media }) = entrance.tls else {
         return Ok(Opened::Http(HttpStream::Plain(stream), entrance.router));
     };
     let (protocol, first) = peek::protocol(&stream).await?;
     match (protocol, &turn) {
-        // The handshake need not keep it.
+        // The handshake does not need the buffer.
         (Protocol::Tls, _) => drop(first),
         (Protocol::Turn, Some(turn)) => return Ok(Opened::PlainTurn(stream, turn.clone())),
         (Protocol::Ice, _) => return Ok(Opened::Media(stream, first, media)),
-        // TURN comes here where it is off.
+        // TURN gets here only if it is off.
         (Protocol::Http | Protocol::Turn, _) => {
             return Ok(Opened::Http(HttpStream::Plain(stream), plain));
         }
     }
-    // In a box: connections without TLS need not keep room for a handshake.
+    // Boxed, so that connections without TLS do not store the state of a handshake.
     let mut stream = Box::pin(async { acceptor.accept(stream).await.map(Box::new) }).await?;
     if let Some(turn) = turn
         && stream.fill_buf().await?.first().is_some_and(|first| may_be_stun(*first))
@@ -294,14 +294,14 @@ async fn serve_http(
         }
     };
     if let Err(error) = ended {
-        debug!(%error, "an HTTP connection broke");
+        debug!(%error, "an HTTP connection failed");
     }
 }
 
-/// Lets time pass after an error that will not be over at once.
+/// Pauses after an error of `accept` that would repeat at once.
 pub(crate) async fn rest_after(error: io::Error) {
     match error.kind() {
-        // The client was gone before we looked.
+        // The client disconnected before its connection was accepted.
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {}
         _ => {
             warn!(%error, "could not accept a connection");

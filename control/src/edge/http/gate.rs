@@ -1,4 +1,4 @@
-//! What every way to a STOMP session passes: the origin of its page, and whether the server still takes work.
+//! The checks before every STOMP session over HTTP: the origin of the page, and whether the server still accepts work.
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -9,25 +9,25 @@ use super::upgrade::Upgrade;
 use super::websocket::WebSocket;
 use crate::hub::Hub;
 
-/// A WebSocket message may be this much longer than the longest STOMP frame, in bytes: a frame that is a little too
-/// long then gets an ERROR that says so, instead of a closed connection.
+/// How much longer than the longest STOMP frame a WebSocket message may be, in bytes. A frame that is slightly too long
+/// then gets an ERROR that says so, instead of a closed connection.
 const MESSAGE_SLACK: usize = 64 * 1024;
 
-/// The way from HTTP to STOMP sessions. Clones are the same way.
+/// Admits HTTP requests to STOMP sessions. Clones are interchangeable.
 #[derive(Clone)]
 pub struct Gate {
     /// Serves the sessions.
     pub hub: Hub,
-    /// Whose pages may open one.
+    /// The origins whose pages may open a session.
     pub origins: Origins,
-    /// Longest STOMP frame, in bytes; 0 is no limit.
+    /// Maximum length of a STOMP frame, in bytes; 0 means no limit.
     pub frame_bytes: usize,
-    /// Cancelled when the server takes no more work.
+    /// Cancelled when the server stops accepting work.
     pub draining: CancellationToken,
 }
 
 impl Gate {
-    /// Opens a WebSocket for a page that may have one. Its messages may be `longer` times as long as a STOMP frame.
+    /// Opens a WebSocket, or refuses it. Its messages may be `longer` times as long as a STOMP frame.
     pub(crate) fn upgrade<F: Future<Output = ()> + Send + 'static>(
         &self,
         headers: &HeaderMap,
@@ -45,7 +45,7 @@ impl Gate {
         upgrade.accept(most, serve)
     }
 
-    /// The most bytes that a client's message may have.
+    /// Maximum length of a client's message, in bytes.
     pub(crate) fn message_bytes(&self) -> usize {
         match self.frame_bytes {
             0 => usize::MAX,
@@ -54,7 +54,7 @@ impl Gate {
     }
 }
 
-/// The answer of a server that takes no more work.
+/// The response of a server that accepts no more work.
 pub(crate) fn draining() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
 }

@@ -1,7 +1,7 @@
-//! HTTP, and what shares its port: TCP connections, TLS, WebSockets, and the gate that every session passes.
+//! HTTP and the protocols that share its port: TCP connections, TLS, WebSockets, and the gate before STOMP sessions.
 //!
-//! Without `http.tls.cert` the port speaks HTTP. With it, the first bytes tell HTTPS, HTTP without TLS (see `plain`), TURN
-//! and media by TCP apart, see `protocol`.
+//! Without `http.tls.cert`, the port serves HTTP. With it, the first bytes of a connection distinguish HTTPS, plain
+//! HTTP (see `plain`), TURN, and media over TCP; see `protocol`.
 
 mod connections;
 mod gate;
@@ -32,18 +32,19 @@ pub use self::websocket::WebSocket;
 
 use self::connections::{Entrance, Tls};
 
-/// What makes the port one of HTTPS.
+/// What a port for HTTPS needs.
 pub struct Https {
-    /// The certificate, and what else TLS needs.
+    /// The TLS configuration with the certificate.
     pub config: Arc<ServerConfig>,
-    /// Who serves those who speak TURN, inside or without.
+    /// Serves TURN, with and without TLS; `None` if TURN is off.
     pub turn: Option<madang_turn::Handle>,
-    /// Who serves those whose media come by TCP (RFC 6544).
+    /// Serves media over TCP (RFC 6544).
     pub media: madang_sfu::io::Handle,
 }
 
-/// Serves `router` until `shutdown`, then until the requests under way are answered. A client may take `request_timeout`
-/// to send the head of a request, and stay silent as long between two. With TLS, requests without it are redirected.
+/// Serves `router` until `shutdown` is cancelled and the requests in progress are answered. `request_timeout` limits
+/// the time for the head of a request to arrive, and the silence between two requests. With TLS, plain HTTP is
+/// redirected.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,

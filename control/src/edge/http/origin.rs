@@ -1,29 +1,29 @@
-//! Whose pages may open a WebSocket.
+//! The origins whose pages may open a WebSocket.
 //!
-//! A WebSocket is not bound by the same-origin policy: any page that a user visits could open one to this server, from
-//! inside the user's network. Browsers say whose page it is (RFC 6455 §10.2); programs that are not browsers say
-//! nothing, and are no danger of this kind.
+//! The same-origin policy does not cover WebSockets: any page that a user visits could open one to this server, from
+//! inside the user's network. Browsers send the origin of the page (RFC 6455 §10.2). Other programs send none, and do
+//! not pose this risk.
 
 use axum::http::{HeaderMap, Uri, header};
 
-/// What a refused page is told.
-pub(crate) const REFUSAL: &str = "This page's origin may not connect here. The server's own pages may; others must be \
-                                  named in the key `http.allowed_origins`.\n";
+/// The response to a page that is refused.
+pub(crate) const REFUSAL: &str = "This page's origin may not connect here. Add it to the key \
+                                  `http.allowed_origins` to allow it.\n";
 
-/// The rule: the server's own origin, and those that the operator named.
+/// The allowed origins: the server's own, and those in the configuration.
 #[derive(Clone, Debug)]
 pub struct Origins {
-    /// `scheme://host[:port]`, in lower case; `*` is every one.
+    /// `scheme://host[:port]`, in lower case; `*` allows every origin.
     allowed: Vec<String>,
 }
 
 impl Origins {
-    /// `allowed` besides the server's own.
+    /// Allows the origins in `allowed` besides the server's own.
     pub fn new(allowed: &[String]) -> Origins {
         Origins { allowed: allowed.iter().map(|origin| origin.to_ascii_lowercase()).collect() }
     }
 
-    /// The same rule for pages that show one of ours in a frame (CSP 3 §6.4.2).
+    /// The allowed origins in the form of the CSP directive `frame-ancestors` (CSP 3 §6.4.2).
     pub(crate) fn frame_ancestors(&self) -> String {
         ["'self'"]
             .into_iter()
@@ -45,8 +45,8 @@ impl Origins {
     }
 }
 
-/// The page came from the host that the request went to. The scheme is not compared: behind a proxy that ends TLS the
-/// page is `https`, the request is not.
+/// Whether the page came from the host to which the request was sent. The scheme is not compared: behind a proxy that
+/// terminates TLS, the page is `https` and the request is not.
 fn is_own(origin: &str, headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let (Some(host), Ok(origin)) = (host, origin.parse::<Uri>()) else {

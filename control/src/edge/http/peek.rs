@@ -1,4 +1,4 @@
-//! Looks at the beginning of a connection and leaves it there, for whoever it is for.
+//! Peeks at the first bytes of a connection, and leaves them to the part that serves it.
 
 use std::io;
 
@@ -8,12 +8,12 @@ use tokio::net::TcpStream;
 
 use super::protocol::{LONGEST, Protocol};
 
-/// Waits until it is certain what a connection speaks; also what has come of it by then.
+/// Waits until the protocol of a connection is certain. Returns it with a copy of the bytes that have arrived by then.
 ///
 /// # Errors
-/// When it breaks or ends before.
+/// If the connection fails or ends before.
 pub(super) async fn protocol(stream: &TcpStream) -> io::Result<(Protocol, Vec<u8>)> {
-    // Who sends nothing costs no memory.
+    // A connection that sends nothing needs no buffer.
     stream.readable().await?;
     let mut first = vec![0; LONGEST];
     let mut seen = 0;
@@ -21,7 +21,7 @@ pub(super) async fn protocol(stream: &TcpStream) -> io::Result<(Protocol, Vec<u8
         let is_ending = stream.ready(Interest::READABLE).await?.is_read_closed();
         let peeked = stream.try_io(Interest::READABLE, || {
             match recv(stream, &mut *first, RecvFlags::PEEK)?.0 {
-                // Then tokio forgets that there is something to read, and wakes us when more comes.
+                // `WouldBlock` clears the readiness that tokio stores, so that it wakes this task when more arrives.
                 length if length <= seen && !is_ending => Err(io::ErrorKind::WouldBlock.into()),
                 length => Ok(length),
             }

@@ -1,44 +1,46 @@
-//! Which protocol a connection to the port of HTTPS speaks, by its first bytes.
+//! Determines the protocol of a connection to a port for HTTPS by its first bytes.
 //!
 //! ```text
 //! TLS       16 …                                               a handshake record, RFC 8446 §5.1
 //! TURN      type(2) length(2) 21 12 A4 42 …                    STUN on a stream, RFC 8489 §6.2.2
-//! ICE-TCP   frame(2) 00 01 length(2) 21 12 A4 42 …             a check behind its length, RFC 4571 §2, RFC 6544 §10.1
-//! HTTP      anything else: a method is made of letters, and rubbish gets the answer that HTTP has for it
+//! ICE-TCP   frame(2) 00 01 length(2) 21 12 A4 42 …             a check after its length, RFC 4571 §2, RFC 6544 §10.1
+//! HTTP      anything else: methods consist of letters, and HTTP answers garbage with an error
 //! ```
 
-/// How a connection goes on.
+/// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     Tls,
-    /// TURN, or STUN alone, without TLS around it.
+    /// TURN, or only STUN, without TLS.
     Turn,
-    /// Media of a peer; the first check is there as a whole.
+    /// Media of a peer over ICE-TCP; the first check has arrived as a whole.
     Ice,
-    /// Without TLS around it.
+    /// HTTP without TLS.
     Http,
 }
 
-/// So many bytes always suffice.
+/// This many bytes always suffice to determine the protocol.
 pub(super) const LONGEST: usize = FRAME + LONGEST_CHECK;
 
-/// The length in front of a datagram.
+/// Size of the length before a datagram, in bytes.
 const FRAME: usize = 2;
-/// A header, USERNAME and MESSAGE-INTEGRITY: an ICE check has them all (RFC 8445 §7.2.2), and few attributes besides.
+/// Minimum length of an ICE check, in bytes: a header, USERNAME and MESSAGE-INTEGRITY (RFC 8445 §7.2.2). It has few
+/// other attributes.
 const SHORTEST_CHECK: usize = STUN_HEADER + 8 + 24;
-/// Far more than checks have. With its length in front it is 1 KiB, which is what a connection costs while it is looked at.
+/// Maximum length of an ICE check, in bytes: far more than checks have. With its length before it, this is 1 KiB, the
+/// memory of a connection while its protocol is unknown.
 const LONGEST_CHECK: usize = 1022;
 /// RFC 8489 §5.
 const STUN_HEADER: usize = 20;
 const BINDING_REQUEST: [u8; 2] = [0, 1];
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
-/// The first byte of a STUN message is below this, that of an HTTP method a letter.
+/// The first byte of a STUN message is below this; that of an HTTP method is a letter.
 const NOT_STUN: u8 = 0x40;
-/// The first byte of a TLS connection. No HTTP method begins with it, and no message of TURN.
+/// The first byte of a TLS connection. No HTTP method and no TURN message begins with it.
 const HANDSHAKE: u8 = 0x16;
 
 impl Protocol {
-    /// What the bytes that have come make certain; `None` while it takes more of them.
+    /// Returns the protocol that the first bytes of a connection determine, or `None` if it takes more of them.
     pub(super) fn of(first: &[u8]) -> Option<Protocol> {
         if *first.first()? == HANDSHAKE {
             return Some(Protocol::Tls);
@@ -52,21 +54,21 @@ impl Protocol {
     }
 }
 
-/// Whether this may be STUN, by its first byte, which says nothing else.
+/// Whether a message with this first byte may be STUN.
 pub(super) fn may_be_stun(first: u8) -> bool {
     first < NOT_STUN
 }
 
-/// How bytes fit what is looked for.
+/// How bytes match a pattern.
 #[derive(PartialEq, Eq)]
 enum Match {
     Broken,
-    /// As far as there are any.
+    /// They match, but more bytes are needed.
     SoFar,
     Whole,
 }
 
-/// A STUN header up to its cookie.
+/// Matches a STUN header up to its magic cookie.
 fn turn(first: &[u8]) -> Match {
     let is_broken = first.first().is_some_and(|byte| !may_be_stun(*byte))
         || first.get(3).is_some_and(|length| !length.is_multiple_of(4));
@@ -76,7 +78,7 @@ fn turn(first: &[u8]) -> Match {
     cookie(first, 4)
 }
 
-/// A Binding request behind its length.
+/// Matches a Binding request after its length.
 fn check(first: &[u8]) -> Match {
     let number = |at: usize| {
         let bytes = first.get(at..at + 2)?;
@@ -191,7 +193,7 @@ mod tests {
     }
 
     proptest! {
-        /// However little has come, what is said of it holds for all that can follow.
+        /// A decision on a prefix holds for everything that can follow it.
         #[test]
         fn no_prefix_is_decided_wrongly(
             mut bytes in beginning(),
@@ -215,7 +217,7 @@ mod tests {
         }
     }
 
-    /// The same of all that came, without a thought of what may follow.
+    /// Determines the protocol naively: whether more bytes are needed is found by trying all that may follow.
     fn naively(bytes: &[u8]) -> Option<Protocol> {
         let has_cookie = |at| bytes.get(at..at + 4) == Some(&MAGIC_COOKIE);
         let is_stun = bytes.first().is_some_and(|first| *first < 0x40);
@@ -232,7 +234,7 @@ mod tests {
         } else if is_check {
             return (bytes.len() >= frame? + 2).then_some(Protocol::Ice);
         }
-        // Whether it could become something else yet: by trying the possible ends.
+        // Tries the possible continuations to find whether it could still become something else.
         let could_be = |wanted: &[Option<u8>]| {
             bytes.len() < wanted.len()
                 && bytes.iter().zip(wanted).all(|(byte, wanted)| wanted.is_none_or(|w| w == *byte))

@@ -1,4 +1,4 @@
-//! What HTTP is spoken on: a TCP connection, or TLS on one.
+//! The transport of HTTP: a TCP connection, with or without TLS.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,11 +11,11 @@ use tokio_rustls::server::TlsStream;
 /// A connection of a client.
 pub(super) enum HttpStream {
     Plain(TcpStream),
-    /// In a box, because it is many times as large.
+    /// Boxed, because it is many times as large.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Does the same to either.
+/// Evaluates an expression for either kind of stream.
 macro_rules! each {
     ($stream:expr, $inner:ident => $does:expr) => {
         match $stream.get_mut() {

@@ -1,4 +1,4 @@
-//! From an HTTP request to a WebSocket (RFC 6455 §4.2).
+//! The upgrade of an HTTP request to a WebSocket (RFC 6455 §4.2).
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{FromRequestParts, WebSocketUpgrade};
@@ -16,9 +16,9 @@ use super::websocket::WebSocket;
 /// The subprotocols that name a STOMP version, best first.
 const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
 
-/// A request that asks for a WebSocket and may have one.
+/// A valid request for a WebSocket.
 pub(crate) struct Upgrade {
-    /// What stands behind the header `sec-websocket-accept`.
+    /// The value of the header `sec-websocket-accept`.
     accept: String,
     subprotocol: Option<HeaderValue>,
     connection: Option<OnUpgrade>,
@@ -28,7 +28,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
     type Rejection = WebSocketUpgradeRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        // axum looks at the headers; the connection itself is taken over here.
+        // axum checks the headers. This function takes over the connection itself.
         let connection = parts.extensions.get::<OnUpgrade>().cloned();
         let request = WebSocketUpgrade::from_request_parts(parts, state).await?;
         let request = request.protocols(SUBPROTOCOLS);
@@ -42,7 +42,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
 }
 
 impl Upgrade {
-    /// Answers, and serves the WebSocket. Its messages may have so many bytes.
+    /// Answers the request and serves the WebSocket. Its messages may have up to `message_bytes`.
     pub(super) fn accept<F: Future<Output = ()> + Send + 'static>(
         self,
         message_bytes: usize,
@@ -58,7 +58,9 @@ impl Upgrade {
                     let stream = parts.io.into_inner();
                     serve(WebSocket::new(stream, parts.read_buf, message_bytes)).await;
                 }
-                Ok(Err(_)) => debug!("a WebSocket upgrade failed: it is no connection of ours"),
+                Ok(Err(_)) => {
+                    debug!("a WebSocket upgrade failed: its stream has an unexpected type")
+                }
                 Err(error) => debug!(%error, "a WebSocket upgrade failed"),
             }
         });

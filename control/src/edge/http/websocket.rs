@@ -1,8 +1,8 @@
-//! A WebSocket, made for many that carry the same messages.
+//! A WebSocket, optimized for many connections that carry the same messages.
 //!
-//! tungstenite reads: fragments, masks, UTF-8, pings and the closing handshake are its business. What the server sends
-//! is written here: its messages are neither masked nor in fragments, so each is a header of a few bytes before parts
-//! that all receivers share. Several messages leave in one call of the system, long parts without being copied.
+//! tungstenite reads: it handles fragments, masks, UTF-8, pings and the closing handshake. This module writes: messages
+//! of the server are neither masked nor fragmented, so each is a header of a few bytes before parts that all receivers
+//! share. One system call writes several messages, and long parts are not copied.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -20,36 +20,36 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use super::stream::HttpStream;
 use crate::stomp::socket::Outgoing;
 
-/// What is read at a time, in bytes. Each connection has such a buffer from its start, and most are idle.
+/// Size of the read buffer, in bytes. Each connection has one from its start, and most connections are idle.
 const READ_BUFFER: usize = 1024;
-/// What is gathered before it is written in the middle of a turn, in bytes; the end of a turn always writes.
+/// How much output is gathered before a write in the middle of a turn, in bytes. The end of a turn always writes.
 const WRITE_BUFFER: usize = 32 * 1024;
-/// Parts of messages from this length on are not copied, in bytes.
+/// Parts of messages that have at least this length, in bytes, are not copied.
 const SHARED: usize = 2 * 1024;
-/// What an empty buffer may keep for the next messages, in bytes.
+/// Maximum capacity that an empty buffer keeps for the next messages, in bytes.
 const KEPT: usize = 4 * 1024;
-/// Parts that one call of the system takes.
+/// Maximum number of parts in one system call.
 const SLICES: usize = 32;
 
 /// The server's end of a WebSocket.
 pub struct WebSocket {
-    /// In a box, because every future on the way to the session keeps room for what is handed through it.
+    /// Boxed, because every future on the way to the session has room for what passes through it.
     context: Box<WebSocketContext>,
     wire: Wire,
-    /// Something came that is no WebSocket message. Where the next one begins is not known.
+    /// Whether reading failed. After bytes that are no WebSocket message, the start of the next one is unknown.
     is_broken: bool,
 }
 
 impl WebSocket {
-    /// After the handshake. `read_ahead`: what came after the request's head. A longer message than `message_bytes` is an
-    /// error.
+    /// Takes over a connection after the handshake. `read_ahead` is what followed the request's head. A message longer
+    /// than `message_bytes` is an error.
     pub(super) fn new(stream: HttpStream, read_ahead: Bytes, message_bytes: usize) -> WebSocket {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
             .max_message_size(Some(message_bytes))
             .max_frame_size(Some(message_bytes));
-        // Copied, because even an empty part would keep all of HTTP's buffer in memory.
+        // Copied, because even an empty part would keep the whole buffer of HTTP in memory.
         let read_ahead = Bytes::copy_from_slice(&read_ahead);
         WebSocket {
             context: Box::new(WebSocketContext::new(Role::Server, Some(config))),
@@ -91,7 +91,7 @@ impl Stream for WebSocket {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let read = this.read(cx);
-        // Reading makes pongs and the answer to a Close.
+        // Reading may produce pongs and the answer to a Close.
         if let Poll::Ready(Err(error)) = this.wire.poll_write(cx) {
             return Poll::Ready(Some(Err(error.into())));
         }
@@ -136,13 +136,13 @@ impl Sink<Outgoing> for WebSocket {
     }
 }
 
-/// The connection and what is to be written to it.
+/// The connection and the output for it.
 struct Wire {
     stream: HttpStream,
     read_ahead: Bytes,
     output: Output,
-    /// The latest pong that found the output full. A client that sends pings and reads nothing gets no more than this one
-    /// (RFC 6455 §5.5.3).
+    /// The latest pong for which the output was full. It replaces earlier ones (RFC 6455 §5.5.3), which bounds the
+    /// memory of a client that sends pings and reads nothing.
     pong: Option<Box<[u8]>>,
 }
 
@@ -163,7 +163,7 @@ impl Wire {
         }
     }
 
-    /// Drops what comes. Ready when nothing more does.
+    /// Drops all input. Ready when the input has ended.
     fn poll_drop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut bytes = [0; READ_BUFFER];
         loop {
@@ -185,8 +185,8 @@ impl Wire {
     }
 }
 
-/// What tungstenite takes for a stream: one that never blocks a writer, and has nothing to read without a task that would
-/// be woken for more.
+/// The stream that tungstenite uses. A write never blocks. A read without a `cx`, and so without a task to wake, gets
+/// only what was read ahead.
 struct Turn<'a, 'b> {
     wire: &'a mut Wire,
     cx: Option<&'a mut Context<'b>>,
@@ -210,7 +210,7 @@ impl Read for Turn<'_, '_> {
 }
 
 impl Write for Turn<'_, '_> {
-    /// Takes all, so that each call brings one frame.
+    /// Accepts the whole buffer, so that each call is one frame.
     fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
         self.wire.put_control(frame);
         Ok(frame.len())
@@ -221,18 +221,18 @@ impl Write for Turn<'_, '_> {
     }
 }
 
-/// Bytes on their way out. Who fills it looks at `length` first.
+/// Bytes to be written. Check `length` before adding to it.
 #[derive(Debug, Default)]
 struct Output {
     /// Long parts, and what was gathered between them.
     chunks: VecDeque<Bytes>,
     /// What was gathered after the last chunk.
     gathered: BytesMut,
-    /// Bytes of all.
+    /// Total length, in bytes.
     length: usize,
 }
 
-/// The first byte of a header: a whole message of this kind (RFC 6455 §5.2).
+/// The first byte of a header: a whole message of this kind in one frame (RFC 6455 §5.2).
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const PONG: u8 = 0x8A;
@@ -306,7 +306,7 @@ impl Output {
         }
     }
 
-    /// Gives memory back that an idle connection needs not.
+    /// Frees memory that an idle connection does not need.
     fn rest(&mut self) {
         match self.gathered.capacity() > KEPT {
             true => self.gathered = BytesMut::new(),
