@@ -1,11 +1,11 @@
-//! The ports of clients: pages, STOMP sessions, REST and metrics over HTTP, and STOMP over TCP.
+//! What clients connect to: pages, STOMP sessions, REST and metrics over HTTP, and STOMP over TCP.
 //!
 //! ```text
 //! /  /rooms/{room}  /assets/…     the web client, embedded in the binary
-//! /ws                             STOMP over WebSocket, handed to the hub
-//! /ws/…                           the same through SockJS, see `sockjs`
+//! /ws                             STOMP over WebSocket, passed to the hub
+//! /ws/…                           STOMP over SockJS, see `sockjs`
 //! /api/…                          REST, see `api`
-//! /healthz  /readyz  /metrics     for the operator's machines
+//! /healthz  /readyz  /metrics     for operators and their monitoring
 //! ```
 
 pub mod api;
@@ -36,27 +36,27 @@ use self::http::{Gate, Https, Upgrade, draining};
 use self::metrics::Snapshot;
 use self::sockjs::{GREETING, SockJs};
 
-/// What is served over HTTP.
+/// The parts that HTTP serves.
 pub struct Edge {
-    /// The way to STOMP sessions.
+    /// Checks requests and opens WebSockets.
     pub gate: Gate,
     /// SockJS at `/ws/`.
     pub sockjs: SockJs,
     /// REST at `/api/`.
     pub api: Api,
-    /// Asks all parts for their counters.
+    /// Collects the counters of all parts.
     pub snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
-    /// How long a client may take to send the head of a request, and stay silent between two.
+    /// Maximum time for the head of a request to arrive, and maximum silence between two requests.
     pub request_timeout: Duration,
 }
 
-/// What the handlers of this module share.
+/// The state that the handlers of this module share.
 struct Served {
     gate: Gate,
     snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
 }
 
-/// Serves HTTP until `shutdown`, then until the requests under way are answered.
+/// Serves HTTP until `shutdown` is cancelled and the requests in progress are answered.
 pub async fn serve(
     listener: TcpListener,
     edge: Edge,

@@ -1,15 +1,15 @@
-//! The web client's files, and what is said when there is nothing.
+//! The files of the web client, and the response for addresses without a file.
 
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use madang_wire::RoomName;
 
-/// The web client's page; it reads from its own address which room is meant.
+/// The page of the web client, which reads the name of the room from its URL.
 const PAGE: &str = "index.html";
 
-/// What a page of ours may do, and that it may not be framed by others. The client talks to this server alone; its
-/// pictures are its own, and cameras arrive as streams and blobs.
+/// What the web client may do. It connects only to this server, its images are its own, and cameras arrive as streams
+/// and blobs. Other pages must not frame it.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; \
      style-src 'self'; script-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; \
      frame-ancestors 'none'";
@@ -17,7 +17,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: 
 const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    // Room names are in addresses.
+    // URLs contain room names.
     (header::REFERRER_POLICY, "no-referrer"),
     (
         HeaderName::from_static("permissions-policy"),
@@ -39,8 +39,8 @@ pub(super) async fn room(
         Some(_) => found(PAGE, &headers),
         None => not_found(
             &headers,
-            "This is not a room name. A room name has 1 to 64 characters: letters A-Z and a-z, digits, _ , - and Hangul \
-             syllables.",
+            "This is not a room name. A room name has 1 to 64 characters: letters A-Z and a-z, digits, _ , - and \
+             Hangul syllables.",
         ),
     }
 }
@@ -54,12 +54,13 @@ pub(super) async fn asset(method: Method, uri: Uri, headers: HeaderMap) -> Respo
 
 pub(super) async fn wrong_method() -> Response {
     let allow = [(header::ALLOW, "GET, HEAD")];
-    (StatusCode::METHOD_NOT_ALLOWED, allow, "Only GET and HEAD work here.\n").into_response()
+    (StatusCode::METHOD_NOT_ALLOWED, allow, "This address supports only GET and HEAD.\n")
+        .into_response()
 }
 
 pub(super) async fn with_security_headers(mut response: Response) -> Response {
     for (name, value) in SECURITY_HEADERS {
-        // Some pages have a policy of their own.
+        // Some pages set their own policy.
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
@@ -69,7 +70,7 @@ fn found(path: &str, headers: &HeaderMap) -> Response {
     let Some(asset) = madang_web::asset(path) else {
         return not_found(
             headers,
-            "There is nothing at this address. Rooms are at /rooms/ and their name.",
+            "There is nothing at this address. The address of a room is /rooms/ followed by its name.",
         );
     };
     let caching = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
@@ -80,14 +81,14 @@ fn found(path: &str, headers: &HeaderMap) -> Response {
     (caching, [(header::CONTENT_TYPE, asset.content_type)], asset.bytes).into_response()
 }
 
-/// RFC 9110 §13.1.2, with weak comparison.
+/// Whether the client has this version (RFC 9110 §13.1.2, with weak comparison).
 fn has_already(headers: &HeaderMap, etag: &str) -> bool {
     let sent = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let tags = sent.unwrap_or("").split(',').map(|tag| tag.trim().trim_start_matches("W/"));
     tags.into_iter().any(|tag| tag == etag || tag == "*")
 }
 
-/// A page for people, a line for programs.
+/// Answers browsers with a page, and programs with a line of text.
 fn not_found(headers: &HeaderMap, why: &str) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if !accept.unwrap_or("").contains("text/html") {
@@ -95,7 +96,7 @@ fn not_found(headers: &HeaderMap, why: &str) -> Response {
     }
     let page = format!(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Not found – Madang</title>\n\
-         <h1>Not found</h1>\n<p>{why}</p>\n<p><a href=\"/\">To the start</a></p>\n</html>\n"
+         <h1>Not found</h1>\n<p>{why}</p>\n<p><a href=\"/\">Go to the start page</a></p>\n</html>\n"
     );
     (StatusCode::NOT_FOUND, Html(page)).into_response()
 }

@@ -21,15 +21,17 @@ use tracing::{debug, warn};
 use crate::hub::Hub;
 use crate::stomp::socket::Outgoing;
 
-/// Bytes that one read may bring.
+/// Initial size of a connection's read buffer, in bytes.
 const READ_BUFFER: usize = 4096;
-/// A client without heart-beats is asked so often by TCP whether it is there, after a minute of silence.
+/// TCP probes a silent client after a minute, then every 15 seconds, so a client without heart-beats that is gone is
+/// noticed.
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
-/// How long accepting rests after the system refused, as it does when all file descriptors are in use.
+/// Pause after a failed `accept`, which would fail again at once, for example while all file descriptors are in use.
 const REST: Duration = Duration::from_millis(200);
 
-/// Serves until `shutdown`, then until the hub has ended its sessions. How many connections there may be is the hub's business; one too many gets an ERROR.
+/// Serves until `shutdown` is cancelled and the hub has ended the sessions. The hub limits the number of connections;
+/// one above the limit gets an ERROR.
 pub(crate) async fn serve(listener: TcpListener, hub: Hub, shutdown: CancellationToken) {
     let connections = TaskTracker::new();
     loop {
@@ -54,7 +56,7 @@ pub(crate) async fn serve(listener: TcpListener, hub: Hub, shutdown: Cancellatio
     connections.wait().await;
 }
 
-/// A TCP connection that behaves like a WebSocket: its messages are whatever bytes come at once.
+/// A TCP connection that behaves like a WebSocket. Its messages are the bytes that arrive together.
 struct TcpSocket {
     framed: Framed<TcpStream, Chunks>,
     owes_pong: bool,
@@ -63,12 +65,12 @@ struct TcpSocket {
 
 impl TcpSocket {
     fn new(stream: TcpStream) -> TcpSocket {
-        // Neither is needed for correctness.
+        // The connection works without both options.
         let tuned = stream
             .set_nodelay(true)
             .and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE));
         if let Err(error) = tuned {
-            debug!(%error, "a TCP option was refused");
+            debug!(%error, "can't set a TCP option");
         }
         let framed = Framed::with_capacity(stream, Chunks, READ_BUFFER);
         TcpSocket { framed, owes_pong: false, is_closing: false }
@@ -97,7 +99,7 @@ impl Sink<Outgoing> for TcpSocket {
     fn start_send(mut self: Pin<&mut Self>, outgoing: Outgoing) -> Result<(), Error> {
         match outgoing {
             Outgoing::Frame(frame) => Pin::new(&mut self.framed).start_send(frame)?,
-            // TCP has its own way of asking; a connection that is gone ends the stream.
+            // TCP keep-alive replaces pings: it ends the stream of a connection that is gone.
             Outgoing::Ping => self.owes_pong = true,
             Outgoing::Close(_) => self.is_closing = true,
         }
@@ -118,7 +120,7 @@ impl Sink<Outgoing> for TcpSocket {
     }
 }
 
-/// Whatever is there. Where a frame ends is for the session to find out.
+/// Passes bytes on as they arrive. The session finds out where frames end.
 struct Chunks;
 
 impl Decoder for Chunks {

@@ -1,7 +1,7 @@
-//! The certificate of HTTPS and of TURN inside TLS and DTLS, read again when its files change.
+//! The certificate of HTTPS and of TURN over TLS and DTLS, reloaded when its files change.
 //!
-//! Certificates are renewed every few weeks, by programs that replace files. A new one is taken within
-//! `LOOK_INTERVAL`, for connections that begin afterwards; one that can't be used changes nothing.
+//! Programs renew certificates every few weeks by replacing the files. A new certificate is loaded within
+//! `LOOK_INTERVAL` and used for new connections. If it can't be used, the previous one stays.
 #![expect(clippy::disallowed_methods, reason = "the certificate files are polled here")]
 
 use std::path::PathBuf;
@@ -19,19 +19,19 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// Between two looks at the files.
+/// Time between two checks of the files.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The protocols that may be spoken inside (RFC 7301): of HTTP one, because WebSockets are opened by HTTP/1.1, and those
-/// of RFC 7443. What a client names binds nobody: coturn's names them all and speaks TURN.
+/// The protocols for ALPN (RFC 7301): HTTP/1.1 only, because it opens WebSockets, and those of RFC 7443. The choice
+/// is not binding: coturn's client offers all of them and speaks TURN.
 const ALPN: [&[u8]; 3] = [b"http/1.1", b"stun.turn", b"stun.nat-discovery"];
 
-/// Where certificate and key are, both in PEM (RFC 7468).
+/// The files of the certificate and its key, both in PEM (RFC 7468).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// The server's certificate, then those that lead to its issuer.
+    /// The server's certificate, followed by the chain to its issuer.
     pub cert: PathBuf,
-    /// Its private key.
+    /// The private key of the certificate.
     pub key: PathBuf,
 }
 
@@ -48,24 +48,24 @@ pub enum TlsError {
         /// What is wrong.
         reason: String,
     },
-    /// They are no certificate and its key.
+    /// The key does not belong to the certificate, or one of them is not supported.
     #[error("`http.tls.cert` and `http.tls.key` can't be used together: {0}")]
     Unfit(#[from] rustls::Error),
 }
 
-/// The present certificate.
+/// The current certificate.
 #[derive(Debug)]
 pub(crate) struct Certificate {
     files: Files,
     present: RwLock<Arc<CertifiedKey>>,
-    /// The same for DTLS; None when the first key was none for it.
+    /// The current certificate for DTLS; `None` if DTLS does not support the key that was loaded first.
     dtls: Option<watch::Sender<DtlsIdentity>>,
 }
 
-/// What the files hold.
+/// The content of the files.
 struct Loaded {
     certified: CertifiedKey,
-    /// None when DTLS can't be spoken with this key.
+    /// `None` if DTLS does not support the key.
     dtls: Option<DtlsIdentity>,
 }
 
@@ -73,29 +73,29 @@ impl Certificate {
     /// Reads the files.
     ///
     /// # Errors
-    /// When they can't be used.
+    /// If they can't be used.
     pub(crate) fn load(files: Files) -> Result<Arc<Certificate>, TlsError> {
         let Loaded { certified, dtls } = read(&files)?;
         let dtls = dtls.map(watch::Sender::new);
         Ok(Arc::new(Certificate { files, present: RwLock::new(Arc::new(certified)), dtls }))
     }
 
-    /// What DTLS is opened with, now and later; None when the key is none for it.
+    /// The certificate for DTLS and its replacements; `None` if DTLS does not support the key.
     pub(crate) fn for_dtls(&self) -> Option<watch::Receiver<DtlsIdentity>> {
         self.dtls.as_ref().map(watch::Sender::subscribe)
     }
 
-    /// The name that clients may expect: the first that is one host's.
+    /// The first DNS name in the certificate that is not a wildcard: the name that clients connect to.
     pub(crate) fn host(&self) -> Option<String> {
         let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
         let cert = webpki::EndEntityCert::try_from(present.cert.first()?).ok()?;
         cert.valid_dns_names().find(|name| !name.starts_with('*')).map(str::to_owned)
     }
 
-    /// What every connection is opened with.
+    /// The TLS configuration of all connections.
     ///
     /// # Errors
-    /// When the cryptography lacks what TLS 1.2 and 1.3 need, which it does not.
+    /// If the crypto provider does not support TLS 1.2 and 1.3, which it does.
     pub(crate) fn server_config(self: &Arc<Certificate>) -> Result<Arc<ServerConfig>, TlsError> {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
@@ -105,18 +105,18 @@ impl Certificate {
         Ok(Arc::new(config))
     }
 
-    /// Looks at the files until `stop`.
+    /// Checks the files until `stop` is cancelled.
     pub(crate) async fn watch(self: Arc<Certificate>, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
             let this = Arc::clone(&self);
-            // Files on a network may take their time.
+            // Reading from a network file system may block.
             if tokio::task::spawn_blocking(move || this.look()).await.is_err() {
                 warn!("checking the certificate files failed");
             }
         }
     }
 
-    /// Takes what the files hold, if it is another certificate and can be used.
+    /// Loads the files, and replaces the certificate if they have another one that can be used.
     fn look(&self) {
         match read(&self.files) {
             Ok(Loaded { certified, dtls }) => {
@@ -127,7 +127,7 @@ impl Certificate {
                     self.renew_dtls(dtls);
                 }
             }
-            // A renewal under way may have replaced one file of the two.
+            // A renewal in progress may have replaced only one of the two files.
             Err(error) => {
                 warn!(%error, "could not reload the certificate; keeping the previous one")
             }
@@ -213,7 +213,7 @@ mod tests {
         let second_of_dtls = DtlsIdentity::new(second.cert.der().to_vec(), key).unwrap();
         assert_eq!(*for_dtls.borrow_and_update(), second_of_dtls);
 
-        // One that DTLS can't have.
+        // A key that DTLS does not support.
         let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
         let third = CertificateParams::new(["localhost".to_owned()]).unwrap();
         let third = third.self_signed(&key).unwrap();

@@ -1,4 +1,4 @@
-//! The tables of all families. The meanings are those of the counters' own documentation.
+//! The tables of all metric families. Their help says the same as the documentation of the counters.
 
 use madang_sfu::Stats as SfuStats;
 use madang_turn::{Refused, Stats as TurnStats};
@@ -17,7 +17,7 @@ pub(super) struct Family<S> {
 pub(super) enum Kind {
     /// Only rises.
     Counter,
-    /// What is at the moment.
+    /// The value at the moment.
     Gauge,
 }
 
@@ -66,25 +66,25 @@ pub(super) const SFU: &[Family<SfuStats>] = &[
     ),
     counter(
         "madang_sfu_rtx_received_packets_total",
-        "Lost packets that publishers sent again, and that were still missing.",
+        "Lost packets that publishers retransmitted and that were still missing.",
         |s| s.rtx_received,
     ),
-    counter("madang_sfu_rtx_sent_packets_total", "Packets sent again to receivers.", |s| {
+    counter("madang_sfu_rtx_sent_packets_total", "Packets retransmitted to receivers.", |s| {
         s.rtx_sent
     }),
     counter(
         "madang_sfu_rtx_refused_packets_total",
-        "Packets not sent again because the receiver's budget was used up.",
+        "Packets not retransmitted because the receiver's budget was used up.",
         |s| s.rtx_refused,
     ),
     counter(
         "madang_sfu_crossed_packets_total",
-        "RTP packets handed to other workers, for receivers of the same room there.",
+        "RTP packets passed to other workers, for receivers of the same room there.",
         |s| s.crossed,
     ),
     counter(
         "madang_sfu_crossing_refused_packets_total",
-        "RTP packets not handed to another worker because it was too far behind.",
+        "RTP packets not passed to another worker because it was too far behind.",
         |s| s.crossing_refused,
     ),
     counter(
@@ -132,17 +132,17 @@ pub(super) const SFU: &[Family<SfuStats>] = &[
     ),
     counter(
         "madang_sfu_layers_up_total",
-        "Times that a receiver got a better layer of a simulcast camera.",
+        "Times that a receiver was switched to a higher simulcast layer of a camera.",
         |s| s.layers_up,
     ),
     counter(
         "madang_sfu_layers_down_total",
-        "Times that a receiver got a lesser layer of a simulcast camera.",
+        "Times that a receiver was switched to a lower simulcast layer of a camera.",
         |s| s.layers_down,
     ),
     gauge(
         "madang_sfu_feedback_estimates",
-        "Receivers whose bandwidth is estimated by their transport-wide feedback.",
+        "Receivers whose bandwidth is estimated from their transport-wide feedback (TWCC).",
         |s| s.estimated_by_feedback,
     ),
     gauge(
@@ -152,7 +152,7 @@ pub(super) const SFU: &[Family<SfuStats>] = &[
     ),
     gauge(
         "madang_sfu_loss_estimates",
-        "Receivers without other estimates who lose so much that their bandwidth is taken to be short.",
+        "Receivers without another estimate whose bandwidth counts as short because of their packet loss.",
         |s| s.estimated_by_loss,
     ),
     gauge("madang_sfu_tcp_connections", "TCP connections for media.", |s| s.tcp_connections),
@@ -174,7 +174,7 @@ pub(super) const SFU: &[Family<SfuStats>] = &[
 ];
 
 pub(super) const TURN: &[Family<TurnStats>] = &[
-    counter("madang_turn_allocations_created_total", "Allocations made.", |s| {
+    counter("madang_turn_allocations_created_total", "Allocations created.", |s| {
         s.allocations_created
     }),
     counter(
@@ -192,27 +192,25 @@ pub(super) const TURN: &[Family<TurnStats>] = &[
     ),
     counter(
         "madang_turn_allocations_unbound_total",
-        "Allocations that came to nothing because no port of theirs could be bound.",
+        "Allocations that failed because no port could be bound for them.",
         |s| s.allocations_unbound,
     ),
     gauge("madang_turn_connections", "TCP connections of clients.", |s| s.connections),
     counter(
         "madang_turn_connections_refused_total",
-        "TCP connections refused because there were enough.",
+        "TCP connections refused because there were too many.",
         |s| s.connections_refused,
     ),
     gauge("madang_turn_dtls_sessions", "DTLS sessions of clients.", |s| s.dtls_sessions),
-    gauge("madang_turn_dtls_handshakes", "DTLS handshakes under way.", |s| s.dtls_handshakes),
+    gauge("madang_turn_dtls_handshakes", "DTLS handshakes in progress.", |s| s.dtls_handshakes),
     counter(
         "madang_turn_dtls_handshakes_refused_total",
-        "DTLS handshakes refused because there were enough.",
+        "DTLS handshakes refused because there were too many.",
         |s| s.dtls_refused,
     ),
-    counter(
-        "madang_turn_dtls_handshakes_failed_total",
-        "DTLS handshakes that came to nothing.",
-        |s| s.dtls_failed,
-    ),
+    counter("madang_turn_dtls_handshakes_failed_total", "DTLS handshakes that failed.", |s| {
+        s.dtls_failed
+    }),
     gauge(
         "madang_turn_allocations_relaying_tcp",
         "Allocations whose relayed addresses are for TCP (RFC 6062).",
@@ -220,7 +218,7 @@ pub(super) const TURN: &[Family<TurnStats>] = &[
     ),
     gauge(
         "madang_turn_peer_connections",
-        "Connections to TCP peers: under way, waiting for their client, and carrying data.",
+        "Connections with TCP peers: being opened, waiting for their client, and carrying data.",
         |s| s.peer_connections,
     ),
     counter(
@@ -230,43 +228,43 @@ pub(super) const TURN: &[Family<TurnStats>] = &[
     ),
     counter(
         "madang_turn_peer_connections_accepted_total",
-        "Connections of TCP peers accepted.",
+        "Connections accepted from TCP peers.",
         |s| s.peer_connections_accepted,
     ),
     counter(
         "madang_turn_peer_connections_refused_total",
-        "Connections of TCP peers closed at once: no permission, not allowed, or too many.",
+        "Connections from TCP peers closed at once: no permission, not allowed, or too many.",
         |s| s.peer_connections_refused,
     ),
     counter(
         "madang_turn_peer_connections_failed_total",
-        "Connections to TCP peers that failed, or took too long.",
+        "Connections to TCP peers that failed or timed out.",
         |s| s.peer_connections_failed,
     ),
     counter(
         "madang_turn_peer_connections_unclaimed_total",
-        "Connections to or of TCP peers closed because their client didn't come for them.",
+        "Connections with TCP peers closed because their client did not bind them (ConnectionBind).",
         |s| s.peer_connections_unclaimed,
     ),
     counter("madang_turn_bindings_total", "Binding requests answered with success.", |s| {
         s.bindings
     }),
-    counter("madang_turn_to_media_packets_total", "Datagrams handed to the media engine.", |s| {
+    counter("madang_turn_to_media_packets_total", "Datagrams passed to the media engine.", |s| {
         s.to_media_packets
     }),
     counter(
         "madang_turn_to_media_bytes_total",
-        "Bytes of datagrams handed to the media engine, without TURN framing.",
+        "Bytes of datagrams passed to the media engine, without TURN framing.",
         |s| s.to_media_bytes,
     ),
     counter(
         "madang_turn_to_client_packets_total",
-        "Datagrams of the media engine framed for a client.",
+        "Datagrams from the media engine framed for a client.",
         |s| s.to_client_packets,
     ),
     counter(
         "madang_turn_to_client_bytes_total",
-        "Bytes of datagrams of the media engine framed for a client, without TURN framing.",
+        "Bytes of datagrams from the media engine framed for a client, without TURN framing.",
         |s| s.to_client_bytes,
     ),
     counter(
@@ -276,17 +274,17 @@ pub(super) const TURN: &[Family<TurnStats>] = &[
     ),
     counter(
         "madang_turn_to_peer_bytes_total",
-        "Bytes of those, and of what was sent to TCP peers.",
+        "Bytes sent to peers other than media, over UDP and TCP.",
         |s| s.to_peer_bytes,
     ),
     counter(
         "madang_turn_from_peer_packets_total",
-        "Datagrams of such peers framed for a client.",
+        "Datagrams from peers other than media framed for a client.",
         |s| s.from_peer_packets,
     ),
     counter(
         "madang_turn_from_peer_bytes_total",
-        "Bytes of those, without TURN framing, and of what came from TCP peers.",
+        "Bytes received from peers other than media, over UDP without TURN framing, and over TCP.",
         |s| s.from_peer_bytes,
     ),
     counter(
@@ -296,7 +294,7 @@ pub(super) const TURN: &[Family<TurnStats>] = &[
     ),
     counter(
         "madang_turn_dropped_unexpected_messages_total",
-        "STUN messages dropped because a server has no use for them.",
+        "STUN messages dropped because a server does not expect them.",
         |s| s.dropped_unexpected,
     ),
     counter(
@@ -321,32 +319,32 @@ pub(super) const TURN: &[Family<TurnStats>] = &[
     ),
     counter(
         "madang_turn_dropped_bandwidth_datagrams_total",
-        "Datagrams dropped because their allocation carried as much as it may.",
+        "Datagrams dropped because of the bandwidth limit of their allocation.",
         |s| s.dropped_bandwidth,
     ),
     counter(
         "madang_turn_dropped_strangers_requests_total",
-        "Requests without good credentials not answered because their address had sent too many.",
+        "Requests without valid credentials not answered because of the rate limit of their address.",
         |s| s.dropped_strangers,
     ),
     counter(
         "madang_turn_dropped_too_large_datagrams_total",
-        "Datagrams of peers dropped because they are too long to be framed.",
+        "Datagrams from peers dropped because they are too long to be framed.",
         |s| s.dropped_too_large,
     ),
     counter(
         "madang_turn_dropped_answers_total",
-        "Answers dropped because earlier ones still waited to be sent.",
+        "Responses dropped because earlier ones still waited to be sent.",
         |s| s.dropped_answers,
     ),
     counter(
         "madang_turn_dropped_mailbox_full_datagrams_total",
-        "Datagrams of the media engine dropped because the mailbox was full.",
+        "Datagrams from the media engine dropped because the mailbox was full.",
         |s| s.dropped_mailbox_full,
     ),
     counter(
         "madang_turn_send_refused_datagrams_total",
-        "Datagrams that the socket didn't take: full buffer, unreachable network.",
+        "Datagrams that the socket refused to send: full buffer, unreachable network.",
         |s| s.send_refused,
     ),
 ];
@@ -381,21 +379,21 @@ pub(super) const REFUSED: &[RefusedCode] = &[
 ];
 
 pub(super) const CONTROL: &[Family<ControlStats>] = &[
-    gauge("madang_control_sessions", "WebSocket connections.", |s| s.sessions),
+    gauge("madang_control_sessions", "Connections of clients: WebSocket, SockJS and TCP.", |s| {
+        s.sessions
+    }),
     gauge("madang_control_rooms", "Open rooms.", |s| s.rooms),
     gauge("madang_control_participants", "Participants in all rooms.", |s| s.participants),
-    counter("madang_control_received_bytes_total", "Bytes received in WebSocket messages.", |s| {
+    counter("madang_control_received_bytes_total", "Bytes of STOMP received from clients.", |s| {
         s.bytes_received
     }),
-    counter("madang_control_sent_bytes_total", "Bytes sent in WebSocket messages.", |s| {
-        s.bytes_sent
-    }),
+    counter("madang_control_sent_bytes_total", "Bytes of STOMP sent to clients.", |s| s.bytes_sent),
     counter(
         "madang_control_refused_connections_total",
         "Connections refused because a limit was reached.",
         |s| s.connections_refused,
     ),
-    counter("madang_control_chat_messages_total", "Chat lines stored.", |s| s.chat_stored),
+    counter("madang_control_chat_messages_total", "Chat messages stored.", |s| s.chat_stored),
     gauge("madang_webhook_pending_calls", "Webhook calls that wait to be made.", |s| {
         s.webhooks.pending
     }),
@@ -404,17 +402,17 @@ pub(super) const CONTROL: &[Family<ControlStats>] = &[
     }),
     counter(
         "madang_webhook_failed_calls_total",
-        "Webhook calls that failed; each is made again.",
+        "Webhook calls that failed; each is tried again.",
         |s| s.webhooks.failed,
     ),
     counter(
         "madang_webhook_given_up_calls_total",
-        "Webhook calls that are made no more: they failed for a day, or newer ones took their place.",
+        "Webhook calls that are not tried again: they failed for a day, or newer calls displaced them.",
         |s| s.webhooks.given_up,
     ),
     counter(
         "madang_webhook_lost_events_total",
-        "Events that no webhook tells, because too many came at once.",
+        "Events that no webhook reports, because too many came at once.",
         |s| s.webhooks.lost,
     ),
     gauge("madang_relay_up", "1 while the external broker can be used, else 0.", |s| {
@@ -428,7 +426,7 @@ pub(super) const CONTROL: &[Family<ControlStats>] = &[
     }),
     counter(
         "madang_relay_received_frames_total",
-        "Frames of the external broker that were passed on to clients.",
+        "Frames from the external broker that were passed on to clients.",
         |s| s.relay.frames_received,
     ),
 ];
@@ -453,7 +451,7 @@ pub(super) const CONTROL_LABELLED: &[Labelled] = &[
     Labelled {
         family: counter(
             "madang_control_received_frames_total",
-            "STOMP frames received by command, without heart-beats.",
+            "STOMP frames received, by command, without heart-beats.",
             |_| 0,
         ),
         label: "command",
@@ -462,7 +460,7 @@ pub(super) const CONTROL_LABELLED: &[Labelled] = &[
     Labelled {
         family: counter(
             "madang_control_sent_frames_total",
-            "STOMP frames sent by command, without heart-beats.",
+            "STOMP frames sent, by command, without heart-beats.",
             |_| 0,
         ),
         label: "command",
@@ -471,7 +469,7 @@ pub(super) const CONTROL_LABELLED: &[Labelled] = &[
     Labelled {
         family: counter(
             "madang_control_protocol_errors_total",
-            "STOMP ERROR frames sent, each of which ended its connection, by their message.",
+            "STOMP ERROR frames sent, by message; each ended its connection.",
             |_| 0,
         ),
         label: "kind",
@@ -480,7 +478,7 @@ pub(super) const CONTROL_LABELLED: &[Labelled] = &[
     Labelled {
         family: counter(
             "madang_control_slow_consumers_total",
-            "Connections whose client did not read fast enough, by what had to be done about it.",
+            "Connections whose client did not read fast enough, by the policy that was applied.",
             |_| 0,
         ),
         label: "policy",
@@ -489,7 +487,7 @@ pub(super) const CONTROL_LABELLED: &[Labelled] = &[
     Labelled {
         family: counter(
             "madang_control_discarded_messages_total",
-            "Messages that slow clients were not sent, by policy.",
+            "Messages that were not sent to slow clients, by policy.",
             |_| 0,
         ),
         label: "policy",
@@ -505,5 +503,5 @@ pub(super) const CONTROL_LABELLED: &[Labelled] = &[
 /// Name and help of the one histogram.
 pub(super) const FAN_OUT: (&str, &str) = (
     "madang_control_fan_out_seconds",
-    "From when a client's SEND to a topic or queue was read until a MESSAGE of it was handed to a socket.",
+    "Time from reading a client's SEND to a topic or queue until passing its MESSAGE to a socket.",
 );

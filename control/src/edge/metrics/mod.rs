@@ -1,10 +1,10 @@
-//! The counters of all parts as a page for Prometheus.
+//! The counters of all parts as a page in the Prometheus text format.
 //!
-//! Parts own plain counters and know no metrics library. Each page is rendered from snapshots, through a registry that
-//! lives as long as the page: there is nothing to keep in step, and no global state.
+//! Parts own plain counters and do not depend on a metrics library. Each page is rendered from snapshots through a
+//! registry of its own, so there is nothing to keep in sync and no global state.
 //!
-//! Names start with `madang_` and the part (`sfu`, `turn`, `control`), end with their unit, and with `_total` when they
-//! only rise (until a restart).
+//! Names start with `madang_` and the part (`sfu`, `turn`, `control`), end with their unit, and with `_total` if they
+//! only rise until a restart.
 
 mod families;
 
@@ -23,21 +23,21 @@ use crate::hub::ControlStats;
 /// The `Content-Type` of the page.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// What all parts counted, at one moment.
+/// The counters of all parts at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// One per media worker, in their order.
+    /// One per media worker, in the order of workers.
     pub sfu: Vec<SfuStats>,
-    /// None when the TURN server is off.
+    /// `None` if the TURN server is off.
     pub turn: Option<TurnStats>,
-    /// Of the control plane.
+    /// The counters of the control plane.
     pub control: ControlStats,
 }
 
 /// Renders the page.
 ///
 /// # Errors
-/// When two families have one name, or a name is not one; the tests render every family.
+/// If two families have the same name, or a name is not valid. The tests render every family.
 pub fn render(snapshot: &Snapshot) -> prometheus::Result<String> {
     let registry = Registry::new();
     build_info(&registry)?;
@@ -74,7 +74,7 @@ pub fn render(snapshot: &Snapshot) -> prometheus::Result<String> {
     TextEncoder::new().encode_to_string(&families)
 }
 
-/// The crate's own histogram counts one by one; this one has been counted.
+/// Builds a histogram from existing counts. That of the library can only observe single values.
 fn histogram((name, help): (&str, &str), delays: &Delays) -> MetricFamily {
     let seconds = |us: u64| us as f64 / 1e6;
     let mut below = 0;
@@ -100,7 +100,11 @@ fn histogram((name, help): (&str, &str), delays: &Delays) -> MetricFamily {
 }
 
 fn build_info(registry: &Registry) -> prometheus::Result<()> {
-    let family = gauge::<()>("madang_build_info", "Always 1; says which version runs.", |()| 1);
+    let family = gauge::<()>(
+        "madang_build_info",
+        "Always 1; the label is the version of the server.",
+        |()| 1,
+    );
     register(registry, &family, "version", [(env!("CARGO_PKG_VERSION"), 1)].into_iter())
 }
 
