@@ -44,7 +44,7 @@ pub struct SettingsArgs {
     set: Vec<(String, String)>,
 }
 
-/// What the program can do besides running the server.
+/// The subcommands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Print the merged configuration without secrets, or all of its mistakes

@@ -75,7 +75,7 @@ impl Addresses {
     }
 }
 
-/// Those of the addresses `told` at which clients reach a listener on `listen`.
+/// Returns the addresses of `told` at which clients reach a listener on `listen`.
 fn leading_to(told: &[IpAddr], listen: IpAddr) -> impl Iterator<Item = IpAddr> {
     let has_both_families = listen == Ipv6Addr::UNSPECIFIED;
     let is_there = move |ip: &IpAddr| {
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn media_are_at_the_port_of_https_wherever_that_listens() {
-        // http.listen, the port that leads there, addresses that clients are told, where media are
+        // http.listen, the port that leads there, addresses that clients get, where media is
         let table = [
             ("0.0.0.0:443", 443, "203.0.113.7", "203.0.113.7:443"),
             ("0.0.0.0:443", 443, "2001:db8::7,203.0.113.7", "203.0.113.7:443"),
