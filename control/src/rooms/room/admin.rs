@@ -1,5 +1,5 @@
-//! What operators ask of a room, by REST. A room is the one writer of what it remembers, so they ask it, whether
-//! somebody is in it or not.
+//! Requests to a room over REST. A room is the only writer of its stored state, so these requests go through the room
+//! whether or not somebody is in it.
 
 use jiff::Timestamp;
 use madang_wire::request::{Moderate, ModerateAction};
@@ -15,96 +15,97 @@ use crate::moment::Moment;
 use crate::refusal::Refusal;
 use crate::store::{Ban, RoomRecord};
 
-/// Something that is asked by REST.
+/// A request over REST.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    /// Who, for the audit.
+    /// The caller's name, for the audit log.
     pub(crate) by: String,
-    /// The user, if it is one and no operator.
+    /// The calling user; `None` for an operator.
     pub(crate) user: Option<String>,
     pub(crate) standing: Standing,
     pub(crate) request: AdminRequest,
 }
 
 impl Admin {
-    /// An operator asks, who may do everything. `by` is for the audit.
+    /// A request of an operator, who may do everything. `by` is the name for the audit log.
     pub fn operator(by: &str, request: AdminRequest) -> Admin {
         let standing = Standing { role: Role::Host, moderates: true };
         Admin { by: by.to_owned(), user: None, standing, request }
     }
 }
 
-/// What operators can ask of a room.
+/// The requests that a room takes over REST.
 #[derive(Clone, Debug)]
 pub enum AdminRequest {
-    /// What is the room, and who is in it?
+    /// Return the room's state and who is in it.
     State,
-    /// Set it up.
+    /// Change the room's configuration.
     Configure(Configure),
     /// Moderate.
     Moderate(Moderate),
-    /// Keep a role for a user, or none.
+    /// Store a role for a user, or remove the stored one.
     SetRole {
-        /// Whose.
+        /// The user who gets the role.
         user: String,
-        /// None: the one of their token counts again.
+        /// `None`: the role in the user's token applies again.
         role: Option<Role>,
     },
-    /// Keep a user out.
+    /// Ban a user.
     Ban {
-        /// Whom.
+        /// The user to ban.
         user: String,
-        /// None: for good.
+        /// `None`: permanently.
         until: Option<Timestamp>,
-        /// Why, for people.
+        /// The reason, for people.
         reason: Option<String>,
     },
-    /// Let them in again.
+    /// Lift a user's ban.
     Unban {
-        /// Whom.
+        /// The banned user.
         user: String,
     },
-    /// End the room, and forget all of it.
+    /// End the room and delete everything stored about it.
     Delete,
 }
 
-/// What is to be different about a room; None leaves it as it is.
+/// Changes to a room's configuration; `None` leaves a part as it is.
 #[derive(Clone, Debug, Default)]
 pub struct Configure {
     /// The settings that change; see [`RoomSettings::patched`](madang_wire::RoomSettings::patched).
     pub settings: Option<Map<String, Value>>,
-    /// Whether only moderators come in.
+    /// Whether only hosts and moderators may enter.
     pub is_locked: Option<bool>,
-    /// A hash by [`Hub::hash_password`](crate::hub::Hub::hash_password); `Some(None)` takes the password away.
+    /// A hash from [`Hub::hash_password`](crate::hub::Hub::hash_password); `Some(None)` removes the password.
     pub password_hash: Option<Option<String>>,
 }
 
-/// What a room answers to an operator.
+/// A room's answer to a request over REST.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AdminReply {
-    /// To [`AdminRequest::State`].
+    /// The answer to [`AdminRequest::State`].
     State(Box<RoomState>),
-    /// It is done, and stored.
+    /// The request is carried out and stored.
     Done,
 }
 
 /// A room as operators see it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoomState {
-    /// As stored; `last_seq` is up to date.
+    /// The stored record, with an up-to-date `last_seq`.
     pub record: RoomRecord,
     /// In join order.
     pub participants: Vec<Participant>,
-    /// In the order in which they came.
+    /// In order of arrival.
     pub waiting: Vec<Waiting>,
-    /// By user.
+    /// Stored roles, sorted by user.
     pub roles: Vec<(String, Role)>,
-    /// Past ones may be among them.
+    /// May include bans that have expired.
     pub bans: Vec<Ban>,
 }
 
 impl Room {
-    /// Takes what an operator asks. What has to be kept is an effect without anybody to tell; the reply is for after it.
+    /// Handles a request over REST. Changes to store become effects without a recipient; send the returned reply only
+    /// after they are carried out.
     pub(crate) fn handle_admin(
         &mut self,
         now: Moment,
@@ -176,7 +177,7 @@ impl Room {
         Ok(())
     }
 
-    /// Without a waiting room nobody waits: who fits comes in.
+    /// Once the waiting room is off, admits everyone who waits, up to the room's limit, and refuses the rest.
     fn open_waiting_room(&mut self, now: Moment) {
         if self.kept.record.settings.waiting_room {
             return;
@@ -193,7 +194,8 @@ impl Room {
         }
     }
 
-    /// Whether a user is one on whom somebody may act: the rule for participants, by what is known of the user.
+    /// Checks whether the caller may act on a user: the rule for participants, applied to what the room knows of the
+    /// user.
     fn check_user(&self, by: &Moderator, user: &str) -> Result<(), Refusal> {
         let is_here_as_host =
             |member: &Member| member.user() == Some(user) && member.public.role == Role::Host;
@@ -255,7 +257,7 @@ impl Room {
     }
 }
 
-/// What the audit says of a new configuration: what it is about, and no secret.
+/// The audit log's detail for a configuration change: which parts changed, without secrets.
 fn details(
     has_settings: bool,
     is_locked: Option<bool>,

@@ -1,4 +1,4 @@
-//! What a room is given at its start.
+//! A room's configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use madang_wire::{IceServer, RoomName};
 
 use crate::limits::Limits;
 
-/// What a room is given at its start.
+/// The configuration that a room gets when it opens.
 #[derive(Clone)]
 pub(crate) struct RoomConfig {
     pub(crate) name: RoomName,
@@ -16,11 +16,11 @@ pub(crate) struct RoomConfig {
     pub(crate) limits: Arc<Limits>,
     pub(crate) resume_grace: Duration,
     pub(crate) ice_servers: IceServers,
-    /// Whether a guest who comes into the empty room is its host, as where authentication is off.
+    /// Whether a guest who joins the empty room becomes its host; true when authentication is off.
     pub(crate) guests_may_host: bool,
-    /// Whether joining a room that never was creates it.
+    /// Whether joining a room that does not exist creates it.
     pub(crate) joins_create: bool,
 }
 
-/// The ICE servers for a participant, by its id.
+/// Returns the ICE servers for a participant id.
 pub type IceServers = Arc<dyn Fn(&str) -> Vec<IceServer> + Send + Sync>;

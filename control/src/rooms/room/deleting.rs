@@ -1,4 +1,4 @@
-//! Deleting a message: by its author, or by a moderator.
+//! Deleting a chat message, by its author or by a moderator.
 
 use madang_wire::{ChatMessage, Event, Role};
 use serde_json::Value;
@@ -30,7 +30,8 @@ impl Room {
         Ok(())
     }
 
-    /// A message was deleted; None: there is none that this one may delete, or it was deleted before.
+    /// Handles the result of [`Effect::DeleteMessage`]. `None`: there is no such message, the deleter may not delete it,
+    /// or it was deleted before.
     pub(crate) fn handle_deleted(
         &mut self,
         now: Moment,

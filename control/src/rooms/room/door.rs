@@ -1,4 +1,5 @@
-//! Who stands at the door: those whose password is being checked, those who wait to be let in, those turned away.
+//! Sessions that are not in the room yet: those whose password is being checked, those in the waiting room, and guests
+//! that were turned away.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,42 +11,42 @@ use madang_wire::{Role, Waiting};
 use crate::auth::Grant;
 use crate::broker::{Requester, SessionId};
 
-/// Who may wait at a time; one more is refused.
+/// Most joiners in the waiting room; one more is refused.
 const MAX_WAITING: usize = 100;
-/// Bytes of SDP that all who wait have brought; whoever brings more is refused.
+/// Most bytes of SDP held for the waiting room as a whole; a joiner who would exceed it is refused.
 const MAX_WAITING_BYTES: usize = 4 * 1024 * 1024;
-/// Passwords of one room that are checked at a time; one more is refused.
+/// Most password checks of one room in progress; one more is refused.
 const MAX_KNOCKING: usize = 64;
-/// Wrong passwords of a session within [`FORGIVEN_AFTER`]; then it has to wait.
+/// Wrong passwords after which a session has to wait for [`FORGIVEN_AFTER`].
 const MAX_TRIES: u32 = 5;
-/// How long after the last wrong password a session's tries are forgotten.
+/// Time after the last wrong password until a session's tries are forgotten.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
-/// Sessions whose wrong passwords are remembered; nobody else's are checked while there are so many.
+/// Most sessions whose wrong passwords are remembered; at that number, passwords of other sessions are not checked.
 const MAX_TRIERS: usize = 10_000;
-/// Sessions of guests that were removed; the one removed first is forgotten for one more.
+/// Most sessions of removed guests that are remembered; one more replaces the oldest.
 const MAX_TURNED_AWAY: usize = 10_000;
 
-/// Somebody who wants to come in.
+/// Somebody who wants to join.
 #[derive(Clone, Debug)]
 pub(super) struct Joiner {
     pub(super) from: Requester,
     pub(super) grant: Arc<Grant>,
-    /// Checked.
+    /// Already validated.
     pub(super) name: String,
-    /// What they asked for.
+    /// The requested role.
     pub(super) role: Option<Role>,
-    /// Checked.
+    /// Already validated.
     pub(super) mids: Mids,
     pub(super) sdp: Option<String>,
 }
 
-/// All who are not in yet.
+/// Everyone who is not in the room yet.
 #[derive(Debug, Default)]
 pub(super) struct Door {
     /// By ticket; at most [`MAX_KNOCKING`].
     knocking: HashMap<u64, Joiner>,
     last_ticket: u64,
-    /// In the order in which they came; bounded by [`MAX_WAITING`] and [`MAX_WAITING_BYTES`].
+    /// In order of arrival; bounded by [`MAX_WAITING`] and [`MAX_WAITING_BYTES`].
     waiting: Vec<(String, Joiner)>,
     /// At most [`MAX_TRIERS`].
     tries: HashMap<SessionId, Tries>,
@@ -60,18 +61,18 @@ struct Tries {
 }
 
 impl Door {
-    /// Whether a session is here already.
+    /// Whether a session has a password check in progress or is in the waiting room.
     pub(super) fn has(&self, session: SessionId) -> bool {
         self.knocking.values().any(|joiner| joiner.from.session == session)
             || self.is_waiting(session)
     }
 
-    /// Whether a session waits to be let in.
+    /// Whether a session is in the waiting room.
     pub(super) fn is_waiting(&self, session: SessionId) -> bool {
         self.waiting.iter().any(|(_, joiner)| joiner.from.session == session)
     }
 
-    /// Forgets a session that does not want in any more; says whether it was here.
+    /// Removes a session that no longer wants to join; returns whether it was here.
     pub(super) fn leave(&mut self, session: SessionId) -> bool {
         let before = self.knocking.len() + self.waiting.len();
         self.knocking.retain(|_, joiner| joiner.from.session != session);
@@ -79,19 +80,19 @@ impl Door {
         self.knocking.len() + self.waiting.len() < before
     }
 
-    /// Forgets all of a session that is over.
+    /// Forgets everything about a session that has ended.
     pub(super) fn forget(&mut self, session: SessionId) {
         self.leave(session);
         self.tries.remove(&session);
         self.turned_away.retain(|other| *other != session);
     }
 
-    /// Whether nothing here needs the room to stay open.
+    /// Whether the room may close as far as the door is concerned.
     pub(super) fn is_empty(&self) -> bool {
         self.knocking.is_empty() && self.waiting.is_empty() && self.tries.is_empty()
     }
 
-    /// Whether a session has tried too many passwords.
+    /// Whether a session has used up its password tries.
     pub(super) fn has_tried_enough(&self, session: SessionId) -> bool {
         match self.tries.get(&session) {
             Some(tries) => tries.wrong >= MAX_TRIES,
@@ -99,7 +100,7 @@ impl Door {
         }
     }
 
-    /// Remembers a wrong password.
+    /// Records a wrong password.
     pub(super) fn tried(&mut self, session: SessionId, now: Instant) {
         let until = now + FORGIVEN_AFTER;
         let tries = self.tries.entry(session).or_insert(Tries { wrong: 0, until });
@@ -116,7 +117,7 @@ impl Door {
         self.tries.values().map(|tries| tries.until).min()
     }
 
-    /// Takes in somebody whose password is to be checked; None when there are too many.
+    /// Adds a joiner whose password is about to be checked. Returns their ticket, or `None` at [`MAX_KNOCKING`].
     pub(super) fn knock(&mut self, joiner: Joiner) -> Option<u64> {
         if self.knocking.len() >= MAX_KNOCKING {
             return None;
@@ -126,12 +127,12 @@ impl Door {
         Some(self.last_ticket)
     }
 
-    /// Whose password was checked, if they are there still.
+    /// Removes and returns the joiner whose password was checked, if they have not left.
     pub(super) fn knocked(&mut self, ticket: u64) -> Option<Joiner> {
         self.knocking.remove(&ticket)
     }
 
-    /// Takes in somebody who has to wait; false when there are too many.
+    /// Adds a joiner to the waiting room; false when it is full.
     pub(super) fn wait(&mut self, id: String, joiner: Joiner) -> bool {
         let bytes = |joiner: &Joiner| joiner.sdp.as_ref().map_or(0, String::len);
         let all: usize = self.waiting.iter().map(|(_, joiner)| bytes(joiner)).sum();
@@ -142,18 +143,18 @@ impl Door {
         true
     }
 
-    /// Whether somebody of this id waits.
+    /// Whether somebody with this id is in the waiting room.
     pub(super) fn has_waiting(&self, id: &str) -> bool {
         self.waiting.iter().any(|(other, _)| other == id)
     }
 
-    /// Takes one out who waits.
+    /// Removes and returns a joiner from the waiting room.
     pub(super) fn take(&mut self, id: &str) -> Option<Joiner> {
         let index = self.waiting.iter().position(|(other, _)| other == id)?;
         Some(self.waiting.remove(index).1)
     }
 
-    /// Takes all out of whom something is true.
+    /// Removes and returns everyone matching the predicate.
     pub(super) fn take_out(&mut self, is_it: impl Fn(&Joiner) -> bool) -> Vec<Joiner> {
         let knocking = self.knocking.extract_if(|_, joiner| is_it(joiner));
         let mut out: Vec<Joiner> = knocking.map(|(_, joiner)| joiner).collect();
@@ -162,18 +163,18 @@ impl Door {
         out
     }
 
-    /// Takes one out who waits, the first of them.
+    /// Removes and returns the first joiner in the waiting room.
     pub(super) fn take_first(&mut self) -> Option<Joiner> {
         (!self.waiting.is_empty()).then(|| self.waiting.remove(0).1)
     }
 
-    /// Who waits, as moderators hear it.
+    /// The waiting room as sent to moderators.
     pub(super) fn list(&self) -> Vec<Waiting> {
         let waiting = self.waiting.iter();
         waiting.map(|(id, joiner)| Waiting { id: id.clone(), name: joiner.name.clone() }).collect()
     }
 
-    /// Does not let a session in again.
+    /// Turns a session away from now on.
     pub(super) fn turn_away(&mut self, session: SessionId) {
         if self.turned_away.len() >= MAX_TURNED_AWAY {
             self.turned_away.pop_front();
@@ -181,12 +182,12 @@ impl Door {
         self.turned_away.push_back(session);
     }
 
-    /// Whether a session was removed.
+    /// Whether the session's guest was removed.
     pub(super) fn turns_away(&self, session: SessionId) -> bool {
         self.turned_away.contains(&session)
     }
 
-    /// Whether anybody was.
+    /// Whether any guest was removed.
     pub(super) fn turns_anybody_away(&self) -> bool {
         !self.turned_away.is_empty()
     }

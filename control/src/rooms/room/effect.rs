@@ -1,4 +1,4 @@
-//! What a room does to the world.
+//! The effects and inputs of a room.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,36 +11,36 @@ use crate::auth::Grant;
 use crate::broker::{Requester, SessionId};
 use crate::store::{ChatRecord, NewChatMessage};
 
-/// Everything that a room can do. The task carries effects out in their order.
+/// Everything that a room can do to the outside. The task carries effects out in order.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
-    /// Ask the media engine for an answer, and call `handle_answer` with it before anything else.
+    /// Pass an offer to the media engine, and call `handle_answer` with its answer before anything else.
     Offer { peer: PeerId, sdp: String },
-    /// Show a source in a peer's slot, or nothing.
+    /// Show a source in a peer's slot; `None` empties the slot.
     Assign { peer: PeerId, slot: Mid, source: Option<Source> },
-    /// Forward what a peer publishes on an m-line, or drop it.
+    /// Forward or drop what a peer publishes on an m-line.
     Permit { peer: PeerId, mid: Mid, is_permitted: bool },
     /// End a peer's media.
     RemovePeer { peer: PeerId },
-    /// Tell one session something.
+    /// Send a signal to one session.
     Signal { to: Requester, signal: Signal },
-    /// Tell those who listen to the room's events.
+    /// Publish an event to subscribers of the room's events.
     Publish { event: Event, to: Audience },
-    /// Store a chat message, then deliver it and acknowledge it, in the order in which they were given.
+    /// Store a chat message, then deliver and acknowledge it. Messages keep the order of their effects.
     StoreChat { from: Requester, message: NewChatMessage },
-    /// Have a password checked, and call `handle_verified` with the result.
+    /// Check a password, and call `handle_verified` with the result.
     Verify { ticket: u64, password: Secret, hash: String },
-    /// Have the store keep something, and tell `from` that it is done.
+    /// Store a change and its audit entry, then send `done` to `from`.
     Keep { from: Option<Requester>, keeping: Box<Keeping> },
-    /// Delete a chat message, if they may, and call `handle_deleted`.
+    /// Delete a chat message if the deleter may, and call `handle_deleted`.
     DeleteMessage { deleter: Deleter, id: String },
-    /// Delete the room with all that the store has of it, once its chat is stored; nothing comes after it.
+    /// Delete everything that the store has of the room, once pending chat is stored. The room's task then ends.
     DeleteRoom,
-    /// There are so many participants from here on; the room's summary may be another besides.
+    /// The number of participants; the room's summary may have changed too.
     Count(u32),
 }
 
-/// Who of those that subscribed gets something.
+/// The subscribers who receive an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Audience {
     Everybody,
@@ -60,25 +60,25 @@ impl Audience {
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) from: Requester,
-    /// What its sender may do.
+    /// The sender's permissions.
     pub(crate) grant: Arc<Grant>,
-    /// The header `resume`.
+    /// The `resume` header.
     pub(crate) resume: Option<String>,
-    /// The header `message-id`, by which a client makes sure that a message is stored once.
+    /// The `message-id` header, with which a client makes sure that a message is stored only once.
     pub(crate) message_id: Option<String>,
     pub(crate) request: Request,
 }
 
-/// Who wants a message deleted.
+/// Who asked to delete a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Deleter {
-    /// For the audit.
+    /// For the audit log.
     pub(crate) name: String,
-    /// Whether they may delete what others wrote.
+    /// Whether they may moderate, and so delete public messages of others.
     pub(crate) moderates: bool,
     pub(crate) participant: Option<String>,
     pub(crate) user: Option<String>,
-    /// Who hears `done`.
+    /// Who receives `done`.
     pub(crate) from: Option<Requester>,
 }
 
