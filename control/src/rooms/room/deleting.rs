@@ -30,8 +30,8 @@ impl Room {
         Ok(())
     }
 
-    /// Handles the result of [`Effect::DeleteMessage`]. `None`: there is no such message, the deleter may not delete it,
-    /// or it was deleted before.
+    /// Handles the result of [`Effect::DeleteMessage`]. `None`: there is no such message, the deleter may not delete
+    /// it, or it was deleted before.
     pub(crate) fn handle_deleted(
         &mut self,
         now: Moment,

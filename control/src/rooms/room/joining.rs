@@ -1,4 +1,4 @@
-//! Coming in and coming back.
+//! Joining a room, and resuming after a lost connection.
 
 use std::sync::Arc;
 
@@ -22,11 +22,11 @@ use crate::rooms::passwords::{MAX_BYTES, Verdict};
 /// The longest name of a participant, in characters.
 const MAX_NAME_CHARS: usize = 64;
 
-/// What the room finds somebody to be who wants to come in.
+/// The result of checking a joiner at the door.
 #[derive(Clone, Copy)]
 struct Entrance {
     role: Role,
-    /// Their standing by the highest role that they may have, which is what opens doors.
+    /// The standing by the highest role that the joiner may have. It decides which obstacles they pass.
     highest: Standing,
 }
 
@@ -51,12 +51,12 @@ impl Room {
         self.enter(now, joiner, entrance, Obstacle::Lock, password)
     }
 
-    /// A password was checked.
+    /// Handles the result of [`Effect::Verify`].
     pub(crate) fn handle_verified(&mut self, now: Moment, ticket: u64, verdict: Verdict) {
         let Some(joiner) = self.door.knocked(ticket) else { return };
         let from = joiner.from.clone();
         let handled = match verdict {
-            // Much may have changed in the meantime.
+            // The room may have changed during the check, so check the joiner again.
             Verdict::Right => self
                 .entrance(now, &joiner)
                 .and_then(|entrance| self.enter(now, joiner, entrance, Obstacle::Password, None)),
@@ -70,7 +70,8 @@ impl Room {
         self.tell_news();
     }
 
-    /// Who has the token is the participant, whichever session they come with; a user besides has to be that user.
+    /// The holder of the resume token takes the participant over, from any session. A user's participant can be resumed
+    /// only by the same user, a guest's only by a guest.
     pub(super) fn handle_resume(
         &mut self,
         now: Moment,
@@ -112,7 +113,7 @@ impl Room {
         Ok(())
     }
 
-    /// Lets somebody in whom a moderator admits.
+    /// Lets in a joiner whom a moderator admitted.
     pub(super) fn let_in(&mut self, now: Moment, joiner: Joiner) {
         let from = joiner.from.clone();
         let opens = self.is_deserted();
@@ -123,7 +124,7 @@ impl Room {
         self.tell_refusal(&from, entered);
     }
 
-    /// Whether the room has as many participants as it may, those on the way in included.
+    /// Refuses when the room has reached its limit of participants, including joiners whose offer is pending.
     pub(super) fn check_space(&self) -> Result<(), Refusal> {
         let joining =
             self.pending.values().filter(|pending| pending.participant().is_none()).count();
@@ -150,7 +151,7 @@ impl Room {
         rights::check_not_banned(&self.kept.bans, grant, now.utc)
     }
 
-    /// Checks all that comes before a password and a waiting room.
+    /// Checks everything that comes before the password and the waiting room.
     fn entrance(&self, now: Moment, joiner: &Joiner) -> Result<Entrance, Refusal> {
         let (from, grant) = (&joiner.from, &joiner.grant);
         let is_on_the_way = self.pending.values().any(|pending| !pending.survives(from.session));
@@ -168,7 +169,7 @@ impl Room {
         Ok(Entrance { role, highest })
     }
 
-    /// Whether nobody is in, nor about to be.
+    /// Whether nobody is in the room or about to enter.
     fn is_deserted(&self) -> bool {
         self.members.is_empty() && self.pending.is_empty()
     }
@@ -188,7 +189,7 @@ impl Room {
         rights::obstacle(passed, &self.kept.record, highest, grant)
     }
 
-    /// Goes on behind the obstacle that the joiner has passed.
+    /// Continues a join after the obstacle that the joiner has passed.
     fn enter(
         &mut self,
         now: Moment,
@@ -207,7 +208,7 @@ impl Room {
         }
     }
 
-    /// Has a password checked.
+    /// Starts the check of a joiner's password.
     fn knock(&mut self, joiner: Joiner, password: Option<Secret>) -> Result<(), Refusal> {
         let Some((password, hash)) = password.zip(self.kept.record.password_hash.clone()) else {
             return Err(Obstacle::Password.refusal());
@@ -291,7 +292,8 @@ impl Room {
         self.welcome(now, from, index, answer);
     }
 
-    /// A user comes back with a grant that may be another: it counts from here on, and lowers the role if it must.
+    /// Applies the grant of a resuming session, which may differ from the one before. A user's role is lowered to the
+    /// highest that the grant allows.
     fn take_grant(&mut self, index: usize, grant: &Arc<Grant>) {
         if !grant.is_guest {
             let highest = self.highest(grant, false).role;
@@ -348,7 +350,7 @@ impl Room {
         self.tell_who_waits(index);
     }
 
-    /// Tells a member who waits, if they may let people in.
+    /// Sends the waiting room to a member, if they moderate and somebody waits.
     pub(super) fn tell_who_waits(&mut self, index: usize) {
         let waiting = self.door.list();
         let member = &self.members[index];
@@ -359,7 +361,7 @@ impl Room {
         }
     }
 
-    /// Tells all moderators who waits from here on.
+    /// Sends the waiting room to all moderators after a change.
     pub(super) fn tell_moderators_who_waits(&mut self) {
         let waiting = self.door.list();
         let moderators = self.members.iter().filter(|member| member.standing().moderates);
@@ -370,7 +372,7 @@ impl Room {
     }
 }
 
-/// A participant's name without white space around it.
+/// Validates a participant's name and trims white space around it.
 pub(super) fn checked_name(name: &str) -> Result<String, Refusal> {
     let name = name.trim();
     if name.is_empty() {

@@ -1,7 +1,7 @@
-//! What a room remembers beyond its participants: how it is set, the roles and the bans of users.
+//! The stored state of a room: its record, and the roles and bans of users.
 //!
-//! A room is the one writer of all that: it changes what it has here, and asks the store to keep the change before
-//! anybody hears that it is done.
+//! A room is the only writer of this state. It changes its copy here and has the store keep the change before anybody
+//! receives `done`.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use super::rights;
 use crate::auth::Grant;
 use crate::store::{AuditEntry, Ban, RoomRecord};
 
-/// Bans of a room, and roles; the store has no more of them either.
+/// Most bans of a room, and most roles; the store has the same limit.
 pub(super) const MAX_PEOPLE: usize = 10_000;
 
-/// What the store has of a room when it opens.
+/// The stored state of a room, loaded when it opens.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) record: RoomRecord,
@@ -25,20 +25,20 @@ pub(crate) struct Kept {
     pub(crate) bans: Vec<Ban>,
 }
 
-/// Something for the store to keep, and what the audit says of it.
+/// A change to store, and its audit entry.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Keeping {
-    /// None: there is nothing to keep but the entry.
+    /// `None`: only the audit entry is stored.
     pub(crate) change: Option<Change>,
     pub(crate) entry: AuditEntry,
 }
 
-/// A change of what is kept.
+/// A change of the stored state.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Change {
     /// The room's record.
     Record(RoomRecord),
-    /// A user's role; None: the one of their token counts again.
+    /// A user's role; `None`: the role in the user's token applies again.
     Role {
         user: String,
         role: Option<Role>,
@@ -50,18 +50,18 @@ pub(crate) enum Change {
 }
 
 impl Kept {
-    /// The role that the room keeps for somebody.
+    /// The role that the room stores for the holder of a grant; `None` for guests.
     pub(super) fn role_of(&self, grant: &Grant) -> Option<Role> {
         if grant.is_guest { None } else { self.roles.get(&grant.user).copied() }
     }
 
-    /// The ban that keeps somebody out.
+    /// The ban that keeps out the holder of a grant.
     pub(super) fn ban_of(&self, grant: &Grant, now: Timestamp) -> Option<&Ban> {
         rights::ban_of(&self.bans, grant, now)
     }
 
-    /// Adds a ban; returns it as it is to be kept, or None when there are too many. A user has one ban: what was
-    /// kept out before stays out, so two bans of one user become one that covers both.
+    /// Adds a ban and returns the ban to store, or `None` at [`MAX_PEOPLE`] bans. A user has at most one ban, so two
+    /// bans of one user are merged into one that covers both.
     pub(super) fn add_ban(&mut self, ban: Ban, now: Timestamp) -> Option<Ban> {
         self.bans.retain(|ban| rights::is_active(ban, now));
         let Some(before) = self.bans.iter_mut().find(|other| other.user == ban.user) else {
@@ -77,7 +77,7 @@ impl Kept {
         Some(before.clone())
     }
 
-    /// Sets or takes away a user's role; false when there are too many.
+    /// Sets or removes a user's role; false at [`MAX_PEOPLE`] roles.
     pub(super) fn set_role(&mut self, user: &str, role: Option<Role>) -> bool {
         match role {
             None => {

@@ -1,4 +1,4 @@
-//! A participant as the room knows them, with what nobody else sees.
+//! A participant, including the state that only the room sees.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,32 +17,32 @@ use crate::store::Viewer;
 /// A participant.
 #[derive(Debug)]
 pub(super) struct Member {
-    /// What everybody sees.
+    /// The part that everybody sees.
     pub(super) public: Participant,
-    /// What they may do.
+    /// Their permissions.
     pub(super) grant: Arc<Grant>,
-    /// What they may publish, by their role, grant and the room.
+    /// The sources that they may publish, by role, grant and room settings.
     pub(super) may_publish: Vec<SourceKind>,
-    /// What a moderator has stopped.
+    /// The sources that a moderator has stopped.
     pub(super) stopped: Stopped,
     pub(super) resume_token: String,
     pub(super) presence: Presence,
     /// Their peer connection, while there is one.
     pub(super) media: Option<Media>,
-    /// What they say that their published m-lines are.
+    /// The source that each published m-line carries, as named by the client.
     pub(super) mids: Mids,
     pub(super) view: View,
-    /// When they last spoke, as a number that rises with every speaker; 0 when never.
+    /// Value of `Room::last_spoke` when they last spoke; 0 if never. Higher is more recent.
     pub(super) spoke: u64,
-    /// Whether their slots changed since they were told.
+    /// Whether their slots changed since the last `slots` signal.
     pub(super) has_news: bool,
 }
 
-/// Where their session is.
+/// Whether a participant is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
     Here(SessionId),
-    /// The connection dropped; they may come back until then.
+    /// The connection dropped; the participant may resume until then.
     Away {
         until: Instant,
     },
@@ -52,11 +52,11 @@ pub(super) enum Presence {
 #[derive(Debug)]
 pub(super) struct Media {
     pub(super) peer: PeerId,
-    /// Which `RTCPeerConnection` of the client it is.
+    /// Identifies the client's `RTCPeerConnection`.
     pub(super) origin: Origin,
     pub(super) published: Vec<MediaLine>,
     pub(super) slots: Vec<SlotState>,
-    /// Whether the engine forwards an m-line, where it was told; otherwise it does.
+    /// Whether the engine forwards an m-line, as last sent to it. It forwards m-lines that are absent here.
     pub(super) told: HashMap<Mid, bool>,
 }
 
@@ -65,12 +65,12 @@ impl Member {
         Standing::of(self.public.role, &self.grant)
     }
 
-    /// Their user, if they have shown who that is.
+    /// Their authenticated user; `None` for guests.
     pub(super) fn user(&self) -> Option<&str> {
         (!self.grant.is_guest).then_some(self.grant.user.as_str())
     }
 
-    /// How the store knows them.
+    /// Their identity in queries to the store.
     pub(super) fn viewer(&self) -> Viewer {
         Viewer { participant: self.public.id.clone(), user: self.user().map(str::to_owned) }
     }
@@ -82,7 +82,7 @@ impl Member {
         }
     }
 
-    /// Takes the engine's answer in: the m-lines as they are from here on.
+    /// Replaces the m-lines with those of the engine's answer. Slots of the same peer keep what they show.
     pub(super) fn set_media(&mut self, peer: PeerId, origin: Origin, answer: &Answer) {
         let (before, told) = match self.media.take() {
             Some(media) if media.peer == peer => (media.slots, media.told),
@@ -98,14 +98,14 @@ impl Member {
         self.media = Some(Media { peer, origin, published, slots, told });
     }
 
-    /// What they publish, may publish and have named, in the order of [`SourceKind`].
+    /// The sources that they publish, may publish and have named, in the order of [`SourceKind`].
     pub(super) fn sources(&self) -> Vec<SourceKind> {
         let mut kinds: Vec<_> = self.named().map(|shown| shown.kind).collect();
         kinds.sort();
         kinds
     }
 
-    /// Their sources as slots show them.
+    /// Their named sources, as shown in slots.
     pub(super) fn named(&self) -> impl Iterator<Item = Shown> {
         let media = self.media.iter();
         media
@@ -120,7 +120,8 @@ impl Member {
             })
     }
 
-    /// What is heard when the engine forwards this m-line of theirs.
+    /// What an audio slot carries when the engine forwards this m-line. An m-line without an audio name counts as the
+    /// microphone.
     pub(super) fn heard(&self, source: &Source) -> Shown {
         let kind = self.mids.get(source.mid.as_str()).copied();
         Shown {
@@ -136,18 +137,18 @@ impl Member {
     }
 }
 
-/// A screen that is stopped is gone; a microphone or camera is there, and off.
+/// A stopped screen is no longer a source; a stopped microphone or camera remains one, switched off.
 fn is_of_screen(kind: SourceKind) -> bool {
     matches!(kind, SourceKind::Screen | SourceKind::ScreenAudio)
 }
 
-/// What tells one `RTCPeerConnection` from another: the session id in the SDP's origin, which stays the same through
-/// all renegotiations of one and differs between two (RFC 8829 §5.2.1).
+/// Identifies an `RTCPeerConnection`: the session id in the SDP's origin line. It stays the same through all
+/// renegotiations of a connection and differs between connections (RFC 8829 §5.2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin(Option<String>);
 
 impl Origin {
-    /// Finds it in an offer; the engine says what is wrong with one that has none.
+    /// Reads the session id from an offer. The engine, not this function, refuses an offer without an origin line.
     pub(super) fn of(sdp: &str) -> Origin {
         let line = sdp.lines().take(16).find_map(|line| line.strip_prefix("o="));
         let id = line.and_then(|line| line.split(' ').nth(1));
@@ -155,13 +156,13 @@ impl Origin {
     }
 }
 
-/// What a moderator has stopped.
+/// The sources that a moderator has stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stopped {
-    /// All that sounds: a microphone can be called anything.
+    /// All audio, because a client can name its microphone as any audio source.
     pub(super) sound: bool,
     pub(super) camera: bool,
-    /// With its sound.
+    /// The screen, including its audio.
     pub(super) screen: bool,
 }
 
@@ -175,7 +176,7 @@ impl Stopped {
         }
     }
 
-    /// As everybody sees it.
+    /// The stopped sources, as everybody sees them.
     pub(super) fn to_wire(self) -> Vec<SourceKind> {
         let all = [SourceKind::Microphone, SourceKind::Camera, SourceKind::Screen];
         all.into_iter().filter(|source| self.covers(*source)).collect()

@@ -1,7 +1,7 @@
-//! Rooms: who is in one, what they publish, what each of them is shown.
+//! One room: who is in it, what they publish, and what each of them is shown.
 //!
-//! `Room` is pure: requests, engine events and time go in, `Effect`s come out. `task` owns one, feeds it from a
-//! bounded mailbox and carries the effects out. How a request goes:
+//! `Room` is pure: requests, engine events and time go in, `Effect`s come out. `task` owns a room, feeds it from a
+//! bounded mailbox and carries the effects out. The path of a request:
 //!
 //! ```text
 //! mailbox ─▶ handle_request ─▶ effects ─┬─▶ sfu: offer ─▶ handle_answer ─▶ effects …
@@ -70,17 +70,18 @@ pub(crate) struct Room {
     members: Vec<Member>,
     /// Offers that the engine has not answered yet, at most one per member or joiner.
     pending: HashMap<PeerId, Pending>,
-    /// Those who are not in yet.
+    /// Those who are not in the room yet.
     door: Door,
-    /// What moderators have stopped, by user: leaving and coming again lifts nothing. Bounded where it is written.
+    /// The sources that moderators have stopped, by user: leaving and rejoining does not lift a stop. At most
+    /// `moderation::MAX_STOPPED`.
     stopped: HashMap<String, Stopped>,
-    /// The peers of this room are numbered; see [`peer_of`].
+    /// The number of the last peer of this room; see [`peer_of`].
     last_peer: u32,
     /// `seq` of the last chat message.
     chat_seq: u64,
-    /// Rises with every speaker.
+    /// Increases with every speaker that the engine reports.
     last_spoke: u64,
-    /// Makes ids and tokens.
+    /// The source of ids and tokens.
     random: StdRng,
     effects: VecDeque<Effect>,
 }
@@ -103,7 +104,7 @@ impl Room {
         }
     }
 
-    /// Takes a request.
+    /// Handles a request of a session.
     pub(crate) fn handle_request(&mut self, now: Moment, asked: Asked) {
         let Asked { from, grant, resume, message_id, request } = asked;
         let handled = match (request, resume) {
@@ -123,7 +124,7 @@ impl Room {
         }
     }
 
-    /// Takes what the media engine says by itself.
+    /// Handles an event of the media engine.
     pub(crate) fn handle_engine(&mut self, event: EngineEvent) {
         match event {
             EngineEvent::Connected { .. } => {}
@@ -136,7 +137,8 @@ impl Room {
         self.tell_news();
     }
 
-    /// A session is over. After a goodbye its participant leaves; otherwise they may come back for a while.
+    /// Handles the end of a session. After a goodbye its participant leaves at once; otherwise it stays for
+    /// `resume_grace` and may be resumed.
     pub(crate) fn handle_gone(&mut self, now: Moment, session: SessionId, said_goodbye: bool) {
         self.pending.retain(|_, pending| pending.survives(session));
         if self.door.is_waiting(session) {
@@ -156,12 +158,12 @@ impl Room {
         self.tell_news();
     }
 
-    /// A message is stored under this number.
+    /// Records the `seq` of a stored chat message.
     pub(crate) fn handle_stored(&mut self, message: &ChatMessage) {
         self.chat_seq = message.seq.max(self.chat_seq);
     }
 
-    /// Lets those go who did not come back in time.
+    /// Removes participants who did not resume in time, and forgets old wrong passwords.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.door.handle_timeout(now);
         let is_late =
@@ -172,7 +174,7 @@ impl Room {
         self.tell_news();
     }
 
-    /// When to call `handle_timeout`.
+    /// When to call `handle_timeout` next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let away = self.members.iter().filter_map(|member| match member.presence {
             Presence::Here(_) => None,
@@ -181,27 +183,27 @@ impl Room {
         away.chain(self.door.poll_timeout()).min()
     }
 
-    /// The next effect.
+    /// The next effect to carry out.
     pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
 
-    /// Whether nobody is here, on the way in, or worth remembering.
+    /// Whether nobody is here, joining or waiting, and no wrong password has to be remembered.
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty() && self.pending.is_empty() && self.door.is_empty()
     }
 
-    /// The participant of a session.
+    /// The id of a session's participant.
     pub(crate) fn participant_of(&self, session: SessionId) -> Option<&str> {
         self.index_of_session(session).map(|index| self.members[index].public.id.as_str())
     }
 
-    /// Whether a session belongs to the author or the addressee of a private message; of a public one, always.
+    /// Whether a session may read a chat message: a public one always, a private one as its author or addressee.
     pub(crate) fn may_read(&self, session: SessionId, message: &ChatMessage) -> bool {
         rights::may_read(self.participant_of(session), message)
     }
 
-    /// What of the stored chat a session may read.
+    /// Which part of the stored chat a session may read.
     pub(crate) fn reader(&self, session: SessionId) -> Reader {
         match self.index_of_session(session) {
             Some(index) => Reader::Viewer(self.members[index].viewer()),
@@ -210,7 +212,7 @@ impl Room {
         }
     }
 
-    /// The room as the list of rooms shows it.
+    /// The room's entry in the list of rooms.
     pub(crate) fn summary(&self) -> RoomSummary {
         RoomSummary {
             name: self.config.name.clone(),
@@ -220,7 +222,7 @@ impl Room {
         }
     }
 
-    /// Its name.
+    /// The room's name.
     pub(crate) fn name(&self) -> &RoomName {
         &self.config.name
     }
@@ -241,8 +243,8 @@ impl Room {
         self.effects.push_back(Effect::Count(self.summary().participants));
     }
 
-    /// Brings a member's `sources`, and what the engine forwards of them, up to date; tells everybody what is more or
-    /// less.
+    /// Updates a member's `sources` and what the engine forwards of them, and publishes which sources were added or
+    /// removed.
     fn update_sources(&mut self, index: usize) {
         self.permit(index);
         let member = &mut self.members[index];
@@ -264,7 +266,7 @@ impl Room {
         self.effects.push_back(Effect::Publish { event, to });
     }
 
-    /// Who hears the room. Somebody who is not in it hears it only while everybody may come in.
+    /// Who receives the room's events and chat. Sessions outside the room receive them only while everybody may enter.
     pub(crate) fn audience(&self) -> Audience {
         if self.is_open() {
             return Audience::Everybody;
@@ -273,7 +275,7 @@ impl Room {
         Audience::These(Arc::new(present))
     }
 
-    /// Whether nothing keeps anybody out.
+    /// Whether nothing keeps anybody out of the room.
     fn is_open(&self) -> bool {
         let record = &self.kept.record;
         !record.is_locked
