@@ -1,7 +1,8 @@
-//! What moderators do. Everything here holds whatever the clients do. See `removing` and `deleting` for those two.
+//! Moderation. The server enforces all of it, whatever clients do. Removing people is in `removing`, deleting messages
+//! in `deleting`.
 //!
-//! A deed takes effect in the room at once, then the store keeps it and its entry in the audit, and only then the
-//! moderator hears `done`.
+//! A moderator's action takes effect in the room at once. Then the store keeps the change and an audit entry, and only
+//! then does the moderator receive `done`.
 
 use madang_wire::request::{Moderate, ModerateAction};
 use madang_wire::{Event, Role};
@@ -15,21 +16,21 @@ use crate::moment::Moment;
 use crate::refusal::Refusal;
 use crate::store::AuditEntry;
 
-/// Users whose stopped sources are remembered until they come again. When there are more, a stop holds until its
+/// Most users whose stopped sources outlast their participant. At that number, a stop of another user ends when the
 /// participant leaves.
 const MAX_STOPPED: usize = 10_000;
 
-/// Who moderates.
+/// The moderator who performs an action.
 #[derive(Clone, Debug)]
 pub(super) struct Moderator {
-    /// For the audit.
+    /// For the audit log.
     pub(super) name: String,
-    /// Their participant; None: somebody with a key to the whole server.
+    /// Their participant; `None` for callers over REST.
     pub(super) participant: Option<String>,
-    /// Their user, if they are no guest.
+    /// Their user; `None` for guests and operators.
     pub(super) user: Option<String>,
     pub(super) standing: Standing,
-    /// Who hears `done`.
+    /// Who receives `done`; `None` for callers over REST.
     pub(super) from: Option<Requester>,
 }
 
@@ -77,7 +78,7 @@ impl Room {
         }
     }
 
-    /// Finds whom a moderator means, if they may do this to them.
+    /// Finds the member that an action is aimed at, and checks that the moderator may perform it on them.
     pub(super) fn target(
         &self,
         by: &Moderator,
@@ -210,7 +211,7 @@ impl Room {
         Ok(())
     }
 
-    /// Gives a role to all participants of a user.
+    /// Sets the role of all participants of a user.
     pub(super) fn apply_role(&mut self, user: &str, role: Role) {
         for index in 0..self.members.len() {
             if self.members[index].user() == Some(user) {
@@ -219,7 +220,7 @@ impl Room {
         }
     }
 
-    /// Gives a user's participants the role of their grants, which is all that is left.
+    /// Sets a user's participants back to the roles of their grants, once no stored role applies.
     pub(super) fn apply_role_of_grant(&mut self, user: &str) {
         for index in 0..self.members.len() {
             if self.members[index].user() == Some(user) {
@@ -250,7 +251,7 @@ impl Room {
         self.count();
     }
 
-    /// Has the store keep what was done, after which the moderator hears `done`.
+    /// Has the store keep a change and its audit entry, after which the moderator receives `done`.
     pub(super) fn keep(
         &mut self,
         now: Moment,

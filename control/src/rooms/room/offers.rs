@@ -1,4 +1,4 @@
-//! Starting and renegotiating media.
+//! Offers: starting and renegotiating a participant's media.
 
 use madang_sfu::{Answer, MediaKind, OfferError, PeerId};
 use madang_wire::request::{Mids, Offer};
@@ -14,7 +14,7 @@ use crate::rooms::room::pending::Purpose;
 
 /// The most m-lines that a client may name.
 const MAX_MIDS: usize = 64;
-/// The longest `a=mid`, in bytes.
+/// The longest `a=mid` value, in bytes.
 const MAX_MID_BYTES: usize = 64;
 
 impl Room {
@@ -52,7 +52,7 @@ impl Room {
         Ok(())
     }
 
-    /// Takes the engine's answer to an [`Effect::Offer`].
+    /// Handles the engine's answer to an [`Effect::Offer`].
     pub(crate) fn handle_answer(
         &mut self,
         now: Moment,
@@ -60,7 +60,7 @@ impl Room {
         answer: Result<Answer, OfferError>,
     ) {
         let Some(Pending { from, origin, purpose }) = self.pending.remove(&peer) else {
-            // Whoever asked has left in the meantime.
+            // The session or its participant has left in the meantime.
             if answer.is_ok() && self.index_of_peer(peer).is_none() {
                 self.effects.push_back(Effect::RemovePeer { peer });
             }
@@ -94,7 +94,8 @@ impl Room {
         self.tell_news();
     }
 
-    /// Sends an offer to the engine: for the peer that the client's connection is already, or else for another one.
+    /// Sends an offer to the engine: for the existing peer when the offer is from the same `RTCPeerConnection`,
+    /// otherwise for a new peer.
     pub(super) fn offer(
         &mut self,
         from: &Requester,
@@ -125,7 +126,7 @@ impl Room {
         Ok(())
     }
 
-    /// The peer that was there before, if it is another one, ends.
+    /// Applies an answer to a member, and removes the peer that it replaces, if any.
     fn set_media(&mut self, index: usize, peer: PeerId, origin: Origin, answer: &Answer) {
         let before = self.members[index].media.as_ref().map(|media| media.peer);
         self.members[index].set_media(peer, origin, answer);

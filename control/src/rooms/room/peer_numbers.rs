@@ -1,8 +1,8 @@
-//! The numbers of peers.
+//! Peer ids, which contain the id of their room.
 
 use madang_sfu::PeerId;
 
-/// The number of a room's nth peer: the room's own number above, so that an event of the engine finds its room
+/// The id of a room's nth peer. The upper 32 bits are the room's id, so that an event of the engine finds its room
 /// without a table.
 pub(super) fn peer_of(room: madang_sfu::RoomId, n: u32) -> PeerId {
     PeerId(room.0 << 32 | u64::from(n))

@@ -1,4 +1,4 @@
-//! Offers that the engine has not answered.
+//! Offers that the engine has not answered yet.
 
 use madang_wire::request::Mids;
 
@@ -6,7 +6,7 @@ use crate::broker::{Requester, SessionId};
 use crate::rooms::room::Member;
 use crate::rooms::room::member::Origin;
 
-/// An offer on its way through the engine.
+/// An offer that the engine has not answered yet.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) from: Requester,
@@ -14,24 +14,24 @@ pub(super) struct Pending {
     pub(super) purpose: Purpose,
 }
 
-/// What it is for.
+/// What to do with the answer.
 #[derive(Debug)]
 pub(super) enum Purpose {
-    /// Who will come in if the offer is good. Nobody sees them before.
+    /// Admit this member if the engine accepts the offer. Nobody sees them before.
     Join(Box<Member>),
-    /// A participant who comes back with an offer, and what it publishes.
+    /// Resume this participant, with these names for its m-lines.
     Resume { participant: String, mids: Option<Mids> },
-    /// A participant's offer.
+    /// Renegotiate the media of this participant.
     Offer { participant: String },
 }
 
 impl Pending {
-    /// Whether the offer still matters when a session is over.
+    /// Whether the offer still matters after the session `gone` has ended.
     pub(super) fn survives(&self, gone: SessionId) -> bool {
         self.from.session != gone
     }
 
-    /// The participant whose offer it is, if they are in the room.
+    /// The participant who made the offer; `None` for a joiner, who has none yet.
     pub(super) fn participant(&self) -> Option<&str> {
         match &self.purpose {
             Purpose::Join(_) => None,

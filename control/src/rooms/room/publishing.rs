@@ -1,7 +1,7 @@
-//! Which of a participant's m-lines are forwarded.
+//! Which of a participant's m-lines the engine forwards.
 //!
-//! What a client names as its `sources` is a claim. What it may publish, what a moderator has stopped, and what it calls
-//! muted bind: for each published m-line the engine is told whether its packets go anywhere.
+//! The `sources` that a client names are only a claim. Its permissions, the stops of moderators and its own `muted` are
+//! enforced: for each published m-line, the room tells the engine whether to forward the packets.
 
 use madang_sfu::{MediaKind, Mid};
 use madang_wire::SourceKind;
@@ -9,14 +9,14 @@ use madang_wire::SourceKind;
 use super::member::Member;
 use super::{Effect, Room, rights};
 
-/// M-lines of one peer about which the engine was told something. Beyond, those that are gone are forgotten.
+/// Number of entries in `Media::told` above which those of removed m-lines are dropped.
 const MAX_TOLD: usize = 256;
-/// M-lines of an offer that are looked at before the engine has seen it; browsers have no more.
+/// Most m-lines of an offer that are read before the engine sees it; browsers send no more.
 const MAX_LINES: usize = 128;
 
 impl Member {
-    /// What an m-line of theirs carries, as far as rights go. What has no name, or none that fits, counts as what it
-    /// most likely is.
+    /// The source that an m-line counts as when permissions are checked. Without a name of the same media kind, audio
+    /// counts as a microphone and video as a camera.
     fn carries(&self, mid: &Mid, kind: MediaKind) -> SourceKind {
         let is_audio = kind == MediaKind::Audio;
         let named = self.mids.get(mid.as_str()).copied();
@@ -34,7 +34,7 @@ impl Member {
 }
 
 impl Room {
-    /// Works out anew what a member may publish, and tells the engine and everybody what that changes.
+    /// Recomputes what a member may publish, and passes the changes to the engine and to everybody.
     pub(super) fn update_rights(&mut self, index: usize) {
         let settings = &self.kept.record.settings;
         let Member { grant, public, .. } = &self.members[index];
@@ -49,7 +49,7 @@ impl Room {
         self.update_sources(index);
     }
 
-    /// Tells the engine which m-lines it forwards, where that is different.
+    /// Tells the engine which published m-lines to forward, where that changed.
     pub(super) fn permit(&mut self, index: usize) {
         let Some(media) = &self.members[index].media else { return };
         let lines: Vec<_> =
@@ -58,7 +58,7 @@ impl Room {
         self.forget_told(index);
     }
 
-    /// Forgets m-lines that are gone, once they are too many.
+    /// Drops the entries of removed m-lines once there are more than [`MAX_TOLD`].
     fn forget_told(&mut self, index: usize) {
         let Some(media) = &mut self.members[index].media else { return };
         if media.told.len() <= MAX_TOLD {
@@ -75,8 +75,8 @@ impl Room {
         });
     }
 
-    /// Forbids what an offer brings and must not be forwarded, before the engine sees the offer: on a connection that
-    /// is up, packets may follow at once.
+    /// Forbids the m-lines of an offer that must not be forwarded, before the engine sees the offer: on an established
+    /// connection, packets may follow at once.
     pub(super) fn forbid_in_advance(&mut self, index: usize, sdp: &str) {
         let forbidden = |(mid, kind): &(Mid, MediaKind)| {
             let member = &self.members[index];
@@ -105,7 +105,7 @@ impl Room {
     }
 }
 
-/// The m-lines that an offer may publish on, with their `a=mid` (RFC 8843 §10).
+/// The m-lines on which an offer may publish, with their `a=mid` (RFC 8843 §10).
 fn lines_of(sdp: &str) -> Vec<(Mid, MediaKind)> {
     let sections = sdp.split("\nm=").skip(1).take(MAX_LINES);
     let line_of = |section: &str| {
@@ -114,7 +114,7 @@ fn lines_of(sdp: &str) -> Vec<(Mid, MediaKind)> {
             "video" => MediaKind::Video,
             _ => return None,
         };
-        // The end of the last one was cut in two.
+        // The split cut the last line ending in two.
         let mut lines = section.lines().map(str::trim_end);
         let publishes = !lines.clone().any(|line| line == "a=recvonly" || line == "a=inactive");
         let mid = lines.find_map(|line| line.strip_prefix("a=mid:"))?;

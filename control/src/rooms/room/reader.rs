@@ -1,14 +1,14 @@
-//! What a session may read of the stored chat.
+//! Read access to the stored chat.
 
 use crate::store::Viewer;
 
-/// What of a room's stored chat somebody may read.
+/// The part of a room's stored chat that a session may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reader {
-    /// They are not in the room, and it keeps people out.
+    /// Nothing: the session is not in the room, and not everybody may enter it.
     Nothing,
-    /// They are not in the room, but everybody may come in.
+    /// Public messages: the session is not in the room, but everybody may enter it.
     Public,
-    /// That, and what is private to them.
+    /// Public messages, and the private messages of this viewer.
     Viewer(Viewer),
 }

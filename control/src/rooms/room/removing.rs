@@ -1,4 +1,4 @@
-//! Removing people: one for now, one for good, or all of them.
+//! Removing people: kick, ban, and ending the room.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::moment::Moment;
 use crate::refusal::Refusal;
 use crate::store::Ban;
 
-/// The longest reason that a moderator gives, in characters.
+/// The longest reason that a moderator may give, in characters.
 const MAX_REASON_CHARS: usize = 256;
 
 impl Room {
@@ -65,7 +65,7 @@ impl Room {
         self.shut_out(now, by, "ban", &grant, ban, LeaveReason::Banned, detail)
     }
 
-    /// Keeps somebody out from here on, wherever they are: what opened the room for them opens it no more.
+    /// Keeps somebody out after a kick or ban: their token, or their user, no longer opens the room.
     #[expect(clippy::too_many_arguments, reason = "kick and ban differ in each of them")]
     fn shut_out(
         &mut self,
@@ -79,7 +79,7 @@ impl Room {
     ) -> Result<(), Refusal> {
         let target = Some(grant.user.clone());
         if grant.is_guest {
-            // A guest is another one at each connection; theirs was turned away.
+            // Each connection is a new guest, so there is nobody to ban; `expel` has turned the session away.
             self.keep(now, by, action, None, target, detail);
             return Ok(());
         }
@@ -92,7 +92,7 @@ impl Room {
         Ok(())
     }
 
-    /// Removes everybody whom a ban concerns: the same user may be here twice, or wait at the door.
+    /// Removes everybody whom a ban covers. The same user may be here more than once, or be waiting to enter.
     pub(super) fn expel_banned(&mut self, now: Moment, reason: LeaveReason) {
         let kept = &self.kept;
         let is_banned = |grant: &Grant| kept.ban_of(grant, now.utc).is_some();
@@ -110,7 +110,7 @@ impl Room {
         }
     }
 
-    /// Removes a participant. The media goes first.
+    /// Removes a participant, media first, and sends `kicked` to their session.
     pub(super) fn expel(&mut self, index: usize, reason: LeaveReason, text: &str) {
         let session = self.members[index].session();
         let is_guest = self.members[index].grant.is_guest;
@@ -135,7 +135,7 @@ impl Room {
         Ok(())
     }
 
-    /// Sends everybody away.
+    /// Removes everybody from the room and from its door.
     pub(super) fn empty(&mut self, reason: &str) {
         self.publish(Event::RoomEnded { reason: reason.to_owned() });
         for joiner in self.door.take_out(|_| true) {

@@ -1,4 +1,4 @@
-//! What those in the room may ask.
+//! Requests of sessions that are in the room.
 
 use madang_wire::request::{Chat, State, View};
 use madang_wire::{Event, LeaveReason, Request, Signal};
@@ -11,13 +11,13 @@ use crate::moment::Moment;
 use crate::refusal::Refusal;
 use crate::store::NewChatMessage;
 
-/// The longest reaction, in bytes; the longest emoji sequences have some 35.
+/// The longest reaction, in bytes; the longest emoji sequences have about 35.
 const MAX_EMOJI_BYTES: usize = 64;
 /// The most metadata of a participant, in bytes of JSON.
 const MAX_METADATA_BYTES: usize = 4 * 1024;
-/// The longest id that a chat message has or answers, in bytes.
+/// The longest `message-id` or `reply_to` of a chat message, in bytes.
 const MAX_ID_BYTES: usize = 64;
-/// The most slots that a view names; more than a page shows.
+/// The most slots that a view may name; a page shows fewer.
 const MAX_WANTED_SLOTS: usize = 64;
 
 impl Room {
