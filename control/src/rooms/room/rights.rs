@@ -1,11 +1,11 @@
-//! Who may do what in a room: the rules, and nothing else.
+//! Permissions in a room: the rules, and nothing else.
 //!
-//! Everything that a room allows or refuses because of who somebody is goes through here, for participants over STOMP
-//! and for callers of REST alike. Four things decide: the role that the room stores for a user, what their token grants,
-//! the room's settings, and who else is in it.
+//! Everything that a room allows or refuses because of somebody's identity is decided here, for participants over STOMP
+//! and for callers over REST alike. Four things decide: the role that the room stores for the user, the grant of their
+//! token, the room's settings, and who else is in the room.
 //!
-//! Somebody who wants to come in, or to read without coming in, passes these checks in this order: [`check_opens`],
-//! [`check_not_banned`], then each [`Obstacle`] that [`obstacle`] finds.
+//! Somebody who wants to enter a room, or to read its chat without entering, passes these checks in this order:
+//! [`check_opens`], [`check_not_banned`], then each [`Obstacle`] that [`obstacle`] finds.
 
 use jiff::Timestamp;
 use madang_wire::request::ModerateAction;
@@ -15,7 +15,7 @@ use crate::auth::Grant;
 use crate::refusal::Refusal;
 use crate::store::{Ban, RoomRecord};
 
-/// What somebody is to others in a room.
+/// Somebody's rank in a room: their role, and whether they moderate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) role: Role,
@@ -24,14 +24,14 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// Of whoever holds the grant in this role: a claim about moderating wins over the role.
+    /// The standing of a grant's holder in this role. A claim about moderating takes precedence over the role.
     pub(crate) fn of(role: Role, grant: &Grant) -> Standing {
         Standing { role, moderates: grant.moderate.unwrap_or(role == Role::Host) }
     }
 }
 
-/// Whether a grant opens the room at all. Asked before a room is looked for, so that nobody opens one who must not enter,
-/// and by the room.
+/// Refuses a grant that does not open the room at all. Checked before a room is looked up, so that nobody opens a room
+/// that they may not enter, and again by the room.
 pub(crate) fn check_opens(grant: &Grant, room: &RoomName) -> Result<(), Refusal> {
     match grant.opens(room) {
         true => Ok(()),
@@ -39,9 +39,9 @@ pub(crate) fn check_opens(grant: &Grant, room: &RoomName) -> Result<(), Refusal>
     }
 }
 
-/// The highest role that somebody may have: the one that the room keeps for them, or else the one that their token
-/// names. `opens` says that a guest comes into an empty room of a server without authentication: they are its host,
-/// because somebody must be able to moderate, and there everybody may do everything.
+/// The highest role that somebody may have: the one that the room stores for them, otherwise the one in their token.
+/// With `opens`, a guest enters an empty room of a server without authentication and becomes its host: somebody must be
+/// able to moderate, and without authentication everybody may do everything.
 pub(crate) fn highest_role(kept: Option<Role>, grant: &Grant, opens: bool) -> Role {
     match kept.filter(|_| !grant.is_guest).or(grant.role) {
         Some(role) => role,
@@ -50,7 +50,7 @@ pub(crate) fn highest_role(kept: Option<Role>, grant: &Grant, opens: bool) -> Ro
     }
 }
 
-/// The role of one who joins: less than the highest may be asked for, never more.
+/// The role of a joiner: the requested one, which must not be higher than `highest`, or else `highest`.
 pub(super) fn role_of(highest: Role, asked: Option<Role>) -> Result<Role, Refusal> {
     match asked {
         Some(asked) if rank(asked) > rank(highest) => Err(Refusal::role_too_high(name(asked))),
@@ -74,7 +74,7 @@ pub(super) fn may_publish(
     settings.publishers.include(role) && grant.lets_publish(source)
 }
 
-/// What can stand between a room and somebody whose token opens it, in the order in which it is met.
+/// What can keep somebody out of a room that their token opens, in the order of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Obstacle {
     Lock,
@@ -85,7 +85,7 @@ pub(crate) enum Obstacle {
 impl Obstacle {
     const ALL: [Obstacle; 3] = [Obstacle::Lock, Obstacle::Password, Obstacle::WaitingRoom];
 
-    /// The refusal for somebody who does not pass it.
+    /// The refusal for somebody whom this obstacle stops.
     pub(crate) fn refusal(self) -> Refusal {
         match self {
             Obstacle::Lock => Refusal::locked(),
@@ -94,7 +94,7 @@ impl Obstacle {
         }
     }
 
-    /// Whether it stops somebody with this standing by their highest role.
+    /// Whether this obstacle stops somebody; `highest` is the standing by their highest role.
     fn stops(self, record: &RoomRecord, highest: Standing, grant: &Grant) -> bool {
         match self {
             Obstacle::Lock => record.is_locked && !walks_in(highest),
@@ -104,7 +104,7 @@ impl Obstacle {
     }
 }
 
-/// The first obstacle behind `passed` that stops somebody with this standing by their highest role.
+/// The first obstacle after `passed` that stops somebody; `highest` is the standing by their highest role.
 pub(crate) fn obstacle(
     passed: Option<Obstacle>,
     record: &RoomRecord,
@@ -116,18 +116,18 @@ pub(crate) fn obstacle(
     Obstacle::ALL.into_iter().filter(ahead).find(stops)
 }
 
-/// Whether a lock or a waiting room lets somebody pass.
+/// Whether somebody may pass a lock and skip the waiting room.
 fn walks_in(highest: Standing) -> bool {
     highest.moderates || highest.role == Role::Host
 }
 
-/// Whether somebody needs the room's password, if it has one. Guests always do: coming first made them host, which proves
-/// nothing.
+/// Whether somebody needs the room's password, if it has one. Guests always do: a guest is host only by arriving first,
+/// which proves nothing.
 fn needs_password(highest: Standing, grant: &Grant) -> bool {
     grant.is_guest || highest.role != Role::Host
 }
 
-/// Refuses somebody whom one of the bans keeps out.
+/// Refuses the holder of a grant that one of the bans keeps out.
 pub(crate) fn check_not_banned<'a>(
     bans: impl IntoIterator<Item = &'a Ban>,
     grant: &Grant,
@@ -148,19 +148,19 @@ pub(super) fn ban_of<'a>(
     bans.into_iter().find(|ban| is_active(ban, now) && concerns(ban, grant))
 }
 
-/// Whether a ban is about the holder of this grant. Guests have no name that could be banned.
+/// Whether a ban covers the holder of this grant. A guest has no name that could be banned.
 fn concerns(ban: &Ban, grant: &Grant) -> bool {
     let same_token = ban.token.is_none() || ban.token == grant.token_id;
     !grant.is_guest && ban.user == grant.user && same_token
 }
 
-/// Whether a ban has not ended.
+/// Whether a ban has not expired.
 pub(super) fn is_active(ban: &Ban, now: Timestamp) -> bool {
     ban.until.is_none_or(|until| until > now)
 }
 
-/// Whether a participant may read a chat message: everybody may read a public one, author and addressee a private one.
-/// The store applies the same rule to what it reads, see `VISIBLE` in `store/chat.rs`.
+/// Whether a participant may read a chat message: everybody may read a public one, only author and addressee a private
+/// one. The store applies the same rule in its queries; see `VISIBLE` in `store/chat.rs`.
 pub(super) fn may_read(participant: Option<&str>, message: &ChatMessage) -> bool {
     let Some(to) = message.to.as_deref() else {
         return true;
@@ -168,12 +168,12 @@ pub(super) fn may_read(participant: Option<&str>, message: &ChatMessage) -> bool
     participant.is_some_and(|id| id == to || id == message.from.id)
 }
 
-/// Whether somebody may delete a chat message: authors their own, moderators every public one.
+/// Whether somebody may delete a chat message: authors may delete their own, moderators every public one.
 pub(crate) fn may_delete(is_author: bool, moderates: bool, message: &ChatMessage) -> bool {
     is_author || (moderates && message.to.is_none())
 }
 
-/// Chat may be off for all but moderators.
+/// Refuses chat when it is off, except for moderators.
 pub(super) fn check_chat(who: Standing, settings: &RoomSettings) -> Result<(), Refusal> {
     if settings.chat || who.moderates {
         return Ok(());
@@ -181,7 +181,8 @@ pub(super) fn check_chat(who: Standing, settings: &RoomSettings) -> Result<(), R
     Err(Refusal::chat_off())
 }
 
-/// Whether somebody may moderate at all. Authors may delete what they wrote; that is decided with the message in hand.
+/// Refuses an action to anybody who does not moderate. Deleting a message passes, because authors may delete their own;
+/// [`may_delete`] decides once the message is loaded.
 pub(super) fn check_moderates(who: Standing, action: ModerateAction) -> Result<(), Refusal> {
     match action {
         ModerateAction::DeleteMessage => Ok(()),
@@ -189,7 +190,7 @@ pub(super) fn check_moderates(who: Standing, action: ModerateAction) -> Result<(
     }
 }
 
-/// Refuses whoever is no moderator.
+/// Refuses anybody who does not moderate.
 pub(crate) fn check_moderator(who: Standing) -> Result<(), Refusal> {
     if who.moderates {
         return Ok(());
@@ -197,8 +198,7 @@ pub(crate) fn check_moderator(who: Standing) -> Result<(), Refusal> {
     Err(Refusal::moderators_only())
 }
 
-/// Whether a moderator may do something to somebody: a moderator who is not a host does nothing to hosts, and nobody
-/// removes themself.
+/// Whether a moderator may act on somebody: only hosts may act on hosts, and nobody may remove themself.
 pub(super) fn check_acts_on(
     who: Standing,
     on: Standing,
@@ -215,7 +215,7 @@ pub(super) fn check_acts_on(
     Ok(())
 }
 
-/// Whether a moderator may give somebody a role: only hosts make hosts.
+/// Whether a moderator may give somebody a role: only hosts may make somebody a host.
 pub(super) fn check_gives(who: Standing, role: Role) -> Result<(), Refusal> {
     if role == Role::Host && who.role != Role::Host {
         return Err(Refusal::makes_host());
@@ -231,7 +231,7 @@ fn rank(role: Role) -> u8 {
     }
 }
 
-/// As in the messages.
+/// The role's name on the wire.
 pub(super) fn name(role: Role) -> &'static str {
     match role {
         Role::Host => "host",

@@ -1,4 +1,4 @@
-//! Who is shown and heard where.
+//! Which sources the slots of each participant show and play.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use super::slots::{self, Shown, SlotState};
 use super::{Effect, Room};
 
 impl Room {
-    /// Decides anew what everybody's video slots show, and has the engine do it where that is different.
+    /// Recomputes what everybody's video slots show, and assigns the changed ones in the engine.
     pub(super) fn show(&mut self) {
         let sources = self.video_sources();
         let peers: HashSet<PeerId> =
@@ -35,8 +35,8 @@ impl Room {
         }
     }
 
-    /// All that can be shown, the most wanted first: screens, then cameras of recent speakers, then in join order. A
-    /// camera that is said to be off would show its last picture for ever, so it is not among them.
+    /// All sources that can be shown, by priority: screens before cameras, each by most recent speaker, then in join
+    /// order. A camera that is off is left out, because a slot would show its last picture forever.
     fn video_sources(&self) -> Vec<Shown> {
         let mut members: Vec<_> = self.members.iter().collect();
         members.sort_by_key(|member| Reverse(member.spoke));
@@ -54,7 +54,7 @@ impl Room {
         screens
     }
 
-    /// Tells those whose slots changed what they carry.
+    /// Sends the slots to every member whose slots changed.
     pub(super) fn tell_news(&mut self) {
         for member in &mut self.members {
             let Some(session) = member.session() else {
@@ -68,7 +68,7 @@ impl Room {
         }
     }
 
-    /// The engine has forgotten a peer: that participant has no media until another offer.
+    /// Handles the loss of a peer in the engine: its participant has no media until the next offer.
     pub(super) fn handle_disconnected(&mut self, peer: PeerId) {
         let Some(index) = self.index_of_peer(peer) else {
             return;
@@ -79,7 +79,7 @@ impl Room {
         self.show();
     }
 
-    /// The engine chose whom somebody hears.
+    /// Handles the engine's choice of the speaker in a peer's audio slot.
     pub(super) fn handle_audio_slot(&mut self, peer: PeerId, slot: &Mid, source: Option<&Source>) {
         let heard = source.and_then(|source| {
             let index = self.index_of_peer(source.peer)?;
@@ -97,7 +97,7 @@ impl Room {
         }
     }
 
-    /// The engine says who speaks, loudest first.
+    /// Handles the engine's list of active speakers, loudest first.
     pub(super) fn handle_speakers(&mut self, levels: &[(PeerId, u8)]) {
         let mut speakers = Vec::new();
         // The loudest gets the highest number, as the most recent one.
@@ -116,7 +116,7 @@ impl Room {
     }
 }
 
-/// Empties audio slots whose speaker has no media any more; says whether there was one.
+/// Empties audio slots whose speaker no longer has media; returns whether there was one.
 fn hush(slots: &mut [SlotState], peers: &HashSet<PeerId>) -> bool {
     let mut is_different = false;
     for slot in slots.iter_mut().filter(|slot| slot.kind == MediaKind::Audio) {

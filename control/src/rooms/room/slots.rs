@@ -1,15 +1,15 @@
-//! What a participant's receiving slots show. Pure decisions; `Room` carries them out.
+//! Decides what a participant's receiving slots show. `Room` carries the decisions out.
 
 use madang_sfu::{MediaKind, MediaLine, Mid, Source};
 use madang_wire::request::{View, WantedSlot};
 use madang_wire::{Slot, SlotReason, SourceKind};
 
-/// A source that somebody publishes and has named.
+/// A published source that its participant has named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shown {
     pub(super) participant: String,
     pub(super) kind: SourceKind,
-    /// Where the media engine finds it.
+    /// The source's address in the media engine.
     pub(super) source: Source,
 }
 
@@ -43,11 +43,11 @@ impl SlotState {
     }
 }
 
-/// Fills the video slots of one participant; says whether any is different afterwards. `sources` are all video sources
-/// of the room, the most wanted first; `viewer`'s own are left out.
+/// Fills the video slots of one participant; returns whether any of them changed. `sources` are all video sources of
+/// the room by priority; those of `viewer` are left out.
 ///
-/// What `view` names comes first. If it allows, the other slots get the first of `sources` that are not on show yet,
-/// and a source that is among them stays in the slot where it is.
+/// The slots that `view` names show what it asks for. If `view.auto` is set, the remaining slots show the first of
+/// `sources` that are not shown yet. Of these, a source that is already in a slot stays there.
 pub(super) fn fill(slots: &mut [SlotState], view: &View, viewer: &str, sources: &[Shown]) -> bool {
     let others = || sources.iter().filter(|shown| shown.participant != viewer);
     let wanted_for = |slot: &SlotState| view.slots.iter().find(|w| w.mid == slot.mid.as_str());
@@ -100,7 +100,7 @@ fn requested<'a>(
     }
 }
 
-/// Takes `one` out of `from`, if it is there.
+/// Removes `one` from `from`; returns whether it was there.
 fn take(from: &mut Vec<&Shown>, one: Option<&Shown>) -> bool {
     let Some(index) = from.iter().position(|shown| Some(*shown) == one) else {
         return false;
