@@ -1,4 +1,4 @@
-//! What a room's task does with the store, chat aside.
+//! The store operations of a room's task, except storing chat.
 
 use madang_wire::{RoomName, Signal};
 use tracing::warn;
@@ -10,7 +10,7 @@ use crate::rooms::room::{Change, Deleter, Keeping};
 use crate::store::{Store, StoreError};
 
 impl Task {
-    /// Has something kept, and tells who did it. Without anybody to tell, [`Task::failed`] says what went wrong.
+    /// Stores a change and tells the session that made it. Without a session, [`Task::failed`] records a failure.
     pub(super) async fn keep(&mut self, from: Option<Requester>, keeping: Keeping) {
         let kept = store(&self.tools.store, self.room.name(), &keeping).await;
         let kept = kept.map_err(|error| {
@@ -20,7 +20,7 @@ impl Task {
         self.tell(from, kept.map(|()| Signal::Done {}));
     }
 
-    /// Deletes a chat message, if there is one that they may delete.
+    /// Deletes a chat message if it exists and the deleter may delete it.
     pub(super) async fn delete_message(&mut self, deleter: Deleter, id: &str) {
         let from = deleter.from.clone();
         let (store, room) = (&self.tools.store, self.room.name());
@@ -43,7 +43,7 @@ impl Task {
         }
     }
 
-    /// Has the store forget the room.
+    /// Deletes the room from the store.
     pub(super) async fn delete_room(&mut self) {
         self.finish_storing().await;
         match self.tools.store.delete_room(self.room.name()).await {
@@ -55,7 +55,7 @@ impl Task {
         }
     }
 
-    /// Tells whoever asked; what nobody asked for by a session is remembered for the one who did.
+    /// Sends an outcome to the session that asked. Without a session, a failure is recorded for the reply over REST.
     fn tell(&mut self, to: Option<Requester>, what: Result<Signal, Refusal>) {
         match (to, what) {
             (Some(to), Ok(signal)) => self.tools.signals.send(&to, &signal),

@@ -1,4 +1,4 @@
-//! The task that owns a room.
+//! The task that owns a room: it waits, and carries out what the room decides.
 #![expect(clippy::disallowed_methods, reason = "the room's clock is read here and nowhere else")]
 
 mod keeping;
@@ -34,10 +34,10 @@ use crate::rooms::letter::Letter;
 use crate::store::{Appended, NewChatMessage, Store, StoreError};
 use crate::webhooks::{Occurrence, Webhooks};
 
-/// Chat messages of one room on their way into the store. While there are more, the mailbox waits.
+/// Most chat messages of one room that are being stored. At that number, the task stops reading its mailbox.
 const MAX_STORING: usize = 256;
 
-/// What a room's task works with.
+/// What a room's task needs from the rest of the server.
 #[derive(Clone)]
 pub(crate) struct Tools {
     pub(crate) broker: Broker,
@@ -47,7 +47,7 @@ pub(crate) struct Tools {
     pub(crate) counters: Arc<Counters>,
     pub(crate) passwords: Passwords,
     pub(crate) webhooks: Webhooks,
-    /// Ends the room once its mailbox is empty and its chat stored.
+    /// Ends the room once its mailbox is empty and its chat is stored.
     pub(crate) stop: CancellationToken,
 }
 
@@ -55,31 +55,31 @@ struct Task {
     room: Room,
     tools: Tools,
     directory: Directory,
-    /// Destinations of the room's events and chat.
+    /// Destinations of the room's events and of its chat.
     events: String,
     chat: String,
-    /// What this room adds to the number of participants of the whole.
+    /// This room's share of the server's `participants` gauge.
     counted: u32,
-    /// Whether webhooks were told that it opened, and not yet that it closed.
+    /// Whether webhooks were sent `room_opened`, and not yet `room_closed`.
     is_told_open: bool,
-    /// At most `MAX_STORING`.
+    /// At most `MAX_STORING`, in the order in which they were sent.
     storing: FuturesOrdered<BoxFuture<'static, Stored>>,
-    /// Passwords that are being checked, with their tickets. The room bounds them.
+    /// Password checks in progress, with their tickets. The room bounds their number.
     verifying: FuturesUnordered<BoxFuture<'static, (u64, Verdict)>>,
-    /// Why what an operator asked could not be done, found out while it was carried out.
+    /// Why the current request over REST failed while its effects were carried out.
     failed: Option<Refusal>,
-    /// The store has forgotten the room.
+    /// Whether the room was deleted from the store.
     is_deleted: bool,
 }
 
-/// A chat message that the store has answered for.
+/// The store's answer to a chat message.
 struct Stored {
     from: Requester,
     result: Result<Appended, StoreError>,
     receipt: Option<Receipt>,
 }
 
-/// Runs a room until nobody is in it.
+/// Opens a room for the first letter that can open it, and runs it until nobody is in it.
 pub(crate) async fn run(
     config: RoomConfig,
     mut mailbox: mpsc::Receiver<Letter>,
@@ -154,7 +154,7 @@ impl Task {
             tokio::select! {
                 letter = mailbox.recv(), if self.storing.len() < MAX_STORING => match letter {
                     Some(letter) => self.handle_letter(letter).await,
-                    // Stopped, and the mailbox is empty.
+                    // The server is shutting down, and the mailbox is empty.
                     None => break,
                 },
                 event = inbox.next() => {
@@ -194,7 +194,7 @@ impl Task {
                 drop(receipt);
             }
             Letter::Who { session, reply } => {
-                // Whoever asked may have stopped waiting.
+                // The receiver may have stopped waiting.
                 let _ = reply.send(self.room.reader(session));
             }
             Letter::Admin { admin, reply } => {
@@ -205,13 +205,14 @@ impl Task {
                     Some(failed) => Err(failed),
                     None => answer,
                 };
-                // The same.
+                // The receiver may have stopped waiting.
                 let _ = reply.send(answer);
             }
         }
     }
 
-    /// Carries out what the room decided. `receipt` belongs to the request behind it, and goes with its chat message.
+    /// Carries out what the room decided. `receipt` belongs to the request behind it; a chat message takes it along, so
+    /// that it is sent once the message is stored.
     async fn carry_out(&mut self, receipt: &mut Option<Receipt>) {
         while let Some(effect) = self.room.poll_effect() {
             match effect {
@@ -258,11 +259,11 @@ impl Task {
         self.verifying.push(Box::pin(verifying));
     }
 
-    /// Gives a message to the store. It gets its place in the store's queue here: the next one comes after it.
+    /// Gives a message to the store. The first poll, here, takes a place in the store's queue ahead of any later message.
     async fn store(&mut self, from: Requester, message: NewChatMessage, receipt: Option<Receipt>) {
         let (store, room) = (self.tools.store.clone(), self.room.name().clone());
-        // Unconstrained, because a future that has used up its share of the task's time would queue later than its
-        // successors.
+        // Unconstrained: once the task has used up its cooperative budget, the first poll would return before it takes
+        // a place, and the message would queue after its successors.
         let mut storing = Box::pin(tokio::task::unconstrained(async move {
             let result = store.append_chat(&room, message).await;
             Stored { from, result, receipt }
@@ -280,7 +281,7 @@ impl Task {
             receipt.succeed();
         }
         match result {
-            // Its author did not hear of it the first time; all others have it.
+            // A repeat of a message that is already stored and delivered: only its receipt was missing.
             Ok(Appended::Known(_)) => {}
             Ok(Appended::Stored(message)) => {
                 up(&self.tools.counters.chat_stored);
@@ -299,7 +300,7 @@ impl Task {
         }
     }
 
-    /// Tells other programs. To them a room opens with its first participant and closes with its last.
+    /// Sends webhooks for an event. For webhooks, a room opens with its first participant and closes with its last.
     fn tell_others(&mut self, event: &Event) {
         let webhooks = &self.tools.webhooks;
         if !webhooks.are_on() {
@@ -326,7 +327,8 @@ impl Task {
     }
 }
 
-/// What an event is to a client that reads too slowly. Most change what came before them; few say all there is to say.
+/// How an event may be treated for a slow client. A few events carry a full state, so a later one replaces an earlier
+/// one; most are changes, and all of those are needed.
 fn kind_of(event: &Event) -> Kind {
     match event {
         Event::Speakers { .. } => Kind::State("speakers".into()),

@@ -1,4 +1,4 @@
-//! Opening a room: what the store has of it comes first, and without that nobody comes in.
+//! Opening a room. Its stored state is loaded first; if that fails, the room does not open.
 
 use madang_wire::{ErrorCode, Request, RoomName, Signal};
 use tokio_util::sync::CancellationToken;
@@ -10,7 +10,7 @@ use crate::rooms::letter::Letter;
 use crate::rooms::room::{Asked, Kept, Reader, Room, RoomConfig};
 use crate::store::{RoomRecord, StoreError};
 
-/// Opens a room for its first letter. A join creates a room that never was, where joins may.
+/// Opens a room for its first letter. A join creates a room that does not exist, if `joins_create` allows it.
 pub(super) async fn open(
     config: &RoomConfig,
     tools: &Tools,
@@ -43,7 +43,7 @@ async fn load(
     Ok(Some(Kept { record, roles, bans }))
 }
 
-/// Who creates a room by this letter: a user, or a guest, of whom nothing is remembered.
+/// Who creates the room if this letter does: `Some(None)` is a guest, who is not recorded; `None` creates no room.
 fn creator<'a>(letter: &'a Letter, room: &RoomName) -> Option<Option<&'a str>> {
     let Letter::Request { asked, .. } = letter else { return None };
     let Asked { grant, resume: None, request: Request::Join(_), .. } = asked else { return None };
@@ -51,7 +51,7 @@ fn creator<'a>(letter: &'a Letter, room: &RoomName) -> Option<Option<&'a str>> {
     grant.opens(room).then_some(user)
 }
 
-/// Answers a letter that comes to no room.
+/// Answers a letter that no room takes.
 pub(super) fn refuse(tools: &Tools, letter: Letter, refusal: &Refusal) {
     match letter {
         Letter::Request { asked, .. } => {
@@ -64,17 +64,17 @@ pub(super) fn refuse(tools: &Tools, letter: Letter, refusal: &Refusal) {
                 ErrorCode::NoSuchRoom => Reader::Public,
                 _ => Reader::Nothing,
             };
-            // Whoever asked may have stopped waiting.
+            // The receiver may have stopped waiting.
             let _ = reply.send(reader);
         }
         Letter::Admin { reply, .. } => {
-            // The same.
+            // The receiver may have stopped waiting.
             let _ = reply.send(Err(refusal.clone()));
         }
     }
 }
 
-/// What those hear whose letters come after a room's end.
+/// The refusal for letters that arrive after a room has closed.
 pub(super) fn is_gone(name: &RoomName, stop: &CancellationToken) -> Refusal {
     if stop.is_cancelled() {
         return Refusal::draining();
