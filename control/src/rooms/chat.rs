@@ -1,10 +1,10 @@
-//! Chat messages as subscribers get them.
+//! Chat messages as delivered to subscribers.
 
 use madang_wire::{ChatMessage, Headers, header};
 
 use crate::broker::Message;
 
-/// A stored chat message as subscribers get it.
+/// The message that subscribers receive for a stored chat message.
 pub(crate) fn chat_message(destination: &str, message: &ChatMessage) -> Message {
     let headers: Headers = [
         (header::CONTENT_TYPE, "application/json".to_owned()),

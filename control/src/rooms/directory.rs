@@ -1,7 +1,7 @@
 //! The directory of open rooms.
 //!
-//! Letters are posted under the directory's lock, and a room retires under it: no letter can fall into the mailbox of a
-//! room that has just gone.
+//! Letters are posted under the directory's lock, and rooms retire under the same lock, so no letter can land in the
+//! mailbox of a room that has just closed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,22 +15,22 @@ use super::letter::Letter;
 use crate::broker::{Broker, Kind, Message};
 use crate::refusal::Refusal;
 
-/// Letters that wait for a busy room; one more request gets `overloaded`.
+/// Most letters that wait in a room's mailbox; one more request gets `overloaded`.
 const MAILBOX: usize = 1_024;
 
-/// Finds open rooms, and tells those who follow the list of rooms what changes. Clones are the same directory.
+/// Finds open rooms, and publishes changes of the list of rooms. Clones share one directory.
 #[derive(Clone)]
 pub(super) struct Directory {
     entries: Arc<Mutex<Entries>>,
     broker: Broker,
 }
 
-/// The open rooms by name and number. Bounded by `Limits::rooms`.
+/// The open rooms by name and id. Bounded by `Limits::rooms`.
 #[derive(Default)]
 pub(super) struct Entries {
     rooms: HashMap<RoomName, Entry>,
     inboxes: HashMap<RoomId, Arc<Inbox>>,
-    /// Rooms are numbered from 1; peers have their room's number in their own, which leaves it 32 bits.
+    /// Room ids start at 1. An id has 32 bits, because a peer's id contains that of its room.
     last_id: u32,
     is_closed: bool,
 }
@@ -39,7 +39,7 @@ pub(super) struct Entries {
 pub(super) struct Entry {
     id: RoomId,
     mailbox: mpsc::Sender<Letter>,
-    /// As in the list; `None` until somebody is in.
+    /// The entry in the list of rooms; `None` until somebody is in the room.
     summary: Option<RoomSummary>,
 }
 
@@ -48,12 +48,12 @@ impl Directory {
         Directory { entries: Arc::default(), broker }
     }
 
-    /// Locks the directory: nothing opens, retires or changes meanwhile.
+    /// Locks the directory. Rooms do not open, retire or change while it is locked.
     pub(super) fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a room into the list as it is, and tells those who follow it.
+    /// Updates a room's entry in the list of rooms and publishes it. A room without participants leaves the list.
     pub(super) fn update(&self, summary: &RoomSummary) {
         let mut entries = self.lock();
         let Some(entry) = entries.rooms.get_mut(&summary.name) else {
@@ -67,7 +67,7 @@ impl Directory {
         }
     }
 
-    /// Removes an idle room, unless a letter waits for it. Returns whether it is gone.
+    /// Removes an idle room, unless a letter waits in its mailbox. Returns whether the room was removed.
     pub(super) fn retire(&self, name: &RoomName, mailbox: &mpsc::Receiver<Letter>) -> bool {
         let mut entries = self.lock();
         if !mailbox.is_empty() {
@@ -80,7 +80,7 @@ impl Directory {
         true
     }
 
-    /// Removes a room when its task ends, if it is there still.
+    /// Removes a room when its task ends, if it is still listed.
     pub(super) fn forget(&self, name: &RoomName, id: RoomId) {
         let mut entries = self.lock();
         entries.inboxes.remove(&id);
@@ -98,7 +98,7 @@ impl Directory {
 }
 
 impl Entries {
-    /// Adds a room that is not open. Returns its number, and the ends that its task reads.
+    /// Adds a room that is not open. Returns its id, and the receiving ends for its task.
     pub(super) fn add(&mut self, name: &RoomName) -> (RoomId, mpsc::Receiver<Letter>, Arc<Inbox>) {
         self.last_id = self.last_id.wrapping_add(1);
         let id = RoomId(self.last_id.into());
@@ -109,7 +109,7 @@ impl Entries {
         (id, letters, inbox)
     }
 
-    /// Refuses to open rooms from here on; see [`Entries::is_closed`].
+    /// Marks the directory closed: no room opens from now on.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
     }
@@ -130,7 +130,7 @@ impl Entries {
         self.rooms.len()
     }
 
-    /// The rooms in which somebody is, in no order.
+    /// The rooms in which somebody is, in no particular order.
     pub(super) fn summaries(&self) -> impl Iterator<Item = &RoomSummary> {
         self.rooms.values().filter_map(|entry| entry.summary.as_ref())
     }
@@ -145,13 +145,13 @@ impl Entry {
         })
     }
 
-    /// The way to the room for those who wait while it is full.
+    /// The sending end of the mailbox, for callers that wait while it is full.
     pub(super) fn mailbox(&self) -> mpsc::Sender<Letter> {
         self.mailbox.clone()
     }
 }
 
-/// A room as those who follow the list get it.
+/// The message that subscribers of the list of rooms receive for a room.
 pub(super) fn listed(summary: &RoomSummary) -> Arc<Message> {
     let kind = Kind::State(summary.name.as_str().into());
     Arc::new(Message::json(Destination::ROOMS, summary.to_json()).of_kind(kind))

@@ -1,4 +1,4 @@
-//! What the media engine has to tell a room.
+//! Events of the media engine on their way to a room.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,9 @@ use tokio::sync::Notify;
 
 /// Events of the engine for one room.
 ///
-/// Whoever puts one in never waits, so that a busy room can't hold up the engine. It stays bounded because what is
-/// out of date gives way: there is one list of speakers, one state per audio slot, and one end per peer.
+/// Adding an event never waits, so a busy room cannot hold up the engine. The inbox stays bounded because an event
+/// replaces those that it makes obsolete: there is one list of speakers, one state per audio slot, and one disconnection
+/// per peer.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     events: Mutex<VecDeque<Event>>,
@@ -17,7 +18,7 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// Adds an event in the place of those that it makes obsolete.
+    /// Adds an event and removes those that it makes obsolete.
     pub(crate) fn push(&self, event: Event) {
         let mut events = self.lock();
         events.retain(|earlier| !replaces(&event, earlier));
@@ -26,7 +27,7 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
-    /// Waits for the next event. Only one task may wait; nothing is lost when it stops waiting.
+    /// Waits for the next event. Only one task may wait. Cancel safe: no event is lost if the future is dropped.
     pub(crate) async fn next(&self) -> Event {
         loop {
             if let Some(event) = self.lock().pop_front() {

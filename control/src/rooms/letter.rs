@@ -1,4 +1,4 @@
-//! What a mailbox takes.
+//! Letters: the messages in a room's mailbox.
 
 use tokio::sync::oneshot;
 
@@ -6,19 +6,19 @@ use crate::broker::{Receipt, SessionId};
 use crate::refusal::Refusal;
 use crate::rooms::room::{Admin, AdminReply, Asked, Reader};
 
-/// What a room's mailbox takes.
+/// A message to a room's task.
 #[derive(Debug)]
 pub(crate) enum Letter {
-    /// A participant, or somebody who wants to become one, asks for something.
+    /// A request of a participant, or of somebody who wants to join.
     Request {
         asked: Asked,
-        /// Sent when the request is done, for chat when it is stored.
+        /// Sent when the request is done; for chat, when the message is stored.
         receipt: Option<Receipt>,
     },
-    /// A session is over.
+    /// A session has ended.
     Gone { session: SessionId, said_goodbye: bool, receipt: Option<Receipt> },
-    /// What of the chat may this session read?
+    /// Asks which part of the chat a session may read.
     Who { session: SessionId, reply: oneshot::Sender<Reader> },
-    /// An operator asks for something.
+    /// A request over REST.
     Admin { admin: Admin, reply: oneshot::Sender<Result<AdminReply, Refusal>> },
 }

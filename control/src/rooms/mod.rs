@@ -1,7 +1,7 @@
 //! The open rooms.
 //!
 //! A room opens with the first join and closes when nobody is in it. [`room`] decides and never waits; `task` owns one
-//! room, waits for its letters and carries out what it decides. `directory` has the mailboxes.
+//! room, waits for its letters and carries out its decisions. `directory` holds the mailboxes.
 
 mod chat;
 mod directory;
@@ -32,18 +32,18 @@ use crate::broker::{Message, Receipt, SessionId, SubscriptionId};
 use crate::limits::{Limits, is_reached};
 use crate::refusal::Refusal;
 
-/// Who creates rooms.
+/// Who may create rooms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RoomCreation {
-    /// Whoever joins one first, by REST too.
+    /// Anyone, by joining; operators over REST too.
     #[default]
     Join,
-    /// Operators, by REST; others can't join what is not there.
+    /// Operators only, over REST. Joining a room that does not exist fails.
     Rest,
 }
 
 impl RoomCreation {
-    /// As in the configuration.
+    /// The name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             RoomCreation::Join => "join",
@@ -61,7 +61,7 @@ impl FromStr for RoomCreation {
     }
 }
 
-/// The open rooms. Clones are the same ones.
+/// The open rooms. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Rooms(Arc<Shared>);
 
@@ -73,7 +73,7 @@ struct Shared {
     directory: Directory,
 }
 
-/// What rooms are given.
+/// The configuration that all rooms share.
 pub(crate) struct RoomsConfig {
     pub(crate) limits: Arc<Limits>,
     pub(crate) resume_grace: Duration,
@@ -98,24 +98,24 @@ impl Rooms {
         }
     }
 
-    /// Posts a letter to a room, which opens if it is not.
+    /// Posts a letter to a room, and opens the room if needed.
     pub(crate) fn post_opening(&self, name: &RoomName, letter: Letter) -> Result<(), Refusal> {
         self.entry(&mut self.0.directory.lock(), name)?.post(letter)
     }
 
-    /// Asks a room for something on behalf of an operator. It opens for that if it is not open, but is on no list while
-    /// nobody is in it. A room that the store does not know is `no_such_room`.
+    /// Sends a REST request to a room and waits for the answer. The room opens if needed, but is not in the list of rooms
+    /// while nobody is in it. A room that the store does not know gives `no_such_room`.
     pub(crate) async fn ask(&self, name: &RoomName, admin: Admin) -> Result<AdminReply, Refusal> {
         let (reply, answer) = oneshot::channel();
         self.post_opening(name, Letter::Admin { admin, reply })?;
         match answer.await {
             Ok(answer) => answer,
-            // Its task is cut off when the process ends.
+            // The task was aborted because the process is ending.
             Err(_) => Err(Refusal::draining()),
         }
     }
 
-    /// Tells a room that a session is over; waits while its mailbox is full, for this must not be lost.
+    /// Tells a room that a session has ended. Waits while the mailbox is full, because this must not be lost.
     pub(crate) async fn tell_gone(
         &self,
         name: &RoomName,
@@ -125,11 +125,11 @@ impl Rooms {
     ) {
         let mailbox = self.0.directory.lock().get(name).map(Entry::mailbox);
         let Some(mailbox) = mailbox else { return };
-        // A room that has closed meanwhile had nobody in it.
+        // If the room has closed in the meantime, nobody was in it.
         let _ = mailbox.send(Letter::Gone { session, said_goodbye, receipt }).await;
     }
 
-    /// What of a room's stored chat a session may read. The room opens for the answer if it is not open.
+    /// Returns which part of a room's stored chat a session may read. The room opens for the answer if needed.
     pub(crate) async fn reader(&self, name: &RoomName, session: SessionId) -> Reader {
         loop {
             let (reply, answer) = oneshot::channel();
@@ -137,7 +137,7 @@ impl Rooms {
                 Ok(entry) => entry.mailbox(),
                 Err(_) => return Reader::Nothing,
             };
-            // A room that closes at this moment hears nothing more; the next one by its name does.
+            // If the room closes at this moment, the letter is lost: ask the next room of that name.
             if mailbox.send(Letter::Who { session, reply }).await.is_ok()
                 && let Ok(reader) = answer.await
             {
@@ -159,8 +159,8 @@ impl Rooms {
         }
     }
 
-    /// Subscribes a session to the list, and returns the rooms of this moment that its grant opens: later changes come by
-    /// the subscription.
+    /// Subscribes a session to the list of rooms. Returns the entries of this moment that its grant opens; later changes
+    /// arrive through the subscription.
     pub(crate) fn subscribe_to_list(
         &self,
         session: SessionId,
@@ -173,17 +173,17 @@ impl Rooms {
         entries.summaries().filter(|summary| grant.opens(&summary.name)).map(listed).collect()
     }
 
-    /// The rooms in which somebody is, in no order.
+    /// The rooms in which somebody is, in no particular order.
     pub(crate) fn listed(&self) -> Vec<RoomSummary> {
         self.0.directory.lock().summaries().cloned().collect()
     }
 
-    /// Opens no more rooms.
+    /// Stops opening rooms.
     pub(crate) fn close(&self) {
         self.0.directory.lock().close();
     }
 
-    /// The entry of a room, which opens if it is not open.
+    /// The entry of a room; opens the room if needed.
     fn entry<'a>(&self, entries: &'a mut Entries, name: &RoomName) -> Result<&'a Entry, Refusal> {
         if entries.get(name).is_none() {
             if entries.is_closed() {

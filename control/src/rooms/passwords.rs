@@ -1,7 +1,7 @@
-//! Rooms' passwords: hashing and checking them.
+//! Hashing and checking the passwords of rooms.
 //!
-//! Argon2id is made to cost time and memory, so it runs beside the runtime's threads, a few at a time. Whoever comes when
-//! too many wait is told that the server is overloaded; guessing costs the guesser more than it costs the rooms.
+//! Argon2id is expensive in time and memory by design, so it runs on blocking threads, a few passwords at a time. When
+//! too many passwords wait, the next one gets `overloaded`: mass guessing slows down the guesser rather than the rooms.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use tokio::sync::Semaphore;
 
 use crate::refusal::Refusal;
 
-/// Passwords that are worked on at a time; each takes 19 MiB.
+/// Passwords that are hashed or checked at a time; each takes 19 MiB.
 const AT_A_TIME: usize = 2;
-/// Passwords that wait for that; one more is refused.
+/// Most passwords in progress or waiting; one more is refused.
 const MAX_WAITING: usize = 128;
 
-/// Works on passwords. Clones share the same bounds.
+/// Hashes and checks passwords. Clones share the bounds.
 #[derive(Clone, Debug)]
 pub(crate) struct Passwords {
     places: Arc<Semaphore>,
@@ -28,7 +28,7 @@ pub(crate) struct Passwords {
 /// The longest password, in bytes.
 pub(crate) const MAX_BYTES: usize = 256;
 
-/// A password was not worked on: too many others are.
+/// A password was not processed because too many others are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Overloaded;
 
@@ -42,7 +42,7 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// Whether a password is the one that was hashed.
+    /// Checks a password against a hash.
     pub(crate) async fn verify(&self, password: Secret, hash: String) -> Verdict {
         match self.work(move || is_right(&password, &hash)).await {
             Ok(true) => Verdict::Right,
@@ -51,7 +51,7 @@ impl Passwords {
         }
     }
 
-    /// Hashes a password with a salt of its own, as a PHC string.
+    /// Hashes a password with a random salt; returns a PHC string.
     pub(crate) async fn hash(&self, password: Secret) -> Result<String, Refusal> {
         if password.expose().is_empty() {
             return Err(Refusal::empty_password());
@@ -72,13 +72,13 @@ impl Passwords {
     ) -> Result<T, Overloaded> {
         let _place = self.places.try_acquire().map_err(|_| Overloaded)?;
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Overloaded)?;
-        // The turn goes along: who stops waiting does not stop the work.
+        // The permit moves into the work, which continues even if the caller stops waiting.
         let working = tokio::task::spawn_blocking(move || {
             let done = work();
             drop(turn);
             done
         });
-        // Without a result when the runtime goes down.
+        // Fails when the runtime shuts down.
         working.await.map_err(|_| Overloaded)
     }
 }
@@ -95,12 +95,12 @@ fn hash(password: &Secret) -> Option<String> {
     Some(hash.to_string())
 }
 
-/// What a password turned out to be.
+/// The result of checking a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Right,
     Wrong,
-    /// The server has too many passwords to check.
+    /// The server is checking too many passwords.
     Overloaded,
 }
 

@@ -259,7 +259,7 @@ impl Task {
         self.verifying.push(Box::pin(verifying));
     }
 
-    /// Gives a message to the store. The first poll, here, takes a place in the store's queue ahead of any later message.
+    /// Gives a message to the store. The first poll, here, takes a place in the store's queue ahead of later messages.
     async fn store(&mut self, from: Requester, message: NewChatMessage, receipt: Option<Receipt>) {
         let (store, room) = (self.tools.store.clone(), self.room.name().clone());
         // Unconstrained: once the task has used up its cooperative budget, the first poll would return before it takes
