@@ -1,4 +1,4 @@
-//! What the control plane counts.
+//! The counters of the control plane.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use madang_wire::{Command, ErrorCode};
 
-/// The counters themselves, shared by those who count.
+/// Counters and gauges, shared by the parts that count.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) sessions: AtomicU64,
-    /// Of this server's topics and queues, of `/user`, and of the external broker.
+    /// Subscriptions to this server's topics and queues, to `/user`, and to the external broker.
     pub(crate) subscriptions: [AtomicU64; 3],
     pub(crate) rooms: AtomicU64,
     pub(crate) participants: AtomicU64,
@@ -26,7 +26,7 @@ pub(crate) struct Counters {
     pub(crate) slow_consumers: [AtomicU64; 3],
     /// By policy.
     pub(crate) discarded: [AtomicU64; 3],
-    /// By [`Delays::BOUNDS_US`]; the last is for longer ones.
+    /// Deliveries by [`Delays::BOUNDS_US`]; the last bucket is for longer ones.
     fan_out: [AtomicU64; Delays::BOUNDS_US.len() + 1],
     fan_out_us: AtomicU64,
     pub(crate) chat_stored: AtomicU64,
@@ -36,19 +36,19 @@ pub(crate) struct Counters {
     protocol_errors: Mutex<BTreeMap<&'static str, u64>>,
 }
 
-/// How long something took, so and so often.
+/// A histogram of durations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delays {
-    /// How many took at most each of [`Delays::BOUNDS_US`] but longer than the bound before.
+    /// Number of durations up to each of [`Delays::BOUNDS_US`] and above the bound before it.
     pub counts: [u64; Delays::BOUNDS_US.len()],
-    /// How many there were in all.
+    /// Number of all durations.
     pub total: u64,
-    /// How long they took in all, in µs.
+    /// Sum of all durations, in µs.
     pub sum_us: u64,
 }
 
 impl Delays {
-    /// In µs.
+    /// Upper bounds of the buckets, in µs.
     pub const BOUNDS_US: [u64; 11] =
         [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000];
 }
@@ -64,7 +64,7 @@ impl Counters {
         *lock(&self.protocol_errors).entry(kind).or_default() += 1;
     }
 
-    /// Counts a delivery that took so long.
+    /// Counts a delivery and its duration.
     pub(crate) fn count_delivery(&self, delay: Duration) {
         let us = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
         let bucket = Delays::BOUNDS_US.partition_point(|bound| *bound < us);
@@ -72,7 +72,7 @@ impl Counters {
         self.fan_out_us.fetch_add(us, Relaxed);
     }
 
-    /// The delays of all deliveries.
+    /// The durations of all deliveries.
     pub(crate) fn fan_out(&self) -> Delays {
         let all = self.fan_out.each_ref().map(|count| count.load(Relaxed));
         let mut counts = [0; Delays::BOUNDS_US.len()];
@@ -80,12 +80,12 @@ impl Counters {
         Delays { counts, total: all.iter().sum(), sum_us: self.fan_out_us.load(Relaxed) }
     }
 
-    /// How many `error` messages were sent, by code; a code that never occurred is absent.
+    /// Number of `error` messages sent, by code; a code that never occurred is absent.
     pub(crate) fn errors(&self) -> Vec<(&'static str, u64)> {
         entries(&self.errors)
     }
 
-    /// How many ERROR frames were sent, by their `message`.
+    /// Number of ERROR frames sent, by `message` header.
     pub(crate) fn protocol_errors(&self) -> Vec<(&'static str, u64)> {
         entries(&self.protocol_errors)
     }
@@ -96,7 +96,7 @@ pub(crate) fn up(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }
 
-/// Takes one from a gauge; every call follows an `up` on the same gauge.
+/// Subtracts one from a gauge; every call follows an `up` on the same gauge.
 pub(crate) fn down(gauge: &AtomicU64) {
     gauge.fetch_sub(1, Relaxed);
 }

@@ -1,22 +1,22 @@
-//! When a session has to say something, and when it has waited long enough for the client to.
+//! STOMP heart-beats: when to send one, and when the other side counts as gone.
 
 use std::time::{Duration, Instant};
 
 use madang_wire::HeartBeat;
 
-/// What the server offers its clients: a sign of life as often as they want, down to every second. It asks for one every
-/// ten seconds at most: browsers run the timers of a page in the background once a second, so that a page which had to
-/// send every second would be found silent while it is well.
+/// The server's `heart-beat` header for clients. It offers to send as often as every second, but wants to receive only
+/// every ten seconds: browsers throttle the timers of background pages to once a second, so a page that had to send
+/// every second would be considered gone although it is alive.
 pub(crate) const TO_CLIENTS: HeartBeat = HeartBeat { can_send_ms: 1_000, wants_ms: 10_000 };
 
-/// What it offers an external broker, and wants of it.
+/// The server's `heart-beat` header for an external broker.
 pub(crate) const TO_BROKER: HeartBeat = HeartBeat { can_send_ms: 10_000, wants_ms: 10_000 };
 
 /// The heart-beats of an open session (STOMP 1.2, "Heart-beating").
 #[derive(Debug)]
 pub(crate) struct HeartBeats {
     send_every: Option<Duration>,
-    /// Twice the agreed interval: the margin of error that the standard asks for.
+    /// Twice the agreed interval, for the error margin that the standard asks for.
     receive_within: Option<Duration>,
     sent_at: Instant,
     received_at: Instant,
@@ -27,12 +27,12 @@ pub(crate) struct HeartBeats {
 pub(crate) enum Due {
     /// Nothing was sent for an interval: send a heart-beat.
     Send,
-    /// Nothing was received for two intervals: the client is gone.
+    /// Nothing was received for two intervals: the other side is gone.
     Receive,
 }
 
 impl HeartBeats {
-    /// What follows from our `heart-beat` header and the other side's.
+    /// The heart-beats that follow from our `heart-beat` header and the other side's.
     pub(crate) fn agree(own: HeartBeat, other: HeartBeat, now: Instant) -> HeartBeats {
         let interval = |ms: Option<u32>| ms.map(|ms| Duration::from_millis(ms.into()));
         HeartBeats {

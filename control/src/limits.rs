@@ -1,52 +1,52 @@
-//! How much one client, one room and the whole server may take.
+//! Limits per client, per room and for the whole server.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The bounds of the control plane. Where a field says so, 0 means no limit.
+/// The limits of the control plane. Where a field says so, 0 means no limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
-    /// Bytes of one STOMP frame, header and body together. A longer one ends its connection with an ERROR.
+    /// Bytes of one STOMP frame, headers and body together. A longer frame closes its connection with an ERROR.
     /// 0: no limit.
     pub frame_bytes: usize,
-    /// Headers of one STOMP frame; one more ends its connection with an ERROR. 0: no limit.
+    /// Headers of one STOMP frame; one more closes its connection with an ERROR. 0: no limit.
     pub headers: usize,
-    /// Bytes of one header line as it is written; a longer one ends its connection with an ERROR. 0: no limit.
+    /// Bytes of one header line, as on the wire; a longer line closes its connection with an ERROR. 0: no limit.
     pub header_bytes: usize,
-    /// SEND and SUBSCRIBE frames a second and session, with twice as many at once; more are refused with
-    /// `rate_limited`. 0: no limit.
+    /// Rate limit of SEND and SUBSCRIBE frames, per second and session, with a burst of twice as many. Frames above it
+    /// are refused with `rate_limited`. 0: no limit.
     pub messages_per_second: u32,
-    /// WebSocket connections in all; one more is refused with an ERROR. 0: no limit.
+    /// WebSocket connections in total; one more is refused with an ERROR. 0: no limit.
     pub connections: usize,
     /// WebSocket connections from one IP address; one more is refused with an ERROR. 0: no limit.
     pub connections_per_address: usize,
-    /// How long a client may take to its CONNECT from when its WebSocket, SockJS session or TCP connection is open; then
-    /// that ends with an ERROR.
+    /// Time that a client has to send CONNECT after its WebSocket, SockJS session or TCP connection opens. After it,
+    /// the server closes the connection with an ERROR.
     pub connect_timeout: Duration,
-    /// How long an HTTP client may take to send the head of a request, and stay silent between two;
-    /// then its connection is closed.
+    /// Time that an HTTP client has to send the head of a request, and may be silent between two requests. After it,
+    /// the server closes the connection.
     pub request_timeout: Duration,
-    /// Participants of a room, those whose connection dropped a moment ago included; one more gets `room_full`.
-    /// 0: no limit.
+    /// Participants of a room, including those whose connection dropped and who may still resume; one more gets
+    /// `room_full`. 0: no limit.
     pub participants_per_room: usize,
     /// Open rooms; a join that would open one more gets `overloaded`. 0: no limit.
     pub rooms: usize,
     /// Subscriptions of a session; one more is refused with `not_allowed`.
     pub subscriptions: usize,
-    /// Messages that wait for one slow client; at one more, [`Limits::slow_room_state`] and [`Limits::slow_topics`] say
-    /// which go. When that is not enough, its connection ends with an ERROR.
+    /// Messages queued for one slow client. Beyond that, [`Limits::slow_room_state`] and [`Limits::slow_topics`] decide
+    /// which are dropped. If that is not enough, the server closes the connection with an ERROR.
     pub outbox_messages: usize,
-    /// The same in bytes.
+    /// Bytes queued for one slow client, with the same effect as [`Limits::outbox_messages`].
     pub outbox_bytes: usize,
-    /// What happens to speakers, changed participants, the changed room and the list of rooms.
+    /// The policy for slow clients for `speakers`, `participant_changed`, `room_changed` and the list of rooms.
     pub slow_room_state: SlowPolicy,
-    /// What happens to what clients publish on topics. Chat, queues, replies and all other events of a room are never lost
-    /// silently: too many of them end the connection.
+    /// The policy for slow clients for messages that clients publish on topics. Chat, queues, replies and all other
+    /// events of a room are never dropped silently: too many of them close the connection.
     pub slow_topics: SlowPolicy,
-    /// Bytes of a chat line; a longer one gets `too_large`.
+    /// Bytes of a chat message's text; a longer one gets `too_large`.
     pub chat_bytes: usize,
 }
 
@@ -73,29 +73,29 @@ impl Default for Limits {
     }
 }
 
-/// Whether one more than `present` would break a limit for which 0 means none.
+/// Whether one more than `present` would exceed the limit. A limit of 0 means no limit.
 pub(crate) fn is_reached(limit: usize, present: usize) -> bool {
     limit != 0 && present >= limit
 }
 
-/// What becomes of the messages for it.
+/// What happens to messages for a client that reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SlowPolicy {
-    /// Of messages that say the same thing at different times, the latest is kept.
+    /// Keep only the latest of the messages that carry the same state.
     Coalesce,
-    /// The oldest make room when there are too many.
+    /// Drop the oldest messages when there are too many.
     DropOldest,
-    /// None is lost silently: when there are too many, the connection ends with an ERROR.
+    /// Drop nothing: when there are too many, close the connection with an ERROR.
     Disconnect,
 }
 
 impl SlowPolicy {
-    /// All of them, in the order of `SlowPolicy`.
+    /// All policies, in the order of declaration.
     pub const ALL: [SlowPolicy; 3] =
         [SlowPolicy::Coalesce, SlowPolicy::DropOldest, SlowPolicy::Disconnect];
 
-    /// As in the configuration.
+    /// The name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             SlowPolicy::Coalesce => "coalesce",

@@ -1,10 +1,10 @@
-//! A point in time, for timers and for people.
+//! The current time on the monotonic clock and on the wall clock.
 
 use std::time::Instant;
 
 use jiff::Timestamp;
 
-/// What time it is, for timers and for people.
+/// One point in time: `instant` is for timers, `utc` is for storage and display.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     pub(crate) instant: Instant,

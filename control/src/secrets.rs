@@ -21,7 +21,7 @@ const LONGEST: u64 = 4096;
 
 /// A secret file that can't be read, written or used.
 #[derive(Debug, thiserror::Error)]
-#[error("the secret in {path} can't be used: {source}", path = path.display())]
+#[error("cannot use the secret in {path}: {source}", path = path.display())]
 pub struct SecretError {
     path: PathBuf,
     source: io::Error,

@@ -1,8 +1,8 @@
-//! How often a client may ask for something.
+//! The rate limit of a client, as a token bucket.
 
 use std::time::Instant;
 
-/// A token bucket that holds two seconds' worth.
+/// A token bucket that holds the tokens of two seconds.
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
     /// Tokens a second; 0 means no limit.
@@ -18,7 +18,7 @@ impl TokenBucket {
         TokenBucket { per_second, tokens: 2.0 * per_second, filled_at: now }
     }
 
-    /// Takes a token, if there is one.
+    /// Takes a token; false if there is none.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         if self.per_second == 0.0 {
             return true;

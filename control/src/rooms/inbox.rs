@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 /// Events of the engine for one room.
 ///
 /// Adding an event never waits, so a busy room cannot hold up the engine. The inbox stays bounded because an event
-/// replaces those that it makes obsolete: there is one list of speakers, one state per audio slot, and one disconnection
-/// per peer.
+/// replaces those that it makes obsolete: there is one list of speakers, one state per audio slot, and one
+/// disconnection per peer.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     events: Mutex<VecDeque<Event>>,

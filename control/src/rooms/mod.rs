@@ -103,8 +103,8 @@ impl Rooms {
         self.entry(&mut self.0.directory.lock(), name)?.post(letter)
     }
 
-    /// Sends a REST request to a room and waits for the answer. The room opens if needed, but is not in the list of rooms
-    /// while nobody is in it. A room that the store does not know gives `no_such_room`.
+    /// Sends a REST request to a room and waits for the answer. The room opens if needed, but is not in the list of
+    /// rooms while nobody is in it. A room that the store does not know gives `no_such_room`.
     pub(crate) async fn ask(&self, name: &RoomName, admin: Admin) -> Result<AdminReply, Refusal> {
         let (reply, answer) = oneshot::channel();
         self.post_opening(name, Letter::Admin { admin, reply })?;
@@ -159,8 +159,8 @@ impl Rooms {
         }
     }
 
-    /// Subscribes a session to the list of rooms. Returns the entries of this moment that its grant opens; later changes
-    /// arrive through the subscription.
+    /// Subscribes a session to the list of rooms. Returns the entries of this moment that its grant opens; later
+    /// changes arrive through the subscription.
     pub(crate) fn subscribe_to_list(
         &self,
         session: SessionId,
