@@ -1,4 +1,4 @@
-//! Coming in where not everybody may, and being here twice, or away.
+//! Joining a room with obstacles, joining twice, and being away.
 
 use madang_wire::ErrorCode;
 

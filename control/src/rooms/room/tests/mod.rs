@@ -452,7 +452,7 @@ fn reactions_are_short() {
     assert_eq!(world.refused(1, "react", &long), ErrorCode::TooLarge);
 }
 
-/// A room and what happened in it.
+/// A room and its clock.
 struct World {
     room: Room,
     now: Moment,
@@ -547,7 +547,7 @@ fn listener() -> Grant {
     Grant { user: "listener".to_owned(), role: Some(Role::Listener), ..host() }
 }
 
-/// A request of a guest, who is another one in each session.
+/// A request of a guest; each session is a different guest.
 pub(super) fn asked(session: u64, resume: Option<&str>, request: Request) -> Asked {
     Asked {
         from: SessionId(session).into(),
@@ -558,7 +558,7 @@ pub(super) fn asked(session: u64, resume: Option<&str>, request: Request) -> Ask
     }
 }
 
-/// Publishes these m-lines and has an audio slot before these video slots.
+/// An answer that publishes these m-lines and has an audio slot before these video slots.
 fn answer(published: &[&str], slots: &[&str]) -> Answer {
     let line = |mid: &&str| MediaLine {
         mid: Mid::new(mid),
@@ -607,7 +607,7 @@ fn error_in(effects: &[Effect]) -> (ErrorCode, &str) {
     error.unwrap_or_else(|| panic!("{effects:?}"))
 }
 
-/// The one slot map that a session was sent.
+/// The slots in the only `slots` signal that was sent to a session.
 fn slots_for(effects: &[Effect], session: u64) -> Vec<Slot> {
     let maps: Vec<_> = signals(effects)
         .into_iter()

@@ -1,4 +1,4 @@
-//! What a moderator stops is not forwarded, whatever the client names, says or offers.
+//! Sources that a moderator has stopped are not forwarded, whatever names, states or offers the client sends.
 
 use madang_wire::ErrorCode;
 
@@ -214,7 +214,7 @@ fn permits(effects: &[Effect]) -> Vec<(PeerId, &str, bool)> {
     all.map(|(peer, mid, is)| (peer, name_of(&mid), is)).collect()
 }
 
-/// The few names that these stories have.
+/// The m-line names that these tests use.
 fn name_of(mid: &Mid) -> &'static str {
     ["mic", "cam", "new"].into_iter().find(|name| *name == mid.as_str()).unwrap_or("?")
 }

@@ -1,5 +1,5 @@
-//! Who may do what, as a table: every request × role × claim × state of the room, against the rules written down a
-//! second time, as plainly as can be.
+//! Permissions as a table: every request × role × claim × state of the room, compared with the rules written a second
+//! time, as plainly as possible.
 #![expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 
 use std::sync::Arc;
@@ -22,33 +22,33 @@ const ROLES: [Option<Role>; 4] =
 const CLAIMS: [Option<bool>; 3] = [None, Some(true), Some(false)];
 const BOTH: [bool; 2] = [false, true];
 
-// Coming in.
+// Joining.
 
-/// What there is to a join.
+/// Everything that the outcome of a join depends on.
 #[derive(Clone, Copy, Debug)]
 struct Arrival {
     is_guest: bool,
     /// The token's role.
     role: Option<Role>,
     moderate: Option<bool>,
-    /// The role that the room keeps for the user.
+    /// The role that the room stores for the user.
     kept: Option<Role>,
     asked: Option<Role>,
     opens_room: bool,
     is_banned: bool,
     is_locked: bool,
     is_full: bool,
-    /// The room has one; None: it has none. Otherwise: the right one, another, or none is given.
+    /// `None`: the room has no password. Otherwise, which one the joiner gives: "right", "wrong" or "none".
     password: Option<&'static str>,
     waiting_room: bool,
     is_empty: bool,
     auth_required: bool,
 }
 
-/// Why somebody stays out, whom that concerns, and what they are told.
+/// A reason to refuse a join, the joins that it applies to, and the error code.
 type DoorRule = (&'static str, fn(&Arrival) -> bool, ErrorCode);
 
-/// The rules, the first that applies first.
+/// The rules in order of precedence: the first that applies decides.
 const DOOR: &[DoorRule] = &[
     ("a token opens its own room", |a| !a.opens_room, ErrorCode::NotAllowed),
     ("who is banned stays out", |a| a.is_banned && !a.is_guest, ErrorCode::NotAllowed),
@@ -132,7 +132,7 @@ impl Arrival {
         room
     }
 
-    /// What really happens.
+    /// The actual outcome in a room.
     fn outcome(&self) -> Result<Role, ErrorCode> {
         let mut room = self.room();
         let mut body = json!({"name": "a"});
@@ -193,7 +193,7 @@ fn each_arrival(mut check: impl FnMut(Arrival)) {
                 {
                     for (opens_room, auth_required) in [(true, false), (true, true), (false, true)]
                     {
-                        // A room with nobody in it is not full.
+                        // An empty room is not full.
                         if is_full && is_empty {
                             continue;
                         }
@@ -219,9 +219,9 @@ fn each_arrival(mut check: impl FnMut(Arrival)) {
     }
 }
 
-// Inside.
+// Requests inside the room.
 
-/// Somebody in a room, and the room.
+/// A participant and the state of their room.
 #[derive(Clone, Copy, Debug)]
 struct Inside {
     is_guest: bool,
@@ -237,7 +237,7 @@ struct Inside {
 /// A request, its body, and who may send it.
 type RequestRule = (&'static str, &'static str, fn(&Inside) -> bool);
 
-/// What is said, and who may. Whoever may not gets `not_allowed`.
+/// The requests and who may send them. Anyone else gets `not_allowed`.
 const REQUESTS: &[RequestRule] = &[
     ("chat", r#"{"text":"안녕"}"#, |a| a.chat || a.moderates()),
     ("react", r#"{"emoji":"👏"}"#, |_| true),
@@ -274,8 +274,8 @@ impl Inside {
         by_role && self.publish.is_none_or(|list| list.contains(&source))
     }
 
-    /// The room with them in it as session 1; a host (2), a speaker (3), a listener (4), one who moderates by their token
-    /// alone (5), and one who waits (6).
+    /// The room with this participant as session 1, a host (2), a speaker (3), a listener (4), a participant who moderates
+    /// by token only (5), and a joiner in the waiting room (6).
     fn room(&self) -> (Room, Vec<String>) {
         let mut kept = kept();
         kept.record.settings = RoomSettings {
@@ -344,7 +344,7 @@ fn who_says_what() {
             }
             count += 1;
         }
-        // Joining once more is no way around anything.
+        // Joining again does not get around any of this.
         let (mut room, _) = inside.room();
         let effects = ask(&mut room, 1, inside.grant(), "join", &json!({"name": "a"}));
         assert_eq!(error_to(1, &effects), Some(ErrorCode::BadRequest));
@@ -367,7 +367,7 @@ fn each_inside(mut check: impl FnMut(Inside)) {
     }
 }
 
-/// Whom an action is for.
+/// The target of an action.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Whom {
     Themself,
@@ -393,7 +393,7 @@ const WHOM: [Whom; 8] = [
     Whom::Missing,
 ];
 
-/// The actions with the values that they take, and values that they don't.
+/// The actions, each with values that it accepts and values that it refuses.
 fn actions() -> Vec<(&'static str, Vec<Value>, Vec<Value>)> {
     let stops = || (vec![Value::Null, json!(true), json!(false)], vec![json!("yes"), json!(1)]);
     let ((good, bad), (more_good, more_bad), (most_good, most_bad)) = (stops(), stops(), stops());
@@ -419,7 +419,7 @@ fn actions() -> Vec<(&'static str, Vec<Value>, Vec<Value>)> {
     ]
 }
 
-/// What a moderator's deed comes to: the rules once more, the first that applies first.
+/// The expected outcome of a moderator's action: the rules a second time, in order of precedence.
 fn verdict(
     by: &Inside,
     action: &str,
@@ -495,7 +495,8 @@ fn moderate_body(action: &str, whom: Whom, value: &Value, ids: &[String]) -> Val
     json!({"action": action, "participant": id, "value": value})
 }
 
-/// A deed is kept before `done`; a message is looked at before it is deleted.
+/// Whether the moderator will get a reply: an action is stored before `done`, and a message is loaded before it is
+/// deleted.
 fn is_acknowledged(effects: &[Effect]) -> bool {
     let is_it = |effect: &Effect| match effect {
         Effect::Keep { from: Some(from), .. } => from.session == SessionId(1),
@@ -507,7 +508,7 @@ fn is_acknowledged(effects: &[Effect]) -> bool {
     effects.iter().filter(|effect| is_it(effect)).count() == 1
 }
 
-// Outside.
+// Requests from outside the room.
 
 #[test]
 fn those_outside_ask_for_nothing() {
@@ -672,7 +673,7 @@ fn drain(room: &mut Room) -> Vec<Effect> {
     std::iter::from_fn(|| room.poll_effect()).collect()
 }
 
-/// What a session was told.
+/// The signals that were sent to a session.
 fn signals_to(session: u64, effects: &[Effect]) -> impl Iterator<Item = &Signal> {
     effects.iter().filter_map(move |effect| match effect {
         Effect::Signal { to, signal } if to.session == SessionId(session) => Some(signal),

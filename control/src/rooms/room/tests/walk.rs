@@ -1,4 +1,4 @@
-//! A long random walk of a room beside a naive model of the engine.
+//! A long random walk through a room's requests and events, compared with a naive model of the media engine.
 #![expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 
 use std::collections::{HashMap, HashSet};
@@ -33,10 +33,10 @@ struct Walk {
     room: Room,
     now: Moment,
     random: StdRng,
-    /// What the engine shows, by peer and slot.
+    /// The source that the engine shows, by peer and slot.
     shows: HashMap<(PeerId, Mid), Source>,
     peers: HashSet<PeerId>,
-    /// What the engine does not forward, by peer and m-line.
+    /// The m-lines that the engine does not forward, by peer.
     forbidden: HashSet<(PeerId, Mid)>,
     joined: i64,
     left: i64,
@@ -120,7 +120,7 @@ impl Walk {
         self.carry_out();
     }
 
-    /// What a moderator might do, to one who is in or one who waits.
+    /// A random moderator's action, aimed at a participant or at somebody in the waiting room.
     fn deed(&mut self, someone: &str) -> String {
         let waiting = self.room.door.list();
         let one = waiting.first().map_or(someone, |one| one.id.as_str());
@@ -142,7 +142,7 @@ impl Walk {
         deed.to_string()
     }
 
-    /// What an operator might do.
+    /// A random request over REST.
     fn configure(&mut self) {
         let publishers = if self.random.random() { "hosts" } else { "speakers" };
         let settings =
@@ -236,7 +236,7 @@ impl Walk {
         }
     }
 
-    /// What an engine could answer: it refuses some, and forgets slots that an offer leaves out.
+    /// An answer that an engine could give: it refuses some offers, and drops slots that an offer leaves out.
     fn answer(&mut self, peer: PeerId) -> Result<Answer, OfferError> {
         if self.random.random_range(0..5) == 0 {
             return Err(OfferError::BadSdp("no".to_owned()));
@@ -290,7 +290,7 @@ impl Walk {
         assert_eq!(slots, self.shows.len(), "nothing is shown where there is no slot");
     }
 
-    /// The rules of what is forwarded, once more and plainly.
+    /// Checks what is forwarded against the rules, written plainly a second time.
     fn check_rights(&self, member: &Member) {
         let Member { public, grant, .. } = member;
         assert!(self.room.kept.ban_of(grant, self.now.utc).is_none(), "nobody banned is here");
@@ -347,7 +347,7 @@ impl Walk {
     }
 }
 
-/// Sessions are users with tokens, some of them twice, and guests.
+/// The grant of a session: users with tokens, some of them in two sessions, and guests.
 fn grant(session: SessionId) -> Grant {
     let guest = Grant::guest(format!("guest-{}", session.0));
     let user = Grant { is_guest: false, user: format!("user-{}", session.0 % 4), ..guest.clone() };
