@@ -292,8 +292,8 @@ impl Room {
         self.welcome(now, from, index, answer);
     }
 
-    /// Applies the grant of a resuming session, which may differ from the one before. A user's role is lowered to the
-    /// highest that the grant allows.
+    /// Applies the grant of a resuming session, which may differ from the one before. A user's role is lowered if it is
+    /// higher than the highest that they may have from now on.
     fn take_grant(&mut self, index: usize, grant: &Arc<Grant>) {
         if !grant.is_guest {
             let highest = self.highest(grant, false).role;

@@ -274,8 +274,8 @@ impl Inside {
         by_role && self.publish.is_none_or(|list| list.contains(&source))
     }
 
-    /// The room with this participant as session 1, a host (2), a speaker (3), a listener (4), a participant who moderates
-    /// by token only (5), and a joiner in the waiting room (6).
+    /// The room with this participant as session 1, a host (2), a speaker (3), a listener (4), a participant who
+    /// moderates by token only (5), and a joiner in the waiting room (6).
     fn room(&self) -> (Room, Vec<String>) {
         let mut kept = kept();
         kept.record.settings = RoomSettings {
