@@ -388,7 +388,10 @@ impl Running {
     fn is_slow(&mut self, policy: SlowPolicy) {
         if !std::mem::replace(&mut self.slow[policy as usize], true) {
             up(&self.connection.counters.slow_consumers[policy as usize]);
-            warn!(policy = policy.as_str(), "a client reads too slowly");
+            warn!(
+                policy = policy.as_str(),
+                "slow consumer: a client reads more slowly than its messages arrive"
+            );
         }
     }
 
@@ -455,7 +458,7 @@ impl Running {
                 self.session.handle_admitted(now, &self.sender.grant);
             }
             Err(why) => {
-                debug!(%why, "a client may not connect");
+                debug!(%why, "authentication failed; refusing the client");
                 self.session.handle_refused(&why);
             }
         }

@@ -123,7 +123,7 @@ impl Dispatch {
             }
             Destination::UserQueue(queue) => {
                 let message =
-                    format!("this destination lacks the name of a user: /user/{{name}}{queue}");
+                    format!("this destination needs the name of a user: /user/{{name}}{queue}");
                 Err(Refusal::bad_request(message))
             }
             Destination::Rooms

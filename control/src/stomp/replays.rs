@@ -84,7 +84,7 @@ async fn read(
         Reader::Viewer(viewer) => Some(viewer),
         Reader::Public => None,
         Reader::Nothing => {
-            let message = format!("the chat of {room} is for those who are in it; join first");
+            let message = format!("only participants of {room} may read its chat; join first");
             return Err(Refusal::new(ErrorCode::NotAllowed, message));
         }
     };

@@ -33,7 +33,7 @@ impl Replay {
             return Ok(None);
         };
         let count: u32 =
-            history.parse().map_err(|_| format!("history: {history:?} is no number"))?;
+            history.parse().map_err(|_| format!("history: {history:?} is not a number"))?;
         Ok((count > 0).then_some(Replay::Last(count.min(MAX_HISTORY))))
     }
 }

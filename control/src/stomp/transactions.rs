@@ -20,7 +20,7 @@ pub(super) struct Transactions {
 impl Transactions {
     pub(super) fn begin(&mut self, name: &str) -> Result<(), String> {
         if self.open.contains_key(name) {
-            return Err(format!("transaction {name:?} is open already"));
+            return Err(format!("transaction {name:?} is already open"));
         }
         if self.open.len() == MAX_OPEN {
             return Err(format!("a session has at most {MAX_OPEN} open transactions"));
@@ -39,10 +39,14 @@ impl Transactions {
             (frames + 1, bytes + weight(frame))
         });
         if frames > MAX_FRAMES {
-            return Err(format!("at most {MAX_FRAMES} frames wait in transactions"));
+            return Err(format!(
+                "the open transactions of a session hold at most {MAX_FRAMES} frames"
+            ));
         }
         if bytes > MAX_BYTES {
-            return Err(format!("at most {MAX_BYTES} bytes wait in transactions"));
+            return Err(format!(
+                "the open transactions of a session hold at most {MAX_BYTES} bytes"
+            ));
         }
         self.open.get_mut(name).ok_or_else(|| unknown(name))?.push(frame);
         Ok(())

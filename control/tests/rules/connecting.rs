@@ -69,7 +69,7 @@ async fn the_version_is_negotiated() {
             sends(format!("CONNECT\naccept-version:{accepted}\nhost:x\nreceipt:r\n\n")),
             hears(
                 "ERROR\nmessage:unsupported version\nversion:1.0,1.1,1.2\ncontent-type:text/plain\nreceipt-id:r\n\n\
-                 Supported are 1.0, 1.1 and 1.2.",
+                 The server supports STOMP 1.0, 1.1 and 1.2.",
             ),
             is_closed(),
         ]

@@ -76,7 +76,7 @@ async fn subscribing() {
         )),
         rule("SUBSCRIBE ack Header", "auto, client, client-individual, and nothing else", after(connected("1.2"), [
             sends("SUBSCRIBE\nid:1\ndestination:/topic/t\nack:later\n\n"),
-            hears("ERROR\nmessage:bad header\n\n…ack is auto, client or client-individual…"),
+            hears("ERROR\nmessage:bad header\n\n…ack must be auto, client or client-individual…"),
             is_closed(),
         ])),
     ])

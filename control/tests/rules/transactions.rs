@@ -14,7 +14,7 @@ async fn transactions() {
         ])),
         rule("BEGIN", "a name is used once at a time", after(begun("1.2"), [
             sends("BEGIN\ntransaction:t\nreceipt:r\n\n"),
-            hears("ERROR\nmessage:bad transaction\nreceipt-id:r\n\n…\"t\" is open already…"),
+            hears("ERROR\nmessage:bad transaction\nreceipt-id:r\n\n…\"t\" is already open…"),
             is_closed(),
         ])),
         rule("BEGIN", "transactions do not know each other", after(begun("1.2"), [

@@ -41,7 +41,10 @@ impl Session {
             return violation(SessionError::NotConnected, detail);
         }
         let Some(version) = Version::negotiate(frame.header(header::ACCEPT_VERSION)) else {
-            return violation(SessionError::UnsupportedVersion, "Supported are 1.0, 1.1 and 1.2.");
+            return violation(
+                SessionError::UnsupportedVersion,
+                "The server supports STOMP 1.0, 1.1 and 1.2.",
+            );
         };
         let client = match frame.header(header::HEART_BEAT) {
             None => HeartBeat::default(),
@@ -100,11 +103,11 @@ impl Session {
             Command::Abort => self.handle_abort(&frame),
             Command::Disconnect => self.handle_disconnect(&frame),
             Command::Connect | Command::Stomp => {
-                violation(SessionError::AlreadyConnected, "A session has one CONNECT frame.")
+                violation(SessionError::AlreadyConnected, "A session has only one CONNECT frame.")
             }
             Command::Connected | Command::Message | Command::Receipt | Command::Error => violation(
                 SessionError::NotAClientsFrame,
-                format!("{} is for servers.", frame.command),
+                format!("{} is for servers to send, not for clients.", frame.command),
             ),
         }
     }
@@ -137,11 +140,14 @@ impl Session {
         {
             return violation(
                 SessionError::DuplicateSubscription,
-                "The subscription's id is in use.",
+                "The subscription id is in use by another subscription of this session.",
             );
         }
         let Some(ack) = AckMode::parse(frame.header(header::ACK)) else {
-            return violation(SessionError::BadHeader, "ack is auto, client or client-individual.");
+            return violation(
+                SessionError::BadHeader,
+                "ack must be auto, client or client-individual.",
+            );
         };
         if !self.rate.take(now) {
             self.refuse_for_rate(&frame);
@@ -183,13 +189,13 @@ impl Session {
         let replay = match &destination {
             Destination::Request { .. } | Destination::App(_) => {
                 return Err(bad(
-                    &"requests are sent, not subscribed to; replies come to /user/queue/signal",
+                    &"requests are for SEND, not for SUBSCRIBE; replies arrive on /user/queue/signal",
                 ));
             }
             Destination::OtherUserQueue { .. } => {
                 return Err(Refusal::new(
                     ErrorCode::NotAllowed,
-                    "this queue is another user's".to_owned(),
+                    "this queue belongs to another user".to_owned(),
                 ));
             }
             Destination::Chat(_) => Replay::of(&frame.headers).map_err(|error| bad(&error))?,

@@ -326,7 +326,7 @@ impl Session {
             Limit::Bytes => (limits.outbox_bytes, "bytes", "limits.outbox_bytes"),
         };
         let detail = format!(
-            "More than {most} {what} waited for this client ({key}): it reads more slowly than they come. Connect again."
+            "More than {most} {what} were queued for this client ({key}): it reads more slowly than they arrive. Connect again."
         );
         self.fail(SessionError::SlowConsumer, &detail, None);
     }
@@ -335,8 +335,8 @@ impl Session {
     pub(crate) fn handle_stall(&mut self) {
         self.output.clear();
         self.output_bytes = 0;
-        let detail = "The message broker takes nothing more from this client, and this client does not read what waits for \
-                      it. Connect again.";
+        let detail = "The message broker accepts nothing more from this client, and this client does not read what is \
+                      queued for it. Connect again.";
         self.fail(SessionError::SlowConsumer, detail, None);
     }
 
@@ -354,7 +354,7 @@ impl Session {
             && expiry.deadline() <= now
             && expiry.look(moment)
         {
-            let detail = format!("Your token ended at {}. Connect with a new one.", expiry.at());
+            let detail = format!("Your token expired at {}. Connect with a new one.", expiry.at());
             self.fail(SessionError::TokenExpired, &detail, None);
         }
         match &mut self.state {
@@ -377,7 +377,7 @@ impl Session {
                 Some((at, Due::Receive)) if at <= now => {
                     self.fail(
                         SessionError::Timeout,
-                        "No heart-beat came for twice the agreed interval.",
+                        "Nothing arrived within twice the agreed heart-beat interval.",
                         None,
                     );
                 }

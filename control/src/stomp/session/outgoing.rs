@@ -42,7 +42,11 @@ impl Session {
         let limits = &self.config.limits;
         if self.pending.len() > limits.outbox_messages || self.pending.bytes() > limits.outbox_bytes
         {
-            self.fail(SessionError::TooManyUnacknowledged, "Send ACK frames sooner.", None);
+            self.fail(
+                SessionError::TooManyUnacknowledged,
+                "Too many messages wait for an ACK. Send ACK frames sooner.",
+                None,
+            );
         }
     }
 
@@ -76,7 +80,10 @@ impl Session {
 
     pub(super) fn refuse_for_rate(&mut self, frame: &Frame) {
         let rate = self.config.limits.messages_per_second;
-        let message = format!("this {} was dropped: at most {rate} a second", frame.command);
+        let message = format!(
+            "this {} was dropped: the rate limit of a session is {rate} SEND and SUBSCRIBE frames per second",
+            frame.command
+        );
         self.refuse(frame, ErrorCode::RateLimited, message);
     }
 

@@ -43,7 +43,7 @@ fn violations_are_answered_by_an_error_that_ends_the_session() {
         ("SEND\n\n\0", "needs the header destination"),
         ("SUBSCRIBE\ndestination:/topic/a\n\n\0", "needs the header id"),
         ("SUBSCRIBE\nid:1\n\n\0", "needs the header destination"),
-        ("SUBSCRIBE\nid:1\ndestination:/topic/a\nack:maybe\n\n\0", "ack is auto"),
+        ("SUBSCRIBE\nid:1\ndestination:/topic/a\nack:maybe\n\n\0", "ack must be auto"),
         ("UNSUBSCRIBE\n\n\0", "needs the header id"),
         ("ACK\n\n\0", "needs the header id"),
         ("BEGIN\n\n\0", "needs the header transaction"),
