@@ -175,7 +175,7 @@ async fn what_a_broker_says_that_is_no_stomp_is_its_end_and_it_is_tried_again() 
     {
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(nonsense).await.unwrap();
-        until_ready_says(&server, "it sent what can't be read").await;
+        until_ready_says(&server, "it sent a malformed frame").await;
         drop(stream);
     }
 

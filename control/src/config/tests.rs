@@ -350,8 +350,8 @@ fn a_wrong_relay_is_told_without_repeating_its_password() {
         ("amqp://app:very-secret@host", "it does not begin with stomp://"),
         ("app:very-secret@host", "it does not begin with stomp://"),
         ("stomp://app:very-secret@", "it has no host"),
-        ("stomp://app:very-secret@host:0", "its port is no port"),
-        ("stomp://app:very-secret@host:99999", "its port is no port"),
+        ("stomp://app:very-secret@host:0", "its port is invalid"),
+        ("stomp://app:very-secret@host:99999", "its port is invalid"),
     ] {
         let mistakes = with_flags(&[("broker.relay", url)]).unwrap_err().to_string();
 

@@ -112,7 +112,9 @@ impl Connection {
         let stream = match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(format!("it can't be reached: {error}")),
-            Err(_) => return Err("it can't be reached: no answer".to_owned()),
+            Err(_) => {
+                return Err("it can't be reached: the connection attempt timed out".to_owned());
+            }
         };
         // Without it, small frames would wait for the acknowledgement of earlier ones.
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
@@ -153,11 +155,11 @@ impl Connection {
                         self.link.handle_bytes(Instant::now(), &input);
                         input.clear();
                     }
-                    Err(error) => self.lost(&format!("the connection broke: {error}")),
+                    Err(error) => self.lost(&format!("the connection failed: {error}")),
                 },
                 written = writer.write(&output), if !output.is_empty() => match written {
                     Ok(written) => output.advance(written),
-                    Err(error) => self.lost(&format!("the connection broke: {error}")),
+                    Err(error) => self.lost(&format!("the connection failed: {error}")),
                 },
                 () = self.owner.make_room(event.as_ref()), if waiting => {}
                 () = self.orders.changed() => {}
@@ -294,7 +296,7 @@ impl Owner {
 
     fn refuse(&self, message: String, correlation_id: Option<String>) {
         match self {
-            Owner::Server { .. } => debug!(message, "the broker did not get a message"),
+            Owner::Server { .. } => debug!(message, "dropped a message to the broker"),
             Owner::Session { id, signals, .. } => {
                 let to = Requester { session: *id, correlation_id };
                 signals.send(&to, &Signal::Error { code: ErrorCode::Overloaded, message });
@@ -308,7 +310,7 @@ impl Owner {
                 info!(broker = %url.address(), "connected to the message broker");
                 status.send_replace(Status::Here);
             }
-            Owner::Session { .. } => debug!("connected to the message broker"),
+            Owner::Session { .. } => debug!("a session is connected to the message broker"),
         }
     }
 

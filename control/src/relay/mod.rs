@@ -150,7 +150,7 @@ impl Relay {
         if self.0.own.try_push(Order::Frame(frame)) {
             return Ok(());
         }
-        let message = "the message broker takes messages too slowly; this one was dropped";
+        let message = "the message broker accepts messages too slowly; this message was dropped";
         Err(Refusal::new(ErrorCode::Overloaded, message.to_owned()))
     }
 

@@ -83,7 +83,7 @@ fn host_and_port(authority: &str) -> Result<(String, u16), &'static str> {
     let (host, port) = match authority[after_address..].rfind(':') {
         Some(colon) => {
             let (host, port) = authority.split_at(after_address + colon);
-            (host, port[1..].parse().ok().filter(|port| *port != 0).ok_or("its port is no port")?)
+            (host, port[1..].parse().ok().filter(|port| *port != 0).ok_or("its port is invalid")?)
         }
         None => (authority, DEFAULT_PORT),
     };

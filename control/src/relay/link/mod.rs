@@ -172,14 +172,14 @@ impl Link {
             heart_beats.handle_received(now);
         }
         if let Err(error) = self.decoder.push(bytes) {
-            return self.lose(format!("it sent what can't be read: {error}"));
+            return self.lose(format!("it sent a malformed frame: {error}"));
         }
         while self.is_connected() {
             match self.decoder.next_frame() {
                 Ok(None) => return,
                 Ok(Some(Decoded::HeartBeat)) => {}
                 Ok(Some(Decoded::Frame(frame))) => self.handle_broker(now, frame),
-                Err(error) => return self.lose(format!("it sent what can't be read: {error}")),
+                Err(error) => return self.lose(format!("it sent a malformed frame: {error}")),
             }
         }
     }
@@ -219,7 +219,7 @@ impl Link {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         match &mut self.state {
             State::Connecting { until } if *until <= now => {
-                self.lose("it does not answer CONNECT".to_owned());
+                self.lose("it did not answer CONNECT in time".to_owned());
             }
             State::Leaving { until, .. } if *until <= now => self.state = State::Over,
             State::Open { heart_beats } => match heart_beats.next() {
@@ -312,7 +312,7 @@ impl Link {
                 _ => self.refuse(
                     format!(
                         "the message broker was lost before it confirmed the {command} with receipt {receipt:?}: \
-                         whether it took it is not known"
+                         it is not known whether it was carried out"
                     ),
                     None,
                 ),
@@ -320,7 +320,9 @@ impl Link {
         }
         if !self.subscriptions.is_empty() {
             self.refuse(
-                format!("the message broker is away ({reason}); subscriptions come back with it"),
+                format!(
+                    "the message broker is away ({reason}); subscriptions resume when it is back"
+                ),
                 None,
             );
         }
