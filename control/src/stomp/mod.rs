@@ -7,8 +7,8 @@
 //!                                 └── Outbox ◀─ parcels
 //! ```
 //!
-//! `Session` decides and does no I/O; `connection` is its task: the `Socket`, the timers, and whoever carries out
-//! what the session asks for. Everybody else reaches a session through its `Outbox`.
+//! `Session` decides and does no I/O. `connection` is its task: it owns the `Socket` and the timers, and carries out
+//! the session's actions. Everything else reaches a session through its `Outbox`.
 
 pub(crate) mod connection;
 pub(crate) mod dispatch;

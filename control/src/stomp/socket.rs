@@ -1,25 +1,25 @@
-//! What carries a session's frames.
+//! The transport of a session's frames.
 
 use futures_util::{Sink, Stream};
 use madang_wire::Encoded;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// What a session sends.
+/// An item that a session sends.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     /// A STOMP frame, or an EOL as a heart-beat.
     Frame(Encoded),
-    /// Whoever is there answers it.
+    /// A ping, which a live other end answers.
     Ping,
-    /// The last word, with a WebSocket's close code (RFC 6455 §7.4.1).
+    /// The last item, with a WebSocket close code (RFC 6455 §7.4.1).
     Close(u16),
 }
 
-/// Something that messages come from and frames go to: a WebSocket, or what behaves like one.
+/// A source of messages and a sink of frames: a WebSocket, or anything that behaves like one.
 ///
-/// Who implements it answers `Ping` with a `Pong` while the other end is believed to be there, and takes `Close` as the
-/// last message. The stream's end means that the other end is gone. What was sent is gathered until it is flushed, also
-/// when it is sent without waiting for `poll_ready`, which only keeps the gathered bytes few.
+/// An implementation answers `Ping` with a `Pong` while it believes that the other end is there, and accepts `Close` as
+/// the last item. The stream ends when the other end is gone. Items are buffered until the sink is flushed, even if
+/// they are sent without waiting for `poll_ready`, which only keeps the buffer small.
 pub(crate) trait Socket:
     Stream<Item = Result<Message, Error>> + Sink<Outgoing, Error = Error> + Send + Unpin
 {

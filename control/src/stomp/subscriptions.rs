@@ -1,4 +1,4 @@
-//! What a session subscribed to, and what it has not acknowledged yet.
+//! The subscriptions of a session, and its unacknowledged messages.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -8,22 +8,25 @@ use madang_wire::{Headers, Pattern, header};
 
 use crate::broker::{Message, SubscriptionId};
 
-/// Stored messages that are read and sent at a time during a replay.
+/// The number of stored messages that a replay reads and sends at a time.
 pub(crate) const REPLAY_PAGE: u32 = 100;
-/// The most that a `history` header gets; a higher number means this one.
+/// The maximum number of messages for a `history` header; higher values are clamped to it.
 const MAX_HISTORY: u32 = 1_000;
 
-/// Which stored messages a replay wants next.
+/// The stored messages that a replay reads next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Replay {
-    /// The last so many.
+    /// This many of the latest messages.
     Last(u32),
-    /// Those after this `seq`, [`REPLAY_PAGE`] of them.
+    /// At most [`REPLAY_PAGE`] messages after this `seq`.
     Since(u64),
 }
 
 impl Replay {
-    /// What the headers of a SUBSCRIBE ask for; `since` counts when both are there. An `Err` is a text for the client.
+    /// The replay that the headers of a SUBSCRIBE ask for. If both are present, `since` wins over `history`.
+    ///
+    /// # Errors
+    /// A text for the client, when the header is not a number.
     pub(super) fn of(headers: &Headers) -> Result<Option<Replay>, String> {
         if let Some(since) = headers.get(header::SINCE) {
             let seq = since.parse().map_err(|_| format!("since: {since:?} is not a number"))?;
@@ -38,11 +41,11 @@ impl Replay {
     }
 }
 
-/// How messages of a subscription are acknowledged (STOMP 1.2, "SUBSCRIBE ack Header").
+/// How the client acknowledges the messages of a subscription (STOMP 1.2, "SUBSCRIBE ack Header").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AckMode {
     Auto,
-    /// An ACK is for all messages of the subscription up to that one.
+    /// An ACK covers all messages of the subscription up to and including the one it names.
     Client,
     ClientIndividual,
 }
@@ -61,29 +64,30 @@ impl AckMode {
 /// One subscription.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    /// The client's id for it; a 1.0 client may have none.
+    /// The `id` that the client gave it; a 1.0 client may omit it.
     pub(super) name: Option<String>,
-    /// How its MESSAGEs begin that need no ACK.
+    /// The first header lines of a MESSAGE that needs no ACK ([`Broadcast::head`](madang_wire::Broadcast::head)).
     pub(super) head: Bytes,
     pub(super) pattern: Pattern,
-    /// Below `/user`: known to this session alone, not to the broker.
+    /// Whether its destination is below `/user`; then only this session knows it, not the broker.
     pub(super) is_private: bool,
     pub(super) ack: AckMode,
     pub(super) gate: Gate,
 }
 
-/// Whether live messages pass. A replay must leave no gap before them, and repeat none.
+/// Decides which live messages a subscription gets. Between a replay and the live messages there must be no gap and no
+/// duplicate.
 ///
 /// ```text
-/// subscribed ─▶ Replaying: live messages only announce that they are stored
+/// subscribed ─▶ Replaying: a live message is held back; it only announces that it is stored
 ///                  │  page after page, until a read that began after the last announcement
 ///                  ▼
-///               Open: live messages pass, unless the replay had them
+///               Open: live messages pass, except those that the replay already sent
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
     Open {
-        /// The replay went up to this `seq`.
+        /// The replay ended at this `seq`.
         after: u64,
     },
     Replaying {
@@ -91,7 +95,7 @@ pub(super) enum Gate {
         sent: u64,
         /// The highest `seq` of a live message that was held back.
         announced: u64,
-        /// What `announced` was when the present read began.
+        /// The value of `announced` when the current read began.
         announced_before: u64,
     },
 }
@@ -121,15 +125,15 @@ impl Gate {
         }
     }
 
-    /// Takes note that stored messages up to `last` were sent; says what to read next, if anything. `is_full`: the read
-    /// returned as many as it was allowed to.
+    /// Records that stored messages up to `last` were sent; returns what to read next, if anything. `is_full` says that
+    /// the read returned a full page.
     pub(super) fn replayed(&mut self, last: Option<u64>, is_full: bool) -> Option<Replay> {
         let Gate::Replaying { sent, announced, announced_before } = self else {
             return None;
         };
         *sent = last.unwrap_or(0).max(*sent);
-        // A message is stored before it is announced. One that a read begun later did not return is not for this
-        // session's eyes, and waiting for it would never end.
+        // A message is stored before it is announced. If a read that began later did not return it, this session may
+        // not see it, and waiting for it would never end.
         let missed_some = announced > announced_before && announced > sent;
         *announced_before = *announced;
         if is_full || missed_some {
@@ -139,7 +143,7 @@ impl Gate {
         None
     }
 
-    /// Gives a replay up.
+    /// Aborts a replay; live messages pass from here on.
     pub(super) fn open(&mut self) {
         if let Gate::Replaying { sent, .. } = *self {
             *self = Gate::Open { after: sent };
@@ -147,12 +151,12 @@ impl Gate {
     }
 }
 
-/// The subscriptions of a session by their numbers; bounded by `Limits::subscriptions`.
+/// The subscriptions of a session by id; bounded by `Limits::subscriptions`.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    /// In boxes, because a tree has room for eleven from the first on, and most sessions have one or two.
+    /// Boxed, because a B-tree node allocates space for eleven entries at once, and most sessions have one or two.
     by_id: BTreeMap<SubscriptionId, Box<Subscription>>,
-    /// How many of them are below `/user`.
+    /// The number of subscriptions below `/user`.
     private: usize,
     last_id: u64,
 }
@@ -162,7 +166,7 @@ impl Subscriptions {
         self.by_id.len()
     }
 
-    /// How many of them are below `/user`.
+    /// The number of subscriptions below `/user`.
     pub(super) fn private_len(&self) -> usize {
         self.private
     }
@@ -185,7 +189,7 @@ impl Subscriptions {
         self.by_id.get_mut(&id).map(Box::as_mut)
     }
 
-    /// The subscription that the client calls so; of a 1.0 client's without a name, the one to that destination.
+    /// Finds the subscription with this client id, or without an id (1.0 clients) the unnamed one to this destination.
     pub(super) fn find(
         &self,
         name: Option<&str>,
@@ -200,7 +204,7 @@ impl Subscriptions {
         found.map(|(id, _)| *id)
     }
 
-    /// The private subscriptions that mean this destination, oldest first.
+    /// The private subscriptions that match this destination, oldest first.
     pub(super) fn private(&self, destination: &str) -> Vec<SubscriptionId> {
         self.by_id
             .iter()
@@ -210,7 +214,7 @@ impl Subscriptions {
     }
 }
 
-/// A message that waits for its ACK or NACK.
+/// A message that was sent and waits for its ACK or NACK.
 #[derive(Debug)]
 pub(super) struct Unacknowledged {
     /// The `ack` header of its MESSAGE.
@@ -219,7 +223,7 @@ pub(super) struct Unacknowledged {
     pub(super) message: Arc<Message>,
 }
 
-/// What waits for ACK or NACK, oldest first. Bounded in messages and bytes by the session.
+/// The messages that wait for ACK or NACK, oldest first. The session bounds their number and bytes.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     waiting: VecDeque<Unacknowledged>,
@@ -245,7 +249,7 @@ impl Pending {
         self.last_number
     }
 
-    /// Which message an ACK or NACK names: by its number (1.2), or by message and subscription (1.1, 1.0).
+    /// Finds the message that an ACK or NACK names: by its number (1.2), or by message and subscription (1.1, 1.0).
     pub(super) fn find(
         &self,
         is_it: impl Fn(&Unacknowledged) -> bool,
@@ -253,7 +257,7 @@ impl Pending {
         self.waiting.iter().find(|one| is_it(one)).map(|one| (one.number, one.subscription))
     }
 
-    /// Takes out what `is_meant`.
+    /// Removes and returns the messages that match `is_meant`.
     pub(super) fn take(&mut self, is_meant: impl Fn(&Unacknowledged) -> bool) -> Vec<Arc<Message>> {
         let (taken, kept): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(is_meant);
@@ -283,7 +287,7 @@ mod tests {
 
         assert!(!gate.lets_pass(Some(7)));
         assert!(!gate.lets_pass(Some(8)));
-        // The read saw 7 but began too early for 8.
+        // The read saw message 7 but began too early for 8.
         assert_eq!(gate.replayed(Some(7), false), Some(Replay::Since(7)));
         assert_eq!(gate.replayed(Some(8), false), None);
 

@@ -1,17 +1,17 @@
-//! Frames that wait for COMMIT.
+//! Transactions: frames that are held until their COMMIT.
 
 use std::collections::HashMap;
 
 use madang_wire::Frame;
 
-/// Open transactions of a session; one more is a protocol violation.
+/// The maximum number of open transactions of a session; one more is a protocol violation.
 const MAX_OPEN: usize = 16;
-/// Frames that wait in all transactions of a session; one more is a protocol violation.
+/// The maximum number of frames held in all transactions of a session; one more is a protocol violation.
 const MAX_FRAMES: usize = 1_000;
-/// Bytes of their bodies and headers; more are a protocol violation.
+/// The maximum size of their bodies and headers in bytes; more is a protocol violation.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// The open transactions of a session. An `Err` is a text for an ERROR frame.
+/// The open transactions of a session. The methods return an `Err` with the text of an ERROR frame.
 #[derive(Debug, Default)]
 pub(super) struct Transactions {
     open: HashMap<String, Vec<Frame>>,
@@ -52,7 +52,7 @@ impl Transactions {
         Ok(())
     }
 
-    /// Ends a transaction and returns its frames in order, to be carried out or dropped.
+    /// Ends a transaction and returns its frames in order, for the caller to carry out or drop.
     pub(super) fn end(&mut self, name: &str) -> Result<Vec<Frame>, String> {
         self.open.remove(name).ok_or_else(|| unknown(name))
     }

@@ -1,30 +1,30 @@
-//! Why sessions end with an ERROR.
+//! The errors that end a session with an ERROR frame.
 
 use axum::extract::ws::close_code;
 use madang_wire::Frame;
 
-/// What ended a session before its DISCONNECT. [`SessionError::row`] is the table of what follows from each.
+/// Why a session ended before its DISCONNECT. [`SessionError::row`] is the table of their texts and close codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionError {
     /// The first frame is not CONNECT.
     NotConnected,
     /// A second CONNECT.
     AlreadyConnected,
-    /// The client speaks no STOMP version that the server speaks.
+    /// The client and the server have no STOMP version in common.
     UnsupportedVersion,
-    /// No CONNECT in time, or no heart-beat.
+    /// No CONNECT arrived in time, or no heart-beat.
     Timeout,
-    /// A frame that only servers send.
+    /// The client sent a frame that only servers send.
     NotAClientsFrame,
-    /// Bytes that are not a STOMP frame, or a frame larger than the limits allow.
+    /// The bytes are not a STOMP frame, or the frame is larger than the limits allow.
     MalformedFrame,
     MissingHeader,
     BadHeader,
-    /// A SUBSCRIBE whose id is in use.
+    /// The id of a SUBSCRIBE is already in use.
     DuplicateSubscription,
-    /// A transaction that is not open, is open already, or is too large.
+    /// A transaction is not open, is already open, or is too large.
     BadTransaction,
-    /// The client does not acknowledge what it gets.
+    /// Too many messages wait for the client's ACK.
     TooManyUnacknowledged,
     /// A WebSocket message over the size limit.
     MessageTooLong,
@@ -36,16 +36,16 @@ pub(crate) enum SessionError {
     NotAuthenticated,
     TokenExpired,
     TokenRevoked,
-    /// The client reads more slowly than its messages come (back-pressure).
+    /// Slow consumer: the client reads more slowly than its messages arrive.
     SlowConsumer,
-    /// The external broker sent an ERROR, which the client gets as it is.
+    /// The external broker sent an ERROR, which is passed to the client unchanged.
     ExternalBroker,
     Draining,
 }
 
 impl SessionError {
-    /// The `message` header of the ERROR, which is also the label `kind` of the metric; both are contract. An ERROR of the
-    /// external broker has a header of its own.
+    /// The `message` header of the ERROR, and the label `kind` of the metric. Both are part of the contract. An ERROR
+    /// of the external broker keeps its own header.
     pub(crate) const fn text(self) -> &'static str {
         self.row().0
     }
@@ -55,7 +55,7 @@ impl SessionError {
         self.row().1
     }
 
-    /// Whether the client's rights ended, so that it can't come back with them.
+    /// Whether the client's rights have ended, so that it cannot resume with them.
     pub(crate) const fn ends_rights(self) -> bool {
         matches!(self, SessionError::TokenExpired | SessionError::TokenRevoked)
     }
@@ -88,14 +88,14 @@ impl SessionError {
     }
 }
 
-/// A frame that ends the session.
+/// A protocol violation by a frame, which ends the session.
 pub(super) struct Violation {
     pub(super) error: SessionError,
     /// The body of the ERROR.
     pub(super) detail: String,
 }
 
-/// The value of a header that a frame must have.
+/// The value of a required header.
 pub(super) fn required<'a>(frame: &'a Frame, name: &'static str) -> Result<&'a str, Violation> {
     frame.header(name).ok_or_else(|| Violation {
         error: SessionError::MissingHeader,
