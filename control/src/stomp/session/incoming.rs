@@ -1,4 +1,4 @@
-//! Frames from the client.
+//! Handles the frames of the client.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::stomp::expiry::Expiry;
 use crate::stomp::sent::Sent;
 use crate::stomp::subscriptions::{AckMode, Gate, Replay, Subscription};
 
-/// Segments of a subscribed pattern; each is a level of the broker's tree of patterns.
+/// The maximum number of segments of a subscribed pattern; each is a level of the broker's pattern tree.
 const MOST_SEGMENTS: usize = 64;
 
 type Handled = Result<(), Violation>;
@@ -221,7 +221,7 @@ impl Session {
             _ => None,
         };
         self.actions.push_back(Action::Subscribe { id, destination, pattern });
-        // Only after the broker knows: then nothing can fall between the replay and the live messages.
+        // After the broker knows the subscription, so that no message is lost between the replay and the live messages.
         if let (Some(room), Some(what)) = (room, replay) {
             self.actions.push_back(Action::Replay { id, room, what });
         }
@@ -233,7 +233,7 @@ impl Session {
         if name.is_none() && (destination.is_none() || self.version() != Version::V1_0) {
             return violation(SessionError::MissingHeader, "UNSUBSCRIBE needs the header id.");
         }
-        // One that is not there may have been refused; the client then need not know.
+        // An unknown id is no error: its SUBSCRIBE may have been refused while this frame was on its way.
         if let Some(id) = self.subscriptions.find(name, destination) {
             let subscription = self.subscriptions.remove(id);
             if subscription.is_some_and(|subscription| !subscription.is_private) {
@@ -256,7 +256,7 @@ impl Session {
         Ok(())
     }
 
-    /// Which header names the message (STOMP 1.2 `id`; 1.1 and 1.0 `message-id`).
+    /// The header of an ACK that names the message: `id` in STOMP 1.2, `message-id` in 1.1 and 1.0.
     pub(super) fn ack_header(&self) -> &'static str {
         match self.version() {
             Version::V1_2 => header::ID,
@@ -275,7 +275,7 @@ impl Session {
             let fits = |id| name.is_none() || within == Some(id);
             self.pending.find(|one| one.message.id == by && fits(one.subscription))
         };
-        // An ACK that comes twice, or after UNSUBSCRIBE, finds nothing and changes nothing.
+        // A repeated ACK, or one after UNSUBSCRIBE, finds nothing and changes nothing.
         let Some((number, id)) = found else { return };
         let ack = self.subscriptions.get_mut(id).map(|subscription| subscription.ack);
         let taken = match ack {
@@ -339,7 +339,7 @@ impl Session {
     }
 }
 
-/// What a valid SUBSCRIBE asks for.
+/// The parsed content of a valid SUBSCRIBE.
 struct Feed {
     destination: Destination,
     pattern: Pattern,

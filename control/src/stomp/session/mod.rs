@@ -1,4 +1,4 @@
-//! One client's STOMP session, without I/O.
+//! The STOMP session of one client, without I/O.
 
 mod incoming;
 mod outgoing;
@@ -32,46 +32,48 @@ use crate::token_bucket::TokenBucket;
 
 pub(crate) use violation::SessionError;
 
-/// Frames that may wait to be written; more wait in the outbox.
+/// Back-pressure: with this many frames waiting to be written, further parcels stay in the outbox.
 const ENOUGH_OUTPUT: usize = 64;
-/// The same in bytes; the last frame may be longer.
+/// Back-pressure: the same bound in bytes of bodies; the last frame may exceed it.
 const ENOUGH_OUTPUT_BYTES: usize = 256 * 1024;
 
-/// What a session is given at its start.
+/// The configuration of a session.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionConfig {
-    /// Its id, for the header `session`.
+    /// The session id, for the header `session` of CONNECTED.
     pub(crate) id: String,
-    /// What destinations begin with.
+    /// The prefixes of destinations.
     pub(crate) prefixes: Arc<Prefixes>,
     /// Whether topics and queues live on an external broker.
     pub(crate) relays: bool,
     /// See [`crate::hub::Limits`].
     pub(crate) limits: Arc<crate::limits::Limits>,
-    /// What is counted of it.
+    /// The counters that the session updates.
     pub(crate) counters: Arc<Counters>,
 }
 
 /// A STOMP session.
 ///
-/// Feed it with `handle_*`; afterwards carry out what `poll_action` says, write what `poll_output` gives, and call
-/// `handle_timeout` at `poll_timeout`. When `is_over`, write the rest of the output and close.
+/// Feed it with `handle_*`. Then carry out the actions of `poll_action`, write the frames of `poll_output`, and call
+/// `handle_timeout` at the time that `poll_timeout` returns. When `is_over`, write the remaining output and close.
 #[derive(Debug)]
 pub(crate) struct Session {
     config: SessionConfig,
     state: State,
     decoder: Decoder,
+    /// The rate limit of SEND and SUBSCRIBE frames.
     rate: TokenBucket,
     subscriptions: Subscriptions,
     pending: Pending,
     transactions: Transactions,
-    /// What of it is the external broker's.
+    /// The subscriptions and transactions that belong to the external broker.
     routes: Routes,
     actions: VecDeque<Action>,
-    /// Grows by what one `handle_parcel` or `handle_replay` makes; nobody calls them while [`Session::has_enough_output`], and
-    /// the RECEIPTs of `handle_bytes` then go another way ([`Action::Receipt`]).
+    /// Bounded by back-pressure: it grows by the frames of one `handle_parcel` or `handle_replay`, which are not called
+    /// while [`Session::has_enough_output`]. The RECEIPTs of `handle_bytes` then go to the outbox instead
+    /// ([`Action::Receipt`]).
     output: VecDeque<Output>,
-    /// Of the bodies of all output.
+    /// The size of all bodies in `output`.
     output_bytes: usize,
 }
 
@@ -80,15 +82,15 @@ enum State {
     ExpectConnect {
         until: Instant,
     },
-    /// After CONNECT, until somebody knows what its credential is worth. What the client sends meanwhile waits.
+    /// After CONNECT, until its credential is verified. Until then, further input of the client is buffered.
     ExpectVerdict(Box<Connecting>),
     Open {
         version: Version,
         heart_beats: HeartBeats,
-        /// When the rights end; in a box, because guests have none.
+        /// When the rights end. Boxed, because guests have no expiry.
         expiry: Option<Box<Expiry>>,
     },
-    /// After DISCONNECT, until what came before it is done.
+    /// After DISCONNECT, until the frames before it are done.
     Draining {
         version: Version,
     },
@@ -98,11 +100,11 @@ enum State {
     },
 }
 
-/// A CONNECT that is good but for its credential.
+/// A valid CONNECT whose credential is not verified yet.
 #[derive(Debug)]
 struct Connecting {
     version: Version,
-    /// What it said about heart-beats.
+    /// Its header `heart-beat`.
     heart_beat: HeartBeat,
     receipt: Option<String>,
 }
@@ -110,43 +112,43 @@ struct Connecting {
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// By DISCONNECT.
+    /// The client sent DISCONNECT.
     Goodbye,
-    /// By an ERROR.
+    /// The session failed with an ERROR.
     Error(SessionError),
 }
 
-/// What a session can want from the world.
+/// A side effect that a session asks its owner to carry out.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Action {
-    /// Find out what the client may do, and call `handle_admitted` or `handle_refused`.
+    /// Verify the credential, and call `handle_admitted` or `handle_refused`.
     Authenticate(Option<Box<Credential>>),
     /// The client is connected: make the session reachable.
     Attach,
-    /// Let the broker send what matches.
+    /// Add a subscription to the broker.
     Subscribe { id: SubscriptionId, destination: Destination, pattern: Pattern },
-    /// The broker need not any more.
+    /// Remove a subscription from the broker.
     Unsubscribe { id: SubscriptionId },
     /// Read stored chat messages, and call `handle_replay` with them.
     Replay { id: SubscriptionId, room: RoomName, what: Replay },
-    /// Carry out SENDs in their order, then send the receipt.
+    /// Carry out the SENDs in order, then send the receipt.
     Send { messages: Vec<Sent>, receipt: Option<String> },
-    /// Pass a frame on to the external broker.
+    /// Forward a frame to the external broker.
     Relay { frame: Frame, version: Version },
-    /// Give a queue's message to somebody else.
+    /// Give a message of a queue to another subscriber.
     GiveBack(Arc<Message>),
-    /// Put a RECEIPT into the outbox, because the output is full.
+    /// Put a RECEIPT into the outbox, because the output is full (back-pressure).
     Receipt(String),
     /// Tell the client that a frame was refused.
     Refuse { code: ErrorCode, message: String, correlation_id: Option<String> },
-    /// The client says goodbye: once everything before is done, call `handle_drained`.
+    /// The client disconnects: once all its earlier frames are done, call `handle_drained`.
     Disconnect { receipt: Option<String> },
 }
 
 #[derive(Debug)]
 enum Output {
     Frame(Frame),
-    /// Begins with this `Broadcast::head`.
+    /// A MESSAGE whose first header lines are `head` (`Broadcast::head`).
     Message {
         head: Bytes,
         message: Arc<Message>,
@@ -155,7 +157,7 @@ enum Output {
 }
 
 impl Output {
-    /// Bytes that it keeps in memory, roughly.
+    /// The approximate size in memory, in bytes.
     fn weight(&self) -> usize {
         match self {
             Output::Frame(frame) => frame.body.len(),
@@ -188,7 +190,7 @@ impl Session {
         }
     }
 
-    /// Takes bytes from the client.
+    /// Handles bytes from the client.
     pub(crate) fn handle_bytes(&mut self, now: Instant, bytes: &[u8]) {
         if !self.reads() && !matches!(self.state, State::ExpectVerdict(_)) {
             return;
@@ -215,7 +217,7 @@ impl Session {
         }
     }
 
-    /// The client may connect: this is what it may do.
+    /// Accepts the credential: the client is connected, with the rights of `grant`.
     pub(crate) fn handle_admitted(&mut self, now: Moment, grant: &Grant) {
         let State::ExpectVerdict(connecting) = &mut self.state else {
             return;
@@ -227,11 +229,11 @@ impl Session {
         if let Some(receipt) = receipt {
             self.push_receipt(receipt);
         }
-        // What came behind CONNECT has waited.
+        // Frames behind CONNECT have waited in the decoder.
         self.read_frames(now.instant);
     }
 
-    /// The client may not connect.
+    /// Refuses the credential, which ends the session.
     pub(crate) fn handle_refused(&mut self, why: &AuthError) {
         let State::ExpectVerdict(connecting) = &mut self.state else {
             return;
@@ -240,12 +242,12 @@ impl Session {
         self.fail(SessionError::NotAuthenticated, &why.to_string(), receipt);
     }
 
-    /// The client's token was taken back.
+    /// Ends the session because the client's token was revoked.
     pub(crate) fn handle_revoked(&mut self) {
         self.fail(SessionError::TokenRevoked, "Your token was revoked.", None);
     }
 
-    /// Ends the session because the client sent something that the WebSocket can't read.
+    /// Ends the session because the WebSocket cannot decode what the client sent.
     pub(crate) fn handle_unreadable(&mut self, error: SessionError, detail: &str) {
         self.fail(error, detail, None);
     }
@@ -256,7 +258,7 @@ impl Session {
         self.fail(error, error.text(), None);
     }
 
-    /// Takes what others have for this session.
+    /// Handles a parcel from the outbox.
     pub(crate) fn handle_parcel(&mut self, parcel: Parcel) {
         match parcel {
             Parcel::Subscribed(id, message) => self.deliver_live(id, &message),
@@ -270,7 +272,7 @@ impl Session {
         }
     }
 
-    /// Takes stored chat messages that a replay asked for, in ascending order.
+    /// Handles the stored chat messages that a replay asked for, in ascending order of `seq`.
     pub(crate) fn handle_replay(
         &mut self,
         id: SubscriptionId,
@@ -291,7 +293,7 @@ impl Session {
         }
     }
 
-    /// A replay failed: the client is told, and gets the live messages.
+    /// Handles a failed replay: the client gets an `error` message, and from here on the live messages.
     pub(crate) fn handle_replay_failed(
         &mut self,
         id: SubscriptionId,
@@ -305,7 +307,7 @@ impl Session {
         self.actions.push_back(Action::Refuse { code, message, correlation_id: None });
     }
 
-    /// Everything before the DISCONNECT is done.
+    /// Ends the session, because everything before the DISCONNECT is done.
     pub(crate) fn handle_drained(&mut self, receipt: Option<String>) {
         let State::Draining { version } = self.state else {
             return;
@@ -316,7 +318,7 @@ impl Session {
         self.transition(State::Over { version, end: End::Goodbye });
     }
 
-    /// The client does not read fast enough.
+    /// Ends the session because the client is a slow consumer: its outbox exceeded `limit`.
     pub(crate) fn handle_overflow(&mut self, limit: Limit) {
         self.output.clear();
         self.output_bytes = 0;
@@ -326,12 +328,14 @@ impl Session {
             Limit::Bytes => (limits.outbox_bytes, "bytes", "limits.outbox_bytes"),
         };
         let detail = format!(
-            "More than {most} {what} were queued for this client ({key}): it reads more slowly than they arrive. Connect again."
+            "More than {most} {what} were queued for this client ({key}): it reads more slowly than they arrive. \
+             Connect again."
         );
         self.fail(SessionError::SlowConsumer, &detail, None);
     }
 
-    /// The client reads nothing, and the external broker takes nothing more from it.
+    /// Ends the session because both directions are stalled: the client reads nothing, and the external broker accepts
+    /// nothing more from it.
     pub(crate) fn handle_stall(&mut self) {
         self.output.clear();
         self.output_bytes = 0;
@@ -340,14 +344,15 @@ impl Session {
         self.fail(SessionError::SlowConsumer, detail, None);
     }
 
-    /// Nothing is read from the client at the moment, so its silence means nothing.
+    /// Notes that nothing is read from the client at the moment, so that its silence does not count as a missed
+    /// heart-beat.
     pub(crate) fn handle_unread(&mut self, now: Instant) {
         if let State::Open { heart_beats, .. } = &mut self.state {
             heart_beats.handle_received(now);
         }
     }
 
-    /// Acts on a deadline.
+    /// Handles the deadlines that are due: the end of the token, the wait for CONNECT, and heart-beats.
     pub(crate) fn handle_timeout(&mut self, moment: Moment) {
         let now = moment.instant;
         if let State::Open { expiry: Some(expiry), .. } = &mut self.state
@@ -369,7 +374,7 @@ impl Session {
             State::Open { heart_beats, .. } => match heart_beats.next() {
                 Some((at, Due::Send)) if at <= now => {
                     heart_beats.handle_sent(now);
-                    // What waits to be written is a sign of life by itself.
+                    // Frames that wait to be written serve as a heart-beat.
                     if self.output.is_empty() {
                         self.push_output(Output::HeartBeat);
                     }
@@ -400,7 +405,7 @@ impl Session {
         }
     }
 
-    /// The next thing to carry out.
+    /// The next action to carry out.
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
@@ -429,18 +434,18 @@ impl Session {
         Some(encoded)
     }
 
-    /// Whether something is to be written.
+    /// Whether frames wait to be written.
     pub(crate) fn has_output(&self) -> bool {
         !self.output.is_empty()
     }
 
-    /// Whether so much waits to be written that parcels and replays have to wait too. The client's frames are still handled:
-    /// it may read only after it has sent them.
+    /// Back-pressure: whether so much output waits that parcels and replays must wait too. The client's frames are
+    /// still handled, because a client may not read before it has sent everything.
     pub(crate) fn has_enough_output(&self) -> bool {
         self.output.len() >= ENOUGH_OUTPUT || self.output_bytes >= ENOUGH_OUTPUT_BYTES
     }
 
-    /// How many messages and bytes may come before it [has enough](Session::has_enough_output).
+    /// How many more messages and bytes fit before it [has enough output](Session::has_enough_output).
     pub(crate) fn room_for_output(&self) -> (usize, usize) {
         let room = ENOUGH_OUTPUT.saturating_sub(self.output.len());
         (room, ENOUGH_OUTPUT_BYTES.saturating_sub(self.output_bytes))
@@ -451,7 +456,7 @@ impl Session {
         self.output.push_back(output);
     }
 
-    /// Whether frames are read from the client. What it sends afterwards is of no interest.
+    /// Whether frames are read from the client. In the other states they wait, or are ignored.
     fn reads(&self) -> bool {
         matches!(self.state, State::ExpectConnect { .. } | State::Open { .. })
     }
@@ -469,21 +474,21 @@ impl Session {
         }
     }
 
-    /// Enters a state, unless the session is over: nothing follows that. The state changes nowhere else.
+    /// Enters a state, unless the session is over, which is final. This is the only place that changes the state.
     fn transition(&mut self, next: State) {
         if !self.is_over() {
             self.state = next;
         }
     }
 
-    /// How many subscriptions live at this server's broker, below `/user`, and at the external broker.
+    /// The numbers of subscriptions at this server's broker, below `/user`, and at the external broker.
     pub(crate) fn subscription_counts(&self) -> [u64; 3] {
         let private = self.subscriptions.private_len();
         [self.subscriptions.len() - private, private, self.routes.len()].map(|count| count as u64)
     }
 
-    /// What is to be given to others when the session ends, oldest first: the messages of queues that the client never
-    /// acknowledged, and those that were `unread` in the outbox.
+    /// The messages of queues to give to other subscribers when the session ends, oldest first: those that the client
+    /// never acknowledged, and those `unread` in the outbox.
     pub(crate) fn take_undelivered(&mut self, unread: VecDeque<Parcel>) -> Vec<Arc<Message>> {
         let mut messages = self.pending.take(|_| true);
         messages.extend(unread.into_iter().filter_map(|parcel| match parcel {

@@ -1,4 +1,4 @@
-//! Frames to the client.
+//! Produces the frames to the client.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl Session {
             AckMode::Auto => subscription.head.clone(),
             AckMode::Client | AckMode::ClientIndividual => {
                 let number = self.pending.add(id, message);
-                // Before 1.2 the message's own id is what a client acknowledges.
+                // Before 1.2, clients acknowledge by the message id.
                 let number = (version == Version::V1_2).then_some(number);
                 subscription_head(subscription.name.as_deref(), number, version)
             }
@@ -50,14 +50,15 @@ impl Session {
         }
     }
 
-    /// Sends the RECEIPT that the frame asked for, if it did.
+    /// Sends a RECEIPT if the frame asked for one.
     pub(super) fn receipt(&mut self, frame: &Frame) {
         if let Some(id) = frame.header(header::RECEIPT) {
             self.acknowledge_frame(id.to_owned());
         }
     }
 
-    /// Sends a RECEIPT. While the output is full, it waits in the outbox instead, whose limits then hold for it.
+    /// Sends a RECEIPT. While the output is full, the RECEIPT waits in the outbox instead, whose limits then apply to
+    /// it.
     pub(super) fn acknowledge_frame(&mut self, receipt: String) {
         if self.has_enough_output() {
             self.actions.push_back(Action::Receipt(receipt));
@@ -78,6 +79,7 @@ impl Session {
         self.actions.push_back(Action::Refuse { code, message, correlation_id });
     }
 
+    /// Refuses a frame that exceeded the rate limit.
     pub(super) fn refuse_for_rate(&mut self, frame: &Frame) {
         let rate = self.config.limits.messages_per_second;
         let message = format!(
@@ -87,7 +89,7 @@ impl Session {
         self.refuse(frame, ErrorCode::RateLimited, message);
     }
 
-    /// Ends the session with an ERROR.
+    /// Sends an ERROR, and ends the session.
     pub(super) fn fail(&mut self, error: SessionError, detail: &str, receipt: Option<String>) {
         if self.is_over() {
             return;
@@ -105,7 +107,7 @@ impl Session {
         self.end_by(error);
     }
 
-    /// Ends the session after its ERROR.
+    /// Ends the session, whose ERROR is already in the output.
     pub(super) fn end_by(&mut self, error: SessionError) {
         self.config.counters.count_protocol_error(error.text());
         self.transition(State::Over { version: self.version(), end: End::Error(error) });
@@ -117,7 +119,7 @@ impl Session {
     }
 }
 
-/// How the MESSAGEs of a subscription begin; `number` is what their ACK is to name.
+/// The first header lines of a subscription's MESSAGE; `number` becomes its `ack` header.
 pub(super) fn subscription_head(
     name: Option<&str>,
     number: Option<u64>,

@@ -1,4 +1,4 @@
-//! Frames that belong to the external broker, when there is one.
+//! Handles the frames that belong to the external broker, if one is configured.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ impl Session {
         }
     }
 
-    /// Takes a frame of the external broker.
+    /// Delivers a frame of the external broker to the client.
     pub(super) fn deliver_relayed(&mut self, delivery: Arc<Delivery>) {
         if self.is_over() {
             return;
@@ -85,7 +85,8 @@ impl Session {
         Ok(None)
     }
 
-    /// COMMIT and ABORT are for both sides; the RECEIPT comes from the farther one.
+    /// Returns a COMMIT or ABORT for the session to handle. If the broker knows the transaction too, also forwards the
+    /// frame, and the broker sends the RECEIPT.
     fn relay_end(&mut self, mut frame: Frame) -> Option<Frame> {
         if self.routes.end(frame.header(header::TRANSACTION).unwrap_or_default()) {
             self.pass_on(frame.clone());
@@ -94,7 +95,7 @@ impl Session {
         Some(frame)
     }
 
-    /// Opens the transaction that a frame names at the broker too, when this is its first frame there.
+    /// Opens the transaction of a frame at the broker, if this is its first frame there.
     fn join_transaction(&mut self, frame: &Frame) -> Result<(), Violation> {
         let Some(name) = frame.header(header::TRANSACTION) else {
             return Ok(());

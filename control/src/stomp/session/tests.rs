@@ -577,12 +577,12 @@ fn nothing_that_a_client_sends_makes_it_panic() {
     }
 }
 
-/// The other end of a session.
+/// A session with a client that drives it.
 struct Client {
     session: Session,
     began: Instant,
     now: Instant,
-    /// What the session wanted, but for its CONNECT.
+    /// The actions of the session, except those of its CONNECT.
     acted: Vec<Action>,
     decoder: Decoder,
 }
@@ -627,7 +627,7 @@ impl Client {
         self.admit_guest();
     }
 
-    /// Lets everybody in who needs no token.
+    /// Takes the actions; admits a client without a credential as a guest.
     fn admit_guest(&mut self) {
         let actions = self.actions();
         for action in actions {
@@ -641,7 +641,7 @@ impl Client {
         }
     }
 
-    /// The wall clock began at 1970.
+    /// The current moment; the wall clock starts at the Unix epoch.
     fn moment(&self) -> Moment {
         let since = self.now - self.began;
         Moment { instant: self.now, utc: Timestamp::UNIX_EPOCH + since }
