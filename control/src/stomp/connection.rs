@@ -1,10 +1,16 @@
 //! The task of one connection.
 //!
-//! What it costs to deliver a message is decided here, so the loop is made for many small turns: one turn takes all that
-//! waits in the outbox, writes it into the socket's buffer, and gives the buffer to the system in one call. Nothing is
-//! set up or taken down per turn: the timer is one that is only ever moved when a deadline comes closer, and whoever
-//! puts something into the outbox wakes the task only if it has seen everything before.
-#![expect(clippy::disallowed_methods, reason = "the session's clock is read here and nowhere else")]
+//! This loop determines the cost of delivering a message, so it is optimised for many small turns. One turn takes
+//! everything from the outbox, writes it into the socket's buffer, and hands the buffer to the kernel in one call. No
+//! turn sets anything up: there is one timer, which moves only when a deadline comes closer, and a push into the outbox
+//! wakes the task only if the task has seen everything before.
+//!
+//! Back-pressure, in both directions:
+//!
+//! - A client that reads slowly fills the session's output. Then parcels stay in the outbox, whose policies deal with
+//!   the slow consumer, and replays pause.
+//! - An external broker that reads slowly fills the line. Then nothing more is read from the client.
+#![expect(clippy::disallowed_methods, reason = "the only place that reads the session's clock")]
 
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
@@ -43,18 +49,18 @@ use crate::store::Store;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the client may take to answer the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How often a WebSocket ping asks whether the client is still there; for clients without heart-beats.
+/// The interval of WebSocket pings, which detect dead connections of clients without heart-beats.
 const PING_INTERVAL: Duration = Duration::from_secs(25);
-/// After so many pings without a sign of life the connection is given up.
+/// The connection counts as dead after more than this many pings without a message from the client.
 const MAX_SILENT_PINGS: u32 = 2;
 
-/// How long neither the client nor the external broker may take anything before the client counts as slow.
+/// How long both the client and the external broker may accept nothing before the client counts as a slow consumer.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Parcels for which an idle connection keeps room.
+/// The capacity for parcels that an idle connection keeps.
 const FEW_PARCELS: usize = 4;
 
-/// What a connection's task works with.
+/// What the task of a connection needs.
 pub(crate) struct Connection {
     pub(crate) id: SessionId,
     pub(crate) app: Dispatch,
@@ -67,57 +73,58 @@ pub(crate) struct Connection {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// One connection while it runs.
+/// A running connection.
 struct Running {
     connection: Connection,
     session: Session,
     outbox: Outbox,
     sender: Sender,
-    /// A DISCONNECT that waits for what came before it, with its receipt.
+    /// A DISCONNECT that waits for the frames before it, with the id of its receipt.
     goodbye: Option<Option<String>>,
     replays: Replays,
-    /// Subscriptions to the list of rooms that have not begun. Bounded by what the client may subscribe.
+    /// Subscriptions to the list of rooms that have not begun. Bounded by `Limits::subscriptions`.
     room_lists: VecDeque<(SubscriptionId, Pattern)>,
-    /// The way to the external broker; opened by the first frame that goes there.
+    /// The line to the external broker; the first frame for the broker opens it.
     line: Option<Line>,
-    /// Something was written that may still be buffered.
+    /// Whether written items may still be buffered.
     needs_flush: bool,
-    /// Pings since the last sign of life.
+    /// Pings since the last message from the client.
     silent_pings: u32,
     needs_ping: bool,
     ping_at: Instant,
-    /// When to give up, while neither the client takes what is written nor the broker what the client sent.
+    /// When to give up, while the client accepts no output and the broker accepts nothing from the client.
     stalled_until: Option<Instant>,
-    /// What a turn took out of the outbox; empty between turns.
+    /// The parcels that a turn took from the outbox; empty between turns.
     parcels: Vec<Parcel>,
-    /// By policy: whether it had to be used.
+    /// By policy: whether it was applied to this slow consumer.
     slow: [bool; 3],
-    /// What the gauges of subscriptions have heard of.
+    /// The counts that are included in the gauges of subscriptions.
     counted: [u64; 3],
 }
 
-/// The other end ended the connection.
+/// How the other end ended the connection.
 enum Lost {
     /// It is gone.
     Gone,
-    /// It began the closing handshake, and waits for its other half (RFC 6455 §5.5.1).
+    /// It began the closing handshake, and waits for the server's Close frame (RFC 6455 §5.5.1).
     Closing,
 }
 
-/// What ended a turn's waiting.
+/// An event that ends the wait of a turn.
 enum Event {
     Message(Option<Result<Message, Error>>),
     Page(Page),
-    /// Look again: something is in the outbox, or was written.
+    /// The outbox or the output changed: run another turn.
     Changed,
     Timeout,
     Drain,
 }
 
 impl Connection {
-    /// Speaks STOMP until either side ends the session. `guest`: what the client may do if it has no credential and needs
-    /// none. Not an async fn, which would keep room for its arguments beside
-    /// what becomes of them, for each connection.
+    /// Speaks STOMP until either side ends the session. `guest` holds the rights of a client that has no credential and
+    /// needs none.
+    ///
+    /// Not an `async fn`: its future would store the arguments as well as what is built from them, for each connection.
     pub(crate) fn run<S: Socket>(
         self,
         mut socket: S,
@@ -159,7 +166,7 @@ impl Connection {
 impl Running {
     /// Runs until the session is over (`Ok`) or the other end is gone.
     async fn run<S: Socket>(&mut self, socket: &mut S) -> Result<(), Lost> {
-        // A token of its own: a shared one's lock would be taken by every connection at every turn.
+        // A child token, because every connection would take the lock of a shared token at every turn.
         let drain = self.connection.drain.child_token();
         let mut drained = pin!(drain.cancelled());
         let mut armed = Instant::now() + PING_INTERVAL;
@@ -172,7 +179,7 @@ impl Running {
             if self.session.is_over() {
                 return Ok(());
             }
-            // A deadline that moved away is found out when the alarm rings; moving the alarm costs more.
+            // If a deadline moved away, the alarm fires too early and is set again; moving it each time costs more.
             let deadline = self.deadline();
             if deadline < armed {
                 armed = deadline;
@@ -194,7 +201,7 @@ impl Running {
         }
     }
 
-    /// Writes what there is to write, and waits for whatever comes first. Nothing is lost when this is not asked again.
+    /// Writes the output, and waits for the first event. Cancel safe: nothing is lost when it is not polled again.
     fn poll<S: Socket>(
         &mut self,
         socket: &mut S,
@@ -220,8 +227,9 @@ impl Running {
         if self.outbox.poll_changed(cx).is_ready() {
             return Poll::Ready(Ok(Event::Changed));
         }
-        // Reads even while the output is full. A client may send everything before it reads anything; if the server waited
-        // for that, both would wait for each other. What the client's frames cause waits in the outbox, within its limits.
+        // Reads even while the output is full. A client may send everything before it reads anything; if the server
+        // stopped reading, the two would deadlock. The replies to its frames wait in the outbox, within the outbox's
+        // limits.
         if self.may_order()
             && let Poll::Ready(message) = socket.poll_next_unpin(cx)
         {
@@ -233,7 +241,7 @@ impl Running {
         Poll::Pending
     }
 
-    /// Writes all output, and gives it to the system in one call if it takes it. Ready when nothing is left.
+    /// Writes all output, and hands it to the kernel in one call if the kernel accepts it. Ready when nothing is left.
     fn poll_write<S: Socket>(
         &mut self,
         socket: &mut S,
@@ -256,7 +264,7 @@ impl Running {
         Poll::Ready(Ok(()))
     }
 
-    /// The next thing to write, if there is one.
+    /// The next item to write, if any.
     fn next_outgoing(&mut self, now: Instant) -> Option<Outgoing> {
         if std::mem::take(&mut self.needs_ping) {
             return Some(Outgoing::Ping);
@@ -264,12 +272,14 @@ impl Running {
         self.session.poll_output(now).map(Outgoing::Frame)
     }
 
-    /// Whether the external broker takes what the client may send next. Otherwise nothing is read from the client.
+    /// Whether the line to the external broker has room for the client's next frames. Back-pressure: if it has none,
+    /// nothing is read from the client.
     fn may_order(&self) -> bool {
         !self.line.as_ref().is_some_and(Line::is_full)
     }
 
-    /// Sets or clears the deadline of a stall; whether one begins. `is_blocked`: the client takes nothing more.
+    /// Sets or clears the deadline of a stall; returns whether a stall begins. `is_blocked` says that the client
+    /// accepts no more output.
     fn watch_stall(&mut self, is_blocked: bool) -> bool {
         if !is_blocked || self.may_order() {
             self.stalled_until = None;
@@ -315,7 +325,7 @@ impl Running {
         let bytes: &[u8] = match &message {
             Message::Text(text) => text.as_bytes(),
             Message::Binary(bytes) => bytes,
-            // Pings are answered by the WebSocket itself.
+            // The WebSocket itself answers pings.
             Message::Ping(_) | Message::Pong(_) => return Ok(()),
             Message::Close(_) | Message::Frame(_) => return Err(Lost::Closing),
         };
@@ -324,8 +334,8 @@ impl Running {
         Ok(())
     }
 
-    /// A message that is too long, not UTF-8 or no WebSocket message at all is a violation that the client is told about;
-    /// any other error means that the other end is gone.
+    /// Handles a read error. A message that is too long, not UTF-8 or not a WebSocket message is a violation, which
+    /// ends the session with an ERROR. Any other error means that the other end is gone.
     fn handle_unreadable(&mut self, error: Error) -> Result<(), Lost> {
         let kind = match &error {
             Error::Capacity(_) => SessionError::MessageTooLong,
@@ -338,8 +348,8 @@ impl Running {
         Ok(())
     }
 
-    /// Takes what others have put into the outbox, as far as the client keeps up. Afterwards the outbox is empty, or the
-    /// session has enough to write, so that nothing waits for a wake-up that doesn't come.
+    /// Moves parcels from the outbox into the session, as far as the client keeps up (back-pressure). Afterwards the
+    /// outbox is empty or the session has enough output, so that no parcel waits for a wake-up that does not come.
     fn take_parcels(&mut self) {
         loop {
             let (most, bytes) = self.session.room_for_output();
@@ -384,7 +394,7 @@ impl Running {
         }
     }
 
-    /// Counts and logs a policy that had to be used, once per connection.
+    /// Counts and logs a slow consumer: the first use of each policy on this connection.
     fn is_slow(&mut self, policy: SlowPolicy) {
         if !std::mem::replace(&mut self.slow[policy as usize], true) {
             up(&self.connection.counters.slow_consumers[policy as usize]);
@@ -395,7 +405,7 @@ impl Running {
         }
     }
 
-    /// Carries out what the session asks for.
+    /// Carries out the session's actions.
     async fn carry_out(&mut self) {
         while let Some(action) = self.session.poll_action() {
             match action {
@@ -440,13 +450,13 @@ impl Running {
         }
     }
 
-    /// Finds out what the client may do. Meanwhile nothing more is read from it.
+    /// Verifies the client's credential. Meanwhile nothing more is read from the client.
     async fn authenticate(&mut self, credential: Option<&Credential>) {
         let Connection { auth, drain, .. } = &self.connection;
         let verdict = tokio::select! {
             biased;
             verdict = auth.admit(credential) => verdict,
-            // The session ends next, by what the turn finds.
+            // The next event of this turn, `Event::Drain`, ends the session.
             () = drain.cancelled() => return,
         };
         match verdict {
@@ -464,7 +474,8 @@ impl Running {
         }
     }
 
-    /// Makes the session reachable. A token that was revoked in the same moment finds its session here or at the broker.
+    /// Makes the session reachable. If its token is revoked at the same moment, either the broker or the check here
+    /// finds the session.
     fn attach(&self) {
         let Connection { app, auth, id, .. } = &self.connection;
         app.broker.attach(*id, &self.sender.grant, &self.outbox);
@@ -473,13 +484,14 @@ impl Running {
         }
     }
 
-    /// A pattern may be for more than the grant opens: what is published of rooms is looked at there.
+    /// Subscribes at the broker. A pattern may match more rooms than the grant opens; the broker checks the grant again
+    /// when a message about a room is published.
     fn subscribe(&mut self, id: SubscriptionId, to: &Destination, pattern: Pattern) {
         let Dispatch { broker, signals, .. } = &self.connection.app;
         if let Destination::Chat(room) | Destination::Events(room) = to
             && let Err(Refusal { code, message }) = self.sender.opens(room)
         {
-            // The subscription is there, and nothing ever comes by it.
+            // The subscription exists in the session, but never gets a message.
             return signals.send(&self.connection.id.into(), &Signal::Error { code, message });
         }
         match to {
@@ -488,8 +500,8 @@ impl Running {
         }
     }
 
-    /// Begins the subscriptions to the list of rooms. Each makes as much output as there are rooms, so it waits while the
-    /// output is full.
+    /// Begins the subscriptions to the list of rooms. Each produces one message per room, so it waits while the output
+    /// is full (back-pressure).
     fn list_rooms(&mut self) {
         while !self.session.has_enough_output()
             && let Some((id, pattern)) = self.room_lists.pop_front()
@@ -508,7 +520,7 @@ impl Running {
         }
     }
 
-    /// Sends a frame to the external broker. A session has such frames only when there is one.
+    /// Sends a frame to the external broker. A session produces such frames only if there is one.
     fn relay(&mut self, frame: Frame, version: Version) {
         let Dispatch { relay, signals, .. } = &self.connection.app;
         let Some(relay) = relay else { return };
@@ -523,17 +535,18 @@ impl Running {
         }
     }
 
-    /// Makes the session unknown to everybody.
+    /// Detaches the session from the broker and the rooms, and gives undelivered messages of queues to other
+    /// subscribers.
     async fn leave(&mut self) {
         self.line = None;
         let Dispatch { broker, .. } = &self.connection.app;
-        // First, so that nothing more comes: what is in the outbox afterwards is all that others have to be given.
+        // Detaches first, so that nothing more arrives: then the outbox holds all that other subscribers must get.
         broker.detach(self.connection.id);
         let unread = self.outbox.close();
         for message in self.session.take_undelivered(unread) {
             broker.give_back(&message, self.connection.id);
         }
-        // A client whose rights ended can't resume its places in rooms.
+        // A client whose rights ended cannot resume its participants.
         let is_final = matches!(self.session.end(), Some(End::Error(error)) if error.ends_rights());
         self.tell_rooms(is_final).await;
         debug!("session ended");
@@ -542,20 +555,21 @@ impl Running {
     async fn tell_rooms(&mut self, said_goodbye: bool) {
         let (rooms, id) = (&self.connection.app.rooms, self.connection.id);
         for room in self.sender.rooms.drain() {
-            // The goodbye's own receipt has to wait until the room has heard it.
+            // The receipt of the DISCONNECT must wait until the room has handled it.
             let heard = said_goodbye.then(|| Receipt::silent(&self.outbox));
             rooms.tell_gone(&room, id, said_goodbye, heard).await;
         }
     }
 
-    /// Writes what is left, and closes.
+    /// Writes the remaining output, and closes the socket.
     async fn close<S: Socket>(&mut self, socket: &mut S) {
         let code = match self.session.end() {
             Some(End::Error(error)) => error.close_code(),
             Some(End::Goodbye) | None => close_code::NORMAL,
         };
         while let Some(frame) = self.session.poll_output(Instant::now()) {
-            // Does not wait until the socket is ready: the rest is bounded, and an ERROR must reach clients that read late.
+            // Does not wait until the socket is ready: the rest is bounded, and an ERROR must reach a client that reads
+            // late.
             if socket.start_send_unpin(Outgoing::Frame(frame)).is_err() {
                 return;
             }
@@ -565,7 +579,7 @@ impl Running {
         }
         let mut may_send = true;
         let written = poll_fn(|cx| {
-            // The client may read only after it has sent everything. What it sends is dropped.
+            // A client may not read before it has sent everything, so what it sends is read and dropped.
             while may_send && let Poll::Ready(message) = socket.poll_next_unpin(cx) {
                 may_send = matches!(message, Some(Ok(_)));
             }
@@ -573,9 +587,9 @@ impl Running {
         });
         let written = tokio::time::timeout(WRITE_TIMEOUT, written).await;
         if matches!(written, Ok(Ok(()))) && may_send {
-            // A connection that is cut with unread bytes may lose what was written.
+            // Closing a connection with unread bytes resets it, which may lose what was written.
             let answered = async { while let Some(Ok(_)) = socket.next().await {} };
-            // Who does not listen is cut off.
+            // A client that does not answer the closing handshake is cut off.
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, answered).await;
         }
     }
@@ -585,12 +599,12 @@ impl Running {
         self.count_subscriptions(counts);
     }
 
-    /// Moves the gauges by what changed.
+    /// Moves the gauges by the difference to the counts of the last call.
     fn count_subscriptions(&mut self, counts: [u64; 3]) {
         let gauges = &self.connection.counters.subscriptions;
         for ((gauge, counted), count) in gauges.iter().zip(&mut self.counted).zip(counts) {
             if *counted != count {
-                // Wraps around when it falls, and back when all is added up.
+                // A decrease wraps around, and the addition wraps back.
                 gauge.fetch_add(count.wrapping_sub(*counted), Relaxed);
                 *counted = count;
             }
@@ -598,7 +612,7 @@ impl Running {
     }
 }
 
-/// Turns a connection away.
+/// Refuses a connection: sends an ERROR, and closes with 1013 (try again later).
 pub(crate) async fn refuse(mut socket: impl Socket, reason: &str) {
     let error = Frame::new(Command::Error)
         .with_header(header::MESSAGE, reason)
@@ -609,11 +623,11 @@ pub(crate) async fn refuse(mut socket: impl Socket, reason: &str) {
         socket.feed(Outgoing::Frame(error)).await?;
         socket.send(Outgoing::Close(close_code::AGAIN)).await
     };
-    // Who does not listen is cut off.
+    // A client that does not read in time is cut off.
     let _ = tokio::time::timeout(WRITE_TIMEOUT, last_words).await;
 }
 
-/// Lets the WebSocket write the close frame that it owes.
+/// Lets the WebSocket write the Close frame that answers the client's (RFC 6455 §5.5.1).
 async fn answer_close(socket: &mut impl Socket) {
     let written = async { while let Some(Ok(_)) = socket.next().await {} };
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, written).await;

@@ -1,7 +1,7 @@
-//! What happens to a client's SEND.
+//! Dispatches the SEND frames of clients.
 //!
-//! Requests to `/app/**` become letters to rooms; messages to `/topic/**` and `/queue/**` go to the broker. Whatever
-//! can't be done is answered with an `error` message on `/user/queue/signal`; the connection goes on.
+//! Requests to `/app/**` become letters to rooms; messages to `/topic/**` and `/queue/**` go to the broker. A refused
+//! SEND is answered with an `error` message on `/user/queue/signal`, and the connection continues.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::rooms::room::{Asked, rights};
 use crate::rooms::{Letter, Rooms};
 use crate::stomp::Sent;
 
-/// Rooms that a session may have asked to join and not left.
+/// The maximum number of rooms that a session has asked to join and not left.
 const MAX_ROOMS: usize = 256;
 
-/// Headers of a SEND that its MESSAGEs do not carry: they are between the sender and the server.
+/// Headers of a SEND that are not copied to its MESSAGEs, because they are between the sender and the server.
 const PRIVATE_HEADERS: &[&str] = &[
     header::ACK,
     header::AUTHORIZATION,
@@ -38,12 +38,12 @@ const PRIVATE_HEADERS: &[&str] = &[
     header::TRANSACTION,
 ];
 
-/// `Authorization` is taken in any spelling.
+/// Whether a header is private; the case of `Authorization` does not matter.
 fn is_private(name: &str) -> bool {
     PRIVATE_HEADERS.contains(&name) || name.eq_ignore_ascii_case(header::AUTHORIZATION)
 }
 
-/// Carries out what sessions send.
+/// Carries out the SENDs of sessions.
 #[derive(Clone)]
 pub(crate) struct Dispatch {
     pub(crate) broker: Broker,
@@ -54,24 +54,25 @@ pub(crate) struct Dispatch {
     pub(crate) relay: Option<Relay>,
 }
 
-/// Who sends, and which rooms have heard of them.
+/// The sender of a SEND, and the rooms that know the session.
 pub(crate) struct Sender {
     pub(crate) session: SessionId,
-    /// What they may do.
+    /// The rights of the sender.
     pub(crate) grant: Arc<Grant>,
-    /// Rooms to be told when the session is over; at most [`MAX_ROOMS`].
+    /// The rooms to notify when the session ends; at most [`MAX_ROOMS`].
     pub(crate) rooms: HashSet<RoomName>,
 }
 
 impl Sender {
-    /// Whether their grant opens a room.
+    /// Checks that the sender's grant opens a room.
     pub(crate) fn opens(&self, room: &RoomName) -> Result<(), Refusal> {
         rights::check_opens(&self.grant, room)
     }
 }
 
 impl Dispatch {
-    /// Carries out one SEND. The receipt is sent when all who hold it are done; that of a chat message only once it is stored.
+    /// Carries out one SEND. The receipt is sent when all its holders are done, and for a chat message only once the
+    /// message is stored.
     pub(crate) fn handle_send(&self, sender: &mut Sender, sent: Sent, receipt: Option<&Receipt>) {
         let correlation_id = sent.headers.get(header::CORRELATION_ID).map(str::to_owned);
         let from = Requester { session: sender.session, correlation_id };
@@ -115,7 +116,7 @@ impl Dispatch {
                 if to == Destination::SIGNAL {
                     return Err(Refusal::signals_are_servers());
                 }
-                // As in Spring, a slash of the name is written so.
+                // As in Spring, `%2F` stands for a slash in the name.
                 let user = user.replace("%2F", "/");
                 self.forward(&to, sent, Kind::Needed, |message| {
                     self.broker.tell_user(&user, &message);
@@ -142,7 +143,7 @@ impl Dispatch {
         sent: Sent,
         receipt: Option<&Receipt>,
     ) -> Result<(), Refusal> {
-        // The receipt of a chat message says that it is stored; the room's task tells when it is.
+        // The receipt of a chat message means that it is stored; the room's task reports that.
         if let Some(receipt) = receipt.filter(|_| action == "chat") {
             receipt.require_success();
         }
@@ -175,7 +176,7 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Passes a client's message on.
+    /// Passes a client's message to the broker.
     fn forward(
         &self,
         destination: &str,
@@ -193,8 +194,8 @@ impl Dispatch {
         Ok(())
     }
 
-    /// The chat of the usual Spring tutorials: a message sent to `/pub/chat` comes out at `/topic/chat/room/{id}`, and
-    /// below every other publish/subscribe prefix, with the body as it is.
+    /// The chat of the common Spring tutorials: a message sent to `/pub/chat` is published to `/topic/chat/room/{id}`,
+    /// and below every other publish/subscribe prefix, with its body unchanged.
     fn tutorial_chat(&self, sent: Sent) -> Result<(), Refusal> {
         let room = chat_room_id(&sent.body)?;
         let headers: Headers = [(header::CONTENT_TYPE, "application/json")].into_iter().collect();
@@ -213,7 +214,7 @@ impl Dispatch {
     }
 }
 
-/// The `chatRoomId` of a tutorial's message: a number, or a text that could be a room's name.
+/// The `chatRoomId` of a tutorial's message: a number, or a text that is a valid room name.
 fn chat_room_id(body: &[u8]) -> Result<String, Refusal> {
     let body: Value = serde_json::from_slice(body)
         .map_err(|error| Refusal::bad_request(format!("the body is not JSON: {error}")))?;

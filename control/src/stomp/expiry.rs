@@ -1,4 +1,4 @@
-//! When a session's rights end.
+//! The expiry of a session's rights.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::moment::Moment;
 
-/// How often the wall clock is looked at, which may jump, and which alone knows of a sleep of the machine.
+/// How often the wall clock is checked. It may jump, and only it advances while the machine sleeps.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// The end of a token, by the wall clock.
 #[derive(Debug)]
 pub(super) struct Expiry {
     at: Timestamp,
-    /// When to look at the wall clock.
+    /// When to check the wall clock next.
     look: Instant,
 }
 
@@ -24,17 +24,17 @@ impl Expiry {
         expiry
     }
 
-    /// When to look again.
+    /// When to call [`Expiry::look`] next.
     pub(super) fn deadline(&self) -> Instant {
         self.look
     }
 
-    /// What the token said.
+    /// The expiry time of the token.
     pub(super) fn at(&self) -> Timestamp {
         self.at
     }
 
-    /// Whether it is over.
+    /// Checks the wall clock; returns whether the token has expired.
     pub(super) fn look(&mut self, now: Moment) -> bool {
         let left = self.at.duration_since(now.utc);
         if left <= SignedDuration::ZERO {
@@ -61,7 +61,7 @@ mod tests {
         let mut expiry = Expiry::new(Timestamp::from_second(1_010).unwrap(), at(0, 1_000));
         assert_eq!(expiry.deadline() - begin, Duration::from_secs(10));
 
-        // Back by an hour: the token is good for as much longer.
+        // Back by an hour: the token is valid for an hour longer.
         assert!(!expiry.look(at(10, 1_010 - 3_600)));
         assert_eq!(expiry.deadline() - begin, Duration::from_secs(40), "it looks again soon");
         // Forward, past the end.

@@ -1,4 +1,4 @@
-//! Reading stored chat for a session's subscriptions.
+//! Reads stored chat for the subscriptions of a session.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use crate::rooms::room::Reader;
 use crate::rooms::{Rooms, chat_message};
 use crate::store::Store;
 
-/// The replays of one session, one page of one of them at a time: what a client asks for must not fill the memory
-/// before the client has read it.
+/// The replays of one session. They read one page of one replay at a time (back-pressure), so that a client cannot fill
+/// the memory with messages that it has not read.
 pub(super) struct Replays {
     session: SessionId,
     store: Store,
     rooms: Rooms,
-    /// Bounded by what the client may subscribe.
+    /// Replays to read next. Bounded by `Limits::subscriptions`.
     waiting: VecDeque<(SubscriptionId, RoomName, Replay)>,
     reading: Option<BoxFuture<'static, Page>>,
 }
 
-/// Stored messages for a subscription.
+/// A page of stored messages for a subscription.
 pub(super) struct Page {
     pub(super) id: SubscriptionId,
     pub(super) room: RoomName,
     pub(super) what: Replay,
-    /// Or why there are none.
+    /// The messages in ascending order of `seq`, or why they could not be read.
     pub(super) messages: Result<Vec<Arc<Message>>, Refusal>,
 }
 
@@ -41,17 +41,18 @@ impl Replays {
         Replays { session, store, rooms, waiting: VecDeque::new(), reading: None }
     }
 
-    /// Has stored messages read for a subscription.
+    /// Queues a replay for a subscription.
     pub(super) fn start(&mut self, id: SubscriptionId, room: RoomName, what: Replay) {
         self.waiting.push_back((id, room, what));
     }
 
-    /// Gives up replays that have not begun, for a subscription that ended.
+    /// Drops the replays of a subscription that ended, except one that is being read.
     pub(super) fn forget(&mut self, id: SubscriptionId) {
         self.waiting.retain(|(waiting, ..)| *waiting != id);
     }
 
-    /// The next page; pending also when none is asked for, until [`Replays::start`] and the next call.
+    /// The next page. Also pending when no replay is queued; then it does not wake the task, which must call it again
+    /// after [`Replays::start`].
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Page> {
         if self.reading.is_none() {
             let Some((id, room, what)) = self.waiting.pop_front() else {
