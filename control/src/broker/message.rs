@@ -1,4 +1,4 @@
-//! What is published, and who it is published to.
+//! Published messages, and the ids of sessions and subscriptions that receive them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,40 +7,40 @@ use std::time::Instant;
 use bytes::Bytes;
 use madang_wire::{Broadcast, Encoded, Headers, Version, header};
 
-/// One STOMP session, unique for the lifetime of the process.
+/// The id of a STOMP session, unique for the lifetime of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SessionId(pub(crate) u64);
 
-/// One subscription, unique within its session: an id that the client uses again gets another number.
+/// The id of a subscription, unique within its session: if the client reuses its own id, the number is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SubscriptionId(pub(crate) u64);
 
-/// What is published, shared by all who get it.
+/// A published message, shared by all its receivers.
 #[derive(Debug)]
 pub(crate) struct Message {
-    /// Where it was published.
+    /// The destination it was published to.
     pub(crate) destination: String,
     /// Its `message-id`.
     pub(crate) id: String,
-    /// Its place among a room's chat messages, when it is one.
+    /// Its sequence number, if it is a chat message of a room.
     pub(crate) seq: Option<u64>,
-    /// The body, as in the frame.
+    /// The body of the frame.
     pub(crate) body: Bytes,
-    /// What it is to a client that reads too slowly.
+    /// What a slow consumer may lose of it.
     pub(crate) kind: Kind,
-    /// When its SEND was read, if it is a client's.
+    /// When its SEND was read; `None` if the server published it.
     pub(crate) accepted_at: Option<Instant>,
     encoded: Broadcast,
 }
 
 impl Message {
-    /// A message with an id of its own. Headers that the server sets are set over those given here.
+    /// A message with a new id. Headers that the server sets replace those given here.
     pub(crate) fn new(destination: &str, headers: Headers, body: Bytes) -> Message {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Message::with_id(format!("m-{}", NEXT.fetch_add(1, Relaxed)), destination, headers, body)
     }
 
-    /// A message with an id that somebody else gave it.
+    /// A message with a given id.
     pub(crate) fn with_id(
         id: String,
         destination: &str,
@@ -62,12 +62,12 @@ impl Message {
         }
     }
 
-    /// The same, of a SEND that was read then.
+    /// Sets the time at which its SEND was read.
     pub(crate) fn accepted(self, at: Instant) -> Message {
         Message { accepted_at: Some(at), ..self }
     }
 
-    /// The same, of this kind.
+    /// Sets the kind.
     pub(crate) fn of_kind(self, kind: Kind) -> Message {
         Message { kind, ..self }
     }
@@ -78,12 +78,12 @@ impl Message {
         Message::new(destination, headers, body)
     }
 
-    /// Whether it is a queue's: one subscriber has it, and can give it back.
+    /// Whether it belongs to a queue: one subscriber gets it, and may give it back.
     pub(crate) fn is_queued(&self) -> bool {
         self.destination.starts_with("/queue/")
     }
 
-    /// The MESSAGE frame for one subscriber, which begins with this [`Broadcast::head`].
+    /// The MESSAGE frame for one subscriber, with its [`Broadcast::head`].
     pub(crate) fn for_subscriber(&self, head: Bytes, version: Version) -> Encoded {
         self.encoded.for_subscriber(head, version)
     }
@@ -95,14 +95,14 @@ impl PartialEq for Message {
     }
 }
 
-/// What a message is, to somebody who can't have all.
+/// The kind of a message, which selects the policy for slow consumers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    /// Chat, queues, replies, who came and went: without it the client would be wrong and not know it.
+    /// Chat, queues, replies, joins and leaves: a client that misses one has a wrong state without noticing.
     #[default]
     Needed,
-    /// What clients publish to a topic.
+    /// A client's message to a topic.
     Topic,
-    /// The whole state of that thing, which a later one of the same destination replaces.
+    /// The whole state of the named thing. A later state of the same thing and destination replaces it.
     State(Arc<str>),
 }

@@ -1,4 +1,4 @@
-//! What waits to be sent to one client.
+//! The outbox of one client: the queue of parcels that wait to be sent.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Relaxed};
@@ -11,25 +11,26 @@ use super::parcel::Parcel;
 use super::slow::Policies;
 use crate::limits::Limits;
 
-/// Below so many parcels nobody looks whether one replaces another.
+/// A queue shorter than this is not searched for replaceable parcels; an empty one keeps memory for as many.
 const FEW: usize = 64;
 
 /// The bounded queue towards one connection. Clones are the same queue.
 ///
-/// Who puts something in never waits. When the client reads too slowly, messages that a later one replaces go first,
-/// then the oldest of those that may be lost ([`Policies`]). When that makes no room worth having, the queue is emptied of
-/// all but messages of queues, which somebody else can have, takes nothing more, and the connection ends.
+/// A push never waits, so that a slow consumer causes no head-of-line blocking for others. At the limits, messages that
+/// a later one replaces are removed first, then the oldest of those that may be lost ([`Policies`]). If that does not
+/// free enough, the outbox overflows: it keeps only messages of queues, which other subscribers can get, accepts
+/// nothing more, and the connection ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// Something happened that the connection has not looked at.
+    /// Whether something changed that the connection has not seen.
     changed: AtomicBool,
-    /// What the session may do was taken back.
+    /// Whether the session's token was revoked.
     is_revoked: AtomicBool,
-    /// The one connection.
+    /// Wakes the connection's task.
     waker: AtomicWaker,
     max_messages: usize,
     max_bytes: usize,
@@ -40,10 +41,10 @@ struct Shared {
 struct Queue {
     parcels: VecDeque<Parcel>,
     bytes: usize,
-    /// Receipts that somebody still holds.
+    /// The number of receipts that are still held.
     owed: usize,
     state: State,
-    /// At so many parcels it is looked whether one replaces another.
+    /// The queue is searched for replaceable messages when it reaches this length.
     tidy_at: usize,
     discarded: Discarded,
 }
@@ -56,19 +57,19 @@ enum State {
     Closed,
 }
 
-/// What of the limits was reached.
+/// The limit that an overflow exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
     Messages,
     Bytes,
 }
 
-/// Messages that a slow client was not sent.
+/// The numbers of messages that were discarded because the client is a slow consumer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Discarded {
-    /// A later one took their place.
+    /// Replaced by a later message.
     pub(crate) coalesced: u64,
-    /// They were the oldest.
+    /// Dropped as the oldest.
     pub(crate) dropped: u64,
 }
 
@@ -87,15 +88,15 @@ impl Outbox {
         }))
     }
 
-    /// One for at most so many messages and bytes.
+    /// An outbox with these limits.
     #[cfg(test)]
     pub(crate) fn for_test(outbox_messages: usize, outbox_bytes: usize) -> Outbox {
         Outbox::new(&Limits { outbox_messages, outbox_bytes, ..Limits::default() })
     }
 
-    /// Puts a parcel at the end. `false` when it is not taken, because the session is over. After an overflow, messages
-    /// of queues are taken until [`Outbox::close`], so that they stay in order; the connection is about to do that, and
-    /// nothing is taken beyond twice the limits.
+    /// Appends a parcel. Returns `false` if the outbox does not accept it, because the session is over. After an
+    /// overflow, messages of queues are accepted until [`Outbox::close`], so that they stay in order. The connection is
+    /// about to call that, and twice the limits are the bound until then.
     pub(crate) fn push(&self, parcel: Parcel) -> bool {
         let mut queue = self.lock();
         match queue.state {
@@ -113,8 +114,8 @@ impl Outbox {
         true
     }
 
-    /// Takes parcels, at most so many and hardly more bytes; none after an overflow. Says what was discarded since the last
-    /// call.
+    /// Moves parcels into `into` until it holds `most` parcels, or until at least `bytes` bytes have been moved; moves
+    /// none after an overflow. Returns what was discarded since the last call.
     pub(crate) fn take(&self, most: usize, bytes: usize, into: &mut Vec<Parcel>) -> Discarded {
         let mut queue = self.lock();
         if queue.state == State::Open {
@@ -132,7 +133,7 @@ impl Outbox {
         std::mem::take(&mut queue.discarded)
     }
 
-    /// Takes the first parcel.
+    /// Removes and returns the first parcel.
     #[cfg(test)]
     pub(crate) fn pop(&self) -> Option<Parcel> {
         let mut parcels = Vec::new();
@@ -140,34 +141,35 @@ impl Outbox {
         parcels.pop()
     }
 
-    /// Ready when something may have changed since it last was. Only one task may wait.
+    /// Ready when something may have changed since the last `Ready`. Only one task may wait.
     pub(crate) fn poll_changed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        // Registered first: what is announced in between wakes.
+        // Registers first, so that a change between the two lines wakes the task.
         if !self.0.changed.load(Relaxed) {
             self.0.waker.register(cx.waker());
         }
         if self.0.changed.swap(false, AcqRel) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Makes the connection look again, unless it has been woken and has not looked yet.
+    /// Wakes the connection, unless an earlier wake-up is still pending.
     pub(crate) fn wake(&self) {
         if !self.0.changed.swap(true, AcqRel) {
             self.0.waker.wake();
         }
     }
 
-    /// Ends the session, whatever waits in the queue: a client that reads nothing must not keep its rights.
+    /// Ends the session because its token was revoked, whatever is queued: a client that reads nothing must not keep
+    /// its rights.
     pub(crate) fn revoke(&self) {
         self.0.is_revoked.store(true, Relaxed);
         self.wake();
     }
 
-    /// Whether the session is to end so.
+    /// Whether the session must end because its token was revoked.
     pub(crate) fn is_revoked(&self) -> bool {
         self.0.is_revoked.load(Relaxed)
     }
 
-    /// Whether the client was too slow, and which limit it ran into.
+    /// The limit that a slow consumer exceeded, if the outbox overflowed.
     pub(crate) fn overflow(&self) -> Option<Limit> {
         match self.lock().state {
             State::Overflowed(limit) => Some(limit),
@@ -180,7 +182,7 @@ impl Outbox {
         self.lock().parcels.is_empty()
     }
 
-    /// Whether a [`Receipt`] is still held by somebody.
+    /// Whether a [`Receipt`] is still held.
     pub(crate) fn owes_receipts(&self) -> bool {
         self.lock().owed > 0
     }
@@ -190,12 +192,12 @@ impl Outbox {
         self.lock().owed += 1;
     }
 
-    /// Notes that a receipt is owed no longer; follows an [`Outbox::owe`].
+    /// Notes that a receipt is no longer owed; follows an [`Outbox::owe`].
     pub(super) fn settle(&self) {
         self.lock().owed -= 1;
     }
 
-    /// Takes nothing more from here on; returns what nobody has taken.
+    /// Closes the outbox, which accepts nothing more; returns the parcels that are left.
     pub(crate) fn close(&self) -> VecDeque<Parcel> {
         let mut queue = self.lock();
         queue.bytes = 0;
@@ -204,7 +206,7 @@ impl Outbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // A panic between two fields' updates leaves at worst a wrong byte count.
+        // A panic between the updates of two fields leaves at worst a wrong byte count.
         self.0.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
@@ -214,11 +216,11 @@ impl Shared {
         queue.parcels.len() / 2 < self.max_messages && queue.bytes / 2 < self.max_bytes
     }
 
-    /// Sees to it that the queue is within its limits.
+    /// Applies the policies for slow consumers until the queue is within its limits; otherwise it overflows.
     fn make_room(&self, queue: &mut Queue) {
         if queue.parcels.len() >= queue.tidy_at {
             queue.coalesce(self.policies);
-            // Each time twice as late as before, so that looking costs little however long the queue is.
+            // Searches at twice the remaining length next, so that the cost per push stays small for long queues.
             queue.tidy_at = FEW.max(2 * queue.parcels.len());
         }
         let limit = match () {
@@ -227,7 +229,7 @@ impl Shared {
             () => return,
         };
         queue.coalesce(self.policies);
-        // To three quarters: less would have to be done again at every message.
+        // Down to three quarters of the limits; freeing less would repeat this at every message.
         let (messages, bytes) = (self.max_messages / 4 * 3, self.max_bytes / 4 * 3);
         let (mut left, mut left_bytes) = (queue.parcels.len(), queue.bytes);
         let dropped = self.policies.drop_oldest(&mut queue.parcels, |gone| {
@@ -413,7 +415,7 @@ mod tests {
         assert_eq!(bodies.last().map(String::as_str), Some("t999"));
         assert!(bodies.len() <= 100);
         assert_eq!(discarded.dropped as usize + bodies.len(), 1_050);
-        // In their order, without holes between them.
+        // In order, without gaps.
         let first: usize = bodies[50][1..].parse().unwrap();
         assert_eq!(bodies[50..], (first..1_000).map(|n| format!("t{n}")).collect::<Vec<_>>());
     }

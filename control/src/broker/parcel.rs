@@ -1,4 +1,4 @@
-//! What an outbox carries.
+//! The items of an outbox.
 
 use std::sync::Arc;
 
@@ -7,29 +7,29 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::message::{Message, SubscriptionId};
 
-/// What a parcel weighs besides its message's body, in bytes: headers and bookkeeping, roughly.
+/// The approximate memory of a parcel besides its message's body, in bytes: headers and bookkeeping.
 const PARCEL_BYTES: usize = 256;
 
-/// Something for a session, from whoever has something for it.
+/// An item for a session: from the broker, a room, the external broker, or the session itself.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Parcel {
     /// A message for one of its subscriptions.
     Subscribed(SubscriptionId, Arc<Message>),
-    /// A message for whichever of its subscriptions to `/user/**` match the destination.
+    /// A message for all of its subscriptions to `/user/**` that match the destination.
     Private(Arc<Message>),
-    /// A frame of the external broker. Those under way are bounded by the relay.
+    /// A frame of the external broker. The relay bounds how many are in flight.
     Relayed(Arc<Delivery>),
-    /// A request with this receipt id is done.
+    /// The request with this receipt id is done.
     Receipt(String),
 }
 
 impl Parcel {
-    /// Whether another consumer can have it: it is a message of a queue.
+    /// Whether it is a message of a queue, which another subscriber can get.
     pub(super) fn is_queued(&self) -> bool {
         matches!(self, Parcel::Subscribed(_, message) if message.is_queued())
     }
 
-    /// How much memory it takes, roughly, in bytes.
+    /// The approximate memory that it takes, in bytes.
     pub(super) fn weight(&self) -> usize {
         match self {
             Parcel::Subscribed(_, message) | Parcel::Private(message) => {
@@ -41,11 +41,13 @@ impl Parcel {
     }
 }
 
-/// A frame of the broker on its way into the session. While too many are under way, nothing is read from the broker: the
-/// client's outbox can't overflow by them, and the broker keeps what the client is too slow for.
+/// A frame of the external broker on its way to the client. Back-pressure: while too many are in flight, the relay
+/// reads nothing from the broker. So they cannot overflow the client's outbox, and the broker keeps what a slow
+/// consumer has not read.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) frame: Frame,
+    /// Its share of the window of bytes in flight, released when the frame is dropped.
     pub(crate) _place: Option<OwnedSemaphorePermit>,
 }
 

@@ -1,11 +1,11 @@
-//! Subscribed patterns, found by a destination without looking at all of them.
+//! The subscribed patterns, indexed so that a destination finds its matches without a look at every pattern.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::message::{SessionId, SubscriptionId};
 use super::outbox::Outbox;
 
-/// A tree whose edges are segments. Only patterns with stars are in it; bounded as the table of subscriptions is.
+/// A tree whose edges are segments. It holds only patterns with stars, and is bounded by the table of subscriptions.
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
     root: Node,
@@ -14,11 +14,11 @@ pub(super) struct Patterns {
 #[derive(Debug, Default)]
 struct Node {
     by_segment: HashMap<String, Node>,
-    /// Below `*`.
+    /// The node below `*`.
     any: Option<Box<Node>>,
-    /// Of the pattern that ends here.
+    /// The subscribers of the pattern that ends here.
     here: Subscribers,
-    /// Of the pattern that ends here with `**`.
+    /// The subscribers of the pattern that ends here with `**`.
     rest: Subscribers,
 }
 
@@ -35,13 +35,13 @@ impl Patterns {
         &mut node.here
     }
 
-    /// Takes a subscriber away, and what is empty without it.
+    /// Removes a subscriber, and the nodes that are empty without it.
     pub(super) fn remove(&mut self, pattern: &str, key: &SubscriberKey) {
         let segments: Vec<&str> = pattern.split('/').collect();
         self.root.remove(&segments, key);
     }
 
-    /// Calls `each` with the subscribers of every pattern that means the destination.
+    /// Calls `each` with the subscribers of every pattern that matches the destination.
     pub(super) fn find<'a>(&'a self, destination: &str, each: &mut impl FnMut(&'a Subscribers)) {
         if !self.root.is_empty() {
             self.root.find(Some(destination), each);
@@ -55,7 +55,7 @@ impl Patterns {
 }
 
 impl Node {
-    /// `left` is what follows of the destination; `None` at its end. The depth is bounded by the patterns' own.
+    /// `left` is the rest of the destination, or `None` at its end. The recursion is as deep as the longest pattern.
     fn find<'a>(&'a self, left: Option<&str>, each: &mut impl FnMut(&'a Subscribers)) {
         if !self.rest.is_empty() {
             each(&self.rest);
@@ -124,7 +124,7 @@ mod tests {
     use crate::broker::Outbox;
     use crate::broker::{SessionId, SubscriptionId};
 
-    /// A text of few segments, so that many match.
+    /// A random path of few segments, so that many match.
     fn path(random: &mut StdRng, segments: &[&str]) -> String {
         let count = random.random_range(1..5);
         (0..count)

@@ -1,4 +1,4 @@
-//! RECEIPTs that are owed to clients.
+//! RECEIPTs that the server owes to clients.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use super::outbox::Outbox;
 use super::parcel::Parcel;
 
-/// A RECEIPT that is owed to a client. It is sent when the last clone is dropped, that is when nobody works on the frame any
-/// more; whichever way a request takes, its receipt cannot be forgotten.
+/// A RECEIPT that the server owes to a client. It is sent when the last clone is dropped, that is, when nothing works
+/// on the frame any more. So no path that a request takes can forget its receipt.
 ///
-/// Where a receipt means more than that the frame was handled, [`Receipt::require_success`] says so before the work begins.
-/// Then every way that ends without [`Receipt::succeed`], such as a refusal, leaves the receipt unsent.
+/// If a receipt means more than that the frame was handled, call [`Receipt::require_success`] before the work begins.
+/// Then every path that ends without [`Receipt::succeed`], such as a refusal, leaves the receipt unsent.
 #[derive(Clone, Debug)]
 pub(crate) struct Receipt(Arc<Owed>);
 
@@ -18,7 +18,7 @@ pub(crate) struct Receipt(Arc<Owed>);
 struct Owed {
     id: String,
     outbox: Outbox,
-    /// Successes that are required and have not happened.
+    /// The number of required successes that have not happened.
     missing: AtomicUsize,
 }
 
@@ -29,19 +29,20 @@ impl Receipt {
         Receipt(Arc::new(Owed { id, outbox: outbox.clone(), missing: AtomicUsize::new(0) }))
     }
 
-    /// A receipt that is never sent, but owed until it is dropped.
+    /// A receipt that is never sent, but counts as owed until it is dropped.
     pub(crate) fn silent(outbox: &Outbox) -> Receipt {
         let receipt = Receipt::new(String::new(), outbox);
         receipt.require_success();
         receipt
     }
 
-    /// Sends it only after one more [`Receipt::succeed`]. A frame with several messages requires one for each.
+    /// Requires one more [`Receipt::succeed`] before the receipt is sent. A frame with several messages requires one
+    /// each.
     pub(crate) fn require_success(&self) {
         self.0.missing.fetch_add(1, Relaxed);
     }
 
-    /// What the receipt promises is true of one message; follows a [`Receipt::require_success`].
+    /// Records one success; follows a [`Receipt::require_success`].
     pub(crate) fn succeed(&self) {
         self.0.missing.fetch_sub(1, Relaxed);
     }
@@ -53,7 +54,7 @@ impl Drop for Owed {
         if *self.missing.get_mut() == 0 {
             self.outbox.push(Parcel::Receipt(std::mem::take(&mut self.id)));
         }
-        // Whoever waits for the last receipt looks again, also when there is nothing to send.
+        // The session may wait for the last receipt, so wakes it even if nothing is sent.
         self.outbox.wake();
     }
 }

@@ -1,4 +1,4 @@
-//! Messages to one session.
+//! Signals: messages of the server to one session.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::Broker;
 use super::message::{Message, SessionId};
 use crate::counters::Counters;
 
-/// Puts signals on `/user/queue/signal` of a session. A session that did not subscribe to it hears none.
+/// Sends signals to `/user/queue/signal` of a session. A session that has not subscribed to it gets none.
 #[derive(Clone)]
 pub(crate) struct Signals {
     broker: Broker,
@@ -35,11 +35,11 @@ impl Signals {
     }
 }
 
-/// A session, and the request that is being answered, if any.
+/// The receiver of a signal: a session, and the request that the signal answers, if any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Requester {
     pub(crate) session: SessionId,
-    /// Its header `correlation-id`.
+    /// The header `correlation-id` of the request.
     pub(crate) correlation_id: Option<String>,
 }
 

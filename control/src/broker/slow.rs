@@ -1,4 +1,4 @@
-//! What happens to a client that reads more slowly than messages come for it.
+//! Slow consumers: what happens to the messages of a client that reads more slowly than they arrive.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -6,7 +6,7 @@ use super::parcel::Parcel;
 use crate::broker::{Kind, SubscriptionId};
 use crate::limits::SlowPolicy;
 
-/// The policies, by kind of message.
+/// The policies for slow consumers, by kind of message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policies {
     pub(crate) state: SlowPolicy,
@@ -22,7 +22,7 @@ impl Policies {
         }
     }
 
-    /// Removes what a later message replaces; returns how many that were.
+    /// Removes the messages that a later one replaces; returns their number.
     pub(super) fn coalesce(self, parcels: &mut VecDeque<Parcel>) -> u64 {
         let before = parcels.len();
         let mut later: HashSet<(SubscriptionId, String, Kind)> = HashSet::new();
@@ -42,7 +42,8 @@ impl Policies {
         (before - parcels.len()) as u64
     }
 
-    /// Removes the oldest of those that may go, while there are too many; returns how many that were.
+    /// Removes the oldest droppable messages while `are_too_many`; returns their number. `are_too_many` gets each
+    /// removed parcel, and first `None`.
     pub(super) fn drop_oldest(
         self,
         parcels: &mut VecDeque<Parcel>,
