@@ -1,11 +1,13 @@
-//! Who gets what is published.
+//! The in-process broker: delivers published messages to subscribers.
 //!
 //! The broker is a table behind a lock: destination → subscribers. Publishing takes a read lock, encodes nothing, and
-//! puts one shared message into the outbox of each subscriber; it never waits for any of them.
+//! puts one shared message into the outbox of each subscriber. It never waits for a subscriber, so that a slow consumer
+//! causes no head-of-line blocking for the others.
 //!
-//! Messages of one publisher reach every subscriber in the order in which they were published. A message to a topic
-//! or queue that nobody subscribed to is forgotten. One of a queue that somebody had and gave back (by NACK, or by going
-//! away without an ACK) is not: it goes to another subscriber, or back to the same, or waits for the next.
+//! Messages of one publisher reach every subscriber in the order in which they were published. A message to a topic or
+//! queue without subscribers is dropped. A message of a queue that a subscriber gave back (by NACK, or by leaving
+//! without an ACK) is not dropped: it goes to another subscriber or else back to the same one, or waits for the next
+//! subscriber.
 
 mod message;
 mod outbox;
@@ -34,32 +36,34 @@ use crate::auth::Grant;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Broker(Arc<RwLock<Table>>);
 
-/// Bounded by the number of sessions and of subscriptions that each may have (`Limits`).
+/// Bounded by the limits on sessions and on subscriptions per session (`Limits`).
 #[derive(Debug, Default)]
 struct Table {
     sessions: HashMap<SessionId, Attached>,
-    /// Subscribers of exactly this destination.
+    /// Subscribers of a pattern without stars, by destination.
     literal: HashMap<String, Subscribers>,
     /// Subscribers of a pattern with stars.
     patterns: Patterns,
-    /// Sessions of a user.
+    /// Sessions by user name.
     users: HashMap<String, Vec<SessionId>>,
-    /// Whose turn it is at a queue. One number for all queues: names of queues are the clients' and have no bound.
+    /// The round-robin position of queues. One number for all queues, because clients choose the names of queues, and
+    /// their number has no bound.
     turn: AtomicUsize,
-    /// Messages of queues that were given back when nobody else was there, oldest first.
+    /// Messages of queues that were given back when there was no subscriber, oldest first.
     returned: Returned,
 }
 
-/// Bounded in messages and bytes for all queues together; when full, the oldest are forgotten.
+/// Messages that wait for a subscriber. Bounded in messages and bytes for all queues together; when full, the oldest
+/// are dropped.
 #[derive(Debug, Default)]
 struct Returned {
     messages: VecDeque<Arc<Message>>,
     bytes: usize,
 }
 
-/// Messages that may wait for the next subscriber of their queues.
+/// The maximum number of messages that wait for the next subscriber of their queues.
 const MOST_RETURNED: usize = 10_000;
-/// Bytes of their bodies.
+/// The maximum size of their bodies in bytes.
 const MOST_RETURNED_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
@@ -70,7 +74,7 @@ struct Attached {
 }
 
 impl Broker {
-    /// Makes a session known, under the name of its user.
+    /// Registers a session, under the name of its user.
     pub(crate) fn attach(&self, session: SessionId, grant: &Arc<Grant>, outbox: &Outbox) {
         let mut table = self.write();
         table.users.entry(grant.user.clone()).or_default().push(session);
@@ -78,7 +82,7 @@ impl Broker {
         table.sessions.insert(session, Attached { grant, outbox, subscriptions: HashMap::new() });
     }
 
-    /// Forgets a session and its subscriptions; says how many there were.
+    /// Removes a session and its subscriptions; returns the number of subscriptions.
     pub(crate) fn detach(&self, session: SessionId) -> usize {
         let mut table = self.write();
         let Some(attached) = table.sessions.remove(&session) else {
@@ -96,7 +100,7 @@ impl Broker {
         attached.subscriptions.len()
     }
 
-    /// Adds a subscription of an attached session. What was given back and waits for somebody is for it.
+    /// Adds a subscription of an attached session, which gets the returned messages that wait and match.
     pub(crate) fn subscribe(&self, session: SessionId, id: SubscriptionId, pattern: Pattern) {
         let mut table = self.write();
         let returned = table.returned.take(&pattern);
@@ -108,7 +112,7 @@ impl Broker {
         }
     }
 
-    /// Takes it away again.
+    /// Removes a subscription.
     pub(crate) fn unsubscribe(&self, session: SessionId, id: SubscriptionId) {
         let mut table = self.write();
         let Some(attached) = table.sessions.get_mut(&session) else {
@@ -125,8 +129,8 @@ impl Broker {
         self.read().give(message, |_| true);
     }
 
-    /// Gives a message about a room to the subscribers of its destination whose grant opens that room, as far as they may
-    /// hear it.
+    /// Gives a message about a room to the subscribers of its destination whose grant opens that room and whose session
+    /// `may_hear` it.
     pub(crate) fn publish_of_room(
         &self,
         room: &RoomName,
@@ -138,12 +142,13 @@ impl Broker {
         table.give(message, |session| may_hear(session) && opens(session));
     }
 
-    /// Gives a message to one subscriber of its destination, by turns. Without any it is gone.
+    /// Gives a message to one subscriber of its destination, round-robin. Without a subscriber, drops it.
     pub(crate) fn enqueue(&self, message: &Arc<Message>) {
         self.read().hand_to_one(message, |_| true);
     }
 
-    /// Gives a message to one subscriber again: to another than the session that gave it back, if there is one.
+    /// Gives a returned message to one subscriber, preferring one in another session than the one that gave it back.
+    /// Without a subscriber, the message waits for the next one.
     pub(crate) fn give_back(&self, message: &Arc<Message>, from: SessionId) {
         let mut table = self.write();
         let placed = table.hand_to_one(message, |session| session != from)
@@ -153,14 +158,14 @@ impl Broker {
         }
     }
 
-    /// Gives a message to one session's subscriptions below `/user`.
+    /// Gives a message to the subscriptions of a session below `/user`.
     pub(crate) fn tell(&self, session: SessionId, message: Arc<Message>) {
         if let Some(attached) = self.read().sessions.get(&session) {
             attached.outbox.push(Parcel::Private(message));
         }
     }
 
-    /// Gives a message to all sessions of a user.
+    /// Gives a message to the subscriptions below `/user` of all sessions of a user.
     pub(crate) fn tell_user(&self, user: &str, message: &Arc<Message>) {
         let table = self.read();
         for session in table.users.get(user).into_iter().flatten() {
@@ -187,7 +192,7 @@ impl Broker {
 }
 
 impl Table {
-    /// Gives a message to the subscribers of its destination, in sessions that may have it.
+    /// Gives a message to the subscribers of its destination in sessions that `may_have` it.
     fn give(&self, message: &Arc<Message>, may_have: impl Fn(SessionId) -> bool) {
         self.each_subscribers(&message.destination, |them| {
             for ((session, subscription), outbox) in them {
@@ -198,7 +203,7 @@ impl Table {
         });
     }
 
-    /// Whether there was a subscriber, in a session that may have the message.
+    /// Gives a message to one subscriber in a session that `may_have` it, round-robin. Returns whether one accepted it.
     fn hand_to_one(&self, message: &Arc<Message>, may_have: impl Fn(SessionId) -> bool) -> bool {
         let mut candidates = Vec::new();
         self.each_subscribers(&message.destination, |them| {
@@ -208,7 +213,7 @@ impl Table {
             return false;
         }
         let turn = self.turn.fetch_add(1, Relaxed) % candidates.len();
-        // One whose session is just ending takes nothing; then it is the next one's turn.
+        // A subscriber whose session is just ending accepts nothing; then the next one gets the message.
         candidates.iter().cycle().skip(turn).take(candidates.len()).any(
             |((_, subscription), outbox)| {
                 outbox.push(Parcel::Subscribed(*subscription, Arc::clone(message)))
@@ -244,7 +249,7 @@ impl Table {
         }
     }
 
-    /// Calls `each` with the subscribers of the destination and those of every pattern that means it.
+    /// Calls `each` with the subscribers of the destination, and with those of every pattern that matches it.
     fn each_subscribers<'a>(&'a self, destination: &str, mut each: impl FnMut(&'a Subscribers)) {
         if let Some(them) = self.literal.get(destination) {
             each(them);
@@ -263,7 +268,7 @@ impl Returned {
         }
     }
 
-    /// Takes out what a new subscription gets, in order.
+    /// Removes and returns the messages for a new subscription, in order.
     fn take(&mut self, pattern: &Pattern) -> VecDeque<Arc<Message>> {
         let (taken, kept) = std::mem::take(&mut self.messages)
             .into_iter()
