@@ -1,4 +1,4 @@
-//! How many connections there may be.
+//! Admission: the limits on the number of connections.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,21 +9,24 @@ use crate::hub::Shared;
 use crate::limits::is_reached;
 use crate::stomp::SessionError;
 
-/// Present connections; bounded by `Limits::connections`.
+/// The open connections; bounded by `Limits::connections`.
 #[derive(Default)]
 pub(super) struct Admitted {
     count: usize,
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// A connection's place among those that there may be, given back when it is dropped.
+/// The place that a connection takes under the limits; dropping it frees the place.
 pub(crate) struct Admission {
     hub: Arc<Shared>,
     from: IpAddr,
 }
 
 impl Admission {
-    /// Takes a place, or says why there is none.
+    /// Takes a place.
+    ///
+    /// # Errors
+    /// The reason, when a limit is reached or the server is shutting down.
     pub(super) fn to(hub: &Arc<Shared>, from: IpAddr) -> Result<Admission, &'static str> {
         if hub.drain.is_cancelled() {
             return Err(SessionError::Draining.text());

@@ -1,4 +1,4 @@
-//! What all connections share: the broker, the rooms, and how many connections there may be.
+//! The control plane, which all connections share: the broker, the rooms, and the limits on connections.
 #![expect(clippy::disallowed_methods, reason = "shutting down has deadlines")]
 
 mod admission;
@@ -36,29 +36,29 @@ use crate::stomp::socket::Socket;
 use crate::store::{Store, StoreError, retention};
 use crate::webhooks::Webhooks;
 
-/// How long [`Hub::drain`] waits for sessions, and then for rooms.
+/// How long each step of [`Hub::drain`] waits: for sessions, for the external broker, and for rooms.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How the control plane runs.
+/// The configuration of the control plane.
 #[derive(Clone, Debug)]
 pub struct HubConfig {
-    /// Bounds for clients, rooms and the whole.
+    /// Limits per client, per room and for the server.
     pub limits: Limits,
-    /// How long a participant stays after its connection dropped.
+    /// How long a participant whose connection dropped stays in its room, so that it can resume.
     pub resume_grace: Duration,
-    /// What destinations begin with that the server handles, such as `/app`. Each begins with a slash and does not
-    /// end with one.
+    /// The prefixes of destinations that the server handles, such as `/app`. Each begins with a slash and does not end
+    /// with one.
     pub app_prefixes: Vec<String>,
-    /// What destinations begin with that the broker serves. `/queue` is point to point, all others are
+    /// The prefixes of destinations that the broker serves. `/queue` is point to point, all others are
     /// publish/subscribe.
     pub broker_prefixes: Vec<String>,
-    /// The external broker on which topics and queues live, if there is one.
+    /// The external broker for topics and queues; `None` for the in-process broker.
     pub relay: Option<RelayUrl>,
     /// Who creates rooms.
     pub rooms_created_by: RoomCreation,
-    /// Tells other programs what happens in rooms.
+    /// Reports events of rooms to other programs.
     pub webhooks: Webhooks,
-    /// Days after which chat is deleted, in rooms that don't say; 0 keeps it for ever.
+    /// Days after which chat is deleted, in rooms that do not set their own; 0 keeps it forever.
     pub chat_retention_days: u32,
 }
 
@@ -78,7 +78,7 @@ impl Default for HubConfig {
     }
 }
 
-/// The control plane: sessions, broker and rooms. Clones are the same one.
+/// The control plane: sessions, broker and rooms. Clones share the same one.
 #[derive(Clone)]
 pub struct Hub(Arc<Shared>);
 
@@ -96,9 +96,9 @@ struct Shared {
     connections: TaskTracker,
     /// Owns the rooms' tasks.
     rooms: TaskTracker,
-    /// Asks sessions to end politely.
+    /// Asks sessions to end with an ERROR.
     drain: CancellationToken,
-    /// Ends rooms once what they were sent is done.
+    /// Ends rooms once they have handled what they were sent.
     stop: CancellationToken,
     /// Ends everything at once.
     shutdown: CancellationToken,
@@ -106,7 +106,7 @@ struct Shared {
 
 impl Hub {
     /// Starts the control plane. Must be called inside a tokio runtime. `shutdown` ends all of it at once;
-    /// [`Hub::drain`] does so politely.
+    /// [`Hub::drain`] ends it gracefully.
     pub fn start(
         config: HubConfig,
         auth: Auth,
@@ -164,8 +164,8 @@ impl Hub {
         }))
     }
 
-    /// Speaks STOMP on anything that carries frames, until either side ends it. `from` is the client's address. Messages
-    /// of the socket should be limited to [`Limits::frame_bytes`].
+    /// Speaks STOMP on any [`Socket`], until either side ends the session. `from` is the client's address. The socket
+    /// should limit its messages to [`Limits::frame_bytes`].
     pub(crate) async fn serve(&self, socket: impl Socket, from: IpAddr) {
         match self.admit(from) {
             Ok(admission) => self.serve_admitted(socket, &admission).await,
@@ -173,17 +173,20 @@ impl Hub {
         }
     }
 
-    /// Takes a place among the connections that there may be, or says why there is none.
+    /// Takes a place for a connection.
+    ///
+    /// # Errors
+    /// The reason, when a limit is reached or the server is shutting down.
     pub(crate) fn admit(&self, from: IpAddr) -> Result<Admission, &'static str> {
         Admission::to(&self.0, from)
     }
 
-    /// Runs what belongs to a connection; [`Hub::drain`] waits for it.
+    /// Spawns a task that belongs to a connection; [`Hub::drain`] waits for it.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.connections.spawn(task);
     }
 
-    /// Speaks STOMP for somebody who has a place.
+    /// Speaks STOMP on a connection that has a place.
     pub(crate) async fn serve_admitted(&self, socket: impl Socket, _admission: &Admission) {
         let hub = &self.0;
         let id = SessionId(hub.last_session.fetch_add(1, Relaxed));
@@ -209,11 +212,11 @@ impl Hub {
         hub.connections.track_future(run).await;
     }
 
-    /// Takes a token back by its `jti`, until it has expired by itself (without `until`: for ten years): it opens nothing
-    /// any more, and the sessions that use it end at once.
+    /// Revokes a token by its `jti`: it is no longer valid, and the sessions that use it end at once. The revocation is
+    /// kept until `until`, when the token has expired anyway; without `until`, for ten years.
     ///
     /// # Errors
-    /// When the store fails or has too many of them; then nothing has changed.
+    /// When the store fails or holds too many revocations; then nothing has changed.
     pub async fn revoke(
         &self,
         token_id: &str,
@@ -225,32 +228,32 @@ impl Hub {
         Ok(())
     }
 
-    /// Who may do what.
+    /// Authentication: which clients may connect, and their rights.
     pub fn auth(&self) -> &Auth {
         &self.0.auth
     }
 
-    /// Asks a room for something on behalf of an operator. The room opens for that if it is not open, but is on no list
-    /// while nobody is in it.
+    /// Sends a room a request on behalf of an operator. Opens the room if necessary; a room without participants is not
+    /// listed.
     ///
     /// # Errors
-    /// What a client would be told: `no_such_room` when the store knows none of this name, and what [`AdminRequest`]
-    /// brings about.
+    /// The same refusals as for clients: `no_such_room` when the store does not know the room, and those of
+    /// [`AdminRequest`].
     ///
     /// [`AdminRequest`]: crate::rooms::room::AdminRequest
     pub async fn ask_room(&self, room: &RoomName, admin: Admin) -> Result<AdminReply, Refusal> {
         self.0.app.rooms.ask(room, admin).await
     }
 
-    /// Hashes a room's password with argon2id, as a PHC string.
+    /// Hashes a room's password with argon2id; returns a PHC string.
     ///
     /// # Errors
-    /// When it is too long, or too many are hashed at the moment.
+    /// When the password is too long, or too many passwords are being hashed.
     pub async fn hash_password(&self, password: Secret) -> Result<String, Refusal> {
         self.0.passwords.hash(password).await
     }
 
-    /// The rooms in which somebody is, in no order.
+    /// The rooms that have participants, in no particular order.
     pub fn open_rooms(&self) -> Vec<RoomSummary> {
         self.0.app.rooms.listed()
     }
@@ -265,24 +268,24 @@ impl Hub {
         }
     }
 
-    /// Why the hub can't do all that it should, if that is so: the database or the external broker is away, or the public
-    /// keys for tokens.
+    /// Why the hub is not ready, if so: the database, the external broker or the public keys for tokens are
+    /// unavailable.
     pub fn trouble(&self) -> Option<String> {
         let of_relay = || self.0.app.relay.as_ref().and_then(Relay::trouble);
         self.0.store.trouble().or_else(of_relay).or_else(|| self.0.auth.trouble())
     }
 
-    /// Ends all sessions with a word of farewell, and waits until what they sent is stored: for 5 seconds at most, and
-    /// for the rooms as long again.
+    /// Ends all sessions with an ERROR, and waits until what they sent is stored: at most 5 seconds each for the
+    /// sessions, the external broker and the rooms.
     pub async fn drain(&self) {
         let hub = &self.0;
         hub.app.rooms.close();
         hub.drain.cancel();
         hub.connections.close();
-        // Who does not end in time is cut off when the process ends.
+        // A session that does not end in time is cut off when the process ends.
         let _ = tokio::time::timeout(DRAIN_TIMEOUT, hub.connections.wait()).await;
         if let Some(relay) = &hub.app.relay {
-            // A broker that does not answer is left without a word.
+            // A broker that does not confirm the DISCONNECT in time is cut off.
             let _ = tokio::time::timeout(DRAIN_TIMEOUT, relay.drain()).await;
         }
         hub.stop.cancel();
@@ -291,7 +294,7 @@ impl Hub {
     }
 }
 
-/// Hands the engine's events to the rooms. It never waits for one, so that the engine never waits for it.
+/// Passes the engine's events to the rooms. It never waits for a room, so that the engine never waits for this task.
 async fn pass_on(mut events: mpsc::Receiver<EngineEvent>, rooms: Rooms, stop: CancellationToken) {
     loop {
         tokio::select! {

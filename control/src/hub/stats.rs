@@ -1,4 +1,4 @@
-//! What the control plane counts.
+//! The statistics of the control plane.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -9,50 +9,50 @@ use crate::limits::SlowPolicy;
 use crate::relay::RelayStats;
 use crate::webhooks::WebhookStats;
 
-/// A snapshot of the control plane's counters; since the start unless a field says otherwise.
+/// A snapshot of the control plane's counters. They count since the start, unless a field says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControlStats {
-    /// WebSocket connections, at the moment.
+    /// Current number of connections: WebSocket, SockJS and TCP.
     pub sessions: u64,
-    /// Subscriptions, at the moment: of this server's topics and queues, of `/user`, and of the external broker's.
+    /// Current number of subscriptions: at the in-process broker, below `/user`, and at the external broker.
     pub subscriptions: [(&'static str, u64); 3],
-    /// Open rooms, at the moment.
+    /// Current number of open rooms.
     pub rooms: u64,
-    /// Participants in all rooms, at the moment.
+    /// Current number of participants in all rooms.
     pub participants: u64,
     /// STOMP frames received, by command; heart-beats are not counted, and commands that never came are absent.
     pub frames_received: Vec<(&'static str, u64)>,
-    /// Bytes received in WebSocket messages.
+    /// Bytes of STOMP received.
     pub bytes_received: u64,
-    /// The same of those sent.
+    /// STOMP frames sent, by command; heart-beats are not counted, and commands that were never sent are absent.
     pub frames_sent: Vec<(&'static str, u64)>,
-    /// Bytes sent in WebSocket messages.
+    /// Bytes of STOMP frames sent.
     pub bytes_sent: u64,
     /// Connections refused because a limit was reached.
     pub connections_refused: u64,
-    /// STOMP ERROR frames sent, each of which ended its connection, by their `message`.
+    /// STOMP ERROR frames sent, by their `message`; each ended its connection.
     pub protocol_errors: Vec<(&'static str, u64)>,
     /// `error` messages sent, by code; a code that never occurred is absent.
     pub errors: Vec<(&'static str, u64)>,
-    /// Connections whose client did not read fast enough, by what had to be done about it.
+    /// Connections of slow consumers, by the policy that was applied.
     pub slow_consumers: [(&'static str, u64); 3],
-    /// Messages that slow clients were not sent, by the reason.
+    /// Messages discarded because a client was a slow consumer, by policy.
     pub discarded: [(&'static str, u64); 3],
-    /// From when a client's SEND was read until its MESSAGEs were handed to the sockets.
+    /// The delays from reading a client's SEND to handing its MESSAGEs to the sockets.
     pub fan_out: Delays,
     /// Chat lines stored.
     pub chat_stored: u64,
-    /// Calls to other programs; all 0 when none are configured.
+    /// Webhook calls; all 0 if none are configured.
     pub webhooks: WebhookStats,
-    /// The way to the external broker; all 0 without one.
+    /// The relay to the external broker; all 0 without one.
     pub relay: RelayStats,
 }
 
-/// Where subscriptions live, in the order of `Counters::subscriptions`.
+/// The places of subscriptions, in the order of `Counters::subscriptions`.
 const SUBSCRIPTIONS: [&str; 3] = ["broker", "user", "relay"];
 
 impl ControlStats {
-    /// The present values of the counters, without those of webhooks and the relay.
+    /// The current values of the counters, without those of webhooks and the relay.
     pub(super) fn of(counters: &Counters) -> ControlStats {
         let policies = SlowPolicy::ALL.map(SlowPolicy::as_str);
         ControlStats {
