@@ -92,7 +92,7 @@ async fn a_call_that_failed_is_made_again_before_those_behind_it() {
     let error = &report["urls"][0]["last_error"];
     assert_eq!(
         (&error["reason"], &error["attempts"]),
-        (&json!("it answered 302 Found"), &json!(2))
+        (&json!("the receiver answered 302 Found"), &json!(2))
     );
     let metrics = reqwest::get(format!("{}metrics", server.url())).await.unwrap();
     let metrics = metrics.text().await.unwrap();

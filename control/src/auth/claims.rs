@@ -68,7 +68,7 @@ impl Claims {
             self.room.ok_or_else(|| missing("room", "a room's name, or * for every room"))?;
         if self.publish.iter().flatten().any(|source| *source == SourceKind::ScreenAudio) {
             return Err(wrong(
-                "`publish` lists microphone, camera and screen, which has its sound",
+                "`publish` may list microphone, camera and screen; screen includes its sound",
             ));
         }
         Ok(Grant {
@@ -98,13 +98,13 @@ impl Claims {
             Some(Audience::One(one)) => one == audience,
             Some(Audience::Many(many)) => many.contains(audience),
         };
-        if is_for_us { Ok(()) } else { Err(wrong(format!("`aud` must have {audience:?}"))) }
+        if is_for_us { Ok(()) } else { Err(wrong(format!("`aud` must contain {audience:?}"))) }
     }
 
     /// When it ends, if this is a time for it.
     fn check_times(&self, now: Timestamp) -> Result<Timestamp, AuthError> {
         let Some(exp) = &self.exp else {
-            return Err(missing("exp", "the time at which it ends, in seconds since 1970"));
+            return Err(missing("exp", "the expiry time, in seconds since 1970"));
         };
         let at = time("exp", exp)?;
         if at <= now {
@@ -148,7 +148,7 @@ fn checked_id(claim: &str, text: String) -> Result<String, AuthError> {
     {
         let most = MAX_ID_CHARS;
         return Err(wrong(format!(
-            "`{claim}` must have 1 to {most} characters, and none for control"
+            "`{claim}` must have 1 to {most} characters and no control characters"
         )));
     }
     Ok(text)
@@ -159,7 +159,7 @@ fn checked_name(name: String) -> Result<String, AuthError> {
     if name.chars().count() > MAX_NAME_CHARS || name.chars().any(char::is_control) {
         let most = MAX_NAME_CHARS;
         return Err(wrong(format!(
-            "`name` must have at most {most} characters, and none for control"
+            "`name` must have at most {most} characters and no control characters"
         )));
     }
     Ok(name)

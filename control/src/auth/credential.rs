@@ -34,7 +34,8 @@ impl Credential {
         if let Some((_, value)) = headers.iter().find(is_it) {
             let (scheme, token) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
             if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
-                let reason = "the header Authorization must be `Bearer` and a token".to_owned();
+                let reason =
+                    "the Authorization header must be `Bearer` followed by a token".to_owned();
                 return Err(AuthError::Malformed(reason));
             }
             let token = Secret::new(token.trim());

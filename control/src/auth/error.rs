@@ -7,14 +7,14 @@ use jiff::Timestamp;
 pub enum AuthError {
     /// There is none, and this server lets nobody in without.
     #[error(
-        "this server lets nobody in without a token: send `Authorization: Bearer <token>`, or the token as `passcode`"
+        "this server requires a token: send `Authorization: Bearer <token>`, or the token as `passcode`"
     )]
     Missing,
     /// Something is there, but no JWT.
-    #[error("this is no token: {0}")]
+    #[error("this is not a valid token: {0}")]
     Malformed(String),
     /// Its `alg` is not one that this server takes.
-    #[error("the token's algorithm {0:?} is not accepted here; accepted are {1}")]
+    #[error("the token's algorithm {0:?} is not accepted here; accepted: {1}")]
     Algorithm(String, String),
     /// No key of this server is meant. Keys that are fetched again may have it.
     #[error("{0}")]
@@ -23,7 +23,7 @@ pub enum AuthError {
     #[error("the token's signature is wrong: it was signed with another key, or changed")]
     BadSignature,
     /// It is over.
-    #[error("the token expired at {at}; it is {now}")]
+    #[error("the token expired at {at}; the server's clock shows {now}")]
     Expired {
         /// Its `exp`.
         at: Timestamp,
@@ -31,7 +31,7 @@ pub enum AuthError {
         now: Timestamp,
     },
     /// It has not begun.
-    #[error("the token is not valid before {from}; it is {now}")]
+    #[error("the token is not valid before {from}; the server's clock shows {now}")]
     TooEarly {
         /// Its `nbf`.
         from: Timestamp,
@@ -39,7 +39,7 @@ pub enum AuthError {
         now: Timestamp,
     },
     /// A claim is missing, or can't be what it says.
-    #[error("the token's claims are not those that this server needs: {0}")]
+    #[error("the token's claims are not accepted: {0}")]
     Claims(String),
     /// It was taken back.
     #[error("the token was revoked")]

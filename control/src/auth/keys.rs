@@ -48,10 +48,10 @@ impl Keys {
             keys: Vec<Value>,
         }
         let set: Set = serde_json::from_slice(text)
-            .map_err(|error| JwksError(format!("it is no JWK set: {error}")))?;
+            .map_err(|error| JwksError(format!("it is not a JWK set: {error}")))?;
         let count = set.keys.len();
         if count > MOST_KEYS {
-            return Err(JwksError(format!("it has {count} keys; {MOST_KEYS} are the most")));
+            return Err(JwksError(format!("it has {count} keys; at most {MOST_KEYS} are allowed")));
         }
         let mut keys = Keys::default();
         for (index, key) in set.keys.into_iter().enumerate() {
@@ -128,10 +128,10 @@ struct Jwk {
 fn read(key: Value) -> Result<Key, String> {
     let jwk: Jwk = serde_json::from_value(key).map_err(|error| error.to_string())?;
     if jwk.usage.as_deref().is_some_and(|usage| usage != "sig") {
-        return Err("it is not for signatures".to_owned());
+        return Err("its `use` is not `sig`".to_owned());
     }
     if jwk.key_ops.as_ref().is_some_and(|ops| !ops.iter().any(|op| op == "verify")) {
-        return Err("it is not for verifying".to_owned());
+        return Err("its `key_ops` do not include `verify`".to_owned());
     }
     if jwk.kid.as_ref().is_some_and(|id| id.len() > MAX_ID_BYTES) {
         return Err(format!("its kid has more than {MAX_ID_BYTES} bytes"));
@@ -141,15 +141,18 @@ fn read(key: Value) -> Result<Key, String> {
         ("EC", Some("P-384")) => (&[Algorithm::ES384][..], ec(&jwk, 48)?),
         ("OKP", Some("Ed25519")) => (&[Algorithm::EdDSA][..], ed25519(&jwk)?),
         ("RSA", _) => (rsa_algorithms(&jwk), rsa(&jwk)?),
-        ("oct", _) => return Err("a shared secret does not belong into a set of keys".to_owned()),
+        ("oct", _) => return Err("a shared secret does not belong in a JWK set".to_owned()),
         (kind, curve) => {
-            return Err(format!("keys of the kind {kind:?} {} are not known", curve.unwrap_or("")));
+            return Err(format!(
+                "keys of the type {kind:?} {} are not supported",
+                curve.unwrap_or("")
+            ));
         }
     };
     if let Some(named) = &jwk.alg
         && !algorithms.iter().any(|algorithm| name(*algorithm) == named)
     {
-        return Err(format!("it is for {named:?}"));
+        return Err(format!("its `alg` {named:?} is not supported for this type of key"));
     }
     Ok(Key { id: jwk.kid, algorithms, key })
 }
@@ -193,7 +196,7 @@ fn rsa(jwk: &Jwk) -> Result<DecodingKey, String> {
 
 fn part(name: &str, text: &Option<String>) -> Result<Vec<u8>, String> {
     let text = text.as_ref().ok_or_else(|| format!("{name} is missing"))?;
-    BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|error| format!("{name} is no base64url: {error}"))
+    BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|error| format!("{name} is not base64url: {error}"))
 }
 
 /// As in a token's `alg` (RFC 7518 §3.1). Algorithms that are not here are not accepted anywhere.

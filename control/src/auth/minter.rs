@@ -87,7 +87,7 @@ impl Minter {
         let expires_at = Some(new.ttl)
             .filter(|ttl| (Duration::from_secs(1)..=LONGEST_TTL).contains(ttl))
             .and_then(|ttl| now.checked_add(ttl).ok())
-            .ok_or("a token is good for a second at least, and ten years at most")?;
+            .ok_or("a token must be valid for at least one second and at most ten years")?;
         let claims = Claims {
             sub: &new.user,
             name: new.name.as_deref(),

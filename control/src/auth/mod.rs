@@ -117,7 +117,8 @@ impl Auth {
 
     /// Why nobody's token can be checked, if that is so: the public keys were never read.
     pub fn trouble(&self) -> Option<String> {
-        (!self.has_keys()).then(|| "the public keys for tokens can't be fetched".to_owned())
+        (!self.has_keys())
+            .then(|| "the JWK set that verifies tokens could not be fetched yet".to_owned())
     }
 
     /// What a token is worth at this time, with the keys that are known.
@@ -188,7 +189,7 @@ impl Auth {
         if let Place::Passcode { login: Some(login) } = &credential.place
             && *login != grant.user
         {
-            let reason = "`login` is not its user (`sub`); leave it empty".to_owned();
+            let reason = "`login` is not the token's user (`sub`); leave `login` empty".to_owned();
             return Err(AuthError::Claims(reason));
         }
         Ok(Some(grant))
@@ -247,9 +248,9 @@ fn self_made(data_dir: &Path, name: &str) -> anyhow::Result<Secret> {
     let secret = secrets::load_or_make(data_dir, name)?;
     match weakness(&secret) {
         None => Ok(Secret::new(secret)),
-        Some(weakness) => Err(anyhow::anyhow!("it {weakness}; remove the file to have one made"))
-            .with_context(|| {
-                format!("the secret in {} can't be used", data_dir.join(name).display())
-            }),
+        Some(weakness) => Err(anyhow::anyhow!(
+            "it {weakness}; delete the file, and the server makes a new secret"
+        ))
+        .with_context(|| format!("the secret in {} can't be used", data_dir.join(name).display())),
     }
 }

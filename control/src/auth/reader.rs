@@ -68,7 +68,7 @@ impl Reader {
 async fn fetch(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
     let mut response = client.get(url.clone()).send().await.map_err(|error| reason(&error))?;
     if !response.status().is_success() {
-        return Err(format!("the answer is {}", response.status()));
+        return Err(format!("the server answered {}", response.status()));
     }
     let mut text = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| reason(&error))? {

@@ -47,16 +47,16 @@ pub fn weakness(secret: &str) -> Option<String> {
         || WORDS.iter().any(|word| folded.contains(word))
         || ["secret", "devkey", "guest", "admin", "madang", "test"].contains(&folded.as_str());
     if is_known {
-        return Some("is one that stands in examples, which everybody knows".to_owned());
+        return Some("is a publicly known example".to_owned());
     }
     if secret.len() < SHORTEST {
         let bytes = secret.len();
-        return Some(format!("has {bytes} bytes, and needs {SHORTEST}"));
+        return Some(format!("has {bytes} bytes but needs at least {SHORTEST}"));
     }
     let mut kinds: Vec<char> = secret.chars().collect();
     kinds.sort_unstable();
     kinds.dedup();
-    (kinds.len() < FEWEST_KINDS).then(|| "is too regular to be random".to_owned())
+    (kinds.len() < FEWEST_KINDS).then(|| "is too repetitive to be random".to_owned())
 }
 
 #[cfg(test)]

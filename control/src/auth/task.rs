@@ -113,9 +113,9 @@ impl KeyKeeper {
 
     async fn look(&mut self) -> Result<(), String> {
         if let Some(keys) = self.reader.read().await? {
-            debug!(source = %self.source, keys = keys.len(), "public keys were read");
+            debug!(source = %self.source, keys = keys.len(), "read the JWK set");
             for reason in keys.skipped() {
-                debug!(source = %self.source, reason, "a public key is of no use here");
+                debug!(source = %self.source, reason, "skipped a key of the JWK set");
             }
             self.auth.set_keys(Arc::new(keys));
         }

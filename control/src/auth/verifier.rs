@@ -68,7 +68,7 @@ impl Verifier {
         let (Some(header), Some(claims), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(malformed("a JWT has three parts with dots between them"));
+            return Err(malformed("a JWT has three parts separated by dots"));
         };
         let signed = &token[..header.len() + 1 + claims.len()];
         let header: Header =
@@ -76,7 +76,7 @@ impl Verifier {
                 malformed(format!("its header can't be read: {}", excerpt(&error.to_string())))
             })?;
         if header.crit.is_some() {
-            return Err(malformed("its header has `crit`, of which nothing is known here"));
+            return Err(malformed("its header has `crit`, which this server does not support"));
         }
         let claims = decode("claims", claims)?;
         self.check_signature(&header, signed.as_bytes(), signature)?;
@@ -115,7 +115,7 @@ impl Verifier {
             accepted.sort_unstable();
             accepted.dedup();
             let accepted = match accepted.is_empty() {
-                true => "none, for want of keys".to_owned(),
+                true => "none, because no key is known".to_owned(),
                 false => accepted.join(", "),
             };
             AuthError::Algorithm(excerpt(called), accepted)
@@ -141,7 +141,7 @@ impl Verifier {
 fn decode(part: &str, text: &str) -> Result<Vec<u8>, AuthError> {
     BASE64_URL_SAFE_NO_PAD
         .decode(text)
-        .map_err(|_| malformed(format!("its {part} are not in base64url")))
+        .map_err(|_| malformed(format!("its {part} part is not in base64url")))
 }
 
 fn malformed(reason: impl Into<String>) -> AuthError {

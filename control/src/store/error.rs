@@ -38,13 +38,13 @@ pub enum StoreError {
         reason: String,
     },
     /// It was not stored: a number or id is taken, a field or a table is out of bounds.
-    #[error("it was not stored: {0}")]
+    #[error("not stored: {0}")]
     Refused(String),
     /// The database failed: a full disk, a broken file.
     #[error("the database failed: {0}")]
     Failed(String),
     /// The database can't be reached.
-    #[error("the database is away: {0}")]
+    #[error("the database is unreachable: {0}")]
     Away(String),
     /// The store is closed.
     #[error("the store is closed")]

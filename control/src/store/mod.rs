@@ -78,7 +78,7 @@ impl Store {
         let address = Address::find(url).map_err(|error| failed(&error))?;
         let connecting = tokio::time::timeout(OPEN, address.connect()).await;
         let mut connection = connecting
-            .map_err(|_| failed(&"it does not answer"))?
+            .map_err(|_| failed(&"it does not answer in time"))?
             .map_err(|error| failed(&error))?;
         address.migrate(&mut connection).await.map_err(|error| failed(&error))?;
         let readers = Readers::new(&address);
@@ -89,7 +89,7 @@ impl Store {
 
     /// Why nothing can be stored at the moment, if that is so.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.get().map(|reason| format!("the database is away: {reason}"))
+        self.trouble.get().map(|reason| format!("the database is unreachable: {reason}"))
     }
 
     /// Stores what is queued, then closes the database for every clone of this handle.

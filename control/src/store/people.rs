@@ -134,7 +134,7 @@ impl Change for SetRole {
 
     fn write<'a>(&'a self, writing: &'a mut Writing<'_>) -> BoxFuture<'a, Result<(), Unwritten>> {
         Box::pin(async move {
-            check_id("a user", &self.user)?;
+            check_id("the id of a user", &self.user)?;
             make_place(writing, "roles", &self.room, &self.user).await?;
             let insert = writing.query("INSERT INTO roles (room, user_id, role) VALUES (?, ?, ?)");
             let insert = insert.bind(self.room.as_str()).bind(&self.user).bind(spelled(self.role));
@@ -155,9 +155,9 @@ impl Change for SetBan {
     fn write<'a>(&'a self, writing: &'a mut Writing<'_>) -> BoxFuture<'a, Result<(), Unwritten>> {
         Box::pin(async move {
             let Ban { user, token, until, reason, by, at } = &self.ban;
-            check_id("a user", user)?;
-            check_id("a user", by)?;
-            check_id("a token", token.as_deref().unwrap_or(""))?;
+            check_id("the id of a user", user)?;
+            check_id("the id of a user", by)?;
+            check_id("the id of a token", token.as_deref().unwrap_or(""))?;
             make_place(writing, "bans", &self.room, user).await?;
             let insert = writing
                 .query(
@@ -188,7 +188,7 @@ impl Change for Remove {
 
     fn write<'a>(&'a self, writing: &'a mut Writing<'_>) -> BoxFuture<'a, Result<bool, Unwritten>> {
         Box::pin(async move {
-            check_id("a user", &self.user)?;
+            check_id("the id of a user", &self.user)?;
             Ok(remove(writing, self.table, &self.room, &self.user).await? > 0)
         })
     }
@@ -208,7 +208,9 @@ async fn make_place(
     let row = writing.row(query.bind(room.as_str())).await?;
     let people: i64 = row.map_or(Ok(0), |row| row.try_get("people"))?;
     if people >= i64::from(MOST_PEOPLE) {
-        return Err(Unwritten::Refused(format!("a room has at most {MOST_PEOPLE} {table}")));
+        return Err(Unwritten::Refused(format!(
+            "this room already has the maximum of {MOST_PEOPLE} {table}"
+        )));
     }
     Ok(())
 }
@@ -250,6 +252,6 @@ impl FromStr for ParsedRole {
     fn from_str(text: &str) -> Result<ParsedRole, String> {
         let roles = [Role::Host, Role::Speaker, Role::Listener];
         let role = roles.into_iter().find(|role| spelled(*role) == text);
-        role.map(ParsedRole).ok_or_else(|| format!("{text:?} is no role"))
+        role.map(ParsedRole).ok_or_else(|| format!("unknown role {text:?}"))
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn check_id(what: &str, id: &str) -> Result<(), Unwritten> {
     match id.len() <= LONGEST_ID && !id.contains('\0') {
         true => Ok(()),
         false => Err(Unwritten::Refused(format!(
-            "{what} has at most {LONGEST_ID} bytes, and no NUL in it"
+            "{what} must have at most {LONGEST_ID} bytes and no NUL"
         ))),
     }
 }
@@ -33,7 +33,7 @@ pub(super) fn to_number(number: u64) -> i64 {
 }
 
 pub(super) fn text(row: &AnyRow, column: &str) -> Result<String, sqlx::Error> {
-    optional_text(row, column)?.ok_or_else(|| undecodable(column, "it is null".into()))
+    optional_text(row, column)?.ok_or_else(|| undecodable(column, "the value is NULL".into()))
 }
 
 /// MySQL has some text as bytes.
@@ -53,7 +53,7 @@ pub(super) fn number(row: &AnyRow, column: &str) -> Result<u64, sqlx::Error> {
 
 pub(super) fn time(row: &AnyRow, column: &str) -> Result<Timestamp, sqlx::Error> {
     let time = optional_time(row, column)?;
-    time.ok_or_else(|| undecodable(column, "it is null".into()))
+    time.ok_or_else(|| undecodable(column, "the value is NULL".into()))
 }
 
 pub(super) fn optional_time(row: &AnyRow, column: &str) -> Result<Option<Timestamp>, sqlx::Error> {

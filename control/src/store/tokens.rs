@@ -56,14 +56,14 @@ impl Change for Revoke {
 
     fn write<'a>(&'a self, writing: &'a mut Writing<'_>) -> BoxFuture<'a, Result<(), Unwritten>> {
         Box::pin(async move {
-            check_id("a token", &self.id)?;
+            check_id("the id of a token", &self.id)?;
             let delete = writing.query("DELETE FROM revoked_tokens WHERE id = ?").bind(&self.id);
             let is_known = writing.run(delete).await? > 0;
             let row = writing.row(writing.query("SELECT count(*) AS tokens FROM revoked_tokens"));
             let tokens: i64 = row.await?.map_or(Ok(0), |row| row.try_get("tokens"))?;
             if !is_known && tokens >= i64::from(MOST_REVOCATIONS) {
                 return Err(Unwritten::Refused(format!(
-                    "at most {MOST_REVOCATIONS} tokens are revoked at a time"
+                    "at most {MOST_REVOCATIONS} tokens can be revoked at a time"
                 )));
             }
             let insert = writing.query("INSERT INTO revoked_tokens (id, expires_at) VALUES (?, ?)");

@@ -26,11 +26,11 @@ impl FromStr for StoreUrl {
             );
         };
         if dialect == Dialect::Sqlite && (url.contains(":memory:") || url.contains("mode=memory")) {
-            return Err("a database in memory can't be shared; give the path of a file".to_owned());
+            return Err("an in-memory database can't be shared; give the path of a file".to_owned());
         }
         let is_url = || url.contains("://") && AnyConnectOptions::from_str(url).is_ok();
         if dialect != Dialect::Sqlite && !is_url() {
-            return Err("it is not as postgres://user:password@host/database".to_owned());
+            return Err("it must look like postgres://user:password@host/database".to_owned());
         }
         Ok(StoreUrl { url: url.to_owned(), dialect })
     }

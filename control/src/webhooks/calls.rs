@@ -189,7 +189,7 @@ impl Caller {
                     if let Err(error) = self.store.webhook_failed(delivery.id, attempts, next).await
                     {
                         // Then the count begins anew after a restart.
-                        debug!(%error, "a webhook call's failure could not be stored");
+                        debug!(%error, "could not store the failure of a webhook call");
                     }
                 }
             }
@@ -208,7 +208,7 @@ impl Caller {
         let response = request.send().await.map_err(reason_of)?;
         let status = response.status();
         swallow(response).await;
-        if status.is_success() { Ok(()) } else { Err(format!("it answered {status}")) }
+        if status.is_success() { Ok(()) } else { Err(format!("the receiver answered {status}")) }
     }
 
     /// Takes a call out of the store, as often as it takes: otherwise it would be made again and again.

@@ -85,7 +85,9 @@ impl Webhooks {
         let client = calls::client(&urls).context("the client for webhooks can't be made")?;
         store.keep_webhooks_of(&urls).await.context("webhooks can't be read")?;
         let record = Arc::new(Record::new(&urls));
-        record.queued(store.pending_webhooks().await.context("webhooks can't be read")?);
+        record.queued(
+            store.pending_webhooks().await.context("could not count the stored webhook calls")?,
+        );
         let (queue, notes) = mpsc::channel(QUEUE);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let signer = Arc::new(Signer::new(&secret));

@@ -45,13 +45,13 @@ async fn without_a_good_token_nobody_gets_in_and_hears_why() {
     let basic = "Basic Z3Vlc3Q6Z3Vlc3Q=";
 
     for (headers, says) in [
-        (&[][..], "lets nobody in without a token"),
-        (&[("login", "guest")], "lets nobody in without a token"),
+        (&[][..], "requires a token"),
+        (&[("login", "guest")], "requires a token"),
         (&[("login", "guest"), ("passcode", "guest")], "three parts"),
         (&[("Authorization", basic)], "must be `Bearer`"),
         (&[("Authorization", token.as_str())], "must be `Bearer`"),
         (&[("passcode", &cut)], "signature is wrong"),
-        (&[("login", "두리"), ("passcode", &token)], "`login` is not its user"),
+        (&[("login", "두리"), ("passcode", &token)], "`login` is not the token's user"),
     ] {
         let (mut client, answer) = connect(&server, &[headers, &[("receipt", "r")]].concat()).await;
         let reason = refusal(&answer);

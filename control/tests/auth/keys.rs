@@ -151,7 +151,7 @@ async fn with_public_keys_alone_no_secret_is_good() {
 
     let answer = show(&server, &token("하나")).await;
 
-    assert!(refusal(&answer).contains("\"HS256\" is not accepted here; accepted are EdDSA"));
+    assert!(refusal(&answer).contains("\"HS256\" is not accepted here; accepted: EdDSA"));
     assert!(!dir.path().join("auth.secret").exists());
     assert!(server.hub().auth().minter().is_none());
     assert!(server.summary().contains("tokens come from their issuer"), "{}", server.summary());

@@ -25,7 +25,7 @@ pub(crate) async fn writes_fail_while_the_database_is_away_and_work_again(databa
     assert!(matches!(lost, Err(StoreError::Failed(_) | StoreError::Away(_))), "{lost:?}");
     assert!(matches!(later, Err(StoreError::Away(_))), "{later:?}");
     assert!(question.is_err());
-    assert!(trouble.is_some_and(|reason| reason.starts_with("the database is away")));
+    assert!(trouble.is_some_and(|reason| reason.starts_with("the database is unreachable")));
 
     database.start_again().await;
     is_back(&store).await;

@@ -82,7 +82,7 @@ impl Link {
             Some(connection) => match tokio::time::timeout(PING, connection.ping()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => self.give_up(error.to_string()),
-                Err(_) => self.give_up("it does not answer".to_owned()),
+                Err(_) => self.give_up("it does not answer in time".to_owned()),
             },
             None => self.look().await,
         }
@@ -98,7 +98,7 @@ impl Link {
                 return;
             }
             Ok(Err(error)) => self.trouble.set(Some(error.to_string())),
-            Err(_) => self.trouble.set(Some("it does not answer".to_owned())),
+            Err(_) => self.trouble.set(Some("it does not answer in time".to_owned())),
         }
         self.retry = (self.retry * 2).min(LAST_RETRY);
     }
@@ -114,7 +114,7 @@ impl Link {
     pub(super) async fn close(self) {
         let Some(connection) = self.connection else { return };
         if let Err(error) = connection.close().await {
-            error!(%error, "the database did not close cleanly");
+            error!(%error, "could not close the database connection cleanly");
         }
     }
 }

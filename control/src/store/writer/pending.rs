@@ -61,11 +61,11 @@ impl Append {
 
     pub(super) fn check(&self) -> Result<(), Unwritten> {
         let NewChatMessage { from_id, from_user, to, to_user, message_id, .. } = &self.message;
-        check_id("a participant", from_id)?;
+        check_id("the id of a participant", from_id)?;
         for (what, id) in [
-            ("a user", from_user),
-            ("a participant", to),
-            ("a user", to_user),
+            ("the id of a user", from_user),
+            ("the id of a participant", to),
+            ("the id of a user", to_user),
             ("a message-id", message_id),
         ] {
             id.as_deref().map_or(Ok(()), |id| check_id(what, id))?;

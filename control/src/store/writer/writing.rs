@@ -35,7 +35,7 @@ impl<'c> Writing<'c> {
     pub(super) async fn take_back(self) {
         if let Err(error) = self.transaction.rollback().await {
             // The connection is looked at next, and given up if it is broken.
-            debug!(%error, "a transaction could not be taken back");
+            debug!(%error, "could not roll back a transaction");
         }
     }
 
