@@ -1,4 +1,4 @@
-//! Where the database is, and connections to it.
+//! The address of the database, and connections to it.
 #![expect(clippy::disallowed_methods, reason = "connecting waits between two attempts")]
 
 use std::fs::OpenOptions;
@@ -15,22 +15,22 @@ use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
 use super::dialect::Dialect;
 use super::url::StoreUrl;
 
-/// How often an SQLite file is greeted that others are just opening, before it is given up.
+/// Maximum attempts to set up a connection to an SQLite file that other processes are opening at the same time.
 const GREETINGS: u32 = 100;
 
 const BETWEEN_GREETINGS: Duration = Duration::from_millis(50);
 
-/// Where the database is.
+/// The connection options of the database.
 #[derive(Clone, Debug)]
 pub(super) struct Address {
     pub(super) dialect: Dialect,
     writing: AnyConnectOptions,
-    /// The same for connections that only read.
+    /// For read-only connections.
     reading: AnyConnectOptions,
 }
 
 impl Address {
-    /// Understands the URL of a database; creates SQLite's file when it is missing.
+    /// Parses the URL of a database. Creates the SQLite file if it is missing.
     pub(super) fn find(url: &StoreUrl) -> Result<Address, sqlx::Error> {
         sqlx::any::install_default_drivers();
         let dialect = url.dialect;
@@ -46,11 +46,11 @@ impl Address {
         Ok(Address { dialect, writing: writing.parse()?, reading: reading.parse()? })
     }
 
-    /// A connection that writes.
+    /// Opens a connection for writing.
     pub(super) async fn connect(&self) -> Result<AnyConnection, sqlx::Error> {
         let mut connection = self.writing.connect().await?;
         let mut tries = 0;
-        // The change to the write-ahead log does not wait for others that open the file, as all else does.
+        // Switching to the write-ahead log fails instead of waiting while others open the file; other statements wait.
         while let Err(error) = sqlx::raw_sql(self.dialect.greeting()).execute(&mut connection).await
         {
             tries += 1;
@@ -62,9 +62,9 @@ impl Address {
         Ok(connection)
     }
 
-    /// Brings the schema up to date, while others who want to do so wait.
+    /// Brings the schema up to date. Other processes that want to migrate wait.
     pub(super) async fn migrate(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-        // `run_direct` is `run` without the types that keep a future from being sent between threads.
+        // `run_direct` is `run` without the types that make the future not `Send`.
         let migrator = self.dialect.migrator();
         match self.dialect {
             Dialect::Sqlite => {
@@ -72,10 +72,10 @@ impl Address {
                 migrator.run_direct(None, &mut *locked, false).await?;
                 locked.commit().await
             }
-            // The migrator locks others out.
+            // The migrator takes a lock against other migrators.
             Dialect::Postgres => Ok(migrator.run_direct(None, connection, false).await?),
-            // So it does here, but MariaDB understands "wait for ever" as "do not wait". A connection that ends releases
-            // its locks.
+            // The migrator takes a lock here too, but MariaDB treats "wait for ever" as "do not wait". Closing a
+            // connection releases its locks.
             Dialect::MySql => {
                 let lock = "SELECT GET_LOCK(CONCAT('madang.', MD5(DATABASE())), 60)";
                 let release = "SELECT RELEASE_LOCK(CONCAT('madang.', MD5(DATABASE())))";
@@ -87,13 +87,13 @@ impl Address {
         }
     }
 
-    /// Connections that read; they are opened when they are needed.
+    /// A pool of read-only connections, which are opened on demand.
     pub(super) fn readers(&self, options: AnyPoolOptions) -> AnyPool {
         options.connect_lazy_with(self.reading.clone())
     }
 }
 
-/// The file that an SQLite URL names, which exists from here on.
+/// The file that an SQLite URL names. Creates it if it does not exist.
 fn sqlite_file(url: &str) -> Result<PathBuf, sqlx::Error> {
     let options = SqliteConnectOptions::from_str(url)?;
     let path = options.get_filename();
@@ -103,7 +103,7 @@ fn sqlite_file(url: &str) -> Result<PathBuf, sqlx::Error> {
     })
 }
 
-/// Chat is nobody else's business: the file is its owner's alone, and SQLite gives its log the same mode.
+/// Creates the file with mode 0600, because chat is private. SQLite gives its log the mode of the database file.
 fn create_for_owner(path: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),

@@ -1,7 +1,7 @@
-//! The database behind the URL, and what its SQL has of its own.
+//! The kind of database behind the URL, and how its SQL differs.
 //!
-//! Every question has one SQL text, with `?` for each value. Three things differ, and stand here: how values are
-//! marked, how a transaction begins that will write, and how a row is locked.
+//! Every question has one SQL text, with `?` for each value. Three things differ, and are defined here: placeholders,
+//! how a writing transaction begins, and how a row is locked.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, SqlSafeStr};
 
-/// Which database it is.
+/// The kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     Sqlite,
@@ -21,7 +21,7 @@ pub(super) enum Dialect {
 }
 
 impl Dialect {
-    /// Finds it by the scheme of the URL.
+    /// The dialect for the scheme of the URL.
     pub(super) fn of(url: &str) -> Option<Dialect> {
         match url.split_once(':')?.0 {
             "sqlite" => Some(Dialect::Sqlite),
@@ -31,8 +31,8 @@ impl Dialect {
         }
     }
 
-    /// A question to this database. `sql` has a `?` for each value, in the order in which they are bound, and no other
-    /// question mark.
+    /// Builds a query. `sql` contains a `?` for each value, in the order in which they are bound, and no other question
+    /// mark.
     pub(super) fn query<'q>(
         self,
         sql: impl Into<Cow<'static, str>>,
@@ -40,19 +40,19 @@ impl Dialect {
         sqlx::query(AssertSqlSafe(self.spell(sql.into())))
     }
 
-    /// Begins a transaction that will write.
+    /// The statement that begins a writing transaction.
     pub(super) fn begin(self) -> &'static str {
         match self {
-            // The write lock is taken before anything is read.
+            // Takes the write lock before anything is read.
             Dialect::Sqlite => "BEGIN IMMEDIATE",
             Dialect::Postgres | Dialect::MySql => "BEGIN",
         }
     }
 
-    /// What ends a SELECT whose row nobody else may change until the transaction ends.
+    /// The suffix of a SELECT that locks its rows until the transaction ends.
     pub(super) fn locking(self) -> &'static str {
         match self {
-            // The whole database is locked.
+            // The transaction already locks the whole database.
             Dialect::Sqlite => "",
             Dialect::Postgres | Dialect::MySql => " FOR UPDATE",
         }
@@ -72,12 +72,12 @@ impl Dialect {
         spelled.into()
     }
 
-    /// What a connection is told first.
+    /// The first statements on a connection that writes.
     pub(super) fn greeting(self) -> &'static str {
         match self {
-            // A commit is on the disk when it returns. Readers never wait for the writer.
+            // A commit is durable when it returns. Readers never wait for the writer.
             Dialect::Sqlite => "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL",
-            // After the lock of a row is had, what its last holder committed must be seen.
+            // After a row's lock is acquired, the transaction must see what the previous holder committed.
             Dialect::Postgres => {
                 "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
                  SET synchronous_commit = on; SET client_min_messages = warning"
@@ -103,7 +103,7 @@ impl Dialect {
         }
     }
 
-    /// Numbered from 1, applied in order, never edited once released.
+    /// The migrations: numbered from 1, applied in order, never edited once released.
     pub(super) fn migrator(self) -> Migrator {
         let numbered = (1..).zip(self.migrations());
         let migrations = numbered.map(|(number, (name, sql))| {

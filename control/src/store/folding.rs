@@ -1,18 +1,18 @@
-//! Text as it is searched.
+//! Normalizes text for searching.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Most words of a search; the rest are left out.
+/// Maximum number of words in a search; further words are ignored.
 const MOST_WORDS: usize = 8;
 
-/// The text without what makes no difference to who searches: letters are small, and Hangul in parts (as macOS writes
-/// it) is put together, full-width letters are narrow (Unicode's NFKC). None when that is the text itself.
+/// Normalizes the text so that spellings which look equal compare equal: lower-cases it, composes decomposed Hangul (as
+/// macOS writes it) and narrows full-width letters (Unicode's NFKC). `None` if the text is already normalized.
 pub(super) fn folded(text: &str) -> Option<String> {
     let folded = fold(text);
     (folded != text).then_some(folded)
 }
 
-/// What a text must be like (SQL's LIKE, with `!` before a letter that stands for itself) to contain each word.
+/// One SQL LIKE pattern per word; a text matches if it contains the word. `!` escapes special characters.
 pub(super) fn patterns(words: &str) -> Vec<String> {
     let folded = fold(words);
     let words = folded.split_whitespace().take(MOST_WORDS);
@@ -34,7 +34,7 @@ fn pattern(word: &str) -> String {
 
 fn fold(text: &str) -> String {
     let lower = text.nfkc().collect::<String>().to_lowercase();
-    // Lower-casing may leave letters in parts, as that of İ.
+    // Lower-casing can leave a letter decomposed, for example İ.
     lower.nfc().collect()
 }
 

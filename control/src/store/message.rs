@@ -1,4 +1,4 @@
-//! Chat messages as they are stored and read.
+//! Chat messages as stored rows.
 
 use jiff::Timestamp;
 use madang_wire::{Author, ChatMessage};
@@ -9,63 +9,64 @@ use crate::store::row::{number, optional_text, optional_time, text, time};
 pub(super) const COLUMNS: &str =
     "seq, id, from_id, from_name, text, to_id, reply_to, sent_at, deleted_at, from_user, to_user";
 
-/// A chat message on its way into the store.
+/// A chat message to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewChatMessage {
     /// Unique in its room.
     pub id: String,
-    /// Who wrote it: the participant's id.
+    /// The author's participant id.
     pub from_id: String,
-    /// Who wrote it: the name at that time.
+    /// The author's display name at that time.
     pub from_name: String,
-    /// Who wrote it: the user, unless they are a guest.
+    /// The author's user name; `None` for a guest.
     pub from_user: Option<String>,
     /// The text as typed.
     pub text: String,
-    /// The one participant who may read it, besides its author; `None` means everybody.
+    /// The recipient of a private message, the only participant besides the author who may read it; `None` means
+    /// everybody.
     pub to: Option<String>,
-    /// The user who that is, unless they are a guest.
+    /// The recipient's user name; `None` for a guest.
     pub to_user: Option<String>,
-    /// The id of the message that this one answers.
+    /// The id of the message that this one replies to.
     pub reply_to: Option<String>,
-    /// The author's own id for it, if they gave one: a second message with the same is the first one again. Authors are
-    /// told apart by user, guests by participant.
+    /// The author's own id for the message, for deduplication: a second message with the same id counts as the first
+    /// one sent again. Authors are distinguished by user, guests by participant.
     pub message_id: Option<String>,
-    /// When the server took it. Kept in milliseconds.
+    /// When the server accepted it. Stored with millisecond precision.
     pub sent_at: Timestamp,
 }
 
-/// What became of a message.
+/// The result of storing a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// It is stored, under the next number of its room.
+    /// The message was stored under the next number of its room.
     Stored(ChatMessage),
-    /// Its author's message of this `message_id` was stored before, as this.
+    /// The author's message with this `message_id` was already stored; this is the stored message.
     Known(ChatMessage),
 }
 
-/// Whoever reads: they see what is public, and what is private to them.
+/// A reader of chat, who sees public messages and private messages they wrote or received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Viewer {
-    /// Who they are in the room.
+    /// The reader's participant id.
     pub participant: String,
-    /// Who they are everywhere, unless they are a guest.
+    /// The reader's user name; `None` for a guest.
     pub user: Option<String>,
 }
 
-/// A stored message, with what others are not told.
+/// A stored message, with the fields that clients do not see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChatRecord {
     /// The message.
     pub message: ChatMessage,
-    /// The user who wrote it; None for a guest.
+    /// The author's user name; `None` for a guest.
     pub from_user: Option<String>,
-    /// The user whom it is for; None when it is for everybody or a guest.
+    /// The recipient's user name; `None` if the message is for everybody or for a guest.
     pub to_user: Option<String>,
 }
 
 impl Appended {
-    /// The message as it is stored.
+    /// The stored message.
     pub fn message(&self) -> &ChatMessage {
         match self {
             Appended::Stored(message) | Appended::Known(message) => message,

@@ -1,8 +1,8 @@
-//! What outlives the process: rooms, chat, roles, bans, revoked tokens, the record of moderation, webhook calls.
+//! Persistent state: rooms, chat, roles, bans, revoked tokens, the audit log, webhook calls.
 //!
-//! [`Store`] is a concrete type whose methods are the questions that are asked; each topic has its file, and SQL stays in
-//! this folder. The database is SQLite (write-ahead log, `synchronous=FULL`), PostgreSQL, or MySQL and MariaDB. Each
-//! question has one SQL text; what differs between them stands in `dialect`.
+//! [`Store`] is a concrete type whose methods are the questions the server asks. Each topic has its own file, and all
+//! SQL stays in this folder. The database is SQLite (write-ahead log, `synchronous=FULL`), PostgreSQL, or MySQL and
+//! MariaDB. Each question has one SQL text; `dialect` contains what differs between the databases.
 //!
 //! ```text
 //! append_chat ─┐                    ┌─ one transaction, one fsync ─┐
@@ -11,12 +11,12 @@
 //! last_chat, rooms ─▶ small pool of connections that read
 //! ```
 //!
-//! A commit costs the same for one message as for a hundred, so the writer takes whatever waits into one transaction.
-//! Under load the groups grow by themselves; alone, a message waits for nobody. When a method that writes returns, what
-//! it wrote is on the disk.
+//! A commit costs the same for one message as for a hundred, so the writer puts all waiting changes into one
+//! transaction (group commit). Under load the groups grow by themselves; a single message does not wait for others.
+//! When a method that writes returns, its change is durable.
 //!
-//! Chat is numbered per room under a lock of the room's row, so that several servers on one PostgreSQL or MySQL leave no
-//! gap either. When such a database goes away, callers get [`StoreError::Away`] until it is back.
+//! Chat is numbered per room under a lock of the room's row, so the numbers have no gaps even when several servers
+//! share one PostgreSQL or MySQL database. While such a database is unreachable, callers get [`StoreError::Away`].
 #![expect(clippy::disallowed_methods, reason = "opening the database has a deadline")]
 
 mod address;
@@ -53,10 +53,10 @@ use self::address::Address;
 use self::readers::Readers;
 use self::writer::{Link, Trouble, Writer};
 
-/// How long opening the database may take, migrations apart.
+/// Deadline for opening the database, migrations excluded.
 const OPEN: Duration = Duration::from_secs(20);
 
-/// The clonable entrance to the database.
+/// The clonable handle to the database.
 #[derive(Clone, Debug)]
 pub struct Store {
     writer: Writer,
@@ -65,7 +65,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database at `url`, creates an SQLite file when it is missing, and brings the schema up to date. Must be
+    /// Opens the database at `url`, creates an SQLite file if it is missing, and brings the schema up to date. Must be
     /// called inside a tokio runtime.
     ///
     /// # Errors
@@ -87,15 +87,16 @@ impl Store {
         Ok(Store { writer: Writer::start(link), readers, trouble })
     }
 
-    /// Why nothing can be stored at the moment, if that is so.
+    /// The reason why nothing can be stored at the moment, if there is one.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.get().map(|reason| format!("the database is unreachable: {reason}"))
     }
 
-    /// Stores what is queued, then closes the database for every clone of this handle.
+    /// Stores the queued changes, then closes the database for every clone of this handle.
     pub async fn close(self) {
         self.readers.close().await;
-        // The last connection to an SQLite file folds the log into it; one that only reads can't.
+        // The last connection to an SQLite file merges the write-ahead log into it. A read-only connection can't do
+        // that, so the writer closes last.
         self.writer.close().await;
     }
 }

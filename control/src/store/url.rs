@@ -1,4 +1,4 @@
-//! URLs of databases.
+//! Database URLs.
 
 use std::fmt;
 use std::path::Path;
@@ -8,8 +8,8 @@ use sqlx::any::AnyConnectOptions;
 
 use super::dialect::Dialect;
 
-/// Where the database is: `sqlite://` and a path, `postgres://…`, `mysql://…` or `mariadb://…`. It prints without the
-/// password.
+/// The database to use: `sqlite://` and a path, `postgres://…`, `mysql://…` or `mariadb://…`. `Display` and `Debug`
+/// omit the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreUrl {
     url: String,
@@ -44,7 +44,7 @@ impl StoreUrl {
         StoreUrl { url: format!("sqlite://{path}"), dialect: Dialect::Sqlite }
     }
 
-    /// The whole of it, password included.
+    /// The complete URL, including the password.
     pub fn expose(&self) -> &str {
         &self.url
     }
@@ -60,7 +60,7 @@ impl fmt::Display for StoreUrl {
             return f.write_str(&self.url);
         };
         write!(f, "{scheme}://")?;
-        // A password may have an unescaped @ or / in it; what follows the last @ is the host.
+        // The password may contain an unescaped @ or /; the host follows the last @.
         let (credentials, place) = rest.rsplit_once('@').unwrap_or(("", rest));
         match credentials.split_once(':') {
             Some((user, _)) => write!(f, "{user}:***@")?,
