@@ -1,4 +1,4 @@
-//! Who did what to whom: the record of moderation.
+//! The audit log: what moderators and operators did.
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -11,28 +11,28 @@ use super::row::{number, optional_text, text, time, to_number, undecodable, with
 use super::writer::{Change, Writing};
 use super::{Store, StoreError};
 
-/// Entries that are kept of each room, and of what concerns no room; the oldest go.
+/// Maximum number of entries for each room, and for entries that concern no room; the oldest are deleted.
 const MOST_ENTRIES: i64 = 10_000;
 
-/// Something that a moderator or an operator did.
+/// An action of a moderator or operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// When. Kept in milliseconds.
+    /// The time of the action. Stored with millisecond precision.
     pub at: Timestamp,
-    /// Where; None when it concerns the server.
+    /// The room; `None` if the action concerns the server.
     pub room: Option<RoomName>,
-    /// The user who did it.
+    /// The user who acted.
     pub actor: String,
-    /// What they did, as `kick`.
+    /// The action, for example `kick`.
     pub action: String,
-    /// To whom or what.
+    /// The user or thing acted on.
     pub target: Option<String>,
-    /// More about it.
+    /// Further details.
     pub detail: Option<String>,
 }
 
 impl Store {
-    /// Remembers what was done.
+    /// Stores an entry.
     ///
     /// # Errors
     /// When the database fails.
@@ -40,8 +40,8 @@ impl Store {
         self.writer.write(Record(entry.clone())).await
     }
 
-    /// The last `limit` entries of a room, or of the whole, before the one numbered `before`; the latest first. Their
-    /// numbers rise, with gaps.
+    /// The last `limit` entries of a room, or of all rooms and the server, before the entry numbered `before`; latest
+    /// first. The numbers increase, with gaps.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,4 +1,4 @@
-//! A room as a row.
+//! A room as a database row.
 
 use jiff::Timestamp;
 use madang_wire::{RoomName, RoomSettings};
@@ -13,31 +13,31 @@ use super::row::{number, optional_text, text, time, undecodable};
 pub(super) const COLUMNS: &str =
     "name, settings, is_locked, password_hash, created_at, created_by, last_seq";
 
-/// Adds a room that has no messages.
+/// Inserts a room without messages.
 pub(super) const INSERT: &str = "INSERT INTO rooms \
     (name, settings, is_locked, password_hash, created_at, created_by, last_seq) VALUES (?, ?, ?, ?, ?, ?, 0)";
 
-/// A room as it is remembered.
+/// A stored room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomRecord {
     /// Its name.
     pub name: RoomName,
-    /// What it is set to.
+    /// Its settings.
     pub settings: RoomSettings,
-    /// Whether nobody else may come in.
+    /// Whether the room is locked: nobody else may join.
     pub is_locked: bool,
-    /// What whoever comes in must know, hashed; None: nothing.
+    /// Hash of the password that joining requires; `None` if it requires none.
     pub password_hash: Option<String>,
-    /// When it was first opened. Kept in milliseconds.
+    /// When it was first opened. Stored with millisecond precision.
     pub created_at: Timestamp,
-    /// The user who did that, unless they were a guest.
+    /// The user who opened it first; `None` for a guest.
     pub created_by: Option<String>,
-    /// The number of its last chat message, even if that is deleted; 0 when there was none.
+    /// The number of its last chat message, even if that message is deleted; 0 if there was none.
     pub last_seq: u64,
 }
 
 impl RoomRecord {
-    /// An ordinary room.
+    /// A room with default settings, unlocked and without password.
     pub fn new(name: RoomName, created_by: Option<String>, now: Timestamp) -> RoomRecord {
         RoomRecord {
             name,
@@ -85,8 +85,8 @@ pub(super) fn record(row: &AnyRow) -> Result<RoomRecord, sqlx::Error> {
     })
 }
 
-/// What nobody can read of them, as after a newer version wrote them, must not close the room, nor open it wider: the
-/// rest counts.
+/// Reads the settings one by one and replaces unreadable ones, such as those of a newer version, by their defaults.
+/// They must not make the room unusable or open it wider.
 fn settings(name: &RoomName, json: &str) -> RoomSettings {
     let kept = match serde_json::from_str(json) {
         Ok(Value::Object(mut settings)) => {

@@ -1,4 +1,4 @@
-//! What a room is, whether somebody is in it or not.
+//! Stored rooms, whether or not somebody is in them.
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use crate::store::RoomRecord;
 use crate::store::room_record::{COLUMNS, INSERT, record, to_json};
 
 impl Store {
-    /// The room of this name, which is an ordinary one from here on if there was none.
+    /// Returns the room of this name. Creates one with default settings if it does not exist.
     ///
     /// # Errors
     /// When the database fails.
@@ -29,7 +29,7 @@ impl Store {
         self.writer.write(Open(RoomRecord::new(name.clone(), created_by, now))).await
     }
 
-    /// Remembers a room. False, and nothing is changed, when there is one of this name.
+    /// Stores a room. Returns false and changes nothing if a room of this name exists.
     ///
     /// # Errors
     /// When the database fails.
@@ -37,7 +37,7 @@ impl Store {
         self.writer.write(Create(room.clone())).await
     }
 
-    /// The room of this name.
+    /// The stored room of this name.
     ///
     /// # Errors
     /// When the database fails.
@@ -48,7 +48,7 @@ impl Store {
         Ok(row.as_ref().map(record).transpose()?)
     }
 
-    /// Remembers a room's settings, lock and password. Does nothing when there is no such room.
+    /// Stores a room's settings, lock and password. Does nothing if the room does not exist.
     ///
     /// # Errors
     /// When the database fails.
@@ -56,7 +56,7 @@ impl Store {
         self.writer.write(Save(room.clone())).await
     }
 
-    /// Forgets a room with its chat, roles and bans. False when there is none.
+    /// Deletes a room with its chat, roles and bans. Returns false if the room does not exist.
     ///
     /// # Errors
     /// When the database fails.
@@ -64,7 +64,7 @@ impl Store {
         self.writer.write(Delete(name.clone())).await
     }
 
-    /// The first `limit` rooms behind `after` in the order of their names, byte by byte.
+    /// The first `limit` rooms after the name `after`, ordered by name, byte by byte.
     ///
     /// # Errors
     /// When the database fails.
@@ -168,7 +168,7 @@ async fn find(
     Ok(found)
 }
 
-/// Writes a room that is not there.
+/// Inserts a room that does not exist yet.
 async fn insert(writing: &mut Writing<'_>, room: &RoomRecord) -> Result<(), sqlx::Error> {
     let query = room.bind_to(writing.query(INSERT))?;
     writing.run(query).await?;

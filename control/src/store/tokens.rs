@@ -1,4 +1,4 @@
-//! Tokens that count no more, although they have not expired.
+//! Revoked tokens that have not expired.
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -10,19 +10,19 @@ use super::row::{check_id, text, time};
 use super::writer::{Change, Writing};
 use super::{Store, StoreError};
 
-/// Most revoked tokens at a time; one more is refused. A token leaves the list when it expires.
+/// Maximum number of revoked tokens at a time; one more is refused. A token leaves the list when it expires.
 pub const MOST_REVOCATIONS: u32 = 100_000;
 
 impl Store {
-    /// Revokes a token by its id, until it expires of itself.
+    /// Revokes a token by its id until it expires.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when there are [`MOST_REVOCATIONS`]; otherwise when the database fails.
+    /// [`StoreError::Refused`] if [`MOST_REVOCATIONS`] tokens are revoked already; otherwise when the database fails.
     pub async fn revoke_token(&self, id: &str, until: Timestamp) -> Result<(), StoreError> {
         self.writer.write(Revoke { id: id.to_owned(), until }).await
     }
 
-    /// The revoked tokens that have not expired, with the time when they do.
+    /// The revoked tokens that have not expired, with their expiry times.
     ///
     /// # Errors
     /// When the database fails.
@@ -37,7 +37,7 @@ impl Store {
         Ok(rows.iter().map(revocation).collect::<Result<_, sqlx::Error>>()?)
     }
 
-    /// Forgets the revoked tokens that have expired. Returns how many.
+    /// Deletes the revoked tokens that have expired. Returns how many.
     ///
     /// # Errors
     /// When the database fails.

@@ -10,38 +10,38 @@ use super::row::{number, text, time, to_number, without_nul};
 use super::writer::{Change, Writing};
 use super::{Store, StoreError};
 
-/// Most calls that wait; the oldest give way to more.
+/// Maximum number of waiting calls; when it is exceeded, the oldest are dropped.
 pub const MOST_DELIVERIES: u32 = 100_000;
 
-/// A call to make.
+/// A webhook call to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewDelivery {
-    /// Whom to call.
+    /// The URL to call.
     pub url: String,
-    /// What to tell.
+    /// The request body.
     pub body: String,
-    /// When, at the earliest. Kept in milliseconds.
+    /// The earliest time of the call. Stored with millisecond precision.
     pub at: Timestamp,
 }
 
-/// A call that waits.
+/// A waiting webhook call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// Its number: rises from call to call.
+    /// Its number, which increases from call to call.
     pub id: u64,
-    /// Whom to call.
+    /// The URL to call.
     pub url: String,
-    /// What to tell.
+    /// The request body.
     pub body: String,
-    /// How often it was tried.
+    /// The number of failed attempts so far.
     pub attempts: u32,
-    /// When to try it (again).
+    /// The time of the next attempt.
     pub at: Timestamp,
 }
 
 impl Store {
-    /// Stores calls, all of them or none, until they are delivered. When more than [`MOST_DELIVERIES`] wait, the oldest
-    /// are given up; returns how many.
+    /// Stores calls, all of them or none, until they are delivered. When more than [`MOST_DELIVERIES`] are waiting,
+    /// drops the oldest. Returns how many it dropped.
     ///
     /// # Errors
     /// When the database fails.
@@ -49,7 +49,7 @@ impl Store {
         self.writer.write(Queue(deliveries.to_vec())).await
     }
 
-    /// The first `limit` calls that wait for a URL, in the order in which they were stored, due or not.
+    /// The first `limit` waiting calls of a URL, in the order in which they were stored, due or not.
     ///
     /// # Errors
     /// When the database fails.
@@ -65,7 +65,7 @@ impl Store {
         Ok(rows.iter().map(delivery).collect::<Result<_, _>>()?)
     }
 
-    /// Forgets the calls that wait for any other URL than these. Returns how many.
+    /// Deletes the calls to all URLs except these. Returns how many.
     ///
     /// # Errors
     /// When the database fails.
@@ -73,7 +73,7 @@ impl Store {
         self.writer.write(KeepOf(urls.to_vec())).await
     }
 
-    /// A call is done, or given up: it waits no more.
+    /// Deletes a call that was delivered or given up.
     ///
     /// # Errors
     /// When the database fails.
@@ -81,7 +81,7 @@ impl Store {
         self.writer.write(Delivered { id }).await
     }
 
-    /// A call did not work, for the `attempts`th time; it is made again at `next_at`.
+    /// Records that a call failed for the `attempts`th time and is due again at `next_at`.
     ///
     /// # Errors
     /// When the database fails.
@@ -94,7 +94,7 @@ impl Store {
         self.writer.write(Failed { id, attempts, next_at }).await
     }
 
-    /// How many calls wait.
+    /// The number of waiting calls.
     ///
     /// # Errors
     /// When the database fails.
@@ -146,7 +146,7 @@ impl Change for KeepOf {
 
     fn write<'a>(&'a self, writing: &'a mut Writing<'_>) -> BoxFuture<'a, Result<u64, Unwritten>> {
         Box::pin(async move {
-            // `NOT IN ()` is not SQL everywhere.
+            // `NOT IN ()` is not valid SQL in every database.
             let marks = ["?"].repeat(self.0.len()).join(", ");
             let others = if marks.is_empty() {
                 String::new()
