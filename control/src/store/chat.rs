@@ -14,20 +14,20 @@ use super::{Store, StoreError, folding};
 use crate::store::message::{COLUMNS, message};
 use crate::store::{Appended, ChatRecord, NewChatMessage, Viewer};
 
-/// Private messages are visible to author and addressee alone: `may_read` in `rooms/room/rights.rs`, as SQL.
+/// Only the author and the recipient may read a private message: `may_read` in `rooms/room/rights.rs`, as SQL.
 const VISIBLE: &str = "(to_id IS NULL OR to_id = ? OR from_id = ? OR to_user = ? OR from_user = ?)";
 
-/// Messages that one transaction deletes for being old; others get their turn in between.
+/// Maximum number of old messages that one transaction deletes; other changes are written in between.
 const PURGE: i64 = 1_000;
 
 impl Store {
-    /// Stores a message and gives it the next number of its room, unless it is stored already. It is on the disk when
+    /// Stores a message under the next number of its room, unless it is stored already. The message is durable when
     /// this returns.
     ///
-    /// Waits while the writer's queue is full. A caller that gives up waiting does not take the message back.
+    /// Waits while the writer's queue is full. Dropping the future does not cancel a message that is queued.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] concerns this message alone; the others concern everybody's.
+    /// [`StoreError::Refused`] concerns this message alone; other errors concern all messages.
     pub async fn append_chat(
         &self,
         room: &RoomName,
@@ -36,7 +36,7 @@ impl Store {
         self.writer.write(Append::new(room, message)).await
     }
 
-    /// The last `limit` messages that `viewer` may read, in ascending order. Without a viewer, none that is private.
+    /// The last `limit` messages that `viewer` may read, in ascending order. Without a viewer, public messages only.
     ///
     /// # Errors
     /// When the database fails.
@@ -87,8 +87,8 @@ impl Store {
         self.messages(visible_to(query, viewer).bind(i64::from(limit))).await
     }
 
-    /// The last `limit` messages before number `before` that contain every word of `words`, in whatever case, and that
-    /// `viewer` may read; the latest first. Without a word there are none.
+    /// The last `limit` messages before number `before` that contain every word of `words`, ignoring case, and that
+    /// `viewer` may read; latest first. Returns none if `words` contains no word.
     ///
     /// # Errors
     /// When the database fails.
@@ -133,7 +133,7 @@ impl Store {
         Ok(row.as_ref().map(record).transpose()?)
     }
 
-    /// Deletes a message; its number, id and author stay, its text is gone. Returns what is left, or None when there is
+    /// Deletes the text of a message and keeps its number, id and author. Returns what remains, or `None` if there is
     /// no such message.
     ///
     /// # Errors
@@ -148,8 +148,8 @@ impl Store {
         self.writer.write(Delete { room: room.clone(), id, now }).await
     }
 
-    /// Deletes what was sent before `before`, without a trace; the room's numbers go on. Returns how many messages that
-    /// were.
+    /// Deletes all messages sent before `before`, including their rows. The numbering of the room continues. Returns
+    /// how many messages were deleted.
     ///
     /// # Errors
     /// When the database fails.
@@ -164,7 +164,7 @@ impl Store {
         }
     }
 
-    /// The number of the room's last message; 0 when there was none.
+    /// The number of the room's last message; 0 if there was none.
     ///
     /// # Errors
     /// When the database fails.
@@ -211,7 +211,7 @@ impl Change for Delete {
     }
 }
 
-/// Deletes some of what is old.
+/// Deletes up to [`PURGE`] old messages.
 struct Purge {
     room: RoomName,
     before: Timestamp,

@@ -1,11 +1,11 @@
-//! Why something was not stored.
+//! Errors of the store.
 
 /// Why a change was not written.
 #[derive(Debug)]
 pub(super) enum Unwritten {
-    /// It may not be; this is why.
+    /// The change is not allowed, with the reason.
     Refused(String),
-    /// The database could not do it.
+    /// The database failed.
     Failed(sqlx::Error),
 }
 
@@ -18,29 +18,29 @@ impl From<sqlx::Error> for Unwritten {
 /// Why a transaction failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// One of its changes could not be written; the others may do without it.
+    /// One change could not be written; the others may succeed without it.
     OfOne(sqlx::Error),
-    /// It could not begin or be committed.
+    /// The transaction could not begin or be committed.
     OfAll(sqlx::Error),
-    /// There is no connection, because of this.
+    /// There is no connection, with the reason.
     Away(String),
 }
 
-/// Why the store could not do it.
+/// An error of a [`Store`](super::Store) method.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database could not be opened or brought to the present schema.
+    /// The database could not be opened or migrated to the current schema.
     #[error("the database {url} can't be opened: {reason}")]
     Open {
         /// The URL as configured, without its password.
         url: String,
-        /// What the database said.
+        /// The error of the database.
         reason: String,
     },
-    /// It was not stored: a number or id is taken, a field or a table is out of bounds.
+    /// The change was not stored: a number or id is taken, or a field or table exceeds its limit.
     #[error("not stored: {0}")]
     Refused(String),
-    /// The database failed: a full disk, a broken file.
+    /// The database failed, for example because of a full disk or a corrupt file.
     #[error("the database failed: {0}")]
     Failed(String),
     /// The database can't be reached.

@@ -1,4 +1,4 @@
-//! Who may do what in a room, and who may not come in.
+//! Roles and bans of rooms.
 
 use std::str::FromStr;
 
@@ -13,23 +13,23 @@ use super::row::{check_id, optional_text, optional_time, parsed, text, time, wit
 use super::writer::{Change, Writing};
 use super::{Store, StoreError};
 
-/// Most users of one room who have a role, and most who are banned; one more is refused.
+/// Maximum number of roles, and of bans, in one room; one more is refused.
 pub const MOST_PEOPLE: u32 = 10_000;
 
-/// Somebody who may not come into a room.
+/// A ban of one user from a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ban {
-    /// The user; a guest's made-up name for a guest.
+    /// The banned user; for a guest, the generated name.
     pub user: String,
-    /// The id of the token that they came with, which opens the room to nobody.
+    /// The id of the token that the user connected with. No one can enter the room with this token.
     pub token: Option<String>,
-    /// When it ends; None: never.
+    /// When the ban ends; `None` if never.
     pub until: Option<Timestamp>,
-    /// Why.
+    /// The moderator's reason.
     pub reason: Option<String>,
     /// The user who banned them.
     pub by: String,
-    /// Since when. Kept in milliseconds.
+    /// When the ban was made. Stored with millisecond precision.
     pub at: Timestamp,
 }
 
@@ -37,7 +37,7 @@ impl Store {
     /// Gives a user a role in a room.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when the room has its [`MOST_PEOPLE`] roles; otherwise when the database fails.
+    /// [`StoreError::Refused`] if the room has [`MOST_PEOPLE`] roles already; otherwise when the database fails.
     pub async fn set_role(
         &self,
         room: &RoomName,
@@ -47,7 +47,7 @@ impl Store {
         self.writer.write(SetRole { room: room.clone(), user: user.to_owned(), role }).await
     }
 
-    /// Takes a user's role in a room away. False when there was none.
+    /// Removes a user's role in a room. Returns false if there was none.
     ///
     /// # Errors
     /// When the database fails.
@@ -57,7 +57,7 @@ impl Store {
             .await
     }
 
-    /// The users who have a role in a room, in the order of their names.
+    /// The users who have a role in a room, ordered by name.
     ///
     /// # Errors
     /// When the database fails.
@@ -71,7 +71,7 @@ impl Store {
         Ok(rows.iter().map(role).collect::<Result<_, sqlx::Error>>()?)
     }
 
-    /// The role that a room keeps for a user, if it does.
+    /// The stored role of a user in a room, if any.
     ///
     /// # Errors
     /// When the database fails.
@@ -83,15 +83,15 @@ impl Store {
         Ok(role.map(|ParsedRole(role)| role))
     }
 
-    /// Bans a user from a room, anew if they are banned.
+    /// Bans a user from a room, replacing an existing ban.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when the room has its [`MOST_PEOPLE`] bans; otherwise when the database fails.
+    /// [`StoreError::Refused`] if the room has [`MOST_PEOPLE`] bans already; otherwise when the database fails.
     pub async fn ban(&self, room: &RoomName, ban: &Ban) -> Result<(), StoreError> {
         self.writer.write(SetBan { room: room.clone(), ban: ban.clone() }).await
     }
 
-    /// Lets a banned user in again. False when they were not banned.
+    /// Removes a user's ban. Returns false if the user was not banned.
     ///
     /// # Errors
     /// When the database fails.
@@ -99,7 +99,7 @@ impl Store {
         self.writer.write(Remove { table: "bans", room: room.clone(), user: user.to_owned() }).await
     }
 
-    /// The ban of a user, past or not.
+    /// The ban of a user, even if it has ended.
     ///
     /// # Errors
     /// When the database fails.
@@ -111,7 +111,7 @@ impl Store {
         Ok(row.as_ref().map(ban).transpose()?)
     }
 
-    /// The bans of a room, past ones included, in the order of the users' names.
+    /// The bans of a room, including those that have ended, ordered by user name.
     ///
     /// # Errors
     /// When the database fails.
@@ -194,7 +194,7 @@ impl Change for Remove {
     }
 }
 
-/// Takes away what there is of the user, or sees that there is room for one more.
+/// Deletes the row of the user to be replaced or, if there is none, checks that one more row is allowed.
 async fn make_place(
     writing: &mut Writing<'_>,
     table: &'static str,

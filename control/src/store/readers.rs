@@ -1,4 +1,4 @@
-//! Connections that answer questions.
+//! Connections for queries.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use sqlx::{Any, AnyPool};
 use super::address::Address;
 use super::dialect::Dialect;
 
-/// At most so many questions at a time; more wait for their turn.
+/// Maximum number of concurrent queries; more wait.
 const READERS: u32 = 4;
-/// How long a question may wait for its turn, and for a connection when the database is away.
+/// Maximum time that a query waits for a connection, because all are in use or the database is unreachable.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A small pool. It opens connections when they are needed, again after the database was away.
+/// A small pool. It opens connections on demand, also after the database was unreachable.
 #[derive(Clone, Debug)]
 pub(super) struct Readers {
     pool: AnyPool,
@@ -28,7 +28,7 @@ impl Readers {
         Readers { pool: address.readers(options), dialect: address.dialect }
     }
 
-    /// A question, with a `?` for each value.
+    /// Builds a query, with a `?` for each value.
     pub(super) fn query<'q>(
         &self,
         sql: impl Into<Cow<'static, str>>,

@@ -1,4 +1,4 @@
-//! Chat that is kept for a while only.
+//! Deletes chat that is older than its room keeps it.
 #![expect(clippy::disallowed_methods, reason = "the task between two sweeps waits here")]
 
 use std::time::Duration;
@@ -10,12 +10,14 @@ use tracing::{debug, warn};
 
 use crate::store::{Store, StoreError};
 
-/// How often old chat is looked for. What is kept for days may stay an hour more.
+/// The interval between two sweeps. Messages may stay up to an hour longer than their retention period of days.
 const INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// Rooms that are read at a time. The store deletes their messages in bounded steps, so that others get their turn.
+/// Number of rooms read at a time. The store deletes their messages in bounded steps, so that other writes are not held
+/// up.
 const ROOMS: u32 = 100;
 
-/// Deletes old chat now and then, until it is stopped. `days` counts in rooms that don't say; 0 is for ever.
+/// Deletes old chat periodically until `stop` is cancelled. `days` is the retention period of rooms that set none; 0
+/// keeps messages for ever.
 pub(crate) async fn run(store: Store, days: u32, stop: CancellationToken) {
     loop {
         let swept = tokio::select! {
@@ -34,7 +36,7 @@ pub(crate) async fn run(store: Store, days: u32, stop: CancellationToken) {
     }
 }
 
-/// Deletes what is old at this moment, in all rooms; says how many messages that were.
+/// Deletes the messages of all rooms that are too old at `now`. Returns how many.
 async fn sweep(store: &Store, days: u32, now: Timestamp) -> Result<u64, StoreError> {
     let (mut swept, mut after) = (0, None);
     loop {
@@ -49,13 +51,13 @@ async fn sweep(store: &Store, days: u32, now: Timestamp) -> Result<u64, StoreErr
     }
 }
 
-/// When the oldest message was sent that a room still keeps; None: it keeps all.
+/// The age limit: messages sent before this time are deleted. `None` keeps all messages.
 fn oldest_kept(settings: &RoomSettings, days: u32, now: Timestamp) -> Option<Timestamp> {
     let days = settings.retention_days.unwrap_or(days);
     if days == 0 {
         return None;
     }
-    // Before the beginning of all time there is nothing to delete.
+    // The limit would lie before the earliest representable time, so there is nothing to delete.
     now.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).ok()
 }
 

@@ -1,4 +1,4 @@
-//! Values on their way into a row and out of it.
+//! Conversion of values to and from database rows.
 
 use std::str::FromStr;
 
@@ -9,15 +9,15 @@ use sqlx::error::BoxDynError;
 
 use super::error::Unwritten;
 
-/// The longest name of a user, id of a token or id of a message, in bytes: what MySQL's indexes hold.
+/// Maximum length of a user name, token id or message id, in bytes: the limit of MySQL's indexes.
 pub const LONGEST_ID: usize = 255;
 
-/// PostgreSQL holds no NUL in text, so none of them does.
+/// Replaces NUL characters. PostgreSQL can't store NUL in text, so no database gets any.
 pub(super) fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text }
 }
 
-/// Refuses what can't be an id.
+/// Refuses an id that is too long or contains NUL.
 pub(super) fn check_id(what: &str, id: &str) -> Result<(), Unwritten> {
     match id.len() <= LONGEST_ID && !id.contains('\0') {
         true => Ok(()),
@@ -27,7 +27,7 @@ pub(super) fn check_id(what: &str, id: &str) -> Result<(), Unwritten> {
     }
 }
 
-/// Numbers are non-negative, and the databases' end at 2^63 - 1.
+/// Saturates: the largest integer of the databases is 2^63 - 1.
 pub(super) fn to_number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -36,7 +36,7 @@ pub(super) fn text(row: &AnyRow, column: &str) -> Result<String, sqlx::Error> {
     optional_text(row, column)?.ok_or_else(|| undecodable(column, "the value is NULL".into()))
 }
 
-/// MySQL has some text as bytes.
+/// MySQL returns some text columns as bytes.
 pub(super) fn optional_text(row: &AnyRow, column: &str) -> Result<Option<String>, sqlx::Error> {
     if let Ok(text) = row.try_get(column) {
         return Ok(text);
@@ -62,7 +62,7 @@ pub(super) fn optional_time(row: &AnyRow, column: &str) -> Result<Option<Timesta
     time.map_err(|error| undecodable(column, error.into()))
 }
 
-/// A value that has a spelling of its own.
+/// Parses a text column.
 pub(super) fn parsed<T: FromStr>(row: &AnyRow, column: &str) -> Result<T, sqlx::Error>
 where
     T::Err: Into<BoxDynError>,

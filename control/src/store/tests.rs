@@ -1,4 +1,4 @@
-//! What is SQLite's own; what all databases have in common is told in `tests/store/stories`.
+//! Tests of behaviour specific to SQLite. `tests/store/stories` tests what all databases have in common.
 
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
@@ -73,7 +73,7 @@ async fn a_commit_survives_the_death_of_the_process() {
     assert_eq!(store.last_seq(&room("마당")).await.unwrap(), 20);
 }
 
-/// The child of the test above; on its own it does nothing.
+/// The child process of the test above; on its own it does nothing.
 #[tokio::test]
 async fn dies_after_storing() {
     let Some(dir) = std::env::var_os(DIE_IN) else {
@@ -84,7 +84,7 @@ async fn dies_after_storing() {
         store.append_chat(&room("마당"), line(&format!("m{n}"))).await.unwrap();
     }
     Command::new("kill").args(["-9", &std::process::id().to_string()]).status().unwrap();
-    // The signal is on its way; nothing may be tidied up before it arrives.
+    // The signal is on its way. Nothing may be cleaned up before it arrives.
     std::future::pending::<()>().await;
 }
 
