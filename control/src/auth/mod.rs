@@ -118,7 +118,7 @@ impl Auth {
     /// Why nobody's token can be checked, if that is so: the public keys were never read.
     pub fn trouble(&self) -> Option<String> {
         (!self.has_keys())
-            .then(|| "the JWK set that verifies tokens could not be fetched yet".to_owned())
+            .then(|| "the public keys that verify tokens could not be fetched yet".to_owned())
     }
 
     /// What a token is worth at this time, with the keys that are known.
