@@ -1,7 +1,7 @@
-//! Storing chat: the numbers, and each message once.
+//! Stores chat: numbers the messages and stores each one once.
 //!
-//! Most of what is written is chat, so a group's messages share their statements: one that locks and reads the rooms'
-//! numbers, a few that find what was sent before, a few that insert many rows each.
+//! Most changes are chat messages, so the messages of a group share their statements: one that locks the rooms and
+//! reads their last numbers, a few that find messages stored before, and a few that insert many rows each.
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -17,7 +17,8 @@ use crate::store::room_record::RoomRecord;
 use crate::store::row::text;
 use crate::store::{folding, room_record};
 
-/// Most rows, or values, of one statement. They come in powers of two, for each statement is prepared once.
+/// Maximum number of rows or values in one statement. Counts are powers of two, so that few different statements are
+/// prepared.
 const MOST_AT_ONCE: usize = 64;
 
 const INSERT: &str = "INSERT INTO chat_messages (room, seq, id, from_id, from_name, text, to_id, reply_to, sent_at, \
@@ -59,11 +60,11 @@ impl Change for Append {
     }
 }
 
-/// Locks the announced rooms, then finds the messages that are there already. Whoever has a room locked may ask: nobody
-/// else can store one of them meanwhile.
+/// Locks the announced rooms, then finds the messages that are stored already. While a room is locked, nobody else can
+/// store a message in it, so the answer stays valid.
 pub(super) async fn look_up(writing: &mut Writing<'_>) -> Result<(), sqlx::Error> {
     let rooms = Vec::from_iter(std::mem::take(&mut writing.chat.rooms));
-    // In the order of their names: two servers that lock each other's next room would wait for ever.
+    // In the order of their names: two servers that lock the same rooms in different orders would deadlock.
     for some in rooms.chunks(MOST_AT_ONCE) {
         lock_rooms(writing, some).await?;
     }
@@ -96,7 +97,7 @@ async fn lock_rooms(writing: &mut Writing<'_>, names: &[RoomName]) -> Result<(),
 
 async fn find_known(writing: &mut Writing<'_>, keys: &[Key]) -> Result<(), sqlx::Error> {
     let count = keys.len().next_power_of_two();
-    // Not `message_id IN (…)`: as long as PostgreSQL thinks that there are few messages, it looks at all of the room's.
+    // Not `message_id IN (…)`: while PostgreSQL's statistics show few messages, it would scan all messages of the room.
     let one = format!(
         "SELECT room, author, message_id, {COLUMNS} FROM chat_messages \
          WHERE room = ? AND message_id = ? AND author = ?"
@@ -120,7 +121,7 @@ async fn find_known(writing: &mut Writing<'_>, keys: &[Key]) -> Result<(), sqlx:
     Ok(())
 }
 
-/// The number of the room's last message. The room is locked from here on, and made if there is none.
+/// The number of the room's last message. Locks the room, and creates it if it does not exist.
 async fn lock_room(
     writing: &mut Writing<'_>,
     room: &RoomName,
@@ -139,12 +140,12 @@ async fn lock_room(
     Ok(0)
 }
 
-/// Inserts the rows that wait.
+/// Inserts the waiting rows.
 pub(super) async fn insert_rows(writing: &mut Writing<'_>) -> Result<(), sqlx::Error> {
     let rows = std::mem::take(&mut writing.chat.rows);
     let mut rest = rows.as_slice();
     while !rest.is_empty() {
-        // The largest power of two that is not more.
+        // The largest power of two that does not exceed the remaining rows.
         let count = MOST_AT_ONCE.min(1 << rest.len().ilog2());
         let (some, others) = rest.split_at(count);
         insert(writing, some).await?;
@@ -177,7 +178,7 @@ async fn insert(writing: &mut Writing<'_>, rows: &[(i64, Append)]) -> Result<(),
     Ok(())
 }
 
-/// Writes the rooms' numbers.
+/// Writes the last numbers of the rooms.
 pub(super) async fn store_seqs(writing: &mut Writing<'_>) -> Result<(), sqlx::Error> {
     for (room, LastSeq { stored, given }) in std::mem::take(&mut writing.chat.seqs) {
         if given != stored {

@@ -1,23 +1,23 @@
-//! What one caller wants to be written.
+//! A change to write.
 
 use futures_util::future::BoxFuture;
 
 use crate::store::error::Unwritten;
 use crate::store::writer::Writing;
 
-/// What somebody wants to be written.
+/// A change that one caller wants to write.
 pub(in crate::store) trait Change: Send + 'static {
-    /// What they are told once it is.
+    /// The result that the caller gets after the commit.
     type Answer: Send + 'static;
 
-    /// Whether it adds a message and nothing else, so that its row may wait for others.
+    /// Whether the change only adds a chat message, so that its row may wait for others.
     const IS_CHAT: bool = false;
 
-    /// Says what it is going to ask, so that a group can ask at once.
+    /// Announces which rows `write` will look up, so that a group can look them up together.
     fn announce(&self, _writing: &mut Writing<'_>) {}
 
-    /// Writes it. May be called again after the transaction was taken back. When it is refused, it has written nothing,
-    /// for the rest of the group is committed all the same.
+    /// Writes the change. May be called again after a rollback. A change that is refused must have written nothing,
+    /// because the rest of the group is still committed.
     fn write<'a>(
         &'a self,
         writing: &'a mut Writing<'_>,

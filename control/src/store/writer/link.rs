@@ -1,4 +1,4 @@
-//! The writer's connection, which comes back after the database was away.
+//! The writer's connection, which reconnects after the database was unreachable.
 #![expect(clippy::disallowed_methods, reason = "pings and connecting have deadlines")]
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,18 +10,18 @@ use tracing::{error, info};
 use super::super::dialect::Dialect;
 use crate::store::address::Address;
 
-/// How often an idle connection is looked at.
+/// Interval between health checks of the connection.
 const CHECK: Duration = Duration::from_secs(5);
-/// How long a healthy database may take for an answer to nothing.
+/// Deadline of a ping.
 const PING: Duration = Duration::from_secs(5);
-/// How long opening a connection may take.
+/// Deadline for opening a connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How soon a lost connection is opened again; twice as long after each failure.
+/// Delay before the first attempt to reconnect; it doubles after each failure.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
-/// The longest time between two tries.
+/// Maximum delay between two attempts.
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
-/// Why the database can't be written, if that is so. Clones are the same.
+/// The reason why the database can't be written, if there is one. Clones share their state.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store) struct Trouble(Arc<Mutex<Option<String>>>);
 
@@ -35,7 +35,7 @@ impl Trouble {
     }
 }
 
-/// The connection that writes.
+/// The connection for writing.
 pub(in crate::store) struct Link {
     address: Address,
     connection: Option<AnyConnection>,
@@ -49,7 +49,7 @@ impl Link {
         Link { address, connection, trouble: Trouble::default(), retry: FIRST_RETRY }
     }
 
-    /// What `/readyz` asks.
+    /// The shared state that `/readyz` reads.
     pub(in crate::store) fn watch(&self) -> Trouble {
         self.trouble.clone()
     }
@@ -66,17 +66,17 @@ impl Link {
         self.connection.is_some()
     }
 
-    /// Why there is no connection.
+    /// The reason why there is no connection.
     pub(super) fn trouble(&self) -> String {
         self.trouble.get().unwrap_or_default()
     }
 
-    /// When to call [`Link::check`] again.
+    /// How long to wait before the next [`Link::check`].
     pub(super) fn until_check(&self) -> Duration {
         if self.is_there() { CHECK } else { self.retry }
     }
 
-    /// Finds out whether the database is still there, and looks for it when it is not.
+    /// Checks whether the database still answers. Tries to reconnect if there is no connection.
     pub(super) async fn check(&mut self) {
         match &mut self.connection {
             Some(connection) => match tokio::time::timeout(PING, connection.ping()).await {
@@ -103,7 +103,7 @@ impl Link {
         self.retry = (self.retry * 2).min(LAST_RETRY);
     }
 
-    /// Forgets the connection. What was under way on it is not known to be stored.
+    /// Drops the connection. Whether an unfinished transaction on it is stored is unknown.
     pub(super) fn give_up(&mut self, reason: String) {
         error!(reason, "lost the database");
         self.connection = None;

@@ -1,8 +1,8 @@
-//! The one task that writes: group commit across callers.
+//! The single task that writes: group commit across callers.
 //!
-//! A [`Change`] is what one caller wants. It waits in the queue; the task takes what waits into one transaction, and
-//! answers each caller after the commit. If the database refuses one of them, the transaction is taken back and each is
-//! tried alone, so that one caller's failure is nobody else's.
+//! A [`Change`] is what one caller wants to write. It waits in the queue. The task puts all waiting changes into one
+//! transaction and answers each caller after the commit. If the database rejects one change, the task rolls the
+//! transaction back and tries each change alone, so that one caller's failure does not affect the others.
 #![expect(
     clippy::disallowed_methods,
     reason = "the writer's deadlines and health checks are timed here"
@@ -28,18 +28,18 @@ pub(super) use self::writing::Writing;
 use super::StoreError;
 use crate::store::error::{Failure, Unwritten};
 
-/// Changes that may wait for the writer. When full, callers wait: a room's mailbox then fills, and that pushes back on
-/// those who type.
+/// Maximum number of changes waiting for the writer. When the queue is full, callers wait; their rooms' mailboxes then
+/// fill up, which is back-pressure on those who type.
 const QUEUE: usize = 1024;
 
-/// Most changes in one transaction: bounds how long the first one waits for the others.
+/// Maximum number of changes in one transaction. It bounds how long the first change waits for the others.
 const GROUP: usize = 256;
 
-/// How long a transaction may take, beginning and commit included, before its connection is given up.
+/// Deadline of a transaction, including its begin and commit. When it passes, the connection is dropped.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The clonable sender to the writer's task. The task ends, with everything queued stored, when it is told to close or
-/// when the last sender is gone.
+/// The clonable sender to the writer's task. The task stores everything queued and ends when it receives the close
+/// command or when the last sender is dropped.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     commands: mpsc::Sender<Command>,
@@ -51,15 +51,15 @@ enum Command {
 }
 
 impl Writer {
-    /// Gives the connection to a task of its own.
+    /// Spawns the task, which owns the connection.
     pub(super) fn start(link: Link) -> Writer {
         let (commands, queue) = mpsc::channel(QUEUE);
         tokio::spawn(run(link, queue));
         Writer { commands }
     }
 
-    /// Has a change written; it is durable when this returns. It has its place in the queue once this was polled, unless
-    /// the queue is full.
+    /// Writes a change, which is durable when this returns. Polling the future once queues the change, unless the queue
+    /// is full.
     pub(super) async fn write<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Waiting { change, written: None, reply });
@@ -70,7 +70,7 @@ impl Writer {
     pub(super) async fn close(&self) {
         let (reply, closed) = oneshot::channel();
         if self.commands.send(Command::Close(reply)).await.is_ok() {
-            // An error means that the task is gone already, which is what is wanted.
+            // An error means that the task has ended already.
             let _ = closed.await;
         }
     }
@@ -96,7 +96,7 @@ async fn run(mut link: Link, mut queue: mpsc::Receiver<Command>) {
             match command {
                 Command::Write(job) => jobs.push(job),
                 Command::Close(reply) => {
-                    // What is queued behind is still stored; later callers are told that the store is closed.
+                    // Changes already in the queue are still stored; later callers get `StoreError::Closed`.
                     queue.close();
                     closing.push(reply);
                 }
@@ -110,12 +110,12 @@ async fn run(mut link: Link, mut queue: mpsc::Receiver<Command>) {
     }
     link.close().await;
     for reply in closing {
-        // The caller may have given up waiting.
+        // The caller may have stopped waiting.
         let _ = reply.send(());
     }
 }
 
-/// Writes the jobs together or, when that does not work, one by one, and answers them.
+/// Writes the jobs in one transaction. If one job makes it fail, writes each job alone. Answers all of them.
 async fn write(link: &mut Link, mut jobs: Vec<Box<dyn Job>>) {
     let failed = match attempt(link, &mut jobs).await {
         Ok(()) => None,
@@ -140,7 +140,7 @@ async fn write_alone(link: &mut Link, job: Box<dyn Job>) {
     job.answer(failed.as_ref());
 }
 
-/// One transaction. When it fails, nothing of it is stored, unless the connection was lost while it was committed.
+/// Runs one transaction. If it fails, nothing of it is stored, unless the connection was lost during the commit.
 async fn attempt(link: &mut Link, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
     let dialect = link.dialect();
     let Some(connection) = link.connection() else {
@@ -168,12 +168,12 @@ async fn attempt(link: &mut Link, jobs: &mut [Box<dyn Job>]) -> Result<(), Failu
     outcome
 }
 
-/// Everything that the jobs want.
+/// Writes everything that the jobs want.
 async fn fill(writing: &mut Writing<'_>, jobs: &mut [Box<dyn Job>]) -> Result<(), sqlx::Error> {
     jobs.iter().for_each(|job| job.announce(writing));
     append::look_up(writing).await?;
     for job in jobs {
-        // Whatever it looks at may be in a row that waits.
+        // The job may read a row that waits to be inserted.
         if writing.chat.has_rows() && !job.is_chat() {
             append::insert_rows(writing).await?;
         }
@@ -183,11 +183,11 @@ async fn fill(writing: &mut Writing<'_>, jobs: &mut [Box<dyn Job>]) -> Result<()
     append::store_seqs(writing).await
 }
 
-/// A change of any type, with the caller who waits for it.
+/// A change of any type, with its waiting caller.
 trait Job: Send {
     fn announce(&self, writing: &mut Writing<'_>);
 
-    /// Whether it adds a message and nothing else.
+    /// Whether the change only adds a chat message.
     fn is_chat(&self) -> bool;
 
     fn attempt<'a>(
@@ -195,13 +195,13 @@ trait Job: Send {
         writing: &'a mut Writing<'_>,
     ) -> BoxFuture<'a, Result<(), sqlx::Error>>;
 
-    /// Tells the caller what came of it: what `attempt` found, unless the transaction failed.
+    /// Sends the caller the result of `attempt`, or `failed` if the transaction failed.
     fn answer(self: Box<Self>, failed: Option<&StoreError>);
 }
 
 struct Waiting<C: Change> {
     change: C,
-    /// What the last attempt came to.
+    /// The result of the last attempt.
     written: Option<Result<C::Answer, StoreError>>,
     reply: oneshot::Sender<Result<C::Answer, StoreError>>,
 }
@@ -235,7 +235,7 @@ impl<C: Change> Job for Waiting<C> {
             (None, Some(written)) => written,
             (None, None) => Err(StoreError::Closed),
         };
-        // A caller that gave up loses the answer, not what was written.
+        // A caller that stopped waiting loses the answer, not the change.
         let _ = self.reply.send(answer);
     }
 }

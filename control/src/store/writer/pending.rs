@@ -1,4 +1,4 @@
-//! What a transaction knows of chat until its rows are written.
+//! The state of chat within a transaction, until its rows are written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -9,16 +9,16 @@ use crate::store::NewChatMessage;
 use crate::store::error::Unwritten;
 use crate::store::row::{check_id, without_nul};
 
-/// A message that is to be stored.
+/// A message to store.
 #[derive(Clone)]
 pub(in crate::store) struct Append {
     pub(super) room: RoomName,
     pub(super) message: NewChatMessage,
-    /// Whose `message_id` it is.
+    /// The author, for whom `message_id` is unique; `None` without a `message_id`.
     pub(super) author: Option<String>,
 }
 
-/// A message as its author calls it.
+/// Identifies a message by its author and the author's own id for it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) room: RoomName,
@@ -26,16 +26,16 @@ pub(super) struct Key {
     pub(super) message_id: String,
 }
 
-/// What a transaction knows of chat. Bounded by its changes.
+/// The state of chat within a transaction. Bounded by the number of its changes.
 #[derive(Default)]
 pub(in crate::store) struct Chat {
-    /// The rooms that will get messages.
+    /// The announced rooms, which will get messages.
     pub(super) rooms: BTreeSet<RoomName>,
-    /// What the messages are called by their authors.
+    /// The announced keys of the messages.
     pub(super) keys: HashSet<Key>,
-    /// The last numbers of the rooms that are locked.
+    /// The last numbers of the locked rooms.
     pub(super) seqs: BTreeMap<RoomName, LastSeq>,
-    /// The messages that are there under these keys.
+    /// The stored messages of the keys.
     pub(super) known: HashMap<Key, ChatMessage>,
     /// The rows to insert, with their numbers.
     pub(super) rows: Vec<(i64, Append)>,
@@ -102,13 +102,13 @@ impl Chat {
         self.seqs.get(room).map(|last| last.given)
     }
 
-    /// The room is not there any more.
+    /// Forgets a room that was deleted.
     pub(in crate::store) fn forget(&mut self, room: &RoomName) {
         self.seqs.remove(room);
         self.known.retain(|key, _| key.room != *room);
     }
 
-    /// Whether rows wait to be inserted.
+    /// Whether rows are waiting to be inserted.
     pub(super) fn has_rows(&self) -> bool {
         !self.rows.is_empty()
     }

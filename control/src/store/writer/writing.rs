@@ -1,4 +1,4 @@
-//! A transaction that is being filled.
+//! A transaction that changes are written to.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::super::dialect::Dialect;
 use super::pending::Chat;
 use crate::store::error::Failure;
 
-/// A transaction, and what it knows already.
+/// A transaction and its state of chat.
 pub(in crate::store) struct Writing<'c> {
     transaction: Transaction<'c, Any>,
     dialect: Dialect,
@@ -31,20 +31,20 @@ impl<'c> Writing<'c> {
         self.transaction.commit().await.map_err(Failure::OfAll)
     }
 
-    /// Undoes all of it.
+    /// Rolls the transaction back.
     pub(super) async fn take_back(self) {
         if let Err(error) = self.transaction.rollback().await {
-            // The connection is looked at next, and given up if it is broken.
+            // The caller checks the connection next, and drops it if it is broken.
             debug!(%error, "could not roll back a transaction");
         }
     }
 
-    /// What ends a SELECT whose rows nobody else may change until the transaction ends.
+    /// The suffix of a SELECT that locks its rows until the transaction ends.
     pub(in crate::store) fn locking(&self) -> &'static str {
         self.dialect.locking()
     }
 
-    /// A statement, with a `?` for each value.
+    /// Builds a statement, with a `?` for each value.
     pub(in crate::store) fn query<'q>(
         &self,
         sql: impl Into<Cow<'static, str>>,
@@ -52,7 +52,7 @@ impl<'c> Writing<'c> {
         self.dialect.query(sql)
     }
 
-    /// Runs a statement. Returns how many rows it concerned.
+    /// Runs a statement. Returns the number of affected rows.
     pub(in crate::store) async fn run(
         &mut self,
         query: Query<'_, Any, AnyArguments>,
