@@ -1,4 +1,4 @@
-//! What a token says, once its signature is good.
+//! The claims of a token whose signature is valid.
 
 use jiff::Timestamp;
 use madang_wire::{Role, RoomName, SourceKind};
@@ -8,15 +8,15 @@ use serde_json::Number;
 use super::error::excerpt;
 use super::{AuthError, Grant, Scope};
 
-/// Longest `sub` and `jti`, in characters.
+/// Maximum length of `sub` and `jti`, in characters.
 const MAX_ID_CHARS: usize = 128;
-/// Longest `name`, in characters, as in a `join`.
+/// Maximum length of `name`, in characters, as in a `join`.
 const MAX_NAME_CHARS: usize = 64;
-/// How far the issuer's clock may be ahead of this one's when `nbf` is checked, in seconds. `exp` has no such grace: rights
-/// end at that moment.
+/// How far the issuer's clock may be ahead of the server's when `nbf` is checked, in seconds. `exp` has no leeway:
+/// rights end at that moment.
 const CLOCK_LEEWAY_SECS: i64 = 30;
 
-/// The claims that count (protocol §8, RFC 7519 §4.1). Others are ignored.
+/// The claims that the server uses (protocol §8, RFC 7519 §4.1). Others are ignored.
 #[derive(Deserialize)]
 pub(super) struct Claims {
     sub: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct Claims {
     aud: Option<Audience>,
 }
 
-/// One or many (RFC 7519 §4.1.3).
+/// One audience or several (RFC 7519 §4.1.3).
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Audience {
@@ -40,12 +40,12 @@ enum Audience {
     Many(Vec<String>),
 }
 
-/// Whom tokens must come from and be for.
+/// The issuer and audience that tokens must name; anything if `None`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Expected {
-    /// The `iss` that a token must have.
+    /// The required `iss`.
     pub(super) issuer: Option<String>,
-    /// What a token must have in its `aud`.
+    /// The audience that `aud` must contain.
     pub(super) audience: Option<String>,
 }
 
@@ -54,7 +54,7 @@ impl Claims {
         serde_json::from_slice(json).map_err(|error| wrong(excerpt(&error.to_string())))
     }
 
-    /// What they are worth at this time.
+    /// Checks the claims at this time and turns them into a grant.
     pub(super) fn into_grant(
         self,
         expected: &Expected,
@@ -101,7 +101,7 @@ impl Claims {
         if is_for_us { Ok(()) } else { Err(wrong(format!("`aud` must contain {audience:?}"))) }
     }
 
-    /// When it ends, if this is a time for it.
+    /// The expiry time, if the token is valid at this time.
     fn check_times(&self, now: Timestamp) -> Result<Timestamp, AuthError> {
         let Some(exp) = &self.exp else {
             return Err(missing("exp", "the expiry time, in seconds since 1970"));
@@ -130,10 +130,10 @@ fn scope(room: &str) -> Result<Scope, AuthError> {
     }
 }
 
-/// A NumericDate, which may have a fraction (RFC 7519 §2).
+/// Parses a NumericDate, which may have a fraction (RFC 7519 §2).
 fn time(claim: &str, number: &Number) -> Result<Timestamp, AuthError> {
     let seconds = number.as_i64().or_else(|| {
-        // Saturates, and what is too far away is no time below.
+        // The cast saturates; a time out of range is rejected below.
         number.as_f64().map(|seconds| seconds.floor() as i64)
     });
     seconds

@@ -1,4 +1,4 @@
-//! What a client shows of itself at CONNECT.
+//! The credential of a CONNECT frame.
 
 use madang_wire::{Headers, Secret, header};
 
@@ -7,29 +7,29 @@ use super::AuthError;
 /// A credential of a CONNECT frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Credential {
-    /// The token, if it is one.
+    /// The token, or a password; see [`Credential::is_password`].
     pub(crate) token: Secret,
-    /// Where it stood.
+    /// The header that contained it.
     pub(crate) place: Place,
 }
 
-/// Where a credential stood.
+/// The header that contained a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// In the header `Authorization`.
+    /// The `Authorization` header.
     Authorization,
-    /// In `passcode`; `login` says whose it is, if it was given.
+    /// The `passcode` header; `login` names its user, if the client sent it.
     Passcode { login: Option<String> },
 }
 
 impl Credential {
-    /// The credential among the headers of a CONNECT frame, if there is one. An empty `passcode` is none: some clients
-    /// send one always.
+    /// Finds the credential among the headers of a CONNECT frame, if there is one. An empty `passcode` counts as none,
+    /// because some clients always send one.
     ///
     /// # Errors
-    /// When the header `Authorization` is of another kind than `Bearer` (RFC 6750 §2.1).
+    /// When the `Authorization` header has another scheme than `Bearer` (RFC 6750 §2.1).
     pub(crate) fn of(headers: &Headers) -> Result<Option<Credential>, AuthError> {
-        // HTTP's spellings of the name are all one; clients have the habit from there.
+        // The name is not case-sensitive, because clients know it from HTTP.
         let is_it = |(name, _): &(&str, &str)| name.eq_ignore_ascii_case(header::AUTHORIZATION);
         if let Some((_, value)) = headers.iter().find(is_it) {
             let (scheme, token) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
@@ -48,7 +48,8 @@ impl Credential {
         }))
     }
 
-    /// Whether it is a password rather than a token. Libraries send one that nobody asked for, as `guest`/`guest`.
+    /// Whether it is a password rather than a token. Some libraries send one without being asked, such as
+    /// `guest`/`guest`.
     pub(crate) fn is_password(&self) -> bool {
         matches!(self.place, Place::Passcode { .. }) && self.token.expose().split('.').count() != 3
     }

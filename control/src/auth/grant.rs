@@ -1,42 +1,42 @@
-//! What the holder of a credential may do.
+//! What a client may do.
 
 use jiff::Timestamp;
 use madang_wire::{Role, RoomName, SourceKind};
 
-/// What a client may do: what its token says (protocol §8), or a guest's share.
+/// What a client may do: the claims of its token (protocol §8), or the rights of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Who it is: the token's `sub`, or a guest's made-up name.
+    /// The user: the token's `sub`, or a generated name for a guest.
     pub user: String,
-    /// Whether there was no credential. A guest is another user at each connection.
+    /// Whether the client had no credential. A guest counts as another user at each connection.
     pub is_guest: bool,
-    /// The token's `name`: what others see when the user does not choose a name.
+    /// The token's `name`: the display name if the user does not choose one.
     pub name: Option<String>,
-    /// Which rooms it opens.
+    /// The rooms that the client may enter.
     pub scope: Scope,
-    /// The highest role that the user may have by itself. None: the token does not say.
+    /// The highest role that the user may have without being given one in the room; `None` if the token does not say.
     pub role: Option<Role>,
-    /// What the user may publish, within their role. None: all of it.
+    /// The sources that the user may publish, as far as the role permits; `None` for all.
     pub publish: Option<Vec<SourceKind>>,
-    /// Whether the user may moderate. None: by their role.
+    /// Whether the user may moderate; `None` if the role decides.
     pub moderate: Option<bool>,
-    /// When all this ends.
+    /// When the grant expires.
     pub expires_at: Option<Timestamp>,
     /// The token's `jti`.
     pub token_id: Option<String>,
 }
 
-/// Which rooms a grant opens.
+/// The rooms that a grant opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All of them: `room` is `*`.
+    /// All rooms: the token's `room` is `*`.
     Every,
-    /// This one.
+    /// One room.
     One(RoomName),
 }
 
 impl Grant {
-    /// A guest's share: every room, as far as the rooms let guests in.
+    /// The grant of a guest: every room that admits guests.
     pub fn guest(user: String) -> Grant {
         Grant {
             user,
@@ -51,7 +51,7 @@ impl Grant {
         }
     }
 
-    /// Whether it opens a room.
+    /// Whether the grant opens a room.
     pub fn opens(&self, room: &RoomName) -> bool {
         match &self.scope {
             Scope::Every => true,
@@ -59,7 +59,8 @@ impl Grant {
         }
     }
 
-    /// Whether it lets a source be published, if the role does. Who may share a screen may share its sound.
+    /// Whether the grant permits publishing a source, if the role permits it too. Permission for the screen includes
+    /// its audio.
     pub fn lets_publish(&self, source: SourceKind) -> bool {
         let asked = match source {
             SourceKind::ScreenAudio => SourceKind::Screen,

@@ -1,4 +1,4 @@
-//! Who somebody is, and what they may do.
+//! Authentication: who a client is and what it may do.
 //!
 //! ```text
 //! CONNECT ─▶ Credential ─▶ Auth ─▶ Grant ─▶ with each request to its room
@@ -7,11 +7,11 @@
 //!                             └─ revoked tokens ◀── store
 //! ```
 //!
-//! A [`Grant`] is what a connection's credential is worth. It is made when the client connects, and travels with each of
-//! its requests to the rooms, which decide by it. [`Verifier`] decides without clock and network; `task` keeps its keys up
-//! to date. [`Minter`] makes tokens where the server has a secret of its own.
+//! A [`Grant`] states what a connection's credential permits. It is made when the client connects and accompanies each
+//! of its requests to the rooms, which decide by it. [`Verifier`] checks tokens without clock or network; `task` keeps
+//! its keys up to date. [`Minter`] makes tokens if the server has a secret.
 //!
-//! What is absent: passwords, and accounts. Whoever makes tokens knows the people.
+//! There are no passwords and no accounts: the issuer of the tokens knows the users.
 
 mod api_keys;
 mod claims;
@@ -57,12 +57,12 @@ use self::revoked::Revoked;
 use crate::secrets;
 use crate::store::{Store, StoreError};
 
-/// The file of the self-made secret in the data directory.
+/// The file in the data directory with the generated secret.
 const SECRET_FILE: &str = "auth.secret";
-/// The file of the self-made API key.
+/// The file in the data directory with the generated API key.
 const API_KEY_FILE: &str = "api.key";
 
-/// Decides who may connect. Clones are the same one.
+/// Decides who may connect. Clones share their state.
 #[derive(Clone)]
 pub struct Auth(Arc<Shared>);
 
@@ -71,13 +71,13 @@ struct Shared {
     verifier: RwLock<Arc<Verifier>>,
     minter: Option<Minter>,
     revoked: RwLock<Revoked>,
-    /// Whether the public keys could be read at least once; true without any.
+    /// Whether the public keys were read at least once. True if none are configured.
     has_keys: AtomicBool,
     refresher: Option<Arc<Refresher>>,
 }
 
 impl Auth {
-    /// Reads or makes the secret, and reads the public keys, which the keeper then keeps up to date.
+    /// Reads or generates the secret and reads the public keys, which the returned keeper then keeps up to date.
     ///
     /// # Errors
     /// When the secret or a file of public keys can't be used.
@@ -105,39 +105,39 @@ impl Auth {
         Ok((auth, keeper))
     }
 
-    /// Whether nobody gets in without a token.
+    /// Whether clients must have a token.
     pub fn is_required(&self) -> bool {
         self.0.is_required
     }
 
-    /// What makes tokens; none when they are another issuer's business.
+    /// The minter of tokens; `None` if another issuer makes them.
     pub fn minter(&self) -> Option<&Minter> {
         self.0.minter.as_ref()
     }
 
-    /// Why nobody's token can be checked, if that is so: the public keys were never read.
+    /// The reason why no token can be checked, if there is one: the public keys were never read.
     pub fn trouble(&self) -> Option<String> {
         (!self.has_keys())
             .then(|| "the public keys that verify tokens could not be fetched yet".to_owned())
     }
 
-    /// What a token is worth at this time, with the keys that are known.
+    /// Verifies a token at this time with the current keys, and returns what it permits.
     ///
     /// # Errors
-    /// When it is not worth anything.
+    /// If the token is not valid or was revoked.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Grant, AuthError> {
         let verifier = Arc::clone(&self.0.verifier.read().unwrap_or_else(PoisonError::into_inner));
         let grant = verifier.verify(token, now)?;
         if self.is_revoked(&grant) { Err(AuthError::Revoked) } else { Ok(grant) }
     }
 
-    /// Whether a token was taken back.
+    /// Whether the token of a grant was revoked.
     pub fn is_revoked(&self, grant: &Grant) -> bool {
         let revoked = self.0.revoked.read().unwrap_or_else(PoisonError::into_inner);
         grant.token_id.as_ref().is_some_and(|id| revoked.until(id).is_some())
     }
 
-    /// Takes up what was revoked before the server started.
+    /// Loads the tokens that were revoked before the server started.
     ///
     /// # Errors
     /// When the store fails.
@@ -148,11 +148,11 @@ impl Auth {
         Ok(())
     }
 
-    /// Refuses the token with this `jti` from here on, also after a restart, until it has expired by itself: without
-    /// `until`, as long as any token of this server could be good for. Sessions that use it are the hub's business.
+    /// Revokes the token with this `jti` until it expires, also across restarts. Without `until`, it stays revoked for
+    /// the longest lifetime of a token of this server. Ending the sessions that use the token is up to the hub.
     ///
     /// # Errors
-    /// When the store fails or has too many; then nothing has changed.
+    /// When the store fails or holds too many revoked tokens; then nothing has changed.
     pub(crate) async fn revoke(
         &self,
         store: &Store,
@@ -173,7 +173,7 @@ impl Auth {
         Ok(())
     }
 
-    /// What a client may do that shows this; `None` for a guest.
+    /// Checks the credential of a client and returns its grant; `None` for a guest.
     fn check(
         &self,
         credential: Option<&Credential>,
@@ -210,7 +210,7 @@ impl Auth {
         self.0.has_keys.store(has, Relaxed);
     }
 
-    /// Whether there may be newer keys.
+    /// Whether there is a source of newer keys.
     fn can_learn(&self) -> bool {
         self.0.refresher.is_some()
     }
@@ -220,8 +220,8 @@ impl Auth {
     }
 }
 
-/// The secret that tokens are signed with: the configured one, or else one that the server makes for itself. None when
-/// tokens come from another issuer, whose public keys are configured.
+/// The secret that signs tokens: the configured one, or else one that the server generates. `None` if tokens come from
+/// another issuer, whose public keys are configured.
 ///
 /// # Errors
 /// When its file can't be used.
@@ -233,7 +233,7 @@ pub fn signing_secret(settings: &AuthSettings, data_dir: &Path) -> anyhow::Resul
     }
 }
 
-/// The keys of the REST interface: the configured ones, or else one that the server makes for itself.
+/// The API keys of the REST interface: the configured ones, or else one that the server generates.
 ///
 /// # Errors
 /// When its file can't be used.

@@ -10,16 +10,16 @@ use tokio::io::AsyncReadExt;
 
 use super::{JwksSource, Keys};
 
-/// Longest JWK set that is read, in bytes.
+/// Maximum size of a JWK set, in bytes.
 const MOST_BYTES: usize = 256 * 1024;
-/// How long a fetch may take in all.
+/// Deadline of a whole fetch.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads keys, again and again.
+/// Reads keys repeatedly.
 pub(super) enum Reader {
     File {
         path: PathBuf,
-        /// Of what was read last.
+        /// The stamp of the last version that was read.
         stamp: Option<Stamp>,
     },
     Url {
@@ -28,7 +28,7 @@ pub(super) enum Reader {
     },
 }
 
-/// What changes when a file does: its time, its length.
+/// Changes when the file does: its modification time and length.
 type Stamp = (Option<SystemTime>, u64);
 
 impl Reader {
@@ -38,7 +38,7 @@ impl Reader {
             JwksSource::Url(url) => {
                 let client = Client::builder()
                     .timeout(FETCH_TIMEOUT)
-                    // Keys come from where the operator says, and from nowhere else.
+                    // Keys come only from where the operator says.
                     .redirect(redirect::Policy::none())
                     .user_agent(concat!("madang/", env!("CARGO_PKG_VERSION")))
                     .build()
@@ -52,7 +52,7 @@ impl Reader {
         matches!(self, Reader::File { .. })
     }
 
-    /// The keys as they are; `None` when nothing changed since they were read.
+    /// Reads the current keys; `None` if nothing changed since the last read.
     pub(super) async fn read(&mut self) -> Result<Option<Keys>, String> {
         let text = match self {
             Reader::Url { client, url } => fetch(client, url).await?,
@@ -80,8 +80,8 @@ async fn fetch(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
     Ok(text)
 }
 
-/// The text of a file, unless it is the one that was read last. A text that turns out to be wrong counts as read: it is
-/// complained about once.
+/// Reads a file, unless it is unchanged since the last read. A file with invalid content counts as read, so that the
+/// error is reported once.
 async fn read_changed(path: &Path, last: &mut Option<Stamp>) -> Result<Option<Vec<u8>>, String> {
     let refused = |error: std::io::Error| error.to_string();
     let file = match File::open(path).await {
@@ -106,7 +106,7 @@ fn too_long() -> String {
     format!("it has more than {MOST_BYTES} bytes")
 }
 
-/// The whole chain: the outermost error says only that something went wrong.
+/// The error with its chain of sources: the outermost error says only that something failed.
 fn reason(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,11 +1,11 @@
-//! Asking for newer keys.
+//! Requests for newer keys.
 
 use tokio::sync::{Notify, watch};
 
-/// How those who need newer keys reach the task that fetches them.
+/// Connects those who need newer keys with the task that fetches them.
 #[derive(Debug, Default)]
 pub(super) struct Refresher {
     pub(super) asked: Notify,
-    /// Counts how often it was looked because somebody asked.
+    /// Counts the refreshes that were made on request.
     pub(super) looked: watch::Sender<u64>,
 }

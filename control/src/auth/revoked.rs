@@ -1,28 +1,28 @@
-//! Tokens that were taken back.
+//! Revoked tokens.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-/// The `jti` of revoked tokens, until they would have expired by themselves: those that the store holds, which bounds
-/// them ([`MOST_REVOCATIONS`](crate::store::MOST_REVOCATIONS)).
+/// The `jti` of revoked tokens, each with the time at which the token expires. Holds the tokens in the store, which
+/// bounds their number ([`MOST_REVOCATIONS`](crate::store::MOST_REVOCATIONS)).
 #[derive(Debug, Default)]
 pub(super) struct Revoked(HashMap<String, Timestamp>);
 
 impl Revoked {
-    /// Remembers a token until it expires, and forgets those that have.
+    /// Adds a token until it expires, and removes those that have expired.
     pub(super) fn add(&mut self, id: String, until: Timestamp, now: Timestamp) {
         self.0.retain(|_, until| *until > now);
         let known = self.0.entry(id).or_insert(until);
         *known = until.max(*known);
     }
 
-    /// Until when a token is to be refused.
+    /// The time until which a token is revoked; `None` if it is not.
     pub(super) fn until(&self, id: &str) -> Option<Timestamp> {
         self.0.get(id).copied()
     }
 
-    /// Puts in what was stored.
+    /// Adds the stored tokens.
     pub(super) fn recall(&mut self, stored: Vec<(String, Timestamp)>) {
         self.0.extend(stored);
     }

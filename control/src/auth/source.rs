@@ -1,4 +1,4 @@
-//! Where public keys come from.
+//! The source of public keys.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,20 +6,21 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
-/// Where a JWK set is.
+/// The location of a JWK set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JwksSource {
-    /// In a file.
+    /// A file.
     File(PathBuf),
-    /// At an `https://` or `http://` URL.
+    /// An `https://` or `http://` URL.
     Url(Url),
 }
 
 impl JwksSource {
-    /// What has a scheme is a URL, everything else a path. The error ends a sentence that starts with the key.
+    /// Parses a source: text with a scheme is a URL, everything else a path. The error text continues a sentence that
+    /// starts with the configuration key.
     ///
     /// # Errors
-    /// When it is a URL that can't be fetched.
+    /// When the text is a URL that can't be fetched.
     pub fn parse(text: &str) -> Result<JwksSource, String> {
         if !text.contains("://") {
             return Ok(JwksSource::File(PathBuf::from(text)));
@@ -32,7 +33,8 @@ impl JwksSource {
         Err("must be a path, or an https:// URL without user and password".to_owned())
     }
 
-    /// Whether somebody on the way could put in keys of their own: it goes over a network without TLS.
+    /// Whether an attacker on the network path could substitute keys, because the URL is fetched from another host
+    /// without TLS.
     pub fn is_forgeable(&self) -> bool {
         let JwksSource::Url(url) = self else {
             return false;
