@@ -14,7 +14,8 @@ pub struct Grant {
     pub name: Option<String>,
     /// The rooms that the client may enter.
     pub scope: Scope,
-    /// The highest role that the user may have without being given one in the room; `None` if the token does not say.
+    /// The highest role that the token gives; a role stored in the room takes precedence. `None` if the token does not
+    /// say.
     pub role: Option<Role>,
     /// The sources that the user may publish, as far as the role permits; `None` for all.
     pub publish: Option<Vec<SourceKind>>,

@@ -8,11 +8,11 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Keys that a set may have. More are an error: whoever publishes so many publishes something else.
+/// Maximum number of keys in a set. A larger set is an error: it is probably not meant for this server.
 const MOST_KEYS: usize = 100;
-/// Longest `kid`, in bytes.
+/// Maximum length of a `kid`, in bytes.
 const MAX_ID_BYTES: usize = 256;
-/// Sizes of RSA moduli that are accepted, in bytes: 2048 to 8192 bits.
+/// Accepted sizes of RSA moduli, in bytes: 2048 to 8192 bits.
 const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
 /// Public keys that verify tokens.
@@ -20,28 +20,28 @@ const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 pub struct Keys {
     /// At most [`MOST_KEYS`].
     keys: Vec<Key>,
-    /// Why some of the set are not among them.
+    /// Why the other keys of the set were skipped, one text per key.
     skipped: Vec<String>,
 }
 
 #[derive(Clone)]
 struct Key {
     id: Option<String>,
-    /// What it verifies; the same key is never used for more than that (RFC 8725 §3.1).
+    /// The algorithms it verifies; a key is never used for other ones (RFC 8725 §3.1).
     algorithms: &'static [Algorithm],
     key: DecodingKey,
 }
 
-/// Why something is no set of keys.
+/// Why a text is not a usable JWK set.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct JwksError(String);
 
 impl Keys {
-    /// Reads a JWK set. Keys of kinds that are not known, or not for signatures, are skipped (RFC 7517 §5).
+    /// Parses a JWK set. Keys of unknown types, or not for signatures, are skipped (RFC 7517 §5).
     ///
     /// # Errors
-    /// When it is no JWK set, or has keys but none that could verify a token.
+    /// When the text is not a JWK set, or has keys but none that can verify a token.
     pub fn parse(text: &[u8]) -> Result<Keys, JwksError> {
         #[derive(Deserialize)]
         struct Set {
@@ -67,28 +67,28 @@ impl Keys {
         Ok(keys)
     }
 
-    /// How many there are.
+    /// The number of keys.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Why keys of the set were skipped.
+    /// Why keys of the set were skipped, one text per key.
     pub fn skipped(&self) -> &[String] {
         &self.skipped
     }
 
-    /// The algorithms for which there is a key.
+    /// The algorithms that the keys verify.
     pub(super) fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
         self.keys.iter().flat_map(|key| key.algorithms.iter().copied())
     }
 
-    /// The keys that a token may be signed with: those that it names, or else those of its algorithm that have no name,
-    /// or all of the algorithm when it names none.
+    /// The keys to try on a token. If the token names a key: the keys of that name or, if there are none, those of the
+    /// algorithm without a name. If it names none: all keys of the algorithm.
     pub(super) fn candidates(&self, algorithm: Algorithm, id: Option<&str>) -> Vec<&DecodingKey> {
         let fitting = || self.keys.iter().filter(|key| key.algorithms.contains(&algorithm));
         let named = |id| fitting().filter(move |key| key.id.as_deref() == id).map(|key| &key.key);
@@ -157,7 +157,7 @@ fn read(key: Value) -> Result<Key, String> {
     Ok(Key { id: jwk.kid, algorithms, key })
 }
 
-/// A key that does not say what it is for serves both of RSA's algorithms.
+/// An RSA key without `alg` serves both RSA algorithms.
 fn rsa_algorithms(jwk: &Jwk) -> &'static [Algorithm] {
     match jwk.alg.as_deref() {
         Some("RS256") => &[Algorithm::RS256],
@@ -185,7 +185,7 @@ fn ed25519(jwk: &Jwk) -> Result<DecodingKey, String> {
 
 fn rsa(jwk: &Jwk) -> Result<DecodingKey, String> {
     let (n, e) = (part("n", &jwk.n)?, part("e", &jwk.e)?);
-    // Some write the sign's zero byte, which does not belong there (RFC 7518 §6.3.1.1).
+    // Some issuers write a leading zero byte for the sign, which does not belong there (RFC 7518 §6.3.1.1).
     let n = &n[n.iter().take_while(|byte| **byte == 0).count()..];
     if !RSA_MODULUS_BYTES.contains(&n.len()) {
         let bits = n.len() * 8;
@@ -199,7 +199,7 @@ fn part(name: &str, text: &Option<String>) -> Result<Vec<u8>, String> {
     BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|error| format!("{name} is not base64url: {error}"))
 }
 
-/// As in a token's `alg` (RFC 7518 §3.1). Algorithms that are not here are not accepted anywhere.
+/// The name in a token's `alg` (RFC 7518 §3.1). Algorithms missing here are never accepted.
 pub(super) fn name(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::HS256 => "HS256",
@@ -212,7 +212,7 @@ pub(super) fn name(algorithm: Algorithm) -> &'static str {
     }
 }
 
-/// The algorithm of that name, if it is one that this server knows.
+/// The algorithm of this name, if the server supports it.
 pub(super) fn algorithm(called: &str) -> Option<Algorithm> {
     [
         Algorithm::HS256,

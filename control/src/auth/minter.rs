@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Scope;
 
-/// Longest time that a token may be good for.
+/// Maximum lifetime of a token.
 pub const LONGEST_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Signs tokens with the server's own secret (HS256).
@@ -20,31 +20,31 @@ pub struct Minter {
     audience: Option<String>,
 }
 
-/// What a token is to say.
+/// The contents of a token to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewToken {
-    /// Whose it is.
+    /// The user (`sub`).
     pub user: String,
-    /// What others see when the user does not choose a name.
+    /// The display name if the user does not choose one.
     pub name: Option<String>,
-    /// Which rooms it opens.
+    /// The rooms that it opens.
     pub scope: Scope,
-    /// The highest role that it gives. None: the room's own choice.
+    /// The highest role that it gives; `None` leaves the role to the room.
     pub role: Option<Role>,
-    /// What it lets its user publish, within their role. None: all of it.
+    /// The sources that it permits publishing, as far as the role permits; `None` for all.
     pub publish: Option<Vec<SourceKind>>,
-    /// Whether it lets its user moderate. None: by their role.
+    /// Whether it permits moderating; `None` leaves that to the role.
     pub moderate: Option<bool>,
-    /// How long it is good for; at most [`LONGEST_TTL`].
+    /// Its lifetime, at least one second and at most [`LONGEST_TTL`].
     pub ttl: Duration,
 }
 
-/// A token.
+/// A signed token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Minted {
-    /// The JWT itself.
+    /// The JWT.
     pub token: Secret,
-    /// Its `jti`, by which it can be revoked.
+    /// Its `jti`, which revokes it.
     pub id: String,
     /// Its `exp`.
     pub expires_at: Timestamp,
@@ -72,16 +72,16 @@ struct Claims<'a> {
 }
 
 impl Minter {
-    /// One that signs with this secret, and puts `iss` and `aud` into tokens where the server asks for them.
+    /// Creates a minter with this secret. Its tokens have `iss` and `aud` if the server requires them.
     pub fn new(secret: &Secret, issuer: Option<String>, audience: Option<String>) -> Minter {
         Minter { key: EncodingKey::from_secret(secret.expose().as_bytes()), issuer, audience }
     }
 
-    /// Makes a token with a `jti` of its own. Whether [`super::Verifier`] takes it is for the caller to find out: a user
-    /// that is empty or too long is not.
+    /// Makes a token with a unique `jti`. The caller must check whether [`super::Verifier`] accepts it: it rejects a
+    /// user that is empty or too long, for example.
     ///
     /// # Errors
-    /// When it would end later than [`LONGEST_TTL`] from here, or can't be signed.
+    /// When the lifetime is out of range, or the token can't be signed.
     pub fn mint(&self, new: &NewToken, now: Timestamp) -> Result<Minted, String> {
         let id = format!("{:032x}", rand::random::<u128>());
         let expires_at = Some(new.ttl)

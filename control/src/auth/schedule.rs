@@ -1,24 +1,24 @@
-//! When keys are fetched again.
+//! When to refresh the keys.
 
 use std::time::{Duration, Instant};
 
-/// How often a URL is fetched.
+/// Interval between two fetches of a URL.
 const PERIOD: Duration = Duration::from_secs(10 * 60);
-/// How often it is looked whether a file changed.
+/// Interval between two checks whether a file changed.
 const FILE_PERIOD: Duration = Duration::from_secs(5);
-/// After the first failure; twice as long after each further one, up to [`PERIOD`].
+/// Delay after the first failure; it doubles with each further one, up to [`PERIOD`].
 const FIRST_RETRY: Duration = Duration::from_secs(2);
-/// Between two fetches that tokens with unknown keys cause: whoever invents keys must not make this server knock at the
-/// issuer's door all the time.
+/// Minimum interval between two fetches caused by tokens with unknown keys. It is a rate limit: clients that invent
+/// keys must not make the server flood the issuer with requests.
 const BETWEEN_ASKED: Duration = Duration::from_secs(60);
 
-/// Decides when to look for newer keys.
+/// Decides when to refresh the keys.
 #[derive(Debug)]
 pub(super) struct Schedule {
     is_file: bool,
     failures: u32,
     next: Instant,
-    /// The next token with an unknown key may cause a fetch from here on.
+    /// The time from which a token with an unknown key may cause a fetch.
     may_ask_from: Instant,
 }
 
@@ -27,12 +27,12 @@ impl Schedule {
         Schedule { is_file, failures: 0, next: now, may_ask_from: now }
     }
 
-    /// When to look next, whatever happens.
+    /// The time of the next regular refresh.
     pub(super) fn next(&self) -> Instant {
         self.next
     }
 
-    /// A token names a key that is not known: whether to look for it.
+    /// Handles a token with an unknown key. Returns whether to refresh the keys.
     pub(super) fn handle_asked(&mut self, now: Instant) -> bool {
         if self.is_file {
             return true;

@@ -1,12 +1,12 @@
-//! Which secrets everybody could guess.
+//! Rejects secrets that are easy to guess.
 
-/// Fewest bytes of a secret for HS256 (RFC 7518 §3.2), and of an API key.
+/// Minimum length in bytes of a secret for HS256 (RFC 7518 §3.2) and of an API key.
 pub const SHORTEST: usize = 32;
 
-/// Fewest different characters that something random has.
+/// Minimum number of different characters in a random secret.
 const FEWEST_KINDS: usize = 8;
 
-/// What stands in examples. Long random text has none of them by chance: each has 7 characters or more.
+/// Words from examples. Each has at least 7 characters, so that long random text does not contain one by chance.
 const WORDS: &[&str] = &[
     "changeit",
     "changeme",
@@ -32,14 +32,15 @@ const WORDS: &[&str] = &[
     "springboot",
 ];
 
-/// Secrets of widely copied tutorials that look random.
+/// Random-looking secrets from widely copied tutorials.
 const KNOWN: &[&str] = &[
     "404E635266556A586E3272357538782F413F4428472B4B6250645367566B5970",
     "c2lsdmVybmluZS10ZWNoLXNwcmluZy1ib290LWp3dC10dXRvcmlhbC1zZWNyZXQtc2lsdmVybmluZS10ZWNoLXNwcmluZy1ib290LWp3dC10dXRvcmlhbC1zZWNyZXQK",
     "VlwEyVBsYt9V7zq57TejMnVUyzblYcfPQye08f7MGVA9XkHN",
 ];
 
-/// Why a text is no secret, to end a sentence that starts with its key.
+/// Why a text is a weak secret; `None` if it is strong enough. The text continues a sentence that starts with the
+/// configuration key.
 pub fn weakness(secret: &str) -> Option<String> {
     let folded: String =
         secret.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! Keeps the public keys up to date, and asks for newer ones when a token needs them.
+//! Keeps the public keys up to date, and refreshes them when a token needs a newer one.
 #![expect(clippy::disallowed_methods, reason = "when keys are fetched is timed here")]
 
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use super::reader::Reader;
 use super::schedule::Schedule;
 use super::{Auth, AuthError, Credential, Grant, JwksSource};
 
-/// How long a client waits for newer keys at most: longer than a fetch may take.
+/// Maximum time that a client waits for newer keys. Longer than a fetch may take.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 impl Auth {
-    /// What a token is worth. When it was signed with a key that is not known, the keys are looked at again first, which
-    /// may take seconds.
+    /// Verifies a token and returns what it permits. If its key is unknown, refreshes the keys first, which may take
+    /// seconds.
     ///
     /// # Errors
-    /// When it is not worth anything.
+    /// When the token is not valid.
     pub async fn authenticate(&self, token: &str) -> Result<Grant, AuthError> {
         match self.verify(token, Timestamp::now()) {
             Err(AuthError::UnknownKey(_)) if self.can_learn() => {}
@@ -30,7 +30,7 @@ impl Auth {
         self.verify(token, Timestamp::now())
     }
 
-    /// The same for what a client shows at CONNECT; `None` is a guest.
+    /// Like [`Auth::authenticate`], for the credential of a CONNECT frame; `None` is a guest.
     pub(crate) async fn admit(
         &self,
         credential: Option<&Credential>,
@@ -39,24 +39,24 @@ impl Auth {
             Err(AuthError::UnknownKey(_)) if self.can_learn() => {}
             verdict => return verdict,
         }
-        // In a box: it is rare, and every connection's future would keep room for it.
+        // Boxed, because it is rare and would otherwise enlarge the future of every connection.
         Box::pin(self.learn()).await;
         self.check(credential, Timestamp::now())
     }
 
-    /// Waits until the keys were looked at again.
+    /// Waits until the keys were refreshed.
     async fn learn(&self) {
         let Some(refresher) = self.refresher() else {
             return;
         };
         let mut looked = refresher.looked.subscribe();
         refresher.asked.notify_one();
-        // Who waits too long goes on with the keys that are there.
+        // After the timeout the client continues with the current keys.
         let _ = tokio::time::timeout(PATIENCE, looked.changed()).await;
     }
 }
 
-/// Looks for newer keys.
+/// Refreshes the public keys.
 pub struct KeyKeeper {
     auth: Auth,
     source: JwksSource,
@@ -64,7 +64,7 @@ pub struct KeyKeeper {
 }
 
 impl KeyKeeper {
-    /// Reads the keys for the first time. A file must be readable; a URL may be away at the moment.
+    /// Reads the keys for the first time. A file must be readable; a URL may be unreachable at the moment.
     pub(super) async fn open(auth: &Auth, source: JwksSource) -> anyhow::Result<KeyKeeper> {
         let reader = Reader::new(&source).map_err(anyhow::Error::msg)?;
         let mut keeper = KeyKeeper { auth: auth.clone(), source, reader };
@@ -80,9 +80,9 @@ impl KeyKeeper {
         Ok(keeper)
     }
 
-    /// Looks for newer keys until `stop`. Those that are known stay while newer ones can't be had.
+    /// Refreshes the keys until `stop` is cancelled. While a refresh fails, the current keys stay.
     pub async fn run(mut self, stop: CancellationToken) {
-        // Nothing is in the middle of being changed at any await.
+        // Cancel safe: no change is half done at any await.
         let _ = stop.run_until_cancelled(self.keep()).await;
     }
 

@@ -1,4 +1,4 @@
-//! Every algorithm, key and claim, and what becomes of them.
+//! Tests each algorithm, key and claim.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// The time at which everything here happens, in seconds since 1970.
+/// The current time in these tests, in seconds since 1970.
 const NOW: i64 = 1_800_000_000;
 const SECRET: &str = "kQ3v0m9Xc1hZb7Yt5Lr2Wn8Ud6Sg4Pa0Ef";
 
@@ -77,7 +77,7 @@ fn what_is_not_signed_by_a_known_key_is_refused() {
 
 #[test]
 fn a_public_key_is_no_shared_secret() {
-    // The classic confusion: HS256 over the text of a public key that everybody has.
+    // The classic algorithm confusion: HS256 keyed with the text of a public key.
     let jwks = jwks().to_string();
     let keys = Keys::parse(jwks.as_bytes()).unwrap();
     let verifier = Verifier::new(None, None, None).with_keys(Arc::new(keys));
@@ -308,7 +308,7 @@ fn nothing_that_a_client_shows_makes_it_panic() {
         assert!(verifier.verify(&good[..cut], now()).is_err());
         let mut bytes = good.clone().into_bytes();
         bytes[cut] = bytes[cut].wrapping_add(1);
-        // The last character of a signature has bits that mean nothing; they must be zero.
+        // The last character of a signature has unused bits, which must be zero.
         assert!(verifier.verify(&String::from_utf8_lossy(&bytes), now()).is_err(), "{cut}");
     }
 }
@@ -332,7 +332,7 @@ fn mint(claims: Value) -> String {
     hs256(SECRET.as_bytes()).sign(&header("HS256", None), &claims)
 }
 
-/// Knows the secret and all public keys.
+/// A verifier with the secret and all public keys.
 fn verifier() -> Verifier {
     let keys = Keys::parse(jwks().to_string().as_bytes()).unwrap();
     Verifier::new(Some(&Secret::new(SECRET)), None, None).with_keys(Arc::new(keys))
@@ -349,7 +349,7 @@ fn signer(name: &str) -> &'static Signer {
 
 type Sign = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
-/// One key for each algorithm, by a library that knows nothing of tokens.
+/// One key for each algorithm, made by a library that is independent of JWTs.
 struct Signer {
     name: &'static str,
     jwk: Option<Value>,

@@ -1,4 +1,4 @@
-//! What a token is worth.
+//! Verifies tokens.
 
 use std::sync::Arc;
 
@@ -15,14 +15,13 @@ use super::error::excerpt;
 use super::keys::{algorithm, name};
 use super::{AuthError, Grant, Keys};
 
-/// Longest token, in bytes.
+/// Maximum length of a token, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// Tells good tokens from others. It has no clock and no network: who needs newer keys makes
-/// [another one](Verifier::with_keys).
+/// Verifies tokens. It has no clock and no network; to use newer keys, make [another one](Verifier::with_keys).
 #[derive(Clone)]
 pub struct Verifier {
-    /// Verifies HS256 alone; public keys never do (RFC 8725 §2.1).
+    /// Verifies only HS256; public keys never do (RFC 8725 §2.1).
     secret: Option<DecodingKey>,
     keys: Arc<Keys>,
     expected: Expected,
@@ -37,8 +36,8 @@ struct Header {
 }
 
 impl Verifier {
-    /// One that knows this secret, if any, and no keys yet. `issuer` and `audience`: what tokens must have in `iss`
-    /// and `aud`; anything when not given.
+    /// Creates a verifier with this secret, if any, and no keys. `issuer` and `audience` are what tokens must have in
+    /// `iss` and `aud`; `None` accepts anything.
     pub fn new(
         secret: Option<&Secret>,
         issuer: Option<String>,
@@ -51,15 +50,15 @@ impl Verifier {
         }
     }
 
-    /// The same with other keys.
+    /// Returns a verifier with other keys.
     pub fn with_keys(&self, keys: Arc<Keys>) -> Verifier {
         Verifier { keys, ..self.clone() }
     }
 
-    /// What a token is worth at this time.
+    /// Verifies a token at this time and returns what it permits.
     ///
     /// # Errors
-    /// When it is not worth anything; why, in words.
+    /// When the token is not valid, with the reason.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Grant, AuthError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(malformed(format!("it has more than {MAX_TOKEN_BYTES} bytes")));
@@ -102,11 +101,11 @@ impl Verifier {
         if keys.iter().any(fits) { Ok(()) } else { Err(AuthError::BadSignature) }
     }
 
-    /// The algorithm of that name, if there can be a key for it here.
+    /// The algorithm of this name, if this server can have a key for it.
     fn accepted(&self, called: &str) -> Result<Algorithm, AuthError> {
         let found = algorithm(called).filter(|found| match found {
             Algorithm::HS256 => self.secret.is_some(),
-            // Keys that are fetched later may be of any kind.
+            // Keys fetched later may be of any type.
             _ => true,
         });
         found.ok_or_else(|| {
