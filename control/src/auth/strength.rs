@@ -48,7 +48,7 @@ pub fn weakness(secret: &str) -> Option<String> {
         || WORDS.iter().any(|word| folded.contains(word))
         || ["secret", "devkey", "guest", "admin", "madang", "test"].contains(&folded.as_str());
     if is_known {
-        return Some("is a publicly known example".to_owned());
+        return Some("is known from public examples".to_owned());
     }
     if secret.len() < SHORTEST {
         let bytes = secret.len();
