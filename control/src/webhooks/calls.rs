@@ -1,4 +1,4 @@
-//! The tasks that store what happened and make the calls. The clock of webhooks is read here.
+//! The tasks that store occurrences and make the calls. They read the clock for all of webhooks.
 #![expect(clippy::disallowed_methods, reason = "the clock of webhooks is read here")]
 
 use std::error::Error;
@@ -19,27 +19,28 @@ use super::record::{Failure, Record};
 use super::signature::{SIGNATURE, Signer};
 use crate::store::{Delivery, NewDelivery, Store};
 
-/// The header with the event's id, which is in the body as well.
+/// The header with the event's id, which is also in the body.
 const EVENT_ID: &str = "madang-event-id";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For a call as a whole.
+/// Timeout of a whole call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
-/// Bytes of an answer that are read, so that its connection can be used again; nobody looks at them.
+/// Maximum number of response bytes that are read and discarded, so that the connection can be reused.
 const MOST_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Occurrences that are stored in one go.
+/// Maximum number of occurrences stored at once.
 const BATCH: usize = 128;
-/// Calls that are taken from the store in one go.
+/// Maximum number of calls read from the store at once.
 const PAGE: u32 = 32;
-/// How long to rest after the database failed.
+/// Delay after the database failed.
 const REST: Duration = Duration::from_secs(1);
-/// The most of a failure's reason that is kept, in characters.
+/// Maximum length of a stored failure reason, in characters.
 const MOST_REASON: usize = 300;
-/// Nobody sleeps longer: the wall clock may be set while they do.
+/// Maximum duration of one sleep, because the wall clock may be set in the meantime.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// A client that trusts whom the system trusts, and follows nobody elsewhere. Without TLS it needs nobody to trust.
+/// Creates a client that trusts the system's root certificates and follows no redirects. Without an `https:` URL it
+/// loads no certificates.
 pub(super) fn client(urls: &[String]) -> reqwest::Result<Client> {
     let has_tls = |url: &String| url.to_ascii_lowercase().starts_with("https:");
     let builder = match urls.iter().any(has_tls) {
@@ -55,17 +56,17 @@ pub(super) fn client(urls: &[String]) -> reqwest::Result<Client> {
         .build()
 }
 
-/// Puts what happened into the store.
+/// Stores occurrences as calls.
 pub(super) struct Recorder {
     pub(super) urls: Vec<String>,
     pub(super) store: Store,
     pub(super) record: Arc<Record>,
-    /// Told when there is more, one per caller.
+    /// Notifies the callers of stored calls, one entry per caller.
     pub(super) news: Vec<Arc<Notify>>,
 }
 
 impl Recorder {
-    /// Until `stop`, then until the queue is empty.
+    /// Runs until `stop` is cancelled, and then until the queue is empty.
     pub(super) async fn run(self, mut notes: mpsc::Receiver<Note>, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
@@ -97,7 +98,8 @@ impl Recorder {
         deliveries
     }
 
-    /// As often as it takes; what comes meanwhile waits in the queue. While the server stops there is one try.
+    /// Stores calls, retrying until it succeeds. Meanwhile occurrences wait in the queue. While the server stops, there
+    /// is one attempt.
     async fn store(&self, deliveries: &[NewDelivery], stop: &CancellationToken) {
         let count = u64::try_from(deliveries.len()).unwrap_or(u64::MAX);
         loop {
@@ -123,7 +125,7 @@ impl Recorder {
     }
 }
 
-/// Calls one URL.
+/// Makes the calls to one URL.
 pub(super) struct Caller {
     pub(super) target: usize,
     pub(super) url: String,
@@ -135,7 +137,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// For ever: one call after the other, in their order.
+    /// Runs for ever. Makes one call after the other, in their order.
     pub(super) async fn run(self) {
         loop {
             match self.store.waiting_webhooks(&self.url, PAGE).await {
@@ -153,7 +155,7 @@ impl Caller {
         }
     }
 
-    /// Makes a call until it succeeds or is given up.
+    /// Repeats a call until it succeeds or is given up.
     async fn deliver(&self, mut delivery: Delivery) {
         let Some(Envelope { id, at }) = Envelope::of(&delivery.body) else {
             warn!(delivery = delivery.id, "could not parse a stored webhook call");
@@ -188,7 +190,7 @@ impl Caller {
                     (delivery.attempts, delivery.at) = (attempts, next);
                     if let Err(error) = self.store.webhook_failed(delivery.id, attempts, next).await
                     {
-                        // Then the count begins anew after a restart.
+                        // The count of attempts then starts from an old value after a restart.
                         debug!(%error, "could not store the failure of a webhook call");
                     }
                 }
@@ -211,7 +213,7 @@ impl Caller {
         if status.is_success() { Ok(()) } else { Err(format!("the receiver answered {status}")) }
     }
 
-    /// Takes a call out of the store, as often as it takes: otherwise it would be made again and again.
+    /// Deletes a call from the store, retrying until it succeeds: otherwise the call would be made again.
     async fn forget(&self, delivery: u64) {
         while let Err(error) = self.store.webhook_delivered(delivery).await {
             warn!(%error, "could not remove a finished webhook call from the store");
@@ -220,7 +222,7 @@ impl Caller {
     }
 }
 
-/// Reads an answer up to a bound. When it breaks off, that is its own affair: the status counts.
+/// Reads a response up to a limit. Errors are ignored, because only the status counts.
 async fn swallow(mut response: Response) {
     let mut read = 0;
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -231,7 +233,7 @@ async fn swallow(mut response: Response) {
     }
 }
 
-/// What the operator needs to know: all causes, without the URL, which may hold a secret.
+/// The error with all its causes, without the URL, which may contain a secret.
 fn reason_of(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut reason = error.to_string();
@@ -244,12 +246,12 @@ fn reason_of(error: reqwest::Error) -> String {
     reason.chars().take(MOST_REASON).collect()
 }
 
-/// By the wall clock, for the time was stored.
+/// Waits until a time by the wall clock, because the time comes from the store.
 async fn until(time: Timestamp) {
     loop {
         let left = time.duration_since(Timestamp::now());
         let Ok(left) = Duration::try_from(left) else { return };
-        // No pause is that long: the clock was set back.
+        // No pause is that long, so the clock was set back.
         if left.is_zero() || left > 2 * LONGEST_PAUSE {
             return;
         }

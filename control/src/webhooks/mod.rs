@@ -1,16 +1,16 @@
-//! Calls to other programs when something happens in a room.
+//! Webhooks: calls to other programs when something happens in a room.
 //!
 //! ```text
 //! room's task ─▶ tell ─▶ bounded queue ─▶ recorder ─▶ store ─▶ one caller per URL ─▶ POST
 //! ```
 //!
-//! A room never waits: what does not fit into the queue is counted and told nobody. What the recorder has stored is
-//! called at least once, in order for each URL, through restarts of either side, until it succeeds or a day has
-//! passed. A call that failed holds up those behind it, because the order counts: "left" before "joined" would leave a
-//! seat taken for ever.
+//! A room never waits: events that do not fit into the queue are counted and lost. A call that the recorder has stored
+//! is made at least once, in order for each URL, across restarts of either side, until it succeeds or a day has passed.
+//! A failed call blocks those behind it (head-of-line blocking), because the order matters: "left" before "joined"
+//! would leave a seat taken for ever.
 //!
-//! A receiver tells calls apart by `id`, and checks `madang-signature`: `t=` and the time of the call in seconds since
-//! 1970, `,v1=` and the HMAC-SHA256, in hex, of that time, a dot and the body.
+//! A receiver recognizes repeated calls by `id`, and verifies `madang-signature`: `t=` and the time of the call in
+//! seconds since 1970, `,v1=` and the HMAC-SHA256, in hex, of that time, a dot and the body.
 
 mod calls;
 mod occurrence;
@@ -37,33 +37,33 @@ use self::record::Record;
 use self::signature::Signer;
 use crate::store::Store;
 
-/// The most URLs that are called.
+/// Maximum number of URLs.
 pub const MOST_URLS: usize = 16;
 
-/// Occurrences on their way to the store. When there are more, they are lost, and counted.
+/// Capacity of the queue in front of the recorder. When it is full, occurrences are lost and counted.
 const QUEUE: usize = 8_192;
 
-/// Whom to call, and the secret that calls are signed with.
+/// The URLs to call and the secret that signs the calls.
 #[derive(Clone, Debug)]
 pub struct WebhookConfig {
     /// At most [`MOST_URLS`].
     pub urls: Vec<String>,
-    /// Shared with the receivers.
+    /// Shared with the receivers, who verify the signature.
     pub secret: String,
 }
 
-/// The entrance to the queue. Clones are the same one.
+/// The handle that queues occurrences. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct Webhooks {
     record: Arc<Record>,
-    /// None: nobody is to be called.
+    /// `None` if no URLs are configured.
     queue: Option<mpsc::Sender<Note>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Webhooks {
-    /// Nobody is called.
+    /// Webhooks without URLs.
     pub(crate) fn off() -> Webhooks {
         Webhooks {
             record: Arc::default(),
@@ -73,10 +73,10 @@ impl Webhooks {
         }
     }
 
-    /// Takes up the calls that wait, and those to come. Must be called inside a tokio runtime.
+    /// Starts the tasks, which make the stored calls and those to come. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// When the system's certificates can't be used, or the database fails.
+    /// When the system's root certificates can't be used, or the database fails.
     pub(crate) async fn start(config: WebhookConfig, store: Store) -> anyhow::Result<Webhooks> {
         let WebhookConfig { urls, secret } = config;
         if urls.is_empty() {
@@ -117,7 +117,7 @@ impl Webhooks {
         Ok(Webhooks { record, queue: Some(queue), tasks, stop })
     }
 
-    /// Tells what happened. Never waits.
+    /// Queues an occurrence. Never waits.
     pub(crate) fn tell(&self, room: &RoomName, at: Timestamp, what: Occurrence) {
         let Some(queue) = &self.queue else { return };
         if queue.try_send(Note { room: room.clone(), at, what }).is_err() {
@@ -125,7 +125,7 @@ impl Webhooks {
         }
     }
 
-    /// Whether anybody listens.
+    /// Whether any URLs are configured.
     pub(crate) fn are_on(&self) -> bool {
         self.queue.is_some()
     }
@@ -134,12 +134,13 @@ impl Webhooks {
         self.record.stats()
     }
 
-    /// How it goes with each URL, in the order of the configuration.
+    /// The state of each URL, in the order of the configuration.
     pub(crate) fn targets(&self) -> Vec<TargetRecord> {
         self.record.targets()
     }
 
-    /// Stores what was told until here. Calls under way are broken off, and made again after the next start.
+    /// Stores the queued occurrences and stops the tasks. Aborts calls in progress; they are made again after the next
+    /// start.
     pub(crate) async fn shutdown(&self) {
         self.stop.cancel();
         self.tasks.close();

@@ -1,4 +1,4 @@
-//! What is told.
+//! What webhooks report.
 
 use jiff::Timestamp;
 use madang_wire::{Event, LeaveReason, Participant, RoomName};
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Occurrence {
-    /// The first one came in.
+    /// The first participant joined.
     RoomOpened {},
-    /// The last one is gone.
+    /// The last participant left.
     RoomClosed {},
-    /// A moderator closed it; everybody is out.
+    /// A moderator ended the room and removed everybody.
     RoomEnded {
         reason: String,
     },
@@ -23,7 +23,7 @@ pub(crate) enum Occurrence {
         participant: Participant,
         reason: LeaveReason,
     },
-    /// Its lock or settings are different.
+    /// The room's lock or settings changed.
     RoomChanged {
         participants: u32,
         locked: bool,
@@ -34,7 +34,7 @@ pub(crate) enum Occurrence {
 }
 
 impl Occurrence {
-    /// What an event of a room tells others than those in it.
+    /// The occurrence that an event of a room is reported as, if any.
     pub(crate) fn of(event: &Event) -> Option<Occurrence> {
         match event {
             Event::ParticipantJoined { participant } => {
@@ -60,7 +60,7 @@ impl Occurrence {
     }
 }
 
-/// Where and when it happened.
+/// An occurrence with its room and time.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Note {
     pub(super) room: RoomName,
@@ -79,7 +79,7 @@ struct Body<'a> {
 }
 
 impl Note {
-    /// The body that tells it. `id` is unique, so that whoever hears it twice can tell.
+    /// Builds the body of the call. `id` must be unique, so that a receiver can recognize a repeated call.
     pub(super) fn to_body(&self, id: &str) -> String {
         let Note { room, at, what } = self;
         let body = Body { id, room, at: *at, what };
@@ -87,7 +87,7 @@ impl Note {
     }
 }
 
-/// What a stored body says of itself.
+/// The fields that are read back from a stored body.
 #[derive(Debug, Deserialize, PartialEq)]
 pub(super) struct Envelope {
     pub(super) id: String,

@@ -1,20 +1,20 @@
-//! When to try again, and when to give up.
+//! When to retry a call, and when to give up.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::{SignedDuration, Timestamp};
 
-/// How long after it happened something is told at the latest.
+/// Maximum age of an occurrence. An older one is not reported.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-/// Before the share of chance.
+/// Before random jitter is added.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
 
-/// When to make a call again that failed for the `attempts`th time; None: never, it is of no use any more. The pause
-/// doubles each time; `chance`, from 0 to 1, makes it up to half as long again, so that servers that failed together
-/// are not called together.
+/// The time of the next attempt after a call failed for the `attempts`th time; `None` to give up. The pause doubles
+/// each time. `chance`, from 0 to 1, adds up to half as much again as jitter, so that servers which failed together are
+/// not called together.
 pub(super) fn next_try(
     happened_at: Timestamp,
     attempts: u32,
@@ -32,7 +32,7 @@ pub(super) fn next_try(
     let failures = usize::try_from(attempts.clamp(1, 32)).unwrap_or(1);
     let pause = pauses.nth(failures - 1).unwrap_or(LONGEST_PAUSE);
     let pause = pause.mul_f64(1.0 + chance.clamp(0.0, 1.0) / 2.0);
-    // Only the end of time itself can't be added to.
+    // Fails only at the end of the representable time.
     now.checked_add(pause).ok()
 }
 

@@ -1,54 +1,54 @@
-//! How delivery goes, for metrics and for whoever asks why nothing arrives.
+//! The state of delivery, for metrics and the API.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-/// What webhooks came to; since the start unless a field says otherwise.
+/// Counters of webhooks, since the start unless a field says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WebhookStats {
-    /// Calls that wait to be made, at the moment.
+    /// Calls that wait at the moment.
     pub pending: u64,
-    /// Calls that were answered with success.
+    /// Calls that were answered with a success status.
     pub delivered: u64,
-    /// Calls that were not; each is made again.
+    /// Failed attempts; each call is retried.
     pub failed: u64,
-    /// Calls that are made no more: for too long they failed, or newer ones took their place.
+    /// Calls that were given up, because they failed for too long or newer ones took their place.
     pub given_up: u64,
-    /// Occurrences that are told nobody, because too many came at once for the store.
+    /// Occurrences lost because too many arrived at once for the store.
     pub lost: u64,
 }
 
-/// How it goes with one URL.
+/// The state of delivery to one URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TargetRecord {
     pub(crate) url: String,
     pub(crate) delivered: u64,
     pub(crate) failed: u64,
     pub(crate) last_delivered_at: Option<Timestamp>,
-    /// Of the last failure, whatever came after it.
+    /// The last failure, even if calls succeeded after it.
     pub(crate) last_error: Option<Failure>,
-    /// When the call is made again that failed; None when the last one did not.
+    /// When the failed call is retried; `None` if the last call did not fail.
     pub(crate) next_try_at: Option<Timestamp>,
 }
 
-/// A call that failed.
+/// A failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) at: Timestamp,
     pub(crate) reason: String,
-    /// How often that call has failed by then.
+    /// How often the call has failed, this failure included.
     pub(crate) attempts: u32,
 }
 
-/// Shared by those who deliver and those who ask.
+/// Shared by the tasks that deliver and the readers of statistics.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     pub(super) pending: AtomicU64,
     pub(super) given_up: AtomicU64,
     pub(super) lost: AtomicU64,
-    /// One per configured URL, in that order.
+    /// One per configured URL, in the same order.
     targets: Mutex<Vec<TargetRecord>>,
 }
 
@@ -67,7 +67,7 @@ impl Record {
         }
     }
 
-    /// A call failed. `next_try_at`: None when it is given up.
+    /// Records a failure. `next_try_at` is `None` if the call is given up.
     pub(super) fn failed(&self, target: usize, failure: Failure, next_try_at: Option<Timestamp>) {
         if next_try_at.is_none() {
             self.gave_up(1);
@@ -104,7 +104,7 @@ impl Record {
     }
 
     fn less_pending(&self, calls: u64) {
-        // Another server on the same database may have made some of them.
+        // Another server on the same database may have made some of these calls.
         let less = |pending: u64| Some(pending.saturating_sub(calls));
         let _ = self.pending.fetch_update(Relaxed, Relaxed, less);
     }

@@ -1,4 +1,4 @@
-//! How a receiver knows that a call is from this server, and fresh.
+//! Signatures, which prove to a receiver that a call is fresh and from this server.
 
 use std::fmt::Write;
 
@@ -15,8 +15,8 @@ impl Signer {
         Signer(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()))
     }
 
-    /// `t=<seconds since 1970>,v1=<HMAC-SHA256 of "t.body", in hex>`. The time is that of the call, so that a receiver
-    /// may refuse old ones: they are somebody else's recordings.
+    /// Returns `t=<seconds since 1970>,v1=<HMAC-SHA256 of "t.body", in hex>`. The time is that of the call, so that a
+    /// receiver can reject old ones, which may be replays.
     pub(super) fn sign(&self, unix_seconds: i64, body: &str) -> String {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(unix_seconds.to_string().as_bytes());
