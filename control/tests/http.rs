@@ -1,4 +1,4 @@
-//! The HTTP side of a whole server.
+//! HTTP on a whole server.
 #![expect(clippy::disallowed_methods, reason = "these tests use real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
@@ -212,7 +212,7 @@ async fn a_port_in_use_is_named_with_the_ways_to_change_it() {
     turn.turn.listen = server.turn_addr();
     let mut media = settings(&other);
     media.media.udp_port = server.media_addresses()[0].port();
-    // Free for itself, so that it is UDP that is refused.
+    // The TCP port is free, so that the UDP port is the one that is refused.
     media.media.tcp_port = Some(0);
     let mut media_tcp = settings(&other);
     media_tcp.media.tcp_port = Some(server.media_tcp_addresses()[0].port());
@@ -323,7 +323,7 @@ async fn a_message_without_end_is_not_collected() {
     let url = format!("ws://{}/ws", server.http_addr());
     let (mut websocket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
 
-    // The connection may break while this is sent, or after it.
+    // The connection may close during or after this write.
     let huge = Message::Binary(vec![b'a'; 1024 * 1024].into());
     let _ = futures_util::SinkExt::send(&mut websocket, huge).await;
     let mut frames = 0;
@@ -351,7 +351,7 @@ fn settings(dir: &TempDir) -> Settings {
     settings
 }
 
-/// Why a server with these settings does not start.
+/// The error that stops a server with these settings from starting.
 async fn refusal(settings: Settings) -> String {
     match Server::start(settings).await {
         Ok(server) => panic!("started at {}", server.url()),
@@ -380,7 +380,7 @@ async fn get(server: &Server, path: &str, headers: &[(&str, &str)]) -> Answer {
     request(server, "GET", path, headers).await
 }
 
-/// Sends the path exactly as it stands: an HTTP library would tidy it up.
+/// Sends the path verbatim: an HTTP library would normalize it.
 async fn request(server: &Server, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let addr: SocketAddr = server.http_addr();
     let mut stream = TcpStream::connect(addr).await.unwrap();
@@ -397,7 +397,7 @@ async fn request(server: &Server, method: &str, path: &str, headers: &[(&str, &s
     Answer { status, head: head.to_owned(), body: body.to_owned() }
 }
 
-/// The subprotocol that the server chose, or its status and text when it refused.
+/// The subprotocol that the server chose, or the status and text of its refusal.
 async fn handshake(
     server: &Server,
     subprotocols: Option<&str>,
@@ -411,7 +411,8 @@ async fn handshake(
     }
     match tokio_tungstenite::connect_async(request).await {
         Ok((_, response)) => Ok(chosen(response.headers().get("Sec-WebSocket-Protocol"))),
-        // A server that takes none of the offered ones answers with none; this client library calls that an error.
+        // A server that supports no offered subprotocol names none in its answer; the client library calls that an
+        // error.
         Err(Error::Protocol(error)) if error.to_string().contains("SubProtocol") => Ok(None),
         Err(Error::Http(response)) => {
             let text = response.body().as_deref().unwrap_or_default();

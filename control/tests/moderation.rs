@@ -1,4 +1,4 @@
-//! Moderation at a whole server: what hosts do to others, and what of it outlives the server.
+//! Moderation on a whole server: what hosts do to others, and which effects survive a restart.
 #![expect(clippy::disallowed_methods, reason = "these tests use real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
@@ -48,7 +48,7 @@ async fn a_kicked_token_opens_the_room_no_more() {
     let refused = again.request(ROOM, "join", r#"{"name":"나래"}"#).await;
     assert_eq!(refused["code"], "not_allowed", "{refused}");
     assert!(refused["message"].as_str().unwrap().contains("시끄러워요"), "{refused}");
-    // The token is what was taken: whoever issues tokens may let the user in again.
+    // Only the token is revoked: the issuer may give the user another one.
     let (_back, joined) = world.join(&mint("나래", None), "나래").await;
     assert_eq!(joined["participant"]["name"], "나래");
     world.stop().await;
@@ -164,7 +164,7 @@ async fn a_deleted_message_leaves_a_gap_that_says_so() {
         assert_eq!((&message["seq"], &message["text"]), (&json!(seq), &json!(text)), "{message}");
         assert_eq!(message["deleted"] == true, is_deleted, "{message}");
     }
-    // It is the author's as a user: another session of theirs may delete it too.
+    // The message belongs to the author as a user: another session of the same user may delete it too.
     let (mut author, _) = world.join(&token, "author again").await;
     assert_eq!(author.request(ROOM, "moderate", &delete(&ids[2])).await["type"], "done");
     world.stop().await;
@@ -218,7 +218,7 @@ async fn who_waits_is_let_in_or_not() {
     let deny = json!({"action": "deny", "participant": ids[1]}).to_string();
     assert_eq!(host.request(ROOM, "moderate", &deny).await["type"], "done");
 
-    // Both come with the correlation-id of the join that they answer.
+    // Both carry the correlation-id of the join that they answer.
     let joined = b.reply().await;
     assert_eq!(
         (&joined["type"], &joined["participant"]["name"]),
@@ -367,7 +367,7 @@ async fn where_operators_create_rooms_nobody_else_does() {
     server.shutdown().await;
 }
 
-/// A server that wants tokens.
+/// A server that requires tokens.
 struct World {
     server: Server,
     dir: TempDir,
@@ -378,7 +378,7 @@ impl World {
         World::open(tempfile::tempdir().unwrap()).await
     }
 
-    /// With [`ROOM`] set up like this.
+    /// Starts a server whose [`ROOM`] is set up like this.
     async fn with_room(set_up: impl FnOnce(&mut RoomRecord)) -> World {
         let dir = tempfile::tempdir().unwrap();
         create(&settings(&dir), set_up).await;
@@ -423,12 +423,12 @@ impl World {
 }
 
 impl Client {
-    /// Does something that needs nobody.
+    /// Sends a moderation action without a target.
     async fn moderate(&mut self, action: &str) -> Value {
         self.request(ROOM, "moderate", &json!({ "action": action }).to_string()).await
     }
 
-    /// The next signal that answers the last request once more.
+    /// The next signal that answers the last request.
     async fn reply(&mut self) -> Value {
         let is_it =
             |frame: &madang_wire::Frame| frame.header(header::CORRELATION_ID) == Some("this-one");
@@ -436,7 +436,7 @@ impl Client {
     }
 }
 
-/// Does something to whoever was told this when they joined.
+/// Moderates the participant that joined with this reply.
 async fn moderate(by: &mut Client, action: &str, whom: &Value, value: Value) -> Value {
     let id = &whom["participant"]["id"];
     let body = json!({ "action": action, "participant": id, "value": value });

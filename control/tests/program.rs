@@ -1,4 +1,4 @@
-//! The program as an operator meets it: flags, output, exit codes, signals.
+//! The program from the operator's side: flags, output, exit codes, signals.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 #![expect(clippy::disallowed_methods, reason = "a stranger needs a socket")]
 
@@ -47,7 +47,7 @@ fn a_second_server_on_the_same_port_says_what_to_do() {
 const MALFORMED: [u8; 28] =
     *b"\x00\x01\x00\x08\x21\x12\xa4\x42transaction.\x80\x28\x00\x04\x00\x00\x00\x00";
 
-/// Anybody can send such messages as fast as the network carries them.
+/// Anyone can send such messages at full network speed.
 #[test]
 fn malformed_messages_of_strangers_are_counted_and_leave_nothing_in_the_log() {
     let dir = tempfile::tempdir().unwrap();
@@ -194,7 +194,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A server in a process of its own, killed when a test fails.
+/// A server in its own process, killed if a test fails.
 struct Running {
     process: Child,
     lines: Vec<String>,
@@ -223,7 +223,7 @@ impl Running {
         Running { process, lines, address }
     }
 
-    /// The first address for datagrams in a line of what it said at the start.
+    /// The first UDP address in a line of its startup output.
     fn udp(&self, line: &str) -> SocketAddr {
         let mut words = self.lines.iter().map(|line| line.split_whitespace());
         let mut words = words.find(|words| words.clone().next() == Some(line)).unwrap();
@@ -232,14 +232,14 @@ impl Running {
             .unwrap()
     }
 
-    /// Waits until a counter has reached a value.
+    /// Waits until a counter reaches a value.
     fn wait_for_metric(&self, name: &str, value: u64) {
         for _ in 0..200 {
             let mut connection = TcpStream::connect(&self.address).unwrap();
             write!(connection, "GET /metrics HTTP/1.0\r\n\r\n").unwrap();
             let mut answer = String::new();
             connection.read_to_string(&mut answer).unwrap();
-            // One line for each set of labels, with the number at the end.
+            // One line per set of labels, ending in the value.
             let lines = answer.lines().filter(|line| line.starts_with(name));
             let count = |line: &str| line.rsplit(' ').next()?.parse::<u64>().ok();
             if lines.filter_map(count).sum::<u64>() >= value {
@@ -259,7 +259,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that the process has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -269,7 +269,7 @@ fn run(arguments: &[&str]) -> Output {
     madang(arguments).output().unwrap()
 }
 
-/// The program, without the settings of whoever runs the tests.
+/// The program, without the settings of the user who runs the tests.
 fn madang(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_madang"));
     command.args(arguments).env_clear();

@@ -1,5 +1,5 @@
-//! What becomes of a queue's messages whose consumer refuses them, or goes: somebody gets each of them, in order, and who
-//! acknowledged gets none twice.
+//! Redelivery of queue messages after a consumer refuses them or disconnects: each message reaches some consumer, in
+//! order, and none is delivered again to a consumer that acknowledged it.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod stomp_client;
@@ -29,7 +29,7 @@ async fn what_a_lost_consumer_did_not_acknowledge_goes_to_the_others_in_order() 
 
     let inherited = receive(&mut heir, 4).await;
     assert_eq!(bodies(&inherited), ["1", "3", "5", "6"]);
-    // They are the same messages, so that a consumer can tell that it knows one.
+    // The messages keep their ids, so that a consumer can recognize them.
     assert_eq!(inherited[0].header(header::MESSAGE_ID), got[0].header(header::MESSAGE_ID));
     server.shutdown().await;
 }
@@ -44,7 +44,7 @@ async fn what_it_had_not_even_read_goes_to_them_too() {
     stuck.subscribe("q", "/queue/unread", &UP_TO).await;
     let mut sender = Client::connect(&server).await;
     let body = "x".repeat(20_000);
-    // More than the sockets' buffers hold, so that some of it is still in the server.
+    // More than the sockets' buffers hold, so that some messages are still in the server.
     for number in 0..300 {
         sender.send("/queue/unread", &[], &format!("{number} {body}")).await;
     }
@@ -116,7 +116,7 @@ async fn a_refused_message_visits_another_and_comes_back_to_a_sole_consumer() {
     answer(&mut second, Command::Ack, &visiting, &[]).await;
 
     assert_eq!(visiting.header(header::MESSAGE_ID), message.header(header::MESSAGE_ID));
-    // Nobody has it any more.
+    // No consumer gets the message any more.
     for client in [first, second] {
         client.drop_connection();
     }
@@ -141,7 +141,7 @@ async fn who_acknowledges_gets_nothing_twice_while_another_comes_and_goes() {
         let mut fickle = Client::connect(&server).await;
         fickle.subscribe("q", "/queue/shared", &INDIVIDUALLY).await;
         send(&mut sender, "/queue/shared", round * 10..=round * 10 + 9).await;
-        // Five each, by turns; this one acknowledges two of them.
+        // Each consumer gets five in turn; this one acknowledges two of them.
         let got = receive(&mut fickle, 5).await;
         for message in &got[..2] {
             answer(&mut fickle, Command::Ack, message, &[]).await;
@@ -209,7 +209,7 @@ async fn an_open_transaction_ends_with_its_consumer() {
     server.shutdown().await;
 }
 
-/// Sends numbers, and waits until they are sent.
+/// Sends numbers and waits until they are accepted.
 async fn send(client: &mut Client, destination: &str, numbers: impl IntoIterator<Item = u32>) {
     for number in numbers {
         let receipt = format!("sent-{number}");
@@ -234,7 +234,7 @@ fn bodies(frames: &[Frame]) -> Vec<&str> {
     frames.iter().map(|frame| std::str::from_utf8(&frame.body).unwrap()).collect()
 }
 
-/// ACK or NACK, and waits until it is heard.
+/// Sends ACK or NACK and waits until the server has handled it.
 async fn answer(client: &mut Client, with: Command, message: &Frame, headers: &[(&str, &str)]) {
     let mut frame = Frame::new(with)
         .with_header(header::ID, message.header(header::ACK).unwrap())

@@ -1,5 +1,5 @@
-//! A relay whose broker is away, comes, goes and complains. The broker here is a few lines that say what a test wants;
-//! `brokers` has real ones.
+//! A relay whose broker is unreachable, comes, goes and reports errors. The broker here is scripted by each test;
+//! `brokers` runs real ones.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 #![expect(clippy::disallowed_methods, reason = "the broker's socket is opened here")]
 
@@ -61,7 +61,7 @@ async fn a_broker_that_comes_late_gets_the_subscriptions_and_the_client_its_rece
     assert!(told["message"].as_str().unwrap().contains("begins when it is back"), "{told}");
     client.receipt("subscribed").await;
     until_ready_says(&server, "200 OK").await;
-    // Nobody waits for its goodbye.
+    // The broker disappears without a farewell.
     drop((broker, servers_own));
     server.shutdown().await;
 }
@@ -84,11 +84,11 @@ async fn a_connection_that_breaks_leaves_no_doubt_about_what_was_done() {
 
     drop(broker);
 
-    // The SEND was not confirmed: the client is told that nobody knows.
+    // The SEND was not confirmed, so the client is told that its outcome is unknown.
     let told = client.message("signal").await;
     let text = told["message"].as_str().unwrap();
     assert!(text.contains("\"unknown\"") && text.contains("not known"), "{text}");
-    // The subscription is made again; the ACK of the first delivery means nothing to the second.
+    // The server subscribes again; the ACK of the first delivery means nothing on the second connection.
     let mut broker = Broker::accept(&listener).await;
     assert_eq!(broker.hears(Command::Subscribe).await.header(header::ID), Some("q"));
     let ack = message.header(header::ACK).unwrap();
@@ -104,7 +104,7 @@ async fn a_connection_that_breaks_leaves_no_doubt_about_what_was_done() {
     assert_eq!(acked.header(header::ID), Some("a-1"));
     broker.confirms(&acked).await;
     client.receipt("acked").await;
-    // Nobody waits for its goodbye.
+    // The broker disappears without a farewell.
     drop((broker, servers_own));
     server.shutdown().await;
 }
@@ -134,7 +134,7 @@ async fn an_open_transaction_is_lost_with_its_connection_and_its_commit_says_so(
     assert_eq!(next.body, "y", "nothing of the transaction comes later");
     client.receipt("sent").await;
     assert!(!client.seen(|frame| frame.header(header::RECEIPT_ID) == Some("never")));
-    // Nobody waits for its goodbye.
+    // The broker disappears without a farewell.
     drop((broker, servers_own));
     server.shutdown().await;
 }
@@ -161,7 +161,7 @@ async fn an_error_of_the_broker_ends_the_session_that_it_is_about_and_no_other()
     other.send("/pub/chat", &[], r#"{"chatRoomId":5}"#).await;
     let sent = servers_own.hears(Command::Send).await;
     assert_eq!(sent.header(header::DESTINATION), Some("/topic/chat.room.5"));
-    // Nobody waits for its goodbye.
+    // The broker disappears without a farewell.
     drop((broker, servers_own));
     server.shutdown().await;
 }
@@ -182,19 +182,19 @@ async fn what_a_broker_says_that_is_no_stomp_is_its_end_and_it_is_tried_again() 
     let broker = Broker::accept(&listener).await;
 
     until_ready_says(&server, "200 OK").await;
-    // Nobody waits for its goodbye.
+    // The broker disappears without a farewell.
     drop(broker);
     server.shutdown().await;
 }
 
-/// The broker's end of one connection.
+/// The broker's end of a connection.
 struct Broker {
     stream: TcpStream,
     decoder: Decoder,
 }
 
 impl Broker {
-    /// Takes the next connection and its login.
+    /// Accepts the next connection and its login.
     async fn accept(listener: &TcpListener) -> Broker {
         let accepted = tokio::time::timeout(PATIENCE, listener.accept()).await;
         let (stream, _) = accepted.expect("nobody connects").unwrap();
@@ -206,7 +206,7 @@ impl Broker {
         broker
     }
 
-    /// The next frame, which is of this kind.
+    /// Receives the next frame, which must be of this kind.
     async fn hears(&mut self, command: Command) -> Frame {
         loop {
             match self.decoder.next_frame().unwrap() {
@@ -250,7 +250,7 @@ async fn relaying(broker: SocketAddr) -> (Server, TempDir) {
     (Server::start(settings).await.unwrap(), dir)
 }
 
-/// Asks whether the server is ready until the answer has this text.
+/// Polls the readiness endpoint until the answer contains this text.
 async fn until_ready_says(server: &Server, wanted: &str) -> String {
     let asking = async {
         loop {

@@ -1,4 +1,4 @@
-//! Rooms against a whole server: presence, chat, refusals.
+//! Rooms on a whole server: presence, chat, refusals.
 
 mod stomp_client;
 
@@ -109,7 +109,7 @@ async fn history_and_since_replay_before_live_messages() {
     last.subscribe("chat", &chat, &[("history", "2")]).await;
     let mut since = Client::connect(&server).await;
     since.subscribe("chat", &chat, &[("since", "2")]).await;
-    // What is stored while a history is read may be among its last messages; so the sixth comes after the reading.
+    // A message stored while a history is read may be among its last messages, so the sixth is sent after the read.
     assert_eq!(texts(&mut last, 2).await, ["4", "5"]);
     assert_eq!(texts(&mut since, 3).await, ["3", "4", "5"]);
 
@@ -155,7 +155,7 @@ async fn who_comes_late_is_told_ten_thousand_messages_in_order() {
     let server = Server::start(settings).await.unwrap();
     let (mut writer, _) = Client::join(&server, ROOM, "먼저 온 이").await;
     for n in 1..=MESSAGES {
-        // Whoever writes faster than a room takes is told so; the receipts keep pace.
+        // A client that writes faster than the room accepts is refused; the receipts set the pace.
         match n % 500 {
             0 => writer.chat(ROOM, &n.to_string()).await,
             _ => {

@@ -1,4 +1,4 @@
-//! Clients that stop reading, and those beside them.
+//! Clients that stop reading, and the others on the same server.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod stomp_client;
@@ -15,7 +15,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 const TOPIC: &str = "/topic/slow";
-/// More rounds than the buffers of any system take.
+/// More rounds than any system's buffers hold.
 const ROUNDS: usize = 2_000;
 const PER_ROUND: usize = 20;
 
@@ -72,7 +72,7 @@ async fn of_a_participants_states_the_latest_arrives() {
             let body = serde_json::json!({ "name": name, "metadata": { "x": "x".repeat(4_000) } });
             talker.send("/app/rooms/회의/state", &[], &body.to_string()).await;
         }
-        // Receipts come in order: all of the round's are done.
+        // Receipts arrive in order, so the whole round is done.
         talker.send("/app/rooms/회의/react", &[(header::RECEIPT, "r")], r#"{"emoji":"👍"}"#).await;
         talker.receipt("r").await;
         if has(&metrics(&server).await, slow) {
@@ -127,7 +127,7 @@ async fn start(slow_topics: SlowPolicy) -> (Server, TempDir) {
     (Server::start(settings).await.unwrap(), dir)
 }
 
-/// Publishes, and reads everything at the healthy client, until the metrics have that line.
+/// Publishes and reads everything at the healthy client until the metrics contain this line.
 async fn publish_until(server: &Server, line: &str, sender: &mut Client, healthy: &mut Client) {
     let rest = "x".repeat(4_096);
     for round in 0..ROUNDS {
@@ -145,7 +145,7 @@ async fn publish_until(server: &Server, line: &str, sender: &mut Client, healthy
     panic!("nobody was slow");
 }
 
-/// A subscriber with a small receive buffer, that reads when it is told to.
+/// A subscriber with a small receive buffer, which reads on demand.
 struct Stalled {
     socket: WebSocketStream<TcpStream>,
     decoder: Decoder,

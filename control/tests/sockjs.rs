@@ -1,4 +1,4 @@
-//! SockJS and plain STOMP over TCP against a whole server. The rules are those of sockjs-protocol 0.3.3.
+//! SockJS and plain STOMP over TCP on a whole server. The rules are those of sockjs-protocol 0.3.3.
 #![expect(clippy::disallowed_methods, reason = "these tests use real sockets and real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
@@ -126,7 +126,7 @@ async fn polling_carries_a_stomp_session() {
 
     let opened = ask(&server, "POST", "/ws/000/polled/xhr", &[], "").await;
     let sent = ask(&server, "POST", "/ws/000/polled/xhr_send", &[], CONNECT).await;
-    // The server's part of the path is for load balancers.
+    // The server id in the path is for load balancers.
     let connected = ask(&server, "POST", "/ws/999/polled/xhr", &[], "").await;
     let send = r#"["SEND\ndestination:/topic/polled\n\n\"안녕 😀\"\u0000"]"#;
     ask(&server, "POST", "/ws/000/polled/xhr_send", &[], send).await;
@@ -247,7 +247,7 @@ async fn a_second_receiver_is_refused_and_a_broken_one_ends_the_session() {
     assert_eq!(second.body, "c[2010,\"Another connection still open\"]\n");
     drop(first);
     let mut after = String::new();
-    // Until the server has seen that the first is gone, it says what it said.
+    // The answer is unchanged until the server notices that the first client is gone.
     while !after.contains("1002") {
         after = ask(&server, "POST", "/ws/0/two/xhr", &[], "").await.body;
         assert!(
@@ -320,7 +320,7 @@ async fn a_websocket_carries_frames_and_broken_ones_end_it() {
     let (server, _dir) = start().await;
     let url = format!("ws://{}/ws/000/same/websocket", server.http_addr());
     let (mut first, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
-    // The id means nothing here.
+    // The session id is ignored here.
     let (mut second, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
 
     for socket in [&mut first, &mut second] {
@@ -404,7 +404,7 @@ async fn plain_tcp_speaks_stomp_on_a_port_of_its_own() {
 
     stream.0.write_all(b"\n\nCONNECT\naccept-version:1.2\nhost:x\n\n\0").await.unwrap();
     stream.read_until("CONNECTED\n").await;
-    // Frames end where they end, not where a segment does.
+    // Frame boundaries are independent of TCP segments.
     let bytes = b"SUBSCRIBE\nid:1\ndestination:/topic/tcp\nreceipt:s\n\n\0SEND\ndestination:/topic/tcp\n\n\"tcp\"\0";
     for half in [&bytes[..20], &bytes[20..]] {
         stream.0.write_all(half).await.unwrap();
@@ -452,7 +452,7 @@ impl Answer {
     }
 }
 
-/// Sends a request exactly as it stands, and reads the whole response.
+/// Sends a request verbatim and reads the whole response.
 async fn ask(
     server: &Server,
     method: &str,
@@ -464,7 +464,7 @@ async fn ask(
     let stream = TcpStream::connect(addr).await.unwrap();
     let (mut reader, mut writer) = stream.into_split();
     let request = request(addr, method, path, headers, body);
-    // Who refuses a body may close before it has all of it.
+    // A server that refuses a body may close before it has received it all.
     let write = tokio::spawn(async move {
         let _ = writer.write_all(request.as_bytes()).await;
         writer
@@ -502,7 +502,7 @@ fn request(
     )
 }
 
-/// The chunks of a body put together (RFC 9112 §7.1).
+/// Joins the chunks of a body (RFC 9112 §7.1).
 fn joined(mut chunks: &str) -> String {
     let mut body = String::new();
     while let Some((size, rest)) = chunks.split_once("\r\n") {
@@ -513,7 +513,7 @@ fn joined(mut chunks: &str) -> String {
     body
 }
 
-/// A response that goes on, as it comes.
+/// A streaming response.
 struct Streaming(TcpStream, Vec<u8>);
 
 impl Streaming {
@@ -524,7 +524,7 @@ impl Streaming {
         Streaming(stream, Vec::new())
     }
 
-    /// Forgets what came, up to this text.
+    /// Discards what arrived, up to this text.
     async fn read_until(&mut self, text: &str) {
         loop {
             let found = self.1.windows(text.len()).position(|part| part == text.as_bytes());

@@ -1,4 +1,4 @@
-//! STOMP over WebSocket against a whole server.
+//! STOMP over WebSocket on a whole server.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 
 mod stomp_client;
@@ -195,7 +195,7 @@ async fn a_frame_beyond_the_limit_ends_its_connection() {
     let server = Server::start(settings).await.unwrap();
     let mut client = Client::connect(&server).await;
 
-    // In two messages, each of which is short enough for the WebSocket.
+    // Split into two messages, each short enough for the WebSocket.
     let half = "x".repeat(40_000);
     client.send_text(&format!("SEND\ndestination:/topic/a\n\n{half}")).await;
     client.send_text(&format!("{half}\0")).await;
@@ -259,7 +259,7 @@ async fn messages_of_one_sender_keep_their_order_at_every_subscriber() {
         subscribers.push(client);
     }
 
-    // One at a time, and many in one WebSocket message.
+    // First one at a time, then many in one WebSocket message.
     for number in 0..200 {
         sender.send("/topic/order", &[], &number.to_string()).await;
     }
@@ -325,12 +325,12 @@ async fn shutdown_says_goodbye() {
     assert!(client.is_closed().await);
 }
 
-/// How many sessions have ended with an ERROR.
+/// The metrics page, which counts the sessions that ended with an ERROR.
 async fn server_stats(server: &Server) -> String {
     metric(server, "protocol_errors").await
 }
 
-/// The value of the control plane's metric whose name has this in it.
+/// The value of the control plane's metric whose name contains this text.
 async fn metric(server: &Server, name: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -1,4 +1,4 @@
-//! The store's stories on SQLite, which is always there.
+//! The store's stories on SQLite, which needs no server.
 
 #[path = "store/stories/mod.rs"]
 mod stories;

@@ -1,4 +1,4 @@
-//! Webhooks of a whole server, heard by a real HTTP server.
+//! Webhooks of a whole server, received by a real HTTP server.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests do")]
 #![expect(clippy::disallowed_methods, reason = "the receiver's socket is opened here")]
 
@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 
 use stomp_client::Client;
 
-/// Longer than anything takes that works.
+/// Longer than any successful step takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
@@ -210,7 +210,7 @@ fn settings(data_dir: &Path, urls: &[String]) -> Settings {
     settings
 }
 
-/// What `GET /webhooks` says, once it says that.
+/// Polls `GET /webhooks` until the answer matches, and returns it.
 async fn reported(server: &Server, dir: &TempDir, is_it: impl Fn(&Value) -> bool) -> Value {
     let asking = async {
         loop {
@@ -234,19 +234,19 @@ async fn rest(server: &Server, dir: &TempDir, method: &str, path: &str, body: Va
     serde_json::from_str(&response.text().await.unwrap()).unwrap_or(Value::Null)
 }
 
-/// An address where nobody listens at the moment.
+/// An address where nothing listens.
 async fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
-/// Somebody who takes calls.
+/// A receiver of calls.
 struct Receiver {
     address: SocketAddr,
     calls: mpsc::UnboundedReceiver<Call>,
     task: JoinHandle<()>,
 }
 
-/// A call that was taken.
+/// A received call.
 #[derive(Debug)]
 struct Call {
     headers: HeaderMap,
@@ -254,11 +254,11 @@ struct Call {
     body: Value,
 }
 
-/// The answers to the first calls, and who hears of all.
+/// The statuses that answer the first calls, and the sender of all received calls.
 type Answers = (Arc<Mutex<VecDeque<u16>>>, mpsc::UnboundedSender<Call>);
 
 impl Receiver {
-    /// Gives these answers to the first calls, and then success.
+    /// Starts a receiver that gives these answers to the first calls, then success.
     async fn start(answers: &[u16]) -> Receiver {
         Receiver::listen("127.0.0.1:0".parse().unwrap(), answers).await
     }
@@ -277,7 +277,7 @@ impl Receiver {
         format!("http://{}/hook", self.address)
     }
 
-    /// The next calls.
+    /// Receives the next calls.
     async fn take(&mut self, count: usize) -> Vec<Call> {
         let mut calls = Vec::new();
         while calls.len() < count {
