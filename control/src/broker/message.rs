@@ -26,7 +26,7 @@ pub(crate) struct Message {
     pub(crate) seq: Option<u64>,
     /// The body of the frame.
     pub(crate) body: Bytes,
-    /// What a slow consumer may lose of it.
+    /// How this message is treated when its consumer is slow.
     pub(crate) kind: Kind,
     /// When its SEND was read; `None` if the server published it.
     pub(crate) accepted_at: Option<Instant>,

@@ -34,7 +34,7 @@ const SPREAD_MS: u64 = 1_000;
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 16 * 1024;
 
-/// Whose connection it is.
+/// The session that owns this connection.
 pub(super) enum Owner {
     /// The server's own, which decides whether the broker counts as reachable.
     Server { status: watch::Sender<Status> },
@@ -47,12 +47,12 @@ pub(super) enum Owner {
         /// Bytes of frames that may be under way into the outbox.
         window: Arc<Semaphore>,
         window_bytes: u32,
-        /// What a small frame counts, so that not too many are under way either.
+        /// The least a frame counts against the window, which also bounds the number of small frames in flight.
         least_bytes: u32,
     },
 }
 
-/// What the task works with.
+/// The state of the task.
 pub(super) struct Connection {
     pub(super) url: Arc<RelayUrl>,
     pub(super) link: Link,
@@ -131,7 +131,7 @@ impl Connection {
         self.link.handle_opened(Instant::now());
         loop {
             self.take_orders();
-            // What is delivered while the window is open needs no wake-up.
+            // Deliveries while the window is open need no wake-up.
             let (event, ended) = self.hand_over(&mut was_open);
             if ended {
                 return was_open;
@@ -211,7 +211,7 @@ impl Connection {
                 }
                 Event::Lost { reason } => {
                     self.owner.lost(&self.url, &reason);
-                    // What it said last is still to be heard.
+                    // Its last frames may still be unread.
                     self.hand_over_all();
                     return (None, true);
                 }

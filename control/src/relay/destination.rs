@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use madang_wire::Destination;
 
-/// What brokers understand as a prefix and nobody else should touch.
+/// Prefixes with a meaning to brokers, which clients may not use.
 const UNTOUCHED: [&str; 5] = ["exchange", "amq", "temp-queue", "temp-topic", "reply-queue"];
 
 /// Whether a destination lives on the external broker, when there is one. Rooms, requests and users' private queues
@@ -38,7 +38,7 @@ pub(crate) fn has_wildcard(text: &str) -> bool {
     text.split(['/', '.']).any(|segment| matches!(segment, "*" | "**" | "#" | ">"))
 }
 
-/// What stands for "the rest" in a broker's patterns.
+/// The wildcards for all remaining segments in a broker's patterns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rest {
     /// `#`: RabbitMQ, Artemis.

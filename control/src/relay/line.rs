@@ -1,4 +1,4 @@
-//! What passes between a session and its task towards the broker.
+//! Messages between a session and the task of its broker connection.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,7 +10,7 @@ use crate::broker::Outbox;
 
 /// Orders that may wait before the session reads no more from its client. What one WebSocket message brings comes on top.
 const ENOUGH_ORDERS: usize = 256;
-/// The same, in bytes of bodies.
+/// The same limit, in bytes of bodies.
 const ENOUGH_BYTES: usize = 1024 * 1024;
 
 /// A session's end of its way to the broker. Dropping it ends the connection, after what was ordered.

@@ -80,7 +80,7 @@ pub(crate) struct Relay(Arc<Shared>);
 struct Shared {
     url: Arc<RelayUrl>,
     limits: Arc<Limits>,
-    /// What the server itself publishes.
+    /// Messages that the server itself publishes.
     own: Arc<Orders>,
     status: watch::Receiver<Status>,
     counters: Arc<Counters>,

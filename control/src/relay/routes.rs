@@ -80,7 +80,7 @@ impl Routes {
     }
 }
 
-/// What a client calls a message of the broker that waits for an ACK: which connection to the broker brought it, and
+/// The `ack` header that a client sees on a broker's message awaiting an ACK: which connection to the broker brought it, and
 /// the broker's own id. The server's own messages have numbers or ids that do not look so.
 pub(super) fn ack_id(connection: u64, id: &str) -> String {
     format!("relay{connection}-{id}")

@@ -1,4 +1,4 @@
-//! What is known of the external broker.
+//! State and counters of the external broker.
 
 use std::sync::atomic::AtomicU64;
 
@@ -9,7 +9,7 @@ pub(super) enum Status {
     Away { reason: String },
 }
 
-/// What the relay counts, since the start unless a field says otherwise.
+/// Counters of the relay since the start, unless a field says otherwise.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     /// Connections to the broker, at the moment.

@@ -1,4 +1,4 @@
-//! What a CONNECT may show.
+//! Credentials in CONNECT.
 
 use madang::Server;
 use madang_wire::{Command, header};

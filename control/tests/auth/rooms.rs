@@ -19,7 +19,7 @@ async fn a_token_for_one_room_hears_nothing_of_others() {
     outside.subscribe("list", "/topic/rooms", &[]).await;
     let refused = outside.message_of_type("signal", "error").await;
     inside.chat("비밀", "여전히 우리끼리").await;
-    // What comes next is heard, so nothing came before it.
+    // The next event arrives, so none came before it.
     assert_eq!(outside.request("광장", "join", r#"{"name":"밖"}"#).await["type"], "joined");
     let listed = outside.message("list").await;
 

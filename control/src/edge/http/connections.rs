@@ -46,7 +46,7 @@ const REST: Duration = Duration::from_millis(200);
 /// Maximum size of the request line and headers, in bytes. A larger head is answered with 431 (RFC 6585 §5).
 const LONGEST_HEAD: usize = 128 * 1024;
 
-/// What the port serves.
+/// The services behind the port.
 #[derive(Clone)]
 pub(super) struct Entrance {
     pub(super) router: Router,
@@ -56,7 +56,7 @@ pub(super) struct Entrance {
     pub(super) tls: Option<Tls>,
 }
 
-/// What a port for HTTPS serves in addition.
+/// Additional services of an HTTPS port.
 #[derive(Clone)]
 pub(super) struct Tls {
     pub(super) acceptor: TlsAcceptor,

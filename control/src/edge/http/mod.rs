@@ -32,7 +32,7 @@ pub use self::websocket::WebSocket;
 
 use self::connections::{Entrance, Tls};
 
-/// What a port for HTTPS needs.
+/// Certificate and options of an HTTPS port.
 pub struct Https {
     /// The TLS configuration with the certificate.
     pub config: Arc<ServerConfig>,

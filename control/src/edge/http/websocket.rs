@@ -226,7 +226,7 @@ impl Write for Turn<'_, '_> {
 struct Output {
     /// Long parts, and what was gathered between them.
     chunks: VecDeque<Bytes>,
-    /// What was gathered after the last chunk.
+    /// Bytes received after the last complete chunk.
     gathered: BytesMut,
     /// Total length, in bytes.
     length: usize,

@@ -4,7 +4,7 @@ use super::*;
 use crate::relay::destination::from_broker;
 use crate::relay::routes::ack_id;
 
-/// What RabbitMQ calls its own end in an ERROR: the operator stops it (AMQP 0-9-1, reply code 320).
+/// The ERROR text with which RabbitMQ announces that its operator stops it (AMQP 0-9-1, reply code 320).
 const SHUTTING_DOWN: &str = "connection_forced";
 
 impl Link {

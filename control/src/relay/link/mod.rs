@@ -26,7 +26,7 @@ const MOST_OWED: usize = 1_000;
 /// Bytes that may wait to be written before more orders are taken.
 const ENOUGH_OUTPUT: usize = 256 * 1024;
 
-/// What the owner of a link wants from the broker.
+/// Requests from the owner of a link to the broker.
 #[derive(Debug)]
 pub(crate) enum Order {
     /// Send this frame of a client's, or the server's.
@@ -35,7 +35,7 @@ pub(crate) enum Order {
     Goodbye(Option<Receipt>),
 }
 
-/// What happened, for the owner of a link.
+/// Events for the owner of a link.
 #[derive(Debug, PartialEq)]
 pub(super) enum Event {
     /// The broker took the login.
@@ -61,7 +61,7 @@ pub(super) enum Event {
 #[derive(Debug)]
 pub(super) struct Link {
     url: Arc<RelayUrl>,
-    /// What the client speaks. With the broker it is always 1.2.
+    /// STOMP version of the client. Towards the broker it is always 1.2.
     version: Version,
     /// The longest frame from the broker, in bytes.
     frame_bytes: usize,
@@ -245,7 +245,7 @@ impl Link {
         }
     }
 
-    /// What happened next.
+    /// Takes the next event.
     pub(super) fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
@@ -295,7 +295,7 @@ impl Link {
         self.state = State::Leaving { _receipt: receipt, number, until: now + ANSWER_TIMEOUT };
     }
 
-    /// What was asked for on the connection that is gone.
+    /// Requests made on the lost connection.
     fn forget_connection(&mut self, reason: &str) {
         self.transactions.clear();
         for Owed { receipt, command, subscription } in std::mem::take(&mut self.owed).into_values()

@@ -81,7 +81,7 @@ impl Link {
         let Some((connection, id)) = by.and_then(parse_ack_id) else {
             return self.confirm(&frame);
         };
-        // What came over an earlier connection is delivered again: nothing waits for this.
+        // The broker redelivers messages of an earlier connection, so nothing waits for this ACK.
         if connection != self.connection || !matches!(self.state, State::Open { .. }) {
             return self.confirm(&frame);
         }

@@ -14,7 +14,7 @@ pub(super) struct Pending {
     pub(super) purpose: Purpose,
 }
 
-/// What to do with the answer.
+/// The request that the engine's answer completes.
 #[derive(Debug)]
 pub(super) enum Purpose {
     /// Admit this member if the engine accepts the offer. Nobody sees them before.
