@@ -31,44 +31,38 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    if let Some(Command::Keys { format }) = cli.command {
-        print!(
-            "{}",
-            match format {
-                KeysFormat::Toml => config::example(),
-                KeysFormat::Markdown => config::document(),
-            }
-        );
-        return Ok(());
-    }
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let settings = Settings::load(cli.settings.into_sources(environment.collect()))?;
-    log_to_stderr();
-    let runtime = runtime().context("can't start the tokio runtime")?;
+    let sources = cli.settings.into_sources(environment.collect());
+    let load = || Settings::load(sources);
     match cli.command {
-        // Handled above, because it needs no settings.
-        Some(Command::Keys { .. }) => Ok(()),
-        None => runtime.block_on(serve(settings)),
-        Some(Command::Check) => {
-            print!("{}", settings.to_toml());
-            Ok(())
+        None => {
+            let settings = load()?;
+            log_to_stderr();
+            runtime()?.block_on(serve(settings))?;
         }
+        Some(Command::Keys { format: KeysFormat::Toml }) => print!("{}", config::example()),
+        Some(Command::Keys { format: KeysFormat::Markdown }) => print!("{}", config::document()),
+        Some(Command::Check) => print!("{}", load()?.to_toml()),
         Some(Command::Token(token)) => {
-            let made = token.make(&settings, Timestamp::now())?;
+            let made = token.make(&load()?, Timestamp::now())?;
             println!("{}", made.token.expose());
             made.notes.iter().for_each(|note| eprintln!("{note}"));
-            Ok(())
         }
-        Some(Command::Healthcheck) => runtime.block_on(healthcheck::ask(settings.http.listen)),
+        Some(Command::Healthcheck) => {
+            runtime()?.block_on(healthcheck::ask(load()?.http.listen))?;
+        }
     }
+    Ok(())
 }
 
 /// Half as many threads as cores: a message that crosses threads on its way to its subscribers costs half as much again
 /// as one that does not, and the threads of the media plane need CPU time, too.
-fn runtime() -> std::io::Result<Runtime> {
+fn runtime() -> anyhow::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Builder::new_multi_thread().worker_threads(cores.div_ceil(2)).enable_all().build()
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(cores.div_ceil(2)).enable_all();
+    builder.build().context("can't start the tokio runtime")
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {

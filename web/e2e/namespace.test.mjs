@@ -65,7 +65,7 @@ describe("from such a network to a private address", { skip }, () => {
     await assertBlocked(here);
   });
 
-  test("the ordinary join works by itself, by TURN inside TLS", async (t) => {
+  test("the ordinary join works by itself, by TURN over TLS", async (t) => {
     const pages = await visitors(here);
 
     const seen = await call(t, here, pages, ROOM);

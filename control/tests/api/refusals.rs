@@ -77,6 +77,8 @@ async fn when_they_moderate() {
         json!({ "action": "kick", "participant": host_id }),
         json!({ "action": "ban", "participant": host_id }),
         json!({ "action": "set_role", "participant": host_id, "value": "speaker" }),
+        json!({ "action": "kick", "participant": own_id }),
+        json!({ "action": "ban", "participant": own_id }),
         json!({ "action": "set_role", "participant": other_id, "value": "host" }),
         json!({ "action": "set_role", "participant": other_id, "value": "king" }),
         json!({ "action": "mute", "participant": "nobody" }),
@@ -95,6 +97,8 @@ async fn when_they_moderate() {
         assert_eq!(by_rest, by_stomp, "{deed}");
         assert!(by_rest.is_some(), "{deed}");
     }
+    let own_ban = of_answer(&moderator.post("/rooms/team/bans", json!({ "user": "cho" })).await);
+    assert_eq!(own_ban.unwrap().0, "not_allowed");
     for action in ["mute", "kick", "ban", "lock", "end_room", "set_role", "admit"] {
         let deed = json!({ "action": action, "participant": own_id });
 

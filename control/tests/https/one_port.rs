@@ -1,4 +1,4 @@
-//! The page, STOMP, TURN inside TLS and without, and media by TCP, all at the port of HTTPS.
+//! The page, STOMP, TURN over TLS and without, and media by TCP, all at the port of HTTPS.
 
 use std::net::SocketAddr;
 use std::path::Path;

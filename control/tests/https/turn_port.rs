@@ -1,4 +1,4 @@
-//! TURN inside TLS and DTLS at a port of its own.
+//! TURN over TLS and DTLS at a port of its own.
 
 use std::net::SocketAddr;
 use std::path::Path;

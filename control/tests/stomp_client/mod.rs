@@ -39,6 +39,22 @@ pub(crate) async fn start() -> (Server, TempDir) {
     (server, dir)
 }
 
+/// Polls the readiness endpoint until its status and text contain `wanted`, and returns them.
+pub(crate) async fn until_ready_says(server: &Server, wanted: &str) -> String {
+    let address = format!("http://{}/readyz", server.http_addr());
+    let asking = async {
+        loop {
+            let answer = reqwest::get(&address).await.unwrap();
+            let answer = format!("{}\n{}", answer.status(), answer.text().await.unwrap());
+            if answer.contains(wanted) {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.expect(wanted)
+}
+
 /// A connection.
 pub(crate) struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,

@@ -126,7 +126,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
         match error {
             StoreError::Refused(reason) => Problem::conflict(reason),
-            StoreError::Closed => Problem::new(ErrorCode::Draining, "the server is shutting down"),
+            StoreError::Closed => Refusal::draining().into(),
             error => {
                 // Clients do not get the text of a database error: it may name tables and files.
                 warn!(%error, "a REST request failed because of the store");

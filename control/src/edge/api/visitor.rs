@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use madang_wire::{ErrorCode, Role, RoomName};
+use madang_wire::{Role, RoomName};
 
 use super::access::Caller;
 use super::extract::Room;
 use super::problem::Problem;
 use super::{Api, admission};
 use crate::auth::Grant;
+use crate::refusal::Refusal;
 use crate::rooms::room::Standing;
 use crate::rooms::room::rights::{self, Obstacle};
 use crate::store::{RoomRecord, Viewer};
@@ -78,8 +79,7 @@ impl Api {
             rights::check_opens(grant, room)?;
         }
         let Some(record) = self.store.room(room).await? else {
-            let message = format!("there is no room {room}");
-            return Err(Problem::new(ErrorCode::NoSuchRoom, message));
+            return Err(Refusal::no_such_room(room).into());
         };
         match grant {
             None => Ok(Visitor {

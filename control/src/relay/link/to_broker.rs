@@ -145,7 +145,7 @@ impl Link {
                 format!("the message broker is away ({reason}); this {command} was dropped")
             }
             _ => format!(
-                "the transaction was lost when the message broker was away; this {command} was dropped"
+                "the message broker was away and has lost the transaction; this {command} was dropped"
             ),
         };
         self.refuse(message, correlation_id);

@@ -196,14 +196,20 @@ impl Room {
 
     /// Checks whether the caller may act on a user: the rule for participants, applied to what the room knows of the
     /// user.
-    fn check_user(&self, by: &Moderator, user: &str) -> Result<(), Refusal> {
+    fn check_user(
+        &self,
+        by: &Moderator,
+        user: &str,
+        action: ModerateAction,
+    ) -> Result<(), Refusal> {
+        let is_self = by.is_user(user);
         let is_here_as_host =
             |member: &Member| member.user() == Some(user) && member.public.role == Role::Host;
         let is_host = self.kept.roles.get(user) == Some(&Role::Host)
             || self.members.iter().any(is_here_as_host);
         let role = if is_host { Role::Host } else { Role::Speaker };
         let user = Standing { role, moderates: is_host };
-        rights::check_acts_on(by.standing, user, false, ModerateAction::SetRole)
+        rights::check_acts_on(by.standing, user, is_self, action)
     }
 
     fn keep_role(
@@ -213,7 +219,7 @@ impl Room {
         user: String,
         role: Option<Role>,
     ) -> Result<(), Refusal> {
-        self.check_user(by, &user)?;
+        self.check_user(by, &user, ModerateAction::SetRole)?;
         if let Some(role) = role {
             rights::check_gives(by.standing, role)?;
         }
@@ -238,7 +244,7 @@ impl Room {
         until: Option<Timestamp>,
         reason: Option<String>,
     ) -> Result<(), Refusal> {
-        self.check_user(by, &user)?;
+        self.check_user(by, &user, ModerateAction::Ban)?;
         let detail = reason.clone();
         let ban = Ban {
             user: user.clone(),

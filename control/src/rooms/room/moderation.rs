@@ -34,6 +34,20 @@ pub(super) struct Moderator {
     pub(super) from: Option<Requester>,
 }
 
+impl Moderator {
+    pub(super) fn is_user(&self, user: &str) -> bool {
+        self.user.as_deref() == Some(user)
+    }
+
+    /// Whether the action would hit the moderator themself. A ban hits every participant of a user; over REST the
+    /// moderator is known only as a user.
+    fn is_hit_by(&self, action: ModerateAction, participant: &str, user: Option<&str>) -> bool {
+        let by_user = action == ModerateAction::Ban || self.participant.is_none();
+        self.participant.as_deref() == Some(participant)
+            || by_user && user.is_some_and(|user| self.is_user(user))
+    }
+}
+
 impl Room {
     pub(super) fn handle_moderate(
         &mut self,
@@ -91,8 +105,9 @@ impl Room {
         let Some(index) = self.index_of_participant(id) else {
             return Err(Refusal::no_such_participant());
         };
-        let is_self = by.participant.as_deref() == Some(id);
-        rights::check_acts_on(by.standing, self.members[index].standing(), is_self, action)?;
+        let member = &self.members[index];
+        let is_self = by.is_hit_by(action, id, member.user());
+        rights::check_acts_on(by.standing, member.standing(), is_self, action)?;
         Ok(index)
     }
 

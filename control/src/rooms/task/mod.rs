@@ -167,7 +167,7 @@ impl Task {
                     self.carry_out(&mut None).await;
                 }
                 () = until(timeout) => {
-                    self.room.handle_timeout(Instant::now());
+                    self.room.handle_timeout(now().instant);
                     self.carry_out(&mut None).await;
                 }
                 () = stop.cancelled(), if !mailbox.is_closed() => mailbox.close(),
