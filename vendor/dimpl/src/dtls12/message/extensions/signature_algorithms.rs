@@ -109,18 +109,6 @@ mod tests {
     }
 
     #[test]
-    fn default_does_not_advertise_rsa() {
-        let extension = SignatureAlgorithmsExtension::default();
-
-        assert!(
-            extension
-                .supported_signature_algorithms
-                .iter()
-                .all(|algorithm| algorithm.signature != SignatureAlgorithm::RSA)
-        );
-    }
-
-    #[test]
     fn capacity_matches_supported() {
         let extension = SignatureAlgorithmsExtension::default();
 
