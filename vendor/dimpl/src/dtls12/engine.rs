@@ -1330,24 +1330,10 @@ impl RecordHandler for Engine {
 
         if record.record().content_type == ContentType::Alert {
             if epoch == 0 {
-                if self.peer_encryption_enabled {
-                    // Post-handshake: epoch 0 alerts are unauthenticated, discard.
-                    self.push_buffer(record.into_buffer());
-                    return Ok(None);
-                }
-
-                let fatal_description = {
-                    let fragment = record.record().fragment(record.buffer());
-                    (fragment.len() >= 2 && fragment[0] == 2).then(|| fragment[1])
-                };
+                // Epoch 0 alerts are unauthenticated: anybody who can send from the
+                // peer's address can forge them. RFC 6347 section 4.1.2.7 advises to
+                // discard them; a peer that really gave up ends by the timeout.
                 self.push_buffer(record.into_buffer());
-
-                if let Some(description) = fatal_description {
-                    return Err(Error::SecurityError(crate::SecurityError::FatalAlert {
-                        description,
-                    }));
-                }
-
                 return Ok(None);
             }
 
