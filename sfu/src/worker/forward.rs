@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::parcel::{self, Crossing};
+use super::peer::Connection;
 use super::{Worker, ntp_time};
 use crate::MediaKind;
 use crate::incoming::nack::Continuity;
@@ -16,7 +17,6 @@ use crate::rtp::Codec;
 use crate::rtp::Header;
 use crate::sdp::Extension;
 use crate::transport::batch::{MAX_PACKET, SendBatch};
-use crate::transport::srtp::RtpStream;
 
 /// The most packets that are forwarded together. A batch always has room for these to at least one receiver.
 const BURST: usize = 64;
@@ -135,38 +135,61 @@ impl Worker {
         }
     }
 
-    /// Decrypts a packet in place. Returns the index of its stream and the length of the plaintext. The state of an
-    /// unknown SSRC is kept only if the packet is authentic and belongs to an m-line.
+    /// Decrypts a packet in place. Returns the index of its stream and the length of the plaintext.
     fn open(&mut self, key: usize, header: &Header, datagram: &mut [u8]) -> Option<(usize, usize)> {
         let peer = &mut self.peers[key];
         let Some(keys) = peer.link.keys() else {
             self.stats.dropped_srtp += 1;
             return None;
         };
-        let known = peer.streams.iter().position(|stream| stream.ssrc == header.ssrc);
-        let mut fresh = RtpStream::default();
-        let stream = match known {
-            Some(place) => &mut peer.streams[place].rtp,
-            None => &mut fresh,
+        let Some(place) = peer.streams.iter().position(|stream| stream.ssrc == header.ssrc) else {
+            return self.open_unknown(key, header, datagram);
         };
+        let stream = &mut peer.streams[place].rtp;
         let Ok(length) = keys.inbound.unprotect_rtp(datagram, header.header_len, stream) else {
             self.stats.dropped_srtp += 1;
             return None;
         };
-        if let Some(place) = known {
-            return Some((place, length));
-        }
+        Some((place, length))
+    }
+
+    /// Decrypts a packet of a stream that no track carries, and finds its track. Nothing is kept of an SSRC whose packet
+    /// is not authentic; of one that belongs to no m-line, the SRTP state is.
+    fn open_unknown(
+        &mut self,
+        key: usize,
+        header: &Header,
+        datagram: &mut [u8],
+    ) -> Option<(usize, usize)> {
+        let peer = &mut self.peers[key];
+        let Connection { keys: Some(keys), put_aside, .. } = peer.link.connection()? else {
+            return None;
+        };
+        // A failed attempt leaves undefined bytes.
+        let mut sealed = [0; MAX_PACKET];
+        let sealed = &mut sealed[..datagram.len()];
+        sealed.copy_from_slice(datagram);
+        let opened = put_aside.guesses(header.ssrc).find_map(|mut stream| {
+            datagram.copy_from_slice(sealed);
+            let opened = keys.inbound.unprotect_rtp(datagram, header.header_len, &mut stream);
+            Some((opened.ok()?, stream))
+        });
+        let Some((length, rtp)) = opened else {
+            self.stats.dropped_srtp += 1;
+            return None;
+        };
         let opened = &*datagram;
         let track = peer.track_of(header.ssrc, header.payload_type, |track, kind| {
             header.extension(opened, track.extensions.id_of(kind)?)
         });
         let Some(track) = track else {
+            peer.put_aside(header.ssrc, &rtp);
             self.stats.dropped_unnegotiated += 1;
             return None;
         };
         let id = self.next_stream;
         self.next_stream += 1;
-        Some((peer.admit(header.ssrc, track, id, fresh), length))
+        Some((peer.admit(header.ssrc, track, id, rtp), length))
     }
 
     fn note_transport_sequence(

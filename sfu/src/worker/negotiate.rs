@@ -10,12 +10,14 @@ use crate::bandwidth::budget::Budget;
 use crate::bandwidth::layer_choice::LayerChooser;
 use crate::bandwidth::send_history::SendHistory;
 use crate::incoming::lip_sync::SenderClock;
+use crate::incoming::stream::Stream;
 use crate::incoming::track::Track;
 use crate::keys::{SlotKey, TrackKey};
 use crate::outgoing::slot::Slot;
 use crate::rtcp::twcc::Arrivals;
 use crate::sdp::{self, Answerer, Negotiable, Offer, OfferedMedia, Rid, Use};
 use crate::transport::ice::{Agent, Credentials};
+use crate::transport::srtp::RtpStreams;
 use crate::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId};
 
 /// Peers per worker, including publishers of other workers. Beyond, offers are refused, and those publishers not shown.
@@ -77,6 +79,7 @@ impl Worker {
             fingerprints: offer.fingerprints.clone(),
             dtls: None,
             keys: None,
+            put_aside: RtpStreams::default(),
             reporter_ssrc: self.rng.random(),
             // RFC 8866 §5.2: a number; below 2⁶³, because some implementations read it as signed.
             session_id: self.rng.random::<u64>() >> 1,
@@ -165,6 +168,7 @@ impl Worker {
             }
         }
         self.close_tracks(key, |track| !offer.media.iter().any(|line| publishes(line, track)));
+        self.end_moved_streams(key);
         self.close_slots(key, |slot| {
             let receives = |line: &OfferedMedia| {
                 line.mid == slot.mid && matches!(line.purpose, Use::Receive(_))
@@ -225,6 +229,19 @@ impl Worker {
         }
     }
 
+    /// Ends the streams whose SSRC an offer has moved to another m-line; they begin there with the next packet.
+    fn end_moved_streams(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        let announces = |track: &Track, ssrc| track.is_open && track.announced.contains(&ssrc);
+        let is_moved = |stream: &Stream| {
+            let is_announced = |at: usize| announces(&peer.tracks[at], stream.ssrc);
+            !is_announced(stream.track) && (0..peer.tracks.len()).any(is_announced)
+        };
+        let moved: Vec<u64> =
+            peer.streams.iter().filter(|stream| is_moved(stream)).map(|stream| stream.id).collect();
+        peer.end_streams(|stream| moved.contains(&stream.id));
+    }
+
     fn close_slots(&mut self, key: usize, is_over: impl Fn(&Slot) -> bool) {
         for slot in 0..self.peers[key].slots.len() {
             if is_over(&self.peers[key].slots[slot]) {
@@ -241,7 +258,7 @@ impl Worker {
         track.is_open = false;
         track.elsewhere.clear();
         track.bitrate.end();
-        peer.streams.retain(|stream| stream.track != key.track);
+        peer.end_streams(|stream| stream.track == key.track);
         let room = peer.room;
         let other = self.layers_of(key).into_iter().flatten().next();
         for slot in self.peers[key.peer].tracks[key.track].subscribers.clone() {

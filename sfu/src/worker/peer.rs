@@ -20,7 +20,7 @@ use crate::rtcp::twcc::{Arrivals, Feedback};
 use crate::sdp::Extension;
 use crate::transport::dtls::{Fingerprint, Keys, Transport};
 use crate::transport::ice::Agent;
-use crate::transport::srtp::RtpStream;
+use crate::transport::srtp::{RtpStream, RtpStreams};
 use crate::{MediaKind, Mid, PeerId, RoomId};
 
 /// SSRCs that a peer may have at a time. Beyond, the one silent for the longest time is forgotten.
@@ -92,6 +92,8 @@ pub(crate) struct Connection {
     pub(crate) dtls: Option<Transport>,
     /// Set once DTLS is connected.
     pub(crate) keys: Option<Box<Keys>>,
+    /// The SRTP state of streams that no track carries, for the life of the keys.
+    pub(crate) put_aside: RtpStreams,
     /// The SSRC of the reports that the server sends to the peer.
     pub(crate) reporter_ssrc: u32,
     pub(crate) session_id: u64,
@@ -224,8 +226,22 @@ impl Peer {
         let silent = (0..self.streams.len())
             .min_by_key(|&place| self.streams[place].reception.last_packet_at)
             .unwrap_or_default();
-        self.streams[silent] = stream;
+        let evicted = std::mem::replace(&mut self.streams[silent], stream);
+        self.put_aside(evicted.ssrc, &evicted.rtp);
         silent
+    }
+
+    /// Forgets the streams of which this is true, except for the SRTP state.
+    pub(crate) fn end_streams(&mut self, is_over: impl Fn(&Stream) -> bool) {
+        let over: Vec<Stream> = self.streams.extract_if(.., |stream| is_over(stream)).collect();
+        over.iter().for_each(|stream| self.put_aside(stream.ssrc, &stream.rtp));
+    }
+
+    /// Keeps the SRTP state of a stream that no track carries.
+    pub(crate) fn put_aside(&mut self, ssrc: u32, rtp: &RtpStream) {
+        if let Some(connection) = self.link.connection_mut() {
+            connection.put_aside.put_aside(ssrc, rtp);
+        }
     }
 
     /// Takes a sender report of one of its streams; `ntp` is the server's wall clock.

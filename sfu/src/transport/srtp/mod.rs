@@ -12,7 +12,7 @@
 //! The caller keeps the state of streams, because it can bound it. The rollover counter of an outgoing stream belongs
 //! to whoever numbers its packets, and is an argument. That of an incoming stream is in an [`RtpStream`], which the
 //! caller keeps per SSRC; it changes only if a packet is authentic, so nobody without the keys can make the server
-//! store anything.
+//! store anything. What is left of a stream that ended is in an [`RtpStreams`], for the life of the keys.
 //!
 //! Not supported, because WebRTC does not use them: MKI, 32-bit tags, key derivation rates, unencrypted SRTCP and
 //! re-keying.
@@ -22,6 +22,7 @@ use aws_lc_rs::error::Unspecified;
 use kdf::{Prf, Session};
 use replay::RtcpSenders;
 pub(crate) use stream::RtpStream;
+pub(crate) use streams::RtpStreams;
 use transform::Transform;
 
 mod cm_sha1;
@@ -29,6 +30,7 @@ mod gcm;
 mod kdf;
 mod replay;
 mod stream;
+mod streams;
 mod transform;
 
 /// Length of the fixed RTP header (RFC 3550 §5.1), in bytes.

@@ -16,6 +16,12 @@ impl ReplayWindow {
     /// arrive hundreds of packets late.
     pub(super) const PACKETS: u64 = 1024;
 
+    /// A window in which every index up to `highest` counts as opened.
+    pub(super) fn after(highest: u64) -> ReplayWindow {
+        let bits = [u64::MAX; ReplayWindow::PACKETS as usize / 64];
+        ReplayWindow { end: highest + 1, bits }
+    }
+
     /// The highest opened index.
     pub(super) fn highest(&self) -> Option<u64> {
         self.end.checked_sub(1)

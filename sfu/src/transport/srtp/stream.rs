@@ -4,9 +4,8 @@ use super::replay::ReplayWindow;
 
 /// The receiving state of one SSRC: rollover counter and replay window of 1024 packets.
 ///
-/// To open a packet of an unknown SSRC, use a default one, and keep it only if that succeeds. This assumes a rollover
-/// counter of zero, which is right because browsers choose their first sequence number in the lower half, far from the
-/// rollover.
+/// To open a packet of an unknown SSRC, use the one that [`RtpStreams::guesses`](super::RtpStreams::guesses) yields, and
+/// keep it only if that succeeds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RtpStream {
     window: ReplayWindow,
@@ -14,6 +13,16 @@ pub(crate) struct RtpStream {
 }
 
 impl RtpStream {
+    /// The state of a stream that continues behind the index `highest`. Packets up to that index count as opened.
+    pub(super) fn after(highest: u64) -> RtpStream {
+        RtpStream { window: ReplayWindow::after(highest), last_opened: highest }
+    }
+
+    /// The highest index opened; `None` before the first packet.
+    pub(super) fn highest(&self) -> Option<u64> {
+        self.window.highest()
+    }
+
     /// The 48-bit index (rollover counter and sequence number) of the packet opened last, which is not necessarily the
     /// highest; 0 before the first.
     pub(crate) fn last_opened(&self) -> u64 {

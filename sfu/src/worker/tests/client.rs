@@ -218,6 +218,8 @@ pub(crate) struct Client {
     dtls: Option<Dtls>,
     keys: Option<(Profile, srtp::Inbound, srtp::Outbound)>,
     streams: HashMap<u32, RtpStream>,
+    /// The rollover counter of the packets that it sends.
+    pub(crate) rollovers: u32,
     slots: HashMap<String, u32>,
     pub(crate) received: Vec<Received>,
     pub(crate) plis: usize,
@@ -244,6 +246,7 @@ impl Client {
             dtls: None,
             keys: None,
             streams: HashMap::new(),
+            rollovers: 0,
             slots: HashMap::new(),
             received: Vec::new(),
             plis: 0,
@@ -619,7 +622,7 @@ a=fmtp:{0} apt={payload_type}
         packet.truncate(header_len);
         packet.extend(payload);
         packet.resize(packet.len() + profile.rtp_overhead(), 0);
-        outbound.protect_rtp(&mut packet, header_len, 0);
+        outbound.protect_rtp(&mut packet, header_len, self.rollovers);
         packet
     }
 }

@@ -7,6 +7,7 @@ mod feedback;
 mod lip_sync;
 mod permit;
 mod repair;
+mod rollover;
 mod rtcp;
 mod simulcast;
 mod spread;
