@@ -7,3 +7,4 @@ pub(crate) mod nack;
 pub(crate) mod speakers;
 pub(crate) mod stream;
 pub(crate) mod track;
+pub(crate) mod voice;

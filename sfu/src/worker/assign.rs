@@ -118,9 +118,9 @@ impl Worker {
         let Some(members) = self.rooms.get(&room).map(|room| room.peers.clone()) else {
             return;
         };
-        let front = members.iter().map(|&peer| self.peers[peer].audio_slots()).max();
         if let Some(room) = self.rooms.get_mut(&room) {
-            room.front = front.unwrap_or_default();
+            let slots = members.iter().map(|&peer| self.peers[peer].audio_slots());
+            room.speakers.set_slots(slots);
         }
         for listener in members {
             self.assign_audio_of(room, listener);

@@ -125,7 +125,7 @@ impl Worker {
         stream.reception.packet(now, index, header.timestamp, clock_rate(kind));
         let (track, payload) =
             (TrackKey { peer: key, track: crossing.track }, crossing.payload.clone());
-        self.note_level(now, track, &header, opened);
+        self.note_sound(now, track, &header, opened, &payload);
         self.arrived(now, track, place, index, crossing.codec, &header, opened, payload);
     }
 }

@@ -9,6 +9,7 @@ use super::{Worker, ntp_time};
 use crate::MediaKind;
 use crate::incoming::nack::Continuity;
 use crate::incoming::track::Carried;
+use crate::incoming::voice::Sound;
 use crate::keys::{SlotKey, TrackKey};
 use crate::media::clock_rate;
 use crate::outgoing::slot::Forwarded;
@@ -124,7 +125,7 @@ impl Worker {
                 stream.reception.packet(now, index, header.timestamp, clock_rate(track.kind));
                 let codec = format.codec;
                 let track = TrackKey { peer: key, track: stream.track };
-                self.note_level(now, track, &header, opened);
+                self.note_sound(now, track, &header, opened, &payload);
                 self.arrived(now, track, place, index, codec, &header, opened, payload);
             }
             Some(Carried::Retransmission(format)) => {
@@ -209,26 +210,25 @@ impl Worker {
         }
     }
 
-    /// Takes the audio level of a packet for active speaker detection. RFC 6464: it is in the lower seven bits, in
-    /// −dBov.
-    pub(super) fn note_level(
+    /// Takes an audio packet for active speaker detection. RFC 6464: the level is in the lower seven bits, in −dBov.
+    pub(super) fn note_sound(
         &mut self,
         now: Instant,
         key: TrackKey,
         header: &Header,
         opened: &[u8],
+        payload: &Range<usize>,
     ) {
         let peer = &self.peers[key.peer];
         let track = &peer.tracks[key.track];
-        let id = match track.kind {
-            MediaKind::Audio => track.extensions.id_of(Extension::AudioLevel),
-            MediaKind::Video => None,
-        };
-        let level = id.and_then(|id| header.extension(opened, id)?.first().map(|byte| byte & 127));
-        let (Some(level), Some(room)) = (level, self.rooms.get_mut(&peer.room)) else {
+        let Some(room) = self.rooms.get_mut(&peer.room).filter(|_| track.kind == MediaKind::Audio)
+        else {
             return;
         };
-        if room.speakers.heard(now, key, level, room.front) {
+        let extension = track.extensions.id_of(Extension::AudioLevel);
+        let level = extension.and_then(|id| Some(header.extension(opened, id)?.first()? & 127));
+        let sound = Sound { level, bytes: payload.len() };
+        if room.speakers.heard(now, key, sound) {
             let room = room.id;
             self.assign_audio(room);
         }

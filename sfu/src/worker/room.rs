@@ -17,8 +17,6 @@ pub(crate) struct Room {
     /// Slots that wait for a source which no worker has published here yet; each slot at most once.
     pub(crate) awaited: Vec<(SlotKey, Source)>,
     pub(crate) speakers: Speakers,
-    /// The largest number of audio slots of any peer: how many speakers must be told apart.
-    pub(crate) front: usize,
 }
 
 impl Room {
@@ -30,7 +28,6 @@ impl Room {
             elsewhere: Vec::new(),
             awaited: Vec::new(),
             speakers: Speakers::default(),
-            front: 0,
         }
     }
 
