@@ -9,9 +9,11 @@ use crate::{MediaKind, Mid};
 
 /// The shortest time between two key frame requests to a publisher.
 const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(300);
+/// The longest time between two, to a publisher that does not answer. Each unanswered request doubles the time.
+const MAX_KEY_FRAME_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A published m-line, or one layer of it: a camera sent in several encodings at once (simulcast, RFC 8853) is one
-/// track per encoding, with the same mid, the lowest first.
+/// track per encoding, with the same mid.
 pub(crate) struct Track {
     pub(crate) mid: Mid,
     /// Which simulcast layer it is; `None` without simulcast.
@@ -34,6 +36,43 @@ pub(crate) struct Track {
     pub(crate) key_frames: KeyFrameRequests,
     /// The bitrate that arrives.
     pub(crate) bitrate: Bitrate,
+    pub(crate) quality: Quality,
+    /// The stream that carries it at present.
+    live: Option<Live>,
+}
+
+/// A stream that carries a track.
+#[derive(Clone, Copy, Debug)]
+struct Live {
+    stream: u64,
+    ssrc: u32,
+    last_packet_at: Instant,
+}
+
+/// What is known of the quality of a layer, for comparison with the other layers of its source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Quality {
+    /// The position among the layers of the source, 0 for the lowest.
+    pub(crate) rank: u8,
+    /// The size of the picture in the last key frame, if known.
+    pub(crate) pixels: Option<u32>,
+    /// The last bitrate measured while it was sent, in bits per second; 0 before.
+    pub(crate) bits_per_second: u64,
+}
+
+impl Quality {
+    /// Whether this layer is better for certain: more pixels, or else a quarter more bits.
+    ///
+    /// The order of `a=simulcast` says nothing: RFC 8853 §5.2 lists by preference, and pages list best or worst first.
+    pub(crate) fn is_better_than(&self, other: &Quality) -> bool {
+        match (self.pixels, other.pixels) {
+            (Some(own), Some(others)) if own != others => own > others,
+            _ => {
+                let (own, others) = (self.bits_per_second, other.bits_per_second);
+                others > 0 && own > others + others / 4
+            }
+        }
+    }
 }
 
 impl Track {
@@ -53,6 +92,8 @@ impl Track {
             elsewhere: Vec::new(),
             key_frames: KeyFrameRequests::default(),
             bitrate: Bitrate::default(),
+            quality: Quality::default(),
+            live: None,
         }
     }
 
@@ -67,6 +108,43 @@ impl Track {
         self.retransmissions =
             common.retransmissions.iter().copied().filter(|_| is_plain).collect();
         self.is_open = true;
+    }
+
+    /// Closes the track: it keeps its place, for an offer that opens it again.
+    pub(crate) fn close(&mut self) {
+        self.is_open = false;
+        self.elsewhere.clear();
+        self.bitrate.end();
+        self.live = None;
+    }
+
+    /// Whether to forward a packet of this stream.
+    ///
+    /// A track is one stream for its receivers. If a client sends several SSRCs on an m-line at once, as with a SIM
+    /// group that no RIDs tell apart, the one that came first is forwarded, and another takes over once it has stopped.
+    /// The SSRC of a later offer takes over at once.
+    pub(crate) fn follows(&mut self, now: Instant, stream: u64, ssrc: u32) -> bool {
+        let takes_over = self.live.is_none_or(|live| {
+            let is_renamed =
+                || self.announced.contains(&ssrc) && !self.announced.contains(&live.ssrc);
+            live.stream == stream
+                || now.saturating_duration_since(live.last_packet_at) >= stopped_after(self.kind)
+                || is_renamed()
+        });
+        if takes_over {
+            self.live = Some(Live { stream, ssrc, last_packet_at: now });
+        }
+        takes_over
+    }
+
+    /// The SSRC that carries it at present, or did last.
+    pub(crate) fn live_ssrc(&self) -> Option<u32> {
+        self.live.map(|live| live.ssrc)
+    }
+
+    /// The stream has ended; any other may carry the track.
+    pub(crate) fn end(&mut self, stream: u64) {
+        self.live = self.live.filter(|live| live.stream != stream);
     }
 
     /// Whether NACK was negotiated for it.
@@ -98,6 +176,40 @@ impl Track {
     }
 }
 
+/// Ranks the layers of each source by what they carry. Layers that can't be compared keep their order, and a paused
+/// layer its rank.
+pub(crate) fn rank_layers(now: Instant, tracks: &mut [Track]) {
+    let is_layer = |track: &Track| track.is_open && track.rid.is_some();
+    for track in tracks.iter_mut().filter(|track| is_layer(track)) {
+        if let Some(measured) = track.bitrate.bits_per_second(now) {
+            track.quality.bits_per_second = measured;
+        }
+    }
+    for lower in 0..tracks.len() {
+        for upper in 0..tracks.len() {
+            let (one, other) = (&tracks[lower], &tracks[upper]);
+            let is_wrong = is_layer(one)
+                && is_layer(other)
+                && one.mid == other.mid
+                && one.quality.rank < other.quality.rank
+                && one.quality.is_better_than(&other.quality);
+            if is_wrong {
+                let rank = other.quality.rank;
+                tracks[upper].quality.rank = tracks[lower].quality.rank;
+                tracks[lower].quality.rank = rank;
+            }
+        }
+    }
+}
+
+/// A stream that sends nothing for this long has stopped: some packets of audio, or a few frames of video.
+fn stopped_after(kind: MediaKind) -> Duration {
+    match kind {
+        MediaKind::Audio => Duration::from_millis(100),
+        MediaKind::Video => Duration::from_millis(300),
+    }
+}
+
 /// The content of a packet.
 pub(crate) enum Carried<'a> {
     /// Media, for the first time.
@@ -111,6 +223,8 @@ pub(crate) enum Carried<'a> {
 pub(crate) struct KeyFrameRequests {
     wanted: bool,
     asked_at: Option<Instant>,
+    /// Requests since the last key frame.
+    unanswered: u32,
 }
 
 impl KeyFrameRequests {
@@ -122,17 +236,20 @@ impl KeyFrameRequests {
     /// A key frame has arrived.
     pub(crate) fn satisfied(&mut self) {
         self.wanted = false;
+        self.unanswered = 0;
     }
 
     /// Whether to send the publisher a request now; `true` counts as sent. Requests are repeated until a key frame
-    /// arrives.
+    /// arrives, ever less often.
     pub(crate) fn is_due(&mut self, now: Instant) -> bool {
-        let recently =
-            self.asked_at.is_some_and(|at| now.saturating_duration_since(at) < KEY_FRAME_INTERVAL);
+        let doublings = self.unanswered.saturating_sub(1).min(16);
+        let interval = (KEY_FRAME_INTERVAL * (1 << doublings)).min(MAX_KEY_FRAME_INTERVAL);
+        let recently = self.asked_at.is_some_and(|at| now.saturating_duration_since(at) < interval);
         if !self.wanted || recently {
             return false;
         }
         self.asked_at = Some(now);
+        self.unanswered += 1;
         true
     }
 }
@@ -154,5 +271,24 @@ mod tests {
         assert!(requests.is_due(now + KEY_FRAME_INTERVAL));
         requests.satisfied();
         assert!(!requests.is_due(now + 2 * KEY_FRAME_INTERVAL));
+    }
+
+    #[test]
+    fn a_publisher_that_does_not_answer_is_asked_ever_less_often() {
+        let now = test_now();
+        let mut requests = KeyFrameRequests::default();
+        requests.want();
+        let mut asked = |from: u32, until: u32| {
+            let times = (from * 100..until * 100).map(|at| now + Duration::from_millis(10) * at);
+            times.filter(|at| requests.is_due(*at)).count()
+        };
+        assert_eq!(asked(0, 1), 3, "at 0, 0.3 and 0.9 s");
+        assert_eq!(asked(1, 30), 5);
+        assert_eq!(asked(30, 90), 6, "once in ten seconds");
+
+        requests.satisfied();
+        requests.want();
+        let later = now + Duration::from_secs(91);
+        assert!(requests.is_due(later), "the next one is asked for at once");
     }
 }

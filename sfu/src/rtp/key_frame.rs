@@ -28,6 +28,22 @@ fn is_vp8_key_frame(payload: &[u8]) -> bool {
     descriptor.starts_frame() && payload.get(descriptor.len).is_some_and(|head| head & 1 == 0)
 }
 
+/// The number of pixels of a picture, if `payload` starts a VP8 key frame (RFC 6386 §9.1: start code, then 14 bits each
+/// of width and height). Other formats bury the size too deep.
+pub(crate) fn pixels(codec: Codec, payload: &[u8]) -> Option<u32> {
+    const FRAME_TAG: usize = 3;
+    const START_CODE: [u8; 3] = [0x9d, 0x01, 0x2a];
+
+    if codec != Codec::Vp8 || !is_vp8_key_frame(payload) {
+        return None;
+    }
+    let frame = payload.get(vp8::Descriptor::parse(payload)?.len + FRAME_TAG..)?;
+    let &[width, more_width, height, more_height] =
+        frame.strip_prefix(&START_CODE)?.first_chunk()?;
+    let side = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
+    Some(side(width, more_width) * side(height, more_height))
+}
+
 /// RFC 6184 §5.2: an IDR picture, or the sequence parameter set in front of it, as a single unit, in an aggregate, or
 /// as the first fragment.
 fn is_h264_key_frame(payload: &[u8]) -> bool {
@@ -71,6 +87,16 @@ mod tests {
     const VP9: Codec = Codec::Vp9 { profile: 0 };
     const AV1: Codec = Codec::Av1 { profile: 0 };
     const H264: Codec = Codec::H264 { packetization_mode: 1, profile: [0x42, 0xe0] };
+
+    #[test]
+    fn the_size_of_a_vp8_picture_is_in_its_key_frame() {
+        let key = [0x10, 0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x41, 0x00];
+        assert_eq!(pixels(Codec::Vp8, &key), Some(640 * 360), "the upper bits are the scale");
+        assert_eq!(pixels(Codec::Vp8, &key[..10]), None);
+        assert_eq!(pixels(VP9, &key), None);
+        let delta = [0x10, 0x11, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01];
+        assert_eq!(pixels(Codec::Vp8, &delta), None);
+    }
 
     #[test]
     fn a_vp8_key_frame_has_p_clear_in_its_first_partition() {

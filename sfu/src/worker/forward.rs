@@ -14,8 +14,7 @@ use crate::keys::{SlotKey, TrackKey};
 use crate::media::clock_rate;
 use crate::outgoing::slot::Forwarded;
 use crate::outgoing::wire::{SendTime, Wire};
-use crate::rtp::Codec;
-use crate::rtp::Header;
+use crate::rtp::{self, Codec, Header};
 use crate::sdp::Extension;
 use crate::transport::batch::{MAX_PACKET, SendBatch};
 
@@ -286,6 +285,10 @@ impl Worker {
             self.stats.dropped_forbidden += 1;
             return;
         }
+        if !track.follows(now, stream.id, stream.ssrc) {
+            self.stats.dropped_unnegotiated += 1;
+            return;
+        }
         track.bitrate.packet(now, opened.len());
         let starts_key_frame =
             stream.history.keep(index, codec, header, &track.extensions, opened, payload.clone());
@@ -305,6 +308,8 @@ impl Worker {
         }
         if starts_key_frame {
             track.key_frames.satisfied();
+            let pixels = rtp::key_frame::pixels(codec, &opened[payload]);
+            track.quality.pixels = pixels.or(track.quality.pixels);
             stream.starts_key_frame(index, header.timestamp);
         }
         let id = stream.id;

@@ -6,9 +6,10 @@
 use std::time::{Duration, Instant};
 
 use super::Worker;
-use super::message::Remote;
-use super::peer::Link;
+use super::message::{LayerRate, Remote};
+use super::peer::{Link, Peer};
 use crate::bandwidth::layer_choice::{Basis, Ladder, Rates};
+use crate::incoming::track;
 use crate::keys::WorkerNumber;
 use crate::keys::{SlotKey, TrackKey};
 use crate::sdp::MAX_LAYERS;
@@ -17,7 +18,7 @@ use crate::{MediaKind, PeerId};
 /// How often layers are chosen.
 const REVIEW_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The open layers of a source, the lowest first.
+/// The open layers of a source, the lowest first, as far as known.
 pub(super) type Layers = [Option<TrackKey>; MAX_LAYERS];
 
 /// A slot that shows a simulcast source.
@@ -37,6 +38,9 @@ impl Worker {
         self.layers_at = Some(now + REVIEW_INTERVAL);
         for key in 0..self.peers.capacity() {
             if self.peers.contains(key) {
+                if let Peer { link: Link::Direct(_), tracks, .. } = &mut self.peers[key] {
+                    track::rank_layers(now, tracks);
+                }
                 self.tell_rates(now, key);
                 self.choose_layers(now, key);
             }
@@ -115,7 +119,10 @@ impl Worker {
         let mid = &tracks[track.track].mid;
         let is_layer = |place: &usize| tracks[*place].is_open && tracks[*place].mid == *mid;
         let mut places = (0..tracks.len()).filter(is_layer);
-        [(); MAX_LAYERS].map(|()| Some(TrackKey { peer: track.peer, track: places.next()? }))
+        let mut layers =
+            [(); MAX_LAYERS].map(|()| Some(TrackKey { peer: track.peer, track: places.next()? }));
+        layers.sort_by_key(|layer| layer.map_or(u8::MAX, |key| tracks[key.track].quality.rank));
+        layers
     }
 
     /// The lowest layer that is being sent; the first one if none is.
@@ -191,7 +198,11 @@ impl Worker {
         };
         for &to in &room.elsewhere {
             let layers = peer.tracks.iter().enumerate().filter(|(_, track)| track.rid.is_some());
-            let rates = layers.map(|(place, track)| (place, track.bitrate.bits_per_second(now)));
+            let rates = layers.map(|(place, track)| LayerRate {
+                place,
+                bits_per_second: track.bitrate.bits_per_second(now),
+                rank: track.quality.rank,
+            });
             self.lanes[to].post(Remote::Rates { peer: peer.id, rates: rates.collect() });
         }
     }
@@ -202,7 +213,7 @@ impl Worker {
         now: Instant,
         from: WorkerNumber,
         publisher: PeerId,
-        rates: &[(usize, Option<u64>)],
+        rates: &[LayerRate],
     ) {
         let Some(&key) = self.by_remote_id.get(&publisher) else {
             return;
@@ -211,9 +222,10 @@ impl Worker {
         if !matches!(peer.link, Link::Through(worker) if worker == from) {
             return;
         }
-        for &(place, rate) in rates {
+        for &LayerRate { place, bits_per_second, rank } in rates {
             if let Some(track) = peer.tracks.get_mut(place) {
-                track.bitrate.tell(now, rate);
+                track.bitrate.tell(now, bits_per_second);
+                track.quality.rank = rank;
             }
         }
     }
@@ -227,7 +239,8 @@ impl Worker {
         };
         let track = peer.streams[place].track;
         peer.streams[place].end();
-        if peer.ssrc_of(track).is_some_and(|live| live != ssrc) {
+        peer.tracks[track].end(peer.streams[place].id);
+        if peer.tracks[track].live_ssrc().is_some() {
             return;
         }
         let (id, room) = (peer.id, peer.room);

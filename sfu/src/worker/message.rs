@@ -27,9 +27,8 @@ pub(crate) enum Remote {
     Want { track: RemoteTrack, is_wanted: bool },
     /// The sender needs a key frame of such a track. `known` is the last one that it has, by stream and index.
     KeyFrame { track: RemoteTrack, known: Option<(u64, u64)> },
-    /// The bitrates of the layers of a peer of the sender, by track index, in bits per second; `None` for a paused
-    /// layer. Repeated several times a second.
-    Rates { peer: PeerId, rates: Vec<(usize, Option<u64>)> },
+    /// The bitrates of the layers of a peer of the sender. Repeated several times a second.
+    Rates { peer: PeerId, rates: Vec<LayerRate> },
     /// A stream of a peer of the sender has ended.
     Ended { peer: PeerId, ssrc: u32 },
     /// The time and timestamp in a sender report about a stream of a peer of the sender.
@@ -44,6 +43,17 @@ pub(crate) struct RemoteTrack {
     pub(crate) peer: PeerId,
     /// The index among the peer's tracks.
     pub(crate) place: usize,
+}
+
+/// What arrives of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LayerRate {
+    /// The index among the peer's tracks.
+    pub(crate) place: usize,
+    /// `None` for a paused layer.
+    pub(crate) bits_per_second: Option<u64>,
+    /// The position among the layers of the source, 0 for the lowest.
+    pub(crate) rank: u8,
 }
 
 /// A track as the publisher's worker negotiated it.

@@ -190,7 +190,10 @@ impl Worker {
         let place = match peer.tracks.iter().position(is_it) {
             Some(place) => place,
             None => {
-                peer.tracks.push(Track::new(mid.clone(), rid.cloned(), common.kind));
+                let layers = peer.tracks.iter().filter(|track| track.mid == *mid).count();
+                let mut track = Track::new(mid.clone(), rid.cloned(), common.kind);
+                track.quality.rank = u8::try_from(layers).unwrap_or(u8::MAX);
+                peer.tracks.push(track);
                 peer.tracks.len() - 1
             }
         };
@@ -254,10 +257,7 @@ impl Worker {
     /// Closes a track. Slots that carried it switch to another layer of the same source, if there is one.
     pub(super) fn close_track(&mut self, key: TrackKey) {
         let peer = &mut self.peers[key.peer];
-        let track = &mut peer.tracks[key.track];
-        track.is_open = false;
-        track.elsewhere.clear();
-        track.bitrate.end();
+        peer.tracks[key.track].close();
         peer.end_streams(|stream| stream.track == key.track);
         let room = peer.room;
         let other = self.layers_of(key).into_iter().flatten().next();

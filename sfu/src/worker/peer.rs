@@ -276,20 +276,13 @@ impl Peer {
         Some(self.timestamp_at(ntp, stream).filter(is_likely).unwrap_or(arriving))
     }
 
-    /// The index of the stream that an RTX stream repeats: the announced one; for a layer, the one that carries its
-    /// media at present; else the only other stream of the track.
+    /// The index of the stream that an RTX stream repeats: the announced one, if it sends, else the one that carries the
+    /// track at present. An announcement may be out of date, since a client may change its SSRCs at any time.
     pub(crate) fn repeated_by(&self, rtx_ssrc: u32, track: usize) -> Option<usize> {
-        let announced = self.tracks[track].retransmissions.iter().find(|(_, rtx)| *rtx == rtx_ssrc);
-        if let Some((ssrc, _)) = announced {
-            return self.stream(*ssrc);
-        }
-        if self.tracks[track].rid.is_some() {
-            return self.ssrc_of(track).and_then(|ssrc| self.stream(ssrc));
-        }
-        let is_other = |stream: &Stream| stream.track == track && stream.ssrc != rtx_ssrc;
-        let mut others = (0..self.streams.len()).filter(|&at| is_other(&self.streams[at]));
-        let only = others.next()?;
-        others.next().is_none().then_some(only)
+        let pairs = &self.tracks[track].retransmissions;
+        let announced = pairs.iter().find(|(_, rtx)| *rtx == rtx_ssrc);
+        let announced = announced.and_then(|(ssrc, _)| self.stream(*ssrc));
+        announced.or_else(|| self.stream(self.ssrc_of(track)?))
     }
 
     /// The id of the latest stream of a track that has all packets since its last key frame, at most `most`, and their
@@ -315,12 +308,8 @@ impl Peer {
 
     /// The SSRC that carries a track at present; before the first packet the announced one.
     pub(crate) fn ssrc_of(&self, track: usize) -> Option<u32> {
-        let is_media =
-            |stream: &&Stream| stream.track == track && stream.reception.last_packet_at.is_some();
-        let streams = self.streams.iter().filter(is_media);
-        let latest = streams.max_by_key(|stream| stream.reception.last_packet_at);
-        let announced = || self.tracks.get(track)?.announced.first().copied();
-        latest.map(|stream| stream.ssrc).or_else(announced)
+        let track = self.tracks.get(track)?;
+        track.live_ssrc().or_else(|| track.announced.first().copied())
     }
 
     /// How many audio sources the peer can hear at a time.

@@ -296,3 +296,50 @@ fn reports_go_to_both_sides() {
     assert!(a.receiver_reports > 0);
     assert!(b.sender_reports > 0);
 }
+
+/// Sends a video packet under another SSRC on the m-line of the camera.
+fn send_as(world: &mut World, client: &Client, ssrc: u32, sequence: u16, payload: &[u8]) {
+    let timestamp = u32::from(sequence) * 3000;
+    let datagram = client.protect(100, ssrc, (sequence, timestamp), &[], payload);
+    world.hand_in(client.path(), &datagram);
+}
+
+const KEY_FRAME: [u8; 7] = [0x10, 0x00, 0x00, 0x00, 0x9d, 0x01, 0x2a];
+const DELTA_FRAME: [u8; 4] = [0x10, 0x01, 0x00, 0x00];
+
+#[test]
+fn of_several_streams_at_once_on_an_m_line_one_is_forwarded() {
+    let mut world = World::new();
+    let group = "a=ssrc-group:SIM 1001 1002 1003\r\na=ssrc:1001 cname:x\r\na=ssrc:1002 cname:x\r\na=ssrc:1003 cname:x\r\n";
+    let mut a =
+        world.join_with(1, |offer| offer.replace("a=mid:1\r\n", &format!("a=mid:1\r\n{group}")));
+    let mut b = world.join(2);
+    world.worker.assign(world.now, PeerId(2), &Mid::new("4"), camera_of(1).as_ref());
+    world.exchange(&mut [&mut a, &mut b]);
+
+    for frame in 0..200u16 {
+        for ssrc in 1001..=1003 {
+            let asked = a.asked.contains(&ssrc);
+            a.asked.retain(|asked| *asked != ssrc);
+            let payload: &[u8] = if frame == 0 || asked { &KEY_FRAME } else { &DELTA_FRAME };
+            send_as(&mut world, &a, ssrc, 100 + frame, payload);
+        }
+        world.advance(Duration::from_millis(33));
+        world.exchange(&mut [&mut a, &mut b]);
+    }
+
+    assert_eq!(b.received.len(), 200);
+    assert!(a.plis <= 2, "{} requests", a.plis);
+
+    // The first one stops, and another takes over.
+    for frame in 200..260u16 {
+        for ssrc in 1002..=1003 {
+            let payload: &[u8] = if a.asked.contains(&ssrc) { &KEY_FRAME } else { &DELTA_FRAME };
+            a.asked.retain(|asked| *asked != ssrc);
+            send_as(&mut world, &a, ssrc, 100 + frame, payload);
+        }
+        world.advance(Duration::from_millis(33));
+        world.exchange(&mut [&mut a, &mut b]);
+    }
+    assert!(b.received.len() > 240, "{}", b.received.len());
+}

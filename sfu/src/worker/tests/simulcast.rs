@@ -136,8 +136,13 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
+        Scene::listing(&RIDS)
+    }
+
+    /// The offer lists the layers in this order.
+    fn listing(rids: &[&str]) -> Scene {
         let mut world = World::new();
-        let camera = Camera::new(world.join_with(1, |sdp| with_layers(&sdp, &RIDS)));
+        let camera = Camera::new(world.join_with(1, |sdp| with_layers(&sdp, rids)));
         let receiver = world.join(2);
         let mut scene = Scene { world, camera, receiver };
         scene.show();
@@ -209,6 +214,25 @@ fn simulcast_shows_the_best_layer_known_by_rid_and_then_by_ssrc() {
     assert_eq!(scene.world.worker.stats().dropped_unnegotiated, 0);
     scene.run(1000, None);
     assert_eq!(scene.layers(), [2], "the slot stays on that layer");
+}
+
+#[test]
+fn simulcast_layers_are_judged_by_what_they_carry_in_whatever_order_they_are_listed() {
+    for rids in [["f", "h", "q"], ["h", "f", "q"], ["q", "f", "h"]] {
+        let mut scene = Scene::listing(&rids);
+        scene.run(4000, None);
+        assert_eq!(scene.layers().last(), Some(&2), "{rids:?}");
+        scene.run(2000, None);
+        assert_eq!(scene.layers(), [2], "{rids:?}");
+        scene.run(20_000, Some(150));
+        assert_eq!(scene.layers().last(), Some(&1), "{rids:?}");
+
+        scene.camera.is_active[2] = false;
+        scene.run(3000, Some(150));
+        scene.camera.is_active[2] = true;
+        scene.run(3000, Some(150));
+        assert_eq!(scene.layers(), [1], "{rids:?}: a pause changes no rank");
+    }
 }
 
 #[test]
