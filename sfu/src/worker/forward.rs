@@ -98,13 +98,14 @@ impl Worker {
         self.burst.packets.len() == BURST
     }
 
-    pub(super) fn handle_rtp(&mut self, now: Instant, key: usize, datagram: &mut [u8]) {
+    /// Handles an SRTP packet. Returns whether it was authentic.
+    pub(super) fn handle_rtp(&mut self, now: Instant, key: usize, datagram: &mut [u8]) -> bool {
         let Some(header) = Header::parse(datagram).filter(|_| datagram.len() <= MAX_PACKET) else {
             self.stats.dropped_srtp += 1;
-            return;
+            return false;
         };
         let Some((place, length)) = self.open(key, &header, datagram) else {
-            return;
+            return false;
         };
         self.stats.rtp_received += 1;
         self.stats.rtp_received_bytes += datagram.len() as u64;
@@ -112,7 +113,7 @@ impl Worker {
         let opened = &datagram[..length];
         let Some(payload) = header.payload_range(opened) else {
             self.stats.dropped_srtp += 1;
-            return;
+            return true;
         };
         self.note_transport_sequence(now, key, place, &header, opened);
         let peer = &mut self.peers[key];
@@ -133,6 +134,7 @@ impl Worker {
             }
             None => self.stats.dropped_unnegotiated += 1,
         }
+        true
     }
 
     /// Decrypts a packet in place. Returns the index of its stream and the length of the plaintext.

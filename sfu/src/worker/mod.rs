@@ -156,13 +156,17 @@ impl Worker {
     ) {
         match protocol {
             Some(Protocol::Rtp) => {
-                if let Some(peer) = self.sender_on(path) {
-                    self.handle_rtp(now, peer, datagram);
+                if let Some(peer) = self.sender_on(path)
+                    && self.handle_rtp(now, peer, datagram)
+                {
+                    self.note_sign_of_life(now, peer, path);
                 }
             }
             Some(Protocol::Rtcp) => {
-                if let Some(peer) = self.sender_on(path) {
-                    self.handle_rtcp(now, peer, datagram);
+                if let Some(peer) = self.sender_on(path)
+                    && self.handle_rtcp(now, peer, datagram)
+                {
+                    self.note_sign_of_life(now, peer, path);
                 }
             }
             Some(Protocol::Dtls) => {
@@ -197,6 +201,9 @@ impl Worker {
         };
         if let Some(forgotten) = checked.forgotten {
             self.by_path.remove(&forgotten);
+        }
+        if let Some(void) = checked.void_ufrag {
+            self.by_ufrag.remove(&void);
         }
         if let Some(before) = self.by_path.insert(path, peer)
             && before != peer
@@ -264,7 +271,7 @@ impl Worker {
             self.expire_paths(now, key);
             let connection = self.peers.get(key).and_then(|peer| peer.link.connection());
             if connection.is_some_and(|connection| connection.ice.is_expired(now)) {
-                self.disconnect(key, "consent expired: no valid ICE check for 30 seconds");
+                self.disconnect(key, "consent expired: no valid ICE check or media for 30 seconds");
             }
             if self.peers.contains(key) {
                 self.request_key_frames(now, key);

@@ -76,6 +76,7 @@ impl Worker {
         let ufrag = local.ufrag.clone();
         let connection = Connection {
             ice: Agent::new(now, local, offer.ufrag.clone()),
+            last_packet: None,
             fingerprints: offer.fingerprints.clone(),
             dtls: None,
             keys: None,
@@ -143,13 +144,14 @@ impl Worker {
         Ok(())
     }
 
-    /// RFC 8445 §9: both sides get new credentials.
+    /// RFC 8445 §9: both sides get new credentials. The server's old ufrag leads here until the new one is used.
     fn restart_ice(&mut self, now: Instant, key: usize, offer: &Offer) {
         let fresh = self.fresh_credentials();
         if let Some(connection) = self.peers[key].link.connection_mut() {
-            self.by_ufrag.remove(&connection.ice.local().ufrag);
             self.by_ufrag.insert(fresh.ufrag.clone(), key);
-            connection.ice.restart(now, fresh, offer.ufrag.clone());
+            if let Some(void) = connection.ice.restart(now, fresh, offer.ufrag.clone()) {
+                self.by_ufrag.remove(&void);
+            }
         }
     }
 
@@ -340,7 +342,9 @@ impl Worker {
         let peer = self.peers.remove(key);
         self.by_id.remove(&peer.id);
         if let Some(connection) = peer.link.connection() {
-            self.by_ufrag.remove(&connection.ice.local().ufrag);
+            for ufrag in connection.ice.ufrags() {
+                self.by_ufrag.remove(ufrag);
+            }
             for path in connection.ice.paths() {
                 self.by_path.remove(&path);
             }

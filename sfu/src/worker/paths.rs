@@ -20,12 +20,24 @@ impl Worker {
         }
     }
 
-    /// Forgets the paths of a peer whose consent has expired: nothing more is received from or sent to them.
+    /// Notes that an authentic packet arrived on a path of a peer.
+    pub(super) fn note_sign_of_life(&mut self, now: Instant, key: usize, path: Path) {
+        let peer = self.peers.get_mut(key);
+        if let Some(connection) = peer.and_then(|peer| peer.link.connection_mut()) {
+            connection.last_packet = Some((path, now));
+        }
+    }
+
+    /// Follows a peer to the path that it uses, and forgets its paths whose consent has expired: nothing more is received
+    /// from or sent to them.
     pub(super) fn expire_paths(&mut self, now: Instant, key: usize) {
         let connection = self.peers.get_mut(key).and_then(|peer| peer.link.connection_mut());
         let Some(connection) = connection else {
             return;
         };
+        if let Some((path, at)) = connection.last_packet.take() {
+            connection.ice.used(at, path);
+        }
         while let Some(path) = connection.ice.expire_path(now) {
             self.by_path.remove(&path);
         }

@@ -20,6 +20,7 @@ use crate::rtcp::twcc::{Arrivals, Feedback};
 use crate::sdp::Extension;
 use crate::transport::dtls::{Fingerprint, Keys, Transport};
 use crate::transport::ice::Agent;
+use crate::transport::path::Path;
 use crate::transport::srtp::{RtpStream, RtpStreams};
 use crate::{MediaKind, Mid, PeerId, RoomId};
 
@@ -87,6 +88,8 @@ impl Link {
 /// A peer connection: ICE, DTLS and SRTP, and the state of congestion control.
 pub(crate) struct Connection {
     pub(crate) ice: Agent,
+    /// The path and time of the last authentic packet of media, which the agent learns of with the next tick.
+    pub(crate) last_packet: Option<(Path, Instant)>,
     pub(crate) fingerprints: Vec<Fingerprint>,
     /// Created when the first DTLS datagram arrives on a validated path.
     pub(crate) dtls: Option<Transport>,

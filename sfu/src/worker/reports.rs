@@ -26,13 +26,14 @@ const MAX_RTCP_OVERHEAD: usize = 20;
 const REPORT_AND_CNAME: usize = 8 + 28;
 
 impl Worker {
-    pub(super) fn handle_rtcp(&mut self, now: Instant, key: usize, datagram: &mut [u8]) {
+    /// Handles an SRTCP packet. Returns whether it was authentic.
+    pub(super) fn handle_rtcp(&mut self, now: Instant, key: usize, datagram: &mut [u8]) -> bool {
         let peer = &mut self.peers[key];
         let keys = peer.link.connection_mut().and_then(|connection| connection.keys.as_mut());
         let opened = keys.map(|keys| keys.inbound.unprotect_rtcp(datagram));
         let Some(Ok(length)) = opened else {
             self.stats.dropped_srtp += 1;
-            return;
+            return false;
         };
         self.stats.rtcp_received += 1;
         for message in rtcp::messages(&datagram[..length]) {
@@ -78,6 +79,7 @@ impl Worker {
                 }
             }
         }
+        true
     }
 
     /// Requests a key frame of a track from its publisher, now or as soon as the interval allows.

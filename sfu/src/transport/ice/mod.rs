@@ -1,4 +1,19 @@
 //! The server's side of ICE: a lite agent (RFC 8445 §2.5), which answers connectivity checks and never sends any.
+//!
+//! # Signs of life
+//!
+//! A path lives as long as valid checks or authentic SRTP and SRTCP packets arrive on it, and 30 seconds longer. RFC 7675
+//! knows only checks, but some clients send none while media flows. A packet proves no less than a check does: it is
+//! authenticated with keys that only the peer has, on a path that a check has validated.
+//!
+//! The peer is sent to on the path that it nominated last. If nothing arrives there any more while authentic packets
+//! arrive on another of its paths, the other one is used: a client may nominate a path that turns out dead, and go back
+//! to an earlier one without another nomination.
+//!
+//! # Restarts
+//!
+//! An ICE restart (RFC 8445 §9) brings new credentials on both sides. Those before stay valid until a check has used the
+//! new ones, because the answer that carries them may be late or lost.
 
 mod credentials;
 
@@ -15,7 +30,7 @@ pub(crate) use self::credentials::Credentials;
 use crate::keys::WorkerNumber;
 use crate::transport::path::Path;
 
-/// Consent expires after this long without a valid check (RFC 7675 §5.1).
+/// Consent expires after this long without a sign of life (RFC 7675 §5.1).
 pub(crate) const CONSENT_EXPIRY: Duration = Duration::from_secs(30);
 
 /// Paths kept per peer. A browser with several networks and TURN servers checks about ten. Beyond, the path that was
@@ -45,20 +60,67 @@ impl Candidate {
     }
 }
 
+/// A nominated path on which nothing has arrived for this long gives way to one on which media arrives. Browsers send
+/// RTCP once a second or more often, on the path that they use.
+const SILENCE: Duration = Duration::from_secs(3);
+
 /// The lite agent of one peer.
 pub(crate) struct Agent {
-    local: Credentials,
-    remote_ufrag: String,
-    integrity: MessageIntegrityCredentials,
+    current: Generation,
+    /// The credentials before an ICE restart, until a check has used the current ones.
+    previous: Option<Generation>,
     paths: Vec<CheckedPath>,
     /// A copy of the path in use, so that sending needs no search.
     selected: Option<Path>,
-    last_check: Instant,
+    /// When the last check or authentic packet arrived.
+    alive_at: Instant,
+}
+
+/// The credentials of both sides.
+struct Generation {
+    local: Credentials,
+    remote_ufrag: String,
+    integrity: MessageIntegrityCredentials,
+}
+
+impl Generation {
+    fn new(local: Credentials, remote_ufrag: String) -> Generation {
+        let integrity = ShortTermCredentials::new(local.password.clone()).into();
+        Generation { local, remote_ufrag, integrity }
+    }
+
+    /// Whether a request was made with these credentials.
+    fn made(&self, request: &Message<'_>) -> bool {
+        let Ok(username) = request.attribute::<Username>() else {
+            return false;
+        };
+        let expected = username.username().split_once(':');
+        expected == Some((self.local.ufrag.as_str(), self.remote_ufrag.as_str()))
+            && request.validate_integrity(&self.integrity).is_ok()
+    }
+
+    fn response(&self, path: Path, request: &Message<'_>) -> Option<Vec<u8>> {
+        let mut response = Message::builder_success(request, MessageWriteVec::new());
+        let mapped = XorMappedAddress::new(path.addr(), request.transaction_id());
+        response.add_attribute(&mapped).ok()?;
+        response.add_message_integrity(&self.integrity, IntegrityAlgorithm::Sha1).ok()?;
+        response.add_fingerprint().ok()?;
+        Some(response.finish())
+    }
 }
 
 struct CheckedPath {
     path: Path,
+    /// When the last valid check arrived on it.
     checked_at: Instant,
+    /// When the last authentic packet of media arrived on it.
+    used_at: Option<Instant>,
+}
+
+impl CheckedPath {
+    fn alive_at(&self) -> Instant {
+        self.used_at.map_or(self.checked_at, |at| at.max(self.checked_at))
+    }
 }
 
 /// The outcome of a valid check.
@@ -67,16 +129,23 @@ pub(crate) struct Checked {
     pub(crate) response: Vec<u8>,
     /// The path that was dropped to make room, if any.
     pub(crate) forgotten: Option<Path>,
+    /// The server's ufrag before an ICE restart, which is void from now on.
+    pub(crate) void_ufrag: Option<String>,
 }
 
 impl Agent {
     /// Creates an agent that waits for the first check.
     pub(crate) fn new(now: Instant, local: Credentials, remote_ufrag: String) -> Agent {
-        let integrity = ShortTermCredentials::new(local.password.clone()).into();
-        Agent { local, remote_ufrag, integrity, paths: Vec::new(), selected: None, last_check: now }
+        Agent {
+            current: Generation::new(local, remote_ufrag),
+            previous: None,
+            paths: Vec::new(),
+            selected: None,
+            alive_at: now,
+        }
     }
 
-    /// Answers a Binding request that was addressed to this agent's ufrag. `None` means that the message must be
+    /// Answers a Binding request that was addressed to one of this agent's ufrags. `None` means that the message must be
     /// dropped.
     pub(crate) fn handle_check(
         &mut self,
@@ -84,28 +153,53 @@ impl Agent {
         path: Path,
         request: &Message<'_>,
     ) -> Option<Checked> {
-        let username = request.attribute::<Username>().ok()?;
-        let (_, remote_ufrag) = username.username().split_once(':')?;
-        if remote_ufrag != self.remote_ufrag || request.validate_integrity(&self.integrity).is_err()
-        {
-            return None;
-        }
-        self.last_check = now;
+        let is_current = self.current.made(request);
+        let generation = match &self.previous {
+            _ if is_current => &self.current,
+            Some(previous) if previous.made(request) => previous,
+            _ => return None,
+        };
+        let response = generation.response(path, request)?;
+        let void = if is_current { self.previous.take() } else { None };
+        self.alive_at = now;
         let forgotten = self.remember(now, path);
         if self.selected.is_none() || request.raw_attribute(USE_CANDIDATE).is_some() {
             self.selected = Some(path);
         }
-        let response = self.response(path, request)?;
-        Some(Checked { response, forgotten })
+        let void_ufrag = void.map(|generation| generation.local.ufrag);
+        Some(Checked { response, forgotten, void_ufrag })
     }
 
     /// Takes new credentials for an ICE restart (RFC 8445 §9). Media continues on the existing paths until a check with
-    /// the new credentials nominates another one.
-    pub(crate) fn restart(&mut self, now: Instant, local: Credentials, remote_ufrag: String) {
-        self.integrity = ShortTermCredentials::new(local.password.clone()).into();
-        self.local = local;
-        self.remote_ufrag = remote_ufrag;
-        self.last_check = now;
+    /// the new credentials nominates another one. Returns the server's ufrag of a restart that was never used.
+    pub(crate) fn restart(
+        &mut self,
+        now: Instant,
+        local: Credentials,
+        remote_ufrag: String,
+    ) -> Option<String> {
+        let before = std::mem::replace(&mut self.current, Generation::new(local, remote_ufrag));
+        self.alive_at = now;
+        if self.previous.is_some() {
+            return Some(before.local.ufrag);
+        }
+        self.previous = Some(before);
+        None
+    }
+
+    /// Notes that an authentic packet of media arrived on a path.
+    pub(crate) fn used(&mut self, at: Instant, path: Path) {
+        self.alive_at = self.alive_at.max(at);
+        let Some(used) = self.paths.iter().position(|known| known.path == path) else {
+            return;
+        };
+        self.paths[used].used_at = Some(at);
+        let selected = self.paths.iter().find(|known| Some(known.path) == self.selected);
+        let is_silent =
+            |known: &CheckedPath| at.saturating_duration_since(known.alive_at()) >= SILENCE;
+        if selected.is_none_or(is_silent) {
+            self.selected = Some(path);
+        }
     }
 
     /// Drops a path that belongs to another peer from now on, or has ended.
@@ -118,17 +212,17 @@ impl Agent {
     /// none.
     pub(crate) fn expire_path(&mut self, now: Instant) -> Option<Path> {
         let is_over =
-            |known: &CheckedPath| now.saturating_duration_since(known.checked_at) >= CONSENT_EXPIRY;
+            |known: &CheckedPath| now.saturating_duration_since(known.alive_at()) >= CONSENT_EXPIRY;
         let expired = self.paths.iter().position(is_over)?;
         let expired = self.paths.swap_remove(expired).path;
         self.leave_forgotten();
         Some(expired)
     }
 
-    /// If the selected path was dropped, selects the one checked last: the peer may still be reachable there.
+    /// If the selected path was dropped, selects the one that was alive last: the peer may still be reachable there.
     fn leave_forgotten(&mut self) {
         if self.selected.is_some_and(|path| !self.paths.iter().any(|known| known.path == path)) {
-            let latest = self.paths.iter().max_by_key(|known| known.checked_at);
+            let latest = self.paths.iter().max_by_key(|known| known.alive_at());
             self.selected = latest.map(|known| known.path);
         }
     }
@@ -143,33 +237,30 @@ impl Agent {
             let selected = self.selected;
             let oldest = (0..self.paths.len())
                 .filter(|&at| Some(self.paths[at].path) != selected)
-                .min_by_key(|&at| self.paths[at].checked_at)?;
+                .min_by_key(|&at| self.paths[at].alive_at())?;
             forgotten = Some(self.paths.swap_remove(oldest).path);
         }
-        self.paths.push(CheckedPath { path, checked_at: now });
+        self.paths.push(CheckedPath { path, checked_at: now, used_at: None });
         forgotten
-    }
-
-    fn response(&self, path: Path, request: &Message<'_>) -> Option<Vec<u8>> {
-        let mut response = Message::builder_success(request, MessageWriteVec::new());
-        let mapped = XorMappedAddress::new(path.addr(), request.transaction_id());
-        response.add_attribute(&mapped).ok()?;
-        response.add_message_integrity(&self.integrity, IntegrityAlgorithm::Sha1).ok()?;
-        response.add_fingerprint().ok()?;
-        Some(response.finish())
     }
 
     /// The server's credentials.
     pub(crate) fn local(&self) -> &Credentials {
-        &self.local
+        &self.current.local
     }
 
     /// The browser's user name fragment.
     pub(crate) fn remote_ufrag(&self) -> &str {
-        &self.remote_ufrag
+        &self.current.remote_ufrag
     }
 
-    /// The path to send on: the one nominated last, or before any nomination the first one checked.
+    /// The server's ufrags that checks may be addressed to.
+    pub(crate) fn ufrags(&self) -> impl Iterator<Item = &str> {
+        let generations = [Some(&self.current), self.previous.as_ref()].into_iter().flatten();
+        generations.map(|generation| generation.local.ufrag.as_str())
+    }
+
+    /// The path to send on: the one nominated last, unless it is dead, or before any nomination the first one checked.
     pub(crate) fn selected(&self) -> Option<Path> {
         self.selected
     }
@@ -179,9 +270,9 @@ impl Agent {
         self.paths.iter().map(|checked| checked.path)
     }
 
-    /// Whether no valid check has arrived for [`CONSENT_EXPIRY`].
+    /// Whether there was no sign of life for [`CONSENT_EXPIRY`].
     pub(crate) fn is_expired(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.last_check) >= CONSENT_EXPIRY
+        now.saturating_duration_since(self.alive_at) >= CONSENT_EXPIRY
     }
 }
 

@@ -280,6 +280,20 @@ impl Client {
         self.server.1 = password;
     }
 
+    /// The ICE credentials of both sides.
+    pub(crate) fn clone_credentials(&self) -> (String, (String, String)) {
+        (self.ufrag.clone(), self.server.clone())
+    }
+
+    /// Uses other credentials, and returns those before.
+    pub(crate) fn replace_credentials(
+        &mut self,
+        (ufrag, server): (String, (String, String)),
+    ) -> (String, (String, String)) {
+        let ufrag = std::mem::replace(&mut self.ufrag, ufrag);
+        (ufrag, std::mem::replace(&mut self.server, server))
+    }
+
     pub(crate) fn restart_ice(&mut self) {
         self.ufrag.push_str("again");
     }
@@ -413,7 +427,7 @@ a=fmtp:{0} apt={payload_type}
         world.hand_in(self.path, &request.finish());
     }
 
-    fn start_dtls(&mut self, world: &mut World) {
+    pub(crate) fn start_dtls(&mut self, world: &mut World) {
         let config = Arc::new(dimpl::Config::default());
         let mut dtls = Dtls::new_12(config, self.certificate.clone(), world.now);
         dtls.set_active(true);

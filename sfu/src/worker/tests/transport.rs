@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::client::Client;
+use super::client::{Client, World};
 use super::pair;
 use crate::transport::dtls::MTU;
 use crate::transport::framing::{Backlog, Deframer};
@@ -249,4 +249,125 @@ fn datagrams_made_by_the_server_fit_every_path() {
     assert!(a.nacked.len() > 250 && b.sender_reports > 0);
     assert!(world.longest_control <= MTU, "{} bytes", world.longest_control);
     assert!(world.longest_control > MTU / 2, "the handshake has long datagrams");
+}
+
+/// Whether the peer is still connected after two times the consent's life, in which it does this every second.
+fn survives(act: impl Fn(&mut World, &mut Client, u16)) -> bool {
+    let (mut world, mut a, mut b) = pair();
+    for second in 0..2 * CONSENT_EXPIRY.as_secs() {
+        act(&mut world, &mut a, second as u16);
+        b.check(&mut world);
+        world.advance(SECOND);
+    }
+    world.exchange(&mut [&mut a, &mut b]);
+    world.worker.has_peer(PeerId(1))
+}
+
+#[test]
+fn authentic_media_is_a_sign_of_life_and_nothing_else_is() {
+    assert!(survives(|world, client, second| client.send_video(world, second, true)), "RTP");
+    assert!(survives(|world, client, _| client.send_pli(world, "4")), "RTCP");
+    assert!(survives(|world, client, _| client.check(world)), "checks");
+    assert!(!survives(|_, _, _| ()));
+    assert!(!survives(|world, client, second| {
+        let mut forged = client.video(second, true);
+        let last = forged.len() - 1;
+        forged[last] ^= 1;
+        world.hand_in(client.path(), &forged);
+    }));
+    assert!(!survives(|world, client, _| {
+        let replayed = client.video(1, true);
+        world.hand_in(client.path(), &replayed);
+    }));
+}
+
+#[test]
+fn media_leaves_a_nominated_path_on_which_nothing_arrives() {
+    let (mut world, mut a, mut b) = pair();
+    let used = b.path();
+    b.move_to_path(elsewhere(1));
+    b.check(&mut world);
+    b.move_to_path(used);
+    let mut received = Vec::new();
+    for second in 0..6 {
+        // As a libnice client does: checks without nomination, and reports.
+        b.probe(&mut world);
+        b.send_pli(&mut world, "4");
+        a.check(&mut world);
+        world.advance(SECOND);
+        world.forget_sent();
+        a.send_video(&mut world, second, true);
+        received.push(world.has_sent_to(used));
+    }
+    assert_eq!(received, [false, false, false, true, true, true]);
+}
+
+#[test]
+fn media_stays_on_a_nominated_path_that_is_alive() {
+    let (mut world, mut a, mut b) = pair();
+    let before = b.path();
+    for second in 0..20 {
+        b.move_to_path(elsewhere(1));
+        b.check(&mut world);
+        b.move_to_path(before);
+        b.probe(&mut world);
+        b.send_pli(&mut world, "4");
+        world.advance(SECOND);
+        a.check(&mut world);
+        world.forget_sent();
+        a.send_video(&mut world, second, true);
+        assert!(world.has_sent_to(elsewhere(1)), "second {second}");
+    }
+}
+
+#[test]
+fn an_ice_restart_whose_answer_is_lost_leaves_the_connection_as_it_is() {
+    let (mut world, mut a, mut b) = pair();
+    let before = b.clone_credentials();
+    for _ in 0..3 {
+        b.restart_ice();
+        let answer = world.offer(2, &b.offer_with_slots(3, 1)).unwrap();
+        b.learn(&answer.sdp);
+    }
+    let latest = b.replace_credentials(before.clone());
+    for second in 0..2 * CONSENT_EXPIRY.as_secs() {
+        a.check(&mut world);
+        b.check(&mut world);
+        a.send_video(&mut world, second as u16, true);
+        world.exchange(&mut [&mut a, &mut b]);
+        world.advance(SECOND);
+    }
+    assert_eq!(b.received.len() as u64, 2 * CONSENT_EXPIRY.as_secs());
+
+    // The answer arrives after all: from its first check on, the credentials before are void.
+    b.replace_credentials(latest);
+    b.move_to(7777);
+    b.check(&mut world);
+    world.exchange(&mut [&mut a, &mut b]);
+    b.replace_credentials(before);
+    let dropped = world.worker.stats().dropped_stun;
+    b.check(&mut world);
+    assert_eq!(world.worker.stats().dropped_stun, dropped + 1);
+}
+
+#[test]
+fn a_forged_alert_ends_no_handshake() {
+    let mut world = World::new();
+    let mut client = Client::new(1);
+    let answer = world.offer(1, &client.offer_with_slots(3, 1)).unwrap();
+    client.learn(&answer.sdp);
+    client.check(&mut world);
+    // Handshake failure and close_notify in epoch 0.
+    let alerts: [&[u8]; 2] = [
+        b"\x15\xfe\xfd\0\0\0\0\0\0\0\x01\0\x02\x02\x28",
+        b"\x15\xfe\xfd\0\0\0\0\0\0\0\x02\0\x02\x01\0",
+    ];
+    alerts.iter().for_each(|alert| world.hand_in(client.path(), alert));
+    client.start_dtls(&mut world);
+    alerts.iter().for_each(|alert| world.hand_in(client.path(), alert));
+    world.exchange(&mut [&mut client]);
+    alerts.iter().for_each(|alert| world.hand_in(client.path(), alert));
+
+    assert!(client.is_connected());
+    assert!(world.worker.has_peer(PeerId(1)));
 }
