@@ -28,6 +28,7 @@
 //! From the lowest layer to the highest. A folder imports only from those above it in this list.
 //!
 //! - `media`, `keys`, `stats`: the types of the public interface, keys of tables, and counters
+//! - `codec`: the codecs, and which receivers can decode which streams
 //! - `rtcp`: reports, NACK, PLI, FIR, REMB, and TWCC feedback
 //! - `rtp`: headers, extensions, payload descriptors, key frames, RED
 //! - `transport`: paths and demultiplexing, ICE, DTLS, SRTP, framing for TCP, the send batch
@@ -54,6 +55,7 @@
 //! - pace packets: they are forwarded as they arrive
 
 mod bandwidth;
+mod codec;
 mod incoming;
 pub mod io;
 mod keys;
@@ -68,6 +70,7 @@ mod testing;
 mod transport;
 mod worker;
 
+pub use codec::Codec;
 pub use media::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId, Source};
 pub use stats::Stats;
 #[cfg(feature = "bench")]

@@ -14,14 +14,13 @@
 
 use std::ops::Range;
 
-pub(crate) use codec::Codec;
+pub(crate) use crate::codec::Codec;
 pub(crate) use counters::Counters;
 pub(crate) use extension::Extensions;
 pub(crate) use position::Position;
 pub(crate) use writer::write_header;
 
 mod av1;
-mod codec;
 mod counters;
 pub(crate) mod dependency;
 mod extension;
