@@ -72,6 +72,7 @@ mod worker;
 
 pub use codec::Codec;
 pub use media::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId, Source};
+pub use sdp::published_lines;
 pub use stats::Stats;
 #[cfg(feature = "bench")]
 #[doc(hidden)]

@@ -1,15 +1,20 @@
 //! Writes the answer to an offer.
+//!
+//! The answer repeats each m-line of the offer. Candidates stand in the answerer-tagged m-line alone, since they belong to
+//! the one transport (RFC 9143 §7.1.3, RFC 9429 §5.3.1). Other attributes of the transport are repeated where clients
+//! need them, although those RFCs do not ask for it: Chromium demands `rtcp-mux` in every m-line of a bundle, and
+//! GStreamer demands `setup`, `ice-ufrag` and `ice-pwd` in every m-line.
 
-use rtc_sdp::description::common::{Address, Attribute, ConnectionInformation};
-use rtc_sdp::description::media::{MediaName, RangedPort};
-use rtc_sdp::description::session::{Origin, TimeDescription, Timing};
-use rtc_sdp::{MediaDescription, SessionDescription};
+use std::fmt::Display;
 
 use super::codec::{Payload, fmtp_value};
 use super::offer::{Negotiable, Offer, OfferedMedia, Use};
 use super::simulcast;
-use crate::rtp::Codec;
+use crate::codec::Codec;
 use crate::transport::ice::{Candidate, Credentials};
+
+/// The longest identifier in an `a=msid` (RFC 8830 §2), in bytes.
+const MAX_MSID_BYTES: usize = 64;
 
 /// The parts of an answer that all m-lines share.
 pub(crate) struct Answerer<'a> {
@@ -38,155 +43,199 @@ pub(crate) fn write(
     offer: &Offer,
     slots: impl Fn(&OfferedMedia) -> Option<Slot>,
 ) -> String {
-    let accepted = offer.media.iter().filter(|media| !matches!(media.purpose, Use::Refuse));
-    let mids: Vec<&str> = accepted.map(|media| media.mid.as_str()).collect();
-    let session = SessionDescription {
-        origin: Origin {
-            username: "-".into(),
-            session_id: answerer.session_id,
-            session_version: answerer.version,
-            network_type: "IN".into(),
-            address_type: "IP4".into(),
-            unicast_address: "127.0.0.1".into(),
-        },
-        session_name: "-".into(),
-        time_descriptions: vec![TimeDescription {
-            timing: Timing { start_time: 0, stop_time: 0 },
-            repeat_times: Vec::new(),
-        }],
-        attributes: vec![
-            value("group", format!("BUNDLE {}", mids.join(" "))),
-            flag("ice-lite"),
-            flag("extmap-allow-mixed"),
-            value("msid-semantic", " WMS *"),
-            value("fingerprint", format!("sha-256 {}", answerer.fingerprint)),
-        ],
-        media_descriptions: offer
-            .media
-            .iter()
-            .map(|media| answer_media(answerer, media, slots(media)))
-            .collect(),
-        ..SessionDescription::default()
-    };
-    session.marshal()
-}
-
-fn flag(key: &str) -> Attribute {
-    Attribute::new(key.into(), None)
-}
-
-fn value(key: &str, value: impl Into<String>) -> Attribute {
-    Attribute::new(key.into(), Some(value.into()))
-}
-
-fn answer_media(
-    answerer: &Answerer<'_>,
-    media: &OfferedMedia,
-    slot: Option<Slot>,
-) -> MediaDescription {
-    let (direction, negotiable) = match &media.purpose {
-        Use::Refuse => return refusal(media),
-        Use::Publish(negotiable) => ("recvonly", negotiable),
-        Use::Receive(negotiable) => ("sendonly", negotiable),
-        Use::Inactive(negotiable) => ("inactive", negotiable),
-    };
-    let mut attributes = vec![
-        value("mid", media.mid.as_str()),
-        flag(direction),
-        flag("rtcp-mux"),
-        value("setup", "passive"),
-        value("ice-ufrag", answerer.credentials.ufrag.as_str()),
-        value("ice-pwd", answerer.credentials.password.as_str()),
-    ];
-    attributes.extend(media.has_reduced_size.then(|| flag("rtcp-rsize")));
-    attributes.extend(answerer.candidates.iter().enumerate().map(candidate));
-    attributes.push(flag("end-of-candidates"));
-    attributes.extend(negotiable.extensions.lines().map(|line| value("extmap", line)));
-    attributes.extend(negotiable.payloads.iter().flat_map(payload_attributes));
-    if let Use::Publish(Negotiable { layers, .. }) = &media.purpose {
-        attributes.extend(layers.iter().map(|layer| value("rid", layer.answer())));
-        attributes.extend(simulcast::answer(layers).map(|list| value("simulcast", list)));
+    let mut lines = Lines::default();
+    let Answerer { session_id, version, fingerprint, .. } = answerer;
+    lines.add("v", 0);
+    lines.add("o", format_args!("- {session_id} {version} IN IP4 127.0.0.1"));
+    lines.add("s", "-");
+    lines.add("t", "0 0");
+    if offer.bundle.is_group {
+        let members = offer.bundle.members.iter();
+        let mids: Vec<&str> = members.map(|&at| offer.media[at].mid.as_str()).collect();
+        lines.attribute("group", format_args!("BUNDLE {}", mids.join(" ")));
     }
-    if let Some(Slot { ssrc, rtx_ssrc }) = slot {
-        let name = format!("slot-{}", media.mid);
-        attributes.push(value("msid", format!("{name} {name}")));
-        attributes.extend(rtx_ssrc.map(|rtx| value("ssrc-group", format!("FID {ssrc} {rtx}"))));
-        let ssrcs = [Some(ssrc), rtx_ssrc].into_iter().flatten();
-        attributes
-            .extend(ssrcs.map(|ssrc| value("ssrc", format!("{ssrc} cname:{}", answerer.cname))));
+    lines.flag("ice-lite");
+    if offer.allows_mixed_extensions {
+        lines.flag("extmap-allow-mixed");
     }
-    MediaDescription {
-        media_name: media_name(media, 9, formats(negotiable)),
-        connection_information: Some(unspecified()),
-        attributes,
-        ..MediaDescription::default()
+    lines.attribute("msid-semantic", " WMS *");
+    lines.attribute("fingerprint", format_args!("sha-256 {fingerprint}"));
+    for (at, media) in offer.media.iter().enumerate() {
+        let is_tagged = offer.bundle.members.first() == Some(&at);
+        match &media.purpose {
+            Use::Refuse => refuse(&mut lines, media),
+            Use::Carry => carry(&mut lines, answerer, media),
+            Use::Publish(negotiable) | Use::Receive(negotiable) | Use::Inactive(negotiable) => {
+                accept(&mut lines, answerer, media, negotiable, is_tagged);
+                if let Some(slot) = slots(media) {
+                    announce(&mut lines, answerer, at, media, &slot);
+                }
+            }
+        }
+    }
+    lines.0
+}
+
+/// The lines of an answer.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, kind: &str, value: impl Display) {
+        self.0.push_str(&format!("{kind}={value}\r\n"));
+    }
+
+    fn attribute(&mut self, key: &str, value: impl Display) {
+        self.add("a", format_args!("{key}:{value}"));
+    }
+
+    fn flag(&mut self, key: &str) {
+        self.add("a", key);
+    }
+
+    fn media(&mut self, media: &OfferedMedia, port: u16, formats: &str) {
+        let OfferedMedia { medium, protocol, .. } = media;
+        self.add("m", format_args!("{medium} {port} {protocol} {formats}"));
+        self.add("c", "IN IP4 0.0.0.0");
+        if !media.mid.as_str().is_empty() {
+            self.attribute("mid", &media.mid);
+        }
+    }
+
+    fn transport(&mut self, answerer: &Answerer<'_>, is_tagged: bool) {
+        self.attribute("setup", "passive");
+        self.attribute("ice-ufrag", &answerer.credentials.ufrag);
+        self.attribute("ice-pwd", &answerer.credentials.password);
+        if is_tagged {
+            for (at, candidate) in answerer.candidates.iter().enumerate() {
+                self.candidate(at, candidate);
+            }
+            self.flag("end-of-candidates");
+        }
+    }
+
+    /// RFC 8839 §5.1, and for TCP the type of RFC 6544 §4.5.
+    fn candidate(&mut self, at: usize, candidate: &Candidate) {
+        let (transport, address, tcp_type) = match candidate {
+            Candidate::Udp(address) => ("udp", address, ""),
+            Candidate::Tcp(address) => ("tcp", address, " tcptype passive"),
+        };
+        let priority = candidate.priority(u8::try_from(at).unwrap_or(u8::MAX));
+        let (foundation, ip, port) = (at + 1, address.ip(), address.port());
+        self.attribute(
+            "candidate",
+            format_args!("{foundation} 1 {transport} {priority} {ip} {port} typ host{tcp_type}"),
+        );
+    }
+
+    fn payload(&mut self, payload: &Payload) {
+        let payload_type = payload.payload_type;
+        self.attribute("rtpmap", format_args!("{payload_type} {}", payload.rtpmap));
+        let fmtp = match payload.codec {
+            Codec::Opus => Some(opus_fmtp(payload.fmtp.as_deref().unwrap_or_default())),
+            Codec::Red
+            | Codec::Vp8
+            | Codec::Vp9 { .. }
+            | Codec::Av1 { .. }
+            | Codec::H264 { .. } => payload.fmtp.clone(),
+        };
+        if let Some(fmtp) = fmtp {
+            self.attribute("fmtp", format_args!("{payload_type} {fmtp}"));
+        }
+        for kind in &payload.feedback {
+            self.attribute("rtcp-fb", format_args!("{payload_type} {kind}"));
+        }
+        if let Some(rtx) = payload.rtx {
+            self.attribute("rtpmap", format_args!("{rtx} rtx/{}", payload.codec.clock_rate()));
+            self.attribute("fmtp", format_args!("{rtx} apt={payload_type}"));
+        }
     }
 }
 
 /// RFC 9429 §5.3.1: a rejected m-line keeps its place, with port 0.
-fn refusal(media: &OfferedMedia) -> MediaDescription {
-    MediaDescription {
-        media_name: media_name(media, 0, media.name.2.clone()),
-        connection_information: Some(unspecified()),
-        attributes: vec![value("mid", media.mid.as_str()), flag("inactive")],
-        ..MediaDescription::default()
+fn refuse(lines: &mut Lines, media: &OfferedMedia) {
+    lines.media(media, 0, &offered_formats(media));
+    lines.flag("inactive");
+}
+
+/// Accepts an m-line that only carries the transport: an inactive stream, or data without an SCTP association.
+fn carry(lines: &mut Lines, answerer: &Answerer<'_>, media: &OfferedMedia) {
+    lines.media(media, 9, &offered_formats(media));
+    lines.flag("rtcp-mux");
+    lines.transport(answerer, true);
+    if media.protocol.ends_with("SCTP") {
+        lines.attribute("sctp-port", 0);
+    } else {
+        lines.flag("inactive");
     }
 }
 
-fn media_name(media: &OfferedMedia, port: isize, formats: Vec<String>) -> MediaName {
-    MediaName {
-        media: media.name.0.clone(),
-        port: RangedPort { value: port, range: None },
-        protos: media.name.1.split('/').map(str::to_owned).collect(),
-        formats,
+fn accept(
+    lines: &mut Lines,
+    answerer: &Answerer<'_>,
+    media: &OfferedMedia,
+    negotiable: &Negotiable,
+    is_tagged: bool,
+) {
+    lines.media(media, 9, &formats(negotiable));
+    lines.flag(match media.purpose {
+        Use::Publish(_) => "recvonly",
+        Use::Receive(_) => "sendonly",
+        Use::Inactive(_) | Use::Carry | Use::Refuse => "inactive",
+    });
+    lines.flag("rtcp-mux");
+    if media.has_reduced_size {
+        lines.flag("rtcp-rsize");
+    }
+    lines.transport(answerer, is_tagged);
+    for extension in negotiable.extensions.lines() {
+        lines.attribute("extmap", extension);
+    }
+    for payload in &negotiable.payloads {
+        lines.payload(payload);
+    }
+    if let Use::Publish(Negotiable { layers, .. }) = &media.purpose {
+        for layer in layers {
+            lines.attribute("rid", layer.answer());
+        }
+        if let Some(list) = simulcast::answer(layers) {
+            lines.attribute("simulcast", list);
+        }
     }
 }
 
-fn unspecified() -> ConnectionInformation {
-    ConnectionInformation {
-        network_type: "IN".into(),
-        address_type: "IP4".into(),
-        address: Some(Address { address: "0.0.0.0".into(), ttl: None, range: None }),
+/// Announces the streams of a slot.
+fn announce(
+    lines: &mut Lines,
+    answerer: &Answerer<'_>,
+    at: usize,
+    media: &OfferedMedia,
+    slot: &Slot,
+) {
+    let mut name = format!("slot-{}", media.mid);
+    if name.len() > MAX_MSID_BYTES {
+        name = format!("slot-at-{at}");
+    }
+    lines.attribute("msid", format_args!("{name} {name}"));
+    let Slot { ssrc, rtx_ssrc } = slot;
+    if let Some(rtx) = rtx_ssrc {
+        lines.attribute("ssrc-group", format_args!("FID {ssrc} {rtx}"));
+    }
+    for ssrc in [Some(ssrc), rtx_ssrc.as_ref()].into_iter().flatten() {
+        lines.attribute("ssrc", format_args!("{ssrc} cname:{}", answerer.cname));
     }
 }
 
-fn formats(negotiable: &Negotiable) -> Vec<String> {
+fn formats(negotiable: &Negotiable) -> String {
     let payloads = negotiable.payloads.iter();
     let types = payloads.flat_map(|payload| [Some(payload.payload_type), payload.rtx]);
-    types.flatten().map(|payload_type| payload_type.to_string()).collect()
+    let types: Vec<String> = types.flatten().map(|payload_type| payload_type.to_string()).collect();
+    types.join(" ")
 }
 
-/// RFC 8839 §5.1, and for TCP the type of RFC 6544 §4.5.
-fn candidate((at, candidate): (usize, &Candidate)) -> Attribute {
-    let (transport, address, tcp_type) = match candidate {
-        Candidate::Udp(address) => ("udp", address, ""),
-        Candidate::Tcp(address) => ("tcp", address, " tcptype passive"),
-    };
-    let priority = candidate.priority(u8::try_from(at).unwrap_or(u8::MAX));
-    let (foundation, ip, port) = (at + 1, address.ip(), address.port());
-    value(
-        "candidate",
-        format!("{foundation} 1 {transport} {priority} {ip} {port} typ host{tcp_type}"),
-    )
-}
-
-fn payload_attributes(payload: &Payload) -> Vec<Attribute> {
-    let payload_type = payload.payload_type;
-    let mut attributes = vec![value("rtpmap", format!("{payload_type} {}", payload.rtpmap))];
-    let fmtp = match payload.codec {
-        Codec::Opus => Some(opus_fmtp(payload.fmtp.as_deref().unwrap_or_default())),
-        Codec::Red | Codec::Vp8 | Codec::Vp9 { .. } | Codec::Av1 { .. } | Codec::H264 { .. } => {
-            payload.fmtp.clone()
-        }
-    };
-    attributes.extend(fmtp.map(|fmtp| value("fmtp", format!("{payload_type} {fmtp}"))));
-    let feedback = payload.feedback.iter();
-    attributes.extend(feedback.map(|kind| value("rtcp-fb", format!("{payload_type} {kind}"))));
-    if let Some(rtx) = payload.rtx {
-        attributes.push(value("rtpmap", format!("{rtx} rtx/{}", payload.codec.clock_rate())));
-        attributes.push(value("fmtp", format!("{rtx} apt={payload_type}")));
-    }
-    attributes
+/// The offered formats. An m-line has at least one (RFC 8866 §5.14), so 0 stands for none.
+fn offered_formats(media: &OfferedMedia) -> String {
+    if media.formats.is_empty() { "0".to_owned() } else { media.formats.join(" ") }
 }
 
 /// The server's preferences for a sender (RFC 7587 §7): in-band FEC always, because the receivers behind this server

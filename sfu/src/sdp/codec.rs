@@ -1,9 +1,9 @@
 //! The codecs offered on an m-line.
 
-use rtc_sdp::MediaDescription;
-
+use super::description::Media;
+use super::offer::Direction;
 use crate::MediaKind;
-use crate::rtp::Codec;
+use crate::codec::Codec;
 
 /// A payload type of an m-line, and its codec.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,16 +40,15 @@ const VIDEO_FEEDBACK: &[&str] = &[NACK, "nack pli", "ccm fir", TRANSPORT_CC];
 /// For video that the client receives, also REMB (draft-alvestrand-rmcat-remb).
 const SLOT_FEEDBACK: &[&str] = &[NACK, "nack pli", "ccm fir", TRANSPORT_CC, "goog-remb"];
 
-const OPUS: &str = "opus/48000/2";
-
 /// The default if `profile-level-id` is absent (RFC 6184 §8.1): Baseline, level 1.
 const H264_BASELINE: [u8; 2] = [0x42, 0x00];
 
-/// The payload types of an offered m-line that this server can forward, in the order of the offer.
-pub(crate) fn payloads(media: &MediaDescription, kind: MediaKind) -> Vec<Payload> {
+/// The payload types of an offered m-line that this server can forward, in the order of the offer. Payload types whose
+/// attributes can't be read are left out.
+pub(super) fn payloads(media: &Media<'_>, kind: MediaKind, direction: Direction) -> Vec<Payload> {
     let known = match kind {
         MediaKind::Audio => AUDIO_FEEDBACK,
-        MediaKind::Video if media.has_attribute("recvonly") => SLOT_FEEDBACK,
+        MediaKind::Video if direction == Direction::ReceiveOnly => SLOT_FEEDBACK,
         MediaKind::Video => VIDEO_FEEDBACK,
     };
     let described = Described::read(media, known);
@@ -65,13 +64,13 @@ fn payload(
 ) -> Option<Payload> {
     let rtpmap = described.rtpmap(payload_type)?;
     let fmtp = described.fmtp(payload_type);
-    let codec = match (kind, rtpmap.to_ascii_lowercase().as_str()) {
-        (MediaKind::Audio, OPUS) => Codec::Opus,
-        (MediaKind::Audio, "red/48000/2") => red(described, fmtp?)?,
-        (MediaKind::Video, "vp8/90000") => Codec::Vp8,
-        (MediaKind::Video, "vp9/90000") => Codec::Vp9 { profile: profile(fmtp, "profile-id")? },
-        (MediaKind::Video, "av1/90000") => Codec::Av1 { profile: profile(fmtp, "profile")? },
-        (MediaKind::Video, "h264/90000") => h264(fmtp.unwrap_or_default())?,
+    let codec = match (kind, name_and_clock_rate(rtpmap)?) {
+        (MediaKind::Audio, ("opus", 48_000)) => Codec::Opus,
+        (MediaKind::Audio, ("red", 48_000)) => red(described, fmtp?)?,
+        (MediaKind::Video, ("vp8", 90_000)) => Codec::Vp8,
+        (MediaKind::Video, ("vp9", 90_000)) => Codec::Vp9 { profile: profile(fmtp, "profile-id")? },
+        (MediaKind::Video, ("av1", 90_000)) => Codec::Av1 { profile: profile(fmtp, "profile")? },
+        (MediaKind::Video, ("h264", 90_000)) => h264(fmtp.unwrap_or_default())?,
         _ => return None,
     };
     let offered = described.feedback[usize::from(payload_type)];
@@ -82,8 +81,20 @@ fn payload(
         rtpmap: rtpmap.to_owned(),
         fmtp: fmtp.map(str::to_owned),
         feedback: feedback.map(|(_, value)| *value).collect(),
-        rtx: described.rtx_of(payload_type),
+        rtx: described.rtx[usize::from(payload_type)],
     })
+}
+
+/// The codecs whose names are compared, in lower case. Names are case-insensitive (RFC 4855 §3).
+const NAMES: [&str; 7] = ["opus", "red", "rtx", "vp8", "vp9", "av1", "h264"];
+
+/// The codec's name and clock rate in the value of an `a=rtpmap`. Channels are not compared: Opus has one payload
+/// format, and offers may leave them out. `None` if the codec is unknown.
+fn name_and_clock_rate(rtpmap: &str) -> Option<(&'static str, u32)> {
+    let mut parts = rtpmap.split('/');
+    let name = parts.next()?;
+    let name = NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name))?;
+    Some((name, parts.next()?.trim().parse().ok()?))
 }
 
 /// The attributes of an m-line by payload type. They are gathered in one pass, because an m-line may have thousands of
@@ -95,34 +106,35 @@ struct Described<'a> {
     fmtps: [Option<&'a str>; PAYLOAD_TYPES],
     /// A bit for each supported feedback, by its index in the list.
     feedback: [u8; PAYLOAD_TYPES],
+    /// The payload type of the retransmissions of each.
+    rtx: [Option<u8>; PAYLOAD_TYPES],
 }
 
 const PAYLOAD_TYPES: usize = 128;
 
 impl<'a> Described<'a> {
-    fn read(media: &'a MediaDescription, known: &[&str]) -> Described<'a> {
+    fn read(media: &Media<'a>, known: &[&str]) -> Described<'a> {
         let mut described = Described {
             types: Vec::new(),
             rtpmaps: [None; PAYLOAD_TYPES],
             fmtps: [None; PAYLOAD_TYPES],
             feedback: [0; PAYLOAD_TYPES],
+            rtx: [None; PAYLOAD_TYPES],
         };
         let mut is_known = [false; PAYLOAD_TYPES];
-        for payload_type in media.media_name.formats.iter().filter_map(|format| format.parse().ok())
-        {
+        for payload_type in media.formats().filter_map(|format| format.parse().ok()) {
             // RFC 5761 §4: 64–95 would collide with the packet types of RTCP.
             let is_usable = matches!(payload_type, 0..64 | 96..128);
             if is_usable && !std::mem::replace(&mut is_known[usize::from(payload_type)], true) {
                 described.types.push(payload_type);
             }
         }
-        for attribute in &media.attributes {
-            if let Some((of, value)) =
-                attribute.value.as_deref().and_then(|text| text.split_once(' '))
-            {
-                described.note(&attribute.key, of, value.trim(), known);
+        for attribute in media.section.attributes() {
+            if let Some((of, value)) = attribute.value.split_once([' ', '\t']) {
+                described.note(attribute.key, of, value.trim(), known);
             }
         }
+        described.pair_retransmissions();
         described
     }
 
@@ -133,7 +145,8 @@ impl<'a> Described<'a> {
             ("rtpmap", Some(at)) => _ = self.rtpmaps[at].get_or_insert(value),
             ("fmtp", Some(at)) => _ = self.fmtps[at].get_or_insert(value),
             ("rtcp-fb", _) => {
-                let bit = known.iter().position(|known| *known == value).map_or(0, |at| 1 << at);
+                let is_it = |known: &&str| value.split_ascii_whitespace().eq(known.split(' '));
+                let bit = known.iter().position(is_it).map_or(0, |at| 1 << at);
                 match payload_type {
                     Some(at) => self.feedback[at] |= bit,
                     None if of == "*" => self.feedback.iter_mut().for_each(|bits| *bits |= bit),
@@ -144,6 +157,21 @@ impl<'a> Described<'a> {
         }
     }
 
+    /// Finds the payload types whose `a=fmtp` has `apt=` with another one.
+    fn pair_retransmissions(&mut self) {
+        for &rtx in &self.types {
+            let is_rtx = self
+                .rtpmap(rtx)
+                .and_then(name_and_clock_rate)
+                .is_some_and(|(name, _)| name == "rtx");
+            let apt = self.fmtp(rtx).filter(|_| is_rtx).and_then(|fmtp| fmtp_value(fmtp, "apt"));
+            let repeated = apt.and_then(|apt| self.rtx.get_mut(apt.parse::<usize>().ok()?));
+            if let Some(first) = repeated {
+                first.get_or_insert(rtx);
+            }
+        }
+    }
+
     fn rtpmap(&self, payload_type: u8) -> Option<&'a str> {
         *self.rtpmaps.get(usize::from(payload_type))?
     }
@@ -151,35 +179,22 @@ impl<'a> Described<'a> {
     fn fmtp(&self, payload_type: u8) -> Option<&'a str> {
         *self.fmtps.get(usize::from(payload_type))?
     }
-
-    /// The payload type whose `a=fmtp` has `apt=` with this one.
-    fn rtx_of(&self, payload_type: u8) -> Option<u8> {
-        self.types.iter().copied().find(|&rtx| {
-            let is_rtx = self
-                .rtpmap(rtx)
-                .is_some_and(|rtpmap| rtpmap.to_ascii_lowercase().starts_with("rtx/"));
-            let apt = self.fmtp(rtx).filter(|_| is_rtx).and_then(|fmtp| {
-                fmtp.split(';').find_map(|part| part.trim().strip_prefix("apt=")?.parse().ok())
-            });
-            apt == Some(payload_type)
-        })
-    }
 }
 
 /// The value of one `a=fmtp` parameter.
 pub(super) fn fmtp_value<'a>(fmtp: &'a str, name: &str) -> Option<&'a str> {
     fmtp.split(';').find_map(|part| {
-        let (key, value) = part.trim().split_once('=')?;
-        key.eq_ignore_ascii_case(name).then_some(value.trim())
+        let (key, value) = part.split_once('=')?;
+        key.trim().eq_ignore_ascii_case(name).then_some(value.trim())
     })
 }
 
 /// RFC 2198 §5 and RFC 4102: the payload types of the blocks, all of which must be Opus.
 fn red(described: &Described<'_>, fmtp: &str) -> Option<Codec> {
     let is_opus = |block: &str| {
-        block.trim().parse().is_ok_and(|payload_type| {
-            described.rtpmap(payload_type).is_some_and(|rtpmap| rtpmap.eq_ignore_ascii_case(OPUS))
-        })
+        let rtpmap =
+            block.trim().parse().ok().and_then(|payload_type| described.rtpmap(payload_type));
+        rtpmap.and_then(name_and_clock_rate) == Some(("opus", 48_000))
     };
     fmtp.split('/').all(is_opus).then_some(Codec::Red)
 }
@@ -191,6 +206,7 @@ fn profile(fmtp: Option<&str>, name: &str) -> Option<u8> {
 
 fn h264(fmtp: &str) -> Option<Codec> {
     let value = |name| fmtp_value(fmtp, name);
+    // RFC 6184 §8.1: 0, 1 or 2.
     let packetization_mode = value("packetization-mode").unwrap_or("0").parse().ok()?;
     let profile = match value("profile-level-id") {
         None => H264_BASELINE,
@@ -199,5 +215,5 @@ fn h264(fmtp: &str) -> Option<Codec> {
             [(level_id >> 16) as u8, (level_id >> 8) as u8]
         }
     };
-    Some(Codec::H264 { packetization_mode, profile })
+    (packetization_mode <= 2).then_some(Codec::H264 { packetization_mode, profile })
 }

@@ -1,6 +1,6 @@
 //! The RTP header extensions that can be negotiated for an m-line (RFC 8285).
 
-use rtc_sdp::MediaDescription;
+use super::description::Section;
 
 /// A header extension that the server reads or passes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +73,13 @@ impl Extension {
 pub(crate) struct ExtensionMap(Vec<(u8, Extension)>);
 
 impl ExtensionMap {
-    /// The offered extensions that this server supports. Each has one id, and each id one extension (RFC 8285 §5);
-    /// later duplicates are ignored.
-    pub(crate) fn offered(media: &MediaDescription) -> ExtensionMap {
-        let extmaps = media.attributes.iter().filter(|attribute| attribute.key == "extmap");
+    /// The offered extensions that this server supports: those of the m-line, and those of the session, which hold for
+    /// all m-lines (RFC 8285 §6). Each has one id, and each id one extension (RFC 8285 §5); later duplicates are
+    /// ignored.
+    pub(super) fn offered(media: &Section<'_>, session: &Section<'_>) -> ExtensionMap {
+        let extmaps = media.all("extmap").chain(session.all("extmap"));
         let offered = extmaps.filter_map(|attribute| {
-            let mut words = attribute.value.as_deref()?.split_ascii_whitespace();
+            let mut words = attribute.value.split_ascii_whitespace();
             // The id may be followed by a direction, as in `3/sendonly` (RFC 8285 §8).
             let id = words.next()?.split('/').next()?.parse().ok()?;
             let uri = words.next()?;

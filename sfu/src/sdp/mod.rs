@@ -2,7 +2,10 @@
 
 mod answer;
 mod codec;
+mod description;
 mod extension;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod invariants;
 mod offer;
 mod simulcast;
 
@@ -12,5 +15,6 @@ mod tests;
 pub(crate) use answer::{Answerer, Slot, write as write_answer};
 pub(crate) use codec::Payload;
 pub(crate) use extension::{Extension, ExtensionMap};
+pub use offer::published_lines;
 pub(crate) use offer::{Negotiable, Offer, OfferedMedia, Use};
 pub(crate) use simulcast::{MAX_LAYERS, Rid};

@@ -1,36 +1,83 @@
-//! Parses an offer into the parts that the answer depends on.
+//! What an offer asks for: the parts that the answer depends on.
+//!
+//! Rules for offers that leave something out, or put it elsewhere:
+//!
+//! - **One transport.** The server has one transport for all m-lines, so an offer has one BUNDLE group, or a single
+//!   m-line in use. M-lines outside the group are rejected (answered with port 0), as long as the group has one that the
+//!   server can use.
+//! - **Transport attributes hold for the bundle.** `rtcp-mux`, `rtcp-rsize`, `setup`, `fingerprint` and ICE credentials
+//!   (categories IDENTICAL and TRANSPORT of RFC 8859) may stand in any m-line of the bundle or at session level (RFC
+//!   9143 §7.1.3, RFC 9429 §5.2.1). If they differ, the offerer-tagged m-line wins, the first one of the group, then the
+//!   session, then the other m-lines.
+//! - **Directions and header extensions at session level** hold for m-lines without their own (RFC 8866 §6.7, RFC 8285
+//!   §6).
+//! - **What the server can't use is rejected**, and needs no attributes: closed m-lines (port 0 without `bundle-only`),
+//!   unknown media and protocols, m-lines without a common codec.
+//! - **The offerer-tagged m-line is not rejected** while another one is in use, because the transport belongs to it:
+//!   Chromium can't move the bundle to another m-line with the bundle policy `max-bundle`. If the server can't use it,
+//!   it carries the transport and nothing else: [`Use::Carry`].
+//! - **What can't be read is ignored** where it is not needed: unknown attributes, malformed ones, SSRCs beyond a bound.
+//!
+//! An offer is refused only for what can't work. The error names the line.
 
-use std::io::Cursor;
-
-use rtc_sdp::{MediaDescription, SessionDescription};
+use std::collections::HashSet;
 
 use super::codec::{self, Payload};
+use super::description::{Attribute, Description, Media, Section, refused};
 use super::extension::ExtensionMap;
 use super::simulcast::{self, OfferedLayer};
 use crate::transport::dtls::Fingerprint;
-use crate::{MediaKind, Mid, OfferError};
+use crate::{MediaKind, MediaLine, Mid, OfferError};
 
-/// M-lines in one offer: 49 video and 16 audio slots, and those that the client publishes.
-const MAX_MEDIA: usize = 80;
-/// SSRCs that one m-line may announce.
-const MAX_SSRCS: usize = 16;
+/// M-lines in use in one offer: 49 video and 16 audio slots, and those that the client publishes.
+const MAX_IN_USE: usize = 80;
+/// The longest `a=mid`, in bytes. RFC 5888 §4 sets no limit; in RTP packets a mid has at most 255 bytes (RFC 9143 §15.2:
+/// it is an SDES item).
+const MAX_MID_BYTES: usize = 255;
+/// Mids that are read from a BUNDLE group: more than there are m-lines.
+const MAX_GROUP: usize = 256;
+/// SSRCs, and groups of SSRCs, that one m-line may announce. Further ones are ignored: packets of theirs are recognized
+/// by their header extensions or payload types.
+const MAX_SSRCS: usize = 64;
+/// Fingerprints of one offer. Further ones are ignored.
+const MAX_FINGERPRINTS: usize = 16;
 
 /// A valid offer: the server can answer everything in it.
 #[derive(Debug)]
 pub(crate) struct Offer {
-    pub(crate) ufrag: String,
+    /// The client's ICE user fragment. `None` if no m-line is in use.
+    pub(crate) ufrag: Option<String>,
     pub(crate) fingerprints: Vec<Fingerprint>,
     pub(crate) media: Vec<OfferedMedia>,
+    pub(super) bundle: Bundle,
+    /// Whether RTCP may be sent in reduced size, not only as compound packets (RFC 5506 §5).
+    pub(crate) has_reduced_size: bool,
+    /// Whether header extensions in one-byte and in two-byte form may be mixed (RFC 8285 §4.1.2).
+    pub(super) allows_mixed_extensions: bool,
+}
+
+/// The accepted m-lines.
+#[derive(Debug, Default)]
+pub(super) struct Bundle {
+    /// By index, in the order of the BUNDLE group. The transport belongs to the first one, the tagged m-line.
+    pub(super) members: Vec<usize>,
+    /// Whether they are in a BUNDLE group. Otherwise there is only one.
+    pub(super) is_group: bool,
 }
 
 /// One m-line.
 #[derive(Debug)]
 pub(crate) struct OfferedMedia {
+    /// Empty if a rejected m-line has none.
     pub(crate) mid: Mid,
-    /// Media, protocol and formats of the m-line, which the answer repeats.
-    pub(crate) name: (String, String, Vec<String>),
-    /// Whether RTCP may be sent in reduced size, not only as compound packets (RFC 5506 §5).
-    pub(crate) has_reduced_size: bool,
+    /// The medium, which the answer repeats.
+    pub(super) medium: String,
+    /// The protocol, which the answer repeats.
+    pub(super) protocol: String,
+    /// The formats, which the answer repeats if it rejects the m-line.
+    pub(super) formats: Vec<String>,
+    /// Whether this m-line says that RTCP may be sent in reduced size.
+    pub(super) has_reduced_size: bool,
     pub(crate) purpose: Use,
 }
 
@@ -43,7 +90,9 @@ pub(crate) enum Use {
     Receive(Negotiable),
     /// Neither, at the moment.
     Inactive(Negotiable),
-    /// The server can't use it: an unknown medium, or no common codec. It is answered with port 0.
+    /// The server can't use it, but the transport belongs to it. It is accepted, and nothing is sent on it.
+    Carry,
+    /// The server can't use it. It is answered with port 0.
     Refuse,
 }
 
@@ -60,185 +109,335 @@ pub(crate) struct Negotiable {
     pub(crate) layers: Vec<OfferedLayer>,
 }
 
+/// RFC 8866 §6.7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    SendReceive,
+    SendOnly,
+    ReceiveOnly,
+    Inactive,
+}
+
 impl Offer {
     /// Parses an offer.
+    ///
+    /// # Errors
+    /// If it is too long, or can't be answered; the text names the line and the reason.
     pub(crate) fn parse(sdp: &str) -> Result<Offer, OfferError> {
         if sdp.len() > OfferError::MAX_SDP_BYTES {
             return Err(OfferError::TooLarge { bytes: sdp.len() });
         }
-        let session = SessionDescription::unmarshal(&mut Cursor::new(sdp))
-            .map_err(|error| bad(format!("it isn't valid SDP ({error})")))?;
-        if session.media_descriptions.is_empty() {
-            return Err(bad("it has no m-line"));
+        let description = Description::read(sdp)?;
+        let mut media = read_media(&description)?;
+        let bundle = bundle(&description, &mut media)?;
+        let Some((&tagged, others)) = bundle.members.split_first() else {
+            return Ok(Offer::without_transport(media));
+        };
+        let transport = Transport { description: &description, tagged, others };
+        transport.check_role_and_multiplexing()?;
+        Ok(Offer {
+            ufrag: Some(transport.ufrag()?),
+            fingerprints: transport.fingerprints()?,
+            media,
+            has_reduced_size: transport.has("rtcp-rsize"),
+            allows_mixed_extensions: transport.has("extmap-allow-mixed"),
+            bundle,
+        })
+    }
+
+    /// An offer without an m-line in use.
+    fn without_transport(media: Vec<OfferedMedia>) -> Offer {
+        Offer {
+            ufrag: None,
+            fingerprints: Vec::new(),
+            media,
+            bundle: Bundle::default(),
+            has_reduced_size: false,
+            allows_mixed_extensions: false,
         }
-        if session.media_descriptions.len() > MAX_MEDIA {
-            return Err(bad(format!("it has more than {MAX_MEDIA} m-lines")));
-        }
-        let bundled = bundled_mids(&session);
-        let media: Vec<OfferedMedia> = session
-            .media_descriptions
-            .iter()
-            .map(|media| offered_media(media, &bundled))
-            .collect::<Result<_, _>>()?;
-        for (at, line) in media.iter().enumerate() {
-            if media[..at].iter().any(|earlier| earlier.mid == line.mid) {
-                return Err(bad(format!("two m-lines have the mid {}", line.mid)));
+    }
+}
+
+/// The m-lines on which an offer may publish: all that the engine could accept as published, and possibly more. The
+/// engine may refuse the offer all the same.
+pub fn published_lines(sdp: &str) -> Vec<MediaLine> {
+    let Ok(Description { session, media }) = Description::read(sdp) else {
+        return Vec::new();
+    };
+    let line = |media: &Media<'_>| {
+        let direction = direction(&media.section, &session);
+        let publishes = matches!(direction, Direction::SendOnly | Direction::SendReceive);
+        let (mid, kind) = (mid(&media.section)?, kind(media)?);
+        publishes.then(|| MediaLine { mid: Mid::new(mid), kind })
+    };
+    media.iter().filter_map(line).collect()
+}
+
+/// Reads all m-lines for themselves, without regard to the bundle.
+fn read_media(description: &Description<'_>) -> Result<Vec<OfferedMedia>, OfferError> {
+    let mut in_use = 0;
+    let mut mids = HashSet::new();
+    let mut all = Vec::with_capacity(description.media.len());
+    for media in &description.media {
+        let purpose = purpose(media, &description.session);
+        let mid = mid(&media.section);
+        if purpose.negotiable().is_some() {
+            in_use += 1;
+            if in_use > MAX_IN_USE {
+                return Err(refused(format!("it has more than {MAX_IN_USE} m-lines in use")));
+            }
+            if let Some(mid) = mid.filter(|mid| !mids.insert(*mid)) {
+                return Err(media.line.refused(format!("two m-lines have the mid {mid:?}")));
             }
         }
-        Ok(Offer { ufrag: ufrag(&session)?, fingerprints: fingerprints(&session)?, media })
+        all.push(OfferedMedia {
+            mid: Mid::new(mid.unwrap_or_default()),
+            medium: media.medium.to_owned(),
+            protocol: media.protocol.to_owned(),
+            formats: media.formats().map(str::to_owned).collect(),
+            has_reduced_size: media.section.has("rtcp-rsize"),
+            purpose,
+        });
     }
+    Ok(all)
+}
 
-    /// Whether RTCP may be sent in reduced size. There is one transport, so all m-lines must allow it (RFC 5506 §5).
-    pub(crate) fn has_reduced_size(&self) -> bool {
-        let mut alive = self.media.iter().filter(|line| !matches!(line.purpose, Use::Refuse));
-        alive.all(|line| line.has_reduced_size)
+fn purpose(media: &Media<'_>, session: &Section<'_>) -> Use {
+    // RFC 9143 §6: port 0 with bundle-only is in use; without, the m-line is closed.
+    if media.is_port_zero && !media.section.has("bundle-only") {
+        return Use::Refuse;
+    }
+    let direction = direction(&media.section, session);
+    match negotiable(media, session, direction) {
+        Some(negotiable) => match direction {
+            Direction::SendReceive | Direction::SendOnly => Use::Publish(negotiable),
+            Direction::ReceiveOnly => Use::Receive(negotiable),
+            Direction::Inactive => Use::Inactive(negotiable),
+        },
+        None if is_rtp(media.protocol) || media.protocol.ends_with("DTLS/SCTP") => Use::Carry,
+        None => Use::Refuse,
     }
 }
 
-fn bad(reason: impl Into<String>) -> OfferError {
-    OfferError::BadSdp(reason.into())
-}
-
-fn bundled_mids(session: &SessionDescription) -> Vec<&str> {
-    let groups = session.attributes.iter().filter(|attribute| attribute.key == "group");
-    groups
-        .filter_map(|group| group.value.as_deref()?.strip_prefix("BUNDLE "))
-        .next()
-        .map(|mids| mids.split_ascii_whitespace().collect())
-        .unwrap_or_default()
-}
-
-fn offered_media(media: &MediaDescription, bundled: &[&str]) -> Result<OfferedMedia, OfferError> {
-    let Some(mid) = media.attribute("mid").flatten() else {
-        return Err(bad("an m-line has no a=mid"));
-    };
-    if mid.is_empty() || mid.len() > 32 {
-        return Err(bad("an a=mid is empty or longer than 32 bytes"));
-    }
-    let name = &media.media_name;
-    let purpose = purpose(media)?;
-    if !matches!(purpose, Use::Refuse) {
-        if !bundled.contains(&mid) {
-            return Err(bad(format!(
-                "m-line {mid} isn't in the BUNDLE group; this server uses one transport for all m-lines"
-            )));
-        }
-        if !media.has_attribute("rtcp-mux") {
-            return Err(bad(format!("m-line {mid} has no a=rtcp-mux")));
-        }
-    }
-    Ok(OfferedMedia {
-        mid: Mid::new(mid),
-        name: (name.media.clone(), name.protos.join("/"), name.formats.clone()),
-        has_reduced_size: media.has_attribute("rtcp-rsize"),
-        purpose,
-    })
-}
-
-fn purpose(media: &MediaDescription) -> Result<Use, OfferError> {
-    let kind = match media.media_name.media.as_str() {
-        "audio" => MediaKind::Audio,
-        "video" => MediaKind::Video,
-        _ => return Ok(Use::Refuse),
-    };
-    // RFC 8843 §6: port 0 with bundle-only is in use; without, the m-line is closed.
-    let closed = media.media_name.port.value == 0 && !media.has_attribute("bundle-only");
-    let payloads = codec::payloads(media, kind);
-    if closed || payloads.is_empty() {
-        return Ok(Use::Refuse);
-    }
-    let extensions = ExtensionMap::offered(media);
+/// `None` if the server can't use the m-line.
+fn negotiable(
+    media: &Media<'_>,
+    session: &Section<'_>,
+    direction: Direction,
+) -> Option<Negotiable> {
+    let kind = kind(media).filter(|_| is_rtp(media.protocol))?;
+    let payloads = codec::payloads(media, kind, direction);
+    let extensions = ExtensionMap::offered(&media.section, session);
     let layers = match kind {
         MediaKind::Audio => Vec::new(),
-        MediaKind::Video => simulcast::offered(media, &extensions)?,
+        MediaKind::Video => simulcast::offered(&media.section, &extensions),
     };
-    let negotiable = Negotiable {
+    let (ssrcs, retransmissions) = (ssrcs(&media.section), retransmissions(&media.section));
+    (!payloads.is_empty()).then_some(Negotiable {
         kind,
         payloads,
         extensions,
-        ssrcs: ssrcs(media)?,
-        retransmissions: retransmissions(media),
+        ssrcs,
+        retransmissions,
         layers,
-    };
-    Ok(if media.has_attribute("recvonly") {
-        Use::Receive(negotiable)
-    } else if media.has_attribute("inactive") {
-        Use::Inactive(negotiable)
-    } else {
-        Use::Publish(negotiable)
     })
 }
 
-fn ssrcs(media: &MediaDescription) -> Result<Vec<u32>, OfferError> {
+fn kind(media: &Media<'_>) -> Option<MediaKind> {
+    match media.medium {
+        "audio" => Some(MediaKind::Audio),
+        "video" => Some(MediaKind::Video),
+        _ => None,
+    }
+}
+
+/// Whether a protocol is RTP. RFC 9429 §5.1.2: all of its profiles mean the same, since DTLS and feedback are negotiated
+/// by attributes.
+fn is_rtp(protocol: &str) -> bool {
+    let mut parts = protocol.rsplit('/');
+    let profile = parts.next();
+    matches!(profile, Some("AVP" | "AVPF" | "SAVP" | "SAVPF")) && parts.next() == Some("RTP")
+}
+
+fn direction(media: &Section<'_>, session: &Section<'_>) -> Direction {
+    let said = |section: &Section<'_>| {
+        section.attributes().iter().find_map(|attribute| match attribute.key {
+            "sendrecv" => Some(Direction::SendReceive),
+            "sendonly" => Some(Direction::SendOnly),
+            "recvonly" => Some(Direction::ReceiveOnly),
+            "inactive" => Some(Direction::Inactive),
+            _ => None,
+        })
+    };
+    said(media).or_else(|| said(session)).unwrap_or(Direction::SendReceive)
+}
+
+/// The first valid `a=mid`. It has no white space, since the BUNDLE group could not name it.
+fn mid<'a>(media: &Section<'a>) -> Option<&'a str> {
+    let is_valid =
+        |mid: &&str| (1..=MAX_MID_BYTES).contains(&mid.len()) && !mid.contains(char::is_whitespace);
+    media.all("mid").map(|attribute| attribute.value).find(is_valid)
+}
+
+fn ssrcs(media: &Section<'_>) -> Vec<u32> {
     let mut ssrcs = Vec::new();
-    for attribute in media.attributes.iter().filter(|attribute| attribute.key == "ssrc") {
-        let text = attribute.value.as_deref().unwrap_or_default();
-        let ssrc = text.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
-        let Some(ssrc) = ssrc else {
-            return Err(bad("an a=ssrc has no number"));
-        };
+    let said = media.all("ssrc").filter_map(|attribute| {
+        attribute.value.split_ascii_whitespace().next()?.parse::<u32>().ok()
+    });
+    for ssrc in said {
         if !ssrcs.contains(&ssrc) {
             ssrcs.push(ssrc);
         }
-        if ssrcs.len() > MAX_SSRCS {
-            return Err(bad(format!("an m-line has more than {MAX_SSRCS} SSRCs")));
+        if ssrcs.len() == MAX_SSRCS {
+            break;
         }
     }
-    Ok(ssrcs)
+    ssrcs
 }
 
-fn retransmissions(media: &MediaDescription) -> Vec<(u32, u32)> {
-    let groups = media.attributes.iter().filter(|attribute| attribute.key == "ssrc-group");
-    let pair = |group: &str| {
-        let mut ssrcs = group.strip_prefix("FID ")?.split_ascii_whitespace();
-        Some((ssrcs.next()?.parse().ok()?, ssrcs.next()?.parse().ok()?))
+fn retransmissions(media: &Section<'_>) -> Vec<(u32, u32)> {
+    let pair = |group: &Attribute<'_>| {
+        let mut words = group.value.split_ascii_whitespace();
+        words.next().filter(|semantics| *semantics == "FID")?;
+        Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
     };
-    groups.filter_map(|group| pair(group.value.as_deref()?)).take(MAX_SSRCS).collect()
+    media.all("ssrc-group").filter_map(pair).take(MAX_SSRCS).collect()
 }
 
-/// The values of an attribute at session level and in every m-line.
-fn everywhere<'a>(session: &'a SessionDescription, key: &'a str) -> impl Iterator<Item = &'a str> {
-    let in_media = session.media_descriptions.iter().flat_map(|media| &media.attributes);
-    let all = session.attributes.iter().chain(in_media);
-    all.filter(move |attribute| attribute.key == key)
-        .filter_map(|attribute| attribute.value.as_deref())
-}
-
-fn ufrag(session: &SessionDescription) -> Result<String, OfferError> {
-    let Some(ufrag) = everywhere(session, "ice-ufrag").next() else {
-        return Err(bad("it has no a=ice-ufrag"));
+/// Finds the m-lines that share the transport, and rejects the others.
+fn bundle(description: &Description<'_>, media: &mut [OfferedMedia]) -> Result<Bundle, OfferError> {
+    let group = group(&description.session);
+    let is_usable = |line: &OfferedMedia| line.purpose.negotiable().is_some();
+    let named = |mid: &&str| {
+        let is_it = |line: &OfferedMedia| line.mid.as_str() == *mid;
+        let usable = media.iter().position(|line| is_it(line) && is_usable(line));
+        let carrying = |line: &OfferedMedia| is_it(line) && matches!(line.purpose, Use::Carry);
+        usable.or_else(|| media.iter().position(carrying))
     };
-    if !(4..=256).contains(&ufrag.len()) {
-        return Err(bad("its a=ice-ufrag isn't 4 to 256 characters long (RFC 8839, section 5.4)"));
+    let mut members: Vec<usize> = Vec::new();
+    for at in group.iter().filter_map(named) {
+        let is_needed = members.is_empty() || is_usable(&media[at]);
+        if is_needed && !members.contains(&at) {
+            members.push(at);
+        }
     }
-    if everywhere(session, "setup").any(|setup| setup == "passive") {
-        return Err(bad(
-            "it has a=setup:passive; an offer must be actpass or active (RFC 5763, section 5)",
-        ));
+    let is_group = members.iter().any(|&at| is_usable(&media[at]));
+    if !is_group {
+        members = (0..media.len()).filter(|&at| is_usable(&media[at])).collect();
+        check_alone(description, media, &members)?;
     }
-    Ok(ufrag.to_owned())
+    for (at, line) in media.iter_mut().enumerate() {
+        if !members.contains(&at) {
+            line.purpose = Use::Refuse;
+        }
+    }
+    Ok(Bundle { members, is_group })
 }
 
-fn fingerprints(session: &SessionDescription) -> Result<Vec<Fingerprint>, OfferError> {
-    let mut fingerprints = Vec::new();
-    for value in everywhere(session, "fingerprint") {
-        let Some((hash, hex)) = value.split_once(' ') else {
-            continue;
-        };
-        if !hash.eq_ignore_ascii_case("sha-256") {
-            continue;
+/// Checks that at most one m-line is usable, when no BUNDLE group has any.
+fn check_alone(
+    description: &Description<'_>,
+    media: &[OfferedMedia],
+    usable: &[usize],
+) -> Result<(), OfferError> {
+    let nameless = usable.iter().find(|&&at| media[at].mid.as_str().is_empty());
+    let (at, reason) = match (nameless, usable) {
+        (Some(&at), _) => {
+            let reason = format!(
+                "it has no a=mid of 1 to {MAX_MID_BYTES} bytes (RFC 5888, section 4), by which the BUNDLE group and \
+                 `sources` name it"
+            );
+            (at, reason)
         }
-        let Some(fingerprint) = parse_fingerprint(hex.trim()) else {
-            return Err(bad("an a=fingerprint isn't 32 hexadecimal pairs with colons"));
-        };
-        if !fingerprints.contains(&fingerprint) {
-            fingerprints.push(fingerprint);
+        (None, [_, second, ..]) => {
+            let reason = "it isn't in an a=group:BUNDLE; this server uses one transport for all m-lines (RFC 9143)";
+            (*second, reason.to_owned())
+        }
+        (None, _) => return Ok(()),
+    };
+    Err(description.media[at].line.refused(reason))
+}
+
+/// The mids of the first BUNDLE group (RFC 9143 §6).
+fn group<'a>(session: &Section<'a>) -> Vec<&'a str> {
+    let mids = |group: &Attribute<'a>| {
+        let mut words = group.value.split_ascii_whitespace();
+        (words.next() == Some("BUNDLE")).then(|| words.take(MAX_GROUP).collect())
+    };
+    session.all("group").find_map(mids).unwrap_or_default()
+}
+
+/// The attributes of the transport; see the module's text.
+struct Transport<'a> {
+    description: &'a Description<'a>,
+    tagged: usize,
+    /// The other m-lines of the bundle.
+    others: &'a [usize],
+}
+
+impl<'a> Transport<'a> {
+    /// The attributes with this key, the most important one first.
+    fn all(&self, key: &str) -> impl Iterator<Item = &Attribute<'a>> {
+        let Description { session, media } = self.description;
+        let others = self.others.iter().map(|&at| &media[at].section);
+        let sections = [&media[self.tagged].section, session].into_iter().chain(others);
+        sections.flat_map(move |section| section.all(key))
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.all(key).next().is_some()
+    }
+
+    fn check_role_and_multiplexing(&self) -> Result<(), OfferError> {
+        let known = ["actpass", "active", "passive"];
+        let setup = self.all("setup").find(|setup| known.contains(&setup.value));
+        if let Some(setup) = setup.filter(|setup| setup.value == "passive") {
+            return Err(setup
+                .line
+                .refused("an offer must be actpass or active, because this server is passive (RFC 5763, section 5)"));
+        }
+        if !self.has("rtcp-mux") && !self.has("rtcp-mux-only") {
+            let line = self.description.media[self.tagged].line;
+            return Err(line.refused(
+                "its bundle has no a=rtcp-mux; this server receives RTP and RTCP on one port (RFC 5761)",
+            ));
+        }
+        Ok(())
+    }
+
+    fn ufrag(&self) -> Result<String, OfferError> {
+        let is_valid = |ufrag: &&Attribute<'_>| (4..=256).contains(&ufrag.value.len());
+        match (self.all("ice-ufrag").find(is_valid), self.all("ice-ufrag").next()) {
+            (Some(ufrag), _) => Ok(ufrag.value.to_owned()),
+            (None, Some(invalid)) => Err(invalid
+                .line
+                .refused("an a=ice-ufrag has 4 to 256 characters (RFC 8839, section 5.4)")),
+            (None, None) => Err(refused("it has no a=ice-ufrag")),
         }
     }
-    if fingerprints.is_empty() {
-        return Err(bad("it has no a=fingerprint with sha-256"));
+
+    fn fingerprints(&self) -> Result<Vec<Fingerprint>, OfferError> {
+        let sha256 = self.all("fingerprint").filter_map(|attribute| {
+            let (hash, hex) = attribute.value.split_once([' ', '\t'])?;
+            hash.eq_ignore_ascii_case("sha-256").then_some((attribute, hex.trim()))
+        });
+        let (mut fingerprints, mut unreadable) = (Vec::new(), None);
+        for (attribute, hex) in sha256 {
+            match parse_fingerprint(hex) {
+                None => _ = unreadable.get_or_insert(attribute),
+                Some(known) if fingerprints.contains(&known) => {}
+                Some(_) if fingerprints.len() == MAX_FINGERPRINTS => break,
+                Some(fresh) => fingerprints.push(fresh),
+            }
+        }
+        match unreadable {
+            _ if !fingerprints.is_empty() => Ok(fingerprints),
+            Some(attribute) => Err(attribute
+                .line
+                .refused("it isn't 32 hexadecimal pairs with colons between them")),
+            None => Err(refused("it has no a=fingerprint with sha-256")),
+        }
     }
-    Ok(fingerprints)
 }
 
 fn parse_fingerprint(hex: &str) -> Option<Fingerprint> {
@@ -248,4 +447,16 @@ fn parse_fingerprint(hex: &str) -> Option<Fingerprint> {
         *byte = u8::from_str_radix(pairs.next()?, 16).ok()?;
     }
     pairs.next().is_none().then_some(Fingerprint(digest))
+}
+
+impl Use {
+    /// What is negotiated on an m-line that the server can use.
+    pub(crate) fn negotiable(&self) -> Option<&Negotiable> {
+        match self {
+            Use::Publish(negotiable) | Use::Receive(negotiable) | Use::Inactive(negotiable) => {
+                Some(negotiable)
+            }
+            Use::Carry | Use::Refuse => None,
+        }
+    }
 }

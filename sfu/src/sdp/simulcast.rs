@@ -6,15 +6,17 @@
 //!   a=rid:f send max-width=1280              a=rid:f recv max-width=1280
 //!   a=simulcast:send q;f                     a=simulcast:recv q;f
 //! ```
+//!
+//! An `a=rid` that can't be used is discarded: one that is malformed, or all that have the same RID (RFC 8851 §6.3). Of
+//! a RID that `a=simulcast` names several times, the first mention counts. What is discarded is left out of the answer,
+//! so nothing is sent under it; the m-line is usable without.
 
-use rtc_sdp::MediaDescription;
-
+use super::description::Section;
 use super::extension::{Extension, ExtensionMap};
-use crate::OfferError;
 
 /// Layers of one m-line. Further layers are left out of the answer, so they are not sent (RFC 8853 §5.3.2).
 pub(crate) const MAX_LAYERS: usize = 3;
-/// `a=rid` lines of one m-line. An offer with more is refused.
+/// `a=rid` lines of one m-line, and streams and alternatives in its `a=simulcast`. Further ones are discarded.
 const MAX_RIDS: usize = 16;
 /// The longest RID: the most that a header extension element in one-byte form can carry (RFC 8285 §4.2).
 const MAX_RID_BYTES: usize = 16;
@@ -25,13 +27,10 @@ pub(crate) struct Rid(Box<str>);
 
 impl Rid {
     /// RFC 8851 §10, with the erratum that restricts it to what RFC 8852 can carry.
-    fn parse(text: &str) -> Result<Rid, OfferError> {
+    fn parse(text: &str) -> Option<Rid> {
         let is_known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if text.is_empty() || text.len() > MAX_RID_BYTES || !text.bytes().all(is_known) {
-            let reason = format!("an a=rid isn't 1 to {MAX_RID_BYTES} letters, digits, - or _");
-            return Err(OfferError::BadSdp(reason));
-        }
-        Ok(Rid(text.into()))
+        let is_valid = (1..=MAX_RID_BYTES).contains(&text.len()) && text.bytes().all(is_known);
+        is_valid.then(|| Rid(text.into()))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -73,65 +72,53 @@ pub(crate) fn answer(layers: &[OfferedLayer]) -> Option<String> {
 
 /// The layers that an m-line offers to send, in the order of `a=simulcast`. Empty without simulcast, or if the
 /// extensions that identify a packet's layer (RFC 8852) are not offered.
-pub(crate) fn offered(
-    media: &MediaDescription,
-    extensions: &ExtensionMap,
-) -> Result<Vec<OfferedLayer>, OfferError> {
-    let rids = rids(media)?;
+pub(super) fn offered(media: &Section<'_>, extensions: &ExtensionMap) -> Vec<OfferedLayer> {
     let can_tell =
         [Extension::Mid, Extension::StreamId].iter().all(|kind| extensions.id_of(*kind).is_some());
     let Some(list) = send_list(media).filter(|_| can_tell) else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
-    let mut named: Vec<&str> = Vec::new();
-    let mut layers = Vec::new();
-    for stream in list.split(';') {
-        for alternative in stream.split(',') {
-            let rid = unpaused(alternative);
-            if named.contains(&rid) {
-                return Err(OfferError::BadSdp(format!("its a=simulcast names {rid:?} twice")));
-            }
-            named.push(rid);
-        }
+    let rids = rids(media);
+    let mut layers: Vec<OfferedLayer> = Vec::new();
+    for stream in list.split(';').take(MAX_RIDS) {
         // The first alternative is the preferred one. An alternative without its a=rid does not count (RFC 8853
         // §5.3.2).
-        let known = stream.split(',').map(unpaused);
-        let found = known.filter_map(|rid| rids.iter().find(|layer| layer.rid.as_str() == rid));
-        layers.extend(found.take(1).cloned());
+        let mut known = stream.split(',').take(MAX_RIDS).map(bare_rid);
+        let layer = known.find_map(|rid| rids.iter().find(|layer| layer.rid.as_str() == rid));
+        layers.extend(layer.filter(|layer| !layers.contains(layer)).cloned());
+        if layers.len() == MAX_LAYERS {
+            break;
+        }
     }
-    layers.truncate(MAX_LAYERS);
-    Ok(layers)
+    layers
 }
 
 /// RFC 8853 §5.1: `~` marks a stream that is initially paused.
-fn unpaused(alternative: &str) -> &str {
+fn bare_rid(alternative: &str) -> &str {
     alternative.strip_prefix('~').unwrap_or(alternative)
 }
 
-/// The streams behind `send` in `a=simulcast`. Receiving simulcast is not supported.
-fn send_list(media: &MediaDescription) -> Option<&str> {
-    let mut words = media.attribute("simulcast").flatten()?.split_ascii_whitespace();
+/// The streams behind `send` in `a=simulcast`. Receiving simulcast is not supported. Earlier drafts of RFC 8853 wrote
+/// `rid=` in front of them.
+fn send_list<'a>(media: &Section<'a>) -> Option<&'a str> {
+    let mut words = media.first("simulcast")?.value.split_ascii_whitespace();
     words.by_ref().find(|word| *word == "send")?;
-    words.next()
+    let list = words.next()?;
+    Some(list.strip_prefix("rid=").unwrap_or(list))
 }
 
-fn rids(media: &MediaDescription) -> Result<Vec<OfferedLayer>, OfferError> {
-    let mut layers: Vec<OfferedLayer> = Vec::new();
-    for attribute in media.attributes.iter().filter(|attribute| attribute.key == "rid") {
-        let text = attribute.value.as_deref().unwrap_or_default();
-        let mut words = text.splitn(3, ' ');
-        let rid = Rid::parse(words.next().unwrap_or_default())?;
-        if words.next() != Some("send") {
-            continue;
-        }
-        if layers.iter().any(|layer| layer.rid == rid) {
-            return Err(OfferError::BadSdp(format!("two a=rid are {:?}", rid.as_str())));
-        }
-        if layers.len() == MAX_RIDS {
-            return Err(OfferError::BadSdp(format!("an m-line has more than {MAX_RIDS} a=rid")));
-        }
+fn rids(media: &Section<'_>) -> Vec<OfferedLayer> {
+    let offered = media.all("rid").take(MAX_RIDS).filter_map(|attribute| {
+        let mut words = attribute.value.splitn(3, [' ', '\t']);
+        let rid = Rid::parse(words.next()?)?;
+        let is_sent = words.next() == Some("send");
         let restrictions = words.next().unwrap_or_default().trim().to_owned();
-        layers.push(OfferedLayer { rid, restrictions });
-    }
-    Ok(layers)
+        Some((is_sent, OfferedLayer { rid, restrictions }))
+    });
+    let offered: Vec<_> = offered.collect();
+    let is_unique = |layer: &OfferedLayer| {
+        offered.iter().filter(|(_, other)| other.rid == layer.rid).count() == 1
+    };
+    let sent = offered.iter().filter(|(is_sent, layer)| *is_sent && is_unique(layer));
+    sent.map(|(_, layer)| layer.clone()).collect()
 }

@@ -49,7 +49,7 @@ impl Worker {
             None => self.add_peer(now, room, id, &offer)?,
         };
         if let Some(connection) = self.peers[key].link.connection_mut() {
-            connection.has_reduced_size = offer.has_reduced_size();
+            connection.has_reduced_size = offer.has_reduced_size;
         }
         let room = self.peers[key].room;
         self.apply_media(room, key, &offer);
@@ -65,6 +65,9 @@ impl Worker {
         id: PeerId,
         offer: &Offer,
     ) -> Result<usize, OfferError> {
+        let Some(ufrag) = offer.ufrag.clone() else {
+            return Err(OfferError::BadSdp("none of its m-lines is in use".into()));
+        };
         if self.peers.len() >= MAX_PEERS {
             return Err(OfferError::Overloaded);
         }
@@ -73,9 +76,9 @@ impl Worker {
             self.remove_remote(remote);
         }
         let local = self.fresh_credentials();
-        let ufrag = local.ufrag.clone();
+        let own_ufrag = local.ufrag.clone();
         let connection = Connection {
-            ice: Agent::new(now, local, offer.ufrag.clone()),
+            ice: Agent::new(now, local, ufrag),
             last_packet: None,
             fingerprints: offer.fingerprints.clone(),
             dtls: None,
@@ -105,7 +108,7 @@ impl Worker {
             clock: SenderClock::default(),
         });
         self.by_id.insert(id, key);
-        self.by_ufrag.insert(ufrag, key);
+        self.by_ufrag.insert(own_ufrag, key);
         self.open_room(room).peers.push(key);
         self.next_tick.get_or_insert(now + TICK);
         Ok(key)
@@ -125,7 +128,9 @@ impl Worker {
             return Err(OfferError::Overloaded);
         };
         let known = &connection.fingerprints;
-        if !offer.fingerprints.iter().any(|fingerprint| known.contains(fingerprint)) {
+        let is_known = offer.fingerprints.iter().any(|fingerprint| known.contains(fingerprint));
+        // Without an m-line in use, an offer says nothing about the transport.
+        if offer.ufrag.is_some() && !is_known {
             let reason = "its a=fingerprint differs from the peer's earlier offers; use a new peer for a new certificate";
             return Err(OfferError::BadSdp(reason.into()));
         }
@@ -138,18 +143,20 @@ impl Worker {
             let reason = "the peer has had too many m-lines and layers; use a new peer connection";
             return Err(OfferError::BadSdp(reason.into()));
         }
-        if offer.ufrag != connection.ice.remote_ufrag() {
-            self.restart_ice(now, key, offer);
+        if let Some(ufrag) = &offer.ufrag
+            && ufrag != connection.ice.remote_ufrag()
+        {
+            self.restart_ice(now, key, ufrag);
         }
         Ok(())
     }
 
     /// RFC 8445 §9: both sides get new credentials. The server's old ufrag leads here until the new one is used.
-    fn restart_ice(&mut self, now: Instant, key: usize, offer: &Offer) {
+    fn restart_ice(&mut self, now: Instant, key: usize, remote_ufrag: &str) {
         let fresh = self.fresh_credentials();
         if let Some(connection) = self.peers[key].link.connection_mut() {
             self.by_ufrag.insert(fresh.ufrag.clone(), key);
-            if let Some(void) = connection.ice.restart(now, fresh, offer.ufrag.clone()) {
+            if let Some(void) = connection.ice.restart(now, fresh, remote_ufrag.to_owned()) {
                 self.by_ufrag.remove(&void);
             }
         }
@@ -166,7 +173,7 @@ impl Worker {
                     }
                 }
                 Use::Receive(negotiable) => self.open_slot(key, line, negotiable),
-                Use::Inactive(_) | Use::Refuse => {}
+                Use::Inactive(_) | Use::Carry | Use::Refuse => {}
             }
         }
         self.close_tracks(key, |track| !offer.media.iter().any(|line| publishes(line, track)));
@@ -304,11 +311,11 @@ impl Worker {
             sdp,
             published: lines(|purpose| match purpose {
                 Use::Publish(negotiable) => Some(negotiable),
-                Use::Receive(_) | Use::Inactive(_) | Use::Refuse => None,
+                Use::Receive(_) | Use::Inactive(_) | Use::Carry | Use::Refuse => None,
             }),
             slots: lines(|purpose| match purpose {
                 Use::Receive(negotiable) => Some(negotiable),
-                Use::Publish(_) | Use::Inactive(_) | Use::Refuse => None,
+                Use::Publish(_) | Use::Inactive(_) | Use::Carry | Use::Refuse => None,
             }),
         })
     }
@@ -374,7 +381,7 @@ fn offered_tracks(offer: &Offer) -> impl Iterator<Item = (&Mid, Option<&Rid>)> {
     offer.media.iter().flat_map(|line| {
         let published = match &line.purpose {
             Use::Publish(negotiable) => Some(negotiable),
-            Use::Receive(_) | Use::Inactive(_) | Use::Refuse => None,
+            Use::Receive(_) | Use::Inactive(_) | Use::Carry | Use::Refuse => None,
         };
         published.into_iter().flat_map(rids).map(|rid| (&line.mid, rid))
     })
