@@ -90,8 +90,9 @@ pub enum OfferError {
 }
 
 impl OfferError {
-    /// The length limit of an SDP offer, in bytes.
-    pub const MAX_SDP_BYTES: usize = 256 * 1024;
+    /// The length limit of an SDP offer, in bytes. A browser's offer with 54 m-lines has up to 280 kB, and 300 kB with
+    /// its candidates; with the 80 m-lines that an offer may use, and many addresses, it has twice as many.
+    pub const MAX_SDP_BYTES: usize = 768 * 1024;
 }
 
 /// A report from the engine that no command asked for.

@@ -2,8 +2,9 @@
 //!
 //! The answer repeats each m-line of the offer. Candidates stand in the answerer-tagged m-line alone, since they belong to
 //! the one transport (RFC 9143 §7.1.3, RFC 9429 §5.3.1). Other attributes of the transport are repeated where clients
-//! need them, although those RFCs do not ask for it: Chromium demands `rtcp-mux` in every m-line of a bundle, and
-//! GStreamer demands `setup`, `ice-ufrag` and `ice-pwd` in every m-line.
+//! need them, although those RFCs do not ask for it: Chromium demands `rtcp-mux` in every accepted m-line of a bundle;
+//! GStreamer 1.22 demands `setup`, `ice-ufrag` and `ice-pwd` in every m-line, rejected ones included, and `fingerprint`
+//! at session level or in m-lines, but not in both.
 
 use std::fmt::Display;
 
@@ -15,6 +16,9 @@ use crate::transport::ice::{Candidate, Credentials};
 
 /// The longest identifier in an `a=msid` (RFC 8830 §2), in bytes.
 const MAX_MSID_BYTES: usize = 64;
+
+/// The SCTP port that clients use (RFC 8841 §5.1, example). Nobody listens on it.
+const SCTP_PORT: u16 = 5000;
 
 /// The parts of an answer that all m-lines share.
 pub(crate) struct Answerer<'a> {
@@ -63,7 +67,7 @@ pub(crate) fn write(
     for (at, media) in offer.media.iter().enumerate() {
         let is_tagged = offer.bundle.members.first() == Some(&at);
         match &media.purpose {
-            Use::Refuse => refuse(&mut lines, media),
+            Use::Refuse => refuse(&mut lines, answerer, media),
             Use::Carry => carry(&mut lines, answerer, media),
             Use::Publish(negotiable) | Use::Receive(negotiable) | Use::Inactive(negotiable) => {
                 accept(&mut lines, answerer, media, negotiable, is_tagged);
@@ -153,20 +157,27 @@ impl Lines {
 }
 
 /// RFC 9429 §5.3.1: a rejected m-line keeps its place, with port 0.
-fn refuse(lines: &mut Lines, media: &OfferedMedia) {
+fn refuse(lines: &mut Lines, answerer: &Answerer<'_>, media: &OfferedMedia) {
     lines.media(media, 0, &offered_formats(media));
     lines.flag("inactive");
+    lines.transport(answerer, false);
 }
 
-/// Accepts an m-line that only carries the transport: an inactive stream, or data without an SCTP association.
+/// Accepts an m-line that only carries the transport: an inactive stream, or data. The server makes no SCTP association,
+/// so data channels stay in the state "connecting". It names an SCTP port all the same: 0, for no association, is
+/// refused by Firefox. Old clients name it in an `a=sctpmap`, with the port as the format
+/// (draft-ietf-mmusic-sctp-sdp-05).
 fn carry(lines: &mut Lines, answerer: &Answerer<'_>, media: &OfferedMedia) {
-    lines.media(media, 9, &offered_formats(media));
+    let formats = offered_formats(media);
+    lines.media(media, 9, &formats);
     lines.flag("rtcp-mux");
     lines.transport(answerer, true);
-    if media.protocol.ends_with("SCTP") {
-        lines.attribute("sctp-port", 0);
-    } else {
+    if !media.protocol.ends_with("SCTP") {
         lines.flag("inactive");
+    } else if formats.bytes().all(|byte| byte.is_ascii_digit()) {
+        lines.attribute("sctpmap", format_args!("{formats} webrtc-datachannel 1024"));
+    } else {
+        lines.attribute("sctp-port", SCTP_PORT);
     }
 }
 
