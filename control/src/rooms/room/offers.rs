@@ -14,8 +14,8 @@ use crate::rooms::room::pending::Purpose;
 
 /// The most m-lines that a client may name.
 const MAX_MIDS: usize = 64;
-/// The longest `a=mid` value, in bytes.
-const MAX_MID_BYTES: usize = 64;
+/// The longest `a=mid` value, in bytes: as long as the engine accepts.
+const MAX_MID_BYTES: usize = 255;
 
 impl Room {
     pub(super) fn handle_offer(

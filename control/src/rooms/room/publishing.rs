@@ -3,7 +3,7 @@
 //! The `sources` that a client names are only a claim. Its permissions, the stops of moderators and its own `muted` are
 //! enforced: for each published m-line, the room tells the engine whether to forward the packets.
 
-use madang_sfu::{MediaKind, Mid};
+use madang_sfu::{MediaKind, MediaLine, Mid};
 use madang_wire::SourceKind;
 
 use super::member::Member;
@@ -11,8 +11,6 @@ use super::{Effect, Room, rights};
 
 /// Number of entries in `Media::told` above which those of removed m-lines are dropped.
 const MAX_TOLD: usize = 256;
-/// Most m-lines of an offer that are read before the engine sees it; browsers send no more.
-const MAX_LINES: usize = 128;
 
 impl Member {
     /// The source that an m-line counts as when permissions are checked. Without a name of the same media kind, audio
@@ -78,11 +76,15 @@ impl Room {
     /// Forbids the m-lines of an offer that must not be forwarded, before the engine sees the offer: on an established
     /// connection, packets may follow at once.
     pub(super) fn forbid_in_advance(&mut self, index: usize, sdp: &str) {
-        let forbidden = |(mid, kind): &(Mid, MediaKind)| {
-            let member = &self.members[index];
-            member.media.is_some() && !member.is_forwarded(mid, *kind)
+        let member = &self.members[index];
+        if member.media.is_none() {
+            return;
+        }
+        let forbidden = |line: MediaLine| {
+            (!member.is_forwarded(&line.mid, line.kind)).then_some((line.mid, line.kind))
         };
-        let lines: Vec<_> = lines_of(sdp).into_iter().filter(forbidden).collect();
+        let lines: Vec<_> =
+            madang_sfu::published_lines(sdp).into_iter().filter_map(forbidden).collect();
         self.tell_engine(index, &lines);
     }
 
@@ -105,24 +107,6 @@ impl Room {
     }
 }
 
-/// The m-lines on which an offer may publish, with their `a=mid` (RFC 8843 §10).
-fn lines_of(sdp: &str) -> Vec<(Mid, MediaKind)> {
-    let sections = sdp.split("\nm=").skip(1).take(MAX_LINES);
-    let line_of = |section: &str| {
-        let kind = match section.split(' ').next()? {
-            "audio" => MediaKind::Audio,
-            "video" => MediaKind::Video,
-            _ => return None,
-        };
-        // The split cut the last line ending in two.
-        let mut lines = section.lines().map(str::trim_end);
-        let publishes = !lines.clone().any(|line| line == "a=recvonly" || line == "a=inactive");
-        let mid = lines.find_map(|line| line.strip_prefix("a=mid:"))?;
-        publishes.then(|| (Mid::new(mid), kind))
-    };
-    sections.filter_map(line_of).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::member::Stopped;
@@ -135,16 +119,5 @@ mod tests {
         assert!(muted.covers(SourceKind::Microphone) && muted.covers(SourceKind::ScreenAudio));
         assert!(!muted.covers(SourceKind::Screen) && !muted.covers(SourceKind::Camera));
         assert_eq!(muted.to_wire(), [SourceKind::Microphone]);
-    }
-
-    #[test]
-    fn the_m_lines_that_publish_are_found_in_an_offer() {
-        let sdp = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\na=mid:no\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n\
-                   m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:data\r\n\
-                   m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:slot\r\na=recvonly\r\n\
-                   m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=sendonly\r\na=mid:1\r\n";
-
-        let expected = [(Mid::new("0"), MediaKind::Audio), (Mid::new("1"), MediaKind::Video)];
-        assert_eq!(lines_of(sdp), expected);
     }
 }

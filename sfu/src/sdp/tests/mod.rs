@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::codec::Codec;
 use crate::transport::ice::{Candidate, Credentials};
-use crate::{MediaKind, OfferError};
+use crate::{MediaKind, MediaLine, Mid, OfferError};
 
 const CHROMIUM: &str = include_str!("../fixtures/chromium_156.sdp");
 const FIREFOX: &str = include_str!("../fixtures/firefox_153.sdp");
@@ -291,7 +291,38 @@ fn an_attribute_repeated_a_thousand_times_counts_once() {
     assert!(answer(&repeated).len() <= answer(&once).len());
 }
 
+#[test]
+fn the_m_lines_that_publish_are_found_in_an_offer() {
+    let sdp = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\na=mid:no\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n\
+               m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:data\r\n\
+               m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:slot\r\na=recvonly\r\n\
+               m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=sendonly\r\na=mid:1\r\n";
+    let found = |sdp: &str| -> Vec<_> {
+        published_lines(sdp).into_iter().map(|line| (line.mid, line.kind)).collect()
+    };
+    let expected = [(Mid::new("0"), MediaKind::Audio), (Mid::new("1"), MediaKind::Video)];
+    assert_eq!(found(sdp), expected);
+    let receiving = sdp.replace("a=mid:no", "a=recvonly");
+    assert_eq!(found(&receiving), expected[1..], "the session's direction holds");
+}
+
 proptest! {
+    /// The control plane forbids m-lines in advance, by what it finds in an offer.
+    #[test]
+    fn every_published_m_line_is_found_in_advance(
+        cuts in proptest::collection::vec((0usize..300, 0u8..3, 0usize..40), 1..8)
+    ) {
+        let sdp = damaged(&cuts);
+        let Some(offer) = checked(&sdp) else { return Ok(()) };
+        let found = published_lines(&sdp);
+        for line in offer.media {
+            if let Use::Publish(negotiable) = line.purpose {
+                let published = MediaLine { mid: line.mid, kind: negotiable.kind };
+                prop_assert!(found.contains(&published), "{published:?}");
+            }
+        }
+    }
+
     #[test]
     fn no_text_makes_it_panic(text in "\\PC{0,400}") {
         checked(&text);
@@ -303,20 +334,27 @@ proptest! {
         prop_assert!(checked(&simulcast(&lines)).is_some());
     }
 
-    /// Damages a real offer: removes, doubles and truncates lines.
     #[test]
     fn no_damage_makes_it_panic(
         cuts in proptest::collection::vec((0usize..300, 0u8..3, 0usize..40), 1..8)
     ) {
-        let mut lines: Vec<String> = CHROMIUM.split("\r\n").map(str::to_owned).collect();
-        for (at, what, by) in cuts {
-            let at = at % lines.len();
-            match what {
-                0 => { lines.remove(at); }
-                1 => lines.insert(at, lines[at].clone()),
-                _ => { let keep = by.min(lines[at].len()); lines[at].truncate(keep); }
+        checked(&damaged(&cuts));
+    }
+}
+
+/// A real offer with lines that are removed, doubled and truncated.
+fn damaged(cuts: &[(usize, u8, usize)]) -> String {
+    let mut lines: Vec<String> = CHROMIUM.split("\r\n").map(str::to_owned).collect();
+    for &(at, what, by) in cuts {
+        let at = at % lines.len();
+        match what {
+            0 => _ = lines.remove(at),
+            1 => lines.insert(at, lines[at].clone()),
+            _ => {
+                let keep = by.min(lines[at].len());
+                lines[at].truncate(keep);
             }
         }
-        checked(&lines.join("\r\n"));
     }
+    lines.join("\r\n")
 }
