@@ -64,6 +64,8 @@ pub struct Source {
 /// The engine's answer to an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
+    /// The peer that the offer was for.
+    pub peer: PeerId,
     /// The answer's SDP, candidates included.
     pub sdp: String,
     /// The m-lines on which the peer sends, in the order of the offer.

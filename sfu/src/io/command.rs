@@ -12,6 +12,8 @@ pub(super) enum Command {
     Offer {
         room: RoomId,
         peer: PeerId,
+        /// The client's peer so far; see [`super::Handle::offer_again`].
+        current: Option<PeerId>,
         sdp: String,
         reply: oneshot::Sender<Result<Answer, OfferError>>,
     },

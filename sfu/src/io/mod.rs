@@ -154,17 +154,47 @@ impl Handle {
         sdp: String,
     ) -> Result<Answer, OfferError> {
         let Place { worker, is_new } = self.placement.place(room, peer);
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Offer { room, peer, sdp, reply };
-        let sent = self.workers[worker].commands.send(command).await;
-        let answer = match sent {
-            Ok(()) => answer.await.unwrap_or(Err(OfferError::Overloaded)),
-            Err(_) => Err(OfferError::Overloaded),
-        };
+        let answer = self.ask(worker, room, peer, None, sdp).await;
         if is_new && answer.is_err() {
             self.placement.forget(peer);
         }
         answer
+    }
+
+    /// Answers a later offer of the client whose peer is `current`. It renegotiates that peer if it comes from the same
+    /// `RTCPeerConnection`, which is known by its DTLS association: its certificate and, if the offers have one, its
+    /// `a=tls-id` (RFC 8842 §4). Otherwise, or if `current` has ended, it adds the peer `fresh`; the caller then removes
+    /// `current`. [`Answer::peer`] tells which of the two it was.
+    ///
+    /// # Errors
+    /// See [`OfferError`]. A refused offer changes nothing.
+    pub async fn offer_again(
+        &self,
+        room: RoomId,
+        current: PeerId,
+        fresh: PeerId,
+        sdp: String,
+    ) -> Result<Answer, OfferError> {
+        match self.placement.worker_of(current) {
+            Some(worker) => self.ask(worker, room, fresh, Some(current), sdp).await,
+            None => self.offer(room, fresh, sdp).await,
+        }
+    }
+
+    async fn ask(
+        &self,
+        worker: usize,
+        room: RoomId,
+        peer: PeerId,
+        current: Option<PeerId>,
+        sdp: String,
+    ) -> Result<Answer, OfferError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Offer { room, peer, current, sdp, reply };
+        match self.workers[worker].commands.send(command).await {
+            Ok(()) => answer.await.unwrap_or(Err(OfferError::Overloaded)),
+            Err(_) => Err(OfferError::Overloaded),
+        }
     }
 
     /// Puts a source into a video slot, or empties the slot. The slot starts on a key frame, which is requested.

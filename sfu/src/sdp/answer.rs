@@ -28,6 +28,8 @@ pub(crate) struct Answerer<'a> {
     pub(crate) version: u64,
     pub(crate) credentials: &'a Credentials,
     pub(crate) fingerprint: &'a str,
+    /// The value of `a=tls-id`; only for offers that have one (RFC 8842 §5.3).
+    pub(crate) tls_id: Option<&'a str>,
     pub(crate) candidates: &'a [Candidate],
     /// The CNAME of all streams that this server sends to the peer.
     pub(crate) cname: &'a str,
@@ -64,6 +66,9 @@ pub(crate) fn write(
     }
     lines.attribute("msid-semantic", " WMS *");
     lines.attribute("fingerprint", format_args!("sha-256 {fingerprint}"));
+    if let Some(tls_id) = answerer.tls_id {
+        lines.attribute("tls-id", tls_id);
+    }
     for (at, media) in offer.media.iter().enumerate() {
         let is_tagged = offer.bundle.members.first() == Some(&at);
         match &media.purpose {

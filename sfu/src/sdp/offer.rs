@@ -48,6 +48,8 @@ pub(crate) struct Offer {
     /// The client's ICE user fragment. `None` if no m-line is in use.
     pub(crate) ufrag: Option<String>,
     pub(crate) fingerprints: Vec<Fingerprint>,
+    /// `a=tls-id`, which identifies the DTLS association (RFC 8842 §4). Browsers do not send it.
+    pub(crate) tls_id: Option<String>,
     pub(crate) media: Vec<OfferedMedia>,
     pub(super) bundle: Bundle,
     /// Whether RTCP may be sent in reduced size, not only as compound packets (RFC 5506 §5).
@@ -138,6 +140,7 @@ impl Offer {
         Ok(Offer {
             ufrag: Some(transport.ufrag()?),
             fingerprints: transport.fingerprints()?,
+            tls_id: transport.all("tls-id").next().map(|id| id.value.to_owned()),
             media,
             has_reduced_size: transport.has("rtcp-rsize"),
             allows_mixed_extensions: transport.has("extmap-allow-mixed"),
@@ -150,6 +153,7 @@ impl Offer {
         Offer {
             ufrag: None,
             fingerprints: Vec::new(),
+            tls_id: None,
             media,
             bundle: Bundle::default(),
             has_reduced_size: false,

@@ -31,6 +31,11 @@ pub(super) fn cname(connection: &Connection) -> String {
     format!("{:016x}", connection.session_id)
 }
 
+/// The server's `a=tls-id` for a connection: 20 to 255 characters, unique to the association (RFC 8842 §4).
+fn tls_id(connection: &Connection) -> String {
+    format!("{:016x}{:08x}", connection.session_id, connection.reporter_ssrc)
+}
+
 impl Worker {
     /// Answers an offer; see [`crate::io::Handle::offer`].
     pub(crate) fn offer(
@@ -40,22 +45,46 @@ impl Worker {
         id: PeerId,
         sdp: &str,
     ) -> Result<Answer, OfferError> {
+        self.answer_offer(now, room, id, &Offer::parse(sdp)?)
+    }
+
+    /// Answers a later offer of the client whose peer is `current`; see [`crate::io::Handle::offer_again`].
+    pub(crate) fn offer_again(
+        &mut self,
+        now: Instant,
+        room: RoomId,
+        current: PeerId,
+        fresh: PeerId,
+        sdp: &str,
+    ) -> Result<Answer, OfferError> {
         let offer = Offer::parse(sdp)?;
+        let known = self.by_id.get(&current).and_then(|&key| self.peers[key].link.connection());
+        let is_same = known.is_some_and(|connection| connection.is_offered_by(&offer));
+        self.answer_offer(now, room, if is_same { current } else { fresh }, &offer)
+    }
+
+    fn answer_offer(
+        &mut self,
+        now: Instant,
+        room: RoomId,
+        id: PeerId,
+        offer: &Offer,
+    ) -> Result<Answer, OfferError> {
         let key = match self.by_id.get(&id) {
             Some(&key) => {
-                self.renegotiate(now, key, &offer)?;
+                self.renegotiate(now, key, offer)?;
                 key
             }
-            None => self.add_peer(now, room, id, &offer)?,
+            None => self.add_peer(now, room, id, offer)?,
         };
         if let Some(connection) = self.peers[key].link.connection_mut() {
             connection.has_reduced_size = offer.has_reduced_size;
         }
         let room = self.peers[key].room;
-        self.apply_media(room, key, &offer);
+        self.apply_media(room, key, offer);
         self.publish_elsewhere(key);
         self.assign_audio(room);
-        self.answer(key, &offer)
+        self.answer(key, offer)
     }
 
     fn add_peer(
@@ -81,6 +110,7 @@ impl Worker {
             ice: Agent::new(now, local, ufrag),
             last_packet: None,
             fingerprints: offer.fingerprints.clone(),
+            tls_id: offer.tls_id.clone(),
             dtls: None,
             keys: None,
             put_aside: RtpStreams::default(),
@@ -127,11 +157,8 @@ impl Worker {
         let Some(connection) = self.peers[key].link.connection() else {
             return Err(OfferError::Overloaded);
         };
-        let known = &connection.fingerprints;
-        let is_known = offer.fingerprints.iter().any(|fingerprint| known.contains(fingerprint));
-        // Without an m-line in use, an offer says nothing about the transport.
-        if offer.ufrag.is_some() && !is_known {
-            let reason = "its a=fingerprint differs from the peer's earlier offers; use a new peer for a new certificate";
+        if !connection.is_offered_by(offer) {
+            let reason = "its a=fingerprint or a=tls-id differs from the peer's earlier offers; use a new peer for a new connection";
             return Err(OfferError::BadSdp(reason.into()));
         }
         let tracks = &self.peers[key].tracks;
@@ -280,16 +307,18 @@ impl Worker {
 
     fn answer(&mut self, key: usize, offer: &Offer) -> Result<Answer, OfferError> {
         let fingerprint = self.identity.fingerprint_text();
-        let Peer { link, slots, .. } = &mut self.peers[key];
+        let Peer { id, link, slots, .. } = &mut self.peers[key];
         let Some(connection) = link.connection_mut() else {
             return Err(OfferError::Overloaded);
         };
         connection.session_version += 1;
+        let tls_id = tls_id(connection);
         let answerer = Answerer {
             session_id: connection.session_id,
             version: connection.session_version,
             credentials: connection.ice.local(),
             fingerprint: &fingerprint,
+            tls_id: offer.tls_id.is_some().then_some(&tls_id),
             candidates: &self.candidates,
             cname: &cname(connection),
         };
@@ -308,6 +337,7 @@ impl Worker {
             media.filter_map(line).collect()
         };
         Ok(Answer {
+            peer: *id,
             sdp,
             published: lines(|purpose| match purpose {
                 Use::Publish(negotiable) => Some(negotiable),

@@ -17,7 +17,7 @@ use crate::media::clock_rate;
 use crate::outgoing::slot::Slot;
 use crate::rtcp::NtpTime;
 use crate::rtcp::twcc::{Arrivals, Feedback};
-use crate::sdp::Extension;
+use crate::sdp::{Extension, Offer};
 use crate::transport::dtls::{Fingerprint, Keys, Transport};
 use crate::transport::ice::Agent;
 use crate::transport::path::Path;
@@ -91,6 +91,8 @@ pub(crate) struct Connection {
     /// The path and time of the last authentic packet of media, which the agent learns of with the next tick.
     pub(crate) last_packet: Option<(Path, Instant)>,
     pub(crate) fingerprints: Vec<Fingerprint>,
+    /// The `a=tls-id` of the client's offers.
+    pub(crate) tls_id: Option<String>,
     /// Created when the first DTLS datagram arrives on a validated path.
     pub(crate) dtls: Option<Transport>,
     /// Set once DTLS is connected.
@@ -119,6 +121,19 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Whether an offer comes from the client's end of this connection. Its DTLS association identifies a connection:
+    /// a new one has another certificate or, if the client sends it, another `a=tls-id` (RFC 8842 §4). Nothing else
+    /// does: some clients change the `o=` line with every offer, others send the same one from all their connections,
+    /// and a new ufrag alone is an ICE restart.
+    pub(crate) fn is_offered_by(&self, offer: &Offer) -> bool {
+        match (&self.tls_id, &offer.tls_id) {
+            // Without an m-line in use, an offer says nothing about the transport.
+            _ if offer.ufrag.is_none() => true,
+            (Some(known), Some(offered)) => known == offered,
+            _ => offer.fingerprints.iter().any(|offered| self.fingerprints.contains(offered)),
+        }
+    }
+
     /// Takes a measured round-trip time, smoothed as in RFC 6298 §2.
     pub(crate) fn measured(&mut self, round_trip: Duration) {
         self.round_trip =

@@ -14,8 +14,9 @@ use crate::store::{ChatRecord, NewChatMessage};
 /// Everything that a room can do to the outside. The task carries effects out in order.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
-    /// Pass an offer to the media engine, and call `handle_answer` with its answer before anything else.
-    Offer { peer: PeerId, sdp: String },
+    /// Pass an offer to the media engine, and call `handle_answer` with its answer before anything else. The offer is
+    /// for the client's `current` peer or, if it comes from another connection, for the new `peer`.
+    Offer { peer: PeerId, current: Option<PeerId>, sdp: String },
     /// Show a source in a peer's slot; `None` empties the slot.
     Assign { peer: PeerId, slot: Mid, source: Option<Source> },
     /// Forward or drop what a peer publishes on an m-line.

@@ -52,8 +52,6 @@ pub(super) enum Presence {
 #[derive(Debug)]
 pub(super) struct Media {
     pub(super) peer: PeerId,
-    /// Identifies the client's `RTCPeerConnection`.
-    pub(super) origin: Origin,
     pub(super) published: Vec<MediaLine>,
     pub(super) slots: Vec<SlotState>,
     /// Whether the engine forwards an m-line, as last sent to it. It forwards m-lines that are absent here.
@@ -83,7 +81,8 @@ impl Member {
     }
 
     /// Replaces the m-lines with those of the engine's answer. Slots of the same peer keep what they show.
-    pub(super) fn set_media(&mut self, peer: PeerId, origin: Origin, answer: &Answer) {
+    pub(super) fn set_media(&mut self, answer: &Answer) {
+        let peer = answer.peer;
         let (before, told) = match self.media.take() {
             Some(media) if media.peer == peer => (media.slots, media.told),
             _ => (Vec::new(), HashMap::new()),
@@ -95,7 +94,7 @@ impl Member {
         let slots: Vec<SlotState> = answer.slots.iter().map(keep).collect();
         self.has_news |= slots != before;
         let published = answer.published.clone();
-        self.media = Some(Media { peer, origin, published, slots, told });
+        self.media = Some(Media { peer, published, slots, told });
     }
 
     /// The sources that they publish, may publish and have named, in the order of [`SourceKind`].
@@ -142,20 +141,6 @@ fn is_of_screen(kind: SourceKind) -> bool {
     matches!(kind, SourceKind::Screen | SourceKind::ScreenAudio)
 }
 
-/// Identifies an `RTCPeerConnection`: the session id in the SDP's origin line. It stays the same through all
-/// renegotiations of a connection and differs between connections (RFC 8829 §5.2.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Origin(Option<String>);
-
-impl Origin {
-    /// Reads the session id from an offer. The engine, not this function, refuses an offer without an origin line.
-    pub(super) fn of(sdp: &str) -> Origin {
-        let line = sdp.lines().take(16).find_map(|line| line.strip_prefix("o="));
-        let id = line.and_then(|line| line.split(' ').nth(1));
-        Origin(id.map(|id| id.chars().take(64).collect()))
-    }
-}
-
 /// The sources that a moderator has stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stopped {
@@ -180,21 +165,5 @@ impl Stopped {
     pub(super) fn to_wire(self) -> Vec<SourceKind> {
         let all = [SourceKind::Microphone, SourceKind::Camera, SourceKind::Screen];
         all.into_iter().filter(|source| self.covers(*source)).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_origin_survives_renegotiation_alone() {
-        let first = Origin::of("v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\n");
-        let again = Origin::of("v=0\r\no=- 4611731400430051336 3 IN IP4 127.0.0.1\r\ns=-\r\n");
-        let other = Origin::of("v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\n");
-
-        assert_eq!(first, again);
-        assert_ne!(first, other);
-        assert_eq!(Origin::of("nonsense"), Origin(None));
     }
 }

@@ -68,7 +68,8 @@ pub(crate) struct Room {
     kept: Kept,
     /// In join order; bounded by `Limits::participants_per_room`.
     members: Vec<Member>,
-    /// Offers that the engine has not answered yet, at most one per member or joiner.
+    /// Offers that the engine has not answered yet, at most one per member or joiner, by the new peer that they may be
+    /// for.
     pending: HashMap<PeerId, Pending>,
     /// Those who are not in the room yet.
     door: Door,

@@ -4,7 +4,6 @@ use madang_sfu::{Answer, MediaKind, OfferError, PeerId};
 use madang_wire::request::{Mids, Offer};
 use madang_wire::{ErrorCode, Signal, SourceKind};
 
-use super::member::Origin;
 use super::pending::Pending;
 use super::{Effect, Room, peer_of};
 use crate::broker::Requester;
@@ -52,16 +51,18 @@ impl Room {
         Ok(())
     }
 
-    /// Handles the engine's answer to an [`Effect::Offer`].
+    /// Handles the engine's answer to the [`Effect::Offer`] with this `peer`.
     pub(crate) fn handle_answer(
         &mut self,
         now: Moment,
         peer: PeerId,
         answer: Result<Answer, OfferError>,
     ) {
-        let Some(Pending { from, origin, purpose }) = self.pending.remove(&peer) else {
+        let Some(Pending { from, purpose }) = self.pending.remove(&peer) else {
             // The session or its participant has left in the meantime.
-            if answer.is_ok() && self.index_of_peer(peer).is_none() {
+            if let Ok(Answer { peer, .. }) = answer
+                && self.index_of_peer(peer).is_none()
+            {
                 self.effects.push_back(Effect::RemovePeer { peer });
             }
             return;
@@ -70,21 +71,21 @@ impl Room {
             Err(error) => self.reply(&from, refused(&error)),
             Ok(answer) => match purpose {
                 Purpose::Join(mut member) => {
-                    member.set_media(peer, origin, &answer);
+                    member.set_media(&answer);
                     self.admit(now, &from, *member, Some(answer.sdp));
                 }
                 Purpose::Resume { participant, mids } => {
                     let Some(index) = self.index_of_participant(&participant) else {
                         return;
                     };
-                    self.set_media(index, peer, origin, &answer);
+                    self.set_media(index, &answer);
                     self.take_over(now, &from, index, mids, Some(answer.sdp));
                 }
                 Purpose::Offer { participant } => {
                     let Some(index) = self.index_of_participant(&participant) else {
                         return;
                     };
-                    self.set_media(index, peer, origin, &answer);
+                    self.set_media(index, &answer);
                     self.reply(&from, Signal::Answer { sdp: answer.sdp });
                     self.update_sources(index);
                     self.show();
@@ -94,8 +95,8 @@ impl Room {
         self.tell_news();
     }
 
-    /// Sends an offer to the engine: for the existing peer when the offer is from the same `RTCPeerConnection`,
-    /// otherwise for a new peer.
+    /// Sends an offer to the engine. The engine tells whether it comes from the `RTCPeerConnection` of the member's
+    /// peer or is for a new peer.
     pub(super) fn offer(
         &mut self,
         from: &Requester,
@@ -106,17 +107,12 @@ impl Room {
         if let Some(index) = index {
             self.forbid_in_advance(index, &sdp);
         }
-        let origin = Origin::of(&sdp);
-        let present = index.and_then(|index| self.members[index].media.as_ref());
-        let peer = match present.filter(|media| media.origin == origin) {
-            Some(media) => media.peer,
-            None => {
-                self.last_peer = self.last_peer.wrapping_add(1);
-                peer_of(self.config.id, self.last_peer)
-            }
-        };
-        self.pending.insert(peer, Pending { from: from.clone(), origin, purpose });
-        self.effects.push_back(Effect::Offer { peer, sdp });
+        let media = index.and_then(|index| self.members[index].media.as_ref());
+        let current = media.map(|media| media.peer);
+        self.last_peer = self.last_peer.wrapping_add(1);
+        let peer = peer_of(self.config.id, self.last_peer);
+        self.pending.insert(peer, Pending { from: from.clone(), purpose });
+        self.effects.push_back(Effect::Offer { peer, current, sdp });
     }
 
     pub(super) fn check_no_offer_of(&self, participant: &str) -> Result<(), Refusal> {
@@ -127,10 +123,10 @@ impl Room {
     }
 
     /// Applies an answer to a member, and removes the peer that it replaces, if any.
-    fn set_media(&mut self, index: usize, peer: PeerId, origin: Origin, answer: &Answer) {
+    fn set_media(&mut self, index: usize, answer: &Answer) {
         let before = self.members[index].media.as_ref().map(|media| media.peer);
-        self.members[index].set_media(peer, origin, answer);
-        if let Some(before) = before.filter(|before| *before != peer) {
+        self.members[index].set_media(answer);
+        if let Some(before) = before.filter(|before| *before != answer.peer) {
             self.effects.push_back(Effect::RemovePeer { peer: before });
         }
     }

@@ -4,13 +4,11 @@ use madang_wire::request::Mids;
 
 use crate::broker::{Requester, SessionId};
 use crate::rooms::room::Member;
-use crate::rooms::room::member::Origin;
 
 /// An offer that the engine has not answered yet.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) from: Requester,
-    pub(super) origin: Origin,
     pub(super) purpose: Purpose,
 }
 

@@ -216,8 +216,12 @@ impl Task {
     async fn carry_out(&mut self, receipt: &mut Option<Receipt>) {
         while let Some(effect) = self.room.poll_effect() {
             match effect {
-                Effect::Offer { peer, sdp } => {
-                    let answer = self.tools.sfu.offer(room_of(peer), peer, sdp).await;
+                Effect::Offer { peer, current, sdp } => {
+                    let (sfu, room) = (&self.tools.sfu, room_of(peer));
+                    let answer = match current {
+                        Some(current) => sfu.offer_again(room, current, peer, sdp).await,
+                        None => sfu.offer(room, peer, sdp).await,
+                    };
                     self.room.handle_answer(now(), peer, answer);
                 }
                 Effect::Assign { peer, slot, source } => {

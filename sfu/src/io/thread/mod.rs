@@ -222,11 +222,14 @@ impl Shell {
     fn handle_command(&mut self, command: Command) {
         let now = Instant::now();
         match command {
-            Command::Offer { room, peer, sdp, reply } => {
+            Command::Offer { room, peer, current, sdp, reply } => {
                 // If nobody waits for the answer any more, whoever gave up removes the peer.
-                let answer = self.worker.offer(now, room, peer, &sdp);
-                if answer.is_ok() {
-                    self.thread.placement.keep(room, peer, self.thread.number);
+                let answer = match current {
+                    Some(current) => self.worker.offer_again(now, room, current, peer, &sdp),
+                    None => self.worker.offer(now, room, peer, &sdp),
+                };
+                if let Ok(answer) = &answer {
+                    self.thread.placement.keep(room, answer.peer, self.thread.number);
                 }
                 let _ = reply.send(answer);
             }

@@ -17,6 +17,7 @@ fn answer(offer: &Offer) -> String {
         version: 1,
         credentials: &credentials,
         fingerprint: "AA:BB",
+        tls_id: None,
         candidates: &[
             Candidate::Udp(([192, 0, 2, 1], 5004).into()),
             Candidate::Tcp("[2001:db8::1]:5005".parse().unwrap()),

@@ -67,6 +67,19 @@ impl World {
         answer
     }
 
+    /// A later offer of the client whose peer is `current`.
+    pub(crate) fn offer_again(
+        &mut self,
+        current: u64,
+        fresh: u64,
+        sdp: &str,
+    ) -> Result<Answer, OfferError> {
+        let (current, fresh) = (PeerId(current), PeerId(fresh));
+        let answer = self.worker.offer_again(self.now, RoomId(1), current, fresh, sdp);
+        self.collect();
+        answer
+    }
+
     /// Adds a connected peer with one microphone, one camera, three audio slots and one video slot.
     pub(crate) fn join(&mut self, peer: u64) -> Client {
         self.join_with(peer, |sdp| sdp)
@@ -304,6 +317,11 @@ impl Client {
 
     pub(crate) fn is_connected(&self) -> bool {
         self.keys.is_some()
+    }
+
+    /// The server's ufrag for this client.
+    pub(crate) fn server_ufrag(&self) -> &str {
+        &self.server.0
     }
 
     pub(crate) fn slot_ssrc(&self, mid: &str) -> u32 {

@@ -3,6 +3,7 @@
 mod allocation;
 pub(crate) mod client;
 mod codecs;
+mod connections;
 mod feedback;
 mod lip_sync;
 mod permit;

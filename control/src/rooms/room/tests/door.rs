@@ -23,7 +23,7 @@ fn an_offer_waits_with_its_joiner() {
     world.request_as(host(), 1, "moderate", &admit);
     let effects = world.effects();
     let offered = effects.iter().find_map(|effect| match effect {
-        Effect::Offer { peer, sdp } => Some((*peer, sdp.as_str())),
+        Effect::Offer { peer, sdp, .. } => Some((*peer, sdp.as_str())),
         _ => None,
     });
     let (peer, sdp) = offered.unwrap();

@@ -248,9 +248,10 @@ fn an_offer_of_the_same_connection_renegotiates() {
     let mut world = World::new();
     let (_, peer, _) = world.join_with_media(1, "a");
     world.request(1, "offer", r#"{"sdp":"v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\n"}"#);
-    assert_eq!(world.offered(), peer);
+    let (fresh, current) = world.offered_again();
+    assert_eq!(current, Some(peer));
 
-    world.answer(peer, Ok(answer(&["mic", "cam"], &["v0", "v1", "v2"])));
+    world.answer_as(fresh, peer, answer(&["mic", "cam"], &["v0", "v1", "v2"]));
 
     let effects = world.effects();
     assert!(signals(&effects).contains(&(1, &Signal::Answer { sdp: "answer".into() })));
@@ -264,8 +265,9 @@ fn an_offer_of_another_connection_replaces_the_first() {
     let (_, first, _) = world.join_with_media(1, "a");
     let (_, viewer, _) = world.join_with_media(2, "b");
     world.request(1, "offer", r#"{"sdp":"v=0\r\no=- 77 2 IN IP4 0.0.0.0\r\n"}"#);
-    let second = world.offered();
+    let (second, current) = world.offered_again();
     assert_ne!(first, second);
+    assert_eq!(current, Some(first), "the engine decides");
 
     world.answer(second, Ok(answer(&["mic", "cam"], &["v0"])));
 
@@ -277,16 +279,35 @@ fn an_offer_of_another_connection_replaces_the_first() {
 }
 
 #[test]
+fn who_resumes_with_an_offer_of_the_same_connection_keeps_it() {
+    let mut world = World::new();
+    let (_, peer, effects) = world.join_with_media(1, "a");
+    let token = joined_in(&effects).resume_token.expose().to_owned();
+    world.room.handle_gone(world.now, SessionId(1), false);
+
+    world.resume(2, &token, r#"{"name":"a","sdp":"v=0\r\no=- 99 7 IN IP4 0.0.0.0\r\n"}"#);
+    let (fresh, current) = world.offered_again();
+    assert_eq!(current, Some(peer));
+    world.answer_as(fresh, peer, answer(&["mic", "cam"], &["v0"]));
+
+    let effects = world.effects();
+    assert_eq!(joined_in(&effects).answer.as_deref(), Some("answer"));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::RemovePeer { .. })));
+}
+
+#[test]
 fn a_refused_renegotiation_changes_nothing() {
     let mut world = World::new();
     let (_, peer, _) = world.join_with_media(1, "a");
     world.request(1, "offer", r#"{"sdp":"v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\n"}"#);
-    world.offered();
-    world.answer(peer, Err(OfferError::TooLarge { bytes: 1_000_000 }));
+    let fresh = world.offered();
+    world.answer(fresh, Err(OfferError::TooLarge { bytes: 1_000_000 }));
 
     let effects = world.effects();
     assert_eq!(error_in(&effects).0, ErrorCode::TooLarge);
     assert_eq!(effects.len(), 1);
+    world.request(1, "offer", r#"{"sdp":"v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\n"}"#);
+    assert_eq!(world.offered_again().1, Some(peer), "the peer is still there");
 }
 
 #[test]
@@ -313,7 +334,9 @@ fn a_lost_peer_takes_its_sources_but_not_its_participant() {
     assert!(world.room.participant_of(SessionId(1)).is_some());
 
     world.request(1, "offer", r#"{"sdp":"v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\n"}"#);
-    assert_ne!(world.offered(), peer, "the engine has forgotten that peer");
+    let (fresh, current) = world.offered_again();
+    assert_ne!(fresh, peer);
+    assert_eq!(current, None, "the engine has forgotten that peer");
 }
 
 #[test]
@@ -335,8 +358,8 @@ fn a_speaker_is_shown_before_others_and_a_screen_before_all() {
     let mut world = World::new();
     let (_, viewer, _) = world.join_with_media(1, "viewer");
     world.request(1, "offer", r#"{"sdp":"v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\n"}"#);
-    world.offered();
-    world.answer(viewer, Ok(answer(&["mic", "cam"], &["v0"])));
+    let fresh = world.offered();
+    world.answer_as(fresh, viewer, answer(&["mic", "cam"], &["v0"]));
     world.effects();
     world.join_with_media(2, "b");
     let (c, c_peer, _) = world.join_with_media(3, "c");
@@ -518,14 +541,27 @@ impl World {
     }
 
     fn offered(&mut self) -> PeerId {
+        self.offered_again().0
+    }
+
+    /// The new peer that an offer may be for, and the client's peer so far.
+    fn offered_again(&mut self) -> (PeerId, Option<PeerId>) {
         match self.effects().pop() {
-            Some(Effect::Offer { peer, .. }) => peer,
+            Some(Effect::Offer { peer, current, .. }) => (peer, current),
             other => panic!("{other:?}"),
         }
     }
 
+    /// The engine's answer, for the new peer.
     fn answer(&mut self, peer: PeerId, answer: Result<Answer, OfferError>) {
+        let answer = answer.map(|answer| Answer { peer, ..answer });
         self.room.handle_answer(self.now, peer, answer);
+    }
+
+    /// The engine's answer, for a peer that it has already.
+    fn answer_as(&mut self, fresh: PeerId, current: PeerId, answer: Answer) {
+        let answer = Answer { peer: current, ..answer };
+        self.room.handle_answer(self.now, fresh, Ok(answer));
     }
 
     fn later(&mut self, by: Duration) {
@@ -565,6 +601,7 @@ fn answer(published: &[&str], slots: &[&str]) -> Answer {
         kind: if ["mic", "a0"].contains(mid) { MediaKind::Audio } else { MediaKind::Video },
     };
     Answer {
+        peer: PeerId(0),
         sdp: "answer".to_owned(),
         published: published.iter().map(line).collect(),
         slots: ["a0"].iter().chain(slots).map(line).collect(),

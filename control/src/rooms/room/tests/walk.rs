@@ -200,8 +200,10 @@ impl Walk {
     fn carry_out(&mut self) {
         while let Some(effect) = self.room.poll_effect() {
             match effect {
-                Effect::Offer { peer, .. } => {
-                    let answer = self.answer(peer);
+                Effect::Offer { peer, current, .. } => {
+                    let is_same = self.random.random();
+                    let current = current.filter(|_| is_same);
+                    let answer = self.answer(current.unwrap_or(peer));
                     self.room.handle_answer(self.now, peer, answer);
                 }
                 Effect::Assign { peer, slot, source: Some(source) } => {
@@ -257,7 +259,7 @@ impl Walk {
             slots.iter().any(|line| line.mid == *slot && line.kind == MediaKind::Video)
         };
         self.shows.retain(|(of, slot), _| *of != peer || stays(slot));
-        Ok(Answer { sdp: String::new(), published, slots })
+        Ok(Answer { peer, sdp: String::new(), published, slots })
     }
 
     fn forget(&mut self, peer: PeerId) {
