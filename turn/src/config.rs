@@ -39,8 +39,9 @@ pub struct Config {
     pub relay_ports: RangeInclusive<u16>,
     /// The lifetime of an allocation if the client requests none (RFC 8656 §3.2: 600 s).
     pub default_lifetime: Duration,
-    /// The maximum lifetime of an allocation without a Refresh. Credentials are checked only in requests, so an
-    /// allocation can outlive them by this long.
+    /// The maximum lifetime of an allocation without a Refresh. With expired credentials, an allocation can be refreshed
+    /// until the media engine has sent nothing to it for this long. So an unused allocation, or one to other peers, can
+    /// outlive its credentials by twice this long.
     pub max_lifetime: Duration,
     /// The maximum number of allocations; a further Allocate is refused with 508 (Insufficient Capacity).
     pub max_allocations: usize,

@@ -45,6 +45,8 @@ pub(crate) struct Allocation {
     pub(crate) reservation: Option<u64>,
     /// The error code for the IPv6 address, if the client asked for both families and got only IPv4.
     pub(crate) second_refusal: Option<u16>,
+    /// When the media engine last sent to it; before that, when it was made.
+    pub(crate) used_at: Instant,
     /// Rate limits for data from the client and to it.
     pub(crate) from_client: Bucket,
     pub(crate) to_client: Bucket,
@@ -101,6 +103,7 @@ impl Allocation {
             expires: now + granted,
             reservation: None,
             second_refusal: None,
+            used_at: now,
             from_client: Bucket::new(now, rate),
             to_client: Bucket::new(now, rate),
             paces: None,

@@ -25,9 +25,9 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Creates credentials for `user` that expire `ttl_secs` after `now_unix_secs` (seconds since 1970). Every request of
-/// the client is checked against the expiry, Refresh included, so relaying ends at most [`crate::Config::max_lifetime`]
-/// after it. An empty `user` is never accepted.
+/// Creates credentials for `user` that expire `ttl_secs` after `now_unix_secs` (seconds since 1970). From then on they
+/// make no allocation, but keep one that is in use: see [`crate::Config::max_lifetime`]. An empty `user` is never
+/// accepted.
 pub fn credentials(secret: &Secret, user: &str, now_unix_secs: u64, ttl_secs: u64) -> Credentials {
     let username = format!("{}:{user}", now_unix_secs.saturating_add(ttl_secs));
     let password = password(&signing_key(secret), &username);

@@ -53,12 +53,13 @@ impl Authenticator {
     }
 
     /// Checks in the order of RFC 8489 §9.2.4. The nonce comes last: only a client that knows the password learns that
-    /// its nonce is stale.
+    /// its nonce is stale. Expired credentials are accepted from the user `keeper` only.
     pub(crate) fn authenticate(
         &self,
         unix_now: Duration,
         client: ClientAddr,
         request: &Message<'_>,
+        keeper: Option<&str>,
     ) -> Result<Caller, Refusal> {
         if !is_signed(request) {
             return Err(Refusal::Unauthorized);
@@ -70,7 +71,7 @@ impl Authenticator {
             return Err(Refusal::BadRequest);
         };
         let algorithm = password_algorithm(request, Offer::with(nonce.nonce()))?;
-        let (user, password) = self.user(unix_now, username.username())?;
+        let (user, password) = self.user(unix_now, username.username(), keeper)?;
         if realm.realm() != self.realm {
             return Err(Refusal::Unauthorized);
         }
@@ -98,16 +99,22 @@ impl Authenticator {
     }
 
     /// The user with this username, and the password.
-    fn user(&self, unix_now: Duration, username: &str) -> Result<(String, String), Refusal> {
+    fn user(
+        &self,
+        unix_now: Duration,
+        username: &str,
+        keeper: Option<&str>,
+    ) -> Result<(String, String), Refusal> {
         if let Some(secret) = self.users.get(username) {
             let password = String::from_utf8_lossy(secret.as_bytes()).into_owned();
             return Ok((username.to_owned(), password));
         }
         let (expiry, user) = parse_username(username).ok_or(Refusal::Unauthorized)?;
-        if expiry <= unix_now.as_secs() {
+        let user = format!(":{user}");
+        if expiry <= unix_now.as_secs() && keeper != Some(&user) {
             return Err(Refusal::Unauthorized);
         }
-        Ok((format!(":{user}"), password(&self.signing_key, username)))
+        Ok((user, password(&self.signing_key, username)))
     }
 }
 

@@ -96,6 +96,9 @@ impl Server {
             self.stats.dropped_bandwidth += 1;
             return None;
         }
+        if path == Path::Media {
+            allocation.used_at = now;
+        }
         let client = allocation.client;
         match channel {
             Some((number, _)) => write_channel_data(number, payload, client.transport, out),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use stun_types::attribute::XorMappedAddress;
-use stun_types::message::Message;
+use stun_types::message::{Message, Method};
 use tracing::debug;
 use turn_types::AddressFamily;
 use turn_types::attribute::Lifetime;
@@ -62,7 +62,8 @@ impl Server {
         client: ClientAddr,
         request: &Message<'_>,
     ) {
-        let caller = match self.authenticator.authenticate(unix_now, client, request) {
+        let keeper = self.keeper(now, client, request.method());
+        let caller = match self.authenticator.authenticate(unix_now, client, request, keeper) {
             Ok(caller) => caller,
             Err(refusal) => {
                 return self.refuse_unauthenticated(now, unix_now, client, request, refusal);
@@ -77,6 +78,17 @@ impl Server {
             }
         };
         self.answer(client, response.signed(&caller));
+    }
+
+    /// The user who may keep the client's allocation although the credentials have expired. A browser never replaces
+    /// the credentials of an allocation, so their end must not end a relayed call: the expiry limits which allocations
+    /// can be made. But an allocation to which the media engine has sent nothing for [`crate::Config::max_lifetime`] is
+    /// of no call, as when a participant was removed, and needs current credentials.
+    fn keeper(&self, now: Instant, client: ClientAddr, method: Method) -> Option<&str> {
+        let keeps = matches!(method, REFRESH | CREATE_PERMISSION | CHANNEL_BIND);
+        let allocation = self.table.of_client(client).filter(|_| keeps)?;
+        let idle = now.saturating_duration_since(allocation.used_at);
+        (idle < self.max_lifetime).then_some(&*allocation.user)
     }
 
     fn refuse_unauthenticated(

@@ -7,8 +7,8 @@ use turn_types::attribute::{Lifetime, RequestedTransport};
 use turn_types::message::ALLOCATE;
 
 use crate::world::{
-    ALICE, Ask, MEDIA, World, allocate, bind, channel_data, code, indication, lifetime, permission,
-    refresh, relayed,
+    ALICE, Ask, Login, MEDIA, World, allocate, bind, channel_data, code, indication, lifetime,
+    permission, refresh, relayed,
 };
 
 #[test]
@@ -69,6 +69,45 @@ fn a_refreshed_allocation_lives_on() {
     world.advance(600);
     world.server.handle_timeout(world.now);
     assert_eq!(world.server.stats().allocations, 0);
+}
+
+#[test]
+fn a_call_outlives_its_credentials() {
+    let mut world = World::new();
+    let relayed = world.allocated();
+    world.ask_as(ALICE, "alice", bind(0x4000, MEDIA));
+    let login = world.expired_login(ALICE, "alice");
+
+    for _ in 0..3 * 24 * 15 {
+        world.advance(240);
+        let login = Login { nonce: world.login(ALICE, "alice").nonce, ..login.clone() };
+        assert_eq!(code(&world.ask(ALICE, &bind(0x4000, MEDIA).signed(&login))), 0);
+        assert_eq!(code(&world.ask(ALICE, &refresh(600).signed(&login))), 0);
+        assert!(world.media_sends(relayed, MEDIA, b"media").is_some());
+    }
+}
+
+#[test]
+fn an_allocation_without_media_does_not_outlive_its_credentials_for_long() {
+    let mut world = World::new();
+    let relayed = world.allocated();
+    world.ask_as(ALICE, "alice", permission(MEDIA));
+    world.advance(100);
+    world.ask_as(ALICE, "alice", refresh(3600));
+    assert!(world.media_sends(relayed, MEDIA, b"media").is_some());
+    let expired = world.expired_login(ALICE, "alice");
+    let mut refreshed_after = |secs| {
+        world.advance(secs);
+        let login = Login { nonce: world.login(ALICE, "alice").nonce, ..expired.clone() };
+        // The engine answers to nothing that the client sends.
+        world.send(ALICE, &indication(MEDIA, b"check"));
+        code(&world.ask(ALICE, &refresh(3600).signed(&login)))
+    };
+
+    assert_eq!(refreshed_after(3599), 0);
+    assert_eq!(refreshed_after(1), 401);
+    assert_eq!(refreshed_after(1000), 401);
+    assert_eq!(code(&world.ask_as(ALICE, "alice", refresh(600))), 0, "current ones work");
 }
 
 #[test]

@@ -79,6 +79,15 @@ const AUTHENTICATION: &[Rule] = &[
     ("a changed expiry", |w| with_login(w, |l| l.username.insert(0, '9')), Error(401, CHALLENGE)),
     ("another realm", |w| with_login(w, |l| l.realm = "elsewhere".into()), Error(401, CHALLENGE)),
     ("expired credentials", |w| { let old = w.credentials("alice"); w.advance(86_400); with_login(w, |l| { l.username = old.username.clone(); l.password = old.password.clone(); }) }, Error(401, CHALLENGE)),
+    ("Refresh with credentials that expired since", |w| outlived(w, refresh(600)), Success(SIGNED)),
+    ("CreatePermission with credentials that expired since", |w| outlived(w, permission(MEDIA)), Success(SIGNED)),
+    ("ChannelBind with credentials that expired since", |w| outlived(w, bind(0x4000, MEDIA)), Success(SIGNED)),
+    ("Refresh to 0 with credentials that expired since", |w| outlived(w, refresh(0)), Success(SIGNED)),
+    ("a second Allocate with credentials that expired since", |w| outlived(w, allocate()), Error(401, CHALLENGE)),
+    ("expired credentials of another user", |w| { w.allocated(); let l = w.expired_login(ALICE, "mallory"); w.ask(ALICE, &refresh(600).signed(&l)) }, Error(401, CHALLENGE)),
+    ("expired credentials with a wrong password", |w| { w.allocated(); let mut l = w.expired_login(ALICE, "alice"); l.password.push('x'); w.ask(ALICE, &refresh(600).signed(&l)) }, Error(401, CHALLENGE)),
+    ("expired credentials with a stale nonce", |w| { w.allocated(); let mut l = w.expired_login(ALICE, "alice"); l.nonce = "12345678".into(); w.ask(ALICE, &refresh(600).signed(&l)) }, Error(438, CHALLENGE)),
+    ("expired credentials without an allocation", |w| { let l = w.expired_login(ALICE, "alice"); w.ask(ALICE, &refresh(600).signed(&l)) }, Error(401, CHALLENGE)),
     ("a nonce that was never issued", |w| with_login(w, |l| l.nonce = "12345678".into()), Error(438, CHALLENGE)),
     ("a nonce of two hours ago", |w| { let l = w.login(ALICE, "alice"); w.advance(7200); w.ask(ALICE, &allocate().signed(&l)) }, Error(438, CHALLENGE)),
     ("the nonce of another client", |w| { let l = w.login("203.0.113.6:40000", "alice"); w.ask(ALICE, &allocate().signed(&l)) }, Error(438, CHALLENGE)),
@@ -350,6 +359,13 @@ fn limit(world: &mut World, per_user: usize, per_address: usize, total: usize) {
 
 fn ipv6(world: &mut World) {
     *world = World::with(Config { relay_ips: vec!["2001:db8::7".parse().unwrap()], ..config() });
+}
+
+/// A request for Alice's allocation, whose credentials have expired.
+fn outlived(world: &mut World, request: Ask) -> Vec<u8> {
+    world.allocated();
+    let login = world.expired_login(ALICE, "alice");
+    world.ask(ALICE, &request.signed(&login))
 }
 
 fn with_login(world: &mut World, change: impl Fn(&mut Login)) -> Vec<u8> {

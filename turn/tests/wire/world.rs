@@ -91,6 +91,13 @@ impl World {
         Login::new(self.credentials(user), &challenge)
     }
 
+    /// Credentials that expire at this moment, with a current nonce.
+    pub(crate) fn expired_login(&mut self, client: &str, user: &str) -> Login {
+        let challenge = self.ask(client, &allocate().unsigned());
+        let expired = credentials(&config().secret, user, self.unix_now.as_secs(), 0);
+        Login::new(expired, &challenge)
+    }
+
     /// Valid credentials from a request that is long enough to be offered SHA-256.
     pub(crate) fn login_sha256(&mut self, client: &str, user: &str) -> Login {
         let software = Software::new("a client with a name").unwrap();
