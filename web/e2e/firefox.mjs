@@ -50,6 +50,7 @@ function inPlaywrightsWords(page) {
   });
   return {
     goto: (url) => page.goto(url),
+    close: () => page.close(),
     evaluate: (run, argument) => page.evaluate(run, argument),
     addInitScript: (run, argument) => page.evaluateOnNewDocument(run, argument),
     waitForFunction: (test, argument, { timeout = 30_000 } = {}) =>

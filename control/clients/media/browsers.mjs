@@ -28,7 +28,7 @@ async function newPage(page, server) {
   const call = ([method, params]) => window.engine[method](params);
   const get = (_, method) => {
     if (method === "then") return undefined;
-    if (method === "page") return page;
+    if (method === "end") return () => page.close();
     return (params) => page.evaluate(call, [method, params]);
   };
   return new Proxy({}, { get });

@@ -42,8 +42,12 @@ export async function join(server, room, name, engine) {
     /** Leaves the room and resolves with the reply. */
     leave: () => session.request("leave", {}),
     async close() {
-      await engine.close();
-      await session.close();
+      try {
+        await engine.close();
+      } finally {
+        await engine.end();
+        await session.close();
+      }
     },
   };
 }

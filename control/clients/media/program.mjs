@@ -4,10 +4,22 @@
  * It ends when its standard input does.
  */
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
-/** Starts a program. Any method of the result is a request to it, except `end`, which ends it. */
-export function startProgram([command, ...args]) {
+/** The clients that a command starts, one program each. */
+export async function launchProgram(...command) {
+  const first = startProgram(command);
+  try {
+    return { version: await first.version(), newEngine: () => startProgram(command), close: () => {} };
+  } finally {
+    await first.end();
+  }
+}
+
+/** Starts a program. Any method of the result is a request to it, except `end`,
+ * which ends it. */
+function startProgram([command, ...args]) {
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
@@ -45,6 +57,11 @@ export function startProgram([command, ...args]) {
   // A promise is resolved with it, so it must not look like one.
   const get = (_, method) => (method === "then" ? undefined : method === "end" ? end : request(method));
   return new Proxy({}, { get });
+}
+
+/** The version of a package in package.json, which names exact ones. */
+export function installedVersion(name) {
+  return JSON.parse(readFileSync(new URL("../package.json", import.meta.url))).devDependencies[name];
 }
 
 /** Serves the methods of `engine` in a program. */
