@@ -1,18 +1,15 @@
 /** The REST API against its OpenAPI document: Schemathesis generates requests from it and checks the responses. */
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 
+import { pythonEnvironment } from "./python.mjs";
 import { startServer } from "../../web/e2e/server.mjs";
 
-const HERE = fileURLToPath(new URL(".", import.meta.url));
-const ENVIRONMENT = `${HERE}node_modules/.schemathesis`;
-const READY = `${ENVIRONMENT}/lib-is-installed`;
 const PACKAGES = ["schemathesis==4.32.5", "openapi-spec-validator==0.9.0"];
 const API_KEY = "an-api-key-for-this-test-alone-5f3a9c";
 
@@ -23,15 +20,11 @@ const API_KEY = "an-api-key-for-this-test-alone-5f3a9c";
 const LEFT_OUT = ["positive_data_acceptance", "ensure_resource_availability", "ignored_auth", "missing_required_header"];
 
 let server;
+let programs;
 let folder;
 
 before(async () => {
-  if (!existsSync(READY)) {
-    console.log(`This installs the Python packages ${PACKAGES.join(" and ")} into ${ENVIRONMENT}.`);
-    execFileSync("python3", ["-m", "venv", ENVIRONMENT]);
-    execFileSync(`${ENVIRONMENT}/bin/pip`, ["install", "--quiet", ...PACKAGES], { stdio: "inherit" });
-    execFileSync("touch", [READY]);
-  }
+  programs = pythonEnvironment("schemathesis", PACKAGES);
   folder = mkdtempSync(join(tmpdir(), "madang-rest-"));
   server = await startServer({ settings: { MADANG_AUTH__REQUIRED: "true", MADANG_AUTH__API_KEYS: API_KEY } });
 });
@@ -56,6 +49,6 @@ test("every answer is one that the document describes", async () => {
 });
 
 async function run(program, args) {
-  const child = spawn(`${ENVIRONMENT}/bin/${program}`, args, { cwd: folder, stdio: "inherit" });
+  const child = spawn(`${programs}/${program}`, args, { cwd: folder, stdio: "inherit" });
   return new Promise((resolve) => child.once("exit", resolve));
 }

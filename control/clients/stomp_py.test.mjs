@@ -1,26 +1,20 @@
 /** `stomp.py` against the real server: runs stomp_py.py in a virtual environment. */
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { spawn } from "node:child_process";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import { pythonEnvironment } from "./python.mjs";
 import { startServer } from "../../web/e2e/server.mjs";
 
-const HERE = fileURLToPath(new URL(".", import.meta.url));
-const ENVIRONMENT = `${HERE}node_modules/.stomp-py`;
-const READY = `${ENVIRONMENT}/lib-is-installed`;
+const SCRIPT = fileURLToPath(new URL("stomp_py.py", import.meta.url));
 const PACKAGES = ["stomp.py==9.0.0", "websocket-client==1.9.2"];
 
 let server;
+let programs;
 
 before(async () => {
-  if (!existsSync(READY)) {
-    console.log(`This installs the Python packages ${PACKAGES.join(" and ")} into ${ENVIRONMENT}.`);
-    execFileSync("python3", ["-m", "venv", ENVIRONMENT]);
-    execFileSync(`${ENVIRONMENT}/bin/pip`, ["install", "--quiet", ...PACKAGES], { stdio: "inherit" });
-    execFileSync("touch", [READY]);
-  }
+  programs = pythonEnvironment("stomp-py", PACKAGES);
   server = await startServer();
 });
 
@@ -28,6 +22,6 @@ after(() => server?.stop());
 
 test("stomp.py", async () => {
   const url = `${server.url.replace("http", "ws")}/ws`;
-  const python = spawn(`${ENVIRONMENT}/bin/python`, [`${HERE}stomp_py.py`, url], { stdio: "inherit" });
+  const python = spawn(`${programs}/python`, [SCRIPT, url], { stdio: "inherit" });
   assert.equal(await new Promise((resolve) => python.once("exit", resolve)), 0);
 });
