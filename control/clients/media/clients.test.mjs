@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import { pythonEnvironment } from "../python.mjs";
 import { startServer } from "../../../web/e2e/server.mjs";
 import { launchChromium, launchFirefoxEsr } from "./browsers.mjs";
 import { join, until } from "./member.mjs";
@@ -18,6 +19,14 @@ const CLIENTS = [
   { name: "Chromium", launch: launchChromium },
   { name: "Firefox", launch: launchFirefoxEsr },
   { name: "@roamhq/wrtc", launch: () => launchProgram(process.execPath, `${HERE}wrtc_client.mjs`) },
+  {
+    name: "aiortc",
+    launch: () => launchProgram(`${pythonEnvironment("aiortc", ["aiortc==1.16.0"])}/python`, `${HERE}aiortc_client.py`),
+    cannot: {
+      simulcast: "aiortc does not send simulcast",
+      "restart ICE": "aiortc has no ICE restart",
+    },
+  },
   {
     name: "werift",
     launch: () => launchProgram(process.execPath, `${HERE}werift_client.mjs`),
