@@ -140,7 +140,7 @@ impl Offer {
         Ok(Offer {
             ufrag: Some(transport.ufrag()?),
             fingerprints: transport.fingerprints()?,
-            tls_id: transport.all("tls-id").next().map(|id| id.value.to_owned()),
+            tls_id: transport.tls_id(),
             media,
             has_reduced_size: transport.has("rtcp-rsize"),
             allows_mixed_extensions: transport.has("extmap-allow-mixed"),
@@ -407,6 +407,10 @@ impl<'a> Transport<'a> {
             ));
         }
         Ok(())
+    }
+
+    fn tls_id(&self) -> Option<String> {
+        self.all("tls-id").next().map(|id| id.value.to_owned())
     }
 
     fn ufrag(&self) -> Result<String, OfferError> {
