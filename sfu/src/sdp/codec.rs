@@ -1,7 +1,7 @@
 //! The codecs offered on an m-line.
 
-use super::description::Media;
-use super::offer::Direction;
+use super::description::{Direction, Media};
+
 use crate::MediaKind;
 use crate::codec::Codec;
 

@@ -166,3 +166,25 @@ fn next_word<'a>(rest: &mut &'a str) -> &'a str {
 fn has_control_character(text: &str) -> bool {
     text.chars().any(|letter| letter.is_control() && letter != '\t')
 }
+
+/// RFC 8866 §6.7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    SendReceive,
+    SendOnly,
+    ReceiveOnly,
+    Inactive,
+}
+
+pub(super) fn direction(media: &Section<'_>, session: &Section<'_>) -> Direction {
+    let said = |section: &Section<'_>| {
+        section.attributes().iter().find_map(|attribute| match attribute.key {
+            "sendrecv" => Some(Direction::SendReceive),
+            "sendonly" => Some(Direction::SendOnly),
+            "recvonly" => Some(Direction::ReceiveOnly),
+            "inactive" => Some(Direction::Inactive),
+            _ => None,
+        })
+    };
+    said(media).or_else(|| said(session)).unwrap_or(Direction::SendReceive)
+}

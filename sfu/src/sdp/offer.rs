@@ -23,7 +23,7 @@
 use std::collections::HashSet;
 
 use super::codec::{self, Payload};
-use super::description::{Attribute, Description, Media, Section, refused};
+use super::description::{Attribute, Description, Direction, Media, Section, direction, refused};
 use super::extension::ExtensionMap;
 use super::simulcast::{self, OfferedLayer};
 use crate::transport::dtls::Fingerprint;
@@ -109,15 +109,6 @@ pub(crate) struct Negotiable {
     pub(crate) retransmissions: Vec<(u32, u32)>,
     /// The simulcast encodings; empty without simulcast.
     pub(crate) layers: Vec<OfferedLayer>,
-}
-
-/// RFC 8866 §6.7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
-    SendReceive,
-    SendOnly,
-    ReceiveOnly,
-    Inactive,
 }
 
 impl Offer {
@@ -261,19 +252,6 @@ fn is_rtp(protocol: &str) -> bool {
     let mut parts = protocol.rsplit('/');
     let profile = parts.next();
     matches!(profile, Some("AVP" | "AVPF" | "SAVP" | "SAVPF")) && parts.next() == Some("RTP")
-}
-
-fn direction(media: &Section<'_>, session: &Section<'_>) -> Direction {
-    let said = |section: &Section<'_>| {
-        section.attributes().iter().find_map(|attribute| match attribute.key {
-            "sendrecv" => Some(Direction::SendReceive),
-            "sendonly" => Some(Direction::SendOnly),
-            "recvonly" => Some(Direction::ReceiveOnly),
-            "inactive" => Some(Direction::Inactive),
-            _ => None,
-        })
-    };
-    said(media).or_else(|| said(session)).unwrap_or(Direction::SendReceive)
 }
 
 /// The first valid `a=mid`. It has no white space, since the BUNDLE group could not name it.
