@@ -27,8 +27,8 @@
 //!
 //! From the lowest layer to the highest. A folder imports only from those above it in this list.
 //!
-//! - `media`, `keys`, `stats`: the types of the public interface, keys of tables, and counters
 //! - `codec`: the codecs, and which receivers can decode which streams
+//! - `media`, `keys`, `stats`: the types of the public interface, keys of tables, and counters
 //! - `rtcp`: reports, NACK, PLI, FIR, REMB, and TWCC feedback
 //! - `rtp`: headers, extensions, payload descriptors, key frames, RED
 //! - `transport`: paths and demultiplexing, ICE, DTLS, SRTP, framing for TCP, the send batch

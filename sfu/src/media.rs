@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::codec::Codec;
+
 /// A room, numbered by the caller. Unique for the lifetime of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomId(pub u64);
@@ -121,6 +123,15 @@ pub enum Event {
         slot: Mid,
         /// The active speaker, if any.
         source: Option<Source>,
+    },
+    /// A peer sends video in other codecs from now on. Reported at most 4 times a second for each m-line.
+    Sending {
+        /// The publishing peer.
+        peer: PeerId,
+        /// Its m-line.
+        mid: Mid,
+        /// Each codec once; simulcast layers may have different ones.
+        codecs: Vec<Codec>,
     },
     /// The active speakers of a room changed. Loudest first; empty if nobody speaks. At most 5 events a second per
     /// room.

@@ -24,7 +24,7 @@ const CRATES: &[(&str, &str)] = &[
     ("control/wire/src", "frames room_name destination messages"),
     (
         "sfu/src",
-        "media keys stats codec rtcp rtp transport sdp incoming outgoing bandwidth worker io \
+        "codec media keys stats rtcp rtp transport sdp incoming outgoing bandwidth worker io \
          testing",
     ),
     (

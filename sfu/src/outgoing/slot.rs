@@ -8,13 +8,13 @@ use rand::RngExt;
 use super::loss::Loss;
 use super::rewrite::{Rewriter, Sent};
 use super::wire::{Wire, Written};
+use crate::codec::Codec;
 use crate::incoming::history::Packet;
 use crate::keys::TrackKey;
 use crate::rtcp::{NtpTime, SenderInfo};
-use crate::rtp::Codec;
 use crate::rtp::Position;
 use crate::rtp::{self, Header};
-use crate::sdp::{Extension, ExtensionMap, Payload};
+use crate::sdp::{self, Extension, ExtensionMap, Payload};
 use crate::{MediaKind, Mid};
 
 /// One receiving slot of a peer.
@@ -23,6 +23,8 @@ pub(crate) struct Slot {
     pub(crate) kind: MediaKind,
     pub(crate) ssrc: u32,
     pub(crate) payloads: Vec<Payload>,
+    /// The codec last sent to the slot, and the format found for it, so that packets are not matched one by one.
+    matched: Option<(Codec, Option<Format>)>,
     pub(crate) extensions: ExtensionMap,
     /// False once an offer has closed the m-line. The slot keeps its index, as the m-line does.
     pub(crate) is_open: bool,
@@ -80,6 +82,7 @@ impl Slot {
             ssrc: rng.random(),
             number_id: number_id(&payloads, &extensions),
             payloads,
+            matched: None,
             extensions,
             is_open: true,
             source: None,
@@ -139,6 +142,7 @@ impl Slot {
         }
         self.number_id = number_id(&payloads, &extensions);
         (self.payloads, self.extensions, self.is_open) = (payloads, extensions, true);
+        self.matched = None;
     }
 
     /// Writes a packet as the next one of this slot, sealed, to the front of `out`, which has at least
@@ -154,6 +158,10 @@ impl Slot {
         out: &mut [u8],
     ) -> Forwarded {
         let Some(format) = self.format(packet.codec) else {
+            // The publisher has changed its codec. If it changes back, the stream goes on as after a switch.
+            if self.rewriter.follows(stream) {
+                self.rewriter.stop();
+            }
             return Forwarded::Dropped;
         };
         let content = content(packet, format.codec).filter(|content| !content.is_empty());
@@ -253,16 +261,27 @@ impl Slot {
         self.kind == MediaKind::Audio || format.rtx.is_some()
     }
 
-    /// The format in which this slot sends a published codec.
-    fn format(&self, published: Codec) -> Option<Format> {
-        let negotiated = |codec| self.payloads.iter().find(|payload| payload.codec == codec);
-        let payload = match published {
-            // Redundancy (RED) is removed for receivers that don't support it.
-            Codec::Red => negotiated(Codec::Red).or_else(|| negotiated(Codec::Opus)),
-            other => negotiated(other),
-        }?;
-        let Payload { payload_type, codec, rtx, .. } = *payload;
-        Some(Format { payload_type, codec, rtx })
+    /// The format in which this slot sends a published codec. Redundancy (RED) is removed for receivers that don't
+    /// support it.
+    fn format(&mut self, published: Codec) -> Option<Format> {
+        if let Some((codec, format)) = self.matched
+            && codec == published
+        {
+            return format;
+        }
+        let payload = sdp::best_match(&self.payloads, published);
+        let format = payload.map(|&Payload { payload_type, codec, rtx, .. }| Format {
+            payload_type,
+            codec,
+            rtx,
+        });
+        self.matched = Some((published, format));
+        format
+    }
+
+    /// Whether the receiver can decode a published codec.
+    pub(crate) fn decodes(&self, published: Codec) -> bool {
+        sdp::best_match(&self.payloads, published).is_some()
     }
 
     /// The SSRC of retransmissions, if the client accepts any.
@@ -315,8 +334,8 @@ impl Slot {
         payload.copy_from_slice(content);
         match outgoing.format.codec {
             Codec::Red => {
-                let opus = self.format(Codec::Opus).map(|opus| opus.payload_type);
-                rtp::red::rewrite(payload, opus?);
+                let opus = sdp::best_match(&self.payloads, Codec::Opus)?;
+                rtp::red::rewrite(payload, opus.payload_type);
             }
             codec => position.counters.write(codec, payload),
         }

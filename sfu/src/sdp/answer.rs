@@ -12,6 +12,7 @@ use super::codec::{Payload, fmtp_value};
 use super::offer::{Negotiable, Offer, OfferedMedia, Use};
 use super::simulcast;
 use crate::codec::Codec;
+use crate::media::clock_rate;
 use crate::transport::ice::{Candidate, Credentials};
 
 /// The longest identifier in an `a=msid` (RFC 8830 §2), in bytes.
@@ -137,7 +138,7 @@ impl Lines {
         );
     }
 
-    fn payload(&mut self, payload: &Payload) {
+    fn payload(&mut self, payload: &Payload, clock_rate: u32) {
         let payload_type = payload.payload_type;
         self.attribute("rtpmap", format_args!("{payload_type} {}", payload.rtpmap));
         let fmtp = match payload.codec {
@@ -155,7 +156,7 @@ impl Lines {
             self.attribute("rtcp-fb", format_args!("{payload_type} {kind}"));
         }
         if let Some(rtx) = payload.rtx {
-            self.attribute("rtpmap", format_args!("{rtx} rtx/{}", payload.codec.clock_rate()));
+            self.attribute("rtpmap", format_args!("{rtx} rtx/{clock_rate}"));
             self.attribute("fmtp", format_args!("{rtx} apt={payload_type}"));
         }
     }
@@ -208,7 +209,7 @@ fn accept(
         lines.attribute("extmap", extension);
     }
     for payload in &negotiable.payloads {
-        lines.payload(payload);
+        lines.payload(payload, clock_rate(negotiable.kind));
     }
     if let Use::Publish(Negotiable { layers, .. }) = &media.purpose {
         for layer in layers {

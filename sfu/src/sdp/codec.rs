@@ -32,6 +32,16 @@ impl Payload {
     }
 }
 
+/// The payload type in which a receiver gets a stream: the same codec, else one with the same abilities (as two spellings
+/// of one H264 profile), else the first one that decodes it. `None` if none does.
+pub(crate) fn best_match(payloads: &[Payload], stream: Codec) -> Option<&Payload> {
+    let is_equivalent = |own: Codec| own.decodes(stream) && stream.decodes(own);
+    let first = |fits: &dyn Fn(Codec) -> bool| payloads.iter().find(|payload| fits(payload.codec));
+    first(&|own| own == stream)
+        .or_else(|| first(&is_equivalent))
+        .or_else(|| first(&|own| own.decodes(stream)))
+}
+
 const NACK: &str = "nack";
 const TRANSPORT_CC: &str = "transport-cc";
 /// The feedback that the media plane supports: RFC 4585 §4.2, RFC 5104 §7.1, and TWCC.

@@ -13,7 +13,7 @@ mod simulcast;
 mod tests;
 
 pub(crate) use answer::{Answerer, Slot, write as write_answer};
-pub(crate) use codec::Payload;
+pub(crate) use codec::{Payload, best_match};
 pub(crate) use extension::{Extension, ExtensionMap};
 pub use offer::published_lines;
 pub(crate) use offer::{Negotiable, Offer, OfferedMedia, Use};

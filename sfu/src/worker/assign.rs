@@ -48,7 +48,9 @@ impl Worker {
             return;
         };
         let is_running = slot.stream().is_some();
-        if let Some(source) = slot.source().filter(|_| !is_running) {
+        if let Some(source) =
+            slot.source().filter(|&source| !is_running && self.can_show(to, source))
+        {
             let has_next = slot.next().is_some();
             // A key frame of a better layer was already requested.
             if !self.catch_up(now, to, source) && !has_next {

@@ -109,7 +109,7 @@ impl Worker {
             // No slot can start on packets before the key frame, and they would count as received when the key frame
             // and all packets after it are handed over.
             None if kind == MediaKind::Video && !crossing.starts_key_frame => {
-                track.key_frames.want();
+                self.want_key_frame(now, TrackKey { peer: key, track: crossing.track });
                 return;
             }
             None => {

@@ -42,6 +42,7 @@ impl Worker {
                     track::rank_layers(now, tracks);
                 }
                 self.tell_rates(now, key);
+                self.report_codecs(now, key);
                 self.choose_layers(now, key);
             }
         }
@@ -106,7 +107,9 @@ impl Worker {
             // A layer that starts later than its source is not offered at once to receivers that have another layer.
             let is_ripe =
                 |layer: &TrackKey| has_begun || is_steady(*layer) || Some(*layer) == present;
-            let rates: Rates = layers.map(|layer| rate(layer.filter(is_ripe)?));
+            let can_show =
+                |layer: &TrackKey| self.can_show(SlotKey { peer: key, slot: at }, *layer);
+            let rates: Rates = layers.map(|layer| rate(layer.filter(is_ripe).filter(can_show)?));
             let layer = layers.iter().position(|layer| *layer == present).unwrap_or_default();
             choices.push(Choice { slot: at, layers, ladder: Ladder { rates, layer } });
         }

@@ -17,6 +17,7 @@
 //! ```
 
 mod assign;
+mod codecs;
 mod crossing;
 mod forward;
 mod lane;

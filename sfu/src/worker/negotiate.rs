@@ -136,6 +136,7 @@ impl Worker {
             slots: Vec::new(),
             streams: Vec::new(),
             clock: SenderClock::default(),
+            sent_codecs: Vec::new(),
         });
         self.by_id.insert(id, key);
         self.by_ufrag.insert(own_ufrag, key);

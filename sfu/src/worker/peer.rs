@@ -7,6 +7,7 @@ use crate::bandwidth::budget::Budget;
 use crate::bandwidth::estimator::Estimator;
 use crate::bandwidth::layer_choice::LayerChooser;
 use crate::bandwidth::send_history::SendHistory;
+use crate::codec::Codec;
 use crate::incoming::history::History;
 use crate::incoming::lip_sync::SenderClock;
 use crate::incoming::nack::NackGenerator;
@@ -48,6 +49,8 @@ pub(crate) struct Peer {
     pub(crate) streams: Vec<Stream>,
     /// Its wall clock, as derived from its sender reports.
     pub(crate) clock: SenderClock,
+    /// The codecs in which it sends each video m-line, as last reported.
+    pub(crate) sent_codecs: Vec<(Mid, Vec<Codec>)>,
 }
 
 /// How a peer is connected.
@@ -322,6 +325,16 @@ impl Peer {
         let with = streams.filter_map(|stream| Some((stream, stream.key_frame_at?)));
         let (stream, at) = with.max_by_key(|(stream, _)| stream.reception.last_packet_at)?;
         Some((stream.id, at))
+    }
+
+    /// The codec of the latest packet of a track. `None` before the first packet.
+    pub(crate) fn codec_of(&self, track: usize) -> Option<Codec> {
+        let streams = self.streams.iter().filter(|stream| stream.track == track);
+        let stored = streams.filter_map(|stream| {
+            let latest = stream.history.packet(stream.reception.highest_index())?;
+            Some((stream.reception.last_packet_at, latest.codec))
+        });
+        stored.max_by_key(|(at, _)| *at).map(|(_, codec)| codec)
     }
 
     /// The SSRC that carries a track at present; before the first packet the announced one.

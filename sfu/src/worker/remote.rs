@@ -223,6 +223,7 @@ impl Worker {
             slots: Vec::new(),
             streams: Vec::new(),
             clock: SenderClock::default(),
+            sent_codecs: Vec::new(),
         });
         members.push(key);
         self.by_remote_id.insert(id, key);

@@ -71,9 +71,11 @@ impl Worker {
                 Message::Bye { ssrc } => self.stream_ended(key, ssrc),
                 Message::KeyFrameRequest { ssrc } => {
                     self.stats.pli_received += 1;
-                    let mut slots = self.peers[key].slots.iter();
-                    let slot = slots.find(|slot| slot.is_open && slot.ssrc == ssrc);
-                    if let Some(track) = slot.and_then(|slot| slot.source()) {
+                    let slots = &self.peers[key].slots;
+                    let slot = slots.iter().position(|slot| slot.is_open && slot.ssrc == ssrc);
+                    if let Some((slot, track)) = slot.and_then(|at| Some((at, slots[at].source()?)))
+                        && self.can_show(SlotKey { peer: key, slot }, track)
+                    {
                         self.want_key_frame(now, track);
                     }
                 }
@@ -82,9 +84,11 @@ impl Worker {
         true
     }
 
-    /// Requests a key frame of a track from its publisher, now or as soon as the interval allows.
+    /// Requests a key frame of a track from its publisher, now or as soon as the interval allows, unless nobody who
+    /// receives the track can decode it.
     pub(super) fn want_key_frame(&mut self, now: Instant, key: TrackKey) {
-        if let Some(peer) = self.peers.get_mut(key.peer) {
+        if self.peers.contains(key.peer) && self.is_shown(key) {
+            let peer = &mut self.peers[key.peer];
             peer.tracks[key.track].key_frames.want();
             self.request_key_frames(now, key.peer);
         }

@@ -1,8 +1,11 @@
 //! Codecs: what each needs so that a slot is one continuous stream, whatever it carries.
 
+use std::time::Duration;
+
 use super::camera_of;
 use super::client::{Client, Packet, World};
-use crate::{Mid, PeerId};
+use super::simulcast::with_layers;
+use crate::{Codec, Event, Mid, PeerId};
 
 const DEPENDENCY_DESCRIPTOR: &str =
     "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
@@ -165,4 +168,155 @@ fn red_is_forwarded_where_it_was_negotiated_and_unwrapped_elsewhere() {
     assert_eq!(seen(&plain), [(111, b"new".into()), (111, b"opus".into())]);
     let numbers: Vec<u16> = plain.received.iter().map(|packet| packet.sequence_number).collect();
     assert_eq!(numbers[1], numbers[0] + 1, "a packet that can't be unwrapped leaves no gap");
+}
+
+const VP8: Codec = Codec::Vp8;
+
+/// The lines of H264 in packetization mode 1 with a profile.
+fn h264(payload_type: u8, profile: &str) -> String {
+    format!(
+        "a=rtpmap:{payload_type} H264/90000\r\na=rtcp-fb:{payload_type} nack pli\r\n\
+         a=fmtp:{payload_type} packetization-mode=1;profile-level-id={profile}\r\n"
+    )
+}
+
+/// Offers H264 on the camera's m-line: behind VP8, or instead of it.
+fn camera_with_h264(sdp: &str, profile: &str, has_vp8: bool) -> String {
+    let types = if has_vp8 { "100 102" } else { "102" };
+    sdp.replace("SAVPF 100 101\r\n", &format!("SAVPF {types}\r\n"))
+        .replace("a=rtpmap:100 VP8", &format!("{}a=rtpmap:100 VP8", h264(102, profile)))
+}
+
+/// Offers these profiles of H264 on video slots, instead of VP8. The payload types start with 110.
+fn slots_with_h264(sdp: &str, profiles: &[&str]) -> String {
+    let numbered = || (110..).zip(profiles);
+    let types: Vec<String> = numbered().map(|(payload_type, _)| payload_type.to_string()).collect();
+    let lines: String =
+        numbered().map(|(payload_type, profile)| h264(payload_type, profile)).collect();
+    sdp.replace("SAVPF 96 97\r\n", &format!("SAVPF {}\r\n", types.join(" ")))
+        .replace("a=rtpmap:96 VP8", &format!("{lines}a=rtpmap:96 VP8"))
+}
+
+/// A publisher with H264 of a profile, and a viewer whose slot has these profiles; the slot carries the camera.
+fn watch_h264(published: &str, received: &[&str]) -> (World, Client, Client) {
+    let mut world = World::new();
+    let a = world.join_with(1, |sdp| camera_with_h264(&sdp, published, false));
+    let b = world.join_with(2, |sdp| slots_with_h264(&sdp, received));
+    world.worker.assign(world.now, PeerId(2), &Mid::new("4"), camera_of(1).as_ref());
+    (world, a, b)
+}
+
+const H264_KEY_FRAME: [u8; 3] = [0x65, 1, 2];
+const VP8_KEY_FRAME: [u8; 4] = [0x10, 0, 0, 0];
+
+#[test]
+fn a_stream_goes_to_the_payload_type_that_fits_best() {
+    for (published, received, expected) in [
+        ("640c1f", &["42e01f", "4d001f", "64001f"][..], Some(112)),
+        ("640c1f", &["64001f", "640c1f"], Some(111)),
+        ("42c01f", &["64001f", "42e01f"], Some(111)),
+        ("4d801f", &["42001f", "42e01f"], Some(111)),
+        ("42e034", &["42e01f"], Some(110)),
+        ("42e01f", &["42001f"], Some(110)),
+        ("64001f", &["42e01f", "640c1f"], None),
+        ("42001f", &["42e01f", "64001f"], None),
+    ] {
+        let (mut world, mut a, mut b) = watch_h264(published, received);
+        a.send(&mut world, Packet::video(1).typed(102).with(&H264_KEY_FRAME));
+        world.exchange(&mut [&mut a, &mut b]);
+        let got: Vec<u8> = b.received.iter().map(|packet| packet.payload_type).collect();
+        assert_eq!(got, Vec::from_iter(expected), "{published} to {received:?}");
+    }
+}
+
+#[test]
+fn no_key_frame_is_requested_for_a_viewer_that_cannot_decode() {
+    let (mut world, mut a, mut b) = watch_h264("64001f", &["42e01f"]);
+    for sequence in 1..30 {
+        a.send(&mut world, Packet::video(sequence).typed(102).with(&[0x61, 1, 2]));
+        world.advance(Duration::from_millis(33));
+    }
+    b.send_pli(&mut world, "4");
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(a.plis, 0);
+}
+
+#[test]
+fn a_slot_shows_the_publisher_once_it_sends_a_codec_that_fits() {
+    let mut world = World::new();
+    let mut a = world.join_with(1, |sdp| camera_with_h264(&sdp, "42e01f", true));
+    let mut b = world.join(2);
+    world.worker.assign(world.now, PeerId(2), &Mid::new("4"), camera_of(1).as_ref());
+    let h264 = |sequence| Packet::video(sequence).typed(102).with(&H264_KEY_FRAME);
+    let vp8 = |sequence| Packet::video(sequence).with(&VP8_KEY_FRAME);
+    for (sequence, is_vp8) in [(1, false), (2, true), (3, false), (4, true)] {
+        a.send(&mut world, if is_vp8 { vp8(sequence) } else { h264(sequence) });
+        world.advance(Duration::from_millis(300));
+        world.exchange(&mut [&mut a, &mut b]);
+    }
+    let got: Vec<_> = b.received.iter().map(|packet| packet.sequence_number).collect();
+    assert_eq!(got, [got[0], got[0].wrapping_add(1)], "what can't be decoded leaves no gap");
+}
+
+#[test]
+fn the_codecs_in_use_are_reported_when_they_change() {
+    let mut world = World::new();
+    let mut a = world.join_with(1, |sdp| camera_with_h264(&sdp, "42e01f", true));
+    let h264 = Codec::H264 { packetization_mode: 1, profile: [0x42, 0xe0] };
+    let mut reported = Vec::new();
+    for sequence in 1..40 {
+        let is_h264 = (10..20).contains(&sequence);
+        let packet = Packet::video(sequence);
+        a.send(
+            &mut world,
+            if is_h264 {
+                packet.typed(102).with(&H264_KEY_FRAME)
+            } else {
+                packet.with(&VP8_KEY_FRAME)
+            },
+        );
+        world.advance(Duration::from_millis(100));
+        for event in world.events.drain(..) {
+            if let Event::Sending { peer, mid, codecs } = event {
+                assert_eq!((peer, mid), (PeerId(1), Mid::new("1")));
+                reported.push(codecs);
+            }
+        }
+    }
+    assert_eq!(reported, [[VP8], [h264], [VP8]]);
+}
+
+/// The layers take 50 and 100 kbit/s, and the viewer's estimate has room for the lower one.
+#[test]
+fn a_viewer_gets_the_simulcast_layer_that_it_can_decode() {
+    for decodable in [0, 1] {
+        let mut world = World::new();
+        let mut a = world
+            .join_with(1, |sdp| with_layers(&camera_with_h264(&sdp, "42e01f", true), &["a", "b"]));
+        let mut b = world.join(2);
+        world.worker.assign(world.now, PeerId(2), &Mid::new("4"), camera_of(1).as_ref());
+        for frame in 0..90 {
+            for (layer, rid) in [b"a", b"b"].into_iter().enumerate() {
+                let (payload_type, key_frame) = match layer == decodable {
+                    true => (100, &VP8_KEY_FRAME[..]),
+                    false => (102, &H264_KEY_FRAME[..]),
+                };
+                let payload = [key_frame, &vec![0; 200 * (layer + 1)]].concat();
+                let at = (frame, u32::from(frame) * 3000);
+                let extensions: &[(u8, &[u8])] = &[(3, b"1"), (10, rid)];
+                let ssrc = a.ssrc(1) + 10 + layer as u32;
+                let packet = a.protect(payload_type, ssrc, at, extensions, &payload);
+                world.hand_in(a.path(), &packet);
+            }
+            b.send_estimate(&mut world, 60_000, 0);
+            world.advance(Duration::from_millis(33));
+            world.exchange(&mut [&mut a, &mut b]);
+        }
+        assert!(b.received.len() > 60, "layer {decodable}: {} packets", b.received.len());
+        let reported = world.events.iter().rev().find_map(|event| match event {
+            Event::Sending { codecs, .. } => Some(codecs.len()),
+            _ => None,
+        });
+        assert_eq!(reported, Some(2));
+    }
 }
