@@ -29,6 +29,21 @@ async fn who_joins_learns_who_is_there() {
 }
 
 #[tokio::test]
+async fn ice_servers_are_told_before_joining() {
+    let (server, _dir) = start().await;
+    let mut client = Client::connect(&server).await;
+
+    client.send("/app/ice_servers", &[(header::CORRELATION_ID, "c-1")], "").await;
+
+    let reply = client.wait_for(|frame| frame.header(header::CORRELATION_ID) == Some("c-1")).await;
+    assert_eq!(reply.header(header::DESTINATION), Some("/user/queue/signal"));
+    // This server has no TURN.
+    let expected = json!({"type": "ice_servers", "ice_servers": [], "ttl": 600});
+    assert_eq!(stomp_client::json(&reply), expected);
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn presence_is_told() {
     let (server, _dir) = start().await;
     let (mut a, _) = Client::join(&server, ROOM, "a").await;

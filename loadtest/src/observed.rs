@@ -45,6 +45,7 @@ impl Observed {
             Signal::Kicked { reason } => self.ended = Some(format!("kicked: {reason}")),
             Signal::Moved { url } => self.ended = Some(format!("the room moved to {url}")),
             Signal::Answer { .. }
+            | Signal::IceServers { .. }
             | Signal::Done {}
             | Signal::Left {}
             | Signal::Waiting { .. }

@@ -1,6 +1,7 @@
 //! Checks beyond the types of single keys: ranges, secrets, and combinations of keys.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::http::Uri;
 use rustls::pki_types::ServerName;
@@ -13,6 +14,8 @@ use crate::webhooks::MOST_URLS;
 const MOST_WORKERS: usize = 256;
 /// Maximum of `media.public_ip`: each address becomes two ICE candidates, and every browser tries each of them.
 const MOST_PUBLIC_IPS: usize = 8;
+/// Minimum of `turn.credentials_lifetime`.
+const LEAST_CREDENTIALS_LIFETIME: Duration = Duration::from_secs(60);
 
 pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
     let found = [
@@ -29,6 +32,7 @@ pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
         realm(settings),
         relay_ip(settings),
         bits_per_second(settings),
+        credentials_lifetime(settings),
         frames_fit_outbox(settings),
     ];
     let origins = settings.http.allowed_origins.iter().filter_map(|text| origin(text));
@@ -199,6 +203,14 @@ fn bits_per_second(settings: &Settings) -> Option<String> {
     })
 }
 
+/// With a shorter lifetime, a client could not use the credentials before they end.
+fn credentials_lifetime(settings: &Settings) -> Option<String> {
+    let lifetime = settings.turn.credentials_lifetime;
+    (lifetime < LEAST_CREDENTIALS_LIFETIME).then(|| {
+        format!("`turn.credentials_lifetime` must be at least {LEAST_CREDENTIALS_LIFETIME:?}, not {lifetime:?}")
+    })
+}
+
 /// It would be ambiguous which password is valid.
 fn repeated_users(settings: &Settings) -> impl Iterator<Item = String> {
     let users = &settings.turn.users;
@@ -291,6 +303,7 @@ mod tests {
                 "11999",
                 "must be 0, for no limit, or at least 12000, not 11999",
             ),
+            ("turn.credentials_lifetime", "59s", "must be at least 60s, not 59s"),
             ("turn.users", "하늘:a,alice:b,하늘:c", "`turn.users` has `하늘` twice"),
         ] {
             let flags = vec![(key.to_owned(), value.to_owned())];

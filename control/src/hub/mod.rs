@@ -137,7 +137,7 @@ impl Hub {
         let rooms_config = RoomsConfig {
             limits: Arc::clone(&limits),
             resume_grace,
-            ice_servers,
+            ice_servers: ice_servers.clone(),
             guests_may_host: !auth.is_required(),
             joins_create: config.rooms_created_by == RoomCreation::Join,
         };
@@ -148,7 +148,7 @@ impl Hub {
         let relay = relay.map(|url| Relay::start(url, Arc::clone(&limits), shutdown.clone()));
         Hub(Arc::new(Shared {
             limits,
-            app: Dispatch { broker, rooms, signals, prefixes, relay },
+            app: Dispatch { broker, rooms, signals, ice_servers, prefixes, relay },
             auth,
             store,
             passwords,

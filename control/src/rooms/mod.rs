@@ -207,7 +207,7 @@ impl Rooms {
             id,
             limits: Arc::clone(limits),
             resume_grace: *resume_grace,
-            ice_servers: Arc::clone(ice_servers),
+            ice_servers: ice_servers.clone(),
             guests_may_host: *guests_may_host,
             joins_create: *joins_create,
         };

@@ -478,7 +478,7 @@ fn ice_servers(
     turn: Option<&Turn>,
     https: Option<(&Certificate, u16)>,
 ) -> IceServers {
-    let Some(turn) = turn else { return Arc::new(|_: &str| Vec::new()) };
+    let Some(turn) = turn else { return IceServers::none() };
     let at_https = https.and_then(|(certificate, port)| {
         let host = settings.turn.tls_host.clone().or_else(|| certificate.host());
         if host.is_none() {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use madang_sfu::io::{Handle as SfuHandle, RelayedDatagram};
 use madang_turn::DtlsListener;
@@ -19,9 +20,6 @@ use crate::edge::tls::Certificate;
 use crate::rooms::room::IceServers;
 use crate::{Settings, secrets};
 
-/// The lifetime of credentials, in seconds: longer than any meeting.
-const CREDENTIALS_SECS: u64 = 12 * 60 * 60;
-
 /// TURN before the media engine exists: bound sockets and a checked configuration.
 pub(super) struct BoundTurn {
     listeners: madang_turn::Listeners,
@@ -29,6 +27,8 @@ pub(super) struct BoundTurn {
     tls: Option<(TcpListener, TlsAcceptor)>,
     reached: Reached,
     secret: String,
+    /// The lifetime of participants' credentials.
+    lifetime: Duration,
     config: madang_turn::Config,
 }
 
@@ -37,6 +37,7 @@ pub(super) struct Turn {
     handle: madang_turn::Handle,
     reached: Reached,
     secret: String,
+    lifetime: Duration,
     task: JoinHandle<()>,
     stop: CancellationToken,
 }
@@ -72,7 +73,8 @@ impl BoundTurn {
             public_port: settings.turn.public_port,
             tls_public_port: settings.turn.tls_public_port,
         };
-        Ok(BoundTurn { listeners, tls, reached, secret, config })
+        let lifetime = settings.turn.credentials_lifetime;
+        Ok(BoundTurn { listeners, tls, reached, secret, lifetime, config })
     }
 
     /// Starts to serve clients. Besides configured peers, they reach only the `media` addresses of the engine behind
@@ -83,7 +85,7 @@ impl BoundTurn {
         sfu: SfuHandle,
         (handle, mailbox): (madang_turn::Handle, madang_turn::Mailbox),
     ) -> anyhow::Result<Turn> {
-        let BoundTurn { listeners, tls, reached, secret, config } = self;
+        let BoundTurn { listeners, tls, reached, secret, lifetime, config } = self;
         let config = madang_turn::Config { media: media.to_vec(), ..config };
         let server = madang_turn::Server::new(&config, rand::random()).map_err(refused)?;
         let deliver = move |datagram: madang_turn::Datagram| {
@@ -106,7 +108,7 @@ impl BoundTurn {
                 None => serve.await,
             }
         });
-        Ok(Turn { handle, reached, secret, task, stop })
+        Ok(Turn { handle, reached, secret, lifetime, task, stop })
     }
 }
 
@@ -137,13 +139,13 @@ impl Turn {
         self.handle.clone()
     }
 
-    /// The ICE servers that participants get, with credentials made for each of them.
+    /// The ICE servers that clients get, with credentials made for each of them.
     pub(super) fn ice_servers(&self, at_https: Option<&AtHttps>) -> IceServers {
         let secret = madang_turn::Secret::new(self.secret.as_str());
         let (stun, turn) = (self.reached.stun(), self.reached.turn(at_https));
-        Arc::new(move |participant| {
+        IceServers::new(self.lifetime, move |user, lifetime| {
             let now = io::unix_now();
-            let made = madang_turn::credentials(&secret, participant, now, CREDENTIALS_SECS);
+            let made = madang_turn::credentials(&secret, user, now, lifetime.as_secs());
             let stun = IceServer { urls: stun.clone(), username: None, credential: None };
             let turn = IceServer {
                 urls: turn.clone(),
@@ -197,16 +199,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_participant_gets_credentials_for_half_a_day() {
+    async fn a_participant_gets_credentials_for_the_configured_time() {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings { data_dir: dir.path().to_owned(), ..Settings::default() };
         settings.turn.listen = "127.0.0.1:0".parse().ok();
+        assert_eq!(settings.turn.credentials_lifetime, Duration::from_secs(12 * 60 * 60));
+        settings.turn.credentials_lifetime = Duration::from_secs(7200);
         let addresses = Addresses::choose(&settings, || panic!("not needed")).unwrap();
         let bound = BoundTurn::bind(&settings, &addresses, None).await.unwrap();
         let (engine, sfu, _events) = engine();
         let turn = bound.start(engine.media_addresses(), sfu, madang_turn::mailbox()).unwrap();
 
-        let servers = turn.ice_servers(None)("김하늘");
+        let servers = turn.ice_servers(None).of_participant("김하늘");
 
         let [stun, turn_server] = servers.as_slice() else { panic!("{servers:?}") };
         assert_eq!((&stun.urls, &stun.username), (&turn.reached().stun(), &None));
@@ -214,7 +218,7 @@ mod tests {
         let (expiry, user) = turn_server.username.as_ref().unwrap().split_once(':').unwrap();
         let left = expiry.parse::<u64>().unwrap() - io::unix_now();
         assert_eq!(user, "김하늘");
-        assert!((CREDENTIALS_SECS - 60..=CREDENTIALS_SECS).contains(&left), "{left}");
+        assert!((7140..=7200).contains(&left), "{left}");
         assert!(turn_server.credential.is_some());
         turn.shutdown().await;
         engine.shutdown().await;

@@ -133,7 +133,12 @@ impl Connection {
     ) -> impl Future<Output = ()> + Send {
         let outbox = Outbox::new(&config.limits);
         let mut running = Running {
-            sender: Sender { session: self.id, grant: Arc::new(guest), rooms: HashSet::new() },
+            sender: Sender {
+                session: self.id,
+                name: config.id.clone(),
+                grant: Arc::new(guest),
+                rooms: HashSet::new(),
+            },
             session: Session::new(config, Instant::now()),
             outbox,
             goodbye: None,

@@ -16,7 +16,7 @@ use crate::auth::Grant;
 use crate::broker::{Broker, Kind, Message, Receipt, Requester, SessionId, Signals};
 use crate::refusal::Refusal;
 use crate::relay::Relay;
-use crate::rooms::room::{Asked, rights};
+use crate::rooms::room::{Asked, IceServers, rights};
 use crate::rooms::{Letter, Rooms};
 use crate::stomp::Sent;
 
@@ -49,6 +49,7 @@ pub(crate) struct Dispatch {
     pub(crate) broker: Broker,
     pub(crate) rooms: Rooms,
     pub(crate) signals: Signals,
+    pub(crate) ice_servers: IceServers,
     pub(crate) prefixes: Arc<Prefixes>,
     /// The external broker, if topics and queues live there.
     pub(crate) relay: Option<Relay>,
@@ -57,6 +58,8 @@ pub(crate) struct Dispatch {
 /// The sender of a SEND, and the rooms that know the session.
 pub(crate) struct Sender {
     pub(crate) session: SessionId,
+    /// The header `session` of CONNECTED.
+    pub(crate) name: String,
     /// The rights of the sender.
     pub(crate) grant: Arc<Grant>,
     /// The rooms to notify when the session ends; at most [`MAX_ROOMS`].
@@ -100,9 +103,14 @@ impl Dispatch {
                 self.request(sender, from, &room, &action, sent, receipt)
             }
             Destination::App(name) if name == "/chat" => self.tutorial_chat(sent),
+            Destination::App(name) if name == "/ice_servers" => {
+                self.signals.send(from, &self.ice_servers.of_session(&sender.name));
+                Ok(())
+            }
             Destination::App(name) => {
-                let message =
-                    format!("there is no request {name:?}; use /rooms/{{room}}/… or /chat");
+                let message = format!(
+                    "there is no request {name:?}; use /rooms/{{room}}/…, /ice_servers or /chat"
+                );
                 Err(Refusal::bad_request(message))
             }
             Destination::Topic(to) => {

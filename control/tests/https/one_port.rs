@@ -322,9 +322,13 @@ impl Stomp {
         while self.next().await["text"] != text {}
     }
 
+    /// Sends a request to the room.
     pub(super) async fn send(&mut self, action: &str, body: &Value) {
-        let send = format!("SEND\ndestination:/app/rooms/team/{action}\n\n{body}\0");
-        say(&mut self.0, &send).await;
+        self.send_to(&format!("/app/rooms/team/{action}"), body).await;
+    }
+
+    pub(super) async fn send_to(&mut self, destination: &str, body: &Value) {
+        say(&mut self.0, &format!("SEND\ndestination:{destination}\n\n{body}\0")).await;
     }
 
     /// The body of the next message.

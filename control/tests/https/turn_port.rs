@@ -89,6 +89,29 @@ async fn who_joins_gets_credentials_for_both() {
 }
 
 #[tokio::test]
+async fn who_has_not_joined_gets_short_lived_credentials_on_request() {
+    let (server, dir) = start(with_turn_port).await;
+    let stream = TcpStream::connect(server.http_addr()).await.unwrap();
+    let mut stomp = Stomp::connect(stream, dir.path()).await;
+    let mut by_dtls = DtlsClient::connect(server.turn_dtls_addr().unwrap()).await;
+
+    stomp.send_to("/app/ice_servers", &json!({})).await;
+    let told = stomp.next().await;
+    let challenge = by_dtls.ask(&stun_with_transport()).await;
+    let allocated = by_dtls.ask(&allocate(&told, &challenge)).await;
+
+    assert_eq!((&told["type"], &told["ttl"]), (&json!("ice_servers"), &json!(600)));
+    let message = Message::from_bytes(&allocated).unwrap();
+    assert!(message.has_class(MessageClass::Success), "{message}");
+    let joined = join(&server, dir.path()).await;
+    let user = |answer: &Value| answer["ice_servers"][1]["username"].as_str().unwrap().to_owned();
+    let expiry = |name: String| name.split_once(':').unwrap().0.parse::<u64>().unwrap();
+    let later = expiry(user(&joined)) - expiry(user(&told));
+    assert!(later > 11 * 60 * 60, "a participant's are valid for longer: {later} s");
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn clients_are_told_of_it() {
     let (server, dir) = start(|settings| {
         with_turn_port(settings);

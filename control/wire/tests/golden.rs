@@ -76,8 +76,18 @@ fn every_request_signal_and_event_has_an_example() {
             assert_eq!(body["type"], *tag);
         }
     };
-    let signals =
-        ["joined", "answer", "slots", "done", "left", "error", "waiting", "kicked", "moved"];
+    let signals = [
+        "joined",
+        "answer",
+        "ice_servers",
+        "slots",
+        "done",
+        "left",
+        "error",
+        "waiting",
+        "kicked",
+        "moved",
+    ];
     tagged("signal", &signals);
     let events = [
         "participant_joined",
@@ -300,6 +310,7 @@ fn signals() -> Vec<(&'static str, Signal)> {
         ("joined", Signal::Joined(Box::new(joined))),
         ("joined_with_media", Signal::Joined(Box::new(joined_with_media))),
         ("answer", Signal::Answer { sdp: "v=0\r\n".into() }),
+        ("ice_servers", Signal::IceServers { ice_servers: ice_servers(), ttl: 600 }),
         ("slots", Signal::Slots { slots: slots() }),
         ("done", Signal::Done {}),
         ("left", Signal::Left {}),

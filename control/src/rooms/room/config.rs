@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use madang_sfu::RoomId;
-use madang_wire::{IceServer, RoomName};
+use madang_wire::RoomName;
 
+use super::IceServers;
 use crate::limits::Limits;
 
 /// The configuration that a room gets when it opens.
@@ -21,6 +22,3 @@ pub(crate) struct RoomConfig {
     /// Whether joining a room that does not exist creates it.
     pub(crate) joins_create: bool,
 }
-
-/// Returns the ICE servers for a participant id.
-pub type IceServers = Arc<dyn Fn(&str) -> Vec<IceServer> + Send + Sync>;

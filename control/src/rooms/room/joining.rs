@@ -267,6 +267,7 @@ impl Room {
             stopped,
             resume_token: format!("{:032x}", self.random.random::<u128>()),
             presence: Presence::Here(from.session),
+            renew_at: None,
             media: None,
             mids,
             view: View::default(),
@@ -335,8 +336,12 @@ impl Room {
         member.has_news = false;
         let slots = member.slots();
         let (participant, token) = (member.public.clone(), member.resume_token.clone());
+        let ice_servers = self.config.ice_servers.of_participant(&participant.id);
+        let expires = ice_servers.iter().any(|server| server.credential.is_some());
+        let renewal = now.instant.checked_add(self.config.ice_servers.renewal());
+        member.renew_at = renewal.filter(|_| expires);
         let joined = Joined {
-            ice_servers: (self.config.ice_servers)(&participant.id),
+            ice_servers,
             participant,
             resume_token: Secret::new(token),
             participants: self.members.iter().map(|member| member.public.clone()).collect(),

@@ -27,6 +27,8 @@ pub(super) struct Member {
     pub(super) stopped: Stopped,
     pub(super) resume_token: String,
     pub(super) presence: Presence,
+    /// When they need new ICE servers; `None` if theirs do not expire.
+    pub(super) renew_at: Option<Instant>,
     /// Their peer connection, while there is one.
     pub(super) media: Option<Media>,
     /// The source that each published m-line carries, as named by the client.

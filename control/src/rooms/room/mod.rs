@@ -16,7 +16,7 @@ mod config;
 mod deleting;
 mod door;
 mod effect;
-
+mod ice_servers;
 mod joining;
 mod kept;
 mod member;
@@ -46,9 +46,9 @@ use madang_wire::{
 use rand::rngs::StdRng;
 
 pub use admin::{Admin, AdminReply, AdminRequest, Configure, RoomState};
-pub use config::IceServers;
 pub(crate) use config::RoomConfig;
 pub(crate) use effect::{Asked, Audience, Deleter, Effect};
+pub use ice_servers::IceServers;
 pub(crate) use kept::{Change, Keeping, Kept};
 pub(crate) use peer_numbers::room_of;
 pub(crate) use reader::Reader;
@@ -164,9 +164,10 @@ impl Room {
         self.chat_seq = message.seq.max(self.chat_seq);
     }
 
-    /// Removes participants who did not resume in time, and forgets old wrong passwords.
+    /// Removes participants who did not resume in time, renews ICE servers, and forgets old wrong passwords.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.door.handle_timeout(now);
+        self.renew_ice_servers(now);
         let is_late =
             |member: &Member| matches!(member.presence, Presence::Away { until } if until <= now);
         while let Some(index) = self.members.iter().position(is_late) {
@@ -175,13 +176,27 @@ impl Room {
         self.tell_news();
     }
 
+    /// Sends new ICE servers to the participants whose former ones end soon. Those who are away get them when they
+    /// resume.
+    fn renew_ice_servers(&mut self, now: Instant) {
+        let next = now.checked_add(self.config.ice_servers.renewal());
+        for member in &mut self.members {
+            let Presence::Here(session) = member.presence else { continue };
+            if member.renew_at.is_some_and(|at| at <= now) {
+                member.renew_at = next;
+                let signal = self.config.ice_servers.renewed(&member.public.id);
+                self.effects.push_back(Effect::Signal { to: session.into(), signal });
+            }
+        }
+    }
+
     /// When to call `handle_timeout` next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let away = self.members.iter().filter_map(|member| match member.presence {
-            Presence::Here(_) => None,
+        let members = self.members.iter().filter_map(|member| match member.presence {
+            Presence::Here(_) => member.renew_at,
             Presence::Away { until } => Some(until),
         });
-        away.chain(self.door.poll_timeout()).min()
+        members.chain(self.door.poll_timeout()).min()
     }
 
     /// The next effect to carry out.

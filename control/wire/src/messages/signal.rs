@@ -19,6 +19,14 @@ pub enum Signal {
         /// The SDP answer.
         sdp: String,
     },
+    /// ICE servers with fresh credentials: the reply to `/app/ice_servers`, and sent to participants before their
+    /// credentials expire.
+    IceServers {
+        /// For `RTCConfiguration.iceServers`.
+        ice_servers: Vec<IceServer>,
+        /// How long the credentials are valid, in seconds.
+        ttl: u32,
+    },
     /// The content of all receiving slots from now on.
     Slots {
         /// The slots in the order of the offer.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use madang_sfu::{Answer, MediaKind, MediaLine, Mid, OfferError, RoomId, Source};
-use madang_wire::{ErrorCode, Joined, Role, RoomName, Slot, SlotReason};
+use madang_wire::{ErrorCode, IceServer, Joined, Role, RoomName, Slot, SlotReason};
 use rand::SeedableRng;
 
 use super::*;
@@ -340,6 +340,43 @@ fn a_lost_peer_takes_its_sources_but_not_its_participant() {
 }
 
 #[test]
+fn ice_servers_are_renewed_before_their_credentials_end() {
+    let mut world = World::with_turn(Duration::from_secs(4000));
+    let joined = world.join(1, "a");
+    let id = joined.participant.id.as_str();
+    assert_eq!(user_in(&joined.ice_servers), format!("4000:{id}"));
+    let renewal = Some(world.now.instant + Duration::from_secs(3000));
+    assert_eq!(world.room.poll_timeout(), renewal);
+
+    for _ in 0..3 {
+        world.later(Duration::from_secs(2999));
+        assert_eq!(world.effects(), []);
+        world.later(Duration::from_secs(1));
+
+        let effects = world.effects();
+        let [(1, Signal::IceServers { ice_servers, ttl: 4000 })] = signals(&effects)[..] else {
+            panic!("{effects:?}")
+        };
+        assert_eq!(user_in(ice_servers), format!("4000:{id}"));
+    }
+}
+
+#[test]
+fn who_is_away_gets_new_ice_servers_when_they_resume() {
+    let mut world = World::with_turn(Duration::from_secs(12));
+    let token = world.join(1, "a").resume_token.expose().to_owned();
+    world.room.handle_gone(world.now, SessionId(1), false);
+
+    world.later(Duration::from_secs(15));
+    assert_eq!(world.effects(), [], "there is nobody to send them to");
+    world.resume(2, &token, r#"{"name":"a"}"#);
+
+    assert_eq!(joined_in(&world.effects()).ice_servers.len(), 1);
+    world.later(Duration::from_secs(9));
+    assert!(matches!(signals(&world.effects())[..], [(2, Signal::IceServers { .. })]));
+}
+
+#[test]
 fn a_view_is_answered_with_the_slots() {
     let mut world = World::new();
     let (a, ..) = world.join_with_media(1, "a");
@@ -489,13 +526,24 @@ impl World {
             id: RoomId(7),
             limits: Arc::new(Limits { participants_per_room: 3, ..Limits::default() }),
             resume_grace: Duration::from_secs(20),
-            ice_servers: Arc::new(|_| Vec::new()),
+            ice_servers: IceServers::none(),
             guests_may_host: false,
             joins_create: true,
         };
         let record = RoomRecord::new(config.name.clone(), None, now.utc);
         let kept = Kept { record, roles: HashMap::new(), bans: Vec::new() };
         World { room: Room::new(config, kept, StdRng::seed_from_u64(1)), now }
+    }
+
+    /// A room where TURN credentials are valid for this long.
+    fn with_turn(lifetime: Duration) -> World {
+        let mut world = World::new();
+        world.room.config.ice_servers = IceServers::new(lifetime, |user, lifetime| {
+            let username = Some(format!("{}:{user}", lifetime.as_secs()));
+            let credential = Some(madang_wire::Secret::new("secret"));
+            vec![IceServer { urls: vec!["turn:192.0.2.1".to_owned()], username, credential }]
+        });
+        world
     }
 
     fn request(&mut self, session: u64, action: &str, body: &str) {
@@ -642,6 +690,10 @@ fn error_in(effects: &[Effect]) -> (ErrorCode, &str) {
         _ => None,
     });
     error.unwrap_or_else(|| panic!("{effects:?}"))
+}
+
+fn user_in(servers: &[IceServer]) -> &str {
+    servers[0].username.as_deref().unwrap()
 }
 
 /// The slots in the only `slots` signal that was sent to a session.

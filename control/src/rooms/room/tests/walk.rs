@@ -51,7 +51,7 @@ impl Walk {
             id: RoomId(1),
             limits: Arc::new(Limits { participants_per_room: 5, ..Limits::default() }),
             resume_grace: Duration::from_secs(20),
-            ice_servers: Arc::new(|_| Vec::new()),
+            ice_servers: IceServers::none(),
             guests_may_host: true,
             joins_create: true,
         };
