@@ -28,6 +28,15 @@ const CLIENTS = [
     },
   },
   {
+    name: "GStreamer webrtcbin",
+    launch: () => launchProgram("/usr/bin/python3", `${HERE}webrtcbin_client.py`),
+    cannot: {
+      simulcast: "webrtcbin 1.22 does not send simulcast",
+      mute: "webrtcbin 1.22 does not take an m-line back that was inactive",
+      "restart ICE": "webrtcbin 1.22 has no ICE restart",
+    },
+  },
+  {
     name: "werift",
     launch: () => launchProgram(process.execPath, `${HERE}werift_client.mjs`),
     cannot: {
@@ -57,6 +66,7 @@ for (const [index, { name, launch, cannot = {} }] of CLIENTS.entries()) {
   describe(name, () => {
     let launched;
     let viewer;
+    /** A promise of the client. */
     let client;
 
     before(async () => {
@@ -65,26 +75,29 @@ for (const [index, { name, launch, cannot = {} }] of CLIENTS.entries()) {
     });
 
     after(async () => {
-      await client?.close();
+      await (await client?.catch(() => {}))?.close();
       await viewer?.close();
       await launched?.close();
     });
 
-    /** A test with the client in the room. After one that fails, the client joins again, so that the next can pass. */
+    /**
+     * A test with the client in the room. After one that fails, the client joins again, so that the next can pass; when
+     * joining fails, all do.
+     */
     const ability = (what, run) => {
       if (what in cannot) return;
       test(what, { timeout: 60_000 }, async () => {
-        client ??= await enter(await launched.newEngine(server), "client", {
+        client ??= enter(await launched.newEngine(server), "client", {
           audioSlots: 1,
           videoSlots: 1,
           simulcast: !("simulcast" in cannot),
         });
+        const joined = await client;
         try {
-          await run();
+          await run(joined);
         } catch (error) {
-          const failed = client;
           client = undefined;
-          await failed.close().catch(() => {});
+          await joined.close().catch(() => {});
           throw error;
         }
       });
@@ -92,11 +105,11 @@ for (const [index, { name, launch, cannot = {} }] of CLIENTS.entries()) {
 
     ability("join", () => {});
 
-    ability("publish audio", () => arrives(viewer, client, "microphone"));
+    ability("publish audio", (client) => arrives(viewer, client, "microphone"));
 
-    ability("publish video", () => arrives(viewer, client, "camera"));
+    ability("publish video", (client) => arrives(viewer, client, "camera"));
 
-    ability("simulcast", async () => {
+    ability("simulcast", async (client) => {
       const width = async () => (await viewer.received(client, "camera"))?.width ?? 0;
       await until("the larger layer", async () => (await width()) === WIDTH);
       await client.engine.sendLayers(1);
@@ -105,11 +118,11 @@ for (const [index, { name, launch, cannot = {} }] of CLIENTS.entries()) {
       await client.engine.sendLayers(2);
     });
 
-    ability("receive audio", () => arrives(client, viewer, "microphone"));
+    ability("receive audio", (client) => arrives(client, viewer, "microphone"));
 
-    ability("receive video", () => arrives(client, viewer, "camera"));
+    ability("receive video", (client) => arrives(client, viewer, "camera"));
 
-    ability("mute", async () => {
+    ability("mute", async (client) => {
       await client.engine.pause();
       await client.negotiate();
       for (const source of ["microphone", "camera"]) await ends(viewer, client, source);
@@ -118,7 +131,7 @@ for (const [index, { name, launch, cannot = {} }] of CLIENTS.entries()) {
       for (const source of ["microphone", "camera"]) await arrives(viewer, client, source);
     });
 
-    ability("renegotiate twice", async () => {
+    ability("renegotiate twice", async (client) => {
       await client.engine.addScreen();
       await client.negotiate();
       for (const source of ["screen", "camera"]) await arrives(viewer, client, source);
@@ -128,7 +141,7 @@ for (const [index, { name, launch, cannot = {} }] of CLIENTS.entries()) {
       await arrives(viewer, client, "camera");
     });
 
-    ability("restart ICE", async () => {
+    ability("restart ICE", async (client) => {
       const before = ufrag(client);
       await client.engine.restartIce();
       await client.negotiate();
@@ -137,7 +150,7 @@ for (const [index, { name, launch, cannot = {} }] of CLIENTS.entries()) {
       await arrives(client, viewer, "camera");
     });
 
-    ability("leave", async () => {
+    ability("leave", async (client) => {
       assert.equal((await client.leave()).type, "left");
       const isGoodbye = ({ type, participant }) => type === "participant_left" && participant.id === client.id;
       await until("the goodbye", () => viewer.events.some(isGoodbye));
@@ -146,8 +159,13 @@ for (const [index, { name, launch, cannot = {} }] of CLIENTS.entries()) {
   });
 
   async function enter(engine, who, options) {
-    await engine.open(options);
-    return join(server, `clients-${index}`, who, engine);
+    try {
+      await engine.open(options);
+      return await join(server, `clients-${index}`, who, engine);
+    } catch (error) {
+      await engine.end();
+      throw error;
+    }
   }
 }
 
