@@ -14,6 +14,9 @@ import { launchProgram } from "./program.mjs";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 
+/** Built by `cargo build --examples`. */
+const WEBRTC_RS = new URL("../../../target/debug/examples/webrtc_rs_client", import.meta.url);
+
 /** The clients. `cannot` says of an ability why the client itself lacks it. */
 const CLIENTS = [
   { name: "Chromium", launch: launchChromium },
@@ -44,6 +47,7 @@ const CLIENTS = [
       "restart ICE": "werift starts no connectivity checks while DTLS is connected",
     },
   },
+  { name: "webrtc-rs", launch: () => launchProgram(fileURLToPath(WEBRTC_RS)) },
 ];
 
 /** The width of each client's camera. A second simulcast layer is half as wide. */
