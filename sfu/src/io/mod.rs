@@ -198,6 +198,7 @@ impl Handle {
     }
 
     /// Puts a source into a video slot, or empties the slot. The slot starts on a key frame, which is requested.
+    /// In an audio slot, pins a voice, which is then heard whoever else speaks, or leaves the slot to the active speakers.
     /// Unknown peers and slots are ignored, since they may have gone in the meantime.
     pub async fn assign(&self, peer: PeerId, slot: Mid, source: Option<Source>) {
         self.send(peer, Command::Assign { peer, slot, source }).await;

@@ -15,7 +15,7 @@ use crate::rtcp::{NtpTime, SenderInfo};
 use crate::rtp::Position;
 use crate::rtp::{self, Header};
 use crate::sdp::{self, Extension, ExtensionMap, Payload};
-use crate::{MediaKind, Mid};
+use crate::{MediaKind, Mid, Source};
 
 /// One receiving slot of a peer.
 pub(crate) struct Slot {
@@ -28,6 +28,8 @@ pub(crate) struct Slot {
     pub(crate) extensions: ExtensionMap,
     /// False once an offer has closed the m-line. The slot keeps its index, as the m-line does.
     pub(crate) is_open: bool,
+    /// The voice that an audio slot carries whoever speaks, while it is published.
+    pub(crate) pinned: Option<Source>,
     source: Option<TrackKey>,
     /// The layer of the same source that the slot switches to at that layer's next key frame.
     next: Option<TrackKey>,
@@ -85,6 +87,7 @@ impl Slot {
             matched: None,
             extensions,
             is_open: true,
+            pinned: None,
             source: None,
             next: None,
             rewriter: Rewriter::new(kind, rng.random(), rng.random()),

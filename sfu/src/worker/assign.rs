@@ -1,14 +1,16 @@
-//! Which source each slot carries: for video as the caller says, for audio the active speakers.
+//! Which source each slot carries: for video as the caller says, for audio the active speakers unless the caller pins a
+//! voice.
 
 use std::time::Instant;
 
 use super::Worker;
+use crate::incoming::track::Track;
 use crate::keys::{SlotKey, TrackKey};
 use crate::outgoing::slot::Slot;
 use crate::{Event, MediaKind, Mid, PeerId, RoomId, Source};
 
 impl Worker {
-    /// Puts a source into a video slot; see [`crate::io::Handle::assign`].
+    /// Puts a source into a video slot, or pins one in an audio slot; see [`crate::io::Handle::assign`].
     pub(crate) fn assign(
         &mut self,
         now: Instant,
@@ -19,15 +21,20 @@ impl Worker {
         let Some(&key) = self.by_id.get(&peer) else {
             return;
         };
-        let is_it = |candidate: &Slot| {
-            candidate.is_open && candidate.kind == MediaKind::Video && candidate.mid == *slot
-        };
+        let is_it = |candidate: &Slot| candidate.is_open && candidate.mid == *slot;
         let Some(slot) = self.peers[key].slots.iter().position(is_it) else {
             return;
         };
+        let room = self.peers[key].room;
+        let found = &mut self.peers[key].slots[slot];
+        if found.kind == MediaKind::Audio {
+            found.pinned = source.cloned();
+            self.assign_audio_of(room, key);
+            return;
+        }
         let to = SlotKey { peer: key, slot };
         let named = source;
-        let source = named.and_then(|named| self.video_track(self.peers[key].room, named));
+        let source = named.and_then(|named| self.published(room, MediaKind::Video, named));
         self.await_source(to, named.filter(|_| source.is_none()));
         let before = self.peers[key].slots[slot].source();
         let is_same = match (before, source) {
@@ -59,14 +66,13 @@ impl Worker {
         }
     }
 
-    /// The open video track of a source in the same room.
-    fn video_track(&self, room: RoomId, source: &Source) -> Option<TrackKey> {
+    /// The open track of a source in the same room.
+    fn published(&self, room: RoomId, kind: MediaKind, source: &Source) -> Option<TrackKey> {
         let by_id = self.by_id.get(&source.peer);
         let peer = *by_id.or_else(|| self.by_remote_id.get(&source.peer))?;
         let tracks = &self.peers.get(peer).filter(|found| found.room == room)?.tracks;
-        let track = tracks.iter().position(|track| {
-            track.is_open && track.kind == MediaKind::Video && track.mid == source.mid
-        })?;
+        let is_it = |track: &Track| track.is_open && track.kind == kind && track.mid == source.mid;
+        let track = tracks.iter().position(is_it)?;
         Some(TrackKey { peer, track })
     }
 
@@ -115,7 +121,8 @@ impl Worker {
         }
     }
 
-    /// Fills the audio slots of a room with the loudest other speakers. Slots that already carry one of them keep it.
+    /// Fills the audio slots of a room with the pinned voices and the loudest other speakers. Slots that already carry one
+    /// of them keep it.
     pub(super) fn assign_audio(&mut self, room: RoomId) {
         let Some(members) = self.rooms.get(&room).map(|room| room.peers.clone()) else {
             return;
@@ -137,14 +144,26 @@ impl Worker {
         let Some(room) = self.rooms.get(&room) else {
             return;
         };
-        let wanted: Vec<TrackKey> = room.speakers.loudest(listener).take(slots.len()).collect();
+        let pin_of = |slot: &usize| {
+            let pinned = peer.slots[*slot].pinned.as_ref()?;
+            self.published(peer.room, MediaKind::Audio, pinned)
+                .filter(|track| track.peer != listener)
+        };
+        let (pinned, slots): (Vec<usize>, Vec<usize>) =
+            slots.into_iter().partition(|slot| pin_of(slot).is_some());
+        let pins: Vec<(usize, Option<TrackKey>)> =
+            pinned.iter().map(|slot| (*slot, pin_of(slot))).collect();
+        let is_free = |track: &TrackKey| pins.iter().all(|(_, pinned)| *pinned != Some(*track));
+        let loudest = room.speakers.loudest(listener).filter(is_free);
+        let wanted: Vec<TrackKey> = loudest.take(slots.len()).collect();
         let carried = |slot: usize| peer.slots[slot].source();
         let is_wanted = |slot: &usize| carried(*slot).is_some_and(|track| wanted.contains(&track));
         let (kept, free): (Vec<usize>, Vec<usize>) = slots.into_iter().partition(is_wanted);
         let is_new = |track: &TrackKey| !kept.iter().any(|&slot| carried(slot) == Some(*track));
         let mut coming: Vec<TrackKey> = wanted.iter().copied().filter(is_new).rev().collect();
-        for slot in free {
-            self.put(SlotKey { peer: listener, slot }, coming.pop());
+        let changes = free.into_iter().map(|slot| (slot, coming.pop()));
+        for (slot, source) in pins.into_iter().chain(changes.collect::<Vec<_>>()) {
+            self.put(SlotKey { peer: listener, slot }, source);
         }
     }
 

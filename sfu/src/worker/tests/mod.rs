@@ -344,3 +344,28 @@ fn of_several_streams_at_once_on_an_m_line_one_is_forwarded() {
     }
     assert!(b.received.len() > 240, "{}", b.received.len());
 }
+
+#[test]
+fn a_pinned_voice_is_heard_whoever_speaks() {
+    let mut world = World::new();
+    let mut peers: Vec<Client> = (1..=6).map(|id| world.join(id)).collect();
+    let microphone = Source { peer: PeerId(6), mid: Mid::new("0") };
+    world.worker.assign(world.now, PeerId(1), &Mid::new("2"), Some(&microphone));
+    for sequence in 0..100 {
+        peers[1..].iter_mut().for_each(|peer| peer.send_audio(&mut world, sequence));
+        world.advance(Duration::from_millis(20));
+        world.exchange(&mut peers.iter_mut().collect::<Vec<_>>());
+    }
+    let ssrc = peers[0].slot_ssrc("2");
+    let pinned = peers[0].received.iter().filter(|packet| packet.ssrc == ssrc);
+    assert_eq!(pinned.count(), 100, "although others spoke before");
+    let others = ["3", "5"].map(|mid| peers[0].slot_ssrc(mid));
+    let heard = |ssrc| peers[0].received.iter().filter(|packet| packet.ssrc == ssrc).count();
+    assert!(others.map(heard).iter().all(|count| *count > 90), "{:?}", others.map(heard));
+
+    world.events.clear();
+    world.worker.assign(world.now, PeerId(1), &Mid::new("2"), None);
+    world.collect();
+    let freed = |event: &&Event| matches!(event, Event::AudioSlot { peer: PeerId(1), .. });
+    assert!(world.events.iter().find(freed).is_some(), "the slot goes to an active speaker");
+}
