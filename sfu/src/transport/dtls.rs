@@ -73,8 +73,8 @@ pub(crate) struct Transport {
 impl Transport {
     /// Waits for the ClientHello of a peer with one of these certificates.
     ///
-    /// The version is 1.2, because as a 1.3 server the library chooses the client's first SRTP profile, which in
-    /// Chromium is AES_CM. With 1.2 it prefers AEAD_AES_256_GCM, then AEAD_AES_128_GCM, then AES128_CM_HMAC_SHA1_80.
+    /// The version is 1.2: as a 1.3 server the library accepts no RSA certificates, which some clients have. It prefers
+    /// AEAD_AES_256_GCM, then AEAD_AES_128_GCM, then AES128_CM_HMAC_SHA1_80, whatever the order of the client.
     pub(crate) fn new(now: Instant, identity: &Identity, remote: Vec<Fingerprint>) -> Transport {
         let mut dtls =
             Dtls::new_12(Arc::clone(&identity.config), identity.certificate.clone(), now);

@@ -713,17 +713,14 @@ impl State {
 
         server.shared_secret = Some(shared_secret);
 
-        // Select SRTP profile: first from client list that the server supports.
-        // Per RFC 5764 Section 4.1.1, the server MUST select a profile that
-        // both sides support.
+        // Select SRTP profile: first of the server's preferences that the client
+        // offers, as in DTLS 1.2. RFC 5764 Section 4.1.1: the server MUST select
+        // a profile that both sides support.
         if let Some(profiles) = client_srtp_profiles {
-            for profile_id in profiles {
-                let profile: SrtpProfile = (*profile_id).into();
-                if SrtpProfile::ALL.contains(&profile) {
-                    server.negotiated_srtp_profile = Some(profile);
-                    break;
-                }
-            }
+            server.negotiated_srtp_profile = SrtpProfile::ALL
+                .iter()
+                .copied()
+                .find(|preferred| profiles.iter().any(|offered| SrtpProfile::from(*offered) == *preferred));
         }
 
         // Store selected group and public key range for ServerHello
