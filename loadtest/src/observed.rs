@@ -46,6 +46,7 @@ impl Observed {
             Signal::Moved { url } => self.ended = Some(format!("the room moved to {url}")),
             Signal::Answer { .. }
             | Signal::IceServers { .. }
+            | Signal::CodecMismatch { .. }
             | Signal::Done {}
             | Signal::Left {}
             | Signal::Waiting { .. }

@@ -70,8 +70,10 @@ mod testing;
 mod transport;
 mod worker;
 
-pub use codec::Codec;
-pub use media::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId, Source};
+pub use codec::{Codec, Receivers};
+pub use media::{
+    Answer, Event, MediaKind, MediaLine, Mid, NegotiatedCodec, OfferError, PeerId, RoomId, Source,
+};
 pub use sdp::published_lines;
 pub use stats::Stats;
 #[cfg(feature = "bench")]

@@ -1,5 +1,6 @@
 //! The types that callers of the media plane use.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +75,19 @@ pub struct Answer {
     pub published: Vec<MediaLine>,
     /// The m-lines on which the peer receives (its slots), in the order of the offer.
     pub slots: Vec<MediaLine>,
+    /// The video codecs negotiated for each of these m-lines, in the order of the answer.
+    pub codecs: HashMap<Mid, Vec<NegotiatedCodec>>,
+}
+
+/// A video codec negotiated for an m-line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NegotiatedCodec {
+    /// What decides which receivers can decode it.
+    pub codec: Codec,
+    /// As in `RTCRtpCodec.mimeType`: `video/` and the name in the offer's `a=rtpmap`.
+    pub mime_type: String,
+    /// As in `RTCRtpCodec.sdpFmtpLine`: the parameters in the offer's `a=fmtp`.
+    pub fmtp: Option<String>,
 }
 
 /// Why an offer was refused. The texts are meant for authors of clients.

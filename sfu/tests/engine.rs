@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use madang_sfu::io::{Config, Engine, Handle};
-use madang_sfu::{OfferError, PeerId, RoomId, Stats};
+use madang_sfu::{OfferError, PeerId, Receivers, RoomId, Stats};
 
 fn config(listen: SocketAddr, workers: usize) -> Config {
     Config {
@@ -46,11 +46,11 @@ async fn garbage_on_the_port_is_counted_and_does_not_stop_the_engine() {
     let seen = |stats: &Stats| stats.dropped_unknown + stats.dropped_unvalidated >= 398;
     stats_until(&handle, seen).await;
 
-    let answer = handle.offer(RoomId(1), PeerId(1), "noise".into()).await;
+    let answer = handle.offer(RoomId(1), PeerId(1), "noise".into(), Receivers::default()).await;
     assert!(matches!(answer, Err(OfferError::BadSdp(_))));
     engine.shutdown().await;
     assert_eq!(
-        handle.offer(RoomId(1), PeerId(1), "late".into()).await,
+        handle.offer(RoomId(1), PeerId(1), "late".into(), Receivers::default()).await,
         Err(OfferError::Overloaded)
     );
 }

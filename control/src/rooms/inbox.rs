@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 /// Events of the engine for one room.
 ///
 /// Adding an event never waits, so a busy room cannot hold up the engine. The inbox stays bounded because an event
-/// replaces those that it makes obsolete: there is one list of speakers, one state per audio slot, and one
-/// disconnection per peer.
+/// replaces those that it makes obsolete: there is one list of speakers, one state per audio slot and per published
+/// m-line, and one disconnection per peer.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     events: Mutex<VecDeque<Event>>,
@@ -48,9 +48,14 @@ fn replaces(event: &Event, earlier: &Event) -> bool {
         (Event::AudioSlot { peer, slot, .. }, Event::AudioSlot { peer: p, slot: s, .. }) => {
             (peer, slot) == (p, s)
         }
+        (Event::Sending { peer, mid, .. }, Event::Sending { peer: p, mid: m, .. }) => {
+            (peer, mid) == (p, m)
+        }
         (
             Event::Disconnected { peer, .. },
-            Event::Connected { peer: p } | Event::AudioSlot { peer: p, .. },
+            Event::Connected { peer: p }
+            | Event::AudioSlot { peer: p, .. }
+            | Event::Sending { peer: p, .. },
         ) => peer == p,
         _ => false,
     }

@@ -151,7 +151,8 @@ impl Rooms {
         let room = match &event {
             EngineEvent::Connected { peer }
             | EngineEvent::Disconnected { peer, .. }
-            | EngineEvent::AudioSlot { peer, .. } => room_of(*peer),
+            | EngineEvent::AudioSlot { peer, .. }
+            | EngineEvent::Sending { peer, .. } => room_of(*peer),
             EngineEvent::Speakers { room, .. } => *room,
         };
         if let Some(inbox) = self.0.directory.lock().inbox(room) {

@@ -39,8 +39,8 @@ pub use frames::{
     Version, encode, header,
 };
 pub use messages::{
-    Author, ChatMessage, ErrorCode, Event, IceServer, Joined, Layer, LeaveReason, Participant,
-    Publishers, Request, RequestError, Role, RoomSettings, RoomSummary, Secret, Signal, Slot,
-    SlotReason, SourceKind, Speaker, Waiting, request,
+    Author, ChatMessage, CodecMismatch, ErrorCode, Event, IceServer, Joined, Layer, LeaveReason,
+    Participant, Publishers, Request, RequestError, Role, RoomCodec, RoomSettings, RoomSummary,
+    Secret, Signal, Slot, SlotReason, SourceKind, Speaker, Waiting, request,
 };
 pub use room_name::{RoomName, RoomNameError};

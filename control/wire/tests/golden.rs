@@ -16,10 +16,10 @@ use madang_wire::request::{
     WantedSlot,
 };
 use madang_wire::{
-    Author, ChatMessage, Command, Decoded, Decoder, Destination, ErrorCode, Event, Frame,
-    IceServer, Joined, Layer, LeaveReason, Limits, Participant, Prefixes, Request, Role, RoomName,
-    RoomSummary, Secret, Signal, Slot, SlotReason, SourceKind, Speaker, Version, Waiting, encode,
-    header,
+    Author, ChatMessage, CodecMismatch, Command, Decoded, Decoder, Destination, ErrorCode, Event,
+    Frame, IceServer, Joined, Layer, LeaveReason, Limits, Participant, Prefixes, Request, Role,
+    RoomCodec, RoomName, RoomSummary, Secret, Signal, Slot, SlotReason, SourceKind, Speaker,
+    Version, Waiting, encode, header,
 };
 use serde_json::json;
 
@@ -81,6 +81,7 @@ fn every_request_signal_and_event_has_an_example() {
         "answer",
         "ice_servers",
         "slots",
+        "codec_mismatch",
         "done",
         "left",
         "error",
@@ -306,12 +307,19 @@ fn signals() -> Vec<(&'static str, Signal)> {
         message: "the body of join can't be read: missing field `name` at line 1 column 2".into(),
     };
     let waiting = Waiting { id: "w-1".into(), name: "이두리".into() };
+    let undecodable = |slot: Slot| match slot.source {
+        Some(SourceKind::Camera) => Slot { layer: None, reason: Some(SlotReason::Codec), ..slot },
+        _ => slot,
+    };
+    let slots_codec = slots().into_iter().map(undecodable).collect();
     vec![
         ("joined", Signal::Joined(Box::new(joined))),
         ("joined_with_media", Signal::Joined(Box::new(joined_with_media))),
         ("answer", Signal::Answer { sdp: "v=0\r\n".into() }),
         ("ice_servers", Signal::IceServers { ice_servers: ice_servers(), ttl: 600 }),
         ("slots", Signal::Slots { slots: slots() }),
+        ("slots_codec", Signal::Slots { slots: slots_codec }),
+        ("codec_mismatch", Signal::CodecMismatch { mismatches: vec![mismatch()] }),
         ("done", Signal::Done {}),
         ("left", Signal::Left {}),
         ("error", error),
@@ -370,6 +378,23 @@ fn slots() -> Vec<Slot> {
         ..empty("5")
     };
     vec![voice, empty("3"), empty("4"), face]
+}
+
+fn mismatch() -> CodecMismatch {
+    let codec = |mime_type: &str, fmtp: Option<&str>, receivers| RoomCodec {
+        mime_type: mime_type.into(),
+        sdp_fmtp_line: fmtp.map(str::to_owned),
+        receivers,
+    };
+    let h264 = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
+    CodecMismatch {
+        mid: "1".into(),
+        source: Some(SourceKind::Camera),
+        viewers: 1,
+        receivers: 3,
+        wanted: vec![codec("video/VP8", None, 3)],
+        room: vec![codec("video/VP8", None, 3), codec("video/H264", Some(h264), 2)],
+    }
 }
 
 fn ice_servers() -> Vec<IceServer> {

@@ -18,6 +18,9 @@
 //! size instead.
 
 mod h264;
+mod receivers;
+
+pub use receivers::Receivers;
 
 /// A codec with the parameters that decide which receivers can decode a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::{Answer, Mid, OfferError, PeerId, RoomId, Source};
+use crate::{Answer, Mid, OfferError, PeerId, Receivers, RoomId, Source};
 
 /// Everything that can be asked of a worker.
 pub(super) enum Command {
@@ -15,6 +15,7 @@ pub(super) enum Command {
         /// The client's peer so far; see [`super::Handle::offer_again`].
         current: Option<PeerId>,
         sdp: String,
+        receivers: Receivers,
         reply: oneshot::Sender<Result<Answer, OfferError>>,
     },
     Assign {

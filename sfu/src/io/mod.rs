@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::transport::dtls::Identity;
 use crate::transport::{framing, ice};
-use crate::{Answer, Event, Mid, OfferError, PeerId, RoomId, Source, Stats};
+use crate::{Answer, Event, Mid, OfferError, PeerId, Receivers, RoomId, Source, Stats};
 use addresses::Opened;
 use command::Command;
 pub use command::{RelaySink, RelayedDatagram};
@@ -143,7 +143,8 @@ impl Engine {
 
 impl Handle {
     /// Answers an offer. The first one adds the peer (and the room, with its first peer); later ones of the same peer
-    /// renegotiate: more slots, other m-lines, an ICE restart.
+    /// renegotiate: more slots, other m-lines, an ICE restart. `receivers` are the other peers of the room that receive
+    /// video; the answer puts first what most of them can decode.
     ///
     /// # Errors
     /// See [`OfferError`]. A refused first offer leaves no peer behind; a refused later one leaves the peer as it was.
@@ -152,9 +153,10 @@ impl Handle {
         room: RoomId,
         peer: PeerId,
         sdp: String,
+        receivers: Receivers,
     ) -> Result<Answer, OfferError> {
         let Place { worker, is_new } = self.placement.place(room, peer);
-        let answer = self.ask(worker, room, peer, None, sdp).await;
+        let answer = self.ask(worker, room, peer, None, sdp, receivers).await;
         if is_new && answer.is_err() {
             self.placement.forget(peer);
         }
@@ -174,10 +176,11 @@ impl Handle {
         current: PeerId,
         fresh: PeerId,
         sdp: String,
+        receivers: Receivers,
     ) -> Result<Answer, OfferError> {
         match self.placement.worker_of(current) {
-            Some(worker) => self.ask(worker, room, fresh, Some(current), sdp).await,
-            None => self.offer(room, fresh, sdp).await,
+            Some(worker) => self.ask(worker, room, fresh, Some(current), sdp, receivers).await,
+            None => self.offer(room, fresh, sdp, receivers).await,
         }
     }
 
@@ -188,9 +191,10 @@ impl Handle {
         peer: PeerId,
         current: Option<PeerId>,
         sdp: String,
+        receivers: Receivers,
     ) -> Result<Answer, OfferError> {
         let (reply, answer) = oneshot::channel();
-        let command = Command::Offer { room, peer, current, sdp, reply };
+        let command = Command::Offer { room, peer, current, sdp, receivers, reply };
         match self.workers[worker].commands.send(command).await {
             Ok(()) => answer.await.unwrap_or(Err(OfferError::Overloaded)),
             Err(_) => Err(OfferError::Overloaded),

@@ -1,9 +1,8 @@
 //! The codecs offered on an m-line.
 
 use super::description::{Direction, Media};
-
-use crate::MediaKind;
 use crate::codec::Codec;
+use crate::{MediaKind, NegotiatedCodec};
 
 /// A payload type of an m-line, and its codec.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +23,20 @@ impl Payload {
     /// Whether NACK was negotiated.
     pub(crate) fn has_nack(&self) -> bool {
         self.feedback.contains(&NACK)
+    }
+
+    /// The codec, for the caller of the media plane.
+    pub(crate) fn negotiated(&self) -> NegotiatedCodec {
+        let name = self.rtpmap.split('/').next().unwrap_or_default();
+        let kind = match self.codec {
+            Codec::Opus | Codec::Red => "audio",
+            Codec::Vp8 | Codec::Vp9 { .. } | Codec::Av1 { .. } | Codec::H264 { .. } => "video",
+        };
+        NegotiatedCodec {
+            codec: self.codec,
+            mime_type: format!("{kind}/{name}"),
+            fmtp: self.fmtp.clone(),
+        }
     }
 
     /// Whether TWCC feedback was negotiated.

@@ -20,14 +20,15 @@
 //!
 //! An offer is refused only for what can't work. The error names the line.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::codec::{self, Payload};
 use super::description::{Attribute, Description, Direction, Media, Section, direction, refused};
 use super::extension::ExtensionMap;
 use super::simulcast::{self, OfferedLayer};
+use crate::codec::Receivers;
 use crate::transport::dtls::Fingerprint;
-use crate::{MediaKind, MediaLine, Mid, OfferError};
+use crate::{MediaKind, MediaLine, Mid, NegotiatedCodec, OfferError};
 
 /// M-lines in use in one offer: 49 video and 16 audio slots, and those that the client publishes.
 const MAX_IN_USE: usize = 80;
@@ -137,6 +138,31 @@ impl Offer {
             allows_mixed_extensions: transport.has("extmap-allow-mixed"),
             bundle,
         })
+    }
+
+    /// Puts the video codecs first, on each m-line that publishes, that most receivers can decode: browsers send with the
+    /// first codec of the answer.
+    pub(crate) fn prefer(&mut self, receivers: &Receivers) {
+        for line in &mut self.media {
+            if let Use::Publish(Negotiable { kind: MediaKind::Video, payloads, .. }) =
+                &mut line.purpose
+            {
+                receivers.sort(payloads, |payload| payload.codec);
+            }
+        }
+    }
+
+    /// The video codecs of the m-lines that publish or receive.
+    pub(crate) fn video_codecs(&self) -> HashMap<Mid, Vec<NegotiatedCodec>> {
+        let used = self.media.iter().filter_map(|line| match &line.purpose {
+            Use::Publish(negotiable) | Use::Receive(negotiable) => Some((line, negotiable)),
+            Use::Inactive(_) | Use::Carry | Use::Refuse => None,
+        });
+        let video = used.filter(|(_, negotiable)| negotiable.kind == MediaKind::Video);
+        let codecs = video.map(|(line, negotiable)| {
+            (line.mid.clone(), negotiable.payloads.iter().map(Payload::negotiated).collect())
+        });
+        codecs.collect()
     }
 
     /// An offer without an m-line in use.

@@ -17,7 +17,7 @@ use crate::transport::ice::Candidate;
 use crate::transport::path::Path;
 use crate::transport::srtp::{self, Outbound, Profile};
 use crate::worker::{Config, Worker};
-use crate::{Answer, MediaKind, Mid, PeerId, RoomId, Source};
+use crate::{Answer, MediaKind, Mid, PeerId, Receivers, RoomId, Source};
 
 const ROOM: RoomId = RoomId(1);
 const FINGERPRINT: &str = "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:\
@@ -64,7 +64,8 @@ impl Rig {
     pub(crate) fn join_with(&mut self, id: u64, offer: &str) -> Far {
         let remote = ([198, 51, (id >> 8) as u8, id as u8], 5000).into();
         let path = Path::Udp(remote, Some([192, 0, 2, 1].into()));
-        let answer = self.worker.offer(self.now, ROOM, PeerId(id), offer);
+        let receivers = Receivers::default();
+        let answer = self.worker.offer(self.now, ROOM, PeerId(id), offer, &receivers);
         let answer = answer.expect("the offer is valid");
         self.worker.handle_datagram(self.now, path, &mut check(id, &answer));
         let material: Vec<u8> =

@@ -9,6 +9,7 @@ use super::{TICK, Worker};
 use crate::bandwidth::budget::Budget;
 use crate::bandwidth::layer_choice::LayerChooser;
 use crate::bandwidth::send_history::SendHistory;
+use crate::codec::Receivers;
 use crate::incoming::lip_sync::SenderClock;
 use crate::incoming::stream::Stream;
 use crate::incoming::track::Track;
@@ -44,8 +45,11 @@ impl Worker {
         room: RoomId,
         id: PeerId,
         sdp: &str,
+        receivers: &Receivers,
     ) -> Result<Answer, OfferError> {
-        self.answer_offer(now, room, id, &Offer::parse(sdp)?)
+        let mut offer = Offer::parse(sdp)?;
+        offer.prefer(receivers);
+        self.answer_offer(now, room, id, &offer)
     }
 
     /// Answers a later offer of the client whose peer is `current`; see [`crate::io::Handle::offer_again`].
@@ -56,8 +60,10 @@ impl Worker {
         current: PeerId,
         fresh: PeerId,
         sdp: &str,
+        receivers: &Receivers,
     ) -> Result<Answer, OfferError> {
-        let offer = Offer::parse(sdp)?;
+        let mut offer = Offer::parse(sdp)?;
+        offer.prefer(receivers);
         let known = self.by_id.get(&current).and_then(|&key| self.peers[key].link.connection());
         let is_same = known.is_some_and(|connection| connection.is_offered_by(&offer));
         self.answer_offer(now, room, if is_same { current } else { fresh }, &offer)
@@ -348,6 +354,7 @@ impl Worker {
                 Use::Receive(negotiable) => Some(negotiable),
                 Use::Publish(_) | Use::Inactive(_) | Use::Carry | Use::Refuse => None,
             }),
+            codecs: offer.video_codecs(),
         })
     }
 

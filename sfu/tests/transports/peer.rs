@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use madang_sfu::io::{Config, Engine, Handle};
-use madang_sfu::{PeerId, RoomId};
+use madang_sfu::{PeerId, Receivers, RoomId};
 use stun_types::attribute::{Username, XorMappedAddress};
 use stun_types::message::{
     BINDING, IntegrityAlgorithm, Message, MessageWrite, MessageWriteExt, MessageWriteVec,
@@ -52,7 +52,8 @@ impl Peer {
     }
 
     pub(crate) async fn join_as(handle: &Handle, id: PeerId) -> Peer {
-        let answer = handle.offer(RoomId(1), id, OFFER.to_owned()).await.unwrap().sdp;
+        let answer =
+            handle.offer(RoomId(1), id, OFFER.to_owned(), Receivers::default()).await.unwrap().sdp;
         let first = |sdp: &str, key: &str| {
             let line = sdp.lines().find_map(|line| line.strip_prefix(key)).unwrap();
             line.to_owned()

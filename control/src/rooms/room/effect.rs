@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use madang_sfu::{Mid, PeerId, Source};
+use madang_sfu::{Mid, PeerId, Receivers, Source};
 use madang_wire::{Event, Request, Secret, Signal};
 
 use super::{Keeping, rights};
@@ -15,8 +15,9 @@ use crate::store::{ChatRecord, NewChatMessage};
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Pass an offer to the media engine, and call `handle_answer` with its answer before anything else. The offer is
-    /// for the client's `current` peer or, if it comes from another connection, for the new `peer`.
-    Offer { peer: PeerId, current: Option<PeerId>, sdp: String },
+    /// for the client's `current` peer or, if it comes from another connection, for the new `peer`. `receivers` are the
+    /// others in the room.
+    Offer { peer: PeerId, current: Option<PeerId>, sdp: String, receivers: Receivers },
     /// Show a source in a peer's slot; `None` empties the slot.
     Assign { peer: PeerId, slot: Mid, source: Option<Source> },
     /// Forward or drop what a peer publishes on an m-line.

@@ -273,6 +273,8 @@ impl Room {
             view: View::default(),
             spoke: 0,
             has_news: false,
+            mismatches: Vec::new(),
+            has_new_mismatches: false,
         }
     }
 
@@ -334,6 +336,7 @@ impl Room {
     fn welcome(&mut self, now: Moment, from: &Requester, index: usize, answer: Option<String>) {
         let member = &mut self.members[index];
         member.has_news = false;
+        member.has_new_mismatches = !member.mismatches.is_empty();
         let slots = member.slots();
         let (participant, token) = (member.public.clone(), member.resume_token.clone());
         let ice_servers = self.config.ice_servers.of_participant(&participant.id);

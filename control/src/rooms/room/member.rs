@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use madang_sfu::{Answer, MediaKind, MediaLine, Mid, PeerId, Source};
+use madang_sfu::{Answer, Codec, MediaKind, MediaLine, Mid, NegotiatedCodec, PeerId, Source};
 use madang_wire::request::{Mids, View};
-use madang_wire::{Participant, Slot, SourceKind};
+use madang_wire::{CodecMismatch, Participant, Slot, SourceKind};
 
 use super::rights::Standing;
 use super::slots::{Shown, SlotState};
@@ -38,6 +38,10 @@ pub(super) struct Member {
     pub(super) spoke: u64,
     /// Whether their slots changed since the last `slots` signal.
     pub(super) has_news: bool,
+    /// Their m-lines that some viewers can't decode.
+    pub(super) mismatches: Vec<CodecMismatch>,
+    /// Whether these changed since the last `codec_mismatch` signal.
+    pub(super) has_new_mismatches: bool,
 }
 
 /// Whether a participant is connected.
@@ -56,6 +60,10 @@ pub(super) struct Media {
     pub(super) peer: PeerId,
     pub(super) published: Vec<MediaLine>,
     pub(super) slots: Vec<SlotState>,
+    /// The video codecs negotiated for each m-line.
+    pub(super) codecs: HashMap<Mid, Vec<NegotiatedCodec>>,
+    /// The codecs in which each m-line sends video, once the engine has seen packets.
+    pub(super) sent: HashMap<Mid, Vec<Codec>>,
     /// Whether the engine forwards an m-line, as last sent to it. It forwards m-lines that are absent here.
     pub(super) told: HashMap<Mid, bool>,
 }
@@ -85,9 +93,9 @@ impl Member {
     /// Replaces the m-lines with those of the engine's answer. Slots of the same peer keep what they show.
     pub(super) fn set_media(&mut self, answer: &Answer) {
         let peer = answer.peer;
-        let (before, told) = match self.media.take() {
-            Some(media) if media.peer == peer => (media.slots, media.told),
-            _ => (Vec::new(), HashMap::new()),
+        let (before, told, mut sent) = match self.media.take() {
+            Some(media) if media.peer == peer => (media.slots, media.told, media.sent),
+            _ => (Vec::new(), HashMap::new(), HashMap::new()),
         };
         let keep = |line: &MediaLine| {
             let same = before.iter().find(|slot| slot.mid == line.mid && slot.kind == line.kind);
@@ -95,8 +103,9 @@ impl Member {
         };
         let slots: Vec<SlotState> = answer.slots.iter().map(keep).collect();
         self.has_news |= slots != before;
-        let published = answer.published.clone();
-        self.media = Some(Media { peer, published, slots, told });
+        let (published, codecs) = (answer.published.clone(), answer.codecs.clone());
+        sent.retain(|mid, _| published.iter().any(|line| line.mid == *mid));
+        self.media = Some(Media { peer, published, slots, codecs, sent, told });
     }
 
     /// The sources that they publish, may publish and have named, in the order of [`SourceKind`].

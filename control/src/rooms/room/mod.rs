@@ -12,6 +12,7 @@
 //! A room does not know STOMP, sockets or clocks, and never waits.
 
 mod admin;
+mod codecs;
 mod config;
 mod deleting;
 mod door;
@@ -133,6 +134,7 @@ impl Room {
             EngineEvent::AudioSlot { peer, slot, source } => {
                 self.handle_audio_slot(peer, &slot, source.as_ref());
             }
+            EngineEvent::Sending { peer, mid, codecs } => self.handle_sending(peer, mid, codecs),
             EngineEvent::Speakers { levels, .. } => self.handle_speakers(&levels),
         }
         self.tell_news();

@@ -112,7 +112,8 @@ impl Room {
         self.last_peer = self.last_peer.wrapping_add(1);
         let peer = peer_of(self.config.id, self.last_peer);
         self.pending.insert(peer, Pending { from: from.clone(), purpose });
-        self.effects.push_back(Effect::Offer { peer, current, sdp });
+        let receivers = self.receivers(index);
+        self.effects.push_back(Effect::Offer { peer, current, sdp, receivers });
     }
 
     pub(super) fn check_no_offer_of(&self, participant: &str) -> Result<(), Refusal> {

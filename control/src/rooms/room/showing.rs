@@ -33,6 +33,7 @@ impl Room {
                 }
             }
         }
+        self.compare_codecs();
     }
 
     /// All sources that can be shown, by priority: screens before cameras, each by most recent speaker, then in join
@@ -66,6 +67,7 @@ impl Room {
             let signal = Signal::Slots { slots: member.slots().unwrap_or_default() };
             self.effects.push_back(Effect::Signal { to: session.into(), signal });
         }
+        self.tell_mismatches();
     }
 
     /// Handles the loss of a peer in the engine: its participant has no media until the next offer.

@@ -20,12 +20,14 @@ pub(super) struct SlotState {
     pub(super) kind: MediaKind,
     pub(super) shown: Option<Shown>,
     pub(super) reason: SlotReason,
+    /// Whether the source is sent in codecs that the viewer can't decode.
+    pub(super) is_undecodable: bool,
 }
 
 impl SlotState {
     pub(super) fn empty(line: &MediaLine) -> SlotState {
         let MediaLine { mid, kind } = line.clone();
-        SlotState { mid, kind, shown: None, reason: SlotReason::Idle }
+        SlotState { mid, kind, shown: None, reason: SlotReason::Idle, is_undecodable: false }
     }
 
     pub(super) fn source(&self) -> Option<&Source> {
@@ -38,7 +40,7 @@ impl SlotState {
             participant: self.shown.as_ref().map(|shown| shown.participant.clone()),
             source: self.shown.as_ref().map(|shown| shown.kind),
             layer: None,
-            reason: Some(self.reason),
+            reason: Some(if self.is_undecodable { SlotReason::Codec } else { self.reason }),
         }
     }
 }
@@ -77,6 +79,7 @@ pub(super) fn fill(slots: &mut [SlotState], view: &View, viewer: &str, sources: 
     let mut is_different = false;
     for (slot, (shown, reason)) in slots.iter_mut().zip(next).filter(|(slot, _)| is_video(slot)) {
         is_different |= slot.shown != shown || slot.reason != reason;
+        slot.is_undecodable &= slot.shown == shown;
         (slot.shown, slot.reason) = (shown, reason);
     }
     is_different

@@ -216,11 +216,11 @@ impl Task {
     async fn carry_out(&mut self, receipt: &mut Option<Receipt>) {
         while let Some(effect) = self.room.poll_effect() {
             match effect {
-                Effect::Offer { peer, current, sdp } => {
+                Effect::Offer { peer, current, sdp, receivers } => {
                     let (sfu, room) = (&self.tools.sfu, room_of(peer));
                     let answer = match current {
-                        Some(current) => sfu.offer_again(room, current, peer, sdp).await,
-                        None => sfu.offer(room, peer, sdp).await,
+                        Some(current) => sfu.offer_again(room, current, peer, sdp, receivers).await,
+                        None => sfu.offer(room, peer, sdp, receivers).await,
                     };
                     self.room.handle_answer(now(), peer, answer);
                 }

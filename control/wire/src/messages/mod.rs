@@ -15,4 +15,7 @@ pub use participant::{Participant, Role, SourceKind};
 pub use request::{Request, RequestError};
 pub use room_settings::{Publishers, RoomSettings};
 pub use secret::Secret;
-pub use signal::{ErrorCode, IceServer, Joined, Layer, Signal, Slot, SlotReason, Waiting};
+pub use signal::{
+    CodecMismatch, ErrorCode, IceServer, Joined, Layer, RoomCodec, Signal, Slot, SlotReason,
+    Waiting,
+};

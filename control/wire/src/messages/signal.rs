@@ -32,6 +32,11 @@ pub enum Signal {
         /// The slots in the order of the offer.
         slots: Vec<Slot>,
     },
+    /// The m-lines of this participant that some viewers can't decode.
+    CodecMismatch {
+        /// All of them; empty once everybody can decode everything again.
+        mismatches: Vec<CodecMismatch>,
+    },
     /// The `moderate` request was carried out.
     Done {},
     /// The `leave` request was carried out.
@@ -160,10 +165,43 @@ pub enum SlotReason {
     Idle,
     /// Empty: the participant or source requested by `view` does not exist.
     NotAvailable,
+    /// No picture: the source is sent in codecs that the client can't decode on this m-line.
+    Codec,
     /// Empty: the client's downlink has too little bandwidth.
     Bandwidth,
     /// Empty: the server has no capacity.
     Overloaded,
+}
+
+/// A published m-line that some viewers can't decode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodecMismatch {
+    /// The m-line's `a=mid` in the publisher's offer.
+    pub mid: String,
+    /// The source that it carries, if the publisher named it.
+    #[serde(default)]
+    pub source: Option<SourceKind>,
+    /// The number of slots that show it to somebody who can't decode it.
+    pub viewers: u32,
+    /// The number of other participants who receive video.
+    pub receivers: u32,
+    /// The fewest of the codecs negotiated for the m-line with which it reaches the most receivers. If they are several,
+    /// each is for an encoding of its own. Empty if nobody can decode any of them.
+    pub wanted: Vec<RoomCodec>,
+    /// The codecs that the receivers negotiated, those that most can decode first.
+    pub room: Vec<RoomCodec>,
+}
+
+/// A codec, and how many receivers of a room can decode it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomCodec {
+    /// As in `RTCRtpCodec.mimeType`.
+    pub mime_type: String,
+    /// As in `RTCRtpCodec.sdpFmtpLine`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sdp_fmtp_line: Option<String>,
+    /// The number of receivers that can decode it.
+    pub receivers: u32,
 }
 
 /// The reason for refusing a request.

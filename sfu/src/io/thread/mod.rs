@@ -222,11 +222,12 @@ impl Shell {
     fn handle_command(&mut self, command: Command) {
         let now = Instant::now();
         match command {
-            Command::Offer { room, peer, current, sdp, reply } => {
+            Command::Offer { room, peer, current, sdp, receivers, reply } => {
                 // If nobody waits for the answer any more, whoever gave up removes the peer.
+                let worker = &mut self.worker;
                 let answer = match current {
-                    Some(current) => self.worker.offer_again(now, room, current, peer, &sdp),
-                    None => self.worker.offer(now, room, peer, &sdp),
+                    Some(current) => worker.offer_again(now, room, current, peer, &sdp, &receivers),
+                    None => worker.offer(now, room, peer, &sdp, &receivers),
                 };
                 if let Ok(answer) = &answer {
                     self.thread.placement.keep(room, answer.peer, self.thread.number);

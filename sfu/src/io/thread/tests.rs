@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::io::{Config, Engine, Handle};
 use crate::worker::tests::camera_of;
 use crate::worker::tests::client::{Client, World};
-use crate::{Mid, PeerId, RoomId};
+use crate::{Mid, PeerId, Receivers, RoomId};
 
 /// Rounds of [`RealPeer::exchange`]; only a failing test needs them all.
 const PATIENCE: u16 = 1000;
@@ -29,7 +29,8 @@ impl RealPeer {
         world.far = Some(Vec::new());
         let mut client = Client::new(id);
         let offer = client.offer_with_slots(3, 1);
-        let answer = handle.offer(RoomId(1), PeerId(id), offer).await.unwrap();
+        let answer =
+            handle.offer(RoomId(1), PeerId(id), offer, Receivers::default()).await.unwrap();
         client.learn(&answer.sdp);
         world.connect(&mut client);
         let mut peer = RealPeer { client, world, socket };

@@ -7,7 +7,7 @@ use crate::test_now;
 use crate::testing::rig;
 use crate::transport::dtls::{DtlsEvent, Fingerprint, Identity, Transport};
 use crate::transport::path::Path;
-use crate::{MediaKind, OfferError, PeerId, RoomId};
+use crate::{Codec, MediaKind, OfferError, PeerId, Receivers, RoomId};
 
 /// Datagrams, each behind its length in 16 bits, to a worker with a peer that has sent no check yet. Only one with that
 /// peer's password, which the random seed makes known, may leave a path behind.
@@ -15,7 +15,7 @@ pub fn stun(datagrams: &[u8]) {
     let now = test_now();
     let mut worker = rig::worker(now, identity());
     let offer = rig::offer(1, false, &[MediaKind::Audio]);
-    let offered = worker.offer(now, RoomId(1), PeerId(1), &offer);
+    let offered = worker.offer(now, RoomId(1), PeerId(1), &offer, &Receivers::default());
     assert!(offered.is_ok());
     let path = Path::Udp(([198, 51, 100, 1], 5000).into(), None);
     for datagram in pieces(datagrams) {
@@ -60,8 +60,10 @@ pub fn sdp(offers: &[u8]) {
     };
     let now = test_now();
     let mut worker = rig::worker(now, identity());
+    let mut receivers = Receivers::default();
+    receivers.add(vec![Codec::Vp8]);
     for offer in offers.splitn(2, "\n.\n") {
-        match worker.offer(now, RoomId(1), PeerId(1), offer) {
+        match worker.offer(now, RoomId(1), PeerId(1), offer, &receivers) {
             Ok(answer) => {
                 let bound = 16 * 1024 + 64 * offer.len();
                 assert!(answer.sdp.len() <= bound, "{} for {}", answer.sdp.len(), offer.len());

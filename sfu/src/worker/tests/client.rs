@@ -21,7 +21,7 @@ use crate::transport::ice::Candidate;
 use crate::transport::path::{Path, Protocol, demux};
 use crate::transport::srtp::{self, Profile, RtpStream};
 use crate::worker::{Config, Worker};
-use crate::{Answer, Event, OfferError, PeerId, RoomId};
+use crate::{Answer, Event, OfferError, PeerId, Receivers, RoomId};
 
 /// A worker, its clock, and the datagrams that it sent.
 pub(crate) struct World {
@@ -62,7 +62,17 @@ impl World {
     }
 
     pub(crate) fn offer(&mut self, peer: u64, sdp: &str) -> Result<Answer, OfferError> {
-        let answer = self.worker.offer(self.now, RoomId(1), PeerId(peer), sdp);
+        self.offer_to(peer, sdp, &Receivers::default())
+    }
+
+    /// Offers to these receivers.
+    pub(crate) fn offer_to(
+        &mut self,
+        peer: u64,
+        sdp: &str,
+        receivers: &Receivers,
+    ) -> Result<Answer, OfferError> {
+        let answer = self.worker.offer(self.now, RoomId(1), PeerId(peer), sdp, receivers);
         self.collect();
         answer
     }
@@ -75,7 +85,14 @@ impl World {
         sdp: &str,
     ) -> Result<Answer, OfferError> {
         let (current, fresh) = (PeerId(current), PeerId(fresh));
-        let answer = self.worker.offer_again(self.now, RoomId(1), current, fresh, sdp);
+        let answer = self.worker.offer_again(
+            self.now,
+            RoomId(1),
+            current,
+            fresh,
+            sdp,
+            &Receivers::default(),
+        );
         self.collect();
         answer
     }

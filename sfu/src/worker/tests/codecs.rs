@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::camera_of;
 use super::client::{Client, Packet, World};
 use super::simulcast::with_layers;
-use crate::{Codec, Event, Mid, PeerId};
+use crate::{Codec, Event, Mid, PeerId, Receivers};
 
 const DEPENDENCY_DESCRIPTOR: &str =
     "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
@@ -321,4 +321,27 @@ fn a_viewer_gets_the_simulcast_layer_that_it_can_decode() {
         });
         assert_eq!(reported, Some(2));
     }
+}
+
+#[test]
+fn the_answer_puts_first_what_receivers_decode() {
+    let mut world = World::new();
+    let sdp = camera_with_h264(&Client::new(1).offer_with_slots(3, 1), "640c1f", true);
+    let mut receivers = Receivers::default();
+    let h264 = Codec::H264 { packetization_mode: 1, profile: [0x64, 0x00] };
+    receivers.add(vec![h264]);
+    let formats =
+        |answer: &str| answer.split("m=video 9 UDP/TLS/RTP/SAVPF ").nth(1).unwrap()[..7].to_owned();
+
+    let answer = world.offer(1, &sdp).unwrap();
+    assert_eq!(formats(&answer.sdp), "100 102");
+    let answer = world.offer_to(1, &sdp, &receivers).unwrap();
+    assert_eq!(formats(&answer.sdp), "102 100");
+    let codecs = &answer.codecs[&Mid::new("1")];
+    assert_eq!(codecs[0].mime_type, "video/H264");
+    assert_eq!(codecs[0].fmtp.as_deref(), Some("packetization-mode=1;profile-level-id=640c1f"));
+    receivers.add(vec![VP8]);
+    receivers.add(vec![VP8]);
+    let answer = world.offer_to(1, &sdp, &receivers).unwrap();
+    assert_eq!(formats(&answer.sdp), "100 102", "most of them decode VP8");
 }

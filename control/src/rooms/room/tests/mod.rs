@@ -1,5 +1,6 @@
 #![expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 
+mod codecs;
 mod door;
 mod mutes;
 mod rights;
@@ -653,6 +654,7 @@ fn answer(published: &[&str], slots: &[&str]) -> Answer {
         sdp: "answer".to_owned(),
         published: published.iter().map(line).collect(),
         slots: ["a0"].iter().chain(slots).map(line).collect(),
+        codecs: HashMap::new(),
     }
 }
 

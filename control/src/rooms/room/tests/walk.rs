@@ -259,7 +259,7 @@ impl Walk {
             slots.iter().any(|line| line.mid == *slot && line.kind == MediaKind::Video)
         };
         self.shows.retain(|(of, slot), _| *of != peer || stays(slot));
-        Ok(Answer { peer, sdp: String::new(), published, slots })
+        Ok(Answer { peer, sdp: String::new(), published, slots, codecs: HashMap::new() })
     }
 
     fn forget(&mut self, peer: PeerId) {
