@@ -77,14 +77,8 @@ export class Call {
     return this.peerConnection.localDescription?.sdp ?? "";
   }
 
-  /** Applies an answer. The `iceServers` arrive with the first answer, and are used from the next offer on. */
-  async accept(answer: string, iceServers?: RTCIceServer[]): Promise<void> {
-    if (iceServers !== undefined) {
-      this.peerConnection.setConfiguration({
-        ...this.peerConnection.getConfiguration(),
-        iceServers,
-      });
-    }
+  /** Applies an answer. */
+  async accept(answer: string): Promise<void> {
     await this.peerConnection.setRemoteDescription({ type: "answer", sdp: answer });
   }
 
@@ -142,7 +136,12 @@ export class Call {
     return this.#audioSlots.flatMap((slot) => this.#streams.get(slot) ?? []);
   }
 
-  /** Makes the next offer restart ICE, with new credentials and candidates, and the ICE servers known by then. */
+  /** Replaces the ICE servers. The browser uses them from the next ICE restart on, which the next offer then is. */
+  setIceServers(iceServers: RTCIceServer[]): void {
+    this.peerConnection.setConfiguration({ ...this.peerConnection.getConfiguration(), iceServers });
+  }
+
+  /** Makes the next offer restart ICE, with new credentials and candidates. */
   restartIce(): void {
     this.peerConnection.restartIce();
   }

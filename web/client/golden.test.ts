@@ -1,5 +1,6 @@
 /** Reads the example frames that the server's tests read as well, so that both sides agree on the bytes. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { IceServers } from "./ice-servers.ts";
 import type { ChatMessage, RoomEvent, RoomSummary, Signal } from "./messages.ts";
 import { Refused, Signalling, Unanswered } from "./signalling.ts";
 
@@ -25,6 +26,7 @@ beforeEach(async () => {
 });
 
 afterEach(() => {
+  vi.restoreAllMocks();
   vi.unstubAllGlobals();
 });
 
@@ -148,6 +150,43 @@ test("slots come unasked", () => {
   expect(heard).toHaveLength(1);
   const slots = heard[0]?.type === "slots" ? heard[0].slots : [];
   expect(slots.find(({ source }) => source === "camera")).toMatchObject({ mid: "5", participant: "p-2" });
+});
+
+test("ICE servers are asked for once, and again when they are no longer good", async () => {
+  const now = vi.spyOn(performance, "now").mockReturnValue(1_000);
+  const iceServers = new IceServers(signalling);
+
+  const both = Promise.all([iceServers.get(), iceServers.get()]);
+  expect(socket.lastHeard()).toMatchObject({
+    command: "SEND",
+    headers: { destination: "/app/ice_servers", "correlation-id": "c-1" },
+  });
+  socket.say(frame("signal_ice_servers"), { "correlation-id": "c-1" });
+
+  const [first, second] = await both;
+  expect(first.map(({ urls }) => urls)).toEqual([
+    ["stun:192.0.2.1:3478"],
+    ["turn:192.0.2.1:3478?transport=udp"],
+  ]);
+  expect(second).toBe(first);
+  const asked = socket.heard.length;
+  now.mockReturnValue(1_000 + 299_000);
+  expect(await iceServers.get()).toBe(first);
+  expect(socket.heard).toHaveLength(asked);
+
+  now.mockReturnValue(1_000 + 300_000);
+  const third = iceServers.get();
+  expect(socket.heard).toHaveLength(asked + 1);
+  socket.say(frame("signal_ice_servers"), { "correlation-id": "c-2" });
+  expect(await third).not.toBe(first);
+});
+
+test("without an answer there are no ICE servers", async () => {
+  const asked = new IceServers(signalling).get();
+
+  socket.close();
+
+  expect(await asked).toEqual([]);
 });
 
 test("chat arrives as it was written, markup and line breaks included", () => {

@@ -1,4 +1,5 @@
 import "./style.css";
+import { IceServers } from "./ice-servers.ts";
 import { Lobby } from "./lobby.ts";
 import { LocalMedia } from "./local-media.ts";
 import { pathOfRoom, roomInPath } from "./room-name.ts";
@@ -16,6 +17,7 @@ const NAME_KEY = "madang.name";
 const media = new LocalMedia();
 let token = takeToken(location) ?? keptToken();
 const signalling = new Signalling(signallingUrl(location), token);
+const iceServers = new IceServers(signalling);
 const app = document.querySelector<HTMLElement>("#app") ?? document.body;
 let session: RoomSession | undefined;
 /** Why the server no longer accepts this page; undefined again with another token. */
@@ -74,6 +76,7 @@ function enterRoom(name: string, room: string, password?: string): void {
   document.title = `${room} · Madang`;
   const stay = new RoomSession({
     signalling,
+    iceServers,
     media,
     room,
     name,
@@ -103,6 +106,9 @@ function enterRoom(name: string, room: string, password?: string): void {
 async function start(): Promise<void> {
   document.documentElement.lang = language;
   signalling.onShutOut = showSignIn;
+  signalling.whenOpen(() => {
+    if (session === undefined) void iceServers.get();
+  });
   const room = roomInPath(location.pathname);
   const name = query.get("name")?.trim();
   if (query.get("autojoin") === "1" && room !== undefined && name) {

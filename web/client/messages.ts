@@ -56,6 +56,8 @@ export interface Waiting {
 export type Signal =
   | Joined
   | { type: "answer"; sdp: string }
+  /** `ttl` is how long the credentials are valid, in seconds. */
+  | { type: "ice_servers"; ice_servers: RTCIceServer[]; ttl: number }
   | { type: "slots"; slots: Slot[] }
   | { type: "done" }
   | { type: "left" }

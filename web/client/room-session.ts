@@ -1,5 +1,6 @@
 import { Call, type CallTracks } from "./call.ts";
 import { ChatLog } from "./chat-log.ts";
+import type { IceServers } from "./ice-servers.ts";
 import type { LocalMedia } from "./local-media.ts";
 import type { ChatMessage, Joined, RoomEvent, Signal } from "./messages.ts";
 import { Moderation } from "./moderation.ts";
@@ -12,6 +13,8 @@ export type ConnectionState = "connecting" | "waiting" | "connected" | "reconnec
 
 export interface RoomSessionOptions {
   signalling: Signalling;
+  /** The ICE servers for the first offer. */
+  iceServers: IceServers;
   media: LocalMedia;
   room: string;
   name: string;
@@ -47,7 +50,8 @@ export class RoomSession {
   readonly #endings: (() => void)[] = [];
   #call: Call | undefined;
   #resumeToken: string | undefined;
-  #iceServers: RTCIceServer[] | undefined;
+  /** Those for the next offer that restarts ICE. */
+  #iceServers: RTCIceServer[] = [];
   #unsubscribeEvents = () => {};
   #unsubscribeChat = () => {};
   #wasConnected = false;
@@ -153,6 +157,7 @@ export class RoomSession {
 
   /** Restarts ICE with a new offer. */
   restartIce(): void {
+    this.#call?.setIceServers(this.#iceServers);
     this.#call?.restartIce();
     this.#negotiate();
   }
@@ -178,9 +183,9 @@ export class RoomSession {
   }
 
   async #join(): Promise<void> {
-    // Without a TURN server there are no candidates. The reply to a join without an offer names it.
-    if (this.#options.relayOnly && this.#iceServers === undefined) await this.#joinThenOffer();
-    else await this.#joinWithOffer();
+    this.#iceServers = await this.#options.iceServers.get();
+    if (this.#isOver) return;
+    await this.#joinWithOffer();
     if (this.#isOver) return;
     this.#makeRoom();
     this.#sendState();
@@ -196,17 +201,9 @@ export class RoomSession {
     // Before awaiting `accept`: messages that arrive meanwhile are newer and must not be overwritten.
     this.#joined(joined);
     if (this.#isOver || joined.answer === undefined) return;
-    const accepted = call.accept(joined.answer, joined.ice_servers);
+    const accepted = call.accept(joined.answer);
     this.#negotiation = accepted.catch(() => {});
     await accepted;
-  }
-
-  async #joinThenOffer(): Promise<void> {
-    const { signalling, room } = this.#options;
-    this.#joined(await signalling.request(room, "join", "joined", this.#introduction));
-    if (this.#isOver) return;
-    this.#startCall();
-    this.#negotiate();
   }
 
   async #resume(token: string): Promise<void> {
@@ -266,7 +263,7 @@ export class RoomSession {
     this.#call?.close();
     const { media, relayOnly } = this.#options;
     const call = new Call(media.state satisfies CallTracks, {
-      iceServers: this.#iceServers ?? [],
+      iceServers: this.#iceServers,
       iceTransportPolicy: relayOnly ? "relay" : "all",
     });
     call.peerConnection.addEventListener("connectionstatechange", () => this.#watchMedia());
@@ -294,7 +291,7 @@ export class RoomSession {
     });
   }
 
-  /** Restarts ICE when media does not connect in time. Unlike the first offer, the next one knows the TURN server. */
+  /** Restarts ICE when media does not connect in time. */
   #watchMedia(): void {
     if (this.#isOver) return;
     clearTimeout(this.#mediaTimer);
@@ -363,6 +360,10 @@ export class RoomSession {
       case "slots":
         this.roster.showSlots(signal.slots);
         this.#changed();
+        break;
+      case "ice_servers":
+        this.#iceServers = signal.ice_servers;
+        this.#call?.setIceServers(signal.ice_servers);
         break;
       case "kicked":
         this.#end("kicked", signal.reason);

@@ -110,7 +110,12 @@ export class Signalling {
 
   /** Sends a request that has no reply. It is dropped when there is no connection. */
   send(room: string, action: string, body: object): void {
-    if (this.isOpen) this.#publish(room, action, body, {});
+    if (this.isOpen) this.#publish(destinationOf(room, action), body, {});
+  }
+
+  /** Asks for ICE servers before joining. */
+  async requestIceServers(): Promise<Extract<Signal, { type: "ice_servers" }>> {
+    return expect("ice_servers", await this.#exchange("/app/ice_servers", {}, {}));
   }
 
   /**
@@ -124,21 +129,18 @@ export class Signalling {
     body: object,
     headers: StompHeaders = {},
   ): Promise<Extract<Signal, { type: T }>> {
-    const reply = await this.#exchange(room, action, body, headers);
-    if (reply.type === expected) return reply as Extract<Signal, { type: T }>;
-    throw new Unanswered(`${action} was answered with ${reply.type}`);
+    return expect(expected, await this.#exchange(destinationOf(room, action), body, headers));
   }
 
   /** Sends a request that the server acknowledges with a RECEIPT once it is stored. */
   async store(room: string, action: string, body: object, headers: StompHeaders = {}): Promise<void> {
     const receipt = `stored-${++this.#lastCorrelation}`;
     this.#client.watchForReceipt(receipt, () => this.#settle(receipt, { type: "done" }));
-    await this.#exchange(room, action, body, { ...headers, receipt }, receipt);
+    await this.#exchange(destinationOf(room, action), body, { ...headers, receipt }, receipt);
   }
 
   #exchange(
-    room: string,
-    action: string,
+    destination: string,
     body: object,
     headers: StompHeaders,
     id = `c-${++this.#lastCorrelation}`,
@@ -147,17 +149,17 @@ export class Signalling {
     return new Promise((resolve, reject) => {
       const expire = () => {
         this.#pending.delete(id);
-        reject(new Unanswered(`${action} was not answered`));
+        reject(new Unanswered(`${destination} was not answered`));
       };
       const timer = setTimeout(expire, REQUEST_TIMEOUT_MS);
       this.#pending.set(id, { resolve, reject, timer });
-      this.#publish(room, action, body, { ...headers, "correlation-id": id });
+      this.#publish(destination, body, { ...headers, "correlation-id": id });
     });
   }
 
-  #publish(room: string, action: string, body: object, headers: StompHeaders): void {
+  #publish(destination: string, body: object, headers: StompHeaders): void {
     this.#client.publish({
-      destination: `/app/rooms/${room}/${action}`,
+      destination,
       body: JSON.stringify(body),
       headers: { "content-type": "application/json", ...headers },
     });
@@ -205,6 +207,15 @@ export class Signalling {
     if (reply.type === "error") pending.reject(new Refused(reply));
     else pending.resolve(reply);
   }
+}
+
+function destinationOf(room: string, action: string): string {
+  return `/app/rooms/${room}/${action}`;
+}
+
+function expect<T extends Signal["type"]>(expected: T, reply: Signal): Extract<Signal, { type: T }> {
+  if (reply.type === expected) return reply as Extract<Signal, { type: T }>;
+  throw new Unanswered(`instead of ${expected} the server answered ${reply.type}`);
 }
 
 function credential(token: string | undefined): StompHeaders {
