@@ -67,11 +67,15 @@ describe("from such a network to a private address", { skip }, () => {
 
   test("the ordinary join works by itself, by TURN over TLS", async (t) => {
     const pages = await visitors(here);
+    await Promise.all(pages.map((page) => page.addInitScript(countIceRestarts)));
 
     const seen = await call(t, here, pages, ROOM);
 
     for (const { localCandidateType, relayProtocol } of seen) {
       assert.deepEqual([localCandidateType, relayProtocol], ["relay", "tls"]);
+    }
+    for (const page of pages) {
+      assert.equal(await page.evaluate(() => globalThis.iceRestarts), 0, "the first offer suffices");
     }
     await leave(pages);
   });
@@ -151,6 +155,16 @@ async function leave(pages) {
     assert.deepEqual(page.errors, []);
     await page.context().close();
   }
+}
+
+/** Runs in the page: counts ICE restarts. */
+function countIceRestarts() {
+  globalThis.iceRestarts = 0;
+  const { restartIce } = RTCPeerConnection.prototype;
+  RTCPeerConnection.prototype.restartIce = function () {
+    globalThis.iceRestarts += 1;
+    return restartIce.call(this);
+  };
 }
 
 /** Runs in the page: replaces all ICE servers by one TURN server, with the credentials that the server issued. */

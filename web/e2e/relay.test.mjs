@@ -53,6 +53,65 @@ for (const [protocol, where, settings, part = () => ""] of [
     });
   });
 
+describe("a call through the TURN server that outlives its credentials", () => {
+  let server;
+  let chromium;
+  let firefox;
+  let pages;
+
+  before(async () => {
+    server = await startServer({ settings: { MADANG_TURN__CREDENTIALS_LIFETIME: "10s" } });
+    chromium = await launchBrowser();
+    firefox = await launchFirefox();
+    pages = await Promise.all([newVisitor(chromium), newFirefoxVisitor(firefox)]);
+  });
+
+  after(async () => {
+    await Promise.all([chromium?.close(), firefox?.close()]);
+    await server?.stop();
+  });
+
+  test("goes on, with new credentials for the next ICE restart", async () => {
+    for (const [n, page] of pages.entries()) {
+      await join(page, server, "long", ["김하나", "이두리"][n], { query: "?relay=1" });
+      await connected(page);
+    }
+    const atFirst = await Promise.all(pages.map((page) => page.evaluate(expiry)));
+
+    // Two lifetimes.
+    await pages[0].waitForTimeout(20_000);
+
+    const later = await Promise.all(pages.map((page) => page.evaluate(expiry)));
+    for (const [n, end] of later.entries()) {
+      assert.ok(end >= atFirst[n] + 10, `${end} after ${atFirst[n]}`);
+    }
+    await Promise.all(pages.map((page) => assertMediaFlows(page, { from: 1 })));
+    const ufrags = await Promise.all(pages.map((page) => page.evaluate(remoteUfrag)));
+    for (const page of pages) await page.evaluate(() => window.madang.restartIce());
+    for (const [n, page] of pages.entries()) {
+      await page.waitForFunction(
+        (before) =>
+          window.madang.peerConnection.connectionState === "connected" &&
+          !window.madang.peerConnection.remoteDescription.sdp.includes(before),
+        ufrags[n],
+      );
+    }
+    const seen = await Promise.all(pages.map((page) => assertMediaFlows(page, { from: 1 })));
+    for (const { localCandidateType } of seen) assert.equal(localCandidateType, "relay");
+  });
+
+  /** Runs in the page: when the TURN credentials expire, in seconds since 1970. */
+  function expiry() {
+    const { iceServers } = window.madang.peerConnection.getConfiguration();
+    return Number(iceServers.find(({ username }) => username).username.split(":")[0]);
+  }
+
+  /** Runs in the page: the server's ICE credentials. */
+  function remoteUfrag() {
+    return /a=ice-ufrag:.*/.exec(window.madang.peerConnection.remoteDescription.sdp)[0];
+  }
+});
+
 /** Browsers do not support TURN over DTLS: they treat such a URL as TLS over TCP. */
 describe("a call where TURN is offered by DTLS, too", () => {
   let server;

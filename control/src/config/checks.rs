@@ -15,7 +15,7 @@ const MOST_WORKERS: usize = 256;
 /// Maximum of `media.public_ip`: each address becomes two ICE candidates, and every browser tries each of them.
 const MOST_PUBLIC_IPS: usize = 8;
 /// Minimum of `turn.credentials_lifetime`.
-const LEAST_CREDENTIALS_LIFETIME: Duration = Duration::from_secs(60);
+const LEAST_CREDENTIALS_LIFETIME: Duration = Duration::from_secs(10);
 
 pub(super) fn check(settings: &Settings, mistakes: &mut Mistakes) {
     let found = [
@@ -303,7 +303,7 @@ mod tests {
                 "11999",
                 "must be 0, for no limit, or at least 12000, not 11999",
             ),
-            ("turn.credentials_lifetime", "59s", "must be at least 60s, not 59s"),
+            ("turn.credentials_lifetime", "9s", "must be at least 10s, not 9s"),
             ("turn.users", "하늘:a,alice:b,하늘:c", "`turn.users` has `하늘` twice"),
         ] {
             let flags = vec![(key.to_owned(), value.to_owned())];

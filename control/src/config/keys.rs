@@ -82,7 +82,7 @@ const KEYS: &[Key] = keys! {
     turn.allow_peers: "peers that TURN may relay to besides this server's media: addresses or networks, optionally with ports, as 192.0.2.0/24:5000-5999 or [2001:db8::7]:53. Private and other special addresses need a rule that lies within their range"
     turn.deny_peers: "peers that TURN must not relay to even if turn.allow_peers contains them"
     turn.users: "users with a permanent password, as name:password. Participants get short-lived credentials and need no entry"
-    turn.credentials_lifetime: "how long the TURN credentials of a participant are valid, at least 1m; the server renews them before they end"
+    turn.credentials_lifetime: "how long the TURN credentials of a participant are valid, at least 10s; the server renews them before they end"
     turn.realm: "realm of the TURN credentials; with at most 8 bytes, answers to unauthenticated requests stay below twice the size of the request"
     turn.allocations: "maximum number of allocations at a time"
     turn.allocations_per_user: "maximum number of allocations of one user at a time"
