@@ -137,8 +137,9 @@ fn a_later_offer_ends_the_mismatch() {
     let (_, b_peer) = join(&mut world, 2, &[VP8], &[VP8]);
     sends(&mut world, a_peer, &[VP9]);
     world.request(2, "offer", r#"{"sdp":"v=0\r\no=- 2 1 IN IP4 0.0.0.0\r\n"}"#);
-    assert_eq!(world.offered(), b_peer);
-    world.answer(b_peer, Ok(answer_in(&[VP8], &[VP8, VP9])));
+    let (fresh, current) = world.offered_again();
+    assert_eq!(current, Some(b_peer));
+    world.answer_as(fresh, b_peer, answer_in(&[VP8], &[VP8, VP9]));
 
     let effects = world.effects();
     assert_eq!(mismatches_for(&effects, 1), [[]]);
