@@ -1,5 +1,8 @@
 //! Offers as browsers send them, and invalid ones.
 
+mod clients;
+mod odd;
+
 use proptest::prelude::*;
 
 use super::*;
