@@ -11,16 +11,33 @@ import { startServer } from "../../../web/e2e/server.mjs";
 import { launchChromium, launchFirefoxEsr } from "./browsers.mjs";
 import { join, until } from "./member.mjs";
 import { launchProgram } from "./program.mjs";
+import { format, write, written, writtenVersion } from "./table.mjs";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 
 /** Built by `cargo build --examples`. */
 const WEBRTC_RS = new URL("../../../target/debug/examples/webrtc_rs_client", import.meta.url);
 
-/** The clients. `cannot` says of an ability why the client itself lacks it. */
+const ABILITIES = [
+  "join",
+  "publish audio",
+  "publish video",
+  "simulcast",
+  "receive audio",
+  "receive video",
+  "mute",
+  "renegotiate twice",
+  "restart ICE",
+  "leave",
+];
+
+/**
+ * The clients. `cannot` says of an ability why the client itself lacks it. Those of Debian are whichever version the
+ * machine has.
+ */
 const CLIENTS = [
-  { name: "Chromium", launch: launchChromium },
-  { name: "Firefox", launch: launchFirefoxEsr },
+  { name: "Chromium", isDebians: true, launch: launchChromium },
+  { name: "Firefox", isDebians: true, launch: launchFirefoxEsr },
   { name: "@roamhq/wrtc", launch: () => launchProgram(process.execPath, `${HERE}wrtc_client.mjs`) },
   {
     name: "aiortc",
@@ -32,6 +49,7 @@ const CLIENTS = [
   },
   {
     name: "GStreamer webrtcbin",
+    isDebians: true,
     launch: () => launchProgram("/usr/bin/python3", `${HERE}webrtcbin_client.py`),
     cannot: {
       simulcast: "webrtcbin 1.22 does not send simulcast",
@@ -50,8 +68,14 @@ const CLIENTS = [
   { name: "webrtc-rs", launch: () => launchProgram(fileURLToPath(WEBRTC_RS)) },
 ];
 
+/** Whether the run writes the table instead of comparing it. */
+const isToWrite = process.env.WRITE_TABLE !== undefined;
+
 /** The width of each client's camera. A second simulcast layer is half as wide. */
 const WIDTH = 640;
+
+/** The rows of the table in docs/clients.md. */
+const rows = [];
 
 let server;
 let chromium;
@@ -66,8 +90,10 @@ after(async () => {
   await server?.stop();
 });
 
-for (const [index, { name, launch, cannot = {} }] of CLIENTS.entries()) {
+for (const [index, { name, launch, isDebians, cannot = {} }] of CLIENTS.entries()) {
   describe(name, () => {
+    const row = { name, version: undefined, found: { ...cannot } };
+    rows.push(row);
     let launched;
     let viewer;
     /** A promise of the client. */
@@ -75,6 +101,7 @@ for (const [index, { name, launch, cannot = {} }] of CLIENTS.entries()) {
 
     before(async () => {
       launched = await launch();
+      row.version = isDebians && !isToWrite ? writtenVersion(name) : launched.version;
       viewer = await enter(await chromium.newEngine(server), "viewer", { audioSlots: 2, videoSlots: 2 });
     });
 
@@ -99,6 +126,7 @@ for (const [index, { name, launch, cannot = {} }] of CLIENTS.entries()) {
         const joined = await client;
         try {
           await run(joined);
+          row.found[what] = true;
         } catch (error) {
           client = undefined;
           await joined.close().catch(() => {});
@@ -172,6 +200,12 @@ for (const [index, { name, launch, cannot = {} }] of CLIENTS.entries()) {
     }
   }
 }
+
+test("the table in docs/clients.md says what was found", () => {
+  const table = format(ABILITIES, rows);
+  if (isToWrite) write(table);
+  assert.equal(written(), table, "write it with `npm --prefix control/clients run table`");
+});
 
 /** Waits until `viewer` decodes a source of `publisher`, or gets more packets of it in a client without a decoder. */
 async function arrives(viewer, publisher, source) {

@@ -77,7 +77,11 @@ async function connect(server, room) {
   await subscribe(client, `/topic/rooms/${room}/events`, (event) => events.push(event));
   const send = (action, body, headers = {}) => {
     const destination = `/app/rooms/${room}/${action}`;
-    client.publish({ destination, body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } });
+    client.publish({
+      destination,
+      body: JSON.stringify(body),
+      headers: { "content-type": "application/json", ...headers },
+    });
   };
   return {
     events,

@@ -35,7 +35,9 @@ export function webEngine({ RTCPeerConnection, MediaStream, createTrack, play })
     },
     async offer() {
       await connection.setLocalDescription(await connection.createOffer());
-      const mids = [...sources].filter(([, { direction }]) => direction === "sendonly").map(([source, { mid }]) => [mid, source]);
+      const mids = [...sources]
+        .filter(([, { direction }]) => direction === "sendonly")
+        .map(([source, { mid }]) => [mid, source]);
       return { sdp: connection.localDescription.sdp, mids: Object.fromEntries(mids) };
     },
     answer: (sdp) => connection.setRemoteDescription({ type: "answer", sdp }),
@@ -58,7 +60,9 @@ export function webEngine({ RTCPeerConnection, MediaStream, createTrack, play })
     async received() {
       const reports = [...(await connection.getStats()).values()].filter(({ type }) => type === "inbound-rtp");
       return reports.map((report) => {
-        const transceiver = connection.getTransceivers().find(({ receiver }) => receiver.track.id === report.trackIdentifier);
+        const transceiver = connection
+          .getTransceivers()
+          .find(({ receiver }) => receiver.track.id === report.trackIdentifier);
         const { kind, packetsReceived: packets = 0, framesDecoded: frames = 0, frameWidth: width = 0 } = report;
         return { mid: report.mid ?? transceiver?.mid, kind, packets, frames, width };
       });

@@ -37,20 +37,23 @@ class Client:
     def version(self):
         return ".".join(str(part) for part in Gst.version()[:3])
 
-    def open(self, slots):
+    async def open(self, slots):
         self.pipeline.set_state(Gst.State.PLAYING)
-        self.publish("microphone")
-        self.publish("camera")
+        await self.publish("microphone")
+        await self.publish("camera")
         for slot, caps in enumerate([AUDIO] * slots["audioSlots"] + [VIDEO] * slots["videoSlots"]):
             transceiver = self.connection.emit("add-transceiver", Direction.RECVONLY, Gst.Caps.from_string(caps))
             self.transceivers[slot] = transceiver
 
-    def publish(self, source):
+    async def publish(self, source):
         sender = Gst.parse_bin_from_description(SENDERS[source], True)
         self.pipeline.add(sender)
         pad = self.connection.request_pad_simple("sink_%u")
         sender.get_static_pad("src").link(pad)
         sender.sync_state_with_parent()
+        # An offer has the SSRC once the capabilities are known.
+        while not pad.get_current_caps():
+            await asyncio.sleep(0.01)
         transceiver = pad.get_property("transceiver")
         transceiver.set_property("direction", Direction.SENDONLY)
         self.transceivers[source] = transceiver
@@ -93,8 +96,8 @@ class Client:
     def is_sending(self, source):
         return self.transceivers[source].get_property("direction") == Direction.SENDONLY
 
-    def addScreen(self):
-        self.publish("screen")
+    async def addScreen(self):
+        await self.publish("screen")
 
     def removeScreen(self):
         # It cannot stop a transceiver.
