@@ -214,7 +214,8 @@ impl Worker {
         self.end_moved_streams(key);
         self.close_slots(key, |slot| {
             let receives = |line: &OfferedMedia| {
-                line.mid == slot.mid && matches!(line.purpose, Use::Receive(_))
+                let is_kind = matches!(&line.purpose, Use::Receive(own) if own.kind == slot.kind);
+                line.mid == slot.mid && is_kind
             };
             !offer.media.iter().any(receives)
         });
@@ -293,6 +294,7 @@ impl Worker {
             if is_over(&self.peers[key].slots[slot]) {
                 self.put(SlotKey { peer: key, slot }, None);
                 self.peers[key].slots[slot].is_open = false;
+                self.peers[key].slots[slot].pinned = None;
             }
         }
     }

@@ -132,7 +132,7 @@ impl Room {
                 self.keep(now, &by, "delete_room", None, None, None);
             }
         }
-        self.tell_news();
+        self.tell_news(now.instant);
         Ok(AdminReply::Done)
     }
 

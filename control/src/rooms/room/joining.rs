@@ -11,6 +11,7 @@ use super::member::{Member, Presence};
 use super::offers::check_mids;
 use super::pending::Purpose;
 use super::rights::{self, Obstacle, Standing};
+use super::showing::SLOTS_PER_SECOND;
 use super::{Effect, Room};
 use crate::auth::Grant;
 use crate::broker::{Requester, SessionId};
@@ -18,6 +19,7 @@ use crate::limits::is_reached;
 use crate::moment::Moment;
 use crate::refusal::Refusal;
 use crate::rooms::passwords::{MAX_BYTES, Verdict};
+use crate::token_bucket::TokenBucket;
 
 /// The longest name of a participant, in characters.
 const MAX_NAME_CHARS: usize = 64;
@@ -67,7 +69,7 @@ impl Room {
             Verdict::Overloaded => Err(Refusal::too_many_passwords()),
         };
         self.tell_refusal(&from, handled);
-        self.tell_news();
+        self.tell_news(now.instant);
     }
 
     /// The holder of the resume token takes the participant over, from any session. A user's participant can be resumed
@@ -273,6 +275,7 @@ impl Room {
             view: View::default(),
             spoke: 0,
             has_news: false,
+            slots_allowance: TokenBucket::new(SLOTS_PER_SECOND, now.instant),
             mismatches: Vec::new(),
             has_new_mismatches: false,
         }

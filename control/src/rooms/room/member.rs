@@ -13,6 +13,7 @@ use super::slots::{Shown, SlotState};
 use crate::auth::Grant;
 use crate::broker::SessionId;
 use crate::store::Viewer;
+use crate::token_bucket::TokenBucket;
 
 /// A participant.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(super) struct Member {
     pub(super) spoke: u64,
     /// Whether their slots changed since the last `slots` signal.
     pub(super) has_news: bool,
+    /// The rate limit of `slots` signals.
+    pub(super) slots_allowance: TokenBucket,
     /// Their m-lines that some viewers can't decode.
     pub(super) mismatches: Vec<CodecMismatch>,
     /// Whether these changed since the last `codec_mismatch` signal.

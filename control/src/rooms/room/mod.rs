@@ -83,6 +83,8 @@ pub(crate) struct Room {
     chat_seq: u64,
     /// Increases with every speaker that the engine reports.
     last_spoke: u64,
+    /// When to send `slots` signals that had to wait.
+    news_at: Option<Instant>,
     /// The source of ids and tokens.
     random: StdRng,
     effects: VecDeque<Effect>,
@@ -101,6 +103,7 @@ impl Room {
             stopped: HashMap::new(),
             last_peer: 0,
             last_spoke: 0,
+            news_at: None,
             random,
             effects: VecDeque::new(),
         }
@@ -117,7 +120,7 @@ impl Room {
             (request, _) => self.handle_members_request(now, &from, message_id, request),
         };
         self.tell_refusal(&from, handled);
-        self.tell_news();
+        self.tell_news(now.instant);
     }
 
     fn tell_refusal(&mut self, to: &Requester, handled: Result<(), Refusal>) {
@@ -127,7 +130,7 @@ impl Room {
     }
 
     /// Handles an event of the media engine.
-    pub(crate) fn handle_engine(&mut self, event: EngineEvent) {
+    pub(crate) fn handle_engine(&mut self, now: Moment, event: EngineEvent) {
         match event {
             EngineEvent::Connected { .. } => {}
             EngineEvent::Disconnected { peer, .. } => self.handle_disconnected(peer),
@@ -137,7 +140,7 @@ impl Room {
             EngineEvent::Sending { peer, mid, codecs } => self.handle_sending(peer, mid, codecs),
             EngineEvent::Speakers { levels, .. } => self.handle_speakers(&levels),
         }
-        self.tell_news();
+        self.tell_news(now.instant);
     }
 
     /// Handles the end of a session. After a goodbye its participant leaves at once; otherwise it stays for
@@ -158,7 +161,7 @@ impl Room {
             let until = now.instant + self.config.resume_grace;
             self.members[index].presence = Presence::Away { until };
         }
-        self.tell_news();
+        self.tell_news(now.instant);
     }
 
     /// Records the `seq` of a stored chat message.
@@ -166,7 +169,8 @@ impl Room {
         self.chat_seq = message.seq.max(self.chat_seq);
     }
 
-    /// Removes participants who did not resume in time, renews ICE servers, and forgets old wrong passwords.
+    /// Removes participants who did not resume in time, renews ICE servers, sends slots that had to wait, and forgets old
+    /// wrong passwords.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.door.handle_timeout(now);
         self.renew_ice_servers(now);
@@ -175,7 +179,7 @@ impl Room {
         while let Some(index) = self.members.iter().position(is_late) {
             self.remove_member(index, LeaveReason::ConnectionLost);
         }
-        self.tell_news();
+        self.tell_news(now);
     }
 
     /// Sends new ICE servers to the participants whose former ones end soon. Those who are away get them when they
@@ -198,7 +202,7 @@ impl Room {
             Presence::Here(_) => member.renew_at,
             Presence::Away { until } => Some(until),
         });
-        members.chain(self.door.poll_timeout()).min()
+        members.chain(self.door.poll_timeout()).chain(self.news_at).min()
     }
 
     /// The next effect to carry out.

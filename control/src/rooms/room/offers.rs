@@ -92,7 +92,7 @@ impl Room {
                 }
             },
         }
-        self.tell_news();
+        self.tell_news(now.instant);
     }
 
     /// Sends an offer to the engine. The engine tells whether it comes from the `RTCPeerConnection` of the member's

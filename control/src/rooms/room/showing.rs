@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use madang_sfu::{MediaKind, Mid, PeerId, Source};
 use madang_wire::{Event, Signal, SlotReason, SourceKind, Speaker};
@@ -9,10 +10,15 @@ use madang_wire::{Event, Signal, SlotReason, SourceKind, Speaker};
 use super::slots::{self, Shown, SlotState};
 use super::{Effect, Room};
 
+/// `slots` signals that a member gets a second, besides replies, on average over some seconds.
+pub(super) const SLOTS_PER_SECOND: u32 = 5;
+/// How long `slots` signals wait that exceed this rate.
+const NEWS_DELAY: Duration = Duration::from_millis(200);
+
 impl Room {
     /// Recomputes what everybody's video slots show, and assigns the changed ones in the engine.
     pub(super) fn show(&mut self) {
-        let sources = self.video_sources();
+        let (sources, voices) = (self.video_sources(), self.voices());
         let peers: HashSet<PeerId> =
             self.members.iter().filter_map(|m| m.media.as_ref()).map(|media| media.peer).collect();
         for member in &mut self.members {
@@ -21,6 +27,10 @@ impl Room {
             };
             member.has_news |= hush(&mut media.slots, &peers);
             let before: Vec<_> = media.slots.iter().map(|slot| slot.source().cloned()).collect();
+            for (slot, pinned) in slots::pin(&mut media.slots, &member.view, &voices) {
+                let peer = media.peer;
+                self.effects.push_back(Effect::Assign { peer, slot, source: pinned });
+            }
             let viewer = member.public.id.as_str();
             if !slots::fill(&mut media.slots, &member.view, viewer, &sources) {
                 continue;
@@ -34,6 +44,13 @@ impl Room {
             }
         }
         self.compare_codecs();
+    }
+
+    /// All microphones and the sound of all screens.
+    fn voices(&self) -> Vec<Shown> {
+        let is_voice =
+            |shown: &Shown| matches!(shown.kind, SourceKind::Microphone | SourceKind::ScreenAudio);
+        self.members.iter().flat_map(|member| member.named()).filter(is_voice).collect()
     }
 
     /// All sources that can be shown, by priority: screens before cameras, each by most recent speaker, then in join
@@ -55,15 +72,22 @@ impl Room {
         screens
     }
 
-    /// Sends the slots to every member whose slots changed.
-    pub(super) fn tell_news(&mut self) {
+    /// Sends the slots to every member whose slots changed. A member who has got many of these signals lately gets the
+    /// latest state a little later.
+    pub(super) fn tell_news(&mut self, now: Instant) {
+        self.news_at = None;
         for member in &mut self.members {
             let Some(session) = member.session() else {
                 continue;
             };
-            if !std::mem::take(&mut member.has_news) {
+            if !member.has_news {
                 continue;
             }
+            if !member.slots_allowance.take(now) {
+                self.news_at = now.checked_add(NEWS_DELAY);
+                continue;
+            }
+            member.has_news = false;
             let signal = Signal::Slots { slots: member.slots().unwrap_or_default() };
             self.effects.push_back(Effect::Signal { to: session.into(), signal });
         }
@@ -93,7 +117,11 @@ impl Room {
         let member = &mut self.members[index];
         let slots = member.media.iter_mut().flat_map(|media| &mut media.slots);
         for slot in slots.filter(|s| s.mid == *slot && s.kind == MediaKind::Audio) {
-            slot.reason = if heard.is_some() { SlotReason::Speaker } else { SlotReason::Idle };
+            slot.reason = match &heard {
+                None => SlotReason::Idle,
+                Some(heard) if slot.pinned.as_ref() == Some(&heard.source) => SlotReason::View,
+                Some(_) => SlotReason::Speaker,
+            };
             member.has_news |= slot.shown != heard;
             slot.shown.clone_from(&heard);
         }

@@ -19,6 +19,8 @@ pub(super) struct SlotState {
     pub(super) mid: Mid,
     pub(super) kind: MediaKind,
     pub(super) shown: Option<Shown>,
+    /// The voice that the view pins in this audio slot.
+    pub(super) pinned: Option<Source>,
     pub(super) reason: SlotReason,
     /// Whether the source is sent in codecs that the viewer can't decode.
     pub(super) is_undecodable: bool,
@@ -27,7 +29,8 @@ pub(super) struct SlotState {
 impl SlotState {
     pub(super) fn empty(line: &MediaLine) -> SlotState {
         let MediaLine { mid, kind } = line.clone();
-        SlotState { mid, kind, shown: None, reason: SlotReason::Idle, is_undecodable: false }
+        let (shown, pinned, reason) = (None, None, SlotReason::Idle);
+        SlotState { mid, kind, shown, pinned, reason, is_undecodable: false }
     }
 
     pub(super) fn source(&self) -> Option<&Source> {
@@ -43,6 +46,30 @@ impl SlotState {
             reason: Some(if self.is_undecodable { SlotReason::Codec } else { self.reason }),
         }
     }
+}
+
+/// Pins the voices that `view` names for audio slots, and returns the slots whose pin changed. A slot that the view does
+/// not name, or whose voice is not there, is left to the active speakers.
+pub(super) fn pin(
+    slots: &mut [SlotState],
+    view: &View,
+    voices: &[Shown],
+) -> Vec<(Mid, Option<Source>)> {
+    let mut changed = Vec::new();
+    for slot in slots.iter_mut().filter(|slot| slot.kind == MediaKind::Audio) {
+        let wanted = view.slots.iter().find(|wanted| wanted.mid == slot.mid.as_str());
+        let named = wanted.and_then(|wanted| {
+            let kind = wanted.source.unwrap_or(SourceKind::Microphone);
+            let participant = wanted.participant.as_ref()?;
+            voices.iter().find(|voice| voice.participant == *participant && voice.kind == kind)
+        });
+        let pinned = named.map(|voice| voice.source.clone());
+        if slot.pinned != pinned {
+            slot.pinned.clone_from(&pinned);
+            changed.push((slot.mid.clone(), pinned));
+        }
+    }
+    changed
 }
 
 /// Fills the video slots of one participant; returns whether any of them changed. `sources` are all video sources of

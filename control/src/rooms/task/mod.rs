@@ -158,7 +158,7 @@ impl Task {
                     None => break,
                 },
                 event = inbox.next() => {
-                    self.room.handle_engine(event);
+                    self.room.handle_engine(now(), event);
                     self.carry_out(&mut None).await;
                 }
                 Some(stored) = self.storing.next() => self.handle_stored(stored),

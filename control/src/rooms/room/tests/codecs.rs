@@ -43,7 +43,7 @@ fn name(codec: Codec) -> &'static str {
 
 fn sends(world: &mut World, peer: PeerId, codecs: &[Codec]) -> Vec<Effect> {
     let (mid, codecs) = (Mid::new("cam"), codecs.to_vec());
-    world.room.handle_engine(EngineEvent::Sending { peer, mid, codecs });
+    world.room.handle_engine(world.now, EngineEvent::Sending { peer, mid, codecs });
     world.effects()
 }
 

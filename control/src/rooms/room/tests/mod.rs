@@ -327,7 +327,9 @@ fn a_lost_peer_takes_its_sources_but_not_its_participant() {
     let (_, peer, _) = world.join_with_media(1, "a");
     world.join_with_media(2, "b");
 
-    world.room.handle_engine(EngineEvent::Disconnected { peer, reason: "consent ran out" });
+    world
+        .room
+        .handle_engine(world.now, EngineEvent::Disconnected { peer, reason: "consent ran out" });
 
     let effects = world.effects();
     assert_eq!(events(&effects).len(), 2);
@@ -403,7 +405,7 @@ fn a_speaker_is_shown_before_others_and_a_screen_before_all() {
     let (c, c_peer, _) = world.join_with_media(3, "c");
 
     let levels = vec![(c_peer, 20)];
-    world.room.handle_engine(EngineEvent::Speakers { room: RoomId(7), levels });
+    world.room.handle_engine(world.now, EngineEvent::Speakers { room: RoomId(7), levels });
     let effects = world.effects();
     assert_eq!(shown(&slots_for(&effects, 1)), ["-", c.as_str()]);
     let [Event::Speakers { speakers }] = &events(&effects)[..] else { panic!() };
@@ -437,13 +439,67 @@ fn audio_slots_follow_the_engine() {
     let source = Some(Source { peer: a_peer, mid: Mid::new("mic") });
 
     let slot = Mid::new("a0");
-    world.room.handle_engine(EngineEvent::AudioSlot { peer: b_peer, slot, source });
+    world.room.handle_engine(world.now, EngineEvent::AudioSlot { peer: b_peer, slot, source });
     let slots = slots_for(&world.effects(), 2);
     assert_eq!(shown(&slots), [a.as_str(), a.as_str(), "-"]);
     assert_eq!(slots[0].reason, Some(SlotReason::Speaker));
 
     world.request(1, "leave", "");
     assert_eq!(shown(&slots_for(&world.effects(), 2)), ["-", "-", "-"]);
+}
+
+#[test]
+fn a_view_pins_a_voice_in_an_audio_slot() {
+    let mut world = World::new();
+    let (a, a_peer, _) = world.join_with_media(1, "a");
+    let (_, b_peer, _) = world.join_with_media(2, "b");
+    let (slot, microphone) = (Mid::new("a0"), Source { peer: a_peer, mid: Mid::new("mic") });
+    let pin = |source| Effect::Assign { peer: b_peer, slot: Mid::new("a0"), source };
+
+    world.request(
+        2,
+        "view",
+        &format!(r#"{{"auto":true,"slots":[{{"mid":"a0","participant":"{a}"}}]}}"#),
+    );
+    assert!(world.effects().contains(&pin(Some(microphone.clone()))));
+    let source = Some(microphone);
+    world.room.handle_engine(world.now, EngineEvent::AudioSlot { peer: b_peer, slot, source });
+    assert_eq!(slots_for(&world.effects(), 2)[0].reason, Some(SlotReason::View));
+
+    world.request(2, "view", r#"{"auto":true}"#);
+    assert!(world.effects().contains(&pin(None)), "the slot goes to the active speakers");
+}
+
+#[test]
+fn slots_are_told_at_a_bounded_rate_and_the_last_state_always() {
+    let mut world = World::new();
+    let (a, a_peer, _) = world.join_with_media(1, "a");
+    let (_, b_peer, _) = world.join_with_media(2, "b");
+    world.effects();
+    let (mut told, mut last) = (0, Vec::new());
+    let mut count = |effects: &[Effect]| {
+        let to_b = signals(effects).into_iter().filter_map(|(to, signal)| match signal {
+            Signal::Slots { slots } if to == 2 => Some(slots.clone()),
+            _ => None,
+        });
+        for slots in to_b {
+            told += 1;
+            last = slots;
+        }
+        told
+    };
+    for packet in 0..501 {
+        let source = (packet % 2 == 0).then(|| Source { peer: a_peer, mid: Mid::new("mic") });
+        let slot = Mid::new("a0");
+        world.room.handle_engine(world.now, EngineEvent::AudioSlot { peer: b_peer, slot, source });
+        count(&world.effects());
+        world.later(Duration::from_millis(20));
+        count(&world.effects());
+    }
+    world.later(Duration::from_secs(1));
+    let told = count(&world.effects());
+    assert!(told <= 62, "{told} signals in 10 s");
+    assert_eq!(shown(&last)[0], a);
 }
 
 #[test]

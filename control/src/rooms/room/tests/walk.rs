@@ -193,7 +193,7 @@ impl Walk {
                 source: peers.last().map(|peer| Source { peer: *peer, mid: Mid::new("p0") }),
             },
         };
-        self.room.handle_engine(event);
+        self.room.handle_engine(self.now, event);
         self.carry_out();
     }
 
@@ -255,8 +255,14 @@ impl Walk {
         let mut slots: Vec<_> = (0..4).map(|n| line(format!("s{n}"))).collect();
         slots.truncate(self.random.random_range(0..5));
         self.peers.insert(peer);
+        let media = self.room.members.iter().filter_map(|member| member.media.as_ref());
+        let before: Vec<(Mid, MediaKind)> = media
+            .filter(|media| media.peer == peer)
+            .flat_map(|media| media.slots.iter().map(|slot| (slot.mid.clone(), slot.kind)))
+            .collect();
         let stays = |slot: &Mid| {
-            slots.iter().any(|line| line.mid == *slot && line.kind == MediaKind::Video)
+            let same = |line: &MediaLine| before.contains(&(line.mid.clone(), line.kind));
+            slots.iter().any(|line| line.mid == *slot && same(line))
         };
         self.shows.retain(|(of, slot), _| *of != peer || stays(slot));
         Ok(Answer { peer, sdp: String::new(), published, slots, codecs: HashMap::new() })
@@ -277,10 +283,14 @@ impl Walk {
         let mut slots = 0;
         for member in &self.room.members {
             let Some(media) = &member.media else { continue };
-            for slot in media.slots.iter().filter(|slot| slot.kind == MediaKind::Video) {
+            for slot in &media.slots {
                 let told = self.shows.get(&(media.peer, slot.mid.clone()));
-                assert_eq!(slot.source(), told);
                 slots += usize::from(told.is_some());
+                if slot.kind == MediaKind::Audio {
+                    assert_eq!(slot.pinned.as_ref(), told);
+                    continue;
+                }
+                assert_eq!(slot.source(), told);
                 if let Some(shown) = &slot.shown {
                     self.check_shown(member, shown);
                 }
