@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { cameraEncodings, isForwarded } from "./call.ts";
+import { cameraEncodings, isForwarded, isSame } from "./call.ts";
 
 test.each([
   ["audio/opus", "minptime=10;useinbandfec=1"],
@@ -38,6 +38,16 @@ test.each([
   expect(encodings.map(({ rid }) => rid)).toEqual(["q", "h", "f"]);
   expect(encodings.map(({ scaleResolutionDownBy }) => scaleResolutionDownBy)).toEqual(scales);
   expect(encodings.map(({ active }) => active)).toEqual(active);
+});
+
+test("a codec that the server names is found by its type and parameters", () => {
+  const h264 = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
+  const named = (mime_type: string) => ({ mime_type, receivers: 1 });
+  const withProfile = { ...named("video/H264"), sdp_fmtp_line: h264 };
+  expect(isSame(codec("video/VP8", undefined), named("video/vp8"))).toBe(true);
+  expect(isSame(codec("video/H264", h264), withProfile)).toBe(true);
+  expect(isSame(codec("video/H264", h264), named("video/H264"))).toBe(false);
+  expect(isSame(codec("video/VP8", undefined), named("video/VP9"))).toBe(false);
 });
 
 function codec(mimeType: string, sdpFmtpLine: string | undefined): RTCRtpCodec {

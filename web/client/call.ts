@@ -1,5 +1,5 @@
 import { withAudioNack } from "./audio-nack.ts";
-import type { Mids } from "./messages.ts";
+import type { Mids, RoomCodec } from "./messages.ts";
 
 /** The server forwards the loudest active speakers. People cannot follow more than three at once. */
 export const AUDIO_SLOTS = 3;
@@ -99,6 +99,22 @@ export class Call {
     if (tracks.camera) await this.#fitLayers(tracks.camera);
   }
 
+  /**
+   * Sends a source in the codec that most receivers can decode. Does nothing if the browser can't change it without a new
+   * offer: this page offers codecs that all browsers decode first.
+   */
+  async prefer(mid: string, wanted: RoomCodec | undefined): Promise<void> {
+    const transceiver = this.peerConnection.getTransceivers().find((each) => each.mid === mid);
+    if (transceiver === undefined || wanted === undefined) return;
+    const parameters = transceiver.sender.getParameters();
+    const codec = parameters.codecs.find((each) => isSame(each, wanted));
+    if (codec === undefined) return;
+    for (const encoding of parameters.encodings) Object.assign(encoding, { codec });
+    await transceiver.sender.setParameters(parameters).catch((error: unknown) => {
+      console.warn(`Could not send ${wanted.mime_type}:`, error);
+    });
+  }
+
   /** Adjusts the layers to a camera, whose size may differ from the one before. */
   async #fitLayers(camera: MediaStreamTrack): Promise<void> {
     const { sender } = this.#camera;
@@ -157,6 +173,12 @@ export class Call {
     this.#streams.set(slot, new MediaStream([slot.receiver.track]));
     return slot;
   }
+}
+
+/** Whether a codec of this browser is one that the server names. */
+export function isSame({ mimeType, sdpFmtpLine = "" }: RTCRtpCodec, wanted: RoomCodec): boolean {
+  const isSameType = mimeType.toLowerCase() === wanted.mime_type.toLowerCase();
+  return isSameType && sdpFmtpLine === (wanted.sdp_fmtp_line ?? "");
 }
 
 function encodingsOf(camera: MediaStreamTrack | undefined): RTCRtpEncodingParameters[] {

@@ -25,6 +25,22 @@ export interface Slot {
   mid: string;
   participant: string | null;
   source: SourceKind | null;
+  /** Why it carries this, or nothing; other values may come. */
+  reason?: string | null;
+}
+
+/** A codec, and how many receivers of the room can decode it. */
+export interface RoomCodec {
+  mime_type: string;
+  sdp_fmtp_line?: string;
+  receivers: number;
+}
+
+/** A published m-line that some viewers can't decode. */
+export interface CodecMismatch {
+  mid: string;
+  /** The fewest codecs with which it reaches the most receivers, the best first. */
+  wanted: RoomCodec[];
 }
 
 export interface Joined {
@@ -59,6 +75,7 @@ export type Signal =
   /** `ttl` is how long the credentials are valid, in seconds. */
   | { type: "ice_servers"; ice_servers: RTCIceServer[]; ttl: number }
   | { type: "slots"; slots: Slot[] }
+  | { type: "codec_mismatch"; mismatches: CodecMismatch[] }
   | { type: "done" }
   | { type: "left" }
   | Refusal

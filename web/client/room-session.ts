@@ -365,6 +365,9 @@ export class RoomSession {
         this.#iceServers = signal.ice_servers;
         this.#call?.setIceServers(signal.ice_servers);
         break;
+      case "codec_mismatch":
+        for (const { mid, wanted } of signal.mismatches) void this.#call?.prefer(mid, wanted[0]);
+        break;
       case "kicked":
         this.#end("kicked", signal.reason);
         break;

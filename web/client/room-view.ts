@@ -195,6 +195,7 @@ export class RoomView {
       stream: this.#session.videoOf(participant.id),
       muted: participant.muted || !participant.sources.includes("microphone"),
       cameraOff: participant.camera_off,
+      undecodable: this.#session.roster.isUndecodable(participant.id),
       speaking: this.#session.roster.isSpeaking(participant.id),
     });
   }

@@ -41,6 +41,13 @@ test("knows which slot shows whom", () => {
   expect(roster.videoSlot("b")).toBeUndefined();
 });
 
+test("knows whose picture this browser cannot decode", () => {
+  roster.showSlots([{ ...slot("5", "a", "camera"), reason: "codec" }, slot("6", "b", "camera")]);
+
+  expect(roster.isUndecodable("a")).toBe(true);
+  expect(roster.isUndecodable("b")).toBe(false);
+});
+
 test("a slot that goes to somebody else is taken from the one before", () => {
   roster.showSlots([slot("5", "a", "camera")]);
   roster.showSlots([slot("5", "b", "camera")]);

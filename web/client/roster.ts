@@ -76,6 +76,11 @@ export class Roster {
     return carrying("screen") ?? carrying("camera");
   }
 
+  /** Whether this browser can't decode what the slot of this participant carries. */
+  isUndecodable(participant: string): boolean {
+    return this.videoSlot(participant)?.reason === "codec";
+  }
+
   #changeSources(event: Extract<RoomEvent, { type: "source_added" | "source_removed" }>): void {
     const participant = this.#participants.get(event.participant);
     if (participant === undefined) return;

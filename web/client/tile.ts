@@ -10,6 +10,8 @@ export interface TileContent {
   muted: boolean;
   /** Whether initials replace the picture. */
   cameraOff: boolean;
+  /** Whether this browser can't decode the picture. A text says so, below the initials. */
+  undecodable?: boolean;
   speaking: boolean;
 }
 
@@ -18,6 +20,7 @@ export class Tile {
   readonly root: HTMLElement;
   readonly video: HTMLVideoElement;
   readonly #initials = element("span", { class: "initials", "aria-hidden": "true" });
+  readonly #note = element("p", { class: "tile-note", hidden: true }, texts.undecodable);
   readonly #name = element("span", { class: "tile-name-text" });
   readonly #muted = element("span", { class: "tile-muted", role: "img", "aria-label": texts.muted });
 
@@ -28,7 +31,7 @@ export class Tile {
     this.video.autoplay = true;
     this.#muted.append(icon("microphone", true));
     const name = element("figcaption", { class: "tile-name" }, this.#muted, this.#name);
-    this.root = element("figure", { class: "tile" }, this.#initials, this.video, name);
+    this.root = element("figure", { class: "tile" }, this.#initials, this.#note, this.video, name);
   }
 
   show(content: TileContent): void {
@@ -42,7 +45,9 @@ export class Tile {
     const stream = content.stream ?? null;
     if (this.video.srcObject !== stream) this.video.srcObject = stream;
     this.#muted.hidden = !content.muted;
-    this.root.classList.toggle("has-picture", stream !== null && !content.cameraOff);
+    const isUndecodable = content.undecodable === true && !content.cameraOff;
+    this.#note.hidden = !isUndecodable;
+    this.root.classList.toggle("has-picture", stream !== null && !content.cameraOff && !isUndecodable);
     this.root.classList.toggle("speaking", content.speaking && !content.muted);
   }
 
