@@ -12,6 +12,9 @@
 //! | AV1 | its `profile` and lower ones: Main ⊂ High ⊂ Professional | AV1 specification, annex A.2 |
 //! | H264 | profiles whose tools it has (see `h264`); packetization mode 0 also with mode 1 | RFC 6184 §8.1, §5.4 |
 //!
+//! What counts of H264 is the profile in the stream's sequence parameter set, if the negotiated profile contains it:
+//! browsers that negotiate Baseline send Constrained Baseline, which is decoded much more widely.
+//!
 //! Levels and tiers are ignored. They bound the size and the bitrate of a stream, not its syntax; receivers may state
 //! lower ones than their decoders support, and `level-asymmetry-allowed` (RFC 6184 §8.1) as well as AV1's `level-idx`
 //! and `tier` (AV1 RTP payload format §7.2) describe one direction only. Simulcast and bandwidth estimation bound the

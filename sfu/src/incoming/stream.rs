@@ -7,8 +7,10 @@ use super::history::History;
 use super::lip_sync::Moment;
 use super::nack::NackGenerator;
 use crate::MediaKind;
+use crate::codec::Codec;
 use crate::media::ticks;
 use crate::rtcp::{NtpTime, ReportBlock};
+use crate::rtp::key_frame;
 use crate::transport::srtp::RtpStream;
 
 /// One SSRC of a peer. It is created when the first packet has been authenticated.
@@ -26,6 +28,8 @@ pub(crate) struct Stream {
     pub(crate) history: History,
     /// The index of the first packet of the last key frame.
     pub(crate) key_frame_at: Option<u64>,
+    /// The H264 codec that was negotiated, and the one of which the sequence parameter set of the stream is.
+    pub(crate) narrowed: Option<(Codec, Codec)>,
 }
 
 impl Stream {
@@ -40,6 +44,22 @@ impl Stream {
     pub(crate) fn end(&mut self) {
         self.nacks = NackGenerator::default();
         self.key_frame_at = None;
+    }
+
+    /// The codec of a packet. An H264 stream may use fewer tools than the negotiated profile has, and so more receivers can
+    /// decode it: browsers that negotiate Baseline send Constrained Baseline.
+    pub(crate) fn codec_of(&mut self, negotiated: Codec, payload: &[u8]) -> Codec {
+        let Codec::H264 { packetization_mode, .. } = negotiated else {
+            return negotiated;
+        };
+        if let Some(profile) = key_frame::h264_profile(payload) {
+            let said = Codec::H264 { packetization_mode, profile };
+            self.narrowed = negotiated.decodes(said).then_some((negotiated, said));
+        }
+        match self.narrowed {
+            Some((known, narrowed)) if known == negotiated => narrowed,
+            _ => negotiated,
+        }
     }
 
     /// Notes that a packet starts a key frame. Several packets of one key frame may, such as parameter sets and the

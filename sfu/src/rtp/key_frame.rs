@@ -47,7 +47,6 @@ pub(crate) fn pixels(codec: Codec, payload: &[u8]) -> Option<u32> {
 /// RFC 6184 §5.2: an IDR picture, or the sequence parameter set in front of it, as a single unit, in an aggregate, or
 /// as the first fragment.
 fn is_h264_key_frame(payload: &[u8]) -> bool {
-    const STAP_A: u8 = 24;
     const FU_A: u8 = 28;
     const START: u8 = 0x80;
 
@@ -55,26 +54,40 @@ fn is_h264_key_frame(payload: &[u8]) -> bool {
         return false;
     };
     match indicator & 0x1f {
-        STAP_A => aggregated(rest).any(is_key_nal),
+        STAP_A => aggregated(rest).any(|unit| is_key_nal(unit[0])),
         FU_A => rest.first().is_some_and(|head| head & START != 0 && is_key_nal(*head)),
         _ => is_key_nal(*indicator),
     }
 }
 
+/// The first two bytes of an H264 stream's `profile-level-id`, if the packet has its sequence parameter set (ITU-T H.264
+/// §7.3.2.1.1): as a single unit or in an aggregate. It is too short to be fragmented.
+pub(crate) fn h264_profile(payload: &[u8]) -> Option<[u8; 2]> {
+    let (indicator, rest) = payload.split_first()?;
+    let set = match indicator & 0x1f {
+        SPS => payload,
+        STAP_A => aggregated(rest).find(|unit| unit[0] & 0x1f == SPS)?,
+        _ => return None,
+    };
+    set.get(1..)?.first_chunk().copied()
+}
+
+const SPS: u8 = 7;
+const STAP_A: u8 = 24;
+
 /// Whether the NAL unit type in the low five bits is IDR or SPS.
 fn is_key_nal(head: u8) -> bool {
     const IDR: u8 = 5;
-    const SPS: u8 = 7;
     matches!(head & 0x1f, IDR | SPS)
 }
 
-/// The first bytes of the complete NAL units in a STAP-A (RFC 6184 §5.7.1).
-fn aggregated(mut rest: &[u8]) -> impl Iterator<Item = u8> {
+/// The complete NAL units in a STAP-A (RFC 6184 §5.7.1). None is empty; one that is ends the list.
+fn aggregated(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (size, behind) = rest.split_first_chunk()?;
         let (unit, behind) = behind.split_at_checked(u16::from_be_bytes(*size).into())?;
         rest = behind;
-        unit.first().copied()
+        (!unit.is_empty()).then_some(unit)
     })
 }
 
@@ -164,6 +177,17 @@ mod tests {
         assert!(is_key_frame(AV1, &header, Some(&structure)));
         assert!(!is_key_frame(AV1, &header, Some(&[0x80, 0, 1])), "of another layer");
         assert!(is_key_frame(AV1, &header, Some(&[0x80])), "a damaged one is none");
+    }
+
+    #[test]
+    fn an_h264_stream_names_its_profile() {
+        assert_eq!(h264_profile(&[0x67, 0x42, 0xc0, 0x1f, 1]), Some([0x42, 0xc0]));
+        assert_eq!(h264_profile(&[0x78, 0, 1, 0x68, 0, 4, 0x67, 0x64, 0, 0x1f]), Some([0x64, 0]));
+        for without in
+            [&[][..], &[0x65, 1, 2], &[0x67, 0x42], &[0x78, 0, 9, 0x67, 1, 2], &[0x7c, 0x87, 1, 2]]
+        {
+            assert_eq!(h264_profile(without), None, "{without:x?}");
+        }
     }
 
     proptest! {

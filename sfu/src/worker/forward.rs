@@ -292,6 +292,7 @@ impl Worker {
             return;
         }
         track.bitrate.packet(now, opened.len());
+        let codec = stream.codec_of(codec, &opened[payload.clone()]);
         let starts_key_frame =
             stream.history.keep(index, codec, header, &track.extensions, opened, payload.clone());
         for &to in &track.elsewhere {

@@ -239,6 +239,7 @@ impl Peer {
             nacks: NackGenerator::default(),
             history: History::new(self.tracks[track].kind),
             key_frame_at: None,
+            narrowed: None,
         };
         if self.streams.len() < MAX_STREAMS {
             self.streams.push(stream);

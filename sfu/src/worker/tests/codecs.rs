@@ -230,6 +230,25 @@ fn a_stream_goes_to_the_payload_type_that_fits_best() {
 }
 
 #[test]
+fn what_counts_is_the_profile_in_the_stream_if_the_negotiated_one_contains_it() {
+    for (published, sent, received, expected) in [
+        ("42001f", [0x42, 0xc0], "42e01f", 1),
+        ("42001f", [0x42, 0x00], "42e01f", 0),
+        ("64001f", [0x64, 0x0c], "640c1f", 1),
+        ("42e01f", [0x64, 0x00], "42e01f", 1),
+    ] {
+        let (mut world, mut a, mut b) = watch_h264(published, &[received]);
+        let set = [0x67, sent[0], sent[1], 0x1f];
+        let aggregate = [&[0x78, 0, 4][..], &set, &[0, 3], &H264_KEY_FRAME].concat();
+        for (sequence, payload) in [(1, &set[..]), (2, &H264_KEY_FRAME), (3, &aggregate)] {
+            a.send(&mut world, Packet::video(sequence).typed(102).with(payload));
+        }
+        world.exchange(&mut [&mut a, &mut b]);
+        assert_eq!(b.received.len(), 3 * expected, "{published}, {sent:x?} to {received}");
+    }
+}
+
+#[test]
 fn no_key_frame_is_requested_for_a_viewer_that_cannot_decode() {
     let (mut world, mut a, mut b) = watch_h264("64001f", &["42e01f"]);
     for sequence in 1..30 {
