@@ -197,6 +197,7 @@ mod tests {
                 is_key_frame(codec, &payload, None);
                 is_key_frame(codec, &[], Some(&payload));
             }
+            h264_profile(&payload);
         }
     }
 }
