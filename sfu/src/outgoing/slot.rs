@@ -95,10 +95,20 @@ impl Slot {
             octets: 0,
             loss: Loss::default(),
             rtx_ssrc: rng.random(),
-            next_rtx_index: u64::from(rng.random::<u16>() & 0x7fff),
+            next_rtx_index: first_rtx_index(rng),
             resent: Vec::new(),
             numbered: Vec::new(),
         }
+    }
+
+    /// Begins the streams of the slot anew, for a receiver that has seen nothing of them: rollover counters are 0, and
+    /// video waits for a key frame.
+    pub(crate) fn restart(&mut self, rng: &mut impl RngExt) {
+        self.rewriter = Rewriter::new(self.kind, rng.random(), rng.random());
+        self.next_rtx_index = first_rtx_index(rng);
+        (self.packets, self.octets, self.loss) = (0, 0, Loss::default());
+        self.resent.clear();
+        self.numbered.clear();
     }
 
     /// The track that the slot carries.
@@ -384,6 +394,11 @@ impl Slot {
             octets: self.octets,
         })
     }
+}
+
+/// Not close to a rollover, so that a receiver that misses the first packets still knows the counter.
+fn first_rtx_index(rng: &mut impl RngExt) -> u64 {
+    u64::from(rng.random::<u16>() & 0x7fff)
 }
 
 /// The id of the header extension for transport-wide sequence numbers, if the client sends TWCC feedback.

@@ -17,6 +17,7 @@
 //! ```
 
 mod assign;
+mod association;
 mod codecs;
 mod crossing;
 mod forward;
@@ -46,10 +47,11 @@ use stun_types::message::Message;
 use crate::keys::WorkerNumber;
 use crate::keys::{SlotKey, TrackKey};
 use crate::rtcp::NtpTime;
-use crate::transport::dtls::{DtlsEvent, Identity, Transport};
+use crate::transport::dtls::{Identity, Transport};
 use crate::transport::ice::{self, Candidate};
 use crate::transport::path::{Path, Protocol, demux};
 use crate::{Event, PeerId, RoomId, Stats};
+use association::{Association, Outcome};
 use forward::Burst;
 use lane::Lane;
 use peer::{Connection, Peer};
@@ -221,18 +223,28 @@ impl Worker {
         let Some(Connection { dtls, fingerprints, .. }) = peers[key].link.connection_mut() else {
             return;
         };
-        let dtls = dtls.get_or_insert_with(|| Transport::new(now, identity, fingerprints.clone()));
-        let event = dtls.handle_datagram(now, datagram, |record| {
+        let begin = || Transport::new(now, identity, fingerprints.clone());
+        let dtls = dtls.get_or_insert_with(|| Association::new(begin(), path));
+        let outcome = dtls.handle_datagram(now, path, datagram, begin, |path, record| {
             enqueue(outbox, stats, path, record.to_vec());
         });
-        self.handle_dtls_event(now, key, event);
+        self.handle_dtls_outcome(now, key, outcome);
     }
 
-    fn handle_dtls_event(&mut self, now: Instant, key: usize, event: Option<DtlsEvent>) {
-        match event {
+    fn handle_dtls_outcome(&mut self, now: Instant, key: usize, outcome: Option<Outcome>) {
+        match outcome {
             None => {}
-            Some(DtlsEvent::Closed(reason)) => self.disconnect(key, reason),
-            Some(DtlsEvent::Keys(keys)) => {
+            Some(Outcome::Closed(reason)) => self.disconnect(key, reason),
+            Some(Outcome::Ended) => {
+                if let Some(connection) = self.peers[key].link.connection_mut() {
+                    connection.dtls = connection.dtls.take().and_then(Association::successor);
+                }
+                self.end_keys(now, key);
+            }
+            Some(Outcome::Keys(keys)) => {
+                if self.peers[key].link.keys().is_some() {
+                    self.end_keys(now, key);
+                }
                 let peer = &mut self.peers[key];
                 let Some(connection) = peer.link.connection_mut() else {
                     return;
@@ -253,7 +265,7 @@ impl Worker {
         keys: Box<crate::transport::dtls::Keys>,
     ) {
         if let Some(&key) = self.by_id.get(&peer) {
-            self.handle_dtls_event(now, key, Some(DtlsEvent::Keys(keys)));
+            self.handle_dtls_outcome(now, key, Some(Outcome::Keys(keys)));
         }
     }
 
@@ -292,10 +304,10 @@ impl Worker {
         let (Some(dtls), Some(path)) = (dtls, ice.selected()) else {
             return;
         };
-        let event = dtls.handle_timeout(now, |record| {
+        let outcome = dtls.handle_timeout(now, path, |path, record| {
             enqueue(outbox, stats, path, record.to_vec());
         });
-        self.handle_dtls_event(now, key, event);
+        self.handle_dtls_outcome(now, key, outcome);
     }
 
     fn announce_speakers(&mut self, now: Instant) {

@@ -193,6 +193,9 @@ impl Worker {
             if let Some(void) = connection.ice.restart(now, fresh, remote_ufrag.to_owned()) {
                 self.by_ufrag.remove(&void);
             }
+            if let Some(dtls) = &mut connection.dtls {
+                dtls.restarted(now);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
+use super::association::Association;
 use crate::bandwidth::budget::Budget;
 use crate::bandwidth::estimator::Estimator;
 use crate::bandwidth::layer_choice::LayerChooser;
@@ -19,7 +20,7 @@ use crate::outgoing::slot::Slot;
 use crate::rtcp::NtpTime;
 use crate::rtcp::twcc::{Arrivals, Feedback};
 use crate::sdp::{Extension, Offer};
-use crate::transport::dtls::{Fingerprint, Keys, Transport};
+use crate::transport::dtls::{Fingerprint, Keys};
 use crate::transport::ice::Agent;
 use crate::transport::path::Path;
 use crate::transport::srtp::{RtpStream, RtpStreams};
@@ -97,7 +98,7 @@ pub(crate) struct Connection {
     /// The `a=tls-id` of the client's offers.
     pub(crate) tls_id: Option<String>,
     /// Created when the first DTLS datagram arrives on a validated path.
-    pub(crate) dtls: Option<Transport>,
+    pub(super) dtls: Option<Association>,
     /// Set once DTLS is connected.
     pub(crate) keys: Option<Box<Keys>>,
     /// The SRTP state of streams that no track carries, for the life of the keys.
@@ -127,7 +128,7 @@ impl Connection {
     /// Whether an offer comes from the client's end of this connection. Its DTLS association identifies a connection:
     /// a new one has another certificate or, if the client sends it, another `a=tls-id` (RFC 8842 §4). Nothing else
     /// does: some clients change the `o=` line with every offer, others send the same one from all their connections,
-    /// and a new ufrag alone is an ICE restart.
+    /// and a new ufrag alone is an ICE restart, unless another handshake follows (`association`).
     pub(crate) fn is_offered_by(&self, offer: &Offer) -> bool {
         match (&self.tls_id, &offer.tls_id) {
             // Without an m-line in use, an offer says nothing about the transport.

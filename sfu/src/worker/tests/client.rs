@@ -246,6 +246,8 @@ pub(crate) struct Client {
     server: (String, String),
     certificate: DtlsCertificate,
     dtls: Option<Dtls>,
+    /// The server has closed the DTLS association.
+    pub(crate) is_closed: bool,
     keys: Option<(Profile, srtp::Inbound, srtp::Outbound)>,
     streams: HashMap<u32, RtpStream>,
     /// The rollover counter of the packets that it sends.
@@ -274,6 +276,7 @@ impl Client {
             server: Default::default(),
             certificate: dimpl::certificate::generate_self_signed_certificate().unwrap(),
             dtls: None,
+            is_closed: false,
             keys: None,
             streams: HashMap::new(),
             rollovers: 0,
@@ -287,6 +290,14 @@ impl Client {
             sender_reports: 0,
             reports: Vec::new(),
         }
+    }
+
+    /// Another peer connection of the same page, with the same certificate and SSRCs, at another port.
+    pub(crate) fn reloaded(&self) -> Client {
+        let mut client = Client { certificate: self.certificate.clone(), ..Client::new(self.id) };
+        client.move_to(6000);
+        client.restart_ice();
+        client
     }
 
     pub(crate) fn path(&self) -> Path {
@@ -438,6 +449,12 @@ a=fmtp:{0} apt={payload_type}
         }
     }
 
+    /// Takes over the ICE credentials of another client.
+    pub(crate) fn learn_from(&mut self, other: &Client) {
+        self.ufrag.clone_from(&other.ufrag);
+        self.server.clone_from(&other.server);
+    }
+
     /// Sends a nominating connectivity check.
     pub(crate) fn check(&mut self, world: &mut World) {
         self.send_check(world, true);
@@ -486,10 +503,17 @@ a=fmtp:{0} apt={payload_type}
                     let (inbound, outbound) = srtp::contexts(profile, &material, true).unwrap();
                     self.keys = Some((profile, inbound, outbound));
                 }
+                Output::CloseNotify => self.is_closed = true,
                 Output::Timeout(_) => return,
                 _ => {}
             }
         }
+    }
+
+    /// Closes the DTLS association.
+    pub(crate) fn close(&mut self, world: &mut World) {
+        self.dtls.as_mut().unwrap().close().unwrap();
+        self.drain_dtls(world);
     }
 
     pub(crate) fn receive(&mut self, world: &mut World, mut datagram: Vec<u8>) {

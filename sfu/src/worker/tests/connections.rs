@@ -1,8 +1,10 @@
 //! Which offers belong to one peer connection.
 
-use super::client::{Client, World};
+use std::time::Duration;
+
+use super::client::{Client, Received, World};
 use super::{camera_of, pair};
-use crate::{Mid, OfferError, PeerId};
+use crate::{Event, Mid, OfferError, PeerId};
 
 /// Offers again, in the name of the client of peer 1, and returns the peer that the offer was for.
 fn peer_of(world: &mut World, sdp: &str) -> PeerId {
@@ -97,4 +99,184 @@ fn a_refused_offer_leaves_the_connection_as_it_was() {
     world.exchange(&mut [&mut a, &mut b]);
     assert_eq!(b.received.len(), 1);
     assert_eq!(world.worker.stats().peers, 2);
+}
+
+/// The page of a client has been reloaded, and offers for its new connection.
+fn reload(world: &mut World, peer: u64, before: &Client) -> Client {
+    let mut after = before.reloaded();
+    let answer = world.offer_again(peer, 9, &after.offer_with_slots(3, 1)).unwrap();
+    assert_eq!(answer.peer, PeerId(peer), "it could be an ICE restart");
+    after.learn(&answer.sdp);
+    after
+}
+
+fn has_ended(world: &World) -> bool {
+    world.events.iter().any(|event| matches!(event, Event::Disconnected { .. }))
+}
+
+#[test]
+fn a_new_connection_with_the_same_certificate_replaces_the_one_that_sends() {
+    let (mut world, mut before, mut b) = pair();
+    before.send_video(&mut world, 1, true);
+    world.exchange(&mut [&mut before, &mut b]);
+
+    let mut after = reload(&mut world, 1, &before);
+    before.send_video(&mut world, 2, false);
+    world.exchange(&mut [&mut before, &mut b]);
+    assert_eq!(b.received.len(), 2, "the first one goes on until the second is connected");
+    world.connect(&mut after);
+
+    assert!(after.is_connected());
+    after.send_video(&mut world, 1, true);
+    world.exchange(&mut [&mut after, &mut b]);
+    let [.., last, first] = &b.received[..] else { panic!("it is forwarded") };
+    assert_eq!(first.sequence_number, last.sequence_number.wrapping_add(1));
+    before.send_video(&mut world, 3, true);
+    world.exchange(&mut [&mut before, &mut b]);
+    assert_eq!(b.received.len(), 3, "the first one's keys are void");
+    assert!(!has_ended(&world));
+    assert_eq!(world.worker.stats().peers, 2);
+}
+
+#[test]
+fn a_new_connection_with_the_same_certificate_replaces_the_one_that_receives() {
+    let (mut world, mut a, mut before) = pair();
+    // The sequence number of the audio slot, which is random at first, rolls over.
+    for number in 0..u16::MAX {
+        a.send_audio(&mut world, number);
+        world.forget_sent();
+    }
+    a.send_video(&mut world, 1, true);
+    world.advance(Duration::from_secs(1));
+    world.forget_sent();
+
+    let mut after = reload(&mut world, 2, &before);
+    after.check(&mut world);
+    after.start_dtls(&mut world);
+    world.exchange(&mut [&mut a, &mut after, &mut before]);
+    assert!(before.is_closed, "it is told");
+    a.send_video(&mut world, 2, false);
+    a.send_audio(&mut world, u16::MAX);
+    world.exchange(&mut [&mut a, &mut after]);
+
+    let count =
+        |ssrc| after.received.iter().filter(|packet: &&Received| packet.ssrc == ssrc).count();
+    assert_eq!(count(after.slot_ssrc("4")), 2, "from the key frame in the cache on");
+    assert_eq!(count(after.slot_ssrc("2")), 1, "with a rollover counter of 0");
+}
+
+#[test]
+fn the_old_connection_may_close_while_the_new_one_connects() {
+    let (mut world, mut before, mut b) = pair();
+    let mut after = reload(&mut world, 1, &before);
+
+    before.close(&mut world);
+    assert!(!has_ended(&world));
+    world.connect(&mut after);
+
+    after.send_video(&mut world, 1, true);
+    world.exchange(&mut [&mut after, &mut b]);
+    assert_eq!(b.received.len(), 1);
+}
+
+#[test]
+fn the_old_connection_may_close_during_the_handshake_of_the_new_one() {
+    let (mut world, mut before, mut b) = pair();
+    let mut after = reload(&mut world, 1, &before);
+
+    after.check(&mut world);
+    after.start_dtls(&mut world);
+    before.close(&mut world);
+    world.exchange(&mut [&mut after]);
+
+    assert!(after.is_connected() && !has_ended(&world));
+    after.send_video(&mut world, 1, true);
+    world.exchange(&mut [&mut after, &mut b]);
+    assert_eq!(b.received.len(), 1);
+}
+
+#[test]
+fn long_after_an_ice_restart_the_end_of_dtls_ends_the_peer() {
+    let (mut world, mut a, _b) = pair();
+    a.restart_ice();
+    let answer = world.offer_again(1, 9, &a.offer_with_slots(3, 1)).unwrap();
+    a.learn(&answer.sdp);
+    a.check(&mut world);
+    world.advance(Duration::from_secs(11));
+
+    a.close(&mut world);
+
+    assert!(has_ended(&world));
+}
+
+#[test]
+fn a_client_hello_alone_ends_nothing() {
+    let (mut world, mut a, mut b) = pair();
+    let forged = client_hello();
+    world.hand_in(a.path(), &forged);
+    a.send_video(&mut world, 1, true);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.len(), 1);
+
+    let mut after = reload(&mut world, 1, &a);
+    world.hand_in(a.path(), &forged);
+    a.send_video(&mut world, 2, false);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.len(), 2, "the association goes on after an ICE restart, too");
+
+    world.connect(&mut after);
+    assert!(after.is_connected(), "the client is not kept out");
+}
+
+#[test]
+fn a_repeated_client_hello_is_no_new_connection() {
+    let mut world = World::new();
+    let mut a = Client::new(1);
+    let answer = world.offer(1, &a.offer_with_slots(3, 1)).unwrap();
+    a.learn(&answer.sdp);
+    a.check(&mut world);
+    world.far = Some(Vec::new());
+    a.start_dtls(&mut world);
+    let hello = world.far.take().unwrap().remove(0);
+    world.hand_in(a.path(), &hello);
+    world.exchange(&mut [&mut a]);
+    let mut b = world.join(2);
+    world.worker.assign(world.now, PeerId(2), &Mid::new("4"), camera_of(1).as_ref());
+    a.restart_ice();
+    let answer = world.offer_again(1, 9, &a.offer_with_slots(3, 1)).unwrap();
+    a.learn(&answer.sdp);
+    a.check(&mut world);
+
+    world.hand_in(a.path(), &hello);
+
+    a.send_video(&mut world, 1, true);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.len(), 1);
+    world.advance(Duration::from_secs(11));
+    a.close(&mut world);
+    assert!(has_ended(&world), "the association heard the end, and no handshake beside it");
+}
+
+#[test]
+fn another_certificate_cannot_take_over() {
+    let (mut world, mut a, mut b) = pair();
+    let mut stranger = Client::new(5);
+    let after = reload(&mut world, 1, &a);
+
+    // As if it knew the credentials of the ICE restart.
+    stranger.learn_from(&after);
+    world.connect(&mut stranger);
+
+    a.send_video(&mut world, 1, true);
+    world.exchange(&mut [&mut a, &mut b]);
+    assert_eq!(b.received.len(), 1);
+    assert!(!has_ended(&world));
+}
+
+/// The ClientHello of somebody who never completes the handshake.
+fn client_hello() -> Vec<u8> {
+    let mut world = World::new();
+    world.far = Some(Vec::new());
+    Client::new(7).start_dtls(&mut world);
+    world.far.take().unwrap().remove(0)
 }
