@@ -71,12 +71,12 @@ pub(crate) fn write(
         lines.attribute("tls-id", tls_id);
     }
     for (at, media) in offer.media.iter().enumerate() {
-        let is_tagged = offer.bundle.members.first() == Some(&at);
+        let has_candidates = offer.bundle.carries_candidates(at, &offer.media);
         match &media.purpose {
             Use::Refuse => refuse(&mut lines, answerer, media),
             Use::Carry => carry(&mut lines, answerer, media),
             Use::Publish(negotiable) | Use::Receive(negotiable) | Use::Inactive(negotiable) => {
-                accept(&mut lines, answerer, media, negotiable, is_tagged);
+                accept(&mut lines, answerer, media, negotiable, has_candidates);
                 if let Some(slot) = slots(media) {
                     announce(&mut lines, answerer, at, media, &slot);
                 }
@@ -112,11 +112,11 @@ impl Lines {
         }
     }
 
-    fn transport(&mut self, answerer: &Answerer<'_>, is_tagged: bool) {
+    fn transport(&mut self, answerer: &Answerer<'_>, has_candidates: bool) {
         self.attribute("setup", "passive");
         self.attribute("ice-ufrag", &answerer.credentials.ufrag);
         self.attribute("ice-pwd", &answerer.credentials.password);
-        if is_tagged {
+        if has_candidates {
             for (at, candidate) in answerer.candidates.iter().enumerate() {
                 self.candidate(at, candidate);
             }
@@ -192,7 +192,7 @@ fn accept(
     answerer: &Answerer<'_>,
     media: &OfferedMedia,
     negotiable: &Negotiable,
-    is_tagged: bool,
+    has_candidates: bool,
 ) {
     lines.media(media, 9, &formats(negotiable));
     lines.flag(match media.purpose {
@@ -204,14 +204,17 @@ fn accept(
     if media.has_reduced_size {
         lines.flag("rtcp-rsize");
     }
-    lines.transport(answerer, is_tagged);
+    lines.transport(answerer, has_candidates);
     for extension in negotiable.extensions.lines() {
         lines.attribute("extmap", extension);
     }
     for payload in &negotiable.payloads {
         lines.payload(payload, clock_rate(negotiable.kind));
     }
-    if let Use::Publish(Negotiable { layers, .. }) = &media.purpose {
+    // An inactive m-line keeps its layers: a client that does not find them in the answer takes simulcast for refused.
+    if let Use::Publish(Negotiable { layers, .. }) | Use::Inactive(Negotiable { layers, .. }) =
+        &media.purpose
+    {
         for layer in layers {
             lines.attribute("rid", layer.answer());
         }

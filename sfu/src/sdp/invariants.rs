@@ -67,5 +67,7 @@ fn check_bundle(answer: &Description<'_>) {
             mids.first().copied()
         }
     };
-    assert_eq!(with_candidates, Vec::from_iter(tagged));
+    // The tagged m-line, and the last one of each kind.
+    assert!(tagged.is_none_or(|tagged| with_candidates.contains(&tagged)), "{with_candidates:?}");
+    assert!(with_candidates.len() <= 3, "{with_candidates:?}");
 }

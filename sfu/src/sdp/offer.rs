@@ -68,6 +68,15 @@ pub(super) struct Bundle {
     pub(super) is_group: bool,
 }
 
+impl Bundle {
+    /// Whether the answer has the candidates in this m-line. The tagged one is enough by RFC 9143 §9.2.2, but aiortc reads
+    /// those of the last m-line, of each kind as long as it has not bundled.
+    pub(super) fn carries_candidates(&self, at: usize, media: &[OfferedMedia]) -> bool {
+        let is_kind = |other: &&usize| media[**other].medium == media[at].medium;
+        self.members.first() == Some(&at) || self.members.iter().filter(is_kind).max() == Some(&at)
+    }
+}
+
 /// One m-line.
 #[derive(Debug)]
 pub(crate) struct OfferedMedia {

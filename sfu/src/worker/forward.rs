@@ -167,6 +167,7 @@ impl Worker {
         let Connection { keys: Some(keys), put_aside, .. } = peer.link.connection()? else {
             return None;
         };
+        let before = put_aside.track_of(header.ssrc);
         // A failed attempt leaves undefined bytes.
         let mut sealed = [0; MAX_PACKET];
         let sealed = &mut sealed[..datagram.len()];
@@ -184,8 +185,9 @@ impl Worker {
         let track = peer.track_of(header.ssrc, header.payload_type, |track, kind| {
             header.extension(opened, track.extensions.id_of(kind)?)
         });
-        let Some(track) = track else {
-            peer.put_aside(header.ssrc, &rtp);
+        let is_open = |track: &usize| peer.tracks.get(*track).is_some_and(|track| track.is_open);
+        let Some(track) = track.or_else(|| before.filter(is_open)) else {
+            peer.put_aside(header.ssrc, &rtp, None);
             self.stats.dropped_unnegotiated += 1;
             return None;
         };

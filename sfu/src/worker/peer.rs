@@ -250,20 +250,20 @@ impl Peer {
             .min_by_key(|&place| self.streams[place].reception.last_packet_at)
             .unwrap_or_default();
         let evicted = std::mem::replace(&mut self.streams[silent], stream);
-        self.put_aside(evicted.ssrc, &evicted.rtp);
+        self.put_aside(evicted.ssrc, &evicted.rtp, Some(evicted.track));
         silent
     }
 
     /// Forgets the streams of which this is true, except for the SRTP state.
     pub(crate) fn end_streams(&mut self, is_over: impl Fn(&Stream) -> bool) {
         let over: Vec<Stream> = self.streams.extract_if(.., |stream| is_over(stream)).collect();
-        over.iter().for_each(|stream| self.put_aside(stream.ssrc, &stream.rtp));
+        over.iter().for_each(|stream| self.put_aside(stream.ssrc, &stream.rtp, Some(stream.track)));
     }
 
-    /// Keeps the SRTP state of a stream that no track carries.
-    pub(crate) fn put_aside(&mut self, ssrc: u32, rtp: &RtpStream) {
+    /// Keeps the SRTP state of a stream that no track carries, and the track that it carried last.
+    pub(crate) fn put_aside(&mut self, ssrc: u32, rtp: &RtpStream, track: Option<usize>) {
         if let Some(connection) = self.link.connection_mut() {
-            connection.put_aside.put_aside(ssrc, rtp);
+            connection.put_aside.put_aside(ssrc, rtp, track);
         }
     }
 

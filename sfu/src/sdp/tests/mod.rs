@@ -91,9 +91,10 @@ fn the_answer_mirrors_the_offer() {
         assert_eq!((has("a=recvonly"), has("a=sendonly")), (2, 3));
         assert_eq!(has("a=ssrc:42 cname:cname"), 3);
         assert_eq!(has("a=msid:slot-4 slot-4"), 1);
-        assert_eq!(has("a=candidate:1 1 udp 2130706431 192.0.2.1 5004 typ host"), 1);
+        // In the tagged m-line, and in the last one of each kind.
+        assert_eq!(has("a=candidate:1 1 udp 2130706431 192.0.2.1 5004 typ host"), 3);
         let tcp = "a=candidate:2 1 tcp 1520434943 2001:db8::1 5005 typ host tcptype passive";
-        assert_eq!(has(tcp), 1);
+        assert_eq!(has(tcp), 3);
         let tagged = answer.split("\r\nm=").nth(1).unwrap();
         assert!(tagged.contains(tcp) && tagged.contains("a=end-of-candidates"), "{tagged}");
         assert_eq!(has("a=ssrc-group:FID 42 43"), 3);

@@ -6,29 +6,45 @@
 
 use super::RtpStream;
 
-/// The highest index of each stream that was opened with the keys of one association and is carried by no track, the one
-/// put aside last at the end.
+/// The streams that were opened with the keys of one association and that no track carries, the one put aside last at
+/// the end.
 ///
 /// There are at most [`RtpStreams::MAX`]; beyond, the one put aside first is forgotten. Only authentic packets get here,
 /// so only the peer itself can cause that, and the effect is that its own old stream can't continue.
 #[derive(Debug, Default)]
-pub(crate) struct RtpStreams(Vec<(u32, u64)>);
+pub(crate) struct RtpStreams(Vec<Aside>);
+
+#[derive(Clone, Copy, Debug)]
+struct Aside {
+    ssrc: u32,
+    /// The highest index opened.
+    highest: u64,
+    /// The index of the track that it carried last, if any.
+    track: Option<usize>,
+}
 
 impl RtpStreams {
-    /// 16 KiB. A browser uses a new SSRC only for a new sender, of which one connection may have had 240 with three
+    /// 32 KiB. A browser uses a new SSRC only for a new sender, of which one connection may have had 240 with three
     /// layers' media and RTX each at most.
     const MAX: usize = 1024;
 
     /// Puts the state of a stream aside.
-    pub(crate) fn put_aside(&mut self, ssrc: u32, stream: &RtpStream) {
+    pub(crate) fn put_aside(&mut self, ssrc: u32, stream: &RtpStream, track: Option<usize>) {
         let Some(highest) = stream.highest() else {
             return;
         };
-        self.0.retain(|(known, _)| *known != ssrc);
+        let track = track.or_else(|| self.track_of(ssrc));
+        self.0.retain(|known| known.ssrc != ssrc);
         if self.0.len() == RtpStreams::MAX {
             self.0.remove(0);
         }
-        self.0.push((ssrc, highest));
+        self.0.push(Aside { ssrc, highest, track });
+    }
+
+    /// The track that a stream carried last. A browser names m-line and layer only until it knows that they have arrived,
+    /// so a stream that comes back after a pause may say nothing.
+    pub(crate) fn track_of(&self, ssrc: u32) -> Option<usize> {
+        self.0.iter().find(|known| known.ssrc == ssrc)?.track
     }
 
     /// The states with which a packet of a stream that no track carries may be opened, the likeliest first.
@@ -36,7 +52,7 @@ impl RtpStreams {
     /// A stream that was put aside continues. One that is new starts with a rollover counter of zero, or of one: a
     /// sender may start close to the rollover, and its first packets may be lost.
     pub(crate) fn guesses(&self, ssrc: u32) -> impl Iterator<Item = RtpStream> {
-        let known = self.0.iter().find(|(known, _)| *known == ssrc).map(|(_, highest)| *highest);
+        let known = self.0.iter().find(|known| known.ssrc == ssrc).map(|known| known.highest);
         let fresh = [RtpStream::default(), RtpStream::after(FIRST_ROLLOVER)];
         let fresh = fresh.into_iter().filter(move |_| known.is_none());
         known.map(RtpStream::after).into_iter().chain(fresh)
@@ -63,8 +79,10 @@ mod tests {
     #[test]
     fn a_stream_continues_with_its_rollover_counter() {
         let mut streams = RtpStreams::default();
-        streams.put_aside(7, &opened(0x3_0005));
+        streams.put_aside(7, &opened(0x3_0005), Some(2));
+        streams.put_aside(7, &opened(0x3_0005), None);
 
+        assert_eq!(streams.track_of(7), Some(2));
         assert_eq!(index_of(&streams, 7, 6), [Some(0x3_0006)]);
         assert_eq!(index_of(&streams, 7, 0xffff), [Some(0x2_ffff)]);
         assert!(!streams.guesses(7).next().unwrap().is_new(0x3_0005), "no replay");
@@ -81,7 +99,7 @@ mod tests {
     fn streams_put_aside_are_bounded() {
         let mut streams = RtpStreams::default();
         for ssrc in 0..2000 {
-            streams.put_aside(ssrc, &opened(0x5_0000));
+            streams.put_aside(ssrc, &opened(0x5_0000), None);
         }
         assert_eq!(streams.0.len(), RtpStreams::MAX);
         assert_eq!(streams.guesses(1999).count(), 1);

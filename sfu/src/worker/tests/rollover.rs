@@ -117,3 +117,42 @@ fn a_stream_that_moves_to_another_m_line_continues() {
 
     assert!(arrives(&mut world, &mut a, &mut b, 1, 2));
 }
+
+#[test]
+fn a_layer_that_comes_back_without_naming_itself_is_known() {
+    use super::simulcast::{Camera, with_layers};
+    let mut world = World::new();
+    let rids = ["q", "h", "f"];
+    let mut camera = Camera::new(world.join_with(1, |offer| with_layers(&offer, &rids)));
+    let mut b = world.join(2);
+    let source = super::camera_of(1);
+    world.worker.assign(world.now, crate::PeerId(2), &crate::Mid::new("4"), source.as_ref());
+    let mut run = |world: &mut World, frames: usize| {
+        let before = b.received.len();
+        for _ in 0..frames {
+            camera.shoot(world);
+            world.exchange(&mut [&mut camera.client, &mut b]);
+            world.advance(std::time::Duration::from_millis(33));
+        }
+        let offer = with_layers(&camera.client.offer_with_slots(3, 1), &rids);
+        (b.received.len() - before, offer)
+    };
+    let (received, offer) = run(&mut world, 60);
+    assert!(received > 50);
+
+    world
+        .offer(
+            1,
+            &offer.replacen("a=mid:1\r\n", "a=mid:1\r\na=inactive\r\n", 1).replacen(
+                "a=sendonly\r\na=rtcp-mux",
+                "a=rtcp-mux",
+                2,
+            ),
+        )
+        .unwrap();
+    world.offer(1, &offer).unwrap();
+    world.worker.assign(world.now, crate::PeerId(2), &crate::Mid::new("4"), source.as_ref());
+
+    let (received, _) = run(&mut world, 60);
+    assert!(received > 50, "{received}");
+}
