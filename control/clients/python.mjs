@@ -15,3 +15,8 @@ export function pythonEnvironment(name, packages) {
   }
   return `${folder}/bin`;
 }
+
+/** The Python that has aiortc, and with it OpenSSL, libsrtp and ICE. */
+export function python() {
+  return `${pythonEnvironment("aiortc", ["aiortc==1.16.0"])}/python`;
+}

@@ -9,15 +9,23 @@ const PATIENCE_MS = 15_000;
 
 /**
  * Connects, and joins the room with the offer of `engine`, which has a peer connection. `engine` is an object with the
- * methods of a client: see clients.mjs.
+ * methods of a client: those of web-engine.mjs. It is closed
+ * when it cannot join.
  */
 export async function join(server, room, name, engine) {
   const session = await connect(server, room);
-  const { sdp, mids } = await engine.offer();
-  const joined = await session.request("join", { name, sdp, mids });
-  assert.equal(joined.type, "joined", joined.message);
-  await engine.answer(joined.answer);
-  await until(`${name} connects`, async () => (await engine.state()) === "connected");
+  let joined;
+  try {
+    const { sdp, mids } = await engine.offer();
+    joined = await session.request("join", { name, sdp, mids });
+    assert.equal(joined.type, "joined", joined.message);
+    await engine.answer(joined.answer);
+    await until(`${name} connects`, async () => (await engine.state()) === "connected");
+  } catch (error) {
+    await engine.end();
+    await session.close();
+    throw error;
+  }
   return {
     name,
     id: joined.participant.id,
@@ -34,13 +42,13 @@ export async function join(server, room, name, engine) {
       await engine.answer(answer.sdp);
       session.send("sources", { mids: offer.mids });
     },
+    /** Sends a request and resolves with its reply, which may be an error. */
+    request: session.request,
     /** What this participant has received of a source of another so far; undefined without a slot for it. */
     async received(from, source) {
       const slot = session.slots().find((slot) => slot.participant === from.id && slot.source === source);
       return slot && (await engine.received()).find(({ mid }) => mid === slot.mid);
     },
-    /** Leaves the room and resolves with the reply. */
-    leave: () => session.request("leave", {}),
     async close() {
       try {
         await engine.close();

@@ -19,7 +19,7 @@ export async function launchProgram(...command) {
 
 /** Starts a program. Any method of the result is a request to it, except `end`,
  * which ends it. */
-function startProgram([command, ...args]) {
+export function startProgram([command, ...args]) {
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
