@@ -27,6 +27,11 @@ fn toggle(world: &mut World, publisher: &Client, off: fn(String) -> String) {
     world.worker.assign(world.now, crate::PeerId(2), &crate::Mid::new("4"), source.as_ref());
 }
 
+/// Makes the camera inactive.
+fn off_air(offer: String) -> String {
+    camera(offer, "a=sendonly", "a=inactive")
+}
+
 /// Changes the m-line of the camera.
 fn camera(offer: String, from: &str, to: &str) -> String {
     let (before, rest) = offer.split_once("m=video").unwrap();
@@ -140,16 +145,8 @@ fn a_layer_that_comes_back_without_naming_itself_is_known() {
     let (received, offer) = run(&mut world, 60);
     assert!(received > 50);
 
-    world
-        .offer(
-            1,
-            &offer.replacen("a=mid:1\r\n", "a=mid:1\r\na=inactive\r\n", 1).replacen(
-                "a=sendonly\r\na=rtcp-mux",
-                "a=rtcp-mux",
-                2,
-            ),
-        )
-        .unwrap();
+    let answer = world.offer(1, &off_air(offer.clone())).unwrap();
+    assert!(answer.published.iter().all(|line| line.mid.as_str() != "1"), "the camera is off");
     world.offer(1, &offer).unwrap();
     world.worker.assign(world.now, crate::PeerId(2), &crate::Mid::new("4"), source.as_ref());
 
