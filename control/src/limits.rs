@@ -78,7 +78,7 @@ pub(crate) fn is_reached(limit: usize, present: usize) -> bool {
     limit != 0 && present >= limit
 }
 
-/// What happens to messages for a client that reads too slowly.
+/// The treatment of messages for a client that reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SlowPolicy {

@@ -82,7 +82,7 @@ pub struct Answer {
 /// A video codec negotiated for an m-line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NegotiatedCodec {
-    /// What decides which receivers can decode it.
+    /// The properties that decide which receivers can decode it.
     pub codec: Codec,
     /// As in `RTCRtpCodec.mimeType`: `video/` and the name in the offer's `a=rtpmap`.
     pub mime_type: String,

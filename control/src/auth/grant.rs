@@ -1,9 +1,9 @@
-//! What a client may do.
+//! The rights of a client.
 
 use jiff::Timestamp;
 use madang_wire::{Role, RoomName, SourceKind};
 
-/// What a client may do: the claims of its token (protocol §8), or the rights of a guest.
+/// The rights of a client: the claims of its token (protocol §8), or those of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The user: the token's `sub`, or a generated name for a guest.

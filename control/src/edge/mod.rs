@@ -1,4 +1,4 @@
-//! What clients connect to: pages, STOMP sessions, REST and metrics over HTTP, and STOMP over TCP.
+//! The services that clients connect to: pages, STOMP sessions, REST and metrics over HTTP, and STOMP over TCP.
 //!
 //! ```text
 //! /  /rooms/{room}  /assets/…     the web client, embedded in the binary

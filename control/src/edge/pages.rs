@@ -8,8 +8,8 @@ use madang_wire::RoomName;
 /// The page of the web client, which reads the name of the room from its URL.
 const PAGE: &str = "index.html";
 
-/// What the web client may do. It connects only to this server, its images are its own, and cameras arrive as streams
-/// and blobs. Other pages must not frame it.
+/// The web client connects only to this server, its images are its own, and cameras arrive as streams and blobs. Other
+/// pages must not frame it.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; \
      style-src 'self'; script-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; \
      frame-ancestors 'none'";

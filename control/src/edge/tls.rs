@@ -45,7 +45,7 @@ pub enum TlsError {
         key: &'static str,
         /// The file.
         path: String,
-        /// What is wrong.
+        /// The problem with it.
         reason: String,
     },
     /// The key does not belong to the certificate, or one of them is not supported.

@@ -54,7 +54,7 @@ pub struct HubConfig {
     pub broker_prefixes: Vec<String>,
     /// The external broker for topics and queues; `None` for the in-process broker.
     pub relay: Option<RelayUrl>,
-    /// Who creates rooms.
+    /// The policy for creating rooms.
     pub rooms_created_by: RoomCreation,
     /// Reports events of rooms to other programs.
     pub webhooks: Webhooks,
@@ -237,7 +237,7 @@ impl Hub {
     /// listed.
     ///
     /// # Errors
-    /// The same refusals as for clients: `no_such_room` when the store does not know the room, and those of
+    /// Refuses as it refuses clients: `no_such_room` when the store does not know the room, and those of
     /// [`AdminRequest`].
     ///
     /// [`AdminRequest`]: crate::rooms::room::AdminRequest

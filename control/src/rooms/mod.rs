@@ -32,7 +32,7 @@ use crate::broker::{Message, Receipt, SessionId, SubscriptionId};
 use crate::limits::{Limits, is_reached};
 use crate::refusal::Refusal;
 
-/// Who may create rooms.
+/// The clients that may create rooms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RoomCreation {
     /// Anyone, by joining; operators over REST too.

@@ -60,7 +60,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The capacity for parcels that an idle connection keeps.
 const FEW_PARCELS: usize = 4;
 
-/// What the task of a connection needs.
+/// The parts that the task of a connection works with.
 pub(crate) struct Connection {
     pub(crate) id: SessionId,
     pub(crate) app: Dispatch,

@@ -1,4 +1,4 @@
-//! What webhooks report.
+//! The occurrences that webhooks report.
 
 use jiff::Timestamp;
 use madang_wire::{Event, LeaveReason, Participant, RoomName};

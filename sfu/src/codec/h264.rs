@@ -50,7 +50,7 @@ const HIGH: Tools = PROGRESSIVE_HIGH | INTERLACE;
 const HIGH_10: Tools = HIGH | BITS_10;
 const HIGH_422: Tools = HIGH_10 | CHROMA_422;
 const HIGH_444: Tools = HIGH_422 | CHROMA_444;
-/// What intra profiles lack.
+/// The tools that intra profiles lack.
 const PREDICTION: Tools = INTER | B_SLICES;
 
 /// The tools of the profile with this `profile_idc` and this `profile-iop`, whose upper bits are the flags

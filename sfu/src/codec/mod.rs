@@ -12,7 +12,7 @@
 //! | AV1 | its `profile` and lower ones: Main ⊂ High ⊂ Professional | AV1 specification, annex A.2 |
 //! | H264 | profiles whose tools it has (see `h264`); packetization mode 0 also with mode 1 | RFC 6184 §8.1, §5.4 |
 //!
-//! What counts of H264 is the profile in the stream's sequence parameter set, if the negotiated profile contains it:
+//! For H264, the profile that counts is the one in the stream's sequence parameter set, if the negotiated profile contains it:
 //! browsers that negotiate Baseline send Constrained Baseline, which is decoded much more widely.
 //!
 //! Levels and tiers are ignored. They bound the size and the bitrate of a stream, not its syntax; receivers may state

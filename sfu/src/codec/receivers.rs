@@ -1,4 +1,4 @@
-//! What the receivers of a room can decode.
+//! The codecs that the receivers of a room can decode.
 
 use std::cmp::Reverse;
 

@@ -49,7 +49,7 @@ struct Live {
     last_packet_at: Instant,
 }
 
-/// What is known of the quality of a layer, for comparison with the other layers of its source.
+/// The known quality of a layer, for comparison with the other layers of its source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Quality {
     /// The position among the layers of the source, 0 for the lowest.

@@ -1,4 +1,4 @@
-//! What holds for every answer, whatever the offer; for tests and fuzz targets.
+//! Invariants of every answer, whatever the offer; for tests and fuzz targets.
 
 use super::description::{Description, Media};
 

@@ -1,4 +1,4 @@
-//! What an offer asks for: the parts that the answer depends on.
+//! Reads from an offer the parts that the answer depends on.
 //!
 //! Rules for offers that leave something out, or put it elsewhere:
 //!
@@ -471,7 +471,7 @@ fn parse_fingerprint(hex: &str) -> Option<Fingerprint> {
 }
 
 impl Use {
-    /// What is negotiated on an m-line that the server can use.
+    /// The negotiated properties of an m-line that the server can use.
     pub(crate) fn negotiable(&self) -> Option<&Negotiable> {
         match self {
             Use::Publish(negotiable) | Use::Receive(negotiable) | Use::Inactive(negotiable) => {

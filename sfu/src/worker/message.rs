@@ -45,7 +45,7 @@ pub(crate) struct RemoteTrack {
     pub(crate) place: usize,
 }
 
-/// What arrives of a layer.
+/// The bitrate and rank of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LayerRate {
     /// The index among the peer's tracks.

@@ -20,7 +20,7 @@ use crate::edge::http::ORIGIN_REFUSAL;
 /// How long a browser may cache the answer to a preflight request, in seconds.
 const PREFLIGHT_SECONDS: &str = "600";
 
-/// What pages of other origins may send, besides what the Fetch standard allows every page.
+/// Pages of other origins may use these headers and methods, besides those that the Fetch standard allows every page.
 const ALLOWED_HEADERS: &str = "authorization, content-type";
 const ALLOWED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
 

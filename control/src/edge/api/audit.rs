@@ -34,7 +34,7 @@ pub(super) struct Entry {
     /// The number of the entry. Numbers rise, with gaps.
     id: u64,
     at: Timestamp,
-    /// Who did it: a user, or `api` for the holder of an API key.
+    /// The actor: a user, or `api` for the holder of an API key.
     actor: String,
     #[schema(example = "kick")]
     action: String,

@@ -52,7 +52,7 @@ use crate::hub::Hub;
 use crate::store::Store;
 use crate::webhooks::Webhooks;
 
-/// What the API needs.
+/// The services and settings that the API uses.
 pub struct Config {
     /// The rooms and sessions.
     pub hub: Hub,
@@ -72,7 +72,7 @@ pub struct Config {
     pub draining: CancellationToken,
 }
 
-/// What the handlers share.
+/// The state that the handlers share.
 pub struct Api {
     hub: Hub,
     store: Store,

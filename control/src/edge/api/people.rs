@@ -73,7 +73,7 @@ pub(super) struct Ban {
     until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// Who banned the user.
+    /// The moderator who banned the user.
     by: String,
     /// When the user was banned.
     at: Timestamp,

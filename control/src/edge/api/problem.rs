@@ -30,10 +30,10 @@ pub(crate) struct Problem {
     /// The HTTP status.
     #[schema(example = 404)]
     status: u16,
-    /// What is wrong, as a text for people.
+    /// The problem, as a text for people.
     #[schema(value_type = String)]
     detail: Cow<'static, str>,
-    /// What is wrong, for programs: a code of the control protocol, or `not_found` or `conflict`.
+    /// The problem, for programs: a code of the control protocol, or `not_found` or `conflict`.
     #[schema(example = "no_such_room")]
     code: &'static str,
     /// Seconds after which the client should try again.

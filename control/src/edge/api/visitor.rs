@@ -26,7 +26,7 @@ pub(super) struct Visitor {
     pub(super) standing: Standing,
     /// The reader of the chat; `None` for the operator, who gets no private messages.
     pub(super) viewer: Option<Viewer>,
-    /// What keeps the caller from joining the room at once, if anything does.
+    /// The obstacle that keeps the caller from joining the room at once, if any.
     hindrance: Option<Obstacle>,
 }
 

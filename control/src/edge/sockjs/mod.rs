@@ -37,7 +37,7 @@ pub use sessions::Sessions;
 
 use super::http::Gate;
 
-/// What the routes of SockJS share.
+/// The state that the routes of SockJS share.
 pub struct SockJs {
     /// Checks requests and opens WebSockets.
     pub gate: Gate,

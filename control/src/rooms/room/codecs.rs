@@ -38,7 +38,7 @@ impl Media {
 }
 
 impl Room {
-    /// What the members who receive video can decode, apart from one.
+    /// Returns the codecs that the members who receive video can decode, apart from one member.
     pub(super) fn receivers(&self, except: Option<usize>) -> Receivers {
         let mut receivers = Receivers::default();
         for received in self.received(except) {

@@ -71,7 +71,7 @@ pub(crate) struct Asked {
     pub(crate) request: Request,
 }
 
-/// Who asked to delete a message.
+/// The requester of a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Deleter {
     /// For the audit log.
@@ -80,7 +80,7 @@ pub(crate) struct Deleter {
     pub(crate) moderates: bool,
     pub(crate) participant: Option<String>,
     pub(crate) user: Option<String>,
-    /// Who receives `done`.
+    /// The session that receives `done`.
     pub(crate) from: Option<Requester>,
 }
 

@@ -38,17 +38,17 @@ impl IceServers {
         IceServers::new(Duration::MAX, |_, _| Vec::new())
     }
 
-    /// Those of a participant.
+    /// Returns the ICE servers of a participant.
     pub(crate) fn of_participant(&self, id: &str) -> Vec<IceServer> {
         (self.make)(id, self.lifetime)
     }
 
-    /// Those of a participant whose former ones end soon.
+    /// Returns the signal with new ICE servers for a participant.
     pub(super) fn renewed(&self, id: &str) -> Signal {
         signal(self.of_participant(id), self.lifetime)
     }
 
-    /// Those of a session that has not joined a room.
+    /// Returns the signal with ICE servers for a session that has not joined a room.
     pub(crate) fn of_session(&self, id: &str) -> Signal {
         let lifetime = self.lifetime.min(BEFORE_JOINING);
         signal((self.make)(id, lifetime), lifetime)

@@ -133,7 +133,7 @@ impl Member {
             })
     }
 
-    /// What an audio slot carries when the engine forwards this m-line. An m-line without an audio name counts as the
+    /// Returns the content of an audio slot when the engine forwards this m-line to it. An m-line without an audio name counts as the
     /// microphone.
     pub(super) fn heard(&self, source: &Source) -> Shown {
         let kind = self.mids.get(source.mid.as_str()).copied();

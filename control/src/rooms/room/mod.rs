@@ -72,7 +72,7 @@ pub(crate) struct Room {
     /// Offers that the engine has not answered yet, at most one per member or joiner, by the new peer that they may be
     /// for.
     pending: HashMap<PeerId, Pending>,
-    /// Those who are not in the room yet.
+    /// The clients that are not in the room yet.
     door: Door,
     /// The sources that moderators have stopped, by user: leaving and rejoining does not lift a stop. At most
     /// `moderation::MAX_STOPPED`.
@@ -169,8 +169,8 @@ impl Room {
         self.chat_seq = message.seq.max(self.chat_seq);
     }
 
-    /// Removes participants who did not resume in time, renews ICE servers, sends slots that had to wait, and forgets old
-    /// wrong passwords.
+    /// Removes participants who did not resume in time, renews ICE servers, sends delayed `slots` signals, and forgets
+    /// old wrong passwords.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.door.handle_timeout(now);
         self.renew_ice_servers(now);
@@ -288,7 +288,7 @@ impl Room {
         self.effects.push_back(Effect::Publish { event, to });
     }
 
-    /// Who receives the room's events and chat. Sessions outside the room receive them only while everybody may enter.
+    /// Returns the receivers of the room's events and chat. Sessions outside the room receive them only while everybody may enter.
     pub(crate) fn audience(&self) -> Audience {
         if self.is_open() {
             return Audience::Everybody;

@@ -30,7 +30,7 @@ pub(super) struct Moderator {
     /// Their user; `None` for guests and operators.
     pub(super) user: Option<String>,
     pub(super) standing: Standing,
-    /// Who receives `done`; `None` for callers over REST.
+    /// The session that receives `done`; `None` for callers over REST.
     pub(super) from: Option<Requester>,
 }
 

@@ -74,7 +74,7 @@ pub(super) fn may_publish(
     settings.publishers.include(role) && grant.lets_publish(source)
 }
 
-/// What can keep somebody out of a room that their token opens, in the order of the checks.
+/// The obstacles that keep somebody out of a room that their token opens, in the order of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Obstacle {
     Lock,

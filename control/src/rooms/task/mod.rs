@@ -37,7 +37,7 @@ use crate::webhooks::{Occurrence, Webhooks};
 /// Most chat messages of one room that are being stored. At that number, the task stops reading its mailbox.
 const MAX_STORING: usize = 256;
 
-/// What a room's task needs from the rest of the server.
+/// The parts of the server that a room's task uses.
 #[derive(Clone)]
 pub(crate) struct Tools {
     pub(crate) broker: Broker,

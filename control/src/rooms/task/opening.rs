@@ -43,7 +43,7 @@ async fn load(
     Ok(Some(Kept { record, roles, bans }))
 }
 
-/// Who creates the room if this letter does: `Some(None)` is a guest, who is not recorded; `None` creates no room.
+/// The user who creates the room, if this letter does: `Some(None)` is a guest, who is not recorded; `None` creates no room.
 fn creator<'a>(letter: &'a Letter, room: &RoomName) -> Option<Option<&'a str>> {
     let Letter::Request { asked, .. } = letter else { return None };
     let Asked { grant, resume: None, request: Request::Join(_), .. } = asked else { return None };

@@ -166,7 +166,7 @@ impl Session {
         Ok(())
     }
 
-    /// What a SUBSCRIBE means; `None` if the external broker has to say.
+    /// The subscription that a SUBSCRIBE asks for; `None` if the external broker decides.
     fn feed(&self, text: &str, frame: &Frame) -> Result<Option<Feed>, Refusal> {
         let most = self.config.limits.subscriptions;
         if self.subscriptions.len() + self.routes.len() >= most {

@@ -40,7 +40,7 @@ a=recvonly
 a=rtpmap:96 VP8/90000
 ";
 
-/// What becomes of an offer.
+/// The expected outcome of an offer.
 #[derive(Clone, Copy)]
 enum Expected {
     /// As of [`BASE`].
@@ -59,7 +59,7 @@ const UFRAG: &str = "a=ice-ufrag:ABCD\na=ice-pwd:ABCDEFGHIJKLMNOPQRSTUVWX\n";
 const FINGERPRINT: &str = "a=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\n";
 const END: &str = "a=recvonly\na=rtpmap:96 VP8/90000\n";
 
-/// What is odd; the edits, each of which replaces a text wherever it stands; what is expected.
+/// The oddity; the edits, each of which replaces a text wherever it stands; what is expected.
 type Case = (&'static str, &'static [(&'static str, &'static str)], Expected);
 
 const MEDIA: &[Case] = &[

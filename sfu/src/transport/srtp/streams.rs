@@ -1,4 +1,4 @@
-//! What is remembered of the streams of a DTLS association that no track carries at present.
+//! The SRTP state of those streams of a DTLS association that no track carries at present.
 //!
 //! The rollover counter of an SSRC belongs to the SRTP keys (RFC 3711 §3.2.3), not to an m-line: a browser that turns a
 //! camera off and on by renegotiation keeps its SSRC and goes on counting. So the state of a stream outlives its track,
