@@ -185,12 +185,11 @@ pub(crate) fn rank_layers(now: Instant, tracks: &mut [Track]) {
             track.quality.bits_per_second = measured;
         }
     }
-    for lower in 0..tracks.len() {
-        for upper in 0..tracks.len() {
+    let layers: Vec<usize> = (0..tracks.len()).filter(|&at| is_layer(&tracks[at])).collect();
+    for &lower in &layers {
+        for &upper in &layers {
             let (one, other) = (&tracks[lower], &tracks[upper]);
-            let is_wrong = is_layer(one)
-                && is_layer(other)
-                && one.mid == other.mid
+            let is_wrong = one.mid == other.mid
                 && one.quality.rank < other.quality.rank
                 && one.quality.is_better_than(&other.quality);
             if is_wrong {

@@ -144,26 +144,29 @@ impl Worker {
         let Some(room) = self.rooms.get(&room) else {
             return;
         };
-        let pin_of = |slot: &usize| {
-            let pinned = peer.slots[*slot].pinned.as_ref()?;
-            self.published(peer.room, MediaKind::Audio, pinned)
-                .filter(|track| track.peer != listener)
+        let pin_of = |slot: usize| {
+            let pinned = peer.slots[slot].pinned.as_ref()?;
+            let track = self.published(peer.room, MediaKind::Audio, pinned)?;
+            (track.peer != listener).then_some((slot, track))
         };
-        let (pinned, slots): (Vec<usize>, Vec<usize>) =
-            slots.into_iter().partition(|slot| pin_of(slot).is_some());
-        let pins: Vec<(usize, Option<TrackKey>)> =
-            pinned.iter().map(|slot| (*slot, pin_of(slot))).collect();
-        let is_free = |track: &TrackKey| pins.iter().all(|(_, pinned)| *pinned != Some(*track));
-        let loudest = room.speakers.loudest(listener).filter(is_free);
-        let wanted: Vec<TrackKey> = loudest.take(slots.len()).collect();
+        let pins: Vec<(usize, TrackKey)> = slots.iter().filter_map(|slot| pin_of(*slot)).collect();
+        let is_pinned = |track: &TrackKey| pins.iter().any(|(_, pinned)| pinned == track);
+        let unpinned: Vec<usize> = slots
+            .into_iter()
+            .filter(|slot| pins.iter().all(|(pinned, _)| pinned != slot))
+            .collect();
+        let loudest = room.speakers.loudest(listener).filter(|track| !is_pinned(track));
+        let wanted: Vec<TrackKey> = loudest.take(unpinned.len()).collect();
         let carried = |slot: usize| peer.slots[slot].source();
         let is_wanted = |slot: &usize| carried(*slot).is_some_and(|track| wanted.contains(&track));
-        let (kept, free): (Vec<usize>, Vec<usize>) = slots.into_iter().partition(is_wanted);
+        let (kept, free): (Vec<usize>, Vec<usize>) = unpinned.into_iter().partition(is_wanted);
         let is_new = |track: &TrackKey| !kept.iter().any(|&slot| carried(slot) == Some(*track));
         let mut coming: Vec<TrackKey> = wanted.iter().copied().filter(is_new).rev().collect();
-        let changes = free.into_iter().map(|slot| (slot, coming.pop()));
-        for (slot, source) in pins.into_iter().chain(changes.collect::<Vec<_>>()) {
-            self.put(SlotKey { peer: listener, slot }, source);
+        for (slot, track) in pins {
+            self.put(SlotKey { peer: listener, slot }, Some(track));
+        }
+        for slot in free {
+            self.put(SlotKey { peer: listener, slot }, coming.pop());
         }
     }
 
