@@ -111,16 +111,8 @@ impl Generation {
 
 struct CheckedPath {
     path: Path,
-    /// When the last valid check arrived on it.
-    checked_at: Instant,
-    /// When the last authentic packet of media arrived on it.
-    used_at: Option<Instant>,
-}
-
-impl CheckedPath {
-    fn alive_at(&self) -> Instant {
-        self.used_at.map_or(self.checked_at, |at| at.max(self.checked_at))
-    }
+    /// When the last valid check or authentic packet of media arrived on it.
+    alive_at: Instant,
 }
 
 /// The outcome of a valid check.
@@ -193,10 +185,11 @@ impl Agent {
         let Some(used) = self.paths.iter().position(|known| known.path == path) else {
             return;
         };
-        self.paths[used].used_at = Some(at);
+        let known = &mut self.paths[used].alive_at;
+        *known = at.max(*known);
         let selected = self.paths.iter().find(|known| Some(known.path) == self.selected);
         let is_silent =
-            |known: &CheckedPath| at.saturating_duration_since(known.alive_at()) >= SILENCE;
+            |known: &CheckedPath| at.saturating_duration_since(known.alive_at) >= SILENCE;
         if selected.is_none_or(is_silent) {
             self.selected = Some(path);
         }
@@ -212,7 +205,7 @@ impl Agent {
     /// none.
     pub(crate) fn expire_path(&mut self, now: Instant) -> Option<Path> {
         let is_over =
-            |known: &CheckedPath| now.saturating_duration_since(known.alive_at()) >= CONSENT_EXPIRY;
+            |known: &CheckedPath| now.saturating_duration_since(known.alive_at) >= CONSENT_EXPIRY;
         let expired = self.paths.iter().position(is_over)?;
         let expired = self.paths.swap_remove(expired).path;
         self.leave_forgotten();
@@ -222,14 +215,14 @@ impl Agent {
     /// If the selected path was dropped, selects the one that was alive last: the peer may still be reachable there.
     fn leave_forgotten(&mut self) {
         if self.selected.is_some_and(|path| !self.paths.iter().any(|known| known.path == path)) {
-            let latest = self.paths.iter().max_by_key(|known| known.alive_at());
+            let latest = self.paths.iter().max_by_key(|known| known.alive_at);
             self.selected = latest.map(|known| known.path);
         }
     }
 
     fn remember(&mut self, now: Instant, path: Path) -> Option<Path> {
         if let Some(known) = self.paths.iter_mut().find(|known| known.path == path) {
-            known.checked_at = now;
+            known.alive_at = now;
             return None;
         }
         let mut forgotten = None;
@@ -237,10 +230,10 @@ impl Agent {
             let selected = self.selected;
             let oldest = (0..self.paths.len())
                 .filter(|&at| Some(self.paths[at].path) != selected)
-                .min_by_key(|&at| self.paths[at].alive_at())?;
+                .min_by_key(|&at| self.paths[at].alive_at)?;
             forgotten = Some(self.paths.swap_remove(oldest).path);
         }
-        self.paths.push(CheckedPath { path, checked_at: now, used_at: None });
+        self.paths.push(CheckedPath { path, alive_at: now });
         forgotten
     }
 
