@@ -371,3 +371,23 @@ fn a_forged_alert_ends_no_handshake() {
     assert!(client.is_connected());
     assert!(world.worker.has_peer(PeerId(1)));
 }
+
+#[test]
+fn a_forged_fragment_of_a_client_hello_keeps_the_client_out_no_longer_than_its_next_one() {
+    // The first 16 bytes of a ClientHello of 240 bytes, and of one of 241.
+    let cut = b"\x16\xfe\xfd\0\0\0\0\0\0\0\x05\0\x1c\x01\0\0\xf0\0\0\0\0\0\0\0\x10\xfe\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let mut other = cut.to_vec();
+    other[16] = 0xf1;
+    for forged in [&cut[..], &other] {
+        let mut world = World::new();
+        let mut client = Client::new(1);
+        let answer = world.offer(1, &client.offer_with_slots(3, 1)).unwrap();
+        client.learn(&answer.sdp);
+        client.check(&mut world);
+        world.hand_in(client.path(), forged);
+        client.start_dtls(&mut world);
+        world.exchange(&mut [&mut client]);
+
+        assert!(client.is_connected());
+    }
+}

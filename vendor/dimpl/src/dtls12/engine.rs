@@ -341,6 +341,10 @@ impl Engine {
             && handshake.header.msg_type == MessageType::ClientHello
             && handshake.header.message_seq == self.peer_handshake_seq_no;
 
+        if first_record.record().sequence.epoch == 0 {
+            self.forget_contradicted(&incoming);
+        }
+
         let search_result = self.queue_rx.binary_search_by(|item| {
             let key_other = item
                 .first()
@@ -363,6 +367,31 @@ impl Engine {
         }
 
         Ok(is_client_hello)
+    }
+
+    /// Forget queued fragments that a newer one contradicts: of the same plaintext message
+    /// with another length, or at the same place with other bytes. Anybody can forge a
+    /// fragment before the handshake is protected (RFC 6347 section 4.1.2.7). It must not keep
+    /// the peer's own message out, which is repeated until it is answered.
+    fn forget_contradicted(&mut self, incoming: &Incoming) {
+        let Some(newer) = incoming.first().first_handshake() else {
+            return;
+        };
+        let is_contradicted = |queued: &Incoming| {
+            let Some(older) = queued.first().first_handshake() else {
+                return false;
+            };
+            let (a, b) = (&older.header, &newer.header);
+            a.message_seq == b.message_seq
+                && !older.is_handled()
+                && (a.length != b.length
+                    || a.fragment_offset == b.fragment_offset && queued.first_fragment() != incoming.first_fragment())
+        };
+        while let Some(index) = self.queue_rx.iter().position(is_contradicted) {
+            if let Some(forgotten) = self.queue_rx.remove(index) {
+                self.recycle_incoming(forgotten);
+            }
+        }
     }
 
     fn insert_incoming_non_handshake(&mut self, incoming: Incoming) -> Result<(), Error> {

@@ -28,6 +28,12 @@ impl Incoming {
         &self.records()[0]
     }
 
+    /// The content of the first record.
+    pub fn first_fragment(&self) -> &[u8] {
+        let record = self.first();
+        record.record().fragment(record.buffer())
+    }
+
     pub fn into_records(self) -> impl Iterator<Item = Record> {
         self.records.records.into_iter()
     }
