@@ -30,6 +30,9 @@ OTHER_FRAME = bytes([KEY_FRAME[0] | 1]) + KEY_FRAME[1:100]
 FRAMES_PER_SECOND = 30
 # The time between two checks for consent, in seconds (RFC 7675 §5.1 has 5 on average).
 CHECK_PERIOD = 2.5
+# The longest DTLS datagram, and the length of a record's header (RFC 6347 section 4.1), in bytes.
+MTU = 1200
+RECORD_HEADER = 13
 
 
 class Peer(asyncio.DatagramProtocol):
@@ -198,7 +201,7 @@ class Peer(asyncio.DatagramProtocol):
         context.set_tlsext_use_srtp(b":".join(p.openssl_profile for p in self.profiles))
         self.dtls = SSL.Connection(context)
         self.dtls.set_connect_state()
-        self.dtls.set_ciphertext_mtu(1200)
+        self.dtls.set_ciphertext_mtu(MTU)
 
     def shake_hands(self):
         try:
@@ -229,13 +232,26 @@ class Peer(asyncio.DatagramProtocol):
     failure = None
 
     def flush(self):
-        while True:
-            try:
-                datagram = self.dtls.bio_read(1500)
-            except SSL.WantReadError:
-                return
-            if self.passes("out"):
-                self.socket.sendto(datagram, self.server)
+        """Sends what OpenSSL has written. It writes records one after the other, and a datagram has whole ones."""
+        written, datagram = b"", b""
+        try:
+            while True:
+                written += self.dtls.bio_read(65536)
+        except SSL.WantReadError:
+            pass
+        while written:
+            length = RECORD_HEADER + int.from_bytes(written[RECORD_HEADER - 2 : RECORD_HEADER], "big")
+            record, written = written[:length], written[length:]
+            if len(datagram + record) > MTU:
+                self.send_dtls(datagram)
+                datagram = b""
+            datagram += record
+        if datagram:
+            self.send_dtls(datagram)
+
+    def send_dtls(self, datagram):
+        if self.passes("out"):
+            self.socket.sendto(datagram, self.server)
 
     def state(self):
         if self.failure:

@@ -23,9 +23,10 @@ export async function publish(t, server, room, options) {
   return enter(t, server, room, "publisher", options);
 }
 
-/** Joins with a slot, until the test `t` ends. */
-export async function view(t, server, room) {
-  return enter(t, server, room, "viewer", { lines: [{ direction: "recvonly" }] });
+/** Joins with so many slots, until the test `t` ends. */
+export async function view(t, server, room, { slots = 1 } = {}) {
+  const lines = Array.from({ length: slots }, () => ({ direction: "recvonly" }));
+  return enter(t, server, room, "viewer", { lines });
 }
 
 async function enter(t, server, room, name, options) {
