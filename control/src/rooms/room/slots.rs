@@ -57,12 +57,8 @@ pub(super) fn pin(
 ) -> Vec<(Mid, Option<Source>)> {
     let mut changed = Vec::new();
     for slot in slots.iter_mut().filter(|slot| slot.kind == MediaKind::Audio) {
-        let wanted = view.slots.iter().find(|wanted| wanted.mid == slot.mid.as_str());
-        let named = wanted.and_then(|wanted| {
-            let kind = wanted.source.unwrap_or(SourceKind::Microphone);
-            let participant = wanted.participant.as_ref()?;
-            voices.iter().find(|voice| voice.participant == *participant && voice.kind == kind)
-        });
+        let named = wanted_for(view, slot)
+            .and_then(|wanted| named(wanted, SourceKind::Microphone, voices.iter()));
         let pinned = named.map(|voice| voice.source.clone());
         if slot.pinned != pinned {
             slot.pinned.clone_from(&pinned);
@@ -79,17 +75,16 @@ pub(super) fn pin(
 /// `sources` that are not shown yet. Of these, a source that is already in a slot stays there.
 pub(super) fn fill(slots: &mut [SlotState], view: &View, viewer: &str, sources: &[Shown]) -> bool {
     let others = || sources.iter().filter(|shown| shown.participant != viewer);
-    let wanted_for = |slot: &SlotState| view.slots.iter().find(|w| w.mid == slot.mid.as_str());
 
     let mut next: Vec<(Option<Shown>, SlotReason)> = slots
         .iter()
-        .map(|slot| match wanted_for(slot) {
+        .map(|slot| match wanted_for(view, slot) {
             Some(wanted) => requested(wanted, others()),
             None => (None, SlotReason::Idle),
         })
         .collect();
     if view.auto {
-        let free = |slot: &SlotState| is_video(slot) && wanted_for(slot).is_none();
+        let free = |slot: &SlotState| is_video(slot) && wanted_for(view, slot).is_none();
         let count = slots.iter().filter(|slot| free(slot)).count();
         let on_show = |shown: &Shown| next.iter().any(|(there, _)| there.as_ref() == Some(shown));
         let mut chosen: Vec<&Shown> = others().filter(|s| !on_show(s)).take(count).collect();
@@ -116,15 +111,30 @@ fn is_video(slot: &SlotState) -> bool {
     slot.kind == MediaKind::Video
 }
 
+/// The entry of a view for a slot.
+fn wanted_for<'a>(view: &'a View, slot: &SlotState) -> Option<&'a WantedSlot> {
+    view.slots.iter().find(|wanted| wanted.mid == slot.mid.as_str())
+}
+
+/// The source that an entry of a view names; `kind` if it names only the participant.
+fn named<'a>(
+    wanted: &WantedSlot,
+    kind: SourceKind,
+    mut sources: impl Iterator<Item = &'a Shown>,
+) -> Option<&'a Shown> {
+    let participant = wanted.participant.as_ref()?;
+    let kind = wanted.source.unwrap_or(kind);
+    sources.find(|shown| shown.participant == *participant && shown.kind == kind)
+}
+
 fn requested<'a>(
     wanted: &WantedSlot,
-    mut sources: impl Iterator<Item = &'a Shown>,
+    sources: impl Iterator<Item = &'a Shown>,
 ) -> (Option<Shown>, SlotReason) {
-    let Some(participant) = &wanted.participant else {
+    if wanted.participant.is_none() {
         return (None, SlotReason::View);
-    };
-    let kind = wanted.source.unwrap_or(SourceKind::Camera);
-    match sources.find(|shown| shown.participant == *participant && shown.kind == kind) {
+    }
+    match named(wanted, SourceKind::Camera, sources) {
         Some(shown) => (Some(shown.clone()), SlotReason::View),
         None => (None, SlotReason::NotAvailable),
     }
