@@ -36,6 +36,8 @@ describe("a viewer who decodes VP8 alone", () => {
     await join(viewer, server, "change", "viewer", { pictures: 1 });
 
     await publisher.waitForFunction(sends, "video/VP8", { timeout: 10_000 });
+    // The server sees the change a moment after the publisher.
+    await viewer.locator(".tile-note:visible").first().waitFor({ state: "hidden", timeout: 10_000 });
     assert.equal(await viewer.locator(".tile-note:visible").count(), 0);
   });
 
