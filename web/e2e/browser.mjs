@@ -70,7 +70,7 @@ function timeToPictures(pictures) {
 }
 
 export async function connected(page) {
-  await page.locator('[data-testid=connection-state][data-state="connected"]').waitFor({ timeout: 10_000 });
+  await page.locator('[data-testid=connection-state][data-state="connected"]').waitFor({ timeout: 30_000 });
 }
 
 /** The media that the page receives: an entry for each remote participant, and the audio of all. */
@@ -124,7 +124,7 @@ export async function assertMediaFlows(page, { from, seconds = 3 }) {
       return videos.length === count && videos.every((video) => video.readyState >= video.HAVE_CURRENT_DATA);
     },
     from,
-    { timeout: 10_000 },
+    { timeout: 30_000 },
   );
   const before = await received(page);
   await page.waitForTimeout(seconds * 1_000);
@@ -145,5 +145,5 @@ export async function say(page, text) {
 }
 
 export async function hears(page, text) {
-  await page.getByTestId("chat-message").filter({ hasText: text }).waitFor({ timeout: 5_000 });
+  await page.getByTestId("chat-message").filter({ hasText: text }).waitFor({ timeout: 30_000 });
 }

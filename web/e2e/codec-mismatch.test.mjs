@@ -31,13 +31,13 @@ describe("a viewer who decodes VP8 alone", () => {
     const viewer = await visitor("video/VP8");
     await join(publisher, server, "change", "publisher");
     await connected(publisher);
-    await publisher.waitForFunction(sends, "video/H264", { timeout: 10_000 });
+    await publisher.waitForFunction(sends, "video/H264", { timeout: 30_000 });
 
     await join(viewer, server, "change", "viewer", { pictures: 1 });
 
-    await publisher.waitForFunction(sends, "video/VP8", { timeout: 10_000 });
+    await publisher.waitForFunction(sends, "video/VP8", { timeout: 30_000 });
     // The server sees the change a moment after the publisher.
-    await viewer.locator(".tile-note:visible").first().waitFor({ state: "hidden", timeout: 10_000 });
+    await viewer.locator(".tile-note:visible").first().waitFor({ state: "hidden", timeout: 30_000 });
     assert.equal(await viewer.locator(".tile-note:visible").count(), 0);
   });
 
@@ -50,7 +50,7 @@ describe("a viewer who decodes VP8 alone", () => {
     await join(viewer, server, "never", "viewer");
 
     const note = viewer.locator(".tile:has([data-testid=remote-video]) .tile-note");
-    await note.waitFor({ state: "visible", timeout: 10_000 });
+    await note.waitFor({ state: "visible", timeout: 30_000 });
     assert.equal(await note.textContent(), "이 브라우저에서는 이 영상을 재생할 수 없어요.");
   });
 

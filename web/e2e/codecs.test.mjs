@@ -51,7 +51,7 @@ for (const codecs of CALLS) {
       }
       await viewer.goto(`${server.url}/rooms/${room}?name=viewer&autojoin=1`);
       await connected(viewer);
-      await viewer.waitForFunction(showsPictures, publishers.length, { timeout: 15_000 });
+      await viewer.waitForFunction(showsPictures, publishers.length, { timeout: 30_000 });
 
       const streams = await receivedStreams(viewer);
 

@@ -94,7 +94,7 @@ describe("the development server", () => {
     const source = await readFile(texts, "utf8");
     await writeFile(texts, source.replace('leave: "나가기"', 'leave: "안녕히 계세요"'));
 
-    await hana.getByRole("button", { name: "안녕히 계세요", exact: true }).waitFor({ timeout: 10_000 });
+    await hana.getByRole("button", { name: "안녕히 계세요", exact: true }).waitFor({ timeout: 30_000 });
     await connected(hana);
   });
 

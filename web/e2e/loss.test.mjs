@@ -148,7 +148,7 @@ function showsPictures(page, count) {
       return videos.filter((video) => video.readyState >= video.HAVE_CURRENT_DATA).length === count;
     },
     count,
-    { timeout: 10_000 },
+    { timeout: 30_000 },
   );
 }
 

@@ -74,7 +74,7 @@ describe("a call goes on", () => {
         return now !== before && peerConnection.connectionState === "connected";
       },
       before,
-      { timeout: 10_000 },
+      { timeout: 30_000 },
     );
     await Promise.all([hana, dul].map((page) => assertMediaFlows(page, { from: 1, seconds: 2 })));
   });
