@@ -24,6 +24,10 @@
 //!
 //! Timestamps that would go backwards are squeezed: frames follow each other by a millisecond until the clock has
 //! caught up with them.
+//!
+//! Where a source's own timestamps jump, because its capture device was changed or its encoder began anew, it is placed
+//! where the slot's clock is, as at a switch. After a pause timestamps are far from the last one as well, but near the
+//! clock.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -65,6 +69,9 @@ fn step(kind: MediaKind) -> u32 {
 /// How far a slot may be ahead of its clock at a switch, in seconds; beyond, the clock is moved. This only happens if a
 /// source's own timestamps have jumped.
 const MAX_AHEAD: u32 = 1;
+/// How far timestamps are from where they should be, in seconds, if they have jumped. Frames that are sent in another
+/// order than they are shown, and clocks that drift, stay far below.
+const JUMP: u32 = 3;
 
 /// A section of one stream that is mapped to the slot by the same offsets; all of them wrap.
 #[derive(Clone, Copy, Debug)]
@@ -138,21 +145,7 @@ impl Rewriter {
     /// Switches to another stream, whose first packet is at `first`; `live` is the timestamp that the stream has at
     /// `now`.
     pub(crate) fn switch(&mut self, now: Instant, stream: u64, first: Position, live: u32) {
-        let timestamp = match self.clock_at(now) {
-            None => {
-                self.clock = Some((now, self.last_timestamp));
-                self.unsqueezed = self.last_timestamp.wrapping_sub(live);
-                self.unsqueezed
-            }
-            Some(clock) => {
-                let ahead = self.earliest().wrapping_sub(clock) as i32;
-                let is_lost = ahead > (MAX_AHEAD * clock_rate(self.kind)) as i32;
-                let clock = if is_lost { self.earliest() } else { clock };
-                self.clock = Some((now, clock));
-                self.unsqueezed = clock.wrapping_sub(live);
-                self.squeezed(first.timestamp)
-            }
-        };
+        let timestamp = self.place(now, first.timestamp, live);
         self.is_stopped = false;
         self.begin(Segment {
             stream,
@@ -162,6 +155,51 @@ impl Rewriter {
             timestamp,
             counters: self.last_counters.plus(Counters::STEP).minus(first.counters),
         });
+    }
+
+    /// Places the timestamps of a source at the slot's clock. Returns the offset of those from `first` on.
+    fn place(&mut self, now: Instant, first: u32, live: u32) -> u32 {
+        let Some(clock) = self.clock_at(now) else {
+            self.clock = Some((now, self.last_timestamp));
+            self.unsqueezed = self.last_timestamp.wrapping_sub(live);
+            return self.unsqueezed;
+        };
+        let most_ahead = (MAX_AHEAD * clock_rate(self.kind)) as i32;
+        let is_lost = self.earliest().wrapping_sub(clock) as i32 > most_ahead;
+        let clock = if is_lost { self.earliest() } else { clock };
+        self.clock = Some((now, clock));
+        self.unsqueezed = clock.wrapping_sub(live);
+        // A frame from before a jump may seem to be of the future.
+        let is_ahead = first.wrapping_sub(live) as i32 > most_ahead;
+        if is_ahead { self.earliest().wrapping_sub(first) } else { self.squeezed(first) }
+    }
+
+    /// Whether the timestamps of the followed stream have jumped at the next packet in order.
+    pub(crate) fn is_jump(&self, now: Instant, next: Position) -> bool {
+        let Some(segment) = self.segments.back() else {
+            return false;
+        };
+        let limit = (JUMP * clock_rate(self.kind)) as i32;
+        let kept = next.timestamp.wrapping_add(segment.timestamp);
+        let step = kept.wrapping_sub(self.last_timestamp) as i32;
+        if step.unsigned_abs() <= limit.unsigned_abs() || next.index <= segment.highest_index {
+            return false;
+        }
+        let own = next.timestamp.wrapping_add(self.unsqueezed);
+        let from_clock = |clock: u32| (own.wrapping_sub(clock) as i32).unsigned_abs();
+        let is_of_clock = |clock| from_clock(clock) <= limit.unsigned_abs();
+        step < 0 || !self.clock_at(now).is_some_and(is_of_clock)
+    }
+
+    /// Goes on behind a jump of the followed stream's timestamps. `next` is the first packet behind it; `live` is the
+    /// timestamp that the stream has at `now`.
+    pub(crate) fn jump(&mut self, now: Instant, next: Position, live: u32) {
+        let Some(&segment) = self.segments.back() else {
+            return;
+        };
+        let timestamp = self.place(now, next.timestamp, live);
+        let (first_index, highest_index) = (next.index, next.index.saturating_sub(1));
+        self.begin(Segment { first_index, highest_index, timestamp, ..segment });
     }
 
     /// The first timestamp that may follow the last one sent.
@@ -396,17 +434,67 @@ mod tests {
         assert_eq!((first, second), (3090, 3090));
     }
 
+    /// What a slot sends for the next packets of its source: the distance of each timestamp to the last one.
+    fn steps(rewriter: &mut Rewriter, now: Instant, next: &[(u64, u32)]) -> Vec<i32> {
+        let step = |&(index, timestamp): &(u64, u32)| {
+            let (packet, last) = (at(index, timestamp), rewriter.last_timestamp);
+            if rewriter.is_jump(now, packet) {
+                rewriter.jump(now, packet, timestamp);
+            }
+            rewriter.rewrite(packet).unwrap().timestamp.wrapping_sub(last) as i32
+        };
+        next.iter().map(step).collect()
+    }
+
     #[test]
-    fn the_clock_follows_a_jump_of_timestamps() {
+    fn a_jump_of_timestamps_does_not_reach_the_slot() {
+        // 1 s after the start of the slot, so that its clock is 3000 ahead of the last frame.
+        let now = test_now();
+        let later = now + Duration::from_secs(1);
+        for jumped in [9_000_000, 1_000_000, 0x9000_0000, u32::MAX - 3_000_000] {
+            let (mut rewriter, _) = running(now);
+            let next =
+                [(31, jumped), (32, jumped + 3000), (32, jumped + 3000), (33, jumped + 6000)];
+            assert_eq!(steps(&mut rewriter, later, &next), [3000, 3000, 0, 3000], "{jumped}");
+            let sent = rewriter.sent(31).unwrap();
+            assert_eq!((sent.stream, sent.index), (1, 32));
+            // A packet from before the jump that comes late has the place and the time that it would have had.
+            let late = rewriter.rewrite(at(29, 29 * 3000)).unwrap();
+            assert_eq!((late.index, late.timestamp), (28, 28 * 3000));
+        }
+    }
+
+    #[test]
+    fn packets_lost_at_a_jump_leave_their_gap() {
+        let (mut rewriter, _) = running(test_now());
+        let next = at(34, 9_000_000);
+        assert!(rewriter.is_jump(test_now(), next));
+        rewriter.jump(test_now(), next, 9_000_000);
+        assert_eq!(rewriter.rewrite(next).unwrap().index, 33);
+    }
+
+    #[test]
+    fn a_pause_is_no_jump() {
+        let (mut rewriter, _) = running(test_now());
+        let minute = test_now() + Duration::from_secs(60);
+        let resumed = 3000 + 60 * 90_000;
+        assert!(!rewriter.is_jump(minute, at(31, resumed)));
+        assert_eq!(steps(&mut rewriter, minute, &[(31, resumed)]), [resumed as i32 - 30 * 3000]);
+    }
+
+    #[test]
+    fn a_cached_key_frame_from_before_a_jump_is_no_reason_for_another() {
         let now = test_now();
         let (mut rewriter, last) = running(now);
-        let jumped = rewriter.rewrite(at(31, 9_000_000)).unwrap().timestamp;
-        assert_eq!(jumped - last, 8_910_000, "within a source distances are kept");
-
-        rewriter.switch(now, 2, at(500, 50), 50);
-
-        assert_eq!(rewriter.rewrite(at(500, 50)).unwrap().timestamp - jumped, 90);
-        assert_eq!(rewriter.rewrite(at(501, 3050)).unwrap().timestamp - jumped, 3090);
+        let later = now + Duration::from_secs(1);
+        // The source jumped by an hour, forwards or back, behind its key frame.
+        for (stream, key_frame, live) in [(2, 0, 324_000_000), (3, 324_000_000, 0)] {
+            rewriter.switch(later, stream, at(500, key_frame), live);
+            let next = [(500, key_frame), (501, key_frame + 3000), (502, live), (503, live + 3000)];
+            let steps = steps(&mut rewriter, later, &next);
+            assert!(steps.iter().all(|step| (90..=6000).contains(step)), "{steps:?}");
+        }
+        assert!(rewriter.last_timestamp - last < 20_000, "{}", rewriter.last_timestamp - last);
     }
 
     #[test]

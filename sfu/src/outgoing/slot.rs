@@ -190,6 +190,9 @@ impl Slot {
             }
             let live = live().unwrap_or(packet.position.timestamp);
             self.rewriter.switch(now, stream, packet.position, live);
+        } else if self.rewriter.is_jump(now, packet.position) {
+            let live = live().unwrap_or(packet.position.timestamp);
+            self.rewriter.jump(now, packet.position, live);
         }
         let Some(position) = self.rewriter.rewrite(packet.position) else {
             return Forwarded::Dropped;

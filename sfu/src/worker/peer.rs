@@ -277,14 +277,18 @@ impl Peer {
         }
     }
 
-    /// The timestamp of one of its streams at `ntp`, according to its sender reports. `None` before the first.
-    pub(crate) fn timestamp_at(&self, ntp: NtpTime, stream: &Stream) -> Option<u32> {
+    /// The timestamp of one of its streams at `now`, according to its sender reports; `ntp` is the server's wall clock.
+    /// `None` before the first report and the first packet, and if packets have come under far other timestamps since:
+    /// they have jumped.
+    pub(crate) fn timestamp_at(&self, now: Instant, ntp: NtpTime, stream: &Stream) -> Option<u32> {
         let clock_rate = clock_rate(self.tracks[stream.track].kind);
-        self.clock.timestamp_at(ntp, stream.moment.as_ref()?, clock_rate)
+        let exact = self.clock.timestamp_at(ntp, stream.moment.as_ref()?, clock_rate)?;
+        let arriving = stream.reception.timestamp_at(now, clock_rate)?;
+        let apart = (exact.wrapping_sub(arriving) as i32).unsigned_abs();
+        (apart < clock_rate * MOST_DELAY).then_some(exact)
     }
 
-    /// Like [`Self::timestamp_at`], but falls back to the arrival of the last packet if there was no report yet, or if
-    /// the result is implausible. `None` before the first packet.
+    /// Like [`Self::timestamp_at`], but falls back to the arrival of the last packet. `None` before the first packet.
     pub(crate) fn timestamp_about(
         &self,
         now: Instant,
@@ -292,11 +296,8 @@ impl Peer {
         stream: &Stream,
     ) -> Option<u32> {
         let clock_rate = clock_rate(self.tracks[stream.track].kind);
-        let arriving = stream.reception.timestamp_at(now, clock_rate)?;
-        let is_likely = |exact: &u32| {
-            (exact.wrapping_sub(arriving) as i32).unsigned_abs() < clock_rate * MOST_DELAY
-        };
-        Some(self.timestamp_at(ntp, stream).filter(is_likely).unwrap_or(arriving))
+        let exact = self.timestamp_at(now, ntp, stream);
+        exact.or_else(|| stream.reception.timestamp_at(now, clock_rate))
     }
 
     /// The index of the stream that an RTX stream repeats: the announced one, if it sends, else the one that carries the

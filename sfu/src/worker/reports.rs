@@ -239,7 +239,7 @@ impl Worker {
             let publisher = self.peers.get(slot.source()?.peer)?;
             let id = slot.stream()?;
             let stream = publisher.streams.iter().find(|stream| stream.id == id)?;
-            publisher.timestamp_at(ntp, stream)
+            publisher.timestamp_at(now, ntp, stream)
         };
         let live: Vec<Option<u32>> = self.peers[key].slots.iter().map(live).collect();
         let slots = self.peers[key].slots.iter_mut().zip(live);

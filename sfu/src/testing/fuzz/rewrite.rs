@@ -33,11 +33,13 @@ pub fn rewrite(bytes: &[u8]) {
                 }
                 let is_next = index > *last;
                 *last = index.max(*last);
-                *clock = clock.wrapping_add_signed(timestamp.into());
+                *clock = clock.wrapping_add_signed(timestamp);
                 let position = at(index, *clock);
                 let follows = rewriter.follows(name);
                 if !follows {
                     rewriter.switch(now, name, position, *clock);
+                } else if rewriter.is_jump(now, position) {
+                    rewriter.jump(now, position, *clock);
                 }
                 let Some(out) = rewriter.rewrite(position) else {
                     assert!(follows && !is_next, "only what is late is left out");
@@ -82,7 +84,7 @@ pub fn rewrite(bytes: &[u8]) {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// A packet of one of four streams, at this distance from the highest index, and this much later than the last one.
-    Packet { stream: u8, distance: i8, timestamp: i16 },
+    Packet { stream: u8, distance: i8, timestamp: i32 },
     /// A packet that is omitted, the next in the stream.
     LeaveOut { stream: u8 },
     /// The slot becomes empty for now.
@@ -106,7 +108,11 @@ impl Step {
             3 => Step::Report { live: Some(u32::from(value) << 12) },
             4 => Step::Request { behind: value },
             5 => Step::Wait { ms: value },
-            _ => Step::Packet { stream, distance: distance as i8, timestamp: value as i16 },
+            _ => {
+                // One in eight may be a jump.
+                let timestamp = i32::from(value as i16) << if stream < 32 { 16 } else { 0 };
+                Step::Packet { stream, distance: distance as i8, timestamp }
+            }
         }
     }
 }

@@ -216,3 +216,31 @@ fn sender_reports_stay_on_one_line_across_a_switch() {
         );
     }
 }
+
+#[test]
+fn timestamps_that_jump_go_on_smoothly_in_the_slot() {
+    let mut scene = Scene::new(BEGUN);
+    scene.sample(0);
+    scene.deliver_all(0);
+    for jump in [10_000_000, -20_000_000, i32::MAX] {
+        scene.sample(0);
+        scene.begun[0].audio = scene.begun[0].audio.wrapping_add_signed(jump);
+        scene.begun[0].video = scene.begun[0].video.wrapping_sub(jump.unsigned_abs());
+        scene.sample(0);
+        scene.skew();
+        scene.sample(0);
+        scene.deliver_all(0);
+        scene.sample(0);
+        scene.assert_in_sync();
+    }
+    let received = &scene.listener.received;
+    for (kind, rate) in [(b'c', AUDIO), (0x10, VIDEO)] {
+        let packets: Vec<_> = received.iter().filter(|packet| packet.payload[0] == kind).collect();
+        assert_eq!(packets.len(), 13);
+        for pair in packets.windows(2) {
+            let step = pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32;
+            let seconds = f64::from(step) / rate;
+            assert!((0.001..1.5).contains(&seconds), "{seconds} s in a stream at {rate}");
+        }
+    }
+}
