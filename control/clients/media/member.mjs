@@ -33,6 +33,8 @@ export async function join(server, room, name, engine) {
     answer: joined.answer,
     engine,
     events: session.events,
+    /** What was in the slots after each signal about them. */
+    showings: session.showings,
     /** Offers again, after `engine` has changed its m-lines. */
     async negotiate() {
       const offer = await engine.offer();
@@ -46,7 +48,9 @@ export async function join(server, room, name, engine) {
     request: session.request,
     /** What this participant has received of a source of another so far; undefined without a slot for it. */
     async received(from, source) {
-      const slot = session.slots().find((slot) => slot.participant === from.id && slot.source === source);
+      const slot = session.showings
+        .at(-1)
+        ?.find((slot) => slot.participant === from.id && slot.source === source);
       return slot && (await engine.received()).find(({ mid }) => mid === slot.mid);
     },
     async close() {
@@ -76,10 +80,10 @@ async function connect(server, room) {
   });
   const replies = new Map();
   const events = [];
-  let slots = [];
+  const showings = [];
   let requests = 0;
   await subscribe(client, "/user/queue/signal", (signal, { "correlation-id": id }) => {
-    if (signal.slots) slots = signal.slots;
+    if (signal.slots) showings.push(signal.slots);
     replies.get(id)?.(signal);
   });
   await subscribe(client, `/topic/rooms/${room}/events`, (event) => events.push(event));
@@ -93,7 +97,7 @@ async function connect(server, room) {
   };
   return {
     events,
-    slots: () => slots,
+    showings,
     send,
     /** Sends a request and resolves with its reply, which may be an error. */
     request(action, body) {
