@@ -286,6 +286,8 @@ pub(crate) fn worker_addressed(datagram: &[u8]) -> Option<WorkerNumber> {
 
 #[cfg(test)]
 mod tests {
+    use stun_types::attribute::RawAttribute;
+
     use super::*;
     use crate::test_now;
 
@@ -299,15 +301,26 @@ mod tests {
     }
 
     fn check(username: &str, password: &str, nominate: bool) -> Vec<u8> {
+        let flag: &[(u16, &[u8])] = &[(USE_CANDIDATE.value(), &[])];
+        check_with(username, password, if nominate { flag } else { &[] }, true)
+    }
+
+    fn check_with(
+        username: &str,
+        password: &str,
+        attributes: &[(u16, &[u8])],
+        has_fingerprint: bool,
+    ) -> Vec<u8> {
         let mut request = Message::builder_request(BINDING, MessageWriteVec::new());
         request.add_attribute(&Username::new(username).unwrap()).unwrap();
-        if nominate {
-            let flag = stun_types::attribute::RawAttribute::new(USE_CANDIDATE, &[]);
-            request.add_attribute(&flag).unwrap();
+        for (kind, value) in attributes {
+            request.add_attribute(&RawAttribute::new((*kind).into(), value)).unwrap();
         }
         let credentials = ShortTermCredentials::new(password.into()).into();
         request.add_message_integrity(&credentials, IntegrityAlgorithm::Sha1).unwrap();
-        request.add_fingerprint().unwrap();
+        if has_fingerprint {
+            request.add_fingerprint().unwrap();
+        }
         request.finish()
     }
 
@@ -325,6 +338,30 @@ mod tests {
         let mapped = response.attribute::<XorMappedAddress>().unwrap();
         assert_eq!(mapped.addr(response.transaction_id()), path(9).addr());
         assert_eq!(agent.selected(), Some(path(9)));
+    }
+
+    /// RFC 8489 §14: attributes of the upper half that are unknown are skipped.
+    #[test]
+    fn checks_as_other_agents_write_them_are_answered() {
+        let cases: [(&str, &[(u16, &[u8])]); 4] = [
+            ("libwebrtc's own attributes", &[(0xc057, &[0, 1, 0, 50]), (0x24, &[0, 0, 0, 1])]),
+            ("unknown attributes", &[(0xc070, b"12345"), (0x8022, b"agent 1.0")]),
+            ("the other agent controls", &[(0x802a, &[7; 8])]),
+            ("neither priority nor role", &[]),
+        ];
+        for (what, attributes) in cases {
+            for has_fingerprint in [true, false] {
+                let now = test_now();
+                let mut agent = agent(now);
+                let password = "p".repeat(24);
+                let request = check_with("server:client", &password, attributes, has_fingerprint);
+                let request = Message::from_bytes(&request).unwrap();
+                let checked = agent.handle_check(now, path(9), &request);
+                let checked = checked.unwrap_or_else(|| panic!("{what}: not answered"));
+                let response = Message::from_bytes(&checked.response).unwrap();
+                assert!(response.has_class(MessageClass::Success), "{what}");
+            }
+        }
     }
 
     #[test]
