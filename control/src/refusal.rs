@@ -154,6 +154,14 @@ impl Refusal {
         Refusal::new(ErrorCode::WrongPassword, message)
     }
 
+    /// A participant tells everybody more than it may.
+    pub(crate) fn too_many_changes(per_second: u32) -> Refusal {
+        let message = format!(
+            "a participant may change its state or react {per_second} times a second; try again soon"
+        );
+        Refusal::new(ErrorCode::RateLimited, message)
+    }
+
     /// The password is wrong.
     pub(crate) fn wrong_password() -> Refusal {
         Refusal::new(ErrorCode::WrongPassword, "the password is wrong")

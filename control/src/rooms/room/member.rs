@@ -41,6 +41,8 @@ pub(super) struct Member {
     pub(super) has_news: bool,
     /// The rate limit of `slots` signals.
     pub(super) slots_allowance: TokenBucket,
+    /// The rate limit of what they tell everybody: their state, and reactions.
+    pub(super) changes: TokenBucket,
     /// Their m-lines that some viewers can't decode.
     pub(super) mismatches: Vec<CodecMismatch>,
     /// Whether these changed since the last `codec_mismatch` signal.

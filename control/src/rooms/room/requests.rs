@@ -19,6 +19,8 @@ const MAX_METADATA_BYTES: usize = 4 * 1024;
 const MAX_ID_BYTES: usize = 64;
 /// The most slots that a view may name; a page shows fewer.
 const MAX_WANTED_SLOTS: usize = 64;
+/// What a participant may tell everybody a second, twice as much at once: changes of its state, and reactions.
+pub(super) const CHANGES_PER_SECOND: u32 = 5;
 
 impl Room {
     pub(super) fn handle_members_request(
@@ -40,9 +42,9 @@ impl Room {
             Request::Candidate(_) => Ok(()),
             Request::Sources(sources) => self.set_mids(index, sources.mids),
             Request::View(view) => self.handle_view(from, index, view),
-            Request::State(state) => self.handle_state(index, state),
+            Request::State(state) => self.handle_state(now, index, state),
             Request::Chat(chat) => self.handle_chat(now, from, index, message_id, chat),
-            Request::React(react) => self.handle_react(index, react.emoji),
+            Request::React(react) => self.handle_react(now, index, react.emoji),
             Request::Moderate(moderate) => self.handle_moderate(now, from, index, moderate),
             Request::Leave(_) => {
                 self.remove_member(index, LeaveReason::Left);
@@ -83,7 +85,7 @@ impl Room {
         Ok(())
     }
 
-    fn handle_state(&mut self, index: usize, state: State) -> Result<(), Refusal> {
+    fn handle_state(&mut self, now: Moment, index: usize, state: State) -> Result<(), Refusal> {
         let State { muted, camera_off, hand_raised, name, metadata } = state;
         let name = name.as_deref().map(checked_name).transpose()?;
         if let Some(metadata) = &metadata {
@@ -97,6 +99,7 @@ impl Room {
         {
             return Err(Refusal::stopped_by_moderator());
         }
+        self.take_change(now, index)?;
         let public = &mut self.members[index].public;
         let before = public.clone();
         public.muted = muted.unwrap_or(public.muted);
@@ -106,11 +109,22 @@ impl Room {
         public.metadata = metadata.unwrap_or_else(|| before.metadata.clone());
         if *public != before {
             let participant = public.clone();
+            let is_shown_otherwise = participant.camera_off != before.camera_off;
             self.publish(Event::ParticipantChanged { participant });
             self.permit(index);
-            self.show();
+            if is_shown_otherwise {
+                self.show();
+            }
         }
         Ok(())
+    }
+
+    /// Counts a change that everybody in the room is told of.
+    fn take_change(&mut self, now: Moment, index: usize) -> Result<(), Refusal> {
+        match self.members[index].changes.take(now.instant) {
+            true => Ok(()),
+            false => Err(Refusal::too_many_changes(CHANGES_PER_SECOND)),
+        }
     }
 
     fn handle_chat(
@@ -158,13 +172,14 @@ impl Room {
         Ok(())
     }
 
-    fn handle_react(&mut self, index: usize, emoji: String) -> Result<(), Refusal> {
+    fn handle_react(&mut self, now: Moment, index: usize, emoji: String) -> Result<(), Refusal> {
         if emoji.is_empty() {
             return Err(Refusal::empty("`emoji`"));
         }
         if emoji.len() > MAX_EMOJI_BYTES {
             return Err(Refusal::too_long("`emoji`", MAX_EMOJI_BYTES, "bytes"));
         }
+        self.take_change(now, index)?;
         let participant = self.members[index].public.id.clone();
         self.publish(Event::Reaction { participant, emoji });
         Ok(())

@@ -1,5 +1,7 @@
 //! Decides what a participant's receiving slots show. `Room` carries the decisions out.
 
+use std::collections::HashMap;
+
 use madang_sfu::{MediaKind, MediaLine, Mid, Source};
 use madang_wire::request::{View, WantedSlot};
 use madang_wire::{Slot, SlotReason, SourceKind};
@@ -55,9 +57,10 @@ pub(super) fn pin(
     view: &View,
     voices: &[Shown],
 ) -> Vec<(Mid, Option<Source>)> {
-    let mut changed = Vec::new();
+    let (mut changed, wanted) = (Vec::new(), by_mid(view));
     for slot in slots.iter_mut().filter(|slot| slot.kind == MediaKind::Audio) {
-        let named = wanted_for(view, slot)
+        let named = wanted
+            .get(slot.mid.as_str())
             .and_then(|wanted| named(wanted, SourceKind::Microphone, voices.iter()));
         let pinned = named.map(|voice| voice.source.clone());
         if slot.pinned != pinned {
@@ -74,17 +77,19 @@ pub(super) fn pin(
 /// The slots that `view` names show what it asks for. If `view.auto` is set, the remaining slots show the first of
 /// `sources` that are not shown yet. Of these, a source that is already in a slot stays there.
 pub(super) fn fill(slots: &mut [SlotState], view: &View, viewer: &str, sources: &[Shown]) -> bool {
+    let wanted = by_mid(view);
+    let wanted_for = |slot: &SlotState| wanted.get(slot.mid.as_str()).copied();
     let others = || sources.iter().filter(|shown| shown.participant != viewer);
 
     let mut next: Vec<(Option<Shown>, SlotReason)> = slots
         .iter()
-        .map(|slot| match wanted_for(view, slot) {
+        .map(|slot| match wanted_for(slot) {
             Some(wanted) => requested(wanted, others()),
             None => (None, SlotReason::Idle),
         })
         .collect();
     if view.auto {
-        let free = |slot: &SlotState| is_video(slot) && wanted_for(view, slot).is_none();
+        let free = |slot: &SlotState| is_video(slot) && wanted_for(slot).is_none();
         let count = slots.iter().filter(|slot| free(slot)).count();
         let on_show = |shown: &Shown| next.iter().any(|(there, _)| there.as_ref() == Some(shown));
         let mut chosen: Vec<&Shown> = others().filter(|s| !on_show(s)).take(count).collect();
@@ -111,9 +116,9 @@ fn is_video(slot: &SlotState) -> bool {
     slot.kind == MediaKind::Video
 }
 
-/// The entry of a view for a slot.
-fn wanted_for<'a>(view: &'a View, slot: &SlotState) -> Option<&'a WantedSlot> {
-    view.slots.iter().find(|wanted| wanted.mid == slot.mid.as_str())
+/// The entries of a view; of several for one slot, the first counts.
+fn by_mid(view: &View) -> HashMap<&str, &WantedSlot> {
+    view.slots.iter().rev().map(|wanted| (wanted.mid.as_str(), wanted)).collect()
 }
 
 /// The source that an entry of a view names; `kind` if it names only the participant.
