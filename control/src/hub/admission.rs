@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
+use madang_turn::client_network;
+
 use crate::counters::{down, up};
 use crate::hub::Shared;
 use crate::limits::is_reached;
@@ -13,6 +15,7 @@ use crate::stomp::SessionError;
 #[derive(Default)]
 pub(super) struct Admitted {
     count: usize,
+    /// By IPv4 address or IPv6 /64 network.
     by_address: HashMap<IpAddr, usize>,
 }
 
@@ -32,6 +35,7 @@ impl Admission {
             return Err(SessionError::Draining.text());
         }
         let mut admitted = hub.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = client_network(from);
         let of_address = admitted.by_address.get(&from).copied().unwrap_or(0);
         if is_reached(hub.limits.connections, admitted.count)
             || is_reached(hub.limits.connections_per_address, of_address)

@@ -10,13 +10,25 @@ use std::time::SystemTime;
 
 use anyhow::anyhow;
 use madang_turn::Listeners;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::config::variable;
 
+/// The maximum number of connections that wait to be accepted; the system may allow fewer. A burst beyond it waits for a
+/// second, the timeout of a SYN.
+const BACKLOG: u32 = 4096;
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restarted server must not wait until the connections of the one before are forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Binds a TCP listener for the key `http.listen`.
 pub(super) async fn listen_tcp(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+    bind_tcp(address).map_err(|error| {
         explain(
             error,
             format!("HTTP can't listen on {address}"),
@@ -27,7 +39,7 @@ pub(super) async fn listen_tcp(address: SocketAddr) -> anyhow::Result<TcpListene
 
 /// Binds a TCP listener for the key `stomp.tcp_listen`.
 pub(super) async fn listen_stomp(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+    bind_tcp(address).map_err(|error| {
         let setting = variable("stomp.tcp_listen");
         explain(
             error,
@@ -50,7 +62,7 @@ pub(super) async fn listen_turn(address: SocketAddr) -> anyhow::Result<Listeners
         )
     };
     let udp = tokio::net::UdpSocket::bind(address).await.map_err(|error| refused("udp", error))?;
-    let tcp = TcpListener::bind(address).await.map_err(|error| refused("tcp", error))?;
+    let tcp = bind_tcp(address).map_err(|error| refused("tcp", error))?;
     Ok(Listeners { udp, tcp, dtls: None })
 }
 
@@ -69,7 +81,7 @@ pub(super) async fn listen_turn_tls(
             ),
         )
     };
-    let tcp = TcpListener::bind(address).await.map_err(|error| refused("tcp", error))?;
+    let tcp = bind_tcp(address).map_err(|error| refused("tcp", error))?;
     if !has_dtls {
         return Ok((tcp, None));
     }

@@ -1,12 +1,9 @@
-//! Accepts TCP connections, and closes idle ones if there are too many.
+//! Accepts TCP connections, determines their protocol, and serves HTTP.
 #![expect(clippy::disallowed_methods, reason = "the first request of a connection has a deadline")]
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,23 +19,15 @@ use hyper_util::service::TowerToHyperService;
 use madang_turn::ClientAddr;
 use tokio::io::AsyncBufReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::peek;
+use super::places::{Places, Requests, UnderWay};
 use super::protocol::{Protocol, may_be_stun};
 use super::stream::HttpStream;
-
-/// Maximum number of HTTP connections at a time; a connection that becomes a WebSocket no longer counts. A further one
-/// replaces the oldest without a request in progress, so that connections that never send a request keep nobody out. If
-/// all have one, the further connection waits in the system's backlog.
-const MOST_CONNECTIONS: usize = 4096;
-
-/// With fewer connections than this, the list is not searched for those that have ended.
-const FEW_CONNECTIONS: usize = 16;
 
 /// Pause after a failed `accept`, which would fail again at once, for example while all file descriptors are in use.
 const REST: Duration = Duration::from_millis(200);
@@ -74,9 +63,9 @@ pub(super) async fn serve(listener: TcpListener, entrance: Entrance, shutdown: C
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(_) = places.tasks.join_next() => {}
-            accepted = listener.accept(), if places.may_take() => match accepted {
-                Ok((stream, from)) => places.take(|requests| {
+            () = places.ended() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, from)) => places.take(from.ip(), |requests| {
                     connection(stream, from, entrance.clone(), requests, shutdown.clone())
                 }),
                 Err(error) => rest_after(error).await,
@@ -84,83 +73,7 @@ pub(super) async fn serve(listener: TcpListener, entrance: Entrance, shutdown: C
         }
     }
     drop(listener);
-    while places.tasks.join_next().await.is_some() {}
-}
-
-/// The open connections.
-#[derive(Default)]
-struct Places {
-    tasks: JoinSet<()>,
-    /// Oldest first; some may have ended. Holds at most twice [`MOST_CONNECTIONS`], and at most twice the open ones.
-    taken: VecDeque<(AbortHandle, Requests)>,
-    /// The number of connections with a request in progress.
-    busy: Arc<AtomicUsize>,
-}
-
-impl Places {
-    fn may_take(&self) -> bool {
-        self.tasks.len() < MOST_CONNECTIONS || self.busy.load(Relaxed) < self.tasks.len()
-    }
-
-    fn take<F: Future<Output = ()> + Send + 'static>(
-        &mut self,
-        connection: impl FnOnce(Requests) -> F,
-    ) {
-        if self.tasks.len() >= MOST_CONNECTIONS {
-            self.free_one();
-        }
-        // A handle keeps the memory of its task after the task has ended, as it does for a WebSocket.
-        if self.taken.len() >= 2 * self.tasks.len().max(FEW_CONNECTIONS) {
-            self.taken.retain(|(task, _)| !task.is_finished());
-        }
-        let requests = Requests { own: Arc::default(), busy: Arc::clone(&self.busy) };
-        let task = self.tasks.spawn(connection(requests.clone()));
-        self.taken.push_back((task, requests));
-    }
-
-    /// Closes the oldest connection without a request in progress. Connections with one move to the back of the queue,
-    /// so that they are not examined each time.
-    fn free_one(&mut self) {
-        for _ in 0..self.taken.len() {
-            let Some((task, requests)) = self.taken.pop_front() else { return };
-            if task.is_finished() {
-                continue;
-            }
-            if requests.own.load(Relaxed) == 0 {
-                debug!("closed an idle connection to make room for another");
-                return task.abort();
-            }
-            self.taken.push_back((task, requests));
-        }
-    }
-}
-
-/// The requests of a connection that are in progress: from their head to the end of the response.
-#[derive(Clone)]
-struct Requests {
-    own: Arc<AtomicUsize>,
-    /// The number of connections that have any.
-    busy: Arc<AtomicUsize>,
-}
-
-impl Requests {
-    fn begin(&self) -> UnderWay {
-        if self.own.fetch_add(1, Relaxed) == 0 {
-            self.busy.fetch_add(1, Relaxed);
-        }
-        UnderWay(self.clone())
-    }
-}
-
-/// A request in progress. Dropping it ends the request.
-struct UnderWay(Requests);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        if self.0.own.fetch_sub(1, Relaxed) == 1 {
-            self.0.busy.fetch_sub(1, Relaxed);
-        }
-    }
+    places.all_ended().await;
 }
 
 /// The body of a response. Its request is in progress until the body is written.

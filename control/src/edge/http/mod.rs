@@ -7,6 +7,7 @@ mod connections;
 mod gate;
 mod origin;
 mod peek;
+mod places;
 mod plain;
 mod protocol;
 mod stream;

@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::stream::HttpStream;
+use crate::memory::Held;
 use crate::stomp::socket::Outgoing;
 
 /// Size of the read buffer, in bytes. Each connection has one from its start, and most connections are idle.
@@ -53,7 +54,13 @@ impl WebSocket {
         let read_ahead = Bytes::copy_from_slice(&read_ahead);
         WebSocket {
             context: Box::new(WebSocketContext::new(Role::Server, Some(config))),
-            wire: Wire { stream, read_ahead, output: Output::default(), pong: None },
+            wire: Wire {
+                stream,
+                read_ahead,
+                output: Output::default(),
+                pong: None,
+                unfinished: Held::default(),
+            },
             is_broken: false,
         }
     }
@@ -74,6 +81,7 @@ impl WebSocket {
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
             read => {
                 self.is_broken = read.is_err();
+                self.wire.unfinished.set(0);
                 Poll::Ready(read)
             }
         }
@@ -144,6 +152,8 @@ struct Wire {
     /// The latest pong for which the output was full. It replaces earlier ones (RFC 6455 §5.5.3), which bounds the
     /// memory of a client that sends pings and reads nothing.
     pong: Option<Box<[u8]>>,
+    /// What has been read since the last whole message.
+    unfinished: Held,
 }
 
 impl Wire {
@@ -194,7 +204,7 @@ struct Turn<'a, 'b> {
 
 impl Read for Turn<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Wire { stream, read_ahead, .. } = self.wire;
+        let Wire { stream, read_ahead, unfinished, .. } = self.wire;
         if !read_ahead.is_empty() {
             let length = buffer.len().min(read_ahead.len());
             read_ahead.copy_to_slice(&mut buffer[..length]);
@@ -203,9 +213,12 @@ impl Read for Turn<'_, '_> {
         let Some(cx) = &mut self.cx else { return Err(ErrorKind::WouldBlock.into()) };
         let mut buffer = ReadBuf::new(buffer);
         match Pin::new(stream).poll_read(cx, &mut buffer) {
-            Poll::Ready(read) => read.map(|()| buffer.filled().len()),
-            Poll::Pending => Err(ErrorKind::WouldBlock.into()),
+            Poll::Ready(read) => read?,
+            Poll::Pending => return Err(ErrorKind::WouldBlock.into()),
         }
+        let length = buffer.filled().len();
+        unfinished.set(unfinished.bytes() + length);
+        if unfinished.is_too_much() { Err(ErrorKind::OutOfMemory.into()) } else { Ok(length) }
     }
 }
 
