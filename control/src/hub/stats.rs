@@ -6,6 +6,7 @@ use madang_wire::Command;
 
 use crate::counters::{Counters, Delays};
 use crate::limits::SlowPolicy;
+use crate::memory;
 use crate::relay::RelayStats;
 use crate::webhooks::WebhookStats;
 
@@ -40,6 +41,10 @@ pub struct ControlStats {
     pub discarded: [(&'static str, u64); 3],
     /// The delays from reading a client's SEND to handing its MESSAGEs to the sockets.
     pub fan_out: Delays,
+    /// Bytes held for clients: what waits for them, and what they have sent in part.
+    pub held: u64,
+    /// The maximum of `held`, in bytes.
+    pub held_most: u64,
     /// Chat lines stored.
     pub chat_stored: u64,
     /// Webhook calls; all 0 if none are configured.
@@ -55,8 +60,11 @@ impl ControlStats {
     /// The current values of the counters, without those of webhooks and the relay.
     pub(super) fn of(counters: &Counters) -> ControlStats {
         let policies = SlowPolicy::ALL.map(SlowPolicy::as_str);
+        let (held_most, held) = memory::budget_and_held();
         ControlStats {
             sessions: counters.sessions.load(Relaxed),
+            held: held as u64,
+            held_most: held_most as u64,
             subscriptions: labelled(SUBSCRIPTIONS, &counters.subscriptions),
             rooms: counters.rooms.load(Relaxed),
             participants: counters.participants.load(Relaxed),

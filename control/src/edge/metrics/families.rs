@@ -382,6 +382,12 @@ pub(super) const CONTROL: &[Family<ControlStats>] = &[
     gauge("madang_control_sessions", "Connections of clients: WebSocket, SockJS and TCP.", |s| {
         s.sessions
     }),
+    gauge(
+        "madang_control_held_bytes",
+        "Bytes held for clients: what waits for them, and what they have sent in part.",
+        |s| s.held,
+    ),
+    gauge("madang_control_held_most_bytes", "The setting limits.memory_bytes.", |s| s.held_most),
     gauge("madang_control_rooms", "Open rooms.", |s| s.rooms),
     gauge("madang_control_participants", "Participants in all rooms.", |s| s.participants),
     counter("madang_control_received_bytes_total", "Bytes of STOMP received from clients.", |s| {

@@ -4,12 +4,13 @@
 //! registry of its own, so there is nothing to keep in sync and no global state.
 //!
 //! Names start with `madang_` and the part (`sfu`, `turn`, `control`), end with their unit, and with `_total` if they
-//! only rise until a restart.
+//! only rise until a restart. Those of the process have the names that all Prometheus clients use: `process_…`.
 
 mod families;
 
 use madang_sfu::Stats as SfuStats;
 use madang_turn::Stats as TurnStats;
+use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
@@ -41,6 +42,8 @@ pub struct Snapshot {
 pub fn render(snapshot: &Snapshot) -> prometheus::Result<String> {
     let registry = Registry::new();
     build_info(&registry)?;
+    // Memory, CPU time, threads, file descriptors and their limit, under the names that Prometheus gives them.
+    registry.register(Box::new(ProcessCollector::for_self()))?;
     let workers: Vec<(String, SfuStats)> =
         snapshot.sfu.iter().enumerate().map(|(n, stats)| (n.to_string(), *stats)).collect();
     for family in SFU {
@@ -179,7 +182,7 @@ mod tests {
             let (series, value) = line.rsplit_once(' ').unwrap();
             let name = series.split('{').next().unwrap();
             assert!(value.parse::<f64>().is_ok(), "{line}");
-            assert!(name.starts_with("madang_"), "{line}");
+            assert!(name.starts_with("madang_") || name.starts_with("process_"), "{line}");
             assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{line}");
         }
     }
