@@ -1,8 +1,9 @@
-//! Reads stored chat for the subscriptions of a session.
+//! Reads stored chat for the subscriptions of a session, in pages, and not faster than [`BYTES_PER_SECOND`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -11,10 +12,22 @@ use tracing::warn;
 
 use super::{REPLAY_PAGE, Replay};
 use crate::broker::{Message, SessionId, SubscriptionId};
+use crate::memory;
 use crate::refusal::Refusal;
 use crate::rooms::room::Reader;
 use crate::rooms::{Rooms, chat_message};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
+
+/// What a session may replay, in bytes a second, and how many seconds of it at once. It is a page of long messages
+/// every 200 ms, so that clients that ask for the same history again and again cost others little.
+const BYTES_PER_SECOND: u32 = 4 * 1024 * 1024;
+const BURST: Duration = Duration::from_secs(4);
+/// No page is read while one connection may hold less than this many bytes ([`memory::share`]).
+const ENOUGH_MEMORY: usize = 1024 * 1024;
+/// How long a page then waits.
+const MEMORY_DELAY: Duration = Duration::from_millis(100);
+/// Messages that are prepared before others get a turn.
+const TURN: usize = 8;
 
 /// The replays of one session. They read one page of one replay at a time (back-pressure), so that a client cannot fill
 /// the memory with messages that it has not read.
@@ -25,20 +38,24 @@ pub(super) struct Replays {
     /// Replays to read next. Bounded by `Limits::subscriptions`.
     waiting: VecDeque<(SubscriptionId, RoomName, Replay)>,
     reading: Option<BoxFuture<'static, Page>>,
+    /// When what was read is paid for by [`BYTES_PER_SECOND`]. It may be [`BURST`] ahead.
+    paid_at: Instant,
+    /// When a page that must wait is tried again.
+    retry_at: Option<Instant>,
 }
 
 /// A page of stored messages for a subscription.
 pub(super) struct Page {
     pub(super) id: SubscriptionId,
     pub(super) room: RoomName,
-    pub(super) what: Replay,
     /// The messages in ascending order of `seq`, or why they could not be read.
     pub(super) messages: Result<Vec<Arc<Message>>, Refusal>,
 }
 
 impl Replays {
-    pub(super) fn new(session: SessionId, store: Store, rooms: Rooms) -> Replays {
-        Replays { session, store, rooms, waiting: VecDeque::new(), reading: None }
+    pub(super) fn new(now: Instant, session: SessionId, store: Store, rooms: Rooms) -> Replays {
+        let (waiting, reading, paid_at, retry_at) = (VecDeque::new(), None, now, None);
+        Replays { session, store, rooms, waiting, reading, paid_at, retry_at }
     }
 
     /// Queues a replay for a subscription.
@@ -51,17 +68,41 @@ impl Replays {
         self.waiting.retain(|(waiting, ..)| *waiting != id);
     }
 
-    /// The next page. Also pending when no replay is queued; then it does not wake the task, which must call it again
-    /// after [`Replays::start`].
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Page> {
+    /// Whether [`Replays::poll_next`] has anything to do.
+    pub(super) fn has_any(&self) -> bool {
+        self.reading.is_some() || !self.waiting.is_empty()
+    }
+
+    /// When to call [`Replays::handle_timeout`].
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Lets a page be read whose time has come.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.retry_at = self.retry_at.filter(|at| now < *at);
+    }
+
+    /// The next page; `None` if a page begins to wait, so that [`Replays::poll_timeout`] has changed. Also pending when no
+    /// replay is queued; then it does not wake the task, which must call it again after [`Replays::start`].
+    pub(super) fn poll_next(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Page>> {
         if self.reading.is_none() {
+            if self.waiting.is_empty() || self.retry_at.is_some() {
+                return Poll::Pending;
+            }
+            let paid_at = self.paid_at.checked_sub(BURST).filter(|at| now < *at);
+            let has_memory = memory::share() >= ENOUGH_MEMORY;
+            self.retry_at = if has_memory { paid_at } else { Some(now + MEMORY_DELAY) };
+            if self.retry_at.is_some() {
+                return Poll::Ready(None);
+            }
             let Some((id, room, what)) = self.waiting.pop_front() else {
                 return Poll::Pending;
             };
             let (session, store, rooms) = (self.session, self.store.clone(), self.rooms.clone());
             let read = async move {
                 let messages = read(&store, &rooms, session, &room, what).await;
-                Page { id, room, what, messages }
+                Page { id, room, messages }
             };
             self.reading = Some(read.boxed());
         }
@@ -70,7 +111,10 @@ impl Replays {
         };
         let page = ready!(reading.poll_unpin(cx));
         self.reading = None;
-        Poll::Ready(page)
+        let bytes = page.messages.iter().flatten().map(|message| message.weight()).sum::<usize>();
+        let price = Duration::from_secs_f64(bytes as f64 / f64::from(BYTES_PER_SECOND));
+        self.paid_at = self.paid_at.max(now) + price;
+        Poll::Ready(Some(page))
     }
 }
 
@@ -89,11 +133,14 @@ async fn read(
             return Err(Refusal::new(ErrorCode::NotAllowed, message));
         }
     };
-    let messages = match what {
-        Replay::Last(count) => store.last_chat(room, count, viewer.as_ref()).await,
-        Replay::Since(seq) => store.chat_since(room, seq, REPLAY_PAGE, viewer.as_ref()).await,
+    let messages = async {
+        let since = match what {
+            Replay::Last(count) => store.chat_before_last(room, count, viewer.as_ref()).await?,
+            Replay::Since(seq) => seq,
+        };
+        store.chat_since(room, since, REPLAY_PAGE, viewer.as_ref()).await
     };
-    let messages = messages.map_err(|error| {
+    let messages = messages.await.map_err(|error: StoreError| {
         warn!(%error, "could not read stored chat");
         Refusal::new(
             ErrorCode::Internal,
@@ -101,5 +148,10 @@ async fn read(
         )
     })?;
     let destination = Destination::chat_of(room);
-    Ok(messages.iter().map(|message| Arc::new(chat_message(&destination, message))).collect())
+    let mut page = Vec::with_capacity(messages.len());
+    for some in messages.chunks(TURN) {
+        page.extend(some.iter().map(|message| Arc::new(chat_message(&destination, message))));
+        tokio::task::yield_now().await;
+    }
+    Ok(page)
 }

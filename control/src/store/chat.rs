@@ -49,6 +49,24 @@ impl Store {
         self.chat_before(room, u64::MAX, limit, viewer).await
     }
 
+    /// The number behind which the last `count` messages come that `viewer` may read; 0 if there are fewer.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn chat_before_last(
+        &self,
+        room: &RoomName,
+        count: u32,
+        viewer: Option<&Viewer>,
+    ) -> Result<u64, StoreError> {
+        let sql = format!(
+            "SELECT seq FROM chat_messages WHERE room = ? AND {VISIBLE} ORDER BY seq DESC LIMIT 1 OFFSET ?"
+        );
+        let query = visible_to(self.readers.query(sql).bind(room.as_str()), viewer);
+        let row = self.readers.row(query.bind(i64::from(count))).await?;
+        Ok(row.map_or(Ok(0), |row| number(&row, "seq"))?)
+    }
+
     /// The last `limit` messages before number `seq` that `viewer` may read, in ascending order.
     ///
     /// # Errors
