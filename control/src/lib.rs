@@ -65,6 +65,7 @@ pub mod edge;
 mod heart_beats;
 pub mod hub;
 pub mod limits;
+mod memory;
 mod moment;
 pub mod refusal;
 pub mod relay;

@@ -41,6 +41,10 @@ pub struct Limits {
     pub outbox_messages: usize,
     /// Bytes queued for one slow client, with the same effect as [`Limits::outbox_messages`].
     pub outbox_bytes: usize,
+    /// Bytes held for all clients together: what waits to be sent to them, and what they have sent in part. One client may
+    /// hold an eighth of what is left. By default, 1/256 of the memory of the machine or cgroup, within 64 MiB and 512
+    /// MiB.
+    pub memory_bytes: Option<usize>,
     /// The policy for slow clients for `speakers`, `participant_changed`, `room_changed` and the list of rooms.
     pub slow_room_state: SlowPolicy,
     /// The policy for slow clients for messages that clients publish on topics. Chat, queues, replies and all other
@@ -66,6 +70,7 @@ impl Default for Limits {
             subscriptions: 200,
             outbox_messages: 4_096,
             outbox_bytes: 8 * 1024 * 1024,
+            memory_bytes: None,
             slow_room_state: SlowPolicy::Coalesce,
             slow_topics: SlowPolicy::Disconnect,
             chat_bytes: 8 * 1024,

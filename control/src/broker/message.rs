@@ -7,6 +7,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use madang_wire::{Broadcast, Encoded, Headers, Version, header};
 
+use crate::memory::{Held, counted};
+
+/// The memory of a message besides its headers and body, in bytes.
+const MESSAGE_BYTES: usize = size_of::<Message>();
+
 /// The id of a STOMP session, unique for the lifetime of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SessionId(pub(crate) u64);
@@ -31,6 +36,8 @@ pub(crate) struct Message {
     /// When its SEND was read; `None` if the server published it.
     pub(crate) accepted_at: Option<Instant>,
     encoded: Broadcast,
+    /// The memory that it takes besides the body.
+    held: Held,
 }
 
 impl Message {
@@ -50,7 +57,10 @@ impl Message {
         headers.set(header::DESTINATION, destination);
         headers.set(header::MESSAGE_ID, id.as_str());
         let seq = headers.get(header::SEQ).and_then(|seq| seq.parse().ok());
-        let encoded = Broadcast::new(headers, body.clone());
+        // What the kernel has not taken yet holds body and encoded headers longer than this message is there.
+        let body = counted(body);
+        let encoded = Broadcast::owned_by(counted, headers, body.clone());
+        let held = Held::new(MESSAGE_BYTES + encoded.weight() - body.len());
         Message {
             destination: destination.to_owned(),
             id,
@@ -59,6 +69,7 @@ impl Message {
             kind: Kind::Needed,
             accepted_at: None,
             encoded,
+            held,
         }
     }
 
@@ -76,6 +87,11 @@ impl Message {
     pub(crate) fn json(destination: &str, body: Bytes) -> Message {
         let headers = [(header::CONTENT_TYPE, "application/json")].into_iter().collect();
         Message::new(destination, headers, body)
+    }
+
+    /// The memory that it takes, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        self.held.bytes() + self.body.len()
     }
 
     /// Whether it belongs to a queue: one subscriber gets it, and may give it back.

@@ -10,6 +10,7 @@ use futures_util::task::AtomicWaker;
 use super::parcel::Parcel;
 use super::slow::Policies;
 use crate::limits::Limits;
+use crate::memory;
 
 /// A queue shorter than this is not searched for replaceable parcels; an empty one keeps memory for as many.
 const FEW: usize = 64;
@@ -213,7 +214,12 @@ impl Outbox {
 
 impl Shared {
     fn has_twice_the_room(&self, queue: &Queue) -> bool {
-        queue.parcels.len() / 2 < self.max_messages && queue.bytes / 2 < self.max_bytes
+        queue.parcels.len() / 2 < self.max_messages && queue.bytes / 2 < self.max_bytes()
+    }
+
+    /// The limit of this outbox, or what one connection may hold at present.
+    fn max_bytes(&self) -> usize {
+        self.max_bytes.min(memory::share())
     }
 
     /// Applies the policies for slow consumers until the queue is within its limits; otherwise it overflows.
@@ -225,12 +231,12 @@ impl Shared {
         }
         let limit = match () {
             () if queue.parcels.len() > self.max_messages => Limit::Messages,
-            () if queue.bytes > self.max_bytes => Limit::Bytes,
+            () if queue.bytes > self.max_bytes() => Limit::Bytes,
             () => return,
         };
         queue.coalesce(self.policies);
         // Down to three quarters of the limits; freeing less would repeat this at every message.
-        let (messages, bytes) = (self.max_messages / 4 * 3, self.max_bytes / 4 * 3);
+        let (messages, bytes) = (self.max_messages / 4 * 3, self.max_bytes() / 4 * 3);
         let (mut left, mut left_bytes) = (queue.parcels.len(), queue.bytes);
         let dropped = self.policies.drop_oldest(&mut queue.parcels, |gone| {
             left -= usize::from(gone.is_some());

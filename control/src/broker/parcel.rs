@@ -7,8 +7,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::message::{Message, SubscriptionId};
 
-/// The approximate memory of a parcel besides its message's body, in bytes: headers and bookkeeping.
-const PARCEL_BYTES: usize = 256;
+/// The approximate memory of a parcel besides its message, in bytes.
+const PARCEL_BYTES: usize = 64;
 
 /// An item for a session: from the broker, a room, the external broker, or the session itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,9 +33,9 @@ impl Parcel {
     pub(super) fn weight(&self) -> usize {
         match self {
             Parcel::Subscribed(_, message) | Parcel::Private(message) => {
-                PARCEL_BYTES + message.body.len()
+                PARCEL_BYTES + message.weight()
             }
-            Parcel::Relayed(delivery) => PARCEL_BYTES + delivery.frame.body.len(),
+            Parcel::Relayed(delivery) => PARCEL_BYTES + delivery.frame.weight(),
             Parcel::Receipt(id) => PARCEL_BYTES + id.len(),
         }
     }

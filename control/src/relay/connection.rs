@@ -288,9 +288,9 @@ impl Owner {
         match self {
             Owner::Server { .. } => 0,
             // A frame beyond the window fills it.
-            Owner::Session { window_bytes, least_bytes, .. } => u32::try_from(frame.body.len())
-                .unwrap_or(u32::MAX)
-                .clamp(*least_bytes, *window_bytes),
+            Owner::Session { window_bytes, least_bytes, .. } => {
+                u32::try_from(frame.weight()).unwrap_or(u32::MAX).clamp(*least_bytes, *window_bytes)
+            }
         }
     }
 

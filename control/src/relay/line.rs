@@ -113,7 +113,7 @@ impl Queue {
 
 fn weight(order: &Order) -> usize {
     match order {
-        Order::Frame(frame) => frame.body.len(),
+        Order::Frame(frame) => frame.weight(),
         Order::Goodbye(_) => 0,
     }
 }

@@ -55,7 +55,7 @@ use crate::hub::{Hub, HubConfig};
 use crate::rooms::room::IceServers;
 use crate::store::Store;
 use crate::webhooks::{WebhookConfig, Webhooks};
-use crate::{Settings, config, secrets};
+use crate::{Settings, config, memory, secrets};
 
 /// How long shutdown waits for one task, for example for HTTP responses in progress.
 const TASK_DEADLINE: Duration = Duration::from_secs(5);
@@ -88,6 +88,7 @@ impl Server {
     /// The mistakes in the settings, or the resource that could not be opened with the key that configures it.
     pub async fn start(settings: Settings) -> anyhow::Result<Server> {
         settings.check()?;
+        memory::set_budget(settings.limits.memory_bytes);
         // Ports come first: a second server on the same machine fails before it touches any data.
         let ports = Ports::open(&settings).await?;
         let data = Data::open(&settings).await?;

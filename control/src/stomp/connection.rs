@@ -14,6 +14,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -142,7 +143,12 @@ impl Connection {
             session: Session::new(config, Instant::now()),
             outbox,
             goodbye: None,
-            replays: Replays::new(self.id, self.store.clone(), self.app.rooms.clone()),
+            replays: Replays::new(
+                Instant::now(),
+                self.id,
+                self.store.clone(),
+                self.app.rooms.clone(),
+            ),
             room_lists: VecDeque::new(),
             line: None,
             needs_flush: false,
@@ -240,8 +246,11 @@ impl Running {
         {
             return Poll::Ready(Ok(Event::Message(message)));
         }
-        if !was_full && let Poll::Ready(page) = self.replays.poll_next(cx) {
-            return Poll::Ready(Ok(Event::Page(page)));
+        if !was_full
+            && self.replays.has_any()
+            && let Poll::Ready(page) = self.replays.poll_next(Instant::now(), cx)
+        {
+            return Poll::Ready(Ok(page.map_or(Event::Changed, Event::Page)));
         }
         Poll::Pending
     }
@@ -298,7 +307,7 @@ impl Running {
     }
 
     fn deadline(&self) -> Instant {
-        let others = [self.session.poll_timeout(), self.stalled_until];
+        let others = [self.session.poll_timeout(), self.stalled_until, self.replays.poll_timeout()];
         others.into_iter().flatten().fold(self.ping_at, Instant::min)
     }
 
@@ -311,6 +320,7 @@ impl Running {
             self.silent_pings = 0;
             self.session.handle_unread(now);
         }
+        self.replays.handle_timeout(now);
         self.session.handle_timeout(Moment { instant: now, utc: Timestamp::now() });
         if self.ping_at <= now {
             self.ping_at = now + PING_INTERVAL;
@@ -347,6 +357,9 @@ impl Running {
             Error::Utf8(_) => SessionError::MessageNotUtf8,
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return Err(Lost::Gone),
             Error::Protocol(_) => SessionError::MessageNotWebSocket,
+            Error::Io(error) if error.kind() == ErrorKind::OutOfMemory => {
+                SessionError::ShortOfMemory
+            }
             _ => return Err(Lost::Gone),
         };
         self.session.handle_unreadable(kind, &error.to_string());
@@ -533,9 +546,9 @@ impl Running {
         self.line.get_or_insert_with(connect).order(Order::Frame(frame));
     }
 
-    fn handle_page(&mut self, Page { id, room, what, messages }: Page) {
+    fn handle_page(&mut self, Page { id, room, messages }: Page) {
         match messages {
-            Ok(messages) => self.session.handle_replay(id, room, what, &messages),
+            Ok(messages) => self.session.handle_replay(id, room, &messages),
             Err(Refusal { code, message }) => self.session.handle_replay_failed(id, code, message),
         }
     }

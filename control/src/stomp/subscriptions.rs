@@ -243,7 +243,7 @@ impl Pending {
     /// Adds a message; returns its number.
     pub(super) fn add(&mut self, subscription: SubscriptionId, message: &Arc<Message>) -> u64 {
         self.last_number += 1;
-        self.bytes += message.body.len();
+        self.bytes += message.weight();
         let (number, message) = (self.last_number, Arc::clone(message));
         self.waiting.push_back(Unacknowledged { number, subscription, message });
         self.last_number
@@ -263,7 +263,7 @@ impl Pending {
             std::mem::take(&mut self.waiting).into_iter().partition(is_meant);
         self.waiting = kept;
         let taken: Vec<_> = taken.into_iter().map(|one| one.message).collect();
-        self.bytes -= taken.iter().map(|message| message.body.len()).sum::<usize>();
+        self.bytes -= taken.iter().map(|message| message.weight()).sum::<usize>();
         taken
     }
 }

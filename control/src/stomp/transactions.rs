@@ -15,6 +15,10 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Transactions {
     open: HashMap<String, Vec<Frame>>,
+    /// The number of frames in all of them.
+    frames: usize,
+    /// The memory of these frames, in bytes.
+    bytes: usize,
 }
 
 impl Transactions {
@@ -29,15 +33,17 @@ impl Transactions {
         Ok(())
     }
 
+    /// The memory of all frames that wait, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn is_open(&self, name: &str) -> bool {
         self.open.contains_key(name)
     }
 
     pub(super) fn add(&mut self, name: &str, frame: Frame) -> Result<(), String> {
-        let waiting = self.open.values().flatten();
-        let (frames, bytes) = waiting.fold((1, weight(&frame)), |(frames, bytes), frame| {
-            (frames + 1, bytes + weight(frame))
-        });
+        let (frames, bytes) = (self.frames + 1, self.bytes + frame.weight());
         if frames > MAX_FRAMES {
             return Err(format!(
                 "the open transactions of a session hold at most {MAX_FRAMES} frames"
@@ -49,20 +55,19 @@ impl Transactions {
             ));
         }
         self.open.get_mut(name).ok_or_else(|| unknown(name))?.push(frame);
+        (self.frames, self.bytes) = (frames, bytes);
         Ok(())
     }
 
     /// Ends a transaction and returns its frames in order, for the caller to carry out or drop.
     pub(super) fn end(&mut self, name: &str) -> Result<Vec<Frame>, String> {
-        self.open.remove(name).ok_or_else(|| unknown(name))
+        let frames = self.open.remove(name).ok_or_else(|| unknown(name))?;
+        self.frames -= frames.len();
+        self.bytes -= frames.iter().map(Frame::weight).sum::<usize>();
+        Ok(frames)
     }
 }
 
 fn unknown(name: &str) -> String {
     format!("no transaction {name:?} is open")
-}
-
-fn weight(frame: &Frame) -> usize {
-    let headers: usize = frame.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    headers + frame.body.len()
 }

@@ -1,6 +1,9 @@
 //! SockJS frames: `o`, `h`, `a["message",…]`, `c[code,"reason"]`, and the messages of clients.
 
-use std::fmt::Write;
+use std::fmt::{self, Formatter, Write};
+
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 pub(super) const OPEN: &str = "o";
 pub(super) const HEART_BEAT: &str = "h";
@@ -17,6 +20,8 @@ impl Close {
     pub(super) const NOT_TEXT: Close = Close { code: 1003, reason: "SockJS carries text only" };
     pub(super) const SECOND_RECEIVER: Close =
         Close { code: 2010, reason: "Another connection still open" };
+    pub(super) const SHORT_OF_MEMORY: Close =
+        Close { code: 1013, reason: "The server is short of memory" };
     pub(super) const GO_AWAY: Close = Close { code: 3000, reason: "Go away!" };
 
     pub(super) fn to_frame(self) -> String {
@@ -63,9 +68,43 @@ pub(super) fn quote(text: &str) -> String {
     quoted
 }
 
+/// The maximum number of messages in an array. Clients put what they have queued into one array; the rate limit of a
+/// session is far lower.
+const MOST_MESSAGES: usize = 1000;
+
 /// Parses the body of an `xhr_send`: an array of messages.
 pub(super) fn parse_array(payload: &[u8]) -> Option<Vec<String>> {
-    serde_json::from_slice(payload).ok()
+    serde_json::from_slice(payload).ok().map(|Messages(messages)| messages)
+}
+
+/// An array of at most [`MOST_MESSAGES`]: a string takes more memory than it takes characters to write an empty one.
+struct Messages(Vec<String>);
+
+impl<'de> Deserialize<'de> for Messages {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Messages, D::Error> {
+        deserializer.deserialize_seq(Array)
+    }
+}
+
+struct Array;
+
+impl<'de> Visitor<'de> for Array {
+    type Value = Messages;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "an array of at most {MOST_MESSAGES} strings")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Messages, A::Error> {
+        let mut messages = Vec::new();
+        while let Some(message) = array.next_element()? {
+            if messages.len() == MOST_MESSAGES {
+                return Err(de::Error::invalid_length(MOST_MESSAGES + 1, &self));
+            }
+            messages.push(message);
+        }
+        Ok(Messages(messages))
+    }
 }
 
 /// Parses a WebSocket message: an array of messages or a single one. An empty payload has no messages.
@@ -108,6 +147,12 @@ mod tests {
             assert_eq!(parse_array(broken.as_bytes()), None, "{broken}");
         }
         assert_eq!(parse_array(b"[\"\xff\"]"), None);
+        let array = |count| format!("[{}]", vec!["\"\""; count].join(","));
+        assert_eq!(
+            parse(&array(MOST_MESSAGES)).map(|messages| messages.len()),
+            Some(MOST_MESSAGES)
+        );
+        assert_eq!(parse(&array(MOST_MESSAGES + 1)), None);
         assert_eq!(parse(""), Some(vec![]));
         assert_eq!(parse("\"a\""), Some(vec!["a".into()]));
         assert_eq!(parse("[\"a\"]"), Some(vec!["a".into()]));

@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use http_body_util::BodyExt;
 
 use super::frame::{self, Close};
 use super::page::{CACHED, GREETING};
@@ -20,6 +21,7 @@ use super::session::Session;
 use super::websocket::Framed;
 use super::{SockJs, page};
 use crate::edge::http::{ORIGIN_REFUSAL, Upgrade};
+use crate::memory::Held;
 
 const NOT_CACHED: &str = "no-store, no-cache, must-revalidate, max-age=0";
 
@@ -211,15 +213,16 @@ async fn send(sockjs: &SockJs, id: &str, body: Body) -> Response {
     let Some(live) = sockjs.sessions.find(id).filter(|live| !live.look(Session::is_over)) else {
         return unknown();
     };
+    let Ok(_place) = live.waiting.try_acquire() else {
+        let text = "Wait for the response to the last xhr_send.\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    };
     let limit = sockjs.gate.message_bytes().saturating_mul(ESCAPING);
     let sent = async {
         let turn = live.sending.acquire().await;
-        let body = match axum::body::to_bytes(body, limit).await {
+        let body = match read(body, limit).await {
             Ok(body) => body,
-            Err(_) => {
-                return (StatusCode::PAYLOAD_TOO_LARGE, "The payload is too large.\n")
-                    .into_response();
-            }
+            Err(refusal) => return refusal.into_response(),
         };
         if body.is_empty() {
             return (StatusCode::INTERNAL_SERVER_ERROR, "Payload expected.").into_response();
@@ -246,6 +249,24 @@ async fn send(sockjs: &SockJs, id: &str, body: Body) -> Response {
             (StatusCode::REQUEST_TIMEOUT, "The payload was not received in time.\n").into_response()
         }
     }
+}
+
+/// Reads a body, which counts as held meanwhile.
+async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, (StatusCode, &'static str)> {
+    let (mut bytes, mut held) = (Vec::new(), Held::default());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| (StatusCode::BAD_REQUEST, "The payload is broken.\n"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            return Err((StatusCode::PAYLOAD_TOO_LARGE, "The payload is too large.\n"));
+        }
+        bytes.extend_from_slice(&data);
+        held.set(bytes.len());
+        if held.is_too_much() {
+            return Err((StatusCode::SERVICE_UNAVAILABLE, "The server is short of memory.\n"));
+        }
+    }
+    Ok(bytes)
 }
 
 fn preflight(methods: &'static str) -> Response {

@@ -15,6 +15,10 @@ use super::frame::Close;
 use super::session::Session;
 use crate::stomp::socket::Outgoing;
 
+/// The maximum number of `xhr_send` requests of a session at a time. Clients wait for each response before the next
+/// request.
+const MOST_SENDING: usize = 2;
+
 /// A session that notifies others when it changes: HTTP requests and its own task through the watch channel, the STOMP
 /// session through the waker.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(super) struct Live {
     stomp: AtomicWaker,
     /// Admits one `xhr_send` at a time, so that messages keep their order.
     pub(super) sending: tokio::sync::Semaphore,
+    /// Admits few `xhr_send` requests that wait for their turn: each holds a connection.
+    pub(super) waiting: tokio::sync::Semaphore,
 }
 
 impl Live {
@@ -31,6 +37,7 @@ impl Live {
             session: watch::Sender::new(session),
             stomp: AtomicWaker::new(),
             sending: tokio::sync::Semaphore::new(1),
+            waiting: tokio::sync::Semaphore::new(MOST_SENDING),
         }
     }
 

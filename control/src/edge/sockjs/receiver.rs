@@ -5,13 +5,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use futures_util::stream;
 use tokio::sync::watch;
 
 use super::frame::quote;
 use super::pipe::Live;
 use super::session::Session;
+use crate::memory::counted;
 
 /// A streaming response ends after this many bytes, so that browsers can free their memory.
 const RESPONSE_LIMIT: usize = 128 * 1024;
@@ -86,12 +87,12 @@ impl Receiver {
         if head.is_empty() {
             return Body::from_stream(frames);
         }
-        let head = stream::once(std::future::ready(Ok::<_, Infallible>(head)));
+        let head = stream::once(std::future::ready(Ok::<_, Infallible>(Bytes::from(head))));
         Body::from_stream(futures_util::StreamExt::chain(head, frames))
     }
 
     /// Returns the next chunk and the size of the response with it, in bytes. `bytes` is the size without it.
-    async fn next(&mut self, wrapping: Wrapping, bytes: usize) -> Option<(String, usize)> {
+    async fn next(&mut self, wrapping: Wrapping, bytes: usize) -> Option<(Bytes, usize)> {
         if self.is_done {
             return None;
         }
@@ -102,7 +103,8 @@ impl Receiver {
             self.is_done = true;
             self.live.change(|session| session.handle_detach(Instant::now()));
         }
-        Some((chunk, bytes))
+        // A client that reads slowly keeps it waiting.
+        Some((counted(chunk.into()), bytes))
     }
 
     async fn frame(&mut self) -> String {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::frame::{self, Close};
+use crate::memory::{self, Held};
 
 /// How long a session lives without a receiving connection, and how long its close frame can be fetched.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -14,6 +15,9 @@ pub(super) const HEART_BEAT: Duration = Duration::from_secs(25);
 /// own limits.
 const ENOUGH_MESSAGES: usize = 64;
 const ENOUGH_BYTES: usize = 256 * 1024;
+
+/// The memory of a message besides its letters, in bytes.
+const STRING: usize = size_of::<String>();
 
 /// A session whose receiving connections come and go.
 ///
@@ -28,9 +32,10 @@ pub(super) struct Session {
     owes_heart_beat: bool,
     /// Messages for the client; bounded by [`Session::has_room`].
     outgoing: VecDeque<String>,
-    outgoing_bytes: usize,
+    outgoing_held: Held,
     /// Messages from the client's last request. The next request is accepted once they are taken.
     incoming: VecDeque<String>,
+    incoming_held: Held,
 }
 
 #[derive(Debug)]
@@ -55,8 +60,9 @@ impl Session {
             is_greeted: false,
             owes_heart_beat: false,
             outgoing: VecDeque::new(),
-            outgoing_bytes: 0,
+            outgoing_held: Held::default(),
             incoming: VecDeque::new(),
+            incoming_held: Held::default(),
         }
     }
 
@@ -88,17 +94,23 @@ impl Session {
     pub(super) fn handle_messages(&mut self, messages: &mut Vec<String>) -> bool {
         let is_free = self.incoming.is_empty();
         if is_free && matches!(self.state, State::Open) {
+            self.incoming_held.set(messages.iter().map(|message| STRING + message.len()).sum());
             self.incoming.extend(messages.drain(..));
         }
         is_free
     }
 
-    /// Queues a message for the client.
+    /// Queues a message for the client. Ends the session if it then holds more than it may at present.
     pub(super) fn push(&mut self, message: String) {
-        if matches!(self.state, State::Open) {
-            self.outgoing_bytes += message.len();
-            self.outgoing.push_back(message);
+        if !matches!(self.state, State::Open) {
+            return;
         }
+        self.outgoing_held.set(self.outgoing_held.bytes() + STRING + message.len());
+        if self.outgoing_held.is_too_much() {
+            self.clear();
+            return self.close(Close::SHORT_OF_MEMORY);
+        }
+        self.outgoing.push_back(message);
     }
 
     /// Ends the session by the server. The client gets the queued messages, then the reason.
@@ -151,7 +163,7 @@ impl Session {
             return Some(frame::OPEN.to_owned());
         }
         if !self.outgoing.is_empty() {
-            self.outgoing_bytes = 0;
+            self.outgoing_held.set(0);
             return Some(frame::messages(self.outgoing.drain(..)));
         }
         match &self.state {
@@ -163,12 +175,17 @@ impl Session {
 
     /// Returns the next message from the client.
     pub(super) fn take_message(&mut self) -> Option<String> {
-        self.incoming.pop_front()
+        let message = self.incoming.pop_front()?;
+        if self.incoming.is_empty() {
+            self.incoming_held.set(0);
+        }
+        Some(message)
     }
 
     /// Whether the server may push another message.
     pub(super) fn has_room(&self) -> bool {
-        self.outgoing.len() < ENOUGH_MESSAGES && self.outgoing_bytes < ENOUGH_BYTES
+        self.outgoing.len() < ENOUGH_MESSAGES
+            && self.outgoing_held.bytes() < ENOUGH_BYTES.min(memory::share() / 4)
     }
 
     /// Whether the session has ended.
@@ -186,8 +203,9 @@ impl Session {
 
     fn clear(&mut self) {
         self.outgoing = VecDeque::new();
-        self.outgoing_bytes = 0;
+        self.outgoing_held.set(0);
         self.incoming = VecDeque::new();
+        self.incoming_held.set(0);
     }
 }
 

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::frame::{self, Close};
 use super::pipe::{not_text, text_of};
 use crate::edge::http::WebSocket;
+use crate::memory::{self, counted};
 use crate::stomp::socket::Outgoing;
 
 /// A WebSocket whose messages are wrapped in SockJS frames.
@@ -70,7 +71,11 @@ impl Sink<Outgoing> for Framed {
         match &outgoing {
             Outgoing::Frame(frame) => {
                 match text_of(frame) {
-                    Some(text) => self.put(frame::messages([text.as_str()])),
+                    Some(text) if text.len() > memory::share() => {
+                        self.is_over = true;
+                        self.put(Close::SHORT_OF_MEMORY.to_frame());
+                    }
+                    Some(text) => self.put(counted(frame::messages([text.as_str()]).into())),
                     None => {
                         self.is_over = true;
                         self.put(frame::messages([not_text().as_str()]));

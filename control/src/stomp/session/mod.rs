@@ -25,6 +25,7 @@ use crate::auth::{AuthError, Credential, Grant};
 use crate::broker::{Limit, Message, Parcel, SubscriptionId};
 use crate::counters::{Counters, up};
 use crate::heart_beats::{Due, HeartBeats};
+use crate::memory::{self, Held};
 use crate::moment::Moment;
 use crate::relay::Routes;
 use crate::stomp::Sent;
@@ -34,8 +35,13 @@ pub(crate) use violation::SessionError;
 
 /// Back-pressure: with this many frames waiting to be written, further parcels stay in the outbox.
 const ENOUGH_OUTPUT: usize = 64;
-/// Back-pressure: the same bound in bytes of bodies; the last frame may exceed it.
+/// Back-pressure: the same bound in bytes; the last frame may exceed it. A small part of what a connection may hold is
+/// enough as well.
 const ENOUGH_OUTPUT_BYTES: usize = 256 * 1024;
+
+fn enough_bytes() -> usize {
+    ENOUGH_OUTPUT_BYTES.min(memory::share() / 4)
+}
 
 /// The configuration of a session.
 #[derive(Clone, Debug)]
@@ -73,8 +79,10 @@ pub(crate) struct Session {
     /// while [`Session::has_enough_output`]. The RECEIPTs of `handle_bytes` then go to the outbox instead
     /// ([`Action::Receipt`]).
     output: VecDeque<Output>,
-    /// The size of all bodies in `output`.
+    /// The memory of all frames in `output`.
     output_bytes: usize,
+    /// What the client has sent in part: frames that are not whole, and transactions that are not committed.
+    unfinished: Held,
 }
 
 #[derive(Debug)]
@@ -160,8 +168,8 @@ impl Output {
     /// The approximate size in memory, in bytes.
     fn weight(&self) -> usize {
         match self {
-            Output::Frame(frame) => frame.body.len(),
-            Output::Message { message, .. } => message.body.len(),
+            Output::Frame(frame) => frame.weight(),
+            Output::Message { message, .. } => message.weight(),
             Output::HeartBeat => 0,
         }
     }
@@ -186,6 +194,7 @@ impl Session {
             actions: VecDeque::new(),
             output: VecDeque::new(),
             output_bytes: 0,
+            unfinished: Held::default(),
             config,
         }
     }
@@ -202,6 +211,15 @@ impl Session {
             return self.fail(SessionError::MalformedFrame, &error.to_string(), None);
         }
         self.read_frames(now);
+        self.unfinished.set(self.decoder.unfinished() + self.transactions.bytes());
+        if self.unfinished.is_too_much() {
+            let detail = format!(
+                "The server is short of memory, and holds {} bytes of frames and transactions that you have begun. Finish \
+                 them sooner, or try again later.",
+                self.unfinished.bytes()
+            );
+            self.fail(SessionError::ShortOfMemory, &detail, None);
+        }
     }
 
     fn read_frames(&mut self, now: Instant) {
@@ -277,7 +295,6 @@ impl Session {
         &mut self,
         id: SubscriptionId,
         room: RoomName,
-        what: Replay,
         page: &[Arc<Message>],
     ) {
         for message in page {
@@ -287,7 +304,7 @@ impl Session {
             return;
         };
         let last = page.last().and_then(|message| message.seq);
-        let is_full = matches!(what, Replay::Since(_)) && page.len() >= REPLAY_PAGE as usize;
+        let is_full = page.len() >= REPLAY_PAGE as usize;
         if let Some(what) = subscription.gate.replayed(last, is_full) {
             self.actions.push_back(Action::Replay { id, room, what });
         }
@@ -442,13 +459,13 @@ impl Session {
     /// Back-pressure: whether so much output waits that parcels and replays must wait too. The client's frames are
     /// still handled, because a client may not read before it has sent everything.
     pub(crate) fn has_enough_output(&self) -> bool {
-        self.output.len() >= ENOUGH_OUTPUT || self.output_bytes >= ENOUGH_OUTPUT_BYTES
+        self.output.len() >= ENOUGH_OUTPUT || self.output_bytes >= enough_bytes()
     }
 
     /// How many more messages and bytes fit before it [has enough output](Session::has_enough_output).
     pub(crate) fn room_for_output(&self) -> (usize, usize) {
         let room = ENOUGH_OUTPUT.saturating_sub(self.output.len());
-        (room, ENOUGH_OUTPUT_BYTES.saturating_sub(self.output_bytes))
+        (room, enough_bytes().saturating_sub(self.output_bytes))
     }
 
     fn push_output(&mut self, output: Output) {

@@ -8,6 +8,7 @@ use madang_wire::{Broadcast, Command, ErrorCode, Frame, Version, header};
 use super::violation::SessionError;
 use super::{Action, End, Output, Session, State};
 use crate::broker::{Message, SubscriptionId};
+use crate::memory;
 use crate::stomp::subscriptions::AckMode;
 
 impl Session {
@@ -40,8 +41,8 @@ impl Session {
         };
         self.push_output(Output::Message { head, message: Arc::clone(message) });
         let limits = &self.config.limits;
-        if self.pending.len() > limits.outbox_messages || self.pending.bytes() > limits.outbox_bytes
-        {
+        let most_bytes = limits.outbox_bytes.min(memory::share());
+        if self.pending.len() > limits.outbox_messages || self.pending.bytes() > most_bytes {
             self.fail(
                 SessionError::TooManyUnacknowledged,
                 "Too many messages wait for an ACK. Send ACK frames sooner.",

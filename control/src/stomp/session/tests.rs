@@ -406,10 +406,10 @@ fn a_chat_subscription_replays_and_then_goes_live() {
     assert_eq!(what, Replay::Last(10));
 
     client.session.handle_parcel(Parcel::Subscribed(id, chat(3)));
-    client.session.handle_replay(id, room.clone(), what, &[chat(1), chat(2)]);
+    client.session.handle_replay(id, room.clone(), &[chat(1), chat(2)]);
     let next = Action::Replay { id, room: room.clone(), what: Replay::Since(2) };
     assert_eq!(client.actions(), [next]);
-    client.session.handle_replay(id, room, Replay::Since(2), &[chat(3)]);
+    client.session.handle_replay(id, room, &[chat(3)]);
     client.session.handle_parcel(Parcel::Subscribed(id, chat(4)));
 
     let seqs: Vec<_> = (0..4).map(|_| client.next().header("seq").unwrap().to_owned()).collect();
@@ -566,8 +566,7 @@ fn nothing_that_a_client_sends_makes_it_panic() {
                 2 => {
                     let id = SubscriptionId(random.random_range(0..4));
                     let room = RoomName::parse("a").unwrap();
-                    let what = Replay::Since(random.random_range(0..9));
-                    client.session.handle_replay(id, room, what, &[chat(3)]);
+                    client.session.handle_replay(id, room, &[chat(3)]);
                 }
                 _ => client.send(PIECES[random.random_range(0..PIECES.len())]),
             }

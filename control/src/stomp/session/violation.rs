@@ -38,6 +38,8 @@ pub(crate) enum SessionError {
     TokenRevoked,
     /// Slow consumer: the client reads more slowly than its messages arrive.
     SlowConsumer,
+    /// What the client has sent in part is more than one client may have the server hold at present.
+    ShortOfMemory,
     /// The external broker sent an ERROR, which is passed to the client unchanged.
     ExternalBroker,
     Draining,
@@ -82,6 +84,7 @@ impl SessionError {
             SessionError::TokenExpired => ("token expired", close_code::POLICY),
             SessionError::TokenRevoked => ("token revoked", close_code::POLICY),
             SessionError::SlowConsumer => ("slow consumer", close_code::POLICY),
+            SessionError::ShortOfMemory => ("short of memory", close_code::AGAIN),
             SessionError::ExternalBroker => ("of the external broker", close_code::PROTOCOL),
             SessionError::Draining => ("the server is shutting down", close_code::AWAY),
         }

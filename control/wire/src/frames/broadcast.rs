@@ -17,6 +17,8 @@ pub struct Broadcast {
     tails: [OnceLock<Bytes>; 3],
     body: Bytes,
     is_text: bool,
+    /// Takes ownership of encoded headers.
+    own: fn(Bytes) -> Bytes,
 }
 
 /// A frame that is ready to be sent: a part of its own, and parts that it shares with others.
@@ -31,10 +33,15 @@ pub struct Encoded {
 
 impl Broadcast {
     /// Creates a message with these common headers. `content-length` is computed from the body.
-    pub fn new(mut headers: Headers, body: Bytes) -> Broadcast {
+    pub fn new(headers: Headers, body: Bytes) -> Broadcast {
+        Broadcast::owned_by(|encoded| encoded, headers, body)
+    }
+
+    /// Like [`Broadcast::new`]; `own` gets the encoded headers and may wrap them, for example to count their memory.
+    pub fn owned_by(own: fn(Bytes) -> Bytes, mut headers: Headers, body: Bytes) -> Broadcast {
         headers.remove(header::CONTENT_LENGTH);
         let is_text = std::str::from_utf8(&body).is_ok();
-        Broadcast { headers, tails: Default::default(), body, is_text }
+        Broadcast { headers, tails: Default::default(), body, is_text, own }
     }
 
     /// Encodes the start of a subscriber's frames, with its own headers, which take precedence over common ones of the
@@ -55,6 +62,11 @@ impl Broadcast {
         Encoded { head, tail, body: self.body.clone(), end: b"\0", is_text: self.is_text }
     }
 
+    /// The memory of its headers and body, in bytes; without what `own` was given.
+    pub fn weight(&self) -> usize {
+        self.headers.weight() + self.body.len()
+    }
+
     /// The body.
     pub fn body(&self) -> &Bytes {
         &self.body
@@ -70,7 +82,7 @@ impl Broadcast {
             write_content_length(self.body.len(), &mut out);
         }
         out.push(b'\n');
-        out.into()
+        (self.own)(out.into())
     }
 }
 

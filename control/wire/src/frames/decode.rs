@@ -155,6 +155,17 @@ impl Decoder {
         Ok(())
     }
 
+    /// The memory of a frame that has begun and is not whole, in bytes.
+    pub fn unfinished(&self) -> usize {
+        let headers = match &self.expects {
+            Expects::Headers { headers, .. }
+            | Expects::BodyToNul { headers, .. }
+            | Expects::BodyOf { headers, .. } => headers.weight(),
+            Expects::Frame | Expects::Nothing(_) => 0,
+        };
+        headers + self.buffer.len()
+    }
+
     /// The next frame or heart-beat; `None` when more bytes are needed.
     ///
     /// # Errors

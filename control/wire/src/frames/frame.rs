@@ -171,6 +171,11 @@ impl Frame {
         self
     }
 
+    /// The memory of headers and body, in bytes.
+    pub fn weight(&self) -> usize {
+        self.headers.weight() + self.body.len()
+    }
+
     /// The value of a header; the first, if it is repeated.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)

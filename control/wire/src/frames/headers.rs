@@ -7,6 +7,9 @@ pub struct Headers {
     entries: Vec<(String, String)>,
 }
 
+/// The memory of an entry besides its letters, in bytes.
+const ENTRY: usize = size_of::<(String, String)>();
+
 impl Headers {
     /// Creates an empty set of headers.
     pub fn new() -> Headers {
@@ -56,6 +59,11 @@ impl Headers {
     /// The number of entries, repeated ones included.
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// The memory that they take, in bytes.
+    pub fn weight(&self) -> usize {
+        self.iter().map(|(name, value)| ENTRY + name.len() + value.len()).sum()
     }
 
     /// Whether there are no headers.
