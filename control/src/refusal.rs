@@ -7,6 +7,8 @@ use std::fmt::Display;
 use jiff::Timestamp;
 use madang_wire::{ErrorCode, RoomName, SourceKind};
 
+use crate::store::StoreError;
+
 /// Why a request was refused, as sent to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -81,15 +83,15 @@ impl Refusal {
         Refusal::not_allowed(format!("a session is in at most {most} rooms; leave one first"))
     }
 
-    /// Loading the room from the store failed.
-    pub(crate) fn room_not_loaded() -> Refusal {
-        Refusal::new(ErrorCode::Internal, "the room could not be loaded; try again later")
+    /// Loading the room from the store failed, or creating it there.
+    pub(crate) fn room_not_loaded(error: &StoreError) -> Refusal {
+        Refusal::not_stored(error, "the room could not be loaded", "try again later")
     }
 
     /// The change is in force but was not stored: it is lost when the room closes.
-    pub(crate) fn change_not_stored() -> Refusal {
-        let message = "the change could not be stored; it is in effect until the room closes";
-        Refusal::new(ErrorCode::Internal, message)
+    pub(crate) fn change_not_stored(error: &StoreError) -> Refusal {
+        let then = "it is in effect until the room closes";
+        Refusal::not_stored(error, "the change could not be stored", then)
     }
 
     /// The store refused the change.
@@ -98,8 +100,23 @@ impl Refusal {
     }
 
     /// Storing a chat message failed.
-    pub(crate) fn message_not_stored() -> Refusal {
-        Refusal::new(ErrorCode::Internal, "the message could not be stored")
+    pub(crate) fn message_not_stored(error: &StoreError) -> Refusal {
+        Refusal::not_stored(error, "the message could not be stored", "try again later")
+    }
+
+    /// The database takes nothing more, because its disk is full.
+    pub(crate) fn disk_full() -> Refusal {
+        Refusal::overloaded("the server's disk is full")
+    }
+
+    /// Clients are told of a full disk. They do not get the text of other errors: it may name tables and files.
+    fn not_stored(error: &StoreError, what: &str, then: &str) -> Refusal {
+        match error {
+            StoreError::Full => {
+                Refusal::overloaded(format!("{what}, because the server's disk is full; {then}"))
+            }
+            _ => Refusal::new(ErrorCode::Internal, format!("{what}; {then}")),
+        }
     }
 }
 

@@ -263,13 +263,14 @@ impl Hub {
         let relay = self.0.app.relay.as_ref().map(Relay::stats).unwrap_or_default();
         ControlStats {
             relay,
+            store: self.0.store.stats(),
             webhooks: self.0.webhooks.stats(),
             ..ControlStats::of(&self.0.counters)
         }
     }
 
-    /// Why the hub is not ready, if so: the database, the external broker or the public keys for tokens are
-    /// unavailable.
+    /// Why the hub is not ready, if so: the database can't be written, or the external broker or the public keys for
+    /// tokens are unavailable.
     pub fn trouble(&self) -> Option<String> {
         let of_relay = || self.0.app.relay.as_ref().and_then(Relay::trouble);
         self.0.store.trouble().or_else(of_relay).or_else(|| self.0.auth.trouble())

@@ -8,6 +8,7 @@ use crate::counters::{Counters, Delays};
 use crate::limits::SlowPolicy;
 use crate::memory;
 use crate::relay::RelayStats;
+use crate::store::StoreStats;
 use crate::webhooks::WebhookStats;
 
 /// A snapshot of the control plane's counters. They count since the start, unless a field says otherwise.
@@ -47,6 +48,8 @@ pub struct ControlStats {
     pub held_most: u64,
     /// Chat lines stored.
     pub chat_stored: u64,
+    /// The store.
+    pub store: StoreStats,
     /// Webhook calls; all 0 if none are configured.
     pub webhooks: WebhookStats,
     /// The relay to the external broker; all 0 without one.
@@ -57,7 +60,7 @@ pub struct ControlStats {
 const SUBSCRIPTIONS: [&str; 3] = ["broker", "user", "relay"];
 
 impl ControlStats {
-    /// The current values of the counters, without those of webhooks and the relay.
+    /// The current values of the counters, without those of the store, webhooks and the relay.
     pub(super) fn of(counters: &Counters) -> ControlStats {
         let policies = SlowPolicy::ALL.map(SlowPolicy::as_str);
         let (held_most, held) = memory::budget_and_held();
@@ -79,6 +82,7 @@ impl ControlStats {
             discarded: labelled(policies, &counters.discarded),
             fan_out: counters.fan_out(),
             chat_stored: counters.chat_stored.load(Relaxed),
+            store: StoreStats::default(),
             webhooks: WebhookStats::default(),
             relay: RelayStats::default(),
         }

@@ -9,7 +9,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::error::DatabaseError;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteError};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
 
 use super::dialect::Dialect;
@@ -54,7 +55,7 @@ impl Address {
         while let Err(error) = sqlx::raw_sql(self.dialect.greeting()).execute(&mut connection).await
         {
             tries += 1;
-            if self.dialect != Dialect::Sqlite || tries == GREETINGS {
+            if !is_busy(&error) || tries == GREETINGS {
                 return Err(error);
             }
             tokio::time::sleep(BETWEEN_GREETINGS).await;
@@ -91,6 +92,18 @@ impl Address {
     pub(super) fn readers(&self, options: AnyPoolOptions) -> AnyPool {
         options.connect_lazy_with(self.reading.clone())
     }
+}
+
+/// Whether another process is setting up the SQLite file.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let sqlite = |error: &dyn DatabaseError| {
+        error.try_downcast_ref::<SqliteError>().and_then(|error| error.code()?.parse::<u32>().ok())
+    };
+    // SQLITE_BUSY, SQLITE_LOCKED, SQLITE_PROTOCOL
+    error
+        .as_database_error()
+        .and_then(sqlite)
+        .is_some_and(|code| [5, 6, 15].contains(&(code & 0xff)))
 }
 
 /// The file that an SQLite URL names. Creates it if it does not exist.

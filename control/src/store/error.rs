@@ -1,5 +1,9 @@
 //! Errors of the store.
 
+use tracing::{debug, warn};
+
+use super::trouble::Cause;
+
 /// Why a change was not written.
 #[derive(Debug)]
 pub(super) enum Unwritten {
@@ -20,10 +24,17 @@ impl From<sqlx::Error> for Unwritten {
 pub(super) enum Failure {
     /// One change could not be written; the others may succeed without it.
     OfOne(sqlx::Error),
-    /// The transaction could not begin or be committed.
-    OfAll(sqlx::Error),
-    /// There is no connection, with the reason.
-    Away(String),
+    /// The database failed, whatever the changes were.
+    OfAll(Cause),
+    /// There is no connection.
+    Down(Cause),
+}
+
+impl Failure {
+    /// The failure of a transaction that could not begin or be committed.
+    pub(super) fn of_all(error: sqlx::Error) -> Failure {
+        Failure::OfAll(Cause::of(&error).unwrap_or_else(|| Cause::Failing(error.to_string())))
+    }
 }
 
 /// An error of a [`Store`](super::Store) method.
@@ -40,15 +51,37 @@ pub enum StoreError {
     /// The change was not stored: a number or id is taken, or a field or table exceeds its limit.
     #[error("not stored: {0}")]
     Refused(String),
-    /// The database failed, for example because of a full disk or a corrupt file.
+    /// The database failed.
     #[error("the database failed: {0}")]
     Failed(String),
+    /// The disk of the database is full.
+    #[error("the disk of the database is full")]
+    Full,
+    /// The database can't be written, for example because its disk fails or it is read-only.
+    #[error("the database can't be written: {0}")]
+    Failing(String),
     /// The database can't be reached.
     #[error("the database is unreachable: {0}")]
     Away(String),
     /// The store is closed.
     #[error("the store is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// Logs what could not be done. While nothing can be stored, at level debug: the store logs when that begins and
+    /// when it is over, and each refused change would add a line.
+    pub(crate) fn log(&self, what: &str) {
+        match self {
+            StoreError::Away(_) | StoreError::Full | StoreError::Failing(_) => {
+                debug!(error = %self, "{what}");
+            }
+            StoreError::Open { .. }
+            | StoreError::Refused(_)
+            | StoreError::Failed(_)
+            | StoreError::Closed => warn!(error = %self, "{what}"),
+        }
+    }
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -71,8 +104,18 @@ impl From<Failure> for StoreError {
             {
                 StoreError::Refused(error.to_string())
             }
-            Failure::OfOne(error) | Failure::OfAll(error) => StoreError::Failed(error.to_string()),
-            Failure::Away(reason) => StoreError::Away(reason),
+            Failure::OfOne(error) => StoreError::Failed(error.to_string()),
+            Failure::OfAll(cause) | Failure::Down(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<Cause> for StoreError {
+    fn from(cause: Cause) -> StoreError {
+        match cause {
+            Cause::Away(reason) => StoreError::Away(reason),
+            Cause::Full => StoreError::Full,
+            Cause::Failing(reason) => StoreError::Failing(reason),
         }
     }
 }

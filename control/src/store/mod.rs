@@ -33,6 +33,7 @@ mod room_record;
 mod rooms;
 mod row;
 mod tokens;
+mod trouble;
 mod url;
 mod webhooks;
 mod writer;
@@ -51,7 +52,8 @@ pub use room_record::RoomRecord;
 
 use self::address::Address;
 use self::readers::Readers;
-use self::writer::{Link, Trouble, Writer};
+use self::trouble::Trouble;
+use self::writer::{Link, Writer};
 
 /// Deadline for opening the database, migrations excluded.
 const OPEN: Duration = Duration::from_secs(20);
@@ -62,6 +64,15 @@ pub struct Store {
     writer: Writer,
     readers: Readers,
     trouble: Trouble,
+}
+
+/// The counters of the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Whether nothing can be stored at the moment.
+    pub is_in_trouble: bool,
+    /// Changes that were not stored because the database failed, since the start.
+    pub failed_changes: u64,
 }
 
 impl Store {
@@ -89,7 +100,15 @@ impl Store {
 
     /// The reason why nothing can be stored at the moment, if there is one.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.get().map(|reason| format!("the database is unreachable: {reason}"))
+        self.trouble.get().map(|cause| cause.to_string())
+    }
+
+    /// A snapshot of the counters.
+    pub fn stats(&self) -> StoreStats {
+        StoreStats {
+            is_in_trouble: self.trouble.get().is_some(),
+            failed_changes: self.trouble.failed(),
+        }
     }
 
     /// Stores the queued changes, then closes the database for every clone of this handle.

@@ -58,6 +58,45 @@ async fn a_file_that_cannot_be_opened_is_named() {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_named_and_the_store_works_again_once_there_is_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_with(dir.path(), "PRAGMA max_page_count = 64").await;
+    let long = |n: u32| NewChatMessage { text: "x".repeat(8_000), ..line(&format!("m{n}")) };
+
+    let mut stored = 0;
+    let refused = loop {
+        match store.append_chat(&room("마당"), long(stored)).await {
+            Ok(_) => stored += 1,
+            Err(error) => break error,
+        }
+    };
+    let trouble = store.trouble();
+    // The connection that was opened in place of the failed one has no maximum, as if space had been made.
+    let next = store.append_chat(&room("마당"), long(stored)).await;
+
+    assert!(stored > 0);
+    assert!(matches!(refused, StoreError::Full), "{refused}");
+    assert_eq!(trouble.as_deref(), Some("the disk of the database is full"));
+    assert!(next.is_ok(), "{next:?}");
+    assert_eq!(store.last_seq(&room("마당")).await.unwrap(), u64::from(stored) + 1);
+    is_back(&store).await;
+    assert_eq!(store.stats(), StoreStats { is_in_trouble: false, failed_changes: 1 });
+}
+
+#[tokio::test]
+async fn a_store_that_nobody_writes_to_notices_that_it_can_be_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_with(dir.path(), "PRAGMA query_only = on").await;
+
+    let refused = store.append_chat(&room("마당"), line("m1")).await;
+    let trouble = store.trouble();
+
+    assert!(matches!(refused, Err(StoreError::Failing(_))), "{refused:?}");
+    assert!(trouble.is_some_and(|reason| reason.starts_with("the database can't be written")));
+    is_back(&store).await;
+}
+
+#[tokio::test]
 async fn a_commit_survives_the_death_of_the_process() {
     let dir = tempfile::tempdir().unwrap();
     let program = std::env::current_exe().unwrap();
@@ -92,6 +131,26 @@ const DIE_IN: &str = "MADANG_TEST_DIE_IN";
 
 async fn open(dir: &Path) -> Store {
     Store::open(&StoreUrl::of_file(&dir.join("madang.db"))).await.unwrap()
+}
+
+/// A store whose first connection for writing has had this statement.
+async fn open_with(dir: &Path, statement: &'static str) -> Store {
+    open(dir).await.close().await;
+    let address = Address::find(&StoreUrl::of_file(&dir.join("madang.db"))).unwrap();
+    let mut connection = address.connect().await.unwrap();
+    sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+    let readers = Readers::new(&address);
+    let link = Link::new(address, connection);
+    Store { trouble: link.watch(), writer: Writer::start(link), readers }
+}
+
+async fn is_back(store: &Store) {
+    let back = async {
+        while store.trouble().is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), back).await.expect("the store works again");
 }
 
 fn room(name: &str) -> RoomName {

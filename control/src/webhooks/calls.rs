@@ -113,7 +113,7 @@ impl Recorder {
                     return;
                 }
                 Err(error) => {
-                    warn!(%error, "could not store webhook calls");
+                    error.log("could not store webhook calls");
                     if stop.is_cancelled() {
                         self.record.lost.fetch_add(count, Relaxed);
                         return;
@@ -148,7 +148,7 @@ impl Caller {
                     }
                 }
                 Err(error) => {
-                    warn!(%error, "could not read the queued webhook calls");
+                    error.log("could not read the queued webhook calls");
                     tokio::time::sleep(REST).await;
                 }
             }
@@ -216,7 +216,7 @@ impl Caller {
     /// Deletes a call from the store, retrying until it succeeds: otherwise the call would be made again.
     async fn forget(&self, delivery: u64) {
         while let Err(error) = self.store.webhook_delivered(delivery).await {
-            warn!(%error, "could not remove a finished webhook call from the store");
+            error.log("could not remove a finished webhook call from the store");
             tokio::time::sleep(REST).await;
         }
     }

@@ -8,7 +8,6 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use madang_wire::ErrorCode;
 use serde::Serialize;
-use tracing::warn;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
@@ -127,9 +126,10 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Refused(reason) => Problem::conflict(reason),
             StoreError::Closed => Refusal::draining().into(),
+            StoreError::Full => Refusal::disk_full().into(),
             error => {
                 // Clients do not get the text of a database error: it may name tables and files.
-                warn!(%error, "a REST request failed because of the store");
+                error.log("a REST request failed because of the store");
                 Problem::new(ErrorCode::Internal, "the database failed")
             }
         }

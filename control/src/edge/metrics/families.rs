@@ -400,6 +400,14 @@ pub(super) const CONTROL: &[Family<ControlStats>] = &[
         |s| s.connections_refused,
     ),
     counter("madang_control_chat_messages_total", "Chat messages stored.", |s| s.chat_stored),
+    gauge("madang_store_trouble", "1 while nothing can be stored, else 0.", |s| {
+        u64::from(s.store.is_in_trouble)
+    }),
+    counter(
+        "madang_store_failed_changes_total",
+        "Changes that were not stored because the database failed.",
+        |s| s.store.failed_changes,
+    ),
     gauge("madang_webhook_pending_calls", "Webhook calls that wait to be made.", |s| {
         s.webhooks.pending
     }),

@@ -1,7 +1,6 @@
 //! The store operations of a room's task, except storing chat.
 
 use madang_wire::{RoomName, Signal};
-use tracing::warn;
 
 use super::{Task, now};
 use crate::broker::Requester;
@@ -14,7 +13,7 @@ impl Task {
     pub(super) async fn keep(&mut self, from: Option<Requester>, keeping: Keeping) {
         let kept = store(&self.tools.store, self.room.name(), &keeping).await;
         let kept = kept.map_err(|error| {
-            warn!(%error, action = keeping.entry.action, "could not store a moderator's action");
+            error.log("could not store a moderator's action");
             not_kept(&error)
         });
         self.tell(from, kept.map(|()| Signal::Done {}));
@@ -34,7 +33,7 @@ impl Task {
         let handled = match deleted.await {
             Ok(message) => self.room.handle_deleted(now(), deleter, message.as_ref()),
             Err(error) => {
-                warn!(%error, "could not delete a chat message");
+                error.log("could not delete a chat message");
                 Err(not_kept(&error))
             }
         };
@@ -49,7 +48,7 @@ impl Task {
         match self.tools.store.delete_room(self.room.name()).await {
             Ok(_) => self.is_deleted = true,
             Err(error) => {
-                warn!(%error, "could not delete a room");
+                error.log("could not delete a room");
                 self.failed = Some(not_kept(&error));
             }
         }
@@ -87,6 +86,6 @@ async fn store(store: &Store, room: &RoomName, keeping: &Keeping) -> Result<(), 
 fn not_kept(error: &StoreError) -> Refusal {
     match error {
         StoreError::Refused(reason) => Refusal::change_refused(reason),
-        _ => Refusal::change_not_stored(),
+        error => Refusal::change_not_stored(error),
     }
 }

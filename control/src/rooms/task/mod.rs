@@ -18,7 +18,7 @@ use madang_sfu::io::Handle;
 use madang_wire::{Destination, Event, Secret, Signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::directory::Directory;
 use super::inbox::Inbox;
@@ -297,8 +297,8 @@ impl Task {
                 self.tools.broker.publish_of_room(self.room.name(), &shared, may_read);
             }
             Err(error) => {
-                warn!(%error, "could not store a chat message");
-                let Refusal { code, message } = Refusal::message_not_stored();
+                error.log("could not store a chat message");
+                let Refusal { code, message } = Refusal::message_not_stored(&error);
                 self.tools.signals.send(&from, &Signal::Error { code, message });
             }
         }

@@ -2,7 +2,6 @@
 
 use madang_wire::{ErrorCode, Request, RoomName, Signal};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use super::{Tools, now};
 use crate::refusal::Refusal;
@@ -20,8 +19,8 @@ pub(super) async fn open(
         Ok(Some(kept)) => Ok(Room::new(config.clone(), kept, rand::make_rng())),
         Ok(None) => Err(Refusal::no_such_room(&config.name)),
         Err(error) => {
-            warn!(%error, room = %config.name, "could not load a room from the store; refusing to open it");
-            Err(Refusal::room_not_loaded())
+            error.log("could not load a room from the store; refusing to open it");
+            Err(Refusal::room_not_loaded(&error))
         }
     }
 }

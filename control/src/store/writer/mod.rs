@@ -18,14 +18,14 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
 
 pub(super) use self::change::Change;
-pub(super) use self::link::{Link, Trouble};
+pub(super) use self::link::Link;
 pub(super) use self::pending::Append;
 pub(super) use self::writing::Writing;
 
 use super::StoreError;
+use super::trouble::Cause;
 use crate::store::error::{Failure, Unwritten};
 
 /// Maximum number of changes waiting for the writer. When the queue is full, callers wait; their rooms' mailboxes then
@@ -102,9 +102,9 @@ async fn run(mut link: Link, mut queue: mpsc::Receiver<Command>) {
                 }
             }
         }
-        let was_there = link.is_there();
+        let was_in_trouble = link.is_in_trouble();
         write(&mut link, jobs).await;
-        if was_there && !link.is_there() {
+        if !was_in_trouble && link.is_in_trouble() {
             check.set(tokio::time::sleep(link.until_check()));
         }
     }
@@ -127,8 +127,8 @@ async fn write(link: &mut Link, mut jobs: Vec<Box<dyn Job>>) {
         }
         Err(failure) => Some(StoreError::from(failure)),
     };
-    if let Some(error) = &failed {
-        error!(%error, changes = jobs.len(), "could not store anything");
+    if failed.is_some() {
+        link.count_failed(jobs.len());
     }
     jobs.into_iter().for_each(|job| job.answer(failed.as_ref()));
 }
@@ -136,6 +136,9 @@ async fn write(link: &mut Link, mut jobs: Vec<Box<dyn Job>>) {
 async fn write_alone(link: &mut Link, job: Box<dyn Job>) {
     let mut alone = [job];
     let failed = attempt(link, &mut alone).await.err().map(StoreError::from);
+    if failed.is_some() {
+        link.count_failed(alone.len());
+    }
     let [job] = alone;
     job.answer(failed.as_ref());
 }
@@ -144,26 +147,32 @@ async fn write_alone(link: &mut Link, job: Box<dyn Job>) {
 async fn attempt(link: &mut Link, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
     let dialect = link.dialect();
     let Some(connection) = link.connection() else {
-        return Err(Failure::Away(link.trouble()));
+        return Err(Failure::Down(link.cause()));
     };
+    let mut is_usable = true;
     let transaction = async {
-        let mut writing = Writing::begin(connection, dialect).await.map_err(Failure::OfAll)?;
+        let mut writing = Writing::begin(connection, dialect).await?;
         if let Err(error) = fill(&mut writing, jobs).await {
-            writing.take_back().await;
-            return Err(Failure::OfOne(error));
+            let failure;
+            (failure, is_usable) = writing.take_back(error).await;
+            return Err(failure);
         }
         writing.commit().await
     };
     let outcome = match tokio::time::timeout(DEADLINE, transaction).await {
         Ok(outcome) => outcome,
         Err(_) => {
-            let reason = format!("it did not answer within {} seconds", DEADLINE.as_secs());
-            link.give_up(reason.clone());
-            return Err(Failure::Away(reason));
+            let seconds = DEADLINE.as_secs();
+            let cause = Cause::Away(format!("it did not answer within {seconds} seconds"));
+            link.lose(cause.clone());
+            return Err(Failure::Down(cause));
         }
     };
-    if outcome.is_err() {
-        link.check().await;
+    match &outcome {
+        Ok(()) => link.succeed(),
+        Err(Failure::OfAll(cause) | Failure::Down(cause)) => link.fail(cause.clone()).await,
+        Err(Failure::OfOne(_)) if !is_usable => link.renew().await,
+        Err(Failure::OfOne(_)) => {}
     }
     outcome
 }

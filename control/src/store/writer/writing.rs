@@ -8,6 +8,7 @@ use sqlx::{Any, AnyConnection, Connection, Transaction};
 use tracing::debug;
 
 use super::super::dialect::Dialect;
+use super::super::trouble::Cause;
 use super::pending::Chat;
 use crate::store::error::Failure;
 
@@ -22,21 +23,26 @@ impl<'c> Writing<'c> {
     pub(super) async fn begin(
         connection: &'c mut AnyConnection,
         dialect: Dialect,
-    ) -> Result<Writing<'c>, sqlx::Error> {
-        let transaction = connection.begin_with(dialect.begin()).await?;
+    ) -> Result<Writing<'c>, Failure> {
+        let transaction = connection.begin_with(dialect.begin()).await.map_err(Failure::of_all)?;
         Ok(Writing { transaction, dialect, chat: Chat::default() })
     }
 
     pub(super) async fn commit(self) -> Result<(), Failure> {
-        self.transaction.commit().await.map_err(Failure::OfAll)
+        self.transaction.commit().await.map_err(Failure::of_all)
     }
 
-    /// Rolls the transaction back.
-    pub(super) async fn take_back(self) {
-        if let Err(error) = self.transaction.rollback().await {
-            // The caller checks the connection next, and drops it if it is broken.
+    /// Rolls the transaction back after an error. Returns the failure, and whether the connection can still be used.
+    pub(super) async fn take_back(self, error: sqlx::Error) -> (Failure, bool) {
+        let rolled_back = self.transaction.rollback().await;
+        if let Err(error) = &rolled_back {
             debug!(%error, "could not roll back a transaction");
         }
+        let failure = match Cause::of(&error) {
+            Some(cause) => Failure::OfAll(cause),
+            None => Failure::OfOne(error),
+        };
+        (failure, rolled_back.is_ok())
     }
 
     /// The suffix of a SELECT that locks its rows until the transaction ends.
