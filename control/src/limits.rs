@@ -52,6 +52,16 @@ pub struct Limits {
     pub slow_topics: SlowPolicy,
     /// Bytes of a chat message's text; a longer one gets `too_large`.
     pub chat_bytes: usize,
+    /// Bytes of chat that a user, or all guests of an address, may have stored in a minute; more is refused with
+    /// `rate_limited`. 0: no limit.
+    pub user_chat_bytes_per_minute: usize,
+    /// Bytes of chat that one room may have stored in a minute; more is refused with `rate_limited`. 0: no limit.
+    pub room_chat_bytes_per_minute: usize,
+    /// Bytes of chat that all rooms together may have stored in a minute; more is refused with `overloaded`. 0: no limit.
+    pub chat_bytes_per_minute: usize,
+    /// Bytes that have to be free on the disk of an SQLite file, or a tenth of a smaller disk. While fewer are, chat is
+    /// refused with `overloaded`. 0: the disk is not watched.
+    pub store_free_bytes: usize,
 }
 
 impl Default for Limits {
@@ -74,6 +84,10 @@ impl Default for Limits {
             slow_room_state: SlowPolicy::Coalesce,
             slow_topics: SlowPolicy::Disconnect,
             chat_bytes: 8 * 1024,
+            user_chat_bytes_per_minute: 4 * 1024 * 1024,
+            room_chat_bytes_per_minute: 16 * 1024 * 1024,
+            chat_bytes_per_minute: 64 * 1024 * 1024,
+            store_free_bytes: 256 * 1024 * 1024,
         }
     }
 }

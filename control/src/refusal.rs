@@ -3,6 +3,7 @@
 //! Each reason has one constructor, the only place with its code and text, so that STOMP and REST answer alike.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use madang_wire::{ErrorCode, RoomName, SourceKind};
@@ -104,6 +105,44 @@ impl Refusal {
         Refusal::not_stored(error, "the message could not be stored", "try again later")
     }
 
+    /// The user, or the guests of an address, have sent as much chat as is stored in a minute.
+    pub(crate) fn chat_of_user(most: usize, delay: Duration) -> Refusal {
+        let whose = "one user, or of all guests of one address,";
+        Refusal::too_much_chat(
+            ErrorCode::RateLimited,
+            whose,
+            most,
+            "limits.user_chat_bytes_per_minute",
+            delay,
+        )
+    }
+
+    /// The room has as much chat as is stored in a minute.
+    pub(crate) fn chat_of_room(most: usize, delay: Duration) -> Refusal {
+        let setting = "limits.room_chat_bytes_per_minute";
+        Refusal::too_much_chat(ErrorCode::RateLimited, "one room", most, setting, delay)
+    }
+
+    /// All rooms together have as much chat as is stored in a minute.
+    pub(crate) fn chat_of_server(most: usize, delay: Duration) -> Refusal {
+        let setting = "limits.chat_bytes_per_minute";
+        Refusal::too_much_chat(ErrorCode::Overloaded, "all rooms", most, setting, delay)
+    }
+
+    fn too_much_chat(
+        code: ErrorCode,
+        whose: &str,
+        most: usize,
+        setting: &str,
+        delay: Duration,
+    ) -> Refusal {
+        let seconds = delay.as_secs_f64().ceil();
+        let message = format!(
+            "the chat of {whose} may have {most} bytes a minute ({setting}); try again in {seconds} seconds"
+        );
+        Refusal::new(code, message)
+    }
+
     /// The database takes nothing more, because its disk is full.
     pub(crate) fn disk_full() -> Refusal {
         Refusal::overloaded("the server's disk is full")
@@ -114,6 +153,10 @@ impl Refusal {
         match error {
             StoreError::Full => {
                 Refusal::overloaded(format!("{what}, because the server's disk is full; {then}"))
+            }
+            StoreError::AlmostFull => {
+                let reason = "because the server's disk is almost full";
+                Refusal::overloaded(format!("{what}, {reason}; {then}"))
             }
             _ => Refusal::new(ErrorCode::Internal, format!("{what}; {then}")),
         }

@@ -108,6 +108,10 @@ const KEYS: &[Key] = keys! {
     limits.slow_room_state: "policy for speakers, changed participants and the list of rooms when a client is too slow: coalesce (send only the latest), drop_oldest, or disconnect (with an ERROR)"
     limits.slow_topics: "policy for messages that clients publish on topics, with the same values. Chat, queues and replies always disconnect a client that is too slow"
     limits.chat_bytes: "maximum size of a chat message, in bytes"
+    limits.user_chat_bytes_per_minute: "chat of one user, or of all guests of one client address (IPv6: /64), that is stored in a minute, in bytes; a message counts its text and 200 bytes; 0: no limit"
+    limits.room_chat_bytes_per_minute: "chat of one room that is stored in a minute, in bytes; 0: no limit"
+    limits.chat_bytes_per_minute: "chat of all rooms that is stored in a minute, in bytes; 0: no limit"
+    limits.store_free_bytes: "space that has to be free on the disk of an SQLite file, in bytes, or a tenth of a smaller disk; while less is free, chat is refused; 0: the disk is not watched"
 };
 
 pub(super) fn find(name: &str) -> Option<&'static Key> {

@@ -49,6 +49,11 @@ impl Admission {
         drop(admitted);
         Ok(Admission { hub: Arc::clone(hub), from })
     }
+
+    /// The client's address.
+    pub(super) fn from(&self) -> IpAddr {
+        self.from
+    }
 }
 
 impl Drop for Admission {

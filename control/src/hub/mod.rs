@@ -1,5 +1,8 @@
 //! The control plane, which all connections share: the broker, the rooms, and the limits on connections.
-#![expect(clippy::disallowed_methods, reason = "shutting down has deadlines")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "shutting down has deadlines, and quotas begin at the start"
+)]
 
 mod admission;
 mod stats;
@@ -7,7 +10,7 @@ mod stats;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use madang_sfu::Event as EngineEvent;
@@ -28,7 +31,7 @@ use crate::limits::Limits;
 use crate::refusal::Refusal;
 use crate::relay::{Relay, RelayUrl};
 use crate::rooms::room::{Admin, AdminReply, IceServers};
-use crate::rooms::{Passwords, RoomCreation, Rooms, RoomsConfig, Tools};
+use crate::rooms::{ChatQuota, Passwords, RoomCreation, Rooms, RoomsConfig, Tools};
 use crate::stomp::SessionConfig;
 use crate::stomp::connection::{self, Connection};
 use crate::stomp::dispatch::Dispatch;
@@ -130,6 +133,7 @@ impl Hub {
             sfu,
             counters: Arc::clone(&counters),
             passwords: passwords.clone(),
+            chat_quota: Arc::new(Mutex::new(ChatQuota::new(&limits, Instant::now()))),
             webhooks: config.webhooks.clone(),
             stop: stop.clone(),
         };
@@ -187,7 +191,7 @@ impl Hub {
     }
 
     /// Speaks STOMP on a connection that has a place.
-    pub(crate) async fn serve_admitted(&self, socket: impl Socket, _admission: &Admission) {
+    pub(crate) async fn serve_admitted(&self, socket: impl Socket, admission: &Admission) {
         let hub = &self.0;
         let id = SessionId(hub.last_session.fetch_add(1, Relaxed));
         let config = SessionConfig {
@@ -199,6 +203,7 @@ impl Hub {
         };
         let connection = Connection {
             id,
+            address: admission.from(),
             app: hub.app.clone(),
             auth: hub.auth.clone(),
             store: hub.store.clone(),

@@ -3,7 +3,9 @@
 //! A room opens with the first join and closes when nobody is in it. [`room`] decides and never waits; `task` owns one
 //! room, waits for its letters and carries out its decisions. `directory` holds the mailboxes.
 
+mod account;
 mod chat;
+mod chat_quota;
 mod directory;
 mod inbox;
 mod letter;
@@ -21,6 +23,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::chat::chat_message;
+pub(crate) use self::chat_quota::ChatQuota;
 pub(crate) use self::letter::Letter;
 pub(crate) use self::passwords::Passwords;
 pub(crate) use self::task::Tools;

@@ -305,7 +305,8 @@ impl Data {
         })?;
         let (auth, keys) = Auth::open(&settings.auth, &settings.data_dir).await?;
         let api_keys = auth::api_keys(&settings.auth, &settings.data_dir)?;
-        let store = Store::open(&settings.store_url()).await?;
+        let free = settings.limits.store_free_bytes as u64;
+        let store = Store::open_keeping(&settings.store_url(), free).await?;
         auth.recall(&store, Timestamp::now()).await?;
         let webhooks = start_webhooks(settings, &store).await?;
         Ok(Data { auth, keys, api_keys, store, webhooks })

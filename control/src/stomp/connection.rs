@@ -15,6 +15,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -64,6 +65,8 @@ const FEW_PARCELS: usize = 4;
 /// The parts that the task of a connection works with.
 pub(crate) struct Connection {
     pub(crate) id: SessionId,
+    /// The client's address.
+    pub(crate) address: IpAddr,
     pub(crate) app: Dispatch,
     pub(crate) auth: Auth,
     pub(crate) store: Store,
@@ -137,6 +140,7 @@ impl Connection {
             sender: Sender {
                 session: self.id,
                 name: config.id.clone(),
+                address: self.address,
                 grant: Arc::new(guest),
                 rooms: HashSet::new(),
             },

@@ -4,6 +4,7 @@
 //! SEND is answered with an `error` message on `/user/queue/signal`, and the connection continues.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use madang_wire::{
@@ -60,6 +61,7 @@ pub(crate) struct Sender {
     pub(crate) session: SessionId,
     /// The header `session` of CONNECTED.
     pub(crate) name: String,
+    pub(crate) address: IpAddr,
     /// The rights of the sender.
     pub(crate) grant: Arc<Grant>,
     /// The rooms to notify when the session ends; at most [`MAX_ROOMS`].
@@ -163,6 +165,7 @@ impl Dispatch {
         let header = |name| sent.headers.get(name).map(str::to_owned);
         let asked = Asked {
             from: from.clone(),
+            address: sender.address,
             grant: Arc::clone(&sender.grant),
             resume: header(header::RESUME),
             message_id: header(header::MESSAGE_ID),

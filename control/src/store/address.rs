@@ -28,6 +28,8 @@ pub(super) struct Address {
     writing: AnyConnectOptions,
     /// For read-only connections.
     reading: AnyConnectOptions,
+    /// The SQLite file.
+    pub(super) file: Option<PathBuf>,
 }
 
 impl Address {
@@ -35,16 +37,17 @@ impl Address {
     pub(super) fn find(url: &StoreUrl) -> Result<Address, sqlx::Error> {
         sqlx::any::install_default_drivers();
         let dialect = url.dialect;
-        let (writing, reading) = match dialect {
+        let (writing, reading, file) = match dialect {
             Dialect::Sqlite => {
-                let file = StoreUrl::of_file(&sqlite_file(url.expose())?);
-                (file.expose().to_owned(), format!("{}?mode=ro", file.expose()))
+                let path = sqlite_file(url.expose())?;
+                let file = StoreUrl::of_file(&path);
+                (file.expose().to_owned(), format!("{}?mode=ro", file.expose()), Some(path))
             }
             Dialect::Postgres | Dialect::MySql => {
-                (url.expose().to_owned(), url.expose().to_owned())
+                (url.expose().to_owned(), url.expose().to_owned(), None)
             }
         };
-        Ok(Address { dialect, writing: writing.parse()?, reading: reading.parse()? })
+        Ok(Address { dialect, writing: writing.parse()?, reading: reading.parse()?, file })
     }
 
     /// Opens a connection for writing.

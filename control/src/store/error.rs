@@ -57,6 +57,9 @@ pub enum StoreError {
     /// The disk of the database is full.
     #[error("the disk of the database is full")]
     Full,
+    /// Too little space is left on the disk of the database to store chat.
+    #[error("the disk of the database is almost full")]
+    AlmostFull,
     /// The database can't be written, for example because its disk fails or it is read-only.
     #[error("the database can't be written: {0}")]
     Failing(String),
@@ -73,7 +76,10 @@ impl StoreError {
     /// when it is over, and each refused change would add a line.
     pub(crate) fn log(&self, what: &str) {
         match self {
-            StoreError::Away(_) | StoreError::Full | StoreError::Failing(_) => {
+            StoreError::Away(_)
+            | StoreError::Full
+            | StoreError::AlmostFull
+            | StoreError::Failing(_) => {
                 debug!(error = %self, "{what}");
             }
             StoreError::Open { .. }

@@ -32,6 +32,7 @@ pub(crate) mod retention;
 mod room_record;
 mod rooms;
 mod row;
+mod space;
 mod tokens;
 mod trouble;
 mod url;
@@ -69,8 +70,10 @@ pub struct Store {
 /// The counters of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
-    /// Whether nothing can be stored at the moment.
+    /// Whether nothing can be stored at the moment, or no chat.
     pub is_in_trouble: bool,
+    /// The free space on the disk of the SQLite file, in bytes; 0 if it is not watched.
+    pub free_bytes: u64,
     /// Changes that were not stored because the database failed, since the start.
     pub failed_changes: u64,
 }
@@ -82,6 +85,15 @@ impl Store {
     /// # Errors
     /// When the database can't be opened.
     pub async fn open(url: &StoreUrl) -> Result<Store, StoreError> {
+        Store::open_keeping(url, 0).await
+    }
+
+    /// Opens the database as [`Store::open`] does. Chat is stored only while at least `free` bytes are free on the disk
+    /// of an SQLite file, or a tenth of a smaller disk; 0 does not watch the disk.
+    ///
+    /// # Errors
+    /// When the database can't be opened.
+    pub async fn open_keeping(url: &StoreUrl, free: u64) -> Result<Store, StoreError> {
         let failed = |error: &dyn ToString| StoreError::Open {
             url: url.to_string(),
             reason: error.to_string(),
@@ -93,20 +105,22 @@ impl Store {
             .map_err(|error| failed(&error))?;
         address.migrate(&mut connection).await.map_err(|error| failed(&error))?;
         let readers = Readers::new(&address);
-        let link = Link::new(address, connection);
+        let link = Link::new(address, connection, free);
         let trouble = link.watch();
         Ok(Store { writer: Writer::start(link), readers, trouble })
     }
 
-    /// The reason why nothing can be stored at the moment, if there is one.
+    /// The reason why nothing can be stored at the moment, or no chat, if there is one.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.get().map(|cause| cause.to_string())
+        let cause = self.trouble.get().map(|cause| cause.to_string());
+        cause.or_else(|| self.trouble.shortage().map(|shortage| shortage.to_string()))
     }
 
     /// A snapshot of the counters.
     pub fn stats(&self) -> StoreStats {
         StoreStats {
-            is_in_trouble: self.trouble.get().is_some(),
+            is_in_trouble: self.trouble().is_some(),
+            free_bytes: self.trouble.free(),
             failed_changes: self.trouble.failed(),
         }
     }

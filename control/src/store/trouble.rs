@@ -88,7 +88,28 @@ pub(super) struct Trouble(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     cause: Mutex<Option<Cause>>,
+    shortage: Mutex<Option<Shortage>>,
+    /// In bytes.
+    free: AtomicU64,
     failed: AtomicU64,
+}
+
+/// Too little space on the disk of the database, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shortage {
+    pub(super) free: u64,
+    pub(super) keep: u64,
+}
+
+impl std::fmt::Display for Shortage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Shortage { free, keep } = self;
+        write!(
+            f,
+            "the disk of the database is almost full: {free} bytes are free, and {keep} have to be \
+             (limits.store_free_bytes)"
+        )
+    }
 }
 
 impl Trouble {
@@ -99,6 +120,22 @@ impl Trouble {
 
     pub(super) fn set(&self, cause: Option<Cause>) {
         *self.0.cause.lock().unwrap_or_else(PoisonError::into_inner) = cause;
+    }
+
+    /// Why no chat is stored although the database can be written.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        self.0.shortage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Records the free space of the disk.
+    pub(super) fn set_free(&self, free: u64, shortage: Option<Shortage>) {
+        self.0.free.store(free, Relaxed);
+        *self.0.shortage.lock().unwrap_or_else(PoisonError::into_inner) = shortage;
+    }
+
+    /// The free space of the disk, in bytes; 0 if it is not watched.
+    pub(super) fn free(&self) -> u64 {
+        self.0.free.load(Relaxed)
     }
 
     /// Counts changes that were not written although nothing was wrong with them.

@@ -400,9 +400,14 @@ pub(super) const CONTROL: &[Family<ControlStats>] = &[
         |s| s.connections_refused,
     ),
     counter("madang_control_chat_messages_total", "Chat messages stored.", |s| s.chat_stored),
-    gauge("madang_store_trouble", "1 while nothing can be stored, else 0.", |s| {
+    gauge("madang_store_trouble", "1 while nothing can be stored, or no chat; else 0.", |s| {
         u64::from(s.store.is_in_trouble)
     }),
+    gauge(
+        "madang_store_free_bytes",
+        "Free space on the disk of the SQLite file; 0 with another database or without limits.store_free_bytes.",
+        |s| s.store.free_bytes,
+    ),
     counter(
         "madang_store_failed_changes_total",
         "Changes that were not stored because the database failed.",

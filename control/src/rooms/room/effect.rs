@@ -1,6 +1,7 @@
 //! The effects and inputs of a room.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use madang_sfu::{Mid, PeerId, Receivers, Source};
@@ -9,6 +10,7 @@ use madang_wire::{Event, Request, Secret, Signal};
 use super::{Keeping, rights};
 use crate::auth::Grant;
 use crate::broker::{Requester, SessionId};
+use crate::rooms::account::Account;
 use crate::store::{ChatRecord, NewChatMessage};
 
 /// Everything that a room can do to the outside. The task carries effects out in order.
@@ -29,7 +31,7 @@ pub(crate) enum Effect {
     /// Publish an event to subscribers of the room's events.
     Publish { event: Event, to: Audience },
     /// Store a chat message, then deliver and acknowledge it. Messages keep the order of their effects.
-    StoreChat { from: Requester, message: NewChatMessage },
+    StoreChat { from: Requester, account: Account, message: NewChatMessage },
     /// Check a password, and call `handle_verified` with the result.
     Verify { ticket: u64, password: Secret, hash: String },
     /// Store a change and its audit entry, then send `done` to `from`.
@@ -62,6 +64,8 @@ impl Audience {
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) from: Requester,
+    /// The client's address.
+    pub(crate) address: IpAddr,
     /// The sender's permissions.
     pub(crate) grant: Arc<Grant>,
     /// The `resume` header.
@@ -69,6 +73,13 @@ pub(crate) struct Asked {
     /// The `message-id` header, with which a client makes sure that a message is stored only once.
     pub(crate) message_id: Option<String>,
     pub(crate) request: Request,
+}
+
+impl Asked {
+    /// Whose shares the request counts for.
+    pub(crate) fn account(&self) -> Account {
+        Account::of(&self.grant, self.address)
+    }
 }
 
 /// The requester of a deletion.

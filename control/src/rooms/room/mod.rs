@@ -111,13 +111,14 @@ impl Room {
 
     /// Handles a request of a session.
     pub(crate) fn handle_request(&mut self, now: Moment, asked: Asked) {
-        let Asked { from, grant, resume, message_id, request } = asked;
+        let account = asked.account();
+        let Asked { from, grant, resume, message_id, request, .. } = asked;
         let handled = match (request, resume) {
             (Request::Join(join), Some(token)) => {
                 self.handle_resume(now, &from, &grant, &token, join)
             }
             (Request::Join(join), None) => self.handle_join(now, &from, &grant, join),
-            (request, _) => self.handle_members_request(now, &from, message_id, request),
+            (request, _) => self.handle_members_request(now, &from, account, message_id, request),
         };
         self.tell_refusal(&from, handled);
         self.tell_news(now.instant);

@@ -9,6 +9,7 @@ use super::{Effect, Room, rights};
 use crate::broker::Requester;
 use crate::moment::Moment;
 use crate::refusal::Refusal;
+use crate::rooms::account::Account;
 use crate::store::NewChatMessage;
 
 /// The longest reaction, in bytes; the longest emoji sequences have about 35.
@@ -27,6 +28,7 @@ impl Room {
         &mut self,
         now: Moment,
         from: &Requester,
+        account: Account,
         message_id: Option<String>,
         request: Request,
     ) -> Result<(), Refusal> {
@@ -43,7 +45,7 @@ impl Room {
             Request::Sources(sources) => self.set_mids(index, sources.mids),
             Request::View(view) => self.handle_view(from, index, view),
             Request::State(state) => self.handle_state(now, index, state),
-            Request::Chat(chat) => self.handle_chat(now, from, index, message_id, chat),
+            Request::Chat(chat) => self.handle_chat(now, from, index, account, message_id, chat),
             Request::React(react) => self.handle_react(now, index, react.emoji),
             Request::Moderate(moderate) => self.handle_moderate(now, from, index, moderate),
             Request::Leave(_) => {
@@ -132,6 +134,7 @@ impl Room {
         now: Moment,
         from: &Requester,
         index: usize,
+        account: Account,
         message_id: Option<String>,
         chat: Chat,
     ) -> Result<(), Refusal> {
@@ -168,7 +171,7 @@ impl Room {
             message_id,
             sent_at: now.utc,
         };
-        self.effects.push_back(Effect::StoreChat { from: from.clone(), message });
+        self.effects.push_back(Effect::StoreChat { from: from.clone(), account, message });
         Ok(())
     }
 

@@ -55,7 +55,7 @@ impl Task {
     }
 
     /// Sends an outcome to the session that asked. Without a session, a failure is recorded for the reply over REST.
-    fn tell(&mut self, to: Option<Requester>, what: Result<Signal, Refusal>) {
+    pub(super) fn tell(&mut self, to: Option<Requester>, what: Result<Signal, Refusal>) {
         match (to, what) {
             (Some(to), Ok(signal)) => self.tools.signals.send(&to, &signal),
             (Some(to), Err(Refusal { code, message })) => {

@@ -5,8 +5,8 @@ mod keeping;
 mod opening;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Instant;
 
@@ -20,6 +20,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::account::Account;
+use super::chat_quota::{Budget, ChatQuota};
 use super::directory::Directory;
 use super::inbox::Inbox;
 use super::passwords::{Passwords, Verdict};
@@ -46,6 +48,7 @@ pub(crate) struct Tools {
     pub(crate) sfu: Handle,
     pub(crate) counters: Arc<Counters>,
     pub(crate) passwords: Passwords,
+    pub(crate) chat_quota: Arc<Mutex<ChatQuota>>,
     pub(crate) webhooks: Webhooks,
     /// Ends the room once its mailbox is empty and its chat is stored.
     pub(crate) stop: CancellationToken,
@@ -62,6 +65,8 @@ struct Task {
     counted: u32,
     /// Whether webhooks were sent `room_opened`, and not yet `room_closed`.
     is_told_open: bool,
+    /// How much chat of this room is stored in a minute.
+    budget: Budget,
     /// At most `MAX_STORING`, in the order in which they were sent.
     storing: FuturesOrdered<BoxFuture<'static, Stored>>,
     /// Password checks in progress, with their tickets. The room bounds their number.
@@ -93,7 +98,8 @@ pub(crate) async fn run(
             Ok(room) => {
                 up(&tools.counters.rooms);
                 debug!(room = %name, "room opened");
-                let mut task = Task::new(room, tools.clone(), directory.clone());
+                let budget = Budget::of_room(&config.limits, now().instant);
+                let mut task = Task::new(room, tools.clone(), directory.clone(), budget);
                 task.handle_letter(letter).await;
                 task.run(&mut mailbox, &inbox).await;
                 task.count(0);
@@ -127,7 +133,7 @@ async fn next_letter(
 }
 
 impl Task {
-    fn new(room: Room, tools: Tools, directory: Directory) -> Task {
+    fn new(room: Room, tools: Tools, directory: Directory, budget: Budget) -> Task {
         Task {
             events: Destination::events_of(room.name()),
             chat: Destination::chat_of(room.name()),
@@ -136,6 +142,7 @@ impl Task {
             directory,
             counted: 0,
             is_told_open: false,
+            budget,
             storing: FuturesOrdered::new(),
             verifying: FuturesUnordered::new(),
             failed: None,
@@ -239,8 +246,12 @@ impl Task {
                 Effect::Verify { ticket, password, hash } => self.verify(ticket, password, hash),
                 Effect::Keep { from, keeping } => self.keep(from, *keeping).await,
                 Effect::DeleteMessage { deleter, id } => self.delete_message(deleter, &id).await,
-                Effect::StoreChat { from, message } => {
-                    self.store(from, message, receipt.take()).await
+                Effect::StoreChat { from, account, message } => {
+                    let receipt = receipt.take();
+                    match self.count_chat(&account, &message) {
+                        Ok(()) => self.store(from, message, receipt).await,
+                        Err(refusal) => self.tell(Some(from), Err(refusal)),
+                    }
                 }
                 Effect::DeleteRoom => self.delete_room().await,
                 Effect::Count(participants) => {
@@ -261,6 +272,12 @@ impl Task {
         let passwords = self.tools.passwords.clone();
         let verifying = async move { (ticket, passwords.verify(password, hash).await) };
         self.verifying.push(Box::pin(verifying));
+    }
+
+    /// Counts a message in the quotas of chat.
+    fn count_chat(&mut self, account: &Account, message: &NewChatMessage) -> Result<(), Refusal> {
+        let mut quota = self.tools.chat_quota.lock().unwrap_or_else(PoisonError::into_inner);
+        quota.take(account, &mut self.budget, message.text.len(), now().instant)
     }
 
     /// Gives a message to the store. The first poll, here, takes a place in the store's queue ahead of later messages.

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::super::dialect::Dialect;
+use super::super::space::Space;
 use super::super::trouble::{Cause, Trouble};
 use super::writing::Writing;
 use crate::store::address::Address;
@@ -41,16 +42,22 @@ pub(in crate::store) struct Link {
     address: Address,
     connection: Option<AnyConnection>,
     trouble: Trouble,
+    /// The disk of an SQLite file, if it is watched.
+    space: Option<Space>,
     retry: Duration,
     failed_at: Instant,
 }
 
 impl Link {
-    pub(in crate::store) fn new(address: Address, connection: AnyConnection) -> Link {
+    /// A link that keeps `free` bytes free on the disk of an SQLite file.
+    pub(in crate::store) fn new(address: Address, connection: AnyConnection, free: u64) -> Link {
+        let trouble = Trouble::default();
+        let file = address.file.clone().filter(|_| free > 0);
         Link {
             address,
             connection: Some(connection),
-            trouble: Trouble::default(),
+            space: file.map(|file| Space::new(file, free, trouble.clone())),
+            trouble,
             retry: FIRST_RETRY,
             failed_at: Instant::now(),
         }
@@ -77,6 +84,17 @@ impl Link {
         self.trouble.get().is_some()
     }
 
+    /// Whether there is too little space on the disk for chat.
+    pub(super) async fn is_short_of_space(&mut self) -> bool {
+        match &mut self.space {
+            Some(space) => {
+                space.look().await;
+                self.trouble.shortage().is_some()
+            }
+            None => false,
+        }
+    }
+
     /// The reason why there is no connection.
     pub(super) fn cause(&self) -> Cause {
         self.trouble.get().unwrap_or_else(|| Cause::Away(String::new()))
@@ -90,6 +108,9 @@ impl Link {
     /// Checks whether the database still answers. In trouble, checks whether it is over: tries to reconnect if there is
     /// no connection, and to write if there is one.
     pub(super) async fn check(&mut self) {
+        if let Some(space) = &mut self.space {
+            space.look().await;
+        }
         let is_in_trouble = self.is_in_trouble();
         match &mut self.connection {
             Some(_) if is_in_trouble => self.probe().await,

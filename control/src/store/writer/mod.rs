@@ -102,6 +102,11 @@ async fn run(mut link: Link, mut queue: mpsc::Receiver<Command>) {
                 }
             }
         }
+        if link.is_short_of_space().await {
+            for job in jobs.extract_if(.., |job| job.is_chat()) {
+                job.answer(Some(&StoreError::AlmostFull));
+            }
+        }
         let was_in_trouble = link.is_in_trouble();
         write(&mut link, jobs).await;
         if !was_in_trouble && link.is_in_trouble() {

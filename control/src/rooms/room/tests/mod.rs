@@ -6,6 +6,7 @@ mod mutes;
 mod rights;
 mod walk;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -691,6 +692,7 @@ fn listener() -> Grant {
 /// A request of a guest; each session is a different guest.
 pub(super) fn asked(session: u64, resume: Option<&str>, request: Request) -> Asked {
     Asked {
+        address: Ipv4Addr::LOCALHOST.into(),
         from: SessionId(session).into(),
         grant: Arc::new(Grant::guest(format!("guest-{session}"))),
         resume: resume.map(str::to_owned),

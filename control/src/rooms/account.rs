@@ -1,0 +1,25 @@
+//! Those whose shares of the server are counted.
+
+use std::net::IpAddr;
+
+use madang_turn::client_network;
+
+use crate::auth::Grant;
+
+/// Somebody who has one share, however many connections they have: a user, or all guests of an address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Account {
+    User(String),
+    /// An IPv4 address, or the /64 network of an IPv6 address.
+    Guests(IpAddr),
+}
+
+impl Account {
+    pub(crate) fn of(grant: &Grant, address: IpAddr) -> Account {
+        if grant.is_guest {
+            Account::Guests(client_network(address))
+        } else {
+            Account::User(grant.user.clone())
+        }
+    }
+}
