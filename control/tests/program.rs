@@ -43,6 +43,28 @@ fn a_second_server_on_the_same_port_says_what_to_do() {
     server.end();
 }
 
+/// The lock must end with the process, whatever ends it.
+#[test]
+fn a_second_server_on_the_same_data_is_refused_until_the_first_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = Running::start(dir.path());
+    let data_dir = dir.path().to_str().unwrap();
+
+    let second = run(&["--listen", "127.0.0.1:0", "--data-dir", data_dir]);
+    let token = run(&["token", "--data-dir", data_dir, "--room", "team", "--name", "하나"]);
+    first.process.kill().unwrap();
+    first.process.wait().unwrap();
+    let third = Running::start(dir.path());
+
+    let error = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1));
+    for expected in [data_dir, &format!("process {}", first.process.id())] {
+        assert!(error.contains(expected), "{expected} is missing in: {error}");
+    }
+    assert!(token.status.success(), "{token:?}");
+    third.end();
+}
+
 /// A Binding request with a FINGERPRINT of zeros.
 const MALFORMED: [u8; 28] =
     *b"\x00\x01\x00\x08\x21\x12\xa4\x42transaction.\x80\x28\x00\x04\x00\x00\x00\x00";

@@ -18,6 +18,7 @@
 )]
 
 mod addresses;
+mod data_lock;
 mod io;
 pub mod open_files;
 mod turn;
@@ -43,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use self::addresses::Addresses;
+use self::data_lock::DataLock;
 use self::turn::{BoundTurn, Turn};
 use self::turn_urls::{AtHttps, Reached};
 use crate::auth::{self, ApiKeys, Auth, KeyKeeper};
@@ -79,6 +81,8 @@ pub struct Server {
     store: Store,
     webhooks: Webhooks,
     auth: Auth,
+    /// Released last, once nothing is written any more.
+    data_lock: DataLock,
 }
 
 impl Server {
@@ -219,6 +223,7 @@ impl Server {
             turn.shutdown().await;
         }
         self.store.close().await;
+        drop(self.data_lock);
     }
 }
 
@@ -289,8 +294,9 @@ impl Ports {
     }
 }
 
-/// The second phase: the store, authentication, and webhooks.
+/// The second phase: the data directory, the store, authentication, and webhooks.
 struct Data {
+    lock: DataLock,
     auth: Auth,
     keys: Option<KeyKeeper>,
     api_keys: ApiKeys,
@@ -303,13 +309,14 @@ impl Data {
         secrets::create_data_dir(&settings.data_dir).with_context(|| {
             format!("can't create the data directory {}", settings.data_dir.display())
         })?;
+        let lock = DataLock::take(&settings.data_dir)?;
         let (auth, keys) = Auth::open(&settings.auth, &settings.data_dir).await?;
         let api_keys = auth::api_keys(&settings.auth, &settings.data_dir)?;
         let free = settings.limits.store_free_bytes as u64;
         let store = Store::open_keeping(&settings.store_url(), free).await?;
         auth.recall(&store, Timestamp::now()).await?;
         let webhooks = start_webhooks(settings, &store).await?;
-        Ok(Data { auth, keys, api_keys, store, webhooks })
+        Ok(Data { lock, auth, keys, api_keys, store, webhooks })
     }
 }
 
@@ -317,7 +324,7 @@ impl Data {
 fn serve(settings: Settings, ports: Ports, data: Data, media: Media) -> Server {
     let https_port = ports.https_port(&settings);
     let Ports { http: listener, http_addr, stomp, certificate, tls, .. } = ports;
-    let Data { auth, keys, api_keys, store, webhooks } = data;
+    let Data { lock: data_lock, auth, keys, api_keys, store, webhooks } = data;
     let Media { engine, sfu, events, turn } = media;
 
     let stop_hub = CancellationToken::new();
@@ -396,6 +403,7 @@ fn serve(settings: Settings, ports: Ports, data: Data, media: Media) -> Server {
         store,
         webhooks,
         auth,
+        data_lock,
     }
 }
 
