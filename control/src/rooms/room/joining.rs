@@ -179,7 +179,9 @@ impl Room {
 
     /// The standing by the highest role that somebody may have.
     fn highest(&self, grant: &Grant, opens: bool) -> Standing {
-        let opens = opens && self.config.guests_may_host;
+        let opens = opens
+            && self.config.guests_may_host
+            && rights::may_have_guest_as_host(&self.kept.record);
         Standing::of(rights::highest_role(self.kept.role_of(grant), grant, opens), grant)
     }
 

@@ -50,6 +50,12 @@ pub(crate) fn highest_role(kept: Option<Role>, grant: &Grant, opens: bool) -> Ro
     }
 }
 
+/// Whether the first guest in an empty room may become its host. A lock and a waiting room stay in force when everybody
+/// has left: a host who came from nowhere would lift them.
+pub(super) fn may_have_guest_as_host(record: &RoomRecord) -> bool {
+    !record.is_locked && !record.settings.waiting_room
+}
+
 /// The role of a joiner: the requested one, which must not be higher than `highest`, or else `highest`.
 pub(super) fn role_of(highest: Role, asked: Option<Role>) -> Result<Role, Refusal> {
     match asked {

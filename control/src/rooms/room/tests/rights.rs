@@ -73,7 +73,10 @@ const DOOR: &[DoorRule] = &[
 
 impl Arrival {
     fn highest(&self) -> Role {
-        let opens = self.is_empty && matches!(self.asked, None | Some(Role::Host));
+        let opens = self.is_empty
+            && matches!(self.asked, None | Some(Role::Host))
+            && !self.is_locked
+            && !self.waiting_room;
         match (self.is_guest, self.kept, self.role) {
             (true, _, _) if opens && !self.auth_required => Role::Host,
             (true, _, _) => Role::Speaker,
@@ -178,6 +181,29 @@ fn who_comes_in() {
         count += 1;
     });
     println!("{count} joins");
+}
+
+#[test]
+fn a_lock_and_a_waiting_room_outlast_those_who_were_there() {
+    type Guard = (fn(&mut Kept), ErrorCode);
+    let guards: [Guard; 2] = [
+        (|kept| kept.record.is_locked = true, ErrorCode::RoomLocked),
+        (|kept| kept.record.settings.waiting_room = true, ErrorCode::Waiting),
+    ];
+    for (guard, code) in guards {
+        let mut kept = kept();
+        guard(&mut kept);
+        let mut room = open(kept, false);
+        let join = json!({"name": "a"});
+
+        let guest = ask(&mut room, 1, Grant::guest("guest-1".to_owned()), "join", &join);
+        let host = ask(&mut room, 2, token("host", Some(Role::Host), None), "join", &join);
+
+        assert_eq!(error_to(1, &guest), Some(code));
+        assert_eq!(room.reader(SessionId(1)), Reader::Nothing);
+        let Signal::Joined(joined) = answer_to(2, &host) else { panic!("{host:?}") };
+        assert_eq!(joined.participant.role, Role::Host);
+    }
 }
 
 fn each_arrival(mut check: impl FnMut(Arrival)) {
