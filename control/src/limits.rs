@@ -32,8 +32,12 @@ pub struct Limits {
     /// Participants of a room, including those whose connection dropped and who may still resume; one more gets
     /// `room_full`. 0: no limit.
     pub participants_per_room: usize,
-    /// Open rooms; a join that would open one more gets `overloaded`. 0: no limit.
+    /// Open rooms; a join that would open one more gets `overloaded`. One in twenty is for operators alone.
+    /// 0: no limit.
     pub rooms: usize,
+    /// Open rooms that a user, or all guests of an address, have opened; a join that would open one more gets
+    /// `overloaded`. 0: no limit.
+    pub rooms_per_user: usize,
     /// Subscriptions of a session; one more is refused with `not_allowed`.
     pub subscriptions: usize,
     /// Messages queued for one slow client. Beyond that, [`Limits::slow_room_state`] and [`Limits::slow_topics`] decide
@@ -77,6 +81,7 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(20),
             participants_per_room: 500,
             rooms: 10_000,
+            rooms_per_user: 1_000,
             subscriptions: 200,
             outbox_messages: 4_096,
             outbox_bytes: 8 * 1024 * 1024,

@@ -51,6 +51,14 @@ impl Refusal {
         Refusal::overloaded(format!("the server already has the maximum of {most} open rooms"))
     }
 
+    /// The user, or the guests of an address, have opened as many rooms as they may.
+    pub(crate) fn too_many_rooms_of_user(most: usize) -> Refusal {
+        Refusal::overloaded(format!(
+            "one user, or all guests of one address, may open at most {most} rooms at a time \
+             (limits.rooms_per_user); leave one first"
+        ))
+    }
+
     /// The room's mailbox is full.
     pub(crate) fn room_busy() -> Refusal {
         Refusal::overloaded("the room has too many requests waiting; try again")

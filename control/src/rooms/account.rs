@@ -14,6 +14,16 @@ pub(crate) enum Account {
     Guests(IpAddr),
 }
 
+/// Those whose shares are counted for an open room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Opener {
+    /// Whoever joined it, or asked for it over REST with a token.
+    Account(Account),
+    /// Somebody who reads its chat; it closes as soon as they have their answer.
+    Reader,
+    Operator,
+}
+
 impl Account {
     pub(crate) fn of(grant: &Grant, address: IpAddr) -> Account {
         if grant.is_guest {

@@ -10,13 +10,18 @@ use madang_sfu::RoomId;
 use madang_wire::{Destination, RoomName, RoomSummary};
 use tokio::sync::mpsc;
 
+use super::account::{Account, Opener};
 use super::inbox::Inbox;
 use super::letter::Letter;
 use crate::broker::{Broker, Kind, Message};
+use crate::limits::{Limits, is_reached};
 use crate::refusal::Refusal;
 
 /// Most letters that wait in a room's mailbox; one more request gets `overloaded`.
 const MAILBOX: usize = 1_024;
+
+/// The part of all rooms that only operators open, so that they can act when clients have opened all others.
+const OPERATORS_PART: usize = 20;
 
 /// Finds open rooms, and publishes changes of the list of rooms. Clones share one directory.
 #[derive(Clone)]
@@ -30,6 +35,8 @@ pub(super) struct Directory {
 pub(super) struct Entries {
     rooms: HashMap<RoomName, Entry>,
     inboxes: HashMap<RoomId, Arc<Inbox>>,
+    /// How many of the rooms each account has opened; the counts are not 0.
+    opened: HashMap<Account, usize>,
     /// Room ids start at 1. An id has 32 bits, because a peer's id contains that of its room.
     last_id: u32,
     is_closed: bool,
@@ -39,6 +46,7 @@ pub(super) struct Entries {
 pub(super) struct Entry {
     id: RoomId,
     mailbox: mpsc::Sender<Letter>,
+    opener: Opener,
     /// The entry in the list of rooms; `None` until somebody is in the room.
     summary: Option<RoomSummary>,
 }
@@ -73,8 +81,7 @@ impl Directory {
         if !mailbox.is_empty() {
             return false;
         }
-        if let Some(mut entry) = entries.rooms.remove(name) {
-            entries.inboxes.remove(&entry.id);
+        if let Some(mut entry) = entries.remove(name) {
             self.unlist(&mut entry);
         }
         true
@@ -85,7 +92,7 @@ impl Directory {
         let mut entries = self.lock();
         entries.inboxes.remove(&id);
         if entries.rooms.get(name).is_some_and(|entry| entry.id == id) {
-            entries.rooms.remove(name);
+            entries.remove(name);
         }
     }
 
@@ -99,14 +106,53 @@ impl Directory {
 
 impl Entries {
     /// Adds a room that is not open. Returns its id, and the receiving ends for its task.
-    pub(super) fn add(&mut self, name: &RoomName) -> (RoomId, mpsc::Receiver<Letter>, Arc<Inbox>) {
+    pub(super) fn add(
+        &mut self,
+        name: &RoomName,
+        opener: Opener,
+    ) -> (RoomId, mpsc::Receiver<Letter>, Arc<Inbox>) {
         self.last_id = self.last_id.wrapping_add(1);
         let id = RoomId(self.last_id.into());
         let (mailbox, letters) = mpsc::channel(MAILBOX);
         let inbox = Arc::new(Inbox::default());
         self.inboxes.insert(id, Arc::clone(&inbox));
-        self.rooms.insert(name.clone(), Entry { id, mailbox, summary: None });
+        if let Opener::Account(account) = &opener {
+            *self.opened.entry(account.clone()).or_default() += 1;
+        }
+        self.rooms.insert(name.clone(), Entry { id, mailbox, opener, summary: None });
         (id, letters, inbox)
+    }
+
+    fn remove(&mut self, name: &RoomName) -> Option<Entry> {
+        let entry = self.rooms.remove(name)?;
+        self.inboxes.remove(&entry.id);
+        if let Opener::Account(account) = &entry.opener
+            && let Some(count) = self.opened.get_mut(account)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.opened.remove(account);
+            }
+        }
+        Some(entry)
+    }
+
+    /// Refuses to open one more room when the opener has used up their share, or when only the share of operators is
+    /// left.
+    pub(super) fn check_share(&self, limits: &Limits, opener: &Opener) -> Result<(), Refusal> {
+        let most = match opener {
+            Opener::Operator => limits.rooms,
+            Opener::Account(_) | Opener::Reader => limits.rooms - limits.rooms / OPERATORS_PART,
+        };
+        if is_reached(most, self.rooms.len()) {
+            return Err(Refusal::too_many_open_rooms(most));
+        }
+        let Opener::Account(account) = opener else { return Ok(()) };
+        let opened = self.opened.get(account).copied().unwrap_or(0);
+        if is_reached(limits.rooms_per_user, opened) {
+            return Err(Refusal::too_many_rooms_of_user(limits.rooms_per_user));
+        }
+        Ok(())
     }
 
     /// Marks the directory closed: no room opens from now on.
@@ -124,10 +170,6 @@ impl Entries {
 
     pub(super) fn is_closed(&self) -> bool {
         self.is_closed
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.rooms.len()
     }
 
     /// The rooms in which somebody is, in no particular order.
@@ -155,4 +197,62 @@ impl Entry {
 pub(super) fn listed(summary: &RoomSummary) -> Arc<Message> {
     let kind = Kind::State(summary.name.as_str().into());
     Arc::new(Message::json(Destination::ROOMS, summary.to_json()).of_kind(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use madang_wire::ErrorCode;
+
+    use super::*;
+
+    #[test]
+    fn a_user_opens_so_many_rooms_and_others_go_on() {
+        let limits = Limits { rooms_per_user: 2, ..Limits::default() };
+        let mut entries = Entries::default();
+        let guests = Opener::Account(Account::Guests(Ipv4Addr::LOCALHOST.into()));
+        let user = Opener::Account(Account::User("하나".to_owned()));
+
+        let opened = open_all(&mut entries, &limits, &guests, "a");
+        let refused = entries.check_share(&limits, &guests).unwrap_err();
+
+        assert_eq!(opened, 2);
+        assert_eq!(refused.code, ErrorCode::Overloaded);
+        assert!(refused.message.contains("limits.rooms_per_user"), "{refused:?}");
+        for opener in [&user, &Opener::Reader, &Opener::Operator] {
+            assert!(entries.check_share(&limits, opener).is_ok(), "{opener:?}");
+        }
+        entries.remove(&name("a0")).unwrap();
+        assert!(entries.check_share(&limits, &guests).is_ok());
+        entries.remove(&name("a1")).unwrap();
+        assert!(entries.opened.is_empty());
+    }
+
+    #[test]
+    fn the_last_rooms_are_for_operators() {
+        let limits = Limits { rooms: 40, rooms_per_user: 0, ..Limits::default() };
+        let mut entries = Entries::default();
+        let user = Opener::Account(Account::User("하나".to_owned()));
+
+        let of_user = open_all(&mut entries, &limits, &user, "a");
+        let of_reader = open_all(&mut entries, &limits, &Opener::Reader, "b");
+        let of_operator = open_all(&mut entries, &limits, &Opener::Operator, "c");
+
+        assert_eq!((of_user, of_reader, of_operator), (38, 0, 2));
+    }
+
+    /// Opens rooms until one is refused. Returns how many.
+    fn open_all(entries: &mut Entries, limits: &Limits, opener: &Opener, prefix: &str) -> usize {
+        let mut count = 0;
+        while entries.check_share(limits, opener).is_ok() {
+            entries.add(&name(&format!("{prefix}{count}")), opener.clone());
+            count += 1;
+        }
+        count
+    }
+
+    fn name(text: &str) -> RoomName {
+        RoomName::parse(text).unwrap()
+    }
 }

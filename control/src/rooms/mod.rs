@@ -28,11 +28,12 @@ pub(crate) use self::letter::Letter;
 pub(crate) use self::passwords::Passwords;
 pub(crate) use self::task::Tools;
 
+use self::account::Opener;
 use self::directory::{Directory, Entries, Entry, listed};
 use self::room::{Admin, AdminReply, IceServers, Reader, RoomConfig, room_of};
 use crate::auth::Grant;
 use crate::broker::{Message, Receipt, SessionId, SubscriptionId};
-use crate::limits::{Limits, is_reached};
+use crate::limits::Limits;
 use crate::refusal::Refusal;
 
 /// The clients that may create rooms.
@@ -103,7 +104,8 @@ impl Rooms {
 
     /// Posts a letter to a room, and opens the room if needed.
     pub(crate) fn post_opening(&self, name: &RoomName, letter: Letter) -> Result<(), Refusal> {
-        self.entry(&mut self.0.directory.lock(), name)?.post(letter)
+        let opener = letter.opener();
+        self.entry(&mut self.0.directory.lock(), name, opener)?.post(letter)
     }
 
     /// Sends a REST request to a room and waits for the answer. The room opens if needed, but is not in the list of
@@ -133,13 +135,14 @@ impl Rooms {
     }
 
     /// Returns which part of a room's stored chat a session may read. The room opens for the answer if needed.
-    pub(crate) async fn reader(&self, name: &RoomName, session: SessionId) -> Reader {
+    pub(crate) async fn reader(
+        &self,
+        name: &RoomName,
+        session: SessionId,
+    ) -> Result<Reader, Refusal> {
         loop {
             let (reply, answer) = oneshot::channel();
-            let mailbox = match self.entry(&mut self.0.directory.lock(), name) {
-                Ok(entry) => entry.mailbox(),
-                Err(_) => return Reader::Nothing,
-            };
+            let mailbox = self.entry(&mut self.0.directory.lock(), name, Opener::Reader)?.mailbox();
             // If the room closes at this moment, the letter is lost: ask the next room of that name.
             if mailbox.send(Letter::Who { session, reply }).await.is_ok()
                 && let Ok(reader) = answer.await
@@ -188,22 +191,24 @@ impl Rooms {
     }
 
     /// The entry of a room; opens the room if needed.
-    fn entry<'a>(&self, entries: &'a mut Entries, name: &RoomName) -> Result<&'a Entry, Refusal> {
+    fn entry<'a>(
+        &self,
+        entries: &'a mut Entries,
+        name: &RoomName,
+        opener: Opener,
+    ) -> Result<&'a Entry, Refusal> {
         if entries.get(name).is_none() {
             if entries.is_closed() {
                 return Err(Refusal::draining());
             }
-            let most = self.0.config.limits.rooms;
-            if is_reached(most, entries.len()) {
-                return Err(Refusal::too_many_open_rooms(most));
-            }
-            self.open(entries, name);
+            entries.check_share(&self.0.config.limits, &opener)?;
+            self.open(entries, name, opener);
         }
         Ok(entries.get(name).expect("it is open"))
     }
 
-    fn open(&self, entries: &mut Entries, name: &RoomName) {
-        let (id, letters, inbox) = entries.add(name);
+    fn open(&self, entries: &mut Entries, name: &RoomName, opener: Opener) {
+        let (id, letters, inbox) = entries.add(name, opener);
         let RoomsConfig { limits, resume_grace, ice_servers, guests_may_host, joins_create } =
             &self.0.config;
         let config = RoomConfig {

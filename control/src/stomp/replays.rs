@@ -125,7 +125,7 @@ async fn read(
     room: &RoomName,
     what: Replay,
 ) -> Result<Vec<Arc<Message>>, Refusal> {
-    let viewer = match rooms.reader(room, session).await {
+    let viewer = match rooms.reader(room, session).await? {
         Reader::Viewer(viewer) => Some(viewer),
         Reader::Public => None,
         Reader::Nothing => {

@@ -202,7 +202,7 @@ impl Task {
             }
             Letter::Who { session, reply } => {
                 // The receiver may have stopped waiting.
-                let _ = reply.send(self.room.reader(session));
+                let _ = reply.send(Ok(self.room.reader(session)));
             }
             Letter::Admin { admin, reply } => {
                 self.failed = None;

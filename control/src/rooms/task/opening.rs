@@ -60,8 +60,8 @@ pub(super) fn refuse(tools: &Tools, letter: Letter, refusal: &Refusal) {
         Letter::Gone { .. } => {}
         Letter::Who { reply, .. } => {
             let reader = match refusal.code {
-                ErrorCode::NoSuchRoom => Reader::Public,
-                _ => Reader::Nothing,
+                ErrorCode::NoSuchRoom => Ok(Reader::Public),
+                _ => Err(refusal.clone()),
             };
             // The receiver may have stopped waiting.
             let _ = reply.send(reader);
