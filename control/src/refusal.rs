@@ -235,9 +235,10 @@ impl Refusal {
         Refusal::new(ErrorCode::WrongPassword, "the password is wrong")
     }
 
-    /// This session has given too many wrong passwords.
-    pub(crate) fn too_many_wrong_passwords() -> Refusal {
-        let message = "too many wrong passwords; try again in a minute";
+    /// This user, or guests of this address, have given too many wrong passwords.
+    pub(crate) fn too_many_wrong_passwords(pause: Duration) -> Refusal {
+        let seconds = pause.as_secs_f64().ceil();
+        let message = format!("too many wrong passwords; try again in {seconds} seconds");
         Refusal::new(ErrorCode::RateLimited, message)
     }
 

@@ -24,6 +24,17 @@ pub(crate) enum Opener {
     Operator,
 }
 
+/// As the audit log names it.
+impl std::fmt::Display for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Account::User(user) => f.write_str(user),
+            Account::Guests(IpAddr::V4(address)) => write!(f, "{address}"),
+            Account::Guests(IpAddr::V6(network)) => write!(f, "{network}/64"),
+        }
+    }
+}
+
 impl Account {
     pub(crate) fn of(grant: &Grant, address: IpAddr) -> Account {
         if grant.is_guest {

@@ -9,6 +9,7 @@ mod chat_quota;
 mod directory;
 mod inbox;
 mod letter;
+mod password_tries;
 mod passwords;
 pub mod room;
 mod task;

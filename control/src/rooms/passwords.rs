@@ -3,14 +3,19 @@
 //! Argon2id is expensive in time and memory by design, so it runs on blocking threads, a few passwords at a time. When
 //! too many passwords wait, the next one gets `overloaded`: mass guessing slows down the guesser rather than the rooms.
 
-use std::sync::Arc;
+#![expect(clippy::disallowed_methods, reason = "the times of wrong passwords are taken here")]
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use madang_wire::Secret;
+use madang_wire::{RoomName, Secret};
 use rand::RngExt;
 use tokio::sync::Semaphore;
 
+use super::account::Account;
+use super::password_tries::PasswordTries;
 use crate::refusal::Refusal;
 
 /// Passwords that are hashed or checked at a time; each takes 19 MiB.
@@ -23,6 +28,7 @@ const MAX_WAITING: usize = 128;
 pub(crate) struct Passwords {
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
+    tries: Arc<Mutex<PasswordTries>>,
 }
 
 /// The longest password, in bytes.
@@ -37,18 +43,34 @@ impl Default for Passwords {
         Passwords {
             places: Arc::new(Semaphore::new(MAX_WAITING)),
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
+            tries: Arc::default(),
         }
     }
 }
 
 impl Passwords {
-    /// Checks a password against a hash.
-    pub(crate) async fn verify(&self, password: Secret, hash: String) -> Verdict {
-        match self.work(move || is_right(&password, &hash)).await {
-            Ok(true) => Verdict::Right,
-            Ok(false) => Verdict::Wrong,
-            Err(Overloaded) => Verdict::Overloaded,
-        }
+    /// Checks a password that an account gives for a room against the room's hash, unless the account has to wait after
+    /// wrong ones.
+    pub(super) async fn verify(
+        &self,
+        room: RoomName,
+        account: Account,
+        password: Secret,
+        hash: String,
+    ) -> Verdict {
+        let tries = Arc::clone(&self.tries);
+        // Asked and counted while the check has its turn, so that a crowd of tries at once is one after the other.
+        let check = move || {
+            if let Some(pause) = lock(&tries).pause(&room, &account, Instant::now()) {
+                return Verdict::Paused(pause);
+            }
+            if is_right(&password, &hash) {
+                return Verdict::Right;
+            }
+            let pause = lock(&tries).count_wrong(&room, &account, Instant::now());
+            Verdict::Wrong { pause }
+        };
+        self.work(check).await.unwrap_or(Verdict::Overloaded)
     }
 
     /// Hashes a password with a random salt; returns a PHC string.
@@ -83,6 +105,10 @@ impl Passwords {
     }
 }
 
+fn lock(tries: &Mutex<PasswordTries>) -> MutexGuard<'_, PasswordTries> {
+    tries.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn is_right(password: &Secret, hash: &str) -> bool {
     let Ok(hash) = PasswordHash::new(hash) else { return false };
     Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok()
@@ -99,7 +125,12 @@ fn hash(password: &Secret) -> Option<String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Right,
-    Wrong,
+    /// With the pause until the next one is checked, if there is one.
+    Wrong {
+        pause: Option<Duration>,
+    },
+    /// Not checked, because so much of the pause after wrong ones is left.
+    Paused(Duration),
     /// The server is checking too many passwords.
     Overloaded,
 }
@@ -117,9 +148,23 @@ mod tests {
 
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         assert_ne!(hash, passwords.hash(sesame.clone()).await.unwrap(), "each has its own salt");
-        assert_eq!(passwords.verify(sesame, hash.clone()).await, Verdict::Right);
-        assert_eq!(passwords.verify(Secret::new("참깨"), hash).await, Verdict::Wrong);
-        assert_eq!(passwords.verify(Secret::new("참깨"), "$garbage".into()).await, Verdict::Wrong);
+        let wrong = Verdict::Wrong { pause: None };
+        assert_eq!(passwords.check("열려라 참깨", &hash).await, Verdict::Right);
+        assert_eq!(passwords.check("참깨", &hash).await, wrong);
+        assert_eq!(passwords.check("참깨", "$garbage").await, wrong);
+    }
+
+    #[tokio::test]
+    async fn a_crowd_of_guesses_at_once_is_counted_one_by_one() {
+        let passwords = Passwords::default();
+
+        let guesses = (0..100).map(|_| passwords.check("참깨", "$garbage"));
+        let verdicts = futures_util::future::join_all(guesses).await;
+
+        let checked = |verdict: &&Verdict| matches!(verdict, Verdict::Wrong { .. });
+        let checked = verdicts.iter().filter(checked).count();
+        assert!((5..=6).contains(&checked), "{checked}: one more may have its turn meanwhile");
+        assert!(matches!(passwords.check("참깨", "$garbage").await, Verdict::Paused(_)));
     }
 
     #[tokio::test]
@@ -127,8 +172,16 @@ mod tests {
         let passwords = Passwords::default();
         let _all = passwords.places.acquire_many(MAX_WAITING as u32).await.unwrap();
 
-        let verdict = passwords.verify(Secret::new("a"), String::new()).await;
+        let verdict = passwords.check("a", "").await;
 
         assert_eq!(verdict, Verdict::Overloaded);
+    }
+
+    impl Passwords {
+        async fn check(&self, password: &str, hash: &str) -> Verdict {
+            let room = RoomName::parse("마당").unwrap();
+            let account = Account::User("하나".to_owned());
+            self.verify(room, account, Secret::new(password), hash.to_owned()).await
+        }
     }
 }

@@ -3,13 +3,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use madang_wire::request::Mids;
 use madang_wire::{Role, Waiting};
 
 use crate::auth::Grant;
 use crate::broker::{Requester, SessionId};
+use crate::rooms::account::Account;
 
 /// Most joiners in the waiting room; one more is refused.
 const MAX_WAITING: usize = 100;
@@ -17,12 +17,6 @@ const MAX_WAITING: usize = 100;
 const MAX_WAITING_BYTES: usize = 4 * 1024 * 1024;
 /// Most password checks of one room in progress; one more is refused.
 const MAX_KNOCKING: usize = 64;
-/// Wrong passwords after which a session has to wait for [`FORGIVEN_AFTER`].
-const MAX_TRIES: u32 = 5;
-/// Time after the last wrong password until a session's tries are forgotten.
-const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
-/// Most sessions whose wrong passwords are remembered; at that number, passwords of other sessions are not checked.
-const MAX_TRIERS: usize = 10_000;
 /// Most sessions of removed guests that are remembered; one more replaces the oldest.
 const MAX_TURNED_AWAY: usize = 10_000;
 
@@ -31,6 +25,8 @@ const MAX_TURNED_AWAY: usize = 10_000;
 pub(super) struct Joiner {
     pub(super) from: Requester,
     pub(super) grant: Arc<Grant>,
+    /// Whose wrong passwords they are.
+    pub(super) account: Account,
     /// Already validated.
     pub(super) name: String,
     /// The requested role.
@@ -48,16 +44,8 @@ pub(super) struct Door {
     last_ticket: u64,
     /// In order of arrival; bounded by [`MAX_WAITING`] and [`MAX_WAITING_BYTES`].
     waiting: Vec<(String, Joiner)>,
-    /// At most [`MAX_TRIERS`].
-    tries: HashMap<SessionId, Tries>,
     /// At most [`MAX_TURNED_AWAY`].
     turned_away: VecDeque<SessionId>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Tries {
-    wrong: u32,
-    until: Instant,
 }
 
 impl Door {
@@ -83,38 +71,12 @@ impl Door {
     /// Forgets everything about a session that has ended.
     pub(super) fn forget(&mut self, session: SessionId) {
         self.leave(session);
-        self.tries.remove(&session);
         self.turned_away.retain(|other| *other != session);
     }
 
     /// Whether the room may close as far as the door is concerned.
     pub(super) fn is_empty(&self) -> bool {
-        self.knocking.is_empty() && self.waiting.is_empty() && self.tries.is_empty()
-    }
-
-    /// Whether a session has used up its password tries.
-    pub(super) fn has_tried_enough(&self, session: SessionId) -> bool {
-        match self.tries.get(&session) {
-            Some(tries) => tries.wrong >= MAX_TRIES,
-            None => self.tries.len() >= MAX_TRIERS,
-        }
-    }
-
-    /// Records a wrong password.
-    pub(super) fn tried(&mut self, session: SessionId, now: Instant) {
-        let until = now + FORGIVEN_AFTER;
-        let tries = self.tries.entry(session).or_insert(Tries { wrong: 0, until });
-        *tries = Tries { wrong: tries.wrong + 1, until };
-    }
-
-    /// Forgets old wrong passwords.
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
-        self.tries.retain(|_, tries| tries.until > now);
-    }
-
-    /// When to call `handle_timeout`.
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.tries.values().map(|tries| tries.until).min()
+        self.knocking.is_empty() && self.waiting.is_empty()
     }
 
     /// Adds a joiner whose password is about to be checked. Returns their ticket, or `None` at [`MAX_KNOCKING`].

@@ -33,7 +33,7 @@ pub(crate) enum Effect {
     /// Store a chat message, then deliver and acknowledge it. Messages keep the order of their effects.
     StoreChat { from: Requester, account: Account, message: NewChatMessage },
     /// Check a password, and call `handle_verified` with the result.
-    Verify { ticket: u64, password: Secret, hash: String },
+    Verify { ticket: u64, account: Account, password: Secret, hash: String },
     /// Store a change and its audit entry, then send `done` to `from`.
     Keep { from: Option<Requester>, keeping: Box<Keeping> },
     /// Delete a chat message if the deleter may, and call `handle_deleted`.

@@ -1,12 +1,14 @@
 //! Joining a room, and resuming after a lost connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use madang_wire::request::{Join, Mids, View};
 use madang_wire::{Event, Joined, Participant, Role, Secret, Signal};
 use rand::RngExt;
 
 use super::door::Joiner;
+use super::kept::Keeping;
 use super::member::{Member, Presence};
 use super::offers::check_mids;
 use super::pending::Purpose;
@@ -19,7 +21,9 @@ use crate::broker::{Requester, SessionId};
 use crate::limits::is_reached;
 use crate::moment::Moment;
 use crate::refusal::Refusal;
+use crate::rooms::account::Account;
 use crate::rooms::passwords::{MAX_BYTES, Verdict};
+use crate::store::AuditEntry;
 use crate::token_bucket::TokenBucket;
 
 /// The longest name of a participant, in characters.
@@ -39,6 +43,7 @@ impl Room {
         now: Moment,
         from: &Requester,
         grant: &Arc<Grant>,
+        account: Account,
         join: Join,
     ) -> Result<(), Refusal> {
         rights::check_opens(grant, &self.config.name)?;
@@ -49,7 +54,8 @@ impl Room {
         if self.door.has(from.session) {
             return Err(Refusal::already_joining());
         }
-        let joiner = Joiner { from: from.clone(), grant: Arc::clone(grant), name, role, mids, sdp };
+        let (from, grant) = (from.clone(), Arc::clone(grant));
+        let joiner = Joiner { from, grant, account, name, role, mids, sdp };
         let entrance = self.entrance(now, &joiner)?;
         self.enter(now, joiner, entrance, Obstacle::Lock, password)
     }
@@ -63,14 +69,31 @@ impl Room {
             Verdict::Right => self
                 .entrance(now, &joiner)
                 .and_then(|entrance| self.enter(now, joiner, entrance, Obstacle::Password, None)),
-            Verdict::Wrong => {
-                self.door.tried(from.session, now.instant);
+            Verdict::Wrong { pause } => {
+                if let Some(pause) = pause {
+                    self.record_guesses(now, &joiner.account, pause);
+                }
                 Err(Refusal::wrong_password())
             }
+            Verdict::Paused(pause) => Err(Refusal::too_many_wrong_passwords(pause)),
             Verdict::Overloaded => Err(Refusal::too_many_passwords()),
         };
         self.tell_refusal(&from, handled);
         self.tell_news(now.instant);
+    }
+
+    /// Leaves an audit entry when somebody has given so many wrong passwords that a pause begins.
+    fn record_guesses(&mut self, now: Moment, account: &Account, pause: Duration) {
+        let entry = AuditEntry {
+            at: now.utc,
+            room: Some(self.config.name.clone()),
+            actor: account.to_string(),
+            action: "wrong_passwords".to_owned(),
+            target: None,
+            detail: Some(format!("no more are checked for {} seconds", pause.as_secs())),
+        };
+        let keeping = Box::new(Keeping { change: None, entry });
+        self.effects.push_back(Effect::Keep { from: None, keeping });
     }
 
     /// The holder of the resume token takes the participant over, from any session. A user's participant can be resumed
@@ -221,13 +244,11 @@ impl Room {
         if password.expose().len() > MAX_BYTES {
             return Err(Refusal::too_long("the password", MAX_BYTES, "bytes"));
         }
-        if self.door.has_tried_enough(joiner.from.session) {
-            return Err(Refusal::too_many_wrong_passwords());
-        }
+        let account = joiner.account.clone();
         let Some(ticket) = self.door.knock(joiner) else {
             return Err(Refusal::too_many_joining());
         };
-        self.effects.push_back(Effect::Verify { ticket, password, hash });
+        self.effects.push_back(Effect::Verify { ticket, account, password, hash });
         Ok(())
     }
 

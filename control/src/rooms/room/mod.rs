@@ -117,7 +117,7 @@ impl Room {
             (Request::Join(join), Some(token)) => {
                 self.handle_resume(now, &from, &grant, &token, join)
             }
-            (Request::Join(join), None) => self.handle_join(now, &from, &grant, join),
+            (Request::Join(join), None) => self.handle_join(now, &from, &grant, account, join),
             (request, _) => self.handle_members_request(now, &from, account, message_id, request),
         };
         self.tell_refusal(&from, handled);
@@ -170,10 +170,8 @@ impl Room {
         self.chat_seq = message.seq.max(self.chat_seq);
     }
 
-    /// Removes participants who did not resume in time, renews ICE servers, sends delayed `slots` signals, and forgets
-    /// old wrong passwords.
+    /// Removes participants who did not resume in time, renews ICE servers, and sends delayed `slots` signals.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        self.door.handle_timeout(now);
         self.renew_ice_servers(now);
         let is_late =
             |member: &Member| matches!(member.presence, Presence::Away { until } if until <= now);
@@ -203,7 +201,7 @@ impl Room {
             Presence::Here(_) => member.renew_at,
             Presence::Away { until } => Some(until),
         });
-        members.chain(self.door.poll_timeout()).chain(self.news_at).min()
+        members.chain(self.news_at).min()
     }
 
     /// The next effect to carry out.
@@ -211,7 +209,7 @@ impl Room {
         self.effects.pop_front()
     }
 
-    /// Whether nobody is here, joining or waiting, and no wrong password has to be remembered.
+    /// Whether nobody is here, joining or waiting.
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty() && self.pending.is_empty() && self.door.is_empty()
     }

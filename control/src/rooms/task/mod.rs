@@ -243,7 +243,9 @@ impl Task {
                     self.tell_others(&event);
                     self.publish(&event, &to);
                 }
-                Effect::Verify { ticket, password, hash } => self.verify(ticket, password, hash),
+                Effect::Verify { ticket, account, password, hash } => {
+                    self.verify(ticket, account, password, hash)
+                }
                 Effect::Keep { from, keeping } => self.keep(from, *keeping).await,
                 Effect::DeleteMessage { deleter, id } => self.delete_message(deleter, &id).await,
                 Effect::StoreChat { from, account, message } => {
@@ -268,9 +270,10 @@ impl Task {
         self.tools.broker.publish_of_room(room, &Arc::new(message), |session| to.has(session));
     }
 
-    fn verify(&self, ticket: u64, password: Secret, hash: String) {
-        let passwords = self.tools.passwords.clone();
-        let verifying = async move { (ticket, passwords.verify(password, hash).await) };
+    fn verify(&self, ticket: u64, account: Account, password: Secret, hash: String) {
+        let (passwords, room) = (self.tools.passwords.clone(), self.room.name().clone());
+        let verifying =
+            async move { (ticket, passwords.verify(room, account, password, hash).await) };
         self.verifying.push(Box::pin(verifying));
     }
 

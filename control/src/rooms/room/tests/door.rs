@@ -77,21 +77,25 @@ fn without_a_waiting_room_nobody_waits() {
 }
 
 #[test]
-fn wrong_passwords_are_forgiven_after_a_while() {
+fn a_wrong_password_leaves_nothing_in_the_room_and_a_pause_is_audited() {
     let mut world = World::with(|kept| kept.record.password_hash = Some("hash".to_owned()));
-    for _ in 0..5 {
-        world.try_password(Verdict::Wrong);
-        assert_eq!(error_in(&world.effects()).0, ErrorCode::WrongPassword);
-    }
-    let body = r#"{"name":"a","password":"참깨"}"#;
-    assert_eq!(world.refused(1, "join", body), ErrorCode::RateLimited);
-    assert!(!world.room.is_empty(), "leaving the room does not forget them");
-
-    world.later(Duration::from_secs(60));
-
+    world.try_password(Verdict::Wrong { pause: None });
+    let wrong = world.effects();
     assert!(world.room.is_empty());
-    world.try_password(Verdict::Right);
-    joined_in(&world.effects());
+    let pause = Duration::from_secs(60);
+    world.try_password(Verdict::Wrong { pause: Some(pause) });
+    let last = world.effects();
+    world.try_password(Verdict::Paused(pause));
+    let paused = world.effects();
+
+    assert_eq!(error_in(&wrong).0, ErrorCode::WrongPassword);
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert_eq!(error_in(&last).0, ErrorCode::WrongPassword);
+    let [Effect::Keep { from: None, keeping }, ..] = &last[..] else { panic!("{last:?}") };
+    assert_eq!((&*keeping.entry.actor, &*keeping.entry.action), ("127.0.0.1", "wrong_passwords"));
+    let (code, message) = error_in(&paused);
+    assert_eq!(code, ErrorCode::RateLimited);
+    assert!(message.contains("60 seconds"), "{message}");
 }
 
 #[test]

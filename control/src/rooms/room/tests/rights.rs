@@ -148,7 +148,7 @@ impl Arrival {
         let mut effects = ask(&mut room, 1, self.grant(), "join", &body);
         if let [Effect::Verify { ticket, password, .. }] = &effects[..] {
             let is_right = password.expose() == "right";
-            let verdict = if is_right { Verdict::Right } else { Verdict::Wrong };
+            let verdict = if is_right { Verdict::Right } else { Verdict::Wrong { pause: None } };
             room.handle_verified(now(), *ticket, verdict);
             effects = drain(&mut room);
         }

@@ -220,8 +220,11 @@ impl Walk {
                     self.forbidden.insert((peer, mid));
                 }
                 Effect::Verify { ticket, .. } => {
-                    let verdict =
-                        if self.random.random() { Verdict::Right } else { Verdict::Wrong };
+                    let verdict = if self.random.random() {
+                        Verdict::Right
+                    } else {
+                        Verdict::Wrong { pause: None }
+                    };
                     self.room.handle_verified(self.now, ticket, verdict);
                 }
                 Effect::RemovePeer { peer } => self.forget(peer),
