@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
+use crate::secrets::shown_url;
+
 /// The location of a JWK set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JwksSource {
@@ -45,11 +47,12 @@ impl JwksSource {
     }
 }
 
+/// Omits the values of a URL's query.
 impl fmt::Display for JwksSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             JwksSource::File(path) => path.display().fmt(f),
-            JwksSource::Url(url) => url.fmt(f),
+            JwksSource::Url(url) => f.write_str(&shown_url(url.as_str())),
         }
     }
 }

@@ -8,6 +8,7 @@ use rustls::pki_types::ServerName;
 
 use super::{Mistake, Mistakes, Settings, variable};
 use crate::auth::weakness;
+use crate::secrets::shown_url;
 use crate::webhooks::MOST_URLS;
 
 /// Maximum of `media.workers`: more than any machine has cores. A typing error must not start thousands of threads.
@@ -100,10 +101,12 @@ fn webhook_urls(settings: &Settings) -> impl Iterator<Item = String> {
             .is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
         if !is_url {
             return Some(format!(
-                "`webhooks.urls` has `{url}`, which is not an http:// or https:// URL"
+                "`webhooks.urls` has `{shown}`, which is not an http:// or https:// URL",
+                shown = shown_url(url),
             ));
         }
-        urls[..index].contains(url).then(|| format!("`webhooks.urls` has `{url}` twice"))
+        let is_repeated = urls[..index].contains(url);
+        is_repeated.then(|| format!("`webhooks.urls` has `{}` twice", shown_url(url)))
     });
     wrong.chain(too_many)
 }

@@ -7,6 +7,7 @@ use config::Value;
 
 use super::value::Setting;
 use super::{Settings, variable};
+use crate::secrets::shown_url;
 
 /// A key of the configuration.
 pub(super) struct Key {
@@ -137,7 +138,9 @@ pub(super) fn render(settings: &Settings) -> String {
             write!(text, "\n[{table}]\n").expect("writing to a String can't fail");
             section = table;
         }
-        let line = match (key.show)(settings) {
+        // Types with a password hide it by themselves.
+        let hide = |value| if key.is_secret { value } else { without_credentials(value) };
+        let line = match (key.show)(settings).map(hide) {
             Some(value) => format!("{name} = {value}\n"),
             None => format!("# {name} is not set: {}\n", key.meaning),
         };
@@ -202,6 +205,17 @@ impl Key {
     /// Its default, unless that is not a plain value; then its meaning says what it is.
     fn default(&self) -> Option<toml::Value> {
         (self.show)(&Settings::default()).filter(|_| !self.meaning.contains("Default:"))
+    }
+}
+
+/// The value with its URLs as they are shown.
+fn without_credentials(value: toml::Value) -> toml::Value {
+    match value {
+        toml::Value::String(text) if text.contains("://") => shown_url(&text).into(),
+        toml::Value::Array(items) => {
+            toml::Value::Array(items.into_iter().map(without_credentials).collect())
+        }
+        other => other,
     }
 }
 

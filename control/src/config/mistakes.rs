@@ -5,6 +5,7 @@ use std::fmt;
 use config::{ConfigError, Value};
 
 use super::{keys, variable};
+use crate::secrets::shown_url;
 
 /// The origin that the `config` crate gives values from environment variables.
 const ENVIRONMENT: &str = "the environment";
@@ -39,7 +40,8 @@ impl Mistake {
 
     /// The value does not have the key's type. `reason` continues a sentence that starts with the key.
     pub(super) fn wrong(name: &str, value: &Value, reason: String) -> Mistake {
-        Mistake(format!("{}{} {reason}, not `{value}`", written(name, value), place(value)))
+        let (key, place, value) = (written(name, value), place(value), shown(value));
+        Mistake(format!("{key}{place} {reason}, not `{value}`"))
     }
 
     /// Like [`Mistake::wrong`], for a value that must not be printed.
@@ -65,6 +67,15 @@ fn written(name: &str, value: &Value) -> String {
         Some(ENVIRONMENT) => variable(name),
         _ => format!("`{name}`"),
     }
+}
+
+/// The value without the credentials in its URLs.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    if !text.contains("://") {
+        return text;
+    }
+    text.split(',').map(shown_url).collect::<Vec<_>>().join(",")
 }
 
 fn place(value: &Value) -> String {

@@ -34,6 +34,7 @@ use crate::hub::HubConfig;
 use crate::limits::Limits;
 use crate::relay::RelayUrl;
 use crate::rooms::RoomCreation;
+use crate::secrets::shown_url;
 use crate::store::StoreUrl;
 
 /// The merged configuration.
@@ -90,10 +91,18 @@ pub struct Broker {
 
 /// `webhooks.*`
 #[expect(missing_docs, reason = "`keys` has the meaning of each key")]
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Webhooks {
     pub urls: Vec<String>,
     pub secret: Option<Secret>,
+}
+
+/// Omits the credentials in the URLs.
+impl std::fmt::Debug for Webhooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let urls: Vec<String> = self.urls.iter().map(|url| shown_url(url)).collect();
+        f.debug_struct("Webhooks").field("urls", &urls).field("secret", &self.secret).finish()
+    }
 }
 
 /// `http.*`

@@ -87,6 +87,31 @@ fn each_source_overrides_those_before_it() {
 }
 
 #[test]
+fn urls_show_without_their_credentials() {
+    let settings = with_flags(&[
+        ("webhooks.urls", "https://usr:pwd@x.example/h?token=tkn,https://y.example/h"),
+        ("auth.jwks", "https://id.example/keys?key=tkn"),
+        ("store.url", "postgres://usr:pwd@db.example/madang?sslpassword=tkn"),
+        ("broker.relay", "stomp://usr:pwd@broker.example:61613"),
+    ]);
+    let settings = settings.unwrap();
+    let mistakes = with_flags(&[
+        ("webhooks.urls", "ftp://usr:pwd@x.example/h?token=tkn"),
+        ("auth.jwks", "https://usr:pwd@id.example/keys?key=tkn"),
+    ]);
+    let mistakes = mistakes.unwrap_err().to_string();
+
+    assert!(settings.to_toml().contains("https://***@x.example/h?token=***"));
+    for place in ["y.example/h", "id.example/keys", "db.example/madang", "broker.example:61613"] {
+        assert!(settings.to_toml().contains(place), "{place}: {}", settings.to_toml());
+    }
+    for text in [settings.to_toml(), mistakes] {
+        assert!(!text.contains("pwd") && !text.contains("tkn"), "{text}");
+    }
+    assert!(!format!("{:?}", settings.webhooks).contains("pwd"));
+}
+
+#[test]
 fn turn_users_show_without_their_passwords() {
     let settings = with_flags(&[("turn.users", "alice:s3cret,하늘:with:colons")]).unwrap();
     let mistakes = with_flags(&[("turn.users", "n0colon")]).unwrap_err().to_string();

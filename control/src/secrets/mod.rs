@@ -1,5 +1,7 @@
 //! Secrets that the server makes for itself and stores, so that a restart does not invalidate what it has issued.
 
+mod shown_url;
+
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -7,7 +9,10 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use rustix::fs::OFlags;
 use tracing::warn;
+
+pub(crate) use self::shown_url::shown_url;
 
 /// The size of a generated secret, in random bytes.
 const STRENGTH: usize = 32;
@@ -38,7 +43,7 @@ pub fn create_data_dir(path: &Path) -> io::Result<()> {
 /// The secret in the file `name` of the data directory. Makes one if the file is missing.
 ///
 /// # Errors
-/// If the file can't be read or written, or its content is too short for a secret.
+/// If the file can't be read or written, is a symbolic link, or its content is too short for a secret.
 pub fn load_or_make(data_dir: &Path, name: &str) -> Result<String, SecretError> {
     let path = data_dir.join(name);
     read(&path)
@@ -50,7 +55,7 @@ pub fn load_or_make(data_dir: &Path, name: &str) -> Result<String, SecretError> 
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    let file = File::open(path)?;
+    let file = open_itself(path)?;
     keep_private(path, &file)?;
     let mut text = String::new();
     file.take(LONGEST).read_to_string(&mut text)?;
@@ -62,6 +67,20 @@ fn read(path: &Path) -> io::Result<String> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     }
     Ok(secret.to_owned())
+}
+
+/// Opens a file that is not a symbolic link: the mode of a link's target is not the server's business, and whoever can
+/// make a link here could have the server read or change any file.
+fn open_itself(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW.bits().cast_signed();
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    opened.map_err(|error| match path.is_symlink() {
+        true => io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is a symbolic link; put the secret itself there",
+        ),
+        false => error,
+    })
 }
 
 fn keep_private(path: &Path, file: &File) -> io::Result<()> {
@@ -121,6 +140,24 @@ mod tests {
 
         assert_eq!(secret, "operator's own choice");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_link_is_refused_and_its_target_keeps_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("elsewhere");
+        fs::write(&target, "operator's own choice\n").unwrap();
+        fs::set_permissions(&target, Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink(&target, dir.path().join("turn.secret")).unwrap();
+        std::os::unix::fs::symlink("nowhere", dir.path().join("api.key")).unwrap();
+
+        let errors = ["turn.secret", "api.key"]
+            .map(|name| load_or_make(dir.path(), name).unwrap_err().to_string());
+
+        for error in errors {
+            assert!(error.contains("symbolic link"), "{error}");
+        }
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o644);
     }
 
     #[test]
