@@ -58,8 +58,12 @@ impl Passwords {
         password: Secret,
         hash: String,
     ) -> Verdict {
+        // Whoever has to wait takes no place of others.
+        if let Some(pause) = lock(&self.tries).pause(&room, &account, Instant::now()) {
+            return Verdict::Paused(pause);
+        }
         let tries = Arc::clone(&self.tries);
-        // Asked and counted while the check has its turn, so that a crowd of tries at once is one after the other.
+        // Asked again and counted while the check has its turn, so that a crowd of tries at once is one after the other.
         let check = move || {
             if let Some(pause) = lock(&tries).pause(&room, &account, Instant::now()) {
                 return Verdict::Paused(pause);
@@ -164,6 +168,7 @@ mod tests {
         let checked = |verdict: &&Verdict| matches!(verdict, Verdict::Wrong { .. });
         let checked = verdicts.iter().filter(checked).count();
         assert!((5..=6).contains(&checked), "{checked}: one more may have its turn meanwhile");
+        let _all = passwords.places.acquire_many(MAX_WAITING as u32).await.unwrap();
         assert!(matches!(passwords.check("참깨", "$garbage").await, Verdict::Paused(_)));
     }
 
