@@ -16,7 +16,7 @@ use super::pinned;
 /// How long the server may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// One media worker, any free ports, and no limits that would refuse load.
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 12] = [
     "media.workers=1",
     "media.udp_port=0",
     "turn.enabled=false",
@@ -25,6 +25,10 @@ const SETTINGS: [&str; 8] = [
     "limits.participants_per_room=0",
     "limits.messages_per_second=0",
     "limits.rooms=0",
+    "limits.rooms_per_user=0",
+    "limits.user_chat_bytes_per_minute=0",
+    "limits.room_chat_bytes_per_minute=0",
+    "limits.chat_bytes_per_minute=0",
 ];
 
 /// A running server; killed when dropped.
