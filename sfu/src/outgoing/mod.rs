@@ -3,4 +3,5 @@
 pub(crate) mod loss;
 pub(crate) mod rewrite;
 pub(crate) mod slot;
+pub(crate) mod ssrcs;
 pub(crate) mod wire;

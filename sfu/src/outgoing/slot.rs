@@ -7,6 +7,7 @@ use rand::RngExt;
 
 use super::loss::Loss;
 use super::rewrite::{Rewriter, Sent};
+use super::ssrcs::Ssrcs;
 use super::wire::{Wire, Written};
 use crate::codec::Codec;
 use crate::incoming::history::Packet;
@@ -26,7 +27,8 @@ pub(crate) struct Slot {
     /// The codec last sent to the slot, and the format found for it, so that packets are not matched one by one.
     matched: Option<(Codec, Option<Format>)>,
     pub(crate) extensions: ExtensionMap,
-    /// False once an offer has closed the m-line. The slot keeps its index, as the m-line does.
+    /// False once an offer has closed the m-line. The slot then waits for the m-line to be opened again, until another
+    /// m-line needs its index.
     pub(crate) is_open: bool,
     /// The voice that an audio slot carries whoever speaks, while it is published.
     pub(crate) pinned: Option<Source>,
@@ -70,18 +72,19 @@ pub(crate) enum Forwarded {
 }
 
 impl Slot {
-    /// An empty slot with random SSRCs and starting numbers.
+    /// An empty slot with SSRCs of its own and random starting numbers.
     pub(crate) fn new(
         mid: Mid,
         kind: MediaKind,
         payloads: Vec<Payload>,
         extensions: ExtensionMap,
+        ssrcs: &mut Ssrcs,
         rng: &mut impl RngExt,
     ) -> Slot {
         Slot {
             mid,
             kind,
-            ssrc: rng.random(),
+            ssrc: ssrcs.fresh(),
             number_id: number_id(&payloads, &extensions),
             payloads,
             matched: None,
@@ -94,7 +97,7 @@ impl Slot {
             packets: 0,
             octets: 0,
             loss: Loss::default(),
-            rtx_ssrc: rng.random(),
+            rtx_ssrc: ssrcs.fresh(),
             next_rtx_index: first_rtx_index(rng),
             resent: Vec::new(),
             numbered: Vec::new(),

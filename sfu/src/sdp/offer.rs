@@ -30,7 +30,8 @@ use crate::codec::Receivers;
 use crate::transport::dtls::Fingerprint;
 use crate::{MediaKind, MediaLine, Mid, NegotiatedCodec, OfferError};
 
-/// M-lines in use in one offer: 49 video and 16 audio slots, and those that the client publishes.
+/// M-lines in use in one offer: 49 video and 16 audio slots, and those that the client publishes. It bounds the slots of
+/// a peer, because those of m-lines that have left the offer are reused.
 const MAX_IN_USE: usize = 80;
 /// The longest `a=mid`, in bytes. RFC 5888 §4 sets no limit; in RTP packets a mid has at most 255 bytes (RFC 9143 §15.2:
 /// it is an SDES item).
@@ -213,9 +214,6 @@ fn read_media(description: &Description<'_>) -> Result<Vec<OfferedMedia>, OfferE
         let mid = mid(&media.section);
         if purpose.negotiable().is_some() {
             in_use += 1;
-            if in_use > MAX_IN_USE {
-                return Err(refused(format!("it has more than {MAX_IN_USE} m-lines in use")));
-            }
             if let Some(mid) = mid.filter(|mid| !mids.insert(*mid)) {
                 return Err(media.line.refused(format!("two m-lines have the mid {mid:?}")));
             }
@@ -228,6 +226,10 @@ fn read_media(description: &Description<'_>) -> Result<Vec<OfferedMedia>, OfferE
             has_reduced_size: media.section.has("rtcp-rsize"),
             purpose,
         });
+    }
+    if in_use > MAX_IN_USE {
+        let reason = format!("it has {in_use} m-lines in use; at most {MAX_IN_USE} are allowed");
+        return Err(refused(reason));
     }
     Ok(all)
 }

@@ -15,6 +15,7 @@ use crate::incoming::stream::Stream;
 use crate::incoming::track::Track;
 use crate::keys::{SlotKey, TrackKey};
 use crate::outgoing::slot::Slot;
+use crate::outgoing::ssrcs::Ssrcs;
 use crate::rtcp::twcc::Arrivals;
 use crate::sdp::{self, Answerer, Negotiable, Offer, OfferedMedia, Rid, Use};
 use crate::transport::ice::{Agent, Credentials};
@@ -112,6 +113,7 @@ impl Worker {
         }
         let local = self.fresh_credentials();
         let own_ufrag = local.ufrag.clone();
+        let mut ssrcs = Ssrcs::new(&mut self.rng);
         let connection = Connection {
             ice: Agent::new(now, local, ufrag),
             last_packet: None,
@@ -120,7 +122,8 @@ impl Worker {
             dtls: None,
             keys: None,
             put_aside: RtpStreams::default(),
-            reporter_ssrc: self.rng.random(),
+            reporter_ssrc: ssrcs.fresh(),
+            ssrcs,
             // RFC 8866 §5.2: a number; below 2⁶³, because some implementations read it as signed.
             session_id: self.rng.random::<u64>() >> 1,
             session_version: 0,
@@ -209,19 +212,36 @@ impl Worker {
                         self.open_track(room, key, &line.mid, rid, negotiable);
                     }
                 }
-                Use::Receive(negotiable) => self.open_slot(key, line, negotiable),
-                Use::Inactive(_) | Use::Carry | Use::Refuse => {}
+                Use::Receive(_) | Use::Inactive(_) | Use::Carry | Use::Refuse => {}
             }
         }
         self.close_tracks(key, |track| !offer.media.iter().any(|line| publishes(line, track)));
         self.end_moved_streams(key);
-        self.close_slots(key, |slot| {
-            let receives = |line: &OfferedMedia| {
-                let is_kind = matches!(&line.purpose, Use::Receive(own) if own.kind == slot.kind);
-                line.mid == slot.mid && is_kind
+        self.apply_slots(key, offer);
+    }
+
+    /// Updates slots to match the offer. The indexes of closed ones are reused, so that a long session needs no more of
+    /// them than the largest offer. A slot whose m-line is inactive keeps its index: the client is likely to open that
+    /// m-line again, and the stream then continues.
+    fn apply_slots(&mut self, key: usize, offer: &Offer) {
+        let line_of = |slot: &Slot| {
+            let is_it = |line: &&OfferedMedia| {
+                let negotiable = line.purpose.negotiable();
+                line.mid == slot.mid && negotiable.is_some_and(|own| own.kind == slot.kind)
             };
-            !offer.media.iter().any(receives)
+            offer.media.iter().find(is_it)
+        };
+        self.close_slots(key, |slot| {
+            !matches!(line_of(slot), Some(OfferedMedia { purpose: Use::Receive(_), .. }))
         });
+        let slots = self.peers[key].slots.iter().enumerate();
+        let over = slots.filter(|(_, slot)| line_of(slot).is_none()).map(|(at, _)| at);
+        let mut over: Vec<usize> = over.collect();
+        for line in &offer.media {
+            if let Use::Receive(negotiable) = &line.purpose {
+                self.open_slot(key, line, negotiable, &mut over);
+            }
+        }
     }
 
     pub(super) fn open_track(
@@ -258,16 +278,29 @@ impl Worker {
         }
     }
 
-    fn open_slot(&mut self, key: usize, line: &OfferedMedia, common: &Negotiable) {
-        let peer = &mut self.peers[key];
+    /// Opens the slot of an m-line. One that is missing gets an index of those in `over`, whose slots are closed.
+    fn open_slot(
+        &mut self,
+        key: usize,
+        line: &OfferedMedia,
+        common: &Negotiable,
+        over: &mut Vec<usize>,
+    ) {
+        let Peer { slots, link, .. } = &mut self.peers[key];
         let (payloads, extensions) = (common.payloads.clone(), common.extensions.clone());
-        match peer.slots.iter_mut().find(|slot| slot.mid == line.mid && slot.kind == common.kind) {
-            Some(slot) => slot.renegotiate(payloads, extensions),
-            None => {
-                let mid = line.mid.clone();
-                let slot = Slot::new(mid, common.kind, payloads, extensions, &mut self.rng);
-                peer.slots.push(slot);
-            }
+        let is_it = |slot: &&mut Slot| slot.mid == line.mid && slot.kind == common.kind;
+        if let Some(slot) = slots.iter_mut().find(is_it) {
+            slot.renegotiate(payloads, extensions);
+            return;
+        }
+        let Some(Connection { ssrcs, .. }) = link.connection_mut() else {
+            return;
+        };
+        let (mid, kind) = (line.mid.clone(), common.kind);
+        let slot = Slot::new(mid, kind, payloads, extensions, ssrcs, &mut self.rng);
+        match over.pop() {
+            Some(at) => slots[at] = slot,
+            None => slots.push(slot),
         }
     }
 
@@ -294,8 +327,11 @@ impl Worker {
 
     fn close_slots(&mut self, key: usize, is_over: impl Fn(&Slot) -> bool) {
         for slot in 0..self.peers[key].slots.len() {
-            if is_over(&self.peers[key].slots[slot]) {
-                self.put(SlotKey { peer: key, slot }, None);
+            let found = &self.peers[key].slots[slot];
+            if found.is_open && is_over(found) {
+                let closed = SlotKey { peer: key, slot };
+                self.put(closed, None);
+                self.await_source(closed, None);
                 self.peers[key].slots[slot].is_open = false;
                 self.peers[key].slots[slot].pinned = None;
             }

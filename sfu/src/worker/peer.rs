@@ -17,6 +17,7 @@ use crate::incoming::track::Track;
 use crate::keys::WorkerNumber;
 use crate::media::clock_rate;
 use crate::outgoing::slot::Slot;
+use crate::outgoing::ssrcs::Ssrcs;
 use crate::rtcp::NtpTime;
 use crate::rtcp::twcc::{Arrivals, Feedback};
 use crate::sdp::{Extension, Offer};
@@ -45,7 +46,8 @@ pub(crate) struct Peer {
     pub(crate) tracks: Vec<Track>,
     /// M-lines whose media is not forwarded, including m-lines that the peer does not have yet.
     pub(crate) forbidden: Vec<Mid>,
-    /// Always empty for a peer of another worker, which serves those slots.
+    /// One for each m-line on which it receives, and closed ones, as many as an offer can have m-lines in use. Always
+    /// empty for a peer of another worker, which serves those slots.
     pub(crate) slots: Vec<Slot>,
     pub(crate) streams: Vec<Stream>,
     /// Its wall clock, as derived from its sender reports.
@@ -103,6 +105,8 @@ pub(crate) struct Connection {
     pub(crate) keys: Option<Box<Keys>>,
     /// The SRTP state of streams that no track carries, for the life of the keys.
     pub(crate) put_aside: RtpStreams,
+    /// The SSRCs of everything that the server sends to the peer.
+    pub(crate) ssrcs: Ssrcs,
     /// The SSRC of the reports that the server sends to the peer.
     pub(crate) reporter_ssrc: u32,
     pub(crate) session_id: u64,

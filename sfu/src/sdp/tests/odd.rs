@@ -777,9 +777,11 @@ fn lines_and_m_lines_are_bounded() {
         let group = format!("BUNDLE 0 1 2 {}", mids.join(" "));
         format!("{}{}", BASE.replace("BUNDLE 0 1 2", &group), slots.collect::<String>())
     };
-    for (sdp, reason) in
-        [(lines, "40000 lines"), (media, "256 m-lines"), (in_use(81), "80 m-lines")]
-    {
+    for (sdp, reason) in [
+        (lines, "40000 lines"),
+        (media, "256 m-lines"),
+        (in_use(81), "81 m-lines in use; at most 80"),
+    ] {
         let Err(OfferError::BadSdp(text)) = Offer::parse(&sdp) else { panic!("{reason}") };
         assert!(text.contains(reason), "{text}");
     }

@@ -11,6 +11,7 @@ mod repair;
 mod rollover;
 mod rtcp;
 mod simulcast;
+mod slots;
 mod spread;
 mod transport;
 
