@@ -19,6 +19,9 @@ pub struct Limits {
     /// Rate limit of SEND and SUBSCRIBE frames, per second and session, with a burst of twice as many. Frames above it
     /// are refused with `rate_limited`. 0: no limit.
     pub messages_per_second: u32,
+    /// Rate limit of `offer`, and of `join` with an offer, per second and session, with a burst of three times as many.
+    /// Requests above it are refused with `rate_limited`. 0: no limit.
+    pub offers_per_second: u32,
     /// WebSocket connections in total; one more is refused with an ERROR. 0: no limit.
     pub connections: usize,
     /// WebSocket connections from one IP address; one more is refused with an ERROR. 0: no limit.
@@ -75,6 +78,7 @@ impl Default for Limits {
             headers: 128,
             header_bytes: 16 * 1024,
             messages_per_second: 50,
+            offers_per_second: 2,
             connections: 10_000,
             connections_per_address: 1_000,
             connect_timeout: Duration::from_secs(10),

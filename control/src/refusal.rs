@@ -355,6 +355,14 @@ impl Refusal {
         Refusal::not_allowed(message)
     }
 
+    /// The session has made too many offers in a short time.
+    pub(crate) fn too_many_offers(per_second: u32) -> Refusal {
+        let message = format!(
+            "the rate limit of a session is {per_second} offers per second; wait before you negotiate again"
+        );
+        Refusal::new(ErrorCode::RateLimited, message)
+    }
+
     /// The media engine has not answered the participant's previous offer yet.
     pub(crate) fn offer_pending() -> Refusal {
         Refusal::bad_request("the previous offer is not answered yet")

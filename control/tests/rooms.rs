@@ -214,6 +214,26 @@ async fn a_private_message_is_for_its_two_ends() {
 }
 
 #[tokio::test]
+async fn offers_above_the_rate_are_refused_and_say_so() {
+    let (server, _dir) = start().await;
+    let (mut client, _) = Client::join(&server, ROOM, "a").await;
+    let garbage = json!({ "sdp": "v=0" }).to_string();
+    let mut codes = Vec::new();
+    for _ in 0..8 {
+        let error = client.request(ROOM, "offer", &garbage).await;
+        codes.push(error["code"].as_str().unwrap().to_owned());
+        if error["code"] == "rate_limited" {
+            let message = error["message"].as_str().unwrap();
+            assert!(message.contains("2 offers per second"), "{message}");
+        }
+    }
+
+    assert_eq!(codes[..6], ["bad_sdp"; 6], "a few in a row are usual at the start");
+    assert!(codes[6..].iter().any(|code| code == "rate_limited"), "{codes:?}");
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_is_refused_and_the_connection_goes_on() {
     let (server, _dir) = start().await;
     let (mut client, _) = Client::join(&server, ROOM, "a").await;

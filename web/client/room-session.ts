@@ -29,6 +29,8 @@ export interface RoomSessionOptions {
 
 /** How long media may take to connect before ICE restarts. Each further attempt gets that much longer. */
 const MEDIA_PATIENCE_MS = 5_000;
+/** The server takes 2 offers a second, after a few at once. */
+const OFFER_PAUSE_MS = 1_000;
 /** How often a message is sent if its receipt is lost with the connection. Its id prevents duplicates. */
 const CHAT_TRIES = 3;
 /** After so many failed ICE restarts, the session joins the room again. */
@@ -286,6 +288,9 @@ export class RoomSession {
         this.#makeRoom();
       } catch (error) {
         console.warn("The offer was not answered:", error); // the media timer tries again
+        if (error instanceof Refused && error.code === "rate_limited") {
+          setTimeout(() => this.#negotiate(), OFFER_PAUSE_MS);
+        }
       }
       this.#changed();
     });

@@ -96,6 +96,7 @@ const KEYS: &[Key] = keys! {
     limits.headers: "maximum number of headers in a STOMP frame; 0: no limit"
     limits.header_bytes: "maximum size of a header line in a STOMP frame, in bytes; 0: no limit"
     limits.messages_per_second: "SEND and SUBSCRIBE frames per second and session, with twice as many in a burst; 0: no limit"
+    limits.offers_per_second: "joins and renegotiations with an SDP offer per second and session, with three times as many in a burst; 0: no limit"
     limits.connections: "maximum number of STOMP connections; 0: no limit"
     limits.connections_per_address: "maximum number of STOMP connections from one client address; 0: no limit"
     limits.connect_timeout: "time from opening a connection to CONNECT"

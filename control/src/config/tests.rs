@@ -393,7 +393,7 @@ fn a_wrong_relay_is_told_without_repeating_its_password() {
 fn the_limits_of_stomp_have_defaults_and_can_be_set() {
     let defaults = Settings::default().limits;
     assert_eq!((defaults.headers, defaults.header_bytes), (128, 16 * 1024));
-    assert_eq!(defaults.messages_per_second, 50);
+    assert_eq!((defaults.messages_per_second, defaults.offers_per_second), (50, 2));
     assert_eq!((defaults.connections, defaults.connections_per_address), (10_000, 1_000));
     assert_eq!((defaults.subscriptions, defaults.outbox_messages), (200, 4_096));
     assert_eq!(defaults.connect_timeout, Duration::from_secs(10));
@@ -406,6 +406,7 @@ fn the_limits_of_stomp_have_defaults_and_can_be_set() {
         ("limits.connect_timeout", "500ms"),
         ("limits.request_timeout", "1m"),
         ("limits.messages_per_second", "0"),
+        ("limits.offers_per_second", "9"),
         ("limits.connections", "0"),
         ("limits.connections_per_address", "7"),
         ("limits.subscriptions", "1"),
@@ -418,6 +419,7 @@ fn the_limits_of_stomp_have_defaults_and_can_be_set() {
     assert_eq!((limits.frame_bytes, limits.headers, limits.header_bytes), (0, 0, 4_096));
     assert_eq!(limits.connect_timeout, Duration::from_millis(500));
     assert_eq!(limits.request_timeout, Duration::from_secs(60));
+    assert_eq!(limits.offers_per_second, 9);
     assert_eq!((limits.connections, limits.connections_per_address), (0, 7));
     assert_eq!((limits.subscriptions, limits.outbox_messages, limits.outbox_bytes), (1, 1, 1));
 }

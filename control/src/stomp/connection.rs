@@ -34,7 +34,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::dispatch::{Dispatch, Sender};
+use super::dispatch::{Dispatch, OfferRate, Sender};
 use super::replays::{Page, Replays};
 use super::socket::{Outgoing, Socket};
 use super::{Action, End, Replay, Session, SessionConfig, SessionError};
@@ -143,6 +143,7 @@ impl Connection {
                 address: self.address,
                 grant: Arc::new(guest),
                 rooms: HashSet::new(),
+                offers: OfferRate::new(config.limits.offers_per_second, Instant::now()),
             },
             session: Session::new(config, Instant::now()),
             outbox,

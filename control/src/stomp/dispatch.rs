@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use madang_wire::{
     Destination, DestinationError, ErrorCode, Headers, Pattern, Prefixes, Request, RoomName,
@@ -20,9 +21,14 @@ use crate::relay::Relay;
 use crate::rooms::room::{Asked, IceServers, rights};
 use crate::rooms::{Letter, Rooms};
 use crate::stomp::Sent;
+use crate::token_bucket::TokenBucket;
 
 /// The maximum number of rooms that a session has asked to join and not left.
 const MAX_ROOMS: usize = 256;
+
+/// The burst of offers that a session may make, in seconds of their rate: at the start, a client may negotiate again for
+/// each source that its user switches on.
+const OFFER_BURST_SECONDS: u32 = 3;
 
 /// Headers of a SEND that are not copied to its MESSAGEs, because they are between the sender and the server.
 const PRIVATE_HEADERS: &[&str] = &[
@@ -66,6 +72,39 @@ pub(crate) struct Sender {
     pub(crate) grant: Arc<Grant>,
     /// The rooms to notify when the session ends; at most [`MAX_ROOMS`].
     pub(crate) rooms: HashSet<RoomName>,
+    pub(crate) offers: OfferRate,
+}
+
+/// The rate limit of offers, which cost the server far more than other requests.
+pub(crate) struct OfferRate {
+    per_second: u32,
+    allowance: TokenBucket,
+}
+
+impl OfferRate {
+    pub(crate) fn new(per_second: u32, now: Instant) -> OfferRate {
+        let allowance = TokenBucket::of_seconds(OFFER_BURST_SECONDS, per_second, now);
+        OfferRate { per_second, allowance }
+    }
+
+    fn check(&mut self, now: Instant, request: &Request) -> Result<(), Refusal> {
+        let has_offer = match request {
+            Request::Join(join) => join.sdp.is_some(),
+            Request::Offer(_) => true,
+            Request::Candidate(_)
+            | Request::Sources(_)
+            | Request::View(_)
+            | Request::State(_)
+            | Request::Chat(_)
+            | Request::React(_)
+            | Request::Moderate(_)
+            | Request::Leave(_) => false,
+        };
+        if has_offer && !self.allowance.take(now) {
+            return Err(Refusal::too_many_offers(self.per_second));
+        }
+        Ok(())
+    }
 }
 
 impl Sender {
@@ -160,6 +199,7 @@ impl Dispatch {
         sender.opens(room)?;
         let request = Request::parse(action, &sent.body)
             .map_err(|error| Refusal::bad_request(error.to_string()))?;
+        sender.offers.check(sent.at, &request)?;
         let (is_join, is_leave) =
             (matches!(request, Request::Join(_)), matches!(request, Request::Leave(_)));
         let header = |name| sent.headers.get(name).map(str::to_owned);

@@ -1,5 +1,6 @@
 //! Tracks: what a peer publishes, and who receives it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::bitrate::Bitrate;
@@ -19,7 +20,7 @@ pub(crate) struct Track {
     /// Which simulcast layer it is; `None` without simulcast.
     pub(crate) rid: Option<Rid>,
     pub(crate) kind: MediaKind,
-    pub(crate) payloads: Vec<Payload>,
+    pub(crate) payloads: Arc<[Payload]>,
     pub(crate) extensions: ExtensionMap,
     /// The SSRCs that the offer announces for it.
     pub(crate) announced: Vec<u32>,
@@ -82,7 +83,7 @@ impl Track {
             mid,
             rid,
             kind,
-            payloads: Vec::new(),
+            payloads: Arc::default(),
             extensions: ExtensionMap::default(),
             announced: Vec::new(),
             retransmissions: Vec::new(),

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::{Answer, Mid, OfferError, PeerId, Receivers, RoomId, Source};
+use crate::sdp::Offer;
+use crate::worker::Agreement;
+use crate::{Mid, OfferError, PeerId, RoomId, Source};
 
 /// Everything that can be asked of a worker.
 pub(super) enum Command {
@@ -14,9 +16,9 @@ pub(super) enum Command {
         peer: PeerId,
         /// The client's peer so far; see [`super::Handle::offer_again`].
         current: Option<PeerId>,
-        sdp: String,
-        receivers: Receivers,
-        reply: oneshot::Sender<Result<Answer, OfferError>>,
+        offer: Box<Offer>,
+        /// Takes the offer back, too: the answer is written from both, and the worker need not drop a large one.
+        reply: oneshot::Sender<(Box<Offer>, Result<Agreement, OfferError>)>,
     },
     Assign {
         peer: PeerId,

@@ -5,6 +5,7 @@
 //! opens, until it is too large for that; then the workers that share it hand each other packets through bounded rings.
 
 mod addresses;
+mod clerk;
 mod command;
 mod config;
 mod placement;
@@ -22,10 +23,12 @@ use std::thread::JoinHandle;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::sdp::Offer;
 use crate::transport::dtls::Identity;
 use crate::transport::{framing, ice};
 use crate::{Answer, Event, Mid, OfferError, PeerId, Receivers, RoomId, Source, Stats};
 use addresses::Opened;
+use clerk::Clerk;
 use command::Command;
 pub use command::{RelaySink, RelayedDatagram};
 pub use config::{Config, StartError};
@@ -52,6 +55,7 @@ pub struct Engine {
 /// A clonable handle for sending commands to the engine.
 #[derive(Clone)]
 pub struct Handle {
+    clerk: Clerk,
     workers: Arc<[WorkerHandle]>,
     placement: Arc<Placement>,
 }
@@ -111,7 +115,7 @@ impl Engine {
             workers.push(WorkerHandle { commands, streams, relayed, media_address, stats });
         }
         let media_addresses = workers.iter().map(|worker| worker.media_address).collect();
-        let handle = Handle { workers: workers.into(), placement };
+        let handle = Handle { clerk: Clerk::new(), workers: workers.into(), placement };
         let engine =
             Engine { handle: handle.clone(), threads, media_addresses, media_tcp_addresses };
         Ok((engine, handle, event_receiver))
@@ -155,12 +159,8 @@ impl Handle {
         sdp: String,
         receivers: Receivers,
     ) -> Result<Answer, OfferError> {
-        let Place { worker, is_new } = self.placement.place(room, peer);
-        let answer = self.ask(worker, room, peer, None, sdp, receivers).await;
-        if is_new && answer.is_err() {
-            self.placement.forget(peer);
-        }
-        answer
+        let offer = self.clerk.read(sdp, receivers).await?;
+        self.place(room, peer, offer).await
     }
 
     /// Answers a later offer of the client whose peer is `current`. It renegotiates that peer if it comes from the same
@@ -178,10 +178,26 @@ impl Handle {
         sdp: String,
         receivers: Receivers,
     ) -> Result<Answer, OfferError> {
+        let offer = self.clerk.read(sdp, receivers).await?;
         match self.placement.worker_of(current) {
-            Some(worker) => self.ask(worker, room, fresh, Some(current), sdp, receivers).await,
-            None => self.offer(room, fresh, sdp, receivers).await,
+            Some(worker) => self.ask(worker, room, fresh, Some(current), offer).await,
+            None => self.place(room, fresh, offer).await,
         }
+    }
+
+    /// Gives an offer to the worker of its peer, which is chosen if the peer is new.
+    async fn place(
+        &self,
+        room: RoomId,
+        peer: PeerId,
+        offer: Box<Offer>,
+    ) -> Result<Answer, OfferError> {
+        let Place { worker, is_new } = self.placement.place(room, peer);
+        let answer = self.ask(worker, room, peer, None, offer).await;
+        if is_new && answer.is_err() {
+            self.placement.forget(peer);
+        }
+        answer
     }
 
     async fn ask(
@@ -190,15 +206,15 @@ impl Handle {
         room: RoomId,
         peer: PeerId,
         current: Option<PeerId>,
-        sdp: String,
-        receivers: Receivers,
+        offer: Box<Offer>,
     ) -> Result<Answer, OfferError> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Offer { room, peer, current, sdp, receivers, reply };
-        match self.workers[worker].commands.send(command).await {
-            Ok(()) => answer.await.unwrap_or(Err(OfferError::Overloaded)),
-            Err(_) => Err(OfferError::Overloaded),
-        }
+        let (reply, agreed) = oneshot::channel();
+        let command = Command::Offer { room, peer, current, offer, reply };
+        // A closed queue means that the engine has ended.
+        let sent = self.workers[worker].commands.send(command).await;
+        sent.map_err(|_| OfferError::Overloaded)?;
+        let (offer, agreement) = agreed.await.map_err(|_| OfferError::Overloaded)?;
+        self.clerk.write(offer, agreement?).await
     }
 
     /// Puts a source into a video slot, or empties the slot. The slot starts on a key frame, which is requested.

@@ -1,6 +1,7 @@
 //! A slot: an m-line on which a peer receives. It is one continuous stream under a fixed SSRC, whatever source is put
 //! into it, and the stream of its retransmissions (RTX, RFC 4588).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
@@ -23,7 +24,7 @@ pub(crate) struct Slot {
     pub(crate) mid: Mid,
     pub(crate) kind: MediaKind,
     pub(crate) ssrc: u32,
-    pub(crate) payloads: Vec<Payload>,
+    pub(crate) payloads: Arc<[Payload]>,
     /// The codec last sent to the slot, and the format found for it, so that packets are not matched one by one.
     matched: Option<(Codec, Option<Format>)>,
     pub(crate) extensions: ExtensionMap,
@@ -76,7 +77,7 @@ impl Slot {
     pub(crate) fn new(
         mid: Mid,
         kind: MediaKind,
-        payloads: Vec<Payload>,
+        payloads: Arc<[Payload]>,
         extensions: ExtensionMap,
         ssrcs: &mut Ssrcs,
         rng: &mut impl RngExt,
@@ -152,12 +153,14 @@ impl Slot {
 
     /// Applies a later offer. If that changes anything, packets sent before can't be retransmitted: the same sequence
     /// number must not be sealed twice with different bytes (RFC 7714 §8.1).
-    pub(crate) fn renegotiate(&mut self, payloads: Vec<Payload>, extensions: ExtensionMap) {
-        if (&self.payloads, &self.extensions) != (&payloads, &extensions) {
-            self.rewriter.forget_sent();
+    pub(crate) fn renegotiate(&mut self, payloads: &Arc<[Payload]>, extensions: &ExtensionMap) {
+        self.is_open = true;
+        if (&self.payloads, &self.extensions) == (payloads, extensions) {
+            return;
         }
-        self.number_id = number_id(&payloads, &extensions);
-        (self.payloads, self.extensions, self.is_open) = (payloads, extensions, true);
+        self.rewriter.forget_sent();
+        self.number_id = number_id(payloads, extensions);
+        (self.payloads, self.extensions) = (Arc::clone(payloads), extensions.clone());
         self.matched = None;
     }
 

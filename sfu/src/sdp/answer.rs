@@ -37,6 +37,7 @@ pub(crate) struct Answerer<'a> {
 }
 
 /// The streams announced on an m-line on which the peer receives.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     /// The SSRC on which the slot's stream is sent.
     pub(crate) ssrc: u32,
@@ -208,7 +209,7 @@ fn accept(
     for extension in negotiable.extensions.lines() {
         lines.attribute("extmap", extension);
     }
-    for payload in &negotiable.payloads {
+    for payload in negotiable.payloads.iter() {
         lines.payload(payload, clock_rate(negotiable.kind));
     }
     // An inactive m-line keeps its layers: a client that does not find them in the answer takes simulcast for refused.

@@ -21,6 +21,7 @@
 //! An offer is refused only for what can't work. The error names the line.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::codec::{self, Payload};
 use super::description::{Attribute, Description, Direction, Media, Section, direction, refused};
@@ -113,7 +114,8 @@ pub(crate) enum Use {
 #[derive(Clone, Debug)]
 pub(crate) struct Negotiable {
     pub(crate) kind: MediaKind,
-    pub(crate) payloads: Vec<Payload>,
+    /// Shared with the tracks and slots that it is negotiated for.
+    pub(crate) payloads: Arc<[Payload]>,
     pub(crate) extensions: ExtensionMap,
     pub(crate) ssrcs: Vec<u32>,
     /// Pairs of SSRC and RTX SSRC: `a=ssrc-group:FID` (RFC 5576 §4.2, RFC 4588 §8.8).
@@ -123,6 +125,16 @@ pub(crate) struct Negotiable {
 }
 
 impl Offer {
+    /// Parses an offer to these receivers.
+    ///
+    /// # Errors
+    /// See [`Self::parse`].
+    pub(crate) fn read(sdp: &str, receivers: &Receivers) -> Result<Offer, OfferError> {
+        let mut offer = Offer::parse(sdp)?;
+        offer.prefer(receivers);
+        Ok(offer)
+    }
+
     /// Parses an offer.
     ///
     /// # Errors
@@ -152,12 +164,12 @@ impl Offer {
 
     /// Puts the video codecs first, on each m-line that publishes, that most receivers can decode: browsers send with the
     /// first codec of the answer.
-    pub(crate) fn prefer(&mut self, receivers: &Receivers) {
+    fn prefer(&mut self, receivers: &Receivers) {
         for line in &mut self.media {
             if let Use::Publish(Negotiable { kind: MediaKind::Video, payloads, .. }) =
                 &mut line.purpose
             {
-                receivers.sort(payloads, |payload| payload.codec);
+                receivers.sort(Arc::make_mut(payloads), |payload| payload.codec);
             }
         }
     }
@@ -267,7 +279,7 @@ fn negotiable(
     let (ssrcs, retransmissions) = (ssrcs(&media.section), retransmissions(&media.section));
     (!payloads.is_empty()).then_some(Negotiable {
         kind,
-        payloads,
+        payloads: payloads.into(),
         extensions,
         ssrcs,
         retransmissions,

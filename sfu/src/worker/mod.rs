@@ -16,6 +16,7 @@
 //! }
 //! ```
 
+mod agreement;
 mod assign;
 mod association;
 mod codecs;
@@ -51,6 +52,7 @@ use crate::transport::dtls::{Identity, Transport};
 use crate::transport::ice::{self, Candidate};
 use crate::transport::path::{Path, Protocol, demux};
 use crate::{Event, PeerId, RoomId, Stats};
+pub(crate) use agreement::Agreement;
 use association::{Association, Outcome};
 use forward::Burst;
 use lane::Lane;

@@ -1,15 +1,16 @@
 //! Peers join, renegotiate and leave: offers, ICE restarts, tracks and slots, and removal.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use rand::RngExt;
 
+use super::agreement::Agreement;
 use super::peer::{Connection, Link, Peer};
 use super::{TICK, Worker};
 use crate::bandwidth::budget::Budget;
 use crate::bandwidth::layer_choice::LayerChooser;
 use crate::bandwidth::send_history::SendHistory;
-use crate::codec::Receivers;
 use crate::incoming::lip_sync::SenderClock;
 use crate::incoming::stream::Stream;
 use crate::incoming::track::Track;
@@ -17,10 +18,12 @@ use crate::keys::{SlotKey, TrackKey};
 use crate::outgoing::slot::Slot;
 use crate::outgoing::ssrcs::Ssrcs;
 use crate::rtcp::twcc::Arrivals;
-use crate::sdp::{self, Answerer, Negotiable, Offer, OfferedMedia, Rid, Use};
+use crate::sdp::{self, Negotiable, Offer, OfferedMedia, Rid, Use};
 use crate::transport::ice::{Agent, Credentials};
 use crate::transport::srtp::RtpStreams;
-use crate::{Answer, Event, MediaKind, MediaLine, Mid, OfferError, PeerId, RoomId};
+#[cfg(any(test, fuzzing, feature = "bench"))]
+use crate::{Answer, Receivers};
+use crate::{Event, MediaKind, Mid, OfferError, PeerId, RoomId};
 
 /// Peers per worker, including publishers of other workers. Beyond, offers are refused, and those publishers not shown.
 pub(super) const MAX_PEERS: usize = 16_384;
@@ -39,44 +42,22 @@ fn tls_id(connection: &Connection) -> String {
 }
 
 impl Worker {
-    /// Answers an offer; see [`crate::io::Handle::offer`].
-    pub(crate) fn offer(
+    /// Takes an offer; see [`crate::io::Handle::offer`]. With `current`, it is a later one of the client whose peer that
+    /// is; see [`crate::io::Handle::offer_again`].
+    pub(crate) fn negotiate(
         &mut self,
         now: Instant,
         room: RoomId,
-        id: PeerId,
-        sdp: &str,
-        receivers: &Receivers,
-    ) -> Result<Answer, OfferError> {
-        let mut offer = Offer::parse(sdp)?;
-        offer.prefer(receivers);
-        self.answer_offer(now, room, id, &offer)
-    }
-
-    /// Answers a later offer of the client whose peer is `current`; see [`crate::io::Handle::offer_again`].
-    pub(crate) fn offer_again(
-        &mut self,
-        now: Instant,
-        room: RoomId,
-        current: PeerId,
-        fresh: PeerId,
-        sdp: &str,
-        receivers: &Receivers,
-    ) -> Result<Answer, OfferError> {
-        let mut offer = Offer::parse(sdp)?;
-        offer.prefer(receivers);
-        let known = self.by_id.get(&current).and_then(|&key| self.peers[key].link.connection());
-        let is_same = known.is_some_and(|connection| connection.is_offered_by(&offer));
-        self.answer_offer(now, room, if is_same { current } else { fresh }, &offer)
-    }
-
-    fn answer_offer(
-        &mut self,
-        now: Instant,
-        room: RoomId,
-        id: PeerId,
+        peer: PeerId,
+        current: Option<PeerId>,
         offer: &Offer,
-    ) -> Result<Answer, OfferError> {
+    ) -> Result<Agreement, OfferError> {
+        let is_same = |current: &PeerId| {
+            let known = self.by_id.get(current).map(|&key| &self.peers[key].link);
+            let connection = known.and_then(Link::connection);
+            connection.is_some_and(|connection| connection.is_offered_by(offer))
+        };
+        let id = current.filter(is_same).unwrap_or(peer);
         let key = match self.by_id.get(&id) {
             Some(&key) => {
                 self.renegotiate(now, key, offer)?;
@@ -91,7 +72,21 @@ impl Worker {
         self.apply_media(room, key, offer);
         self.publish_elsewhere(key);
         self.assign_audio(room);
-        self.answer(key, offer)
+        self.agree(key, offer)
+    }
+
+    /// Reads an offer and answers it, as [`crate::io::Handle::offer`] does in several threads.
+    #[cfg(any(test, fuzzing, feature = "bench"))]
+    pub(crate) fn offer(
+        &mut self,
+        now: Instant,
+        room: RoomId,
+        peer: PeerId,
+        sdp: &str,
+        receivers: &Receivers,
+    ) -> Result<Answer, OfferError> {
+        let offer = Offer::read(sdp, receivers)?;
+        Ok(self.negotiate(now, room, peer, None, &offer)?.answer(&offer))
     }
 
     fn add_peer(
@@ -287,16 +282,16 @@ impl Worker {
         over: &mut Vec<usize>,
     ) {
         let Peer { slots, link, .. } = &mut self.peers[key];
-        let (payloads, extensions) = (common.payloads.clone(), common.extensions.clone());
         let is_it = |slot: &&mut Slot| slot.mid == line.mid && slot.kind == common.kind;
         if let Some(slot) = slots.iter_mut().find(is_it) {
-            slot.renegotiate(payloads, extensions);
+            slot.renegotiate(&common.payloads, &common.extensions);
             return;
         }
         let Some(Connection { ssrcs, .. }) = link.connection_mut() else {
             return;
         };
         let (mid, kind) = (line.mid.clone(), common.kind);
+        let (payloads, extensions) = (Arc::clone(&common.payloads), common.extensions.clone());
         let slot = Slot::new(mid, kind, payloads, extensions, ssrcs, &mut self.rng);
         match over.pop() {
             Some(at) => slots[at] = slot,
@@ -353,49 +348,27 @@ impl Worker {
         }
     }
 
-    fn answer(&mut self, key: usize, offer: &Offer) -> Result<Answer, OfferError> {
+    fn agree(&mut self, key: usize, offer: &Offer) -> Result<Agreement, OfferError> {
         let fingerprint = self.identity.fingerprint_text();
         let Peer { id, link, slots, .. } = &mut self.peers[key];
         let Some(connection) = link.connection_mut() else {
             return Err(OfferError::Overloaded);
         };
         connection.session_version += 1;
-        let tls_id = tls_id(connection);
-        let answerer = Answerer {
+        let announced = |slot: &Slot| {
+            let streams = sdp::Slot { ssrc: slot.ssrc, rtx_ssrc: slot.offered_rtx_ssrc() };
+            (slot.mid.clone(), streams)
+        };
+        Ok(Agreement {
+            peer: *id,
             session_id: connection.session_id,
             version: connection.session_version,
-            credentials: connection.ice.local(),
-            fingerprint: &fingerprint,
-            tls_id: offer.tls_id.is_some().then_some(&tls_id),
-            candidates: &self.candidates,
-            cname: &cname(connection),
-        };
-        let sdp = sdp::write_answer(&answerer, offer, |line| {
-            let mut slots = slots.iter().filter(|slot| slot.is_open);
-            slots
-                .find(|slot| slot.mid == line.mid)
-                .map(|slot| sdp::Slot { ssrc: slot.ssrc, rtx_ssrc: slot.offered_rtx_ssrc() })
-        });
-        let lines = |wanted: fn(&Use) -> Option<&Negotiable>| {
-            let media = offer.media.iter();
-            let line = |line: &OfferedMedia| {
-                wanted(&line.purpose)
-                    .map(|negotiable| MediaLine { mid: line.mid.clone(), kind: negotiable.kind })
-            };
-            media.filter_map(line).collect()
-        };
-        Ok(Answer {
-            peer: *id,
-            sdp,
-            published: lines(|purpose| match purpose {
-                Use::Publish(negotiable) => Some(negotiable),
-                Use::Receive(_) | Use::Inactive(_) | Use::Carry | Use::Refuse => None,
-            }),
-            slots: lines(|purpose| match purpose {
-                Use::Receive(negotiable) => Some(negotiable),
-                Use::Publish(_) | Use::Inactive(_) | Use::Carry | Use::Refuse => None,
-            }),
-            codecs: offer.video_codecs(),
+            credentials: connection.ice.local().clone(),
+            fingerprint,
+            tls_id: offer.tls_id.is_some().then(|| tls_id(connection)),
+            candidates: self.candidates.clone(),
+            cname: cname(connection),
+            slots: slots.iter().filter(|slot| slot.is_open).map(announced).collect(),
         })
     }
 

@@ -1,4 +1,26 @@
 //! The thread of one worker: its event loop, with sockets and clock.
+//!
+//! # Order
+//!
+//! One turn of the loop does the following, in this order:
+//!
+//! 1. **Packets**, up to a limit for each source: datagrams of the UDP socket ([`ROUNDS`]) and of the relay
+//!    ([`RELAYED_AT_ONCE`]), messages from other workers ([`REMOTE_AT_ONCE`]), and TCP events
+//!    ([`streams::EVENTS_AT_ONCE`]). The sources are equals: `select!` picks at random among those that are ready, so
+//!    that none starves another. A full burst is forwarded before more is read.
+//! 2. **Timers**: NACKs, reports, key frame requests, expiry. They follow packets, so that one that has arrived is not
+//!    requested again, and a check that has arrived renews consent before it can expire.
+//! 3. **TCP connections to close**: those whose paths the timers have expired.
+//! 4. **Output**, by [`Shell::flush`]: to other workers first, since they can send while this one does; then datagrams;
+//!    then events for the control plane, which can wait. Then **counters**, for other threads to read.
+//! 5. **Commands**: at most one offer, or [`COMMANDS_AT_ONCE`] of the others, and their output. Media that never pauses
+//!    does not delay a kick for longer than a turn, since each turn gets here. A burst of joins does not delay media for
+//!    longer than one offer: where a command wakes the loop, all sources of packets are read once before it.
+//!
+//! The work per command is bounded as well. Offers arrive read, and answers are written elsewhere
+//! ([`Clerk`](super::clerk::Clerk)); what remains is to update the tables of the worker.
+//!
+//! A shutdown ends the loop at once; DTLS close_notify is the last thing sent.
 #![expect(clippy::disallowed_methods, reason = "this is where the media plane reads the clock")]
 
 mod streams;
@@ -33,6 +55,8 @@ const ROUNDS: usize = 8;
 const RELAYED_AT_ONCE: usize = 256;
 /// Messages from other workers per turn.
 const REMOTE_AT_ONCE: usize = 64;
+/// Commands per turn, if none of them is an offer.
+const COMMANDS_AT_ONCE: usize = 8;
 /// How often the counters are published to other threads.
 const STATS_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -99,49 +123,89 @@ impl Shell {
         })
     }
 
-    /// The event loop. One turn does the following, in this order:
-    ///
-    /// 1. **One source of input**, up to its limit: datagrams of the UDP socket ([`ROUNDS`]), of the relay
-    ///    ([`RELAYED_AT_ONCE`]), messages from other workers ([`REMOTE_AT_ONCE`]), TCP events
-    ///    ([`streams::EVENTS_AT_ONCE`]), or one command. `select!` picks at random among the sources that are ready.
-    ///    None has priority, because each could starve the rest: media that never pauses must not delay a kick, and
-    ///    a burst of joins must not delay media by more than one offer. A full burst is forwarded before more is read.
-    /// 2. **Timers**: NACKs, reports, key frame requests, expiry. They follow input, so that a packet that has arrived
-    ///    is not requested again, and a check that has arrived renews consent before it can expire.
-    /// 3. **TCP connections to close**: those whose paths the timers have expired.
-    /// 4. **Output**, by [`Self::flush`]: to other workers first, since they can send while this one does; then
-    ///    datagrams; then events for the control plane, which can wait.
-    /// 5. **Counters**, for other threads to read.
-    ///
-    /// A shutdown ends the loop at once; DTLS close_notify is the last thing sent.
+    /// The event loop; the module's text has its order.
     async fn run(mut self) -> io::Result<()> {
         loop {
             let wake_at = self.wake_at();
-            tokio::select! {
+            let command = tokio::select! {
                 ready = self.socket.readable() => {
                     ready?;
                     self.receive()?;
+                    None
                 }
-                Some(datagram) = self.thread.relayed.recv() => self.receive_relayed(datagram),
+                Some(datagram) = self.thread.relayed.recv() => {
+                    self.receive_relayed(datagram);
+                    None
+                }
                 Some((from, message)) = self.thread.inbox.recv() => {
                     self.receive_remote(from, message);
+                    None
                 }
-                event = self.tcp.event() => self.handle_tcp(Instant::now(), event),
-                command = self.thread.commands.recv() => match command {
-                    None | Some(Command::Shutdown) => break,
-                    Some(command) => self.handle_command(command),
-                },
-                () = sleep_until(wake_at) => {}
+                event = self.tcp.event() => {
+                    self.handle_tcp(Instant::now(), event);
+                    None
+                }
+                command = self.thread.commands.recv() => {
+                    self.receive_waiting().await?;
+                    Some(command.unwrap_or(Command::Shutdown))
+                }
+                () = sleep_until(wake_at) => None,
+            };
+            self.finish_turn();
+            if !self.handle_commands(command) {
+                break;
             }
-            let now = Instant::now();
-            self.worker.handle_timeout(now);
-            self.tcp.sweep(now, |path| self.worker.is_validated(path));
-            self.flush();
-            self.publish(now);
         }
         self.worker.close();
         self.flush();
         Ok(())
+    }
+
+    /// Receives from every source of packets what is there, up to its limit, before a command that has come at the same
+    /// time or since the last time the system was asked.
+    async fn receive_waiting(&mut self) -> io::Result<()> {
+        // Without it, the runtime asks the system for ready sockets only after many commands.
+        tokio::task::yield_now().await;
+        self.receive()?;
+        if let Ok(datagram) = self.thread.relayed.try_recv() {
+            self.receive_relayed(datagram);
+        }
+        if let Ok((from, message)) = self.thread.inbox.try_recv() {
+            self.receive_remote(from, message);
+        }
+        if let Some(event) = self.tcp.try_event() {
+            self.handle_tcp(Instant::now(), event);
+        }
+        Ok(())
+    }
+
+    fn finish_turn(&mut self) {
+        let now = Instant::now();
+        self.worker.handle_timeout(now);
+        self.tcp.sweep(now, |path| self.worker.is_validated(path));
+        self.flush();
+        self.publish(now);
+    }
+
+    /// Carries out the command that woke the loop, or one that waits, and further ones up to the limit of a turn.
+    /// `false` after a shutdown.
+    fn handle_commands(&mut self, first: Option<Command>) -> bool {
+        let mut next = first;
+        for _ in 0..COMMANDS_AT_ONCE {
+            let Some(command) = next.take().or_else(|| self.thread.commands.try_recv().ok()) else {
+                break;
+            };
+            let is_offer = matches!(command, Command::Offer { .. });
+            if matches!(command, Command::Shutdown) {
+                return false;
+            }
+            self.handle_command(command);
+            if is_offer {
+                break;
+            }
+        }
+        self.flush();
+        true
     }
 
     fn wake_at(&self) -> Option<Instant> {
@@ -222,17 +286,13 @@ impl Shell {
     fn handle_command(&mut self, command: Command) {
         let now = Instant::now();
         match command {
-            Command::Offer { room, peer, current, sdp, receivers, reply } => {
-                // If nobody waits for the answer any more, whoever gave up removes the peer.
-                let worker = &mut self.worker;
-                let answer = match current {
-                    Some(current) => worker.offer_again(now, room, current, peer, &sdp, &receivers),
-                    None => worker.offer(now, room, peer, &sdp, &receivers),
-                };
-                if let Ok(answer) = &answer {
-                    self.thread.placement.keep(room, answer.peer, self.thread.number);
+            Command::Offer { room, peer, current, offer, reply } => {
+                let agreement = self.worker.negotiate(now, room, peer, current, &offer);
+                if let Ok(agreement) = &agreement {
+                    self.thread.placement.keep(room, agreement.peer, self.thread.number);
                 }
-                let _ = reply.send(answer);
+                // If nobody waits for the answer any more, whoever gave up removes the peer.
+                let _ = reply.send((offer, agreement));
             }
             Command::Assign { peer, slot, source } => {
                 self.worker.assign(now, peer, &slot, source.as_ref());

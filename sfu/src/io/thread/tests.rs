@@ -1,4 +1,4 @@
-//! A room on two workers, with real threads and sockets.
+//! Engines with real threads and sockets.
 #![expect(clippy::disallowed_methods, reason = "real sockets are what is tested here")]
 
 use std::net::{SocketAddr, UdpSocket};
@@ -7,10 +7,21 @@ use std::time::Duration;
 use crate::io::{Config, Engine, Handle};
 use crate::worker::tests::camera_of;
 use crate::worker::tests::client::{Client, World};
-use crate::{Mid, PeerId, Receivers, RoomId};
+use crate::{Mid, OfferError, PeerId, Receivers, RoomId};
 
 /// Rounds of [`RealPeer::exchange`]; only a failing test needs them all.
 const PATIENCE: u16 = 1000;
+
+fn config(workers: usize) -> Config {
+    Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        tcp_port: 0,
+        shared_tcp: vec![],
+        public_ips: vec![],
+        workers,
+        peers_per_worker_and_room: 1,
+    }
+}
 
 /// A client with its own socket, connected to an engine.
 struct RealPeer {
@@ -57,17 +68,41 @@ impl RealPeer {
     }
 }
 
+/// More than one turn of the loop has, and more than there are places for reading them.
+#[tokio::test]
+async fn offers_that_come_together_are_all_answered() {
+    let (engine, handle, _events) = Engine::start(config(1), Box::new(|_| {})).unwrap();
+    let offers: Vec<_> = (1..=40)
+        .map(|id| {
+            let (handle, sdp) = (handle.clone(), Client::new(id).offer_with_slots(3, 40));
+            let (room, peer) = (RoomId(id % 3), PeerId(id));
+            tokio::spawn(async move { handle.offer(room, peer, sdp, Receivers::default()).await })
+        })
+        .collect();
+    for (id, offer) in (1..).zip(offers) {
+        let answer = offer.await.unwrap().unwrap();
+        assert_eq!((answer.peer, answer.slots.len()), (PeerId(id), 43));
+        handle.assign(PeerId(id), Mid::new("4"), camera_of(1)).await;
+        handle.remove(PeerId(id)).await;
+    }
+
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_offer_that_cannot_be_read_does_not_reach_a_worker() {
+    let (engine, handle, _events) = Engine::start(config(1), Box::new(|_| {})).unwrap();
+
+    let refused = handle.offer(RoomId(1), PeerId(1), "garbage".into(), Receivers::default()).await;
+
+    assert!(matches!(refused, Err(OfferError::BadSdp(_))));
+    assert_eq!(handle.placement.worker_of(PeerId(1)), None);
+    engine.shutdown().await;
+}
+
 #[tokio::test]
 async fn audio_and_video_cross_between_two_workers() {
-    let config = Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        tcp_port: 0,
-        shared_tcp: vec![],
-        public_ips: vec![],
-        workers: 2,
-        peers_per_worker_and_room: 1,
-    };
-    let (engine, handle, _events) = Engine::start(config, Box::new(|_| {})).unwrap();
+    let (engine, handle, _events) = Engine::start(config(2), Box::new(|_| {})).unwrap();
     let workers = engine.media_addresses().to_vec();
     let mut a = RealPeer::join(&handle, 1, workers[0]).await;
     let mut b = RealPeer::join(&handle, 2, workers[1]).await;

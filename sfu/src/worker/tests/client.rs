@@ -14,6 +14,7 @@ use stun_types::message::{
 use crate::keys::WorkerNumber;
 use crate::rtcp::{Message, NtpTime, SenderInfo};
 use crate::rtp::{Header, write_header};
+use crate::sdp::Offer;
 use crate::test_now;
 use crate::transport::batch::SendBatch;
 use crate::transport::dtls::Identity;
@@ -84,17 +85,11 @@ impl World {
         fresh: u64,
         sdp: &str,
     ) -> Result<Answer, OfferError> {
-        let (current, fresh) = (PeerId(current), PeerId(fresh));
-        let answer = self.worker.offer_again(
-            self.now,
-            RoomId(1),
-            current,
-            fresh,
-            sdp,
-            &Receivers::default(),
-        );
+        let offer = Offer::read(sdp, &Receivers::default())?;
+        let (fresh, current) = (PeerId(fresh), Some(PeerId(current)));
+        let agreement = self.worker.negotiate(self.now, RoomId(1), fresh, current, &offer);
         self.collect();
-        answer
+        Ok(agreement?.answer(&offer))
     }
 
     /// Adds a connected peer with one microphone, one camera, three audio slots and one video slot.
