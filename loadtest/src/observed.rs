@@ -47,6 +47,7 @@ impl Observed {
             Signal::Answer { .. }
             | Signal::IceServers { .. }
             | Signal::CodecMismatch { .. }
+            | Signal::BitrateExceeded { .. }
             | Signal::Done {}
             | Signal::Left {}
             | Signal::Waiting { .. }

@@ -72,7 +72,8 @@ mod worker;
 
 pub use codec::{Codec, Receivers};
 pub use media::{
-    Answer, Event, MediaKind, MediaLine, Mid, NegotiatedCodec, OfferError, PeerId, RoomId, Source,
+    Answer, BitrateLimits, Event, MediaKind, MediaLine, Mid, NegotiatedCodec, OfferError, PeerId,
+    RoomId, Source,
 };
 pub use sdp::published_lines;
 pub use stats::Stats;

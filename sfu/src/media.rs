@@ -113,6 +113,31 @@ impl OfferError {
     pub const MAX_SDP_BYTES: usize = 768 * 1024;
 }
 
+/// The most that a peer may publish, in bits per second of RTP packets with their headers; 0 for no limit. A second's
+/// worth may come at once. Packets beyond are dropped on arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BitrateLimits {
+    /// Of an m-line with audio.
+    pub audio: u64,
+    /// Of an m-line with video; of each layer, if it is simulcast.
+    pub video: u64,
+    /// Of all m-lines of a peer together.
+    pub peer: u64,
+}
+
+impl BitrateLimits {
+    /// No limits.
+    pub const NONE: BitrateLimits = BitrateLimits { audio: 0, video: 0, peer: 0 };
+}
+
+impl Default for BitrateLimits {
+    /// Opus has at most 510 kbit/s, and redundancy doubles that. Browsers send a camera or a screen with 2.5 Mbit/s
+    /// unless the page asks for more.
+    fn default() -> BitrateLimits {
+        BitrateLimits { audio: 1_200_000, video: 8_000_000, peer: 20_000_000 }
+    }
+}
+
 /// A report from the engine that no command asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -146,6 +171,16 @@ pub enum Event {
         mid: Mid,
         /// Each codec once; simulcast layers may have different ones.
         codecs: Vec<Codec>,
+    },
+    /// A peer exceeds a bitrate limit; see [`BitrateLimits`]. Reported at most every 5 seconds for each m-line, or layer
+    /// of it.
+    Excess {
+        /// The publishing peer.
+        peer: PeerId,
+        /// Its m-line.
+        mid: Mid,
+        /// The limit.
+        bits_per_second: u64,
     },
     /// The active speakers of a room changed. Loudest first; empty if nobody speaks. At most 5 events a second per
     /// room.

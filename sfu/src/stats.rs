@@ -63,6 +63,8 @@ pub struct Stats {
     pub dropped_unnegotiated: u64,
     /// RTP packets dropped because the media of their m-line is not permitted.
     pub dropped_forbidden: u64,
+    /// RTP packets dropped because their sender exceeds a bitrate limit.
+    pub dropped_excess: u64,
     /// Datagrams that could not be sent: the socket refused them (unreachable network, a full device queue), or too
     /// many were waiting.
     pub send_refused: u64,

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use madang_sfu::io::{Config, Engine, Handle};
-use madang_sfu::{OfferError, PeerId, Receivers, RoomId, Stats};
+use madang_sfu::{BitrateLimits, OfferError, PeerId, Receivers, RoomId, Stats};
 
 fn config(listen: SocketAddr, workers: usize) -> Config {
     Config {
@@ -15,6 +15,7 @@ fn config(listen: SocketAddr, workers: usize) -> Config {
         public_ips: vec![],
         workers,
         peers_per_worker_and_room: 1,
+        bitrate_limits: BitrateLimits::default(),
     }
 }
 

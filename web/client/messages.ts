@@ -76,6 +76,7 @@ export type Signal =
   | { type: "ice_servers"; ice_servers: RTCIceServer[]; ttl: number }
   | { type: "slots"; slots: Slot[] }
   | { type: "codec_mismatch"; mismatches: CodecMismatch[] }
+  | { type: "bitrate_exceeded"; mid: string; bits_per_second: number }
   | { type: "done" }
   | { type: "left" }
   | Refusal

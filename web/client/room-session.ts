@@ -373,6 +373,9 @@ export class RoomSession {
       case "codec_mismatch":
         for (const { mid, wanted } of signal.mismatches) void this.#call?.prefer(mid, wanted[0]);
         break;
+      case "bitrate_exceeded":
+        console.warn(`The m-line ${signal.mid} exceeds ${signal.bits_per_second} bit/s.`);
+        break;
       case "kicked":
         this.#end("kicked", signal.reason);
         break;

@@ -153,6 +153,9 @@ pub struct Media {
     pub tcp_port: Option<u16>,
     pub public_ip: Vec<IpAddr>,
     pub workers: usize,
+    pub audio_bits_per_second: u64,
+    pub video_bits_per_second: u64,
+    pub participant_bits_per_second: u64,
 }
 
 /// `turn.*`
@@ -193,6 +196,7 @@ impl Default for Settings {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let hub = HubConfig::default();
         let turn = madang_turn::Config::default();
+        let published = madang_sfu::BitrateLimits::default();
         Settings {
             http: Http {
                 listen: SocketAddr::new(loopback, 8080),
@@ -211,6 +215,9 @@ impl Default for Settings {
                 tcp_port: None,
                 public_ip: Vec::new(),
                 workers: std::thread::available_parallelism().map_or(1, usize::from),
+                audio_bits_per_second: published.audio,
+                video_bits_per_second: published.video,
+                participant_bits_per_second: published.peer,
             },
             turn: Turn {
                 enabled: true,

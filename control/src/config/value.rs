@@ -65,7 +65,7 @@ macro_rules! whole_number {
         }
     )*};
 }
-whole_number!(u16, u32, usize);
+whole_number!(u16, u32, u64, usize);
 
 impl Setting for String {
     fn read(value: &Value) -> Result<String, String> {

@@ -51,11 +51,15 @@ fn replaces(event: &Event, earlier: &Event) -> bool {
         (Event::Sending { peer, mid, .. }, Event::Sending { peer: p, mid: m, .. }) => {
             (peer, mid) == (p, m)
         }
+        (Event::Excess { peer, mid, .. }, Event::Excess { peer: p, mid: m, .. }) => {
+            (peer, mid) == (p, m)
+        }
         (
             Event::Disconnected { peer, .. },
             Event::Connected { peer: p }
             | Event::AudioSlot { peer: p, .. }
-            | Event::Sending { peer: p, .. },
+            | Event::Sending { peer: p, .. }
+            | Event::Excess { peer: p, .. },
         ) => peer == p,
         _ => false,
     }

@@ -159,7 +159,8 @@ impl Rooms {
             EngineEvent::Connected { peer }
             | EngineEvent::Disconnected { peer, .. }
             | EngineEvent::AudioSlot { peer, .. }
-            | EngineEvent::Sending { peer, .. } => room_of(*peer),
+            | EngineEvent::Sending { peer, .. }
+            | EngineEvent::Excess { peer, .. } => room_of(*peer),
             EngineEvent::Speakers { room, .. } => *room,
         };
         if let Some(inbox) = self.0.directory.lock().inbox(room) {

@@ -32,10 +32,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use madang_sfu::Event;
 use madang_sfu::io::{
     Config as SfuConfig, Engine, Handle as SfuHandle, RelayedDatagram, StartError,
 };
+use madang_sfu::{BitrateLimits, Event};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -458,6 +458,11 @@ fn start_engine(
         public_ips: addresses.advertised.clone(),
         workers: settings.media.workers,
         peers_per_worker_and_room: madang_sfu::io::Config::PEERS_PER_WORKER_AND_ROOM,
+        bitrate_limits: BitrateLimits {
+            audio: settings.media.audio_bits_per_second,
+            video: settings.media.video_bits_per_second,
+            peer: settings.media.participant_bits_per_second,
+        },
     };
     let relay = move |datagram: RelayedDatagram| {
         let RelayedDatagram { relayed, media, payload } = datagram;

@@ -235,6 +235,7 @@ mod tests {
             public_ips: Vec::new(),
             workers: 1,
             peers_per_worker_and_room: madang_sfu::io::Config::PEERS_PER_WORKER_AND_ROOM,
+            bitrate_limits: madang_sfu::BitrateLimits::default(),
         };
         madang_sfu::io::Engine::start(config, Box::new(|_| {})).unwrap()
     }

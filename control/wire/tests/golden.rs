@@ -82,6 +82,7 @@ fn every_request_signal_and_event_has_an_example() {
         "ice_servers",
         "slots",
         "codec_mismatch",
+        "bitrate_exceeded",
         "done",
         "left",
         "error",
@@ -311,6 +312,11 @@ fn signals() -> Vec<(&'static str, Signal)> {
         Some(SourceKind::Camera) => Slot { layer: None, reason: Some(SlotReason::Codec), ..slot },
         _ => slot,
     };
+    let exceeded = Signal::BitrateExceeded {
+        mid: "1".into(),
+        source: Some(SourceKind::Camera),
+        bits_per_second: 8_000_000,
+    };
     let slots_codec = slots().into_iter().map(undecodable).collect();
     vec![
         ("joined", Signal::Joined(Box::new(joined))),
@@ -320,6 +326,7 @@ fn signals() -> Vec<(&'static str, Signal)> {
         ("slots", Signal::Slots { slots: slots() }),
         ("slots_codec", Signal::Slots { slots: slots_codec }),
         ("codec_mismatch", Signal::CodecMismatch { mismatches: vec![mismatch()] }),
+        ("bitrate_exceeded", exceeded),
         ("done", Signal::Done {}),
         ("left", Signal::Left {}),
         ("error", error),

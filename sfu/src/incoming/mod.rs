@@ -3,6 +3,7 @@
 pub(crate) mod bitrate;
 pub(crate) mod history;
 pub(crate) mod lip_sync;
+pub(crate) mod meter;
 pub(crate) mod nack;
 pub(crate) mod speakers;
 pub(crate) mod stream;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::bitrate::Bitrate;
+use super::meter::Meter;
 use crate::keys::{SlotKey, WorkerNumber};
 use crate::sdp::{ExtensionMap, Negotiable, Payload, Rid};
 use crate::{MediaKind, Mid};
@@ -38,6 +39,11 @@ pub(crate) struct Track {
     /// The bitrate that arrives.
     pub(crate) bitrate: Bitrate,
     pub(crate) quality: Quality,
+    /// What was received of it lately, retransmissions included.
+    pub(crate) received: Meter,
+    /// The limit, in bits a second, that it has exceeded since the last report of that, and when that report was made.
+    pub(crate) exceeded: Option<u64>,
+    pub(crate) excess_told_at: Option<Instant>,
     /// The stream that carries it at present.
     live: Option<Live>,
 }
@@ -94,6 +100,9 @@ impl Track {
             key_frames: KeyFrameRequests::default(),
             bitrate: Bitrate::default(),
             quality: Quality::default(),
+            received: Meter::default(),
+            exceeded: None,
+            excess_told_at: None,
             live: None,
         }
     }

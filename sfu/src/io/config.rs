@@ -3,6 +3,8 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::BitrateLimits;
+
 /// The configuration of the engine.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -22,6 +24,8 @@ pub struct Config {
     /// The number of peers of a room on one worker, beyond which the room spreads to another; see
     /// [`Config::PEERS_PER_WORKER_AND_ROOM`].
     pub peers_per_worker_and_room: usize,
+    /// The most that a peer may publish.
+    pub bitrate_limits: BitrateLimits,
 }
 
 impl Config {

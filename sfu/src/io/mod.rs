@@ -110,6 +110,7 @@ impl Engine {
                 events: events.clone(),
                 placement: Arc::clone(&placement),
                 stats: Arc::clone(&stats),
+                bitrate_limits: config.bitrate_limits,
             };
             threads.push(thread.spawn(opened, identity.clone())?);
             workers.push(WorkerHandle { commands, streams, relayed, media_address, stats });

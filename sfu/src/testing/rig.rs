@@ -17,7 +17,7 @@ use crate::transport::ice::Candidate;
 use crate::transport::path::Path;
 use crate::transport::srtp::{self, Outbound, Profile};
 use crate::worker::{Config, Worker};
-use crate::{Answer, MediaKind, Mid, PeerId, Receivers, RoomId, Source};
+use crate::{Answer, BitrateLimits, MediaKind, Mid, PeerId, Receivers, RoomId, Source};
 
 const ROOM: RoomId = RoomId(1);
 const FINGERPRINT: &str = "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:\
@@ -170,6 +170,7 @@ pub(crate) fn worker(now: Instant, identity: &Identity) -> Worker {
         unix_time: Duration::from_secs(1_700_000_000),
         number: 0,
         workers: 1,
+        bitrate_limits: BitrateLimits::NONE,
     };
     Worker::new(now, config)
 }

@@ -116,6 +116,8 @@ impl Worker {
             return true;
         };
         self.note_transport_sequence(now, key, place, &header, opened);
+        let is_within_limits =
+            self.is_within_limits(key, self.peers[key].streams[place].track, datagram.len());
         let peer = &mut self.peers[key];
         let stream = &mut peer.streams[place];
         let track = &peer.tracks[stream.track];
@@ -123,11 +125,16 @@ impl Worker {
             Some(Carried::Media(format)) => {
                 let index = stream.rtp.last_opened();
                 stream.reception.packet(now, index, header.timestamp, clock_rate(track.kind));
+                if !is_within_limits {
+                    self.note_excess(now, key, place, index);
+                    return true;
+                }
                 let codec = format.codec;
                 let track = TrackKey { peer: key, track: stream.track };
                 self.note_sound(now, track, &header, opened, &payload);
                 self.arrived(now, track, place, index, codec, &header, opened, payload);
             }
+            Some(Carried::Retransmission(_)) if !is_within_limits => {}
             Some(Carried::Retransmission(format)) => {
                 let codec = format.codec;
                 self.retransmitted(now, key, place, codec, &header, opened, payload);

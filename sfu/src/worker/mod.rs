@@ -21,6 +21,7 @@ mod assign;
 mod association;
 mod codecs;
 mod crossing;
+mod excess;
 mod forward;
 mod lane;
 mod layers;
@@ -51,7 +52,7 @@ use crate::rtcp::NtpTime;
 use crate::transport::dtls::{Identity, Transport};
 use crate::transport::ice::{self, Candidate};
 use crate::transport::path::{Path, Protocol, demux};
-use crate::{Event, PeerId, RoomId, Stats};
+use crate::{BitrateLimits, Event, PeerId, RoomId, Stats};
 pub(crate) use agreement::Agreement;
 use association::{Association, Outcome};
 use forward::Burst;
@@ -80,6 +81,7 @@ pub(crate) struct Config {
     /// The number of this worker, and the number of workers.
     pub(crate) number: WorkerNumber,
     pub(crate) workers: usize,
+    pub(crate) bitrate_limits: BitrateLimits,
 }
 
 /// See the module's text.
@@ -110,6 +112,9 @@ pub(crate) struct Worker {
     /// Publishers with missing packets, and when to request those.
     incomplete: Vec<usize>,
     repair_at: Option<Instant>,
+    limits: excess::Limits,
+    /// When the meters of publishers were drained last.
+    drained_at: Option<Instant>,
     outbox: VecDeque<(Path, Vec<u8>)>,
     events: VecDeque<Event>,
     next_tick: Option<Instant>,
@@ -138,6 +143,8 @@ impl Worker {
             lanes: (0..config.workers).map(|_| Lane::default()).collect(),
             incomplete: Vec::new(),
             repair_at: None,
+            limits: excess::Limits::new(config.bitrate_limits),
+            drained_at: None,
             outbox: VecDeque::new(),
             events: VecDeque::new(),
             next_tick: None,
@@ -294,6 +301,7 @@ impl Worker {
                 self.report_arrivals(key);
             }
         }
+        self.review_excess(now);
         self.announce_speakers(now);
         self.review_layers(now);
     }

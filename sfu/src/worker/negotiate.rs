@@ -12,6 +12,7 @@ use crate::bandwidth::budget::Budget;
 use crate::bandwidth::layer_choice::LayerChooser;
 use crate::bandwidth::send_history::SendHistory;
 use crate::incoming::lip_sync::SenderClock;
+use crate::incoming::meter::Meter;
 use crate::incoming::stream::Stream;
 use crate::incoming::track::Track;
 use crate::keys::{SlotKey, TrackKey};
@@ -139,6 +140,7 @@ impl Worker {
             forbidden: Vec::new(),
             slots: Vec::new(),
             streams: Vec::new(),
+            received: Meter::default(),
             clock: SenderClock::default(),
             sent_codecs: Vec::new(),
         });

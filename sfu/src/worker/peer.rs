@@ -11,6 +11,7 @@ use crate::bandwidth::send_history::SendHistory;
 use crate::codec::Codec;
 use crate::incoming::history::History;
 use crate::incoming::lip_sync::SenderClock;
+use crate::incoming::meter::Meter;
 use crate::incoming::nack::NackGenerator;
 use crate::incoming::stream::{Reception, Stream};
 use crate::incoming::track::Track;
@@ -50,6 +51,8 @@ pub(crate) struct Peer {
     /// empty for a peer of another worker, which serves those slots.
     pub(crate) slots: Vec<Slot>,
     pub(crate) streams: Vec<Stream>,
+    /// What was received of all its tracks lately.
+    pub(crate) received: Meter,
     /// Its wall clock, as derived from its sender reports.
     pub(crate) clock: SenderClock,
     /// The codecs in which it sends each video m-line, as last reported.

@@ -22,6 +22,7 @@ use super::peer::{Link, Peer};
 use super::room::Room;
 use super::{Worker, ntp_time};
 use crate::incoming::lip_sync::SenderClock;
+use crate::incoming::meter::Meter;
 use crate::incoming::track::{KeyFrameRequests, Track};
 use crate::keys::WorkerNumber;
 use crate::keys::{SlotKey, TrackKey};
@@ -222,6 +223,7 @@ impl Worker {
             forbidden: Vec::new(),
             slots: Vec::new(),
             streams: Vec::new(),
+            received: Meter::default(),
             clock: SenderClock::default(),
             sent_codecs: Vec::new(),
         });

@@ -24,6 +24,7 @@ pub(crate) fn config(listen: &str, public_ips: &[&str]) -> Config {
         public_ips: public_ips.iter().map(|ip| ip.parse().unwrap()).collect(),
         workers: 1,
         peers_per_worker_and_room: Config::PEERS_PER_WORKER_AND_ROOM,
+        bitrate_limits: madang_sfu::BitrateLimits::default(),
     }
 }
 

@@ -131,6 +131,11 @@ pub(super) const SFU: &[Family<SfuStats>] = &[
         |s| s.dropped_forbidden,
     ),
     counter(
+        "madang_sfu_dropped_excess_packets_total",
+        "RTP packets dropped because their sender exceeds a bitrate limit.",
+        |s| s.dropped_excess,
+    ),
+    counter(
         "madang_sfu_layers_up_total",
         "Times that a receiver was switched to a higher simulcast layer of a camera.",
         |s| s.layers_up,

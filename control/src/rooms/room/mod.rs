@@ -139,6 +139,9 @@ impl Room {
                 self.handle_audio_slot(peer, &slot, source.as_ref());
             }
             EngineEvent::Sending { peer, mid, codecs } => self.handle_sending(peer, mid, codecs),
+            EngineEvent::Excess { peer, mid, bits_per_second } => {
+                self.handle_excess(peer, &mid, bits_per_second);
+            }
             EngineEvent::Speakers { levels, .. } => self.handle_speakers(&levels),
         }
         self.tell_news(now.instant);

@@ -3,8 +3,8 @@
 //! The `sources` that a client names are only a claim. Its permissions, the stops of moderators and its own `muted` are
 //! enforced: for each published m-line, the room tells the engine whether to forward the packets.
 
-use madang_sfu::{MediaKind, MediaLine, Mid};
-use madang_wire::SourceKind;
+use madang_sfu::{MediaKind, MediaLine, Mid, PeerId};
+use madang_wire::{Signal, SourceKind};
 
 use super::member::Member;
 use super::{Effect, Room, rights};
@@ -71,6 +71,19 @@ impl Room {
             }
             stays
         });
+    }
+
+    /// Tells a participant that the engine drops a part of what they send.
+    pub(super) fn handle_excess(&mut self, peer: PeerId, mid: &Mid, bits_per_second: u64) {
+        let Some(member) = self.index_of_peer(peer).map(|index| &self.members[index]) else {
+            return;
+        };
+        if let Some(session) = member.session() {
+            let source = member.mids.get(mid.as_str()).copied();
+            let mid = mid.as_str().to_owned();
+            let signal = Signal::BitrateExceeded { mid, source, bits_per_second };
+            self.effects.push_back(Effect::Signal { to: session.into(), signal });
+        }
     }
 
     /// Forbids the m-lines of an offer that must not be forwarded, before the engine sees the offer: on an established

@@ -37,6 +37,16 @@ pub enum Signal {
         /// All of them; empty once everybody can decode everything again.
         mismatches: Vec<CodecMismatch>,
     },
+    /// This participant sends more than it may on an m-line; what is beyond the limit reaches nobody.
+    BitrateExceeded {
+        /// The m-line's `a=mid` in the participant's offer.
+        mid: String,
+        /// The source that it carries, if the participant named it.
+        #[serde(default)]
+        source: Option<SourceKind>,
+        /// The limit of the m-line, or of all m-lines of a participant together, whichever is exceeded.
+        bits_per_second: u64,
+    },
     /// The `moderate` request was carried out.
     Done {},
     /// The `leave` request was carried out.

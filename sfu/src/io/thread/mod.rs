@@ -47,7 +47,7 @@ use crate::transport::dtls::Identity;
 use crate::transport::path::{Path, Protocol, demux};
 use crate::worker::message::Remote;
 use crate::worker::{Config, Worker};
-use crate::{Event, Stats};
+use crate::{BitrateLimits, Event, Stats};
 
 /// Receive calls on the UDP socket per turn.
 const ROUNDS: usize = 8;
@@ -74,6 +74,7 @@ pub(super) struct Thread {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) placement: Arc<Placement>,
     pub(super) stats: Arc<Mutex<Stats>>,
+    pub(super) bitrate_limits: BitrateLimits,
 }
 
 impl Thread {
@@ -112,6 +113,7 @@ impl Shell {
             unix_time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             number: thread.number,
             workers: thread.others.len(),
+            bitrate_limits: thread.bitrate_limits,
         };
         Ok(Shell {
             worker: Worker::new(Instant::now(), config),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::io::{Config, Engine, Handle};
 use crate::worker::tests::camera_of;
 use crate::worker::tests::client::{Client, World};
-use crate::{Mid, OfferError, PeerId, Receivers, RoomId};
+use crate::{BitrateLimits, Mid, OfferError, PeerId, Receivers, RoomId};
 
 /// Rounds of [`RealPeer::exchange`]; only a failing test needs them all.
 const PATIENCE: u16 = 1000;
@@ -20,6 +20,7 @@ fn config(workers: usize) -> Config {
         public_ips: vec![],
         workers,
         peers_per_worker_and_room: 1,
+        bitrate_limits: BitrateLimits::default(),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::transport::ice::Candidate;
 use crate::transport::path::{Path, Protocol, demux};
 use crate::transport::srtp::{self, Profile, RtpStream};
 use crate::worker::{Config, Worker};
-use crate::{Answer, Event, OfferError, PeerId, Receivers, RoomId};
+use crate::{Answer, BitrateLimits, Event, OfferError, PeerId, Receivers, RoomId};
 
 /// A worker, its clock, and the datagrams that it sent.
 pub(crate) struct World {
@@ -42,8 +42,22 @@ impl World {
         World::of_worker(test_now(), 0, 1)
     }
 
+    /// A single worker that limits what peers publish. Others do not, since many tests send without letting time pass.
+    pub(crate) fn with_limits(limits: BitrateLimits) -> World {
+        World::of(test_now(), 0, 1, limits)
+    }
+
     /// One of several workers.
     pub(crate) fn of_worker(now: Instant, number: WorkerNumber, workers: usize) -> World {
+        World::of(now, number, workers, BitrateLimits::NONE)
+    }
+
+    fn of(
+        now: Instant,
+        number: WorkerNumber,
+        workers: usize,
+        bitrate_limits: BitrateLimits,
+    ) -> World {
         let config = Config {
             candidates: vec![Candidate::Udp(([192, 0, 2, 1], 5004).into())],
             identity: Identity::generate().unwrap(),
@@ -51,6 +65,7 @@ impl World {
             unix_time: Duration::from_secs(1_700_000_000),
             number,
             workers,
+            bitrate_limits,
         };
         World {
             worker: Worker::new(now, config),

@@ -4,6 +4,7 @@ mod allocation;
 pub(crate) mod client;
 mod codecs;
 mod connections;
+mod excess;
 mod feedback;
 mod lip_sync;
 mod permit;

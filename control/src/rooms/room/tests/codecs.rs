@@ -66,6 +66,25 @@ fn wishes(effects: &[Effect], session: u64) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
+fn a_publisher_is_told_that_a_part_of_its_camera_is_dropped() {
+    let mut world = World::new();
+    let (_, peer) = join(&mut world, 1, &[VP8], &[VP8]);
+    join(&mut world, 2, &[VP8], &[VP8]);
+    world.effects();
+
+    let (mid, bits_per_second) = (Mid::new("cam"), 8_000_000);
+    world.room.handle_engine(world.now, EngineEvent::Excess { peer, mid, bits_per_second });
+
+    let effects = world.effects();
+    let [(to, Signal::BitrateExceeded { mid, source, bits_per_second: 8_000_000 })] =
+        &signals(&effects)[..]
+    else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((*to, mid.as_str(), *source), (1, "cam", Some(SourceKind::Camera)));
+}
+
+#[test]
 fn a_slot_says_that_its_viewer_cannot_decode_the_source() {
     let mut world = World::new();
     let (a, a_peer) = join(&mut world, 1, &[VP9, VP8], &[VP9, VP8]);
