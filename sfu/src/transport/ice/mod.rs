@@ -343,7 +343,8 @@ mod tests {
     /// RFC 8489 §14: attributes of the upper half that are unknown are skipped.
     #[test]
     fn checks_as_other_agents_write_them_are_answered() {
-        let cases: [(&str, &[(u16, &[u8])]); 4] = [
+        type Attributes = &'static [(u16, &'static [u8])];
+        let cases: [(&str, Attributes); 4] = [
             ("libwebrtc's own attributes", &[(0xc057, &[0, 1, 0, 50]), (0x24, &[0, 0, 0, 1])]),
             ("unknown attributes", &[(0xc070, b"12345"), (0x8022, b"agent 1.0")]),
             ("the other agent controls", &[(0x802a, &[7; 8])]),
