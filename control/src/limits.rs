@@ -32,6 +32,9 @@ pub struct Limits {
     /// Time that an HTTP client has to send the head of a request, and may be silent between two requests. After it,
     /// the server closes the connection.
     pub request_timeout: Duration,
+    /// Changes of its state and reactions of a participant a second, twice as many at once; more get `rate_limited`. 0: no
+    /// limit.
+    pub changes_per_second: u32,
     /// Participants of a room, including those whose connection dropped and who may still resume; one more gets
     /// `room_full`. 0: no limit.
     pub participants_per_room: usize,
@@ -83,6 +86,7 @@ impl Default for Limits {
             connections_per_address: 1_000,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(20),
+            changes_per_second: 5,
             participants_per_room: 500,
             rooms: 10_000,
             rooms_per_user: 1_000,

@@ -120,6 +120,7 @@ async fn start(slow_topics: SlowPolicy) -> (Server, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = settings(&dir);
     settings.limits.messages_per_second = 0;
+    settings.limits.changes_per_second = 0;
     settings.limits.frame_bytes = 64 * 1024;
     settings.limits.outbox_messages = 100;
     settings.limits.outbox_bytes = 512 * 1024;

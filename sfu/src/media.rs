@@ -132,9 +132,9 @@ impl BitrateLimits {
 
 impl Default for BitrateLimits {
     /// Opus has at most 510 kbit/s, and redundancy doubles that. Browsers send a camera or a screen with 2.5 Mbit/s
-    /// unless the page asks for more.
+    /// unless the page asks for more; a screen in 4K at 30 frames a second needs some 12.
     fn default() -> BitrateLimits {
-        BitrateLimits { audio: 1_200_000, video: 8_000_000, peer: 20_000_000 }
+        BitrateLimits { audio: 1_200_000, video: 16_000_000, peer: 32_000_000 }
     }
 }
 

@@ -104,6 +104,7 @@ const KEYS: &[Key] = keys! {
     limits.connections_per_address: "maximum number of STOMP connections from one client address; 0: no limit"
     limits.connect_timeout: "time from opening a connection to CONNECT"
     limits.request_timeout: "time for sending the head of an HTTP request, and for staying silent between two requests"
+    limits.changes_per_second: "changes of its state and reactions of one participant per second, with twice as many in a burst; 0: no limit"
     limits.participants_per_room: "maximum number of participants in a room; 0: no limit"
     limits.rooms: "maximum number of open rooms, of which one in twenty is for operators (REST) alone; 0: no limit"
     limits.rooms_per_user: "maximum number of open rooms that one user, or all guests of one client address (IPv6: /64), have opened; 0: no limit"

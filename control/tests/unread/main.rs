@@ -214,6 +214,8 @@ fn large_outbox(limits: &mut Limits) {
 async fn start_with(transport: Transport, change: impl FnOnce(&mut Limits)) -> (Server, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = stomp_client::settings(&dir);
+    // The limits of one client are tested here. The budget of all is the process's, and so that of all tests.
+    settings.limits.memory_bytes = Some(0);
     settings.stomp.tcp_listen = "127.0.0.1:0".parse().ok();
     if transport == Transport::WebSocketInTls {
         sender::make_certificate(dir.path());

@@ -16,7 +16,7 @@ use super::pinned;
 /// How long the server may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// One media worker, any free ports, and no limits that would refuse load.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 17] = [
     "media.workers=1",
     "media.udp_port=0",
     "turn.enabled=false",
@@ -24,6 +24,11 @@ const SETTINGS: [&str; 12] = [
     "limits.connections_per_address=0",
     "limits.participants_per_room=0",
     "limits.messages_per_second=0",
+    "limits.offers_per_second=0",
+    "limits.changes_per_second=0",
+    "media.audio_bits_per_second=0",
+    "media.video_bits_per_second=0",
+    "media.participant_bits_per_second=0",
     "limits.rooms=0",
     "limits.rooms_per_user=0",
     "limits.user_chat_bytes_per_minute=0",

@@ -12,7 +12,6 @@ use super::kept::Keeping;
 use super::member::{Member, Presence};
 use super::offers::check_mids;
 use super::pending::Purpose;
-use super::requests::CHANGES_PER_SECOND;
 use super::rights::{self, Obstacle, Standing};
 use super::showing::SLOTS_PER_SECOND;
 use super::{Effect, Room};
@@ -300,7 +299,7 @@ impl Room {
             spoke: 0,
             has_news: false,
             slots_allowance: TokenBucket::new(SLOTS_PER_SECOND, now.instant),
-            changes: TokenBucket::new(CHANGES_PER_SECOND, now.instant),
+            changes: TokenBucket::new(self.config.limits.changes_per_second, now.instant),
             mismatches: Vec::new(),
             has_new_mismatches: false,
         }

@@ -20,8 +20,6 @@ const MAX_METADATA_BYTES: usize = 4 * 1024;
 const MAX_ID_BYTES: usize = 64;
 /// The most slots that a view may name; a page shows fewer.
 const MAX_WANTED_SLOTS: usize = 64;
-/// What a participant may tell everybody a second, twice as much at once: changes of its state, and reactions.
-pub(super) const CHANGES_PER_SECOND: u32 = 5;
 
 impl Room {
     pub(super) fn handle_members_request(
@@ -125,7 +123,7 @@ impl Room {
     fn take_change(&mut self, now: Moment, index: usize) -> Result<(), Refusal> {
         match self.members[index].changes.take(now.instant) {
             true => Ok(()),
-            false => Err(Refusal::too_many_changes(CHANGES_PER_SECOND)),
+            false => Err(Refusal::too_many_changes(self.config.limits.changes_per_second)),
         }
     }
 
