@@ -402,6 +402,13 @@ impl Refusal {
         Refusal::not_allowed(message)
     }
 
+    /// The token does not open the destination.
+    pub(crate) fn destination_not_granted(destination: &str) -> Refusal {
+        Refusal::not_allowed(format!(
+            "your token does not open {destination}; its claim `destinations` names what it opens outside its room"
+        ))
+    }
+
     /// Only the server sends signals.
     pub(crate) fn signals_are_servers() -> Refusal {
         Refusal::not_allowed("only the server sends signals")

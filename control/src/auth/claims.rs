@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Number;
 
 use super::error::excerpt;
-use super::{AuthError, Grant, Scope};
+use super::{AuthError, Destinations, DestinationsClaim, Grant, Scope};
 
 /// Maximum length of `sub` and `jti`, in characters.
 const MAX_ID_CHARS: usize = 128;
@@ -27,6 +27,7 @@ pub(super) struct Claims {
     role: Option<Role>,
     publish: Option<Vec<SourceKind>>,
     moderate: Option<bool>,
+    destinations: Option<DestinationsClaim>,
     jti: Option<String>,
     iss: Option<String>,
     aud: Option<Audience>,
@@ -71,14 +72,18 @@ impl Claims {
                 "`publish` may list microphone, camera and screen; screen includes its sound",
             ));
         }
+        let scope = scope(&room)?;
+        let destinations = Destinations::of(self.destinations, &scope)
+            .map_err(|error| wrong(format!("`destinations`: {error}")))?;
         Ok(Grant {
             user,
             is_guest: false,
             name,
-            scope: scope(&room)?,
+            scope,
             role: self.role,
             publish: self.publish,
             moderate: self.moderate,
+            destinations,
             expires_at: Some(expires_at),
             token_id: self.jti.map(|id| checked_id("jti", id)).transpose()?,
         })

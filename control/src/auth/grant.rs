@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use madang_wire::{Role, RoomName, SourceKind};
 
+use super::Destinations;
+
 /// The rights of a client: the claims of its token (protocol §8), or those of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -21,6 +23,8 @@ pub struct Grant {
     pub publish: Option<Vec<SourceKind>>,
     /// Whether the user may moderate; `None` if the role decides.
     pub moderate: Option<bool>,
+    /// The destinations outside rooms that it opens.
+    pub destinations: Destinations,
     /// When the grant expires.
     pub expires_at: Option<Timestamp>,
     /// The token's `jti`.
@@ -47,6 +51,7 @@ impl Grant {
             role: None,
             publish: None,
             moderate: None,
+            destinations: Destinations::Every,
             expires_at: None,
             token_id: None,
         }

@@ -7,7 +7,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use madang_wire::{Role, Secret, SourceKind};
 use serde::Serialize;
 
-use super::Scope;
+use super::{DestinationsClaim, Scope};
 
 /// Maximum lifetime of a token.
 pub const LONGEST_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -35,6 +35,8 @@ pub struct NewToken {
     pub publish: Option<Vec<SourceKind>>,
     /// Whether it permits moderating; `None` leaves that to the role.
     pub moderate: Option<bool>,
+    /// The destinations outside rooms that it opens; `None` for the default of its scope.
+    pub destinations: Option<DestinationsClaim>,
     /// Its lifetime, at least one second and at most [`LONGEST_TTL`].
     pub ttl: Duration,
 }
@@ -64,6 +66,8 @@ struct Claims<'a> {
     publish: Option<&'a [SourceKind]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     moderate: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destinations: Option<&'a DestinationsClaim>,
     jti: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<&'a str>,
@@ -100,6 +104,7 @@ impl Minter {
             role: new.role,
             publish: new.publish.as_deref(),
             moderate: new.moderate,
+            destinations: new.destinations.as_ref(),
             jti: &id,
             iss: self.issuer.as_deref(),
             aud: self.audience.as_deref(),

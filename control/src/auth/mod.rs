@@ -16,6 +16,7 @@
 mod api_keys;
 mod claims;
 mod credential;
+mod destinations;
 mod error;
 mod grant;
 mod keys;
@@ -42,6 +43,7 @@ use madang_wire::Secret;
 
 pub use self::api_keys::ApiKeys;
 pub(crate) use self::credential::{Credential, Place};
+pub use self::destinations::{Destinations, DestinationsClaim};
 pub use self::error::AuthError;
 pub use self::grant::{Grant, Scope};
 pub use self::keys::{JwksError, Keys};

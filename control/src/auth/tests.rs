@@ -103,11 +103,13 @@ fn claims_become_a_grant() {
 
     let grant = verifier().verify(&token, now()).unwrap();
 
+    let scope = Scope::One(RoomName::parse("주간회의").unwrap());
     let expected = Grant {
         user: "u-1".to_owned(),
         is_guest: false,
         name: Some("김하나".to_owned()),
-        scope: Scope::One(RoomName::parse("주간회의").unwrap()),
+        destinations: Destinations::of(None, &scope).unwrap(),
+        scope,
         role: Some(Role::Host),
         publish: Some(vec![SourceKind::Microphone, SourceKind::Screen]),
         moderate: Some(false),
@@ -282,6 +284,7 @@ fn minted_tokens_are_good_here() {
         role: Some(Role::Listener),
         publish: Some(vec![SourceKind::Camera]),
         moderate: Some(true),
+        destinations: None,
         ttl: Duration::from_secs(60),
     };
 

@@ -7,7 +7,9 @@ use clap::Args;
 use jiff::Timestamp;
 use madang_wire::{Role, RoomName, Secret, SourceKind};
 
-use crate::auth::{LONGEST_TTL, Minter, NewToken, Scope, Verifier, signing_secret};
+use crate::auth::{
+    DestinationsClaim, LONGEST_TTL, Minter, NewToken, Scope, Verifier, signing_secret,
+};
 use crate::config::{duration, url_here};
 use crate::{Settings, secrets};
 
@@ -32,6 +34,13 @@ pub struct TokenArgs {
     /// Whether the user may moderate [default: as the role allows]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     moderate: Option<bool>,
+    /// Topics and queues outside rooms that the user may subscribe to, as /topic/shop/**,/queue/orders [default: all with
+    /// a token for every room, else only /topic/chat/room/ROOM]
+    #[arg(long, value_delimiter = ',')]
+    subscribe: Vec<String>,
+    /// Topics, queues and users' queues that the user may send to, with the same default
+    #[arg(long, value_delimiter = ',')]
+    send: Vec<String>,
     /// Time until the token expires, as 30m, 2h or 7d; at most ten years
     #[arg(long, default_value = "12h", value_parser = ttl)]
     ttl: Duration,
@@ -91,6 +100,7 @@ impl TokenArgs {
 
     fn into_new(self) -> NewToken {
         let somebody = || format!("user-{:016x}", rand::random::<u64>());
+        let claim = DestinationsClaim { subscribe: self.subscribe, send: self.send };
         NewToken {
             user: self.user.unwrap_or_else(somebody),
             name: self.name,
@@ -98,6 +108,7 @@ impl TokenArgs {
             role: self.role,
             publish: self.publish,
             moderate: self.moderate,
+            destinations: (claim != DestinationsClaim::default()).then_some(claim),
             ttl: self.ttl,
         }
     }

@@ -143,7 +143,7 @@ impl Dispatch {
             Destination::Request { room, action } => {
                 self.request(sender, from, &room, &action, sent, receipt)
             }
-            Destination::App(name) if name == "/chat" => self.tutorial_chat(sent),
+            Destination::App(name) if name == "/chat" => self.tutorial_chat(sender, sent),
             Destination::App(name) if name == "/ice_servers" => {
                 self.signals.send(from, &self.ice_servers.of_session(&sender.name));
                 Ok(())
@@ -155,9 +155,11 @@ impl Dispatch {
                 Err(Refusal::bad_request(message))
             }
             Destination::Topic(to) => {
+                check_send(sender, &to)?;
                 self.forward(&to, sent, Kind::Topic, |message| self.broker.publish(&message))
             }
             Destination::Queue(to) => {
+                check_send(sender, &to)?;
                 self.forward(&to, sent, Kind::Needed, |message| self.broker.enqueue(&message))
             }
             Destination::OtherUserQueue { user, queue } => {
@@ -165,6 +167,7 @@ impl Dispatch {
                 if to == Destination::SIGNAL {
                     return Err(Refusal::signals_are_servers());
                 }
+                check_send(sender, &format!("/user/{user}{queue}"))?;
                 // As in Spring, `%2F` stands for a slash in the name.
                 let user = user.replace("%2F", "/");
                 self.forward(&to, sent, Kind::Needed, |message| {
@@ -247,8 +250,9 @@ impl Dispatch {
 
     /// The chat of the common Spring tutorials: a message sent to `/pub/chat` is published to `/topic/chat/room/{id}`,
     /// and below every other publish/subscribe prefix, with its body unchanged.
-    fn tutorial_chat(&self, sent: Sent) -> Result<(), Refusal> {
+    fn tutorial_chat(&self, sender: &Sender, sent: Sent) -> Result<(), Refusal> {
         let room = chat_room_id(&sent.body)?;
+        check_send(sender, &format!("/topic/chat/room/{room}"))?;
         let headers: Headers = [(header::CONTENT_TYPE, "application/json")].into_iter().collect();
         for prefix in self.prefixes.broker.iter().filter(|prefix| *prefix != "/queue") {
             let destination = format!("{prefix}/chat/room/{room}");
@@ -262,6 +266,13 @@ impl Dispatch {
             }
         }
         Ok(())
+    }
+}
+
+fn check_send(sender: &Sender, to: &str) -> Result<(), Refusal> {
+    match sender.grant.destinations.let_send(to) {
+        true => Ok(()),
+        false => Err(Refusal::destination_not_granted(to)),
     }
 }
 

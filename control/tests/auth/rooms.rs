@@ -1,5 +1,6 @@
 //! A token opens its room, and nothing else of the server's rooms is to be heard with it.
 
+use madang::auth::DestinationsClaim;
 use madang_wire::{Frame, header};
 
 use super::{connected, for_room, mint, new_token, strict};
@@ -31,5 +32,50 @@ async fn a_token_for_one_room_hears_nothing_of_others() {
                 && json(frame)["name"] == "비밀")
     };
     assert!(!outside.seen(is_theirs));
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_token_for_one_room_opens_the_topics_and_queues_that_it_names() {
+    let (server, _dir) = strict().await;
+    let for_team = || super::NewToken { scope: for_room("팀"), ..new_token("하나") };
+    let claim = DestinationsClaim {
+        subscribe: vec!["/topic/shop/**".to_owned()],
+        send: vec!["/queue/orders".to_owned()],
+    };
+    let named = super::NewToken { destinations: Some(claim), ..for_team() };
+    let mut all = connected(&server, &mint(&new_token("all")).0).await;
+    all.subscribe("orders", "/queue/orders", &[]).await;
+    all.subscribe("team", "/topic/chat/room/팀", &[]).await;
+    let mut plain = connected(&server, &mint(&for_team()).0).await;
+    let mut granted = connected(&server, &mint(&named).0).await;
+
+    for (client, refused) in [
+        (&mut plain, vec!["/topic/**", "/topic/shop/a", "/queue/orders", "/topic/chat/room/other"]),
+        (&mut granted, vec!["/topic/**", "/queue/orders"]),
+    ] {
+        for to in refused {
+            client.subscribe("refused", to, &[]).await;
+            let error = client.message_of_type("signal", "error").await;
+            assert_eq!(error["code"], "not_allowed", "{to}: {error}");
+        }
+        for to in ["/user/all/queue/x", "/topic/shop/a"] {
+            client.send(to, &[], "{}").await;
+            let error = client.message_of_type("signal", "error").await;
+            assert_eq!(error["code"], "not_allowed", "{to}: {error}");
+        }
+    }
+    plain.send("/queue/orders", &[], "\"refused\"").await;
+    plain.message_of_type("signal", "error").await;
+    granted.send("/queue/orders", &[], "\"an order\"").await;
+    plain.send("/pub/chat", &[], r#"{"chatRoomId":"other"}"#).await;
+    plain.message_of_type("signal", "error").await;
+    plain.send("/pub/chat", &[], r#"{"chatRoomId":"팀"}"#).await;
+    granted.subscribe("shop", "/topic/shop/*", &[]).await;
+    all.send("/topic/shop/a", &[], "\"open\"").await;
+
+    assert_eq!(all.message("orders").await, "an order");
+    assert_eq!(all.message("team").await["chatRoomId"], "팀");
+    assert_eq!(granted.message("shop").await, "open");
     server.shutdown().await;
 }

@@ -195,6 +195,21 @@ impl Pattern {
         &self.text
     }
 
+    /// Whether the pattern matches everything that `other` matches, which may be a pattern itself.
+    pub fn covers(&self, other: &str) -> bool {
+        let mut segments = other.split('/');
+        for wanted in self.text.split('/') {
+            match (wanted, segments.next()) {
+                ("**", _) => return true,
+                (_, Some("**")) => return false,
+                ("*", Some(_)) => {}
+                (wanted, Some(segment)) if wanted == segment => {}
+                _ => return false,
+            }
+        }
+        segments.next().is_none()
+    }
+
     /// Whether the pattern matches `destination`.
     pub fn matches(&self, destination: &str) -> bool {
         if self.is_literal {

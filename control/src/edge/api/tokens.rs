@@ -15,7 +15,7 @@ use super::access::Caller;
 use super::extract::{Json, check_id};
 use super::problem::Problem;
 use super::{Api, admission};
-use crate::auth::{AuthError, Minted, NewToken, Scope};
+use crate::auth::{AuthError, DestinationsClaim, Minted, NewToken, Scope};
 
 /// Default lifetime of a token, in seconds.
 const USUAL_TTL: u64 = 2 * 60 * 60;
@@ -41,6 +41,10 @@ pub(super) struct TokenRequest {
     /// Whether the user may moderate. If left out, the role decides.
     #[serde(default)]
     moderate: Option<bool>,
+    /// The topics and queues outside rooms that the user may use. If left out: all with a token for every room, else only
+    /// `/topic/chat/room/{room}`.
+    #[serde(default)]
+    destinations: Option<DestinationsClaim>,
     /// Time until the token expires, in seconds, at most ten years. Default: two hours.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 315_360_000, default = 7200)]
@@ -98,7 +102,8 @@ pub(super) async fn mint(
     Json(request): Json<TokenRequest>,
 ) -> Result<(StatusCode, JsonBody<TokenView>), Problem> {
     caller.check_operator()?;
-    let TokenRequest { user, name, room, role, publish, moderate, ttl_seconds } = request;
+    let TokenRequest { user, name, room, role, publish, moderate, destinations, ttl_seconds } =
+        request;
     let Some(minter) = api.auth.minter() else {
         let message = "tokens come from another issuer: this server has no secret to sign with";
         return Err(Problem::conflict(message));
@@ -112,7 +117,7 @@ pub(super) async fn mint(
         })?),
     };
     let ttl = Duration::from_secs(ttl_seconds.unwrap_or(USUAL_TTL));
-    let new = NewToken { user, name, scope, role, publish, moderate, ttl };
+    let new = NewToken { user, name, scope, role, publish, moderate, destinations, ttl };
     let now = admission::now();
     let Minted { token, id, expires_at } = minter.mint(&new, now).map_err(Problem::bad_request)?;
     // The verifier knows all rules for tokens, for example that the user must not be empty.

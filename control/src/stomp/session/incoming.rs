@@ -179,6 +179,10 @@ impl Session {
             |error: &dyn std::fmt::Display| Refusal::new(ErrorCode::BadRequest, error.to_string());
         let destination =
             Destination::parse(text, &self.config.prefixes).map_err(|error| bad(&error))?;
+        let is_broker = matches!(destination, Destination::Topic(_) | Destination::Queue(_));
+        if is_broker && !self.destinations.let_subscribe(text) {
+            return Err(Refusal::destination_not_granted(text));
+        }
         if self.is_outside(Some(&destination)) {
             return Ok(None);
         }

@@ -21,7 +21,7 @@ use madang_wire::{
 use super::expiry::Expiry;
 use super::subscriptions::{Pending, REPLAY_PAGE, Replay, Subscriptions};
 use super::transactions::Transactions;
-use crate::auth::{AuthError, Credential, Grant};
+use crate::auth::{AuthError, Credential, Destinations, Grant};
 use crate::broker::{Limit, Message, Parcel, SubscriptionId};
 use crate::counters::{Counters, up};
 use crate::heart_beats::{Due, HeartBeats};
@@ -72,6 +72,8 @@ pub(crate) struct Session {
     subscriptions: Subscriptions,
     pending: Pending,
     transactions: Transactions,
+    /// The destinations outside rooms that the client may use.
+    destinations: Destinations,
     /// The subscriptions and transactions that belong to the external broker.
     routes: Routes,
     actions: VecDeque<Action>,
@@ -190,6 +192,7 @@ impl Session {
             subscriptions: Subscriptions::default(),
             pending: Pending::default(),
             transactions: Transactions::default(),
+            destinations: Destinations::Every,
             routes: Routes::default(),
             actions: VecDeque::new(),
             output: VecDeque::new(),
@@ -242,6 +245,7 @@ impl Session {
         };
         let Connecting { version, heart_beat, ref mut receipt } = **connecting;
         let receipt = receipt.take();
+        self.destinations.clone_from(&grant.destinations);
         let expiry = grant.expires_at.map(|at| Box::new(Expiry::new(at, now)));
         self.handle_connected(now.instant, version, heart_beat, &grant.user, expiry);
         if let Some(receipt) = receipt {

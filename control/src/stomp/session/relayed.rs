@@ -7,6 +7,7 @@ use madang_wire::{Command, Destination, ErrorCode, Frame, header};
 use super::violation::{SessionError, Violation, required, violation};
 use super::{Action, Output, Session};
 use crate::broker::Delivery;
+use crate::refusal::Refusal;
 use crate::relay;
 
 impl Session {
@@ -47,7 +48,13 @@ impl Session {
 
     /// Passes a SEND on.
     pub(super) fn relay_send(&mut self, frame: Frame) -> Result<(), Violation> {
-        if relay::has_wildcard(frame.header(header::DESTINATION).unwrap_or_default()) {
+        let to = frame.header(header::DESTINATION).unwrap_or_default();
+        if !self.destinations.let_send(to) {
+            let Refusal { code, message } = Refusal::destination_not_granted(to);
+            self.refuse(&frame, code, message);
+            return Ok(());
+        }
+        if relay::has_wildcard(to) {
             let message = "a SEND must name one destination; wildcards are for SUBSCRIBE";
             self.refuse(&frame, ErrorCode::BadRequest, message.to_owned());
             return Ok(());
