@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use madang::cli::healthcheck;
 use madang::{Server, Settings};
+use madang_wire::Secret;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -70,6 +71,28 @@ async fn the_metrics_page_has_all_parts() {
             page.body
         );
     }
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn metrics_with_a_token_are_for_monitoring_alone() {
+    let token = "x8Qv3m0Lr5Wn2Ud7Sg1Pa6Ef9Yt4Kc".repeat(2);
+    let dir = tempfile::tempdir().unwrap();
+    let mut with_token = settings(&dir);
+    with_token.metrics.token = Some(Secret::new(token.clone()));
+    let server = Server::start(with_token).await.unwrap();
+
+    for headers in
+        [vec![], vec![("Authorization", "Bearer wrong")], vec![("Authorization", token.as_str())]]
+    {
+        let refused = get(&server, "/metrics", &headers).await;
+        assert_eq!(refused.status, 401, "{headers:?}");
+        assert!(!refused.body.contains("madang_"), "{}", refused.body);
+    }
+    let bearer = format!("bearer {token}");
+    let page = get(&server, "/metrics", &[("Authorization", &bearer)]).await;
+    assert!(page.body.contains("process_resident_memory_bytes"), "{}", page.body);
+    assert_eq!(get(&server, "/readyz", &[]).await.body, "ready\n");
     server.shutdown().await;
 }
 

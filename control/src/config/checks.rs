@@ -79,6 +79,8 @@ fn public_ports(settings: &Settings) -> impl Iterator<Item = String> {
 
 fn weak_secrets(settings: &Settings) -> impl Iterator<Item = String> {
     let secret = settings.auth.secret.iter().map(|secret| ("auth.secret", secret));
+    let token = settings.metrics.token.iter().map(|secret| ("metrics.token", secret));
+    let secret = secret.chain(token);
     let keys = settings.auth.api_keys.iter().map(|key| ("auth.api_keys", key));
     let webhooks = settings.webhooks.secret.iter().map(|secret| ("webhooks.secret", secret));
     secret.chain(keys).chain(webhooks).filter_map(|(key, secret)| {

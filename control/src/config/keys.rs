@@ -95,6 +95,7 @@ const KEYS: &[Key] = keys! {
     turn.strangers_per_second: "unauthenticated requests per second that one client address gets answers to, with twice as many in a burst; 0: no limit"
     webhooks.urls: "URLs that get a POST with JSON for what happens in rooms, at most 16. Default: none"
     webhooks.secret: "secret that signs webhook calls. Default: made by the server, in the file webhook.secret in data_dir"
+    metrics.token: "token that /metrics requires, as `Authorization: Bearer …`, at least 32 characters; only with it does /readyz say what is wrong. Default: none; both are open to everybody"
     limits.frame_bytes: "maximum size of a STOMP frame, in bytes; 0: no limit"
     limits.headers: "maximum number of headers in a STOMP frame; 0: no limit"
     limits.header_bytes: "maximum size of a header line in a STOMP frame, in bytes; 0: no limit"

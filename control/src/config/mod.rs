@@ -70,6 +70,8 @@ pub struct Settings {
     pub broker: Broker,
     /// Calls to other programs.
     pub webhooks: Webhooks,
+    /// The metrics page.
+    pub metrics: Metrics,
     /// Defaults for rooms that don't override them.
     pub rooms: Rooms,
 }
@@ -103,6 +105,13 @@ impl std::fmt::Debug for Webhooks {
         let urls: Vec<String> = self.urls.iter().map(|url| shown_url(url)).collect();
         f.debug_struct("Webhooks").field("urls", &urls).field("secret", &self.secret).finish()
     }
+}
+
+/// `metrics.*`
+#[expect(missing_docs, reason = "`keys` has the meaning of each key")]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metrics {
+    pub token: Option<Secret>,
 }
 
 /// `http.*`
@@ -245,6 +254,7 @@ impl Default for Settings {
             broker_prefixes: hub.broker_prefixes,
             broker: Broker { relay: hub.relay },
             webhooks: Webhooks::default(),
+            metrics: Metrics::default(),
             rooms: Rooms::default(),
         }
     }

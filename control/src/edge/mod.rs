@@ -35,6 +35,7 @@ use self::api::Api;
 use self::http::{Gate, Https, Upgrade, draining};
 use self::metrics::Snapshot;
 use self::sockjs::{GREETING, SockJs};
+use crate::auth::ApiKeys;
 
 /// The parts that HTTP serves.
 pub struct Edge {
@@ -46,6 +47,8 @@ pub struct Edge {
     pub api: Api,
     /// Collects the counters of all parts.
     pub snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
+    /// The token of monitoring: `/metrics` and the details of `/readyz`. `None` if both are open to everybody.
+    pub metrics_token: Option<ApiKeys>,
     /// Maximum time for the head of a request to arrive, and maximum silence between two requests.
     pub request_timeout: Duration,
 }
@@ -54,6 +57,22 @@ pub struct Edge {
 struct Served {
     gate: Gate,
     snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
+    metrics_token: Option<ApiKeys>,
+}
+
+impl Served {
+    /// Whether a request may see metrics and the state of parts.
+    fn is_monitoring(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &self.metrics_token else {
+            return true;
+        };
+        let authorization =
+            headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let said = authorization.and_then(|value| value.split_once(' '));
+        said.is_some_and(|(scheme, said)| {
+            scheme.eq_ignore_ascii_case("Bearer") && token.accept(said.trim())
+        })
+    }
 }
 
 /// Serves HTTP until `shutdown` is cancelled and the requests in progress are answered.
@@ -67,7 +86,7 @@ pub async fn serve(
     http::serve(listener, router(edge), request_timeout, https, shutdown).await;
 }
 
-fn router(Edge { gate, sockjs, api, snapshot, .. }: Edge) -> Router {
+fn router(Edge { gate, sockjs, api, snapshot, metrics_token, .. }: Edge) -> Router {
     Router::new()
         .route("/", get(pages::client))
         .route("/rooms/{room}", get(pages::room))
@@ -77,7 +96,7 @@ fn router(Edge { gate, sockjs, api, snapshot, .. }: Edge) -> Router {
         .route("/metrics", get(metrics_page))
         .fallback(pages::asset)
         .method_not_allowed_fallback(pages::wrong_method)
-        .with_state(Arc::new(Served { gate, snapshot }))
+        .with_state(Arc::new(Served { gate, snapshot, metrics_token }))
         .merge(sockjs::routes(sockjs))
         .merge(api::routes(api))
         .layer(map_response(pages::with_security_headers))
@@ -100,17 +119,26 @@ async fn websocket(
     })
 }
 
-async fn readiness(State(served): State<Arc<Served>>) -> Response {
+async fn readiness(State(served): State<Arc<Served>>, headers: HeaderMap) -> Response {
     if served.gate.draining.is_cancelled() {
         return draining();
     }
     match served.gate.hub.trouble() {
+        // It may name hosts, files and tables.
+        Some(_) if !served.is_monitoring(&headers) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
+        }
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
         None => "ready\n".into_response(),
     }
 }
 
-async fn metrics_page(State(served): State<Arc<Served>>) -> Response {
+async fn metrics_page(State(served): State<Arc<Served>>, headers: HeaderMap) -> Response {
+    if !served.is_monitoring(&headers) {
+        let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+        let text = "The metrics need the token of the key `metrics.token`.\n";
+        return (StatusCode::UNAUTHORIZED, challenge, text).into_response();
+    }
     match metrics::render(&(served.snapshot)()) {
         Ok(page) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response(),
         Err(error) => {

@@ -373,6 +373,7 @@ fn serve(settings: Settings, ports: Ports, data: Data, media: Media) -> Server {
         gate,
         api,
         snapshot: snapshots(hub.clone(), sfu, turn.as_ref()),
+        metrics_token: settings.metrics.token.clone().map(|token| ApiKeys::new(vec![token])),
         request_timeout: settings.limits.request_timeout,
     };
 
