@@ -73,7 +73,7 @@ impl Claims {
             ));
         }
         let scope = scope(&room)?;
-        let destinations = Destinations::of(self.destinations, &scope)
+        let destinations = Destinations::of(self.destinations, scope.room())
             .map_err(|error| wrong(format!("`destinations`: {error}")))?;
         Ok(Grant {
             user,

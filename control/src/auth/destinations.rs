@@ -12,8 +12,6 @@ use madang_wire::{Pattern, RoomName};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Scope;
-
 /// Maximum number of entries in each list of the claim.
 const MOST: usize = 64;
 
@@ -45,19 +43,18 @@ pub enum Destinations {
 }
 
 impl Destinations {
-    /// Those of a token.
+    /// Those of a token for one room, or for every room.
     ///
     /// # Errors
     /// What is wrong with the claim.
     pub(super) fn of(
         claim: Option<DestinationsClaim>,
-        scope: &Scope,
+        room: Option<&RoomName>,
     ) -> Result<Destinations, String> {
-        let room = match scope {
-            Scope::Every if claim.is_none() => return Ok(Destinations::Every),
-            Scope::Every => None,
-            Scope::One(room) => Some(room.clone()),
-        };
+        if claim.is_none() && room.is_none() {
+            return Ok(Destinations::Every);
+        }
+        let room = room.cloned();
         let DestinationsClaim { subscribe, send } = claim.unwrap_or_default();
         Ok(Destinations::These { subscribe: patterns(&subscribe)?, send: patterns(&send)?, room })
     }
@@ -107,28 +104,28 @@ fn patterns(claim: &[String]) -> Result<Vec<Pattern>, String> {
 mod tests {
     use super::*;
 
-    fn destinations(subscribe: &[&str], send: &[&str], scope: &Scope) -> Destinations {
+    fn destinations(subscribe: &[&str], send: &[&str], room: Option<&RoomName>) -> Destinations {
         let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         let claim = DestinationsClaim { subscribe: list(subscribe), send: list(send) };
-        Destinations::of(Some(claim), scope).unwrap()
+        Destinations::of(Some(claim), room).unwrap()
     }
 
-    fn team() -> Scope {
-        Scope::One(RoomName::parse("팀").unwrap())
+    fn team() -> RoomName {
+        RoomName::parse("팀").unwrap()
     }
 
     #[test]
     fn a_token_for_every_room_opens_all_unless_it_says_what() {
-        let all = Destinations::of(None, &Scope::Every).unwrap();
+        let all = Destinations::of(None, None).unwrap();
         assert!(all.let_subscribe("/topic/**") && all.let_send("/user/hana/queue/x"));
-        let some = destinations(&["/topic/a"], &[], &Scope::Every);
+        let some = destinations(&["/topic/a"], &[], None);
         assert!(some.let_subscribe("/topic/a") && !some.let_send("/topic/a"));
         assert!(!some.let_subscribe("/topic/chat/room/팀"));
     }
 
     #[test]
     fn a_token_for_one_room_opens_its_tutorial_chat_and_nothing_else() {
-        let own = Destinations::of(None, &team()).unwrap();
+        let own = Destinations::of(None, Some(&team())).unwrap();
         for to in ["/topic/chat/room/팀", "/sub/chat/room/팀"] {
             assert!(own.let_subscribe(to) && own.let_send(to), "{to}");
         }
@@ -147,7 +144,8 @@ mod tests {
 
     #[test]
     fn the_claim_covers_patterns_that_match_less() {
-        let own = destinations(&["/topic/shop/**", "/queue/*"], &["/user/*/queue/x"], &team());
+        let own =
+            destinations(&["/topic/shop/**", "/queue/*"], &["/user/*/queue/x"], Some(&team()));
         for to in ["/topic/shop/a", "/topic/shop/a/*", "/topic/shop/**", "/queue/a", "/queue/*"] {
             assert!(own.let_subscribe(to), "{to}");
         }
@@ -161,10 +159,10 @@ mod tests {
     fn a_wrong_claim_is_explained() {
         for wrong in ["topic/a", "/topic/**/a"] {
             let claim = DestinationsClaim { subscribe: vec![wrong.to_owned()], send: vec![] };
-            let error = Destinations::of(Some(claim), &team()).unwrap_err();
+            let error = Destinations::of(Some(claim), Some(&team())).unwrap_err();
             assert!(error.contains(wrong), "{error}");
         }
         let claim = DestinationsClaim { subscribe: vec![], send: vec!["/topic/a".to_owned(); 65] };
-        assert!(Destinations::of(Some(claim), &team()).is_err());
+        assert!(Destinations::of(Some(claim), Some(&team())).is_err());
     }
 }

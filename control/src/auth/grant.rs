@@ -40,6 +40,16 @@ pub enum Scope {
     One(RoomName),
 }
 
+impl Scope {
+    /// The room, if it is the only one.
+    pub fn room(&self) -> Option<&RoomName> {
+        match self {
+            Scope::Every => None,
+            Scope::One(room) => Some(room),
+        }
+    }
+}
+
 impl Grant {
     /// The grant of a guest: every room that admits guests.
     pub fn guest(user: String) -> Grant {

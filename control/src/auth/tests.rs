@@ -108,7 +108,7 @@ fn claims_become_a_grant() {
         user: "u-1".to_owned(),
         is_guest: false,
         name: Some("김하나".to_owned()),
-        destinations: Destinations::of(None, &scope).unwrap(),
+        destinations: Destinations::of(None, scope.room()).unwrap(),
         scope,
         role: Some(Role::Host),
         publish: Some(vec![SourceKind::Microphone, SourceKind::Screen]),
