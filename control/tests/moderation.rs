@@ -464,6 +464,7 @@ fn new_token(user: &str) -> NewToken {
         role: None,
         publish: None,
         moderate: None,
+        destinations: None,
         ttl: Duration::from_secs(60 * 60),
     }
 }

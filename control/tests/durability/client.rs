@@ -103,6 +103,7 @@ fn token(user: &str) -> String {
         role: None,
         publish: None,
         moderate: None,
+        destinations: None,
         ttl: std::time::Duration::from_secs(3600),
     };
     minter.mint(&token, Timestamp::now()).unwrap().token.expose().to_owned()
