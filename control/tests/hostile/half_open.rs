@@ -1,19 +1,16 @@
-//! Ten thousand connections that never say what they want, to a server in a process of its own, so that its memory can be
-//! told from the clients'.
+//! Ten thousand connections that never say what they want.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tempfile::TempDir;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::program::Running;
 use crate::raw::{Raw, UPGRADE};
 
 const MANY: usize = 10_000;
@@ -68,7 +65,14 @@ where
     if count < MANY {
         eprintln!("{count} connections instead of {MANY}: a process may have {files} files open");
     }
-    let server = Running::start();
+    let time = format!("{}s", LIMIT.as_secs());
+    let server = Running::start(&[
+        ("MADANG_LIMITS__CONNECTIONS", "0"),
+        ("MADANG_LIMITS__CONNECTIONS_PER_ADDRESS", "0"),
+        ("MADANG_LIMITS__MESSAGES_PER_SECOND", "0"),
+        ("MADANG_LIMITS__CONNECT_TIMEOUT", &time),
+        ("MADANG_LIMITS__REQUEST_TIMEOUT", &time),
+    ]);
     let address = server.address;
     let mut before = Session::connect(address).await;
     before.speaks().await;
@@ -131,53 +135,5 @@ impl Session {
                 return;
             }
         }
-    }
-}
-
-/// The program.
-struct Running {
-    process: Child,
-    address: SocketAddr,
-    _dir: TempDir,
-}
-
-impl Running {
-    fn start() -> Running {
-        let dir = tempfile::tempdir().unwrap();
-        let time = format!("{}s", LIMIT.as_secs());
-        let mut process = Command::new(env!("CARGO_BIN_EXE_madang"))
-            .args(["--listen", "127.0.0.1:0"])
-            .env_clear()
-            .env("MADANG_DATA_DIR", dir.path())
-            .env("MADANG_MEDIA__UDP_PORT", "0")
-            .env("MADANG_TURN__ENABLED", "false")
-            .env("MADANG_LIMITS__CONNECTIONS", "0")
-            .env("MADANG_LIMITS__CONNECTIONS_PER_ADDRESS", "0")
-            .env("MADANG_LIMITS__MESSAGES_PER_SECOND", "0")
-            .env("MADANG_LIMITS__CONNECT_TIMEOUT", &time)
-            .env("MADANG_LIMITS__REQUEST_TIMEOUT", &time)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let url = lines.map(|line| line.unwrap()).find(|line| line.starts_with("http://")).unwrap();
-        let address = url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
-        Running { process, address, _dir: dir }
-    }
-
-    /// What it has in memory.
-    fn memory_kib(&self) -> usize {
-        let path = format!("/proc/{}/status", self.process.id());
-        let status = std::fs::read_to_string(path).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }

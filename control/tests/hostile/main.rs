@@ -5,7 +5,9 @@
 mod broken_websockets;
 mod foreign_pages;
 mod half_open;
+mod memory;
 mod oversized;
+mod program;
 mod raw;
 mod slow;
 

@@ -29,6 +29,8 @@ const WRITE_BUFFER: usize = 32 * 1024;
 const SHARED: usize = 2 * 1024;
 /// Maximum capacity that an empty buffer keeps for the next messages, in bytes.
 const KEPT: usize = 4 * 1024;
+/// The buffer of a message that arrives takes up to so many times the bytes that are in it.
+const GROWTH: usize = 2;
 /// Maximum number of parts in one system call.
 const SLICES: usize = 32;
 
@@ -217,7 +219,7 @@ impl Read for Turn<'_, '_> {
             Poll::Pending => return Err(ErrorKind::WouldBlock.into()),
         }
         let length = buffer.filled().len();
-        unfinished.set(unfinished.bytes() + length);
+        unfinished.set(unfinished.bytes() + GROWTH * length);
         if unfinished.is_too_much() { Err(ErrorKind::OutOfMemory.into()) } else { Ok(length) }
     }
 }
