@@ -19,6 +19,12 @@ fn config(listen: SocketAddr, workers: usize) -> Config {
     }
 }
 
+/// A microphone.
+const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
+    m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendonly\r\na=rtcp-mux\r\n\
+    a=rtpmap:111 opus/48000/2\r\na=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\na=setup:actpass\r\n\
+    a=fingerprint:sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F\r\n";
+
 fn loopback(port: u16) -> SocketAddr {
     ([127, 0, 0, 1], port).into()
 }
@@ -50,10 +56,8 @@ async fn garbage_on_the_port_is_counted_and_does_not_stop_the_engine() {
     let answer = handle.offer(RoomId(1), PeerId(1), "noise".into(), Receivers::default()).await;
     assert!(matches!(answer, Err(OfferError::BadSdp(_))));
     engine.shutdown().await;
-    assert_eq!(
-        handle.offer(RoomId(1), PeerId(1), "late".into(), Receivers::default()).await,
-        Err(OfferError::Overloaded)
-    );
+    let late = handle.offer(RoomId(1), PeerId(1), OFFER.into(), Receivers::default()).await;
+    assert_eq!(late, Err(OfferError::Overloaded));
 }
 
 #[tokio::test]
