@@ -40,7 +40,10 @@ describe("a room's door", () => {
   });
 
   test("opens when the host lets somebody in", async () => {
-    await join(host, server, "대기실", "김하나");
+    // No guest becomes the host of a room that keeps people out.
+    const token = await server.token("--room", "대기실", "--name", "김하나", "--role", "host");
+    await host.goto(`${server.url}/rooms/대기실#token=${token}`);
+    await host.getByTestId("join-button").click();
     await connected(host);
     await host.getByTestId("people-button").click();
     await join(guest, server, "대기실", "이두리");
