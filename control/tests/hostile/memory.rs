@@ -21,7 +21,7 @@ const SENDING: Duration = Duration::from_secs(5);
 async fn messages_that_never_end() {
     grows_little(|server| async move {
         let mut clients = JoinSet::new();
-        for _ in 0..200 {
+        for _ in 0..100 {
             clients.spawn(async move {
                 let mut raw = Raw::upgrade(server, "/ws").await;
                 let half = &frame(TEXT, true, &[b'x'; LONG])[..LONG];

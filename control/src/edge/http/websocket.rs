@@ -29,8 +29,9 @@ const WRITE_BUFFER: usize = 32 * 1024;
 const SHARED: usize = 2 * 1024;
 /// Maximum capacity that an empty buffer keeps for the next messages, in bytes.
 const KEPT: usize = 4 * 1024;
-/// The buffer of a message that arrives takes up to so many times the bytes that are in it.
-const GROWTH: usize = 2;
+/// What has arrived of a message counts so many times: while its buffer grows, the one before is there as well, and the
+/// allocator keeps what clients leave behind for a while.
+const GROWTH: usize = 3;
 /// Maximum number of parts in one system call.
 const SLICES: usize = 32;
 
