@@ -52,7 +52,7 @@ pub struct Limits {
     /// Bytes queued for one slow client, with the same effect as [`Limits::outbox_messages`].
     pub outbox_bytes: usize,
     /// Bytes held for all clients together: what waits to be sent to them, and what they have sent in part. One client may
-    /// hold an eighth of what is left. By default, 1/256 of the memory of the machine or cgroup, within 64 MiB and 512
+    /// hold a quarter of what is left. By default, 1/256 of the memory of the machine or cgroup, within 64 MiB and 512
     /// MiB.
     pub memory_bytes: Option<usize>,
     /// The policy for slow clients for `speakers`, `participant_changed`, `room_changed` and the list of rooms.

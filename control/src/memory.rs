@@ -2,7 +2,7 @@
 //!
 //! What clients make the server hold is counted as long as it is held: messages (once, however many outboxes share
 //! one), frames of open transactions, and the beginnings of frames whose rest has not arrived. Of what is left of the
-//! budget, one connection may hold an eighth. So a single slow client gets all that its own limits allow, while a
+//! budget, one connection may hold a quarter. So a single slow client gets all that its own limits allow, while a
 //! thousand of them get little each, and together never more than the budget and [`LEAST_SHARE`] each. This is the
 //! dynamic threshold of shared-memory switches (Choudhury and Hahne, 1998).
 
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use bytes::Bytes;
 
 /// The part of what is left that one connection may hold is 1 in this many.
-const SHARES: usize = 8;
+const SHARES: usize = 4;
 /// What a connection may hold even when nothing is left, in bytes.
 const LEAST_SHARE: usize = 64 * 1024;
 /// The default budget is 1 in this many of the machine's memory, within these bounds.
