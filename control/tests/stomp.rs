@@ -231,7 +231,7 @@ async fn a_body_of_megabytes_passes_where_the_limit_allows_it() {
     receiver.decodes_up_to(6 * 1024 * 1024);
     receiver.subscribe("t", "/topic/큰것", &[]).await;
     let text = "가".repeat(350_000);
-    let bytes: Vec<u8> = (0..5 * 1024 * 1024_u32).map(|n| (n * 31 % 251) as u8).collect();
+    let bytes: Vec<u8> = (0..4 * 1024 * 1024_u32).map(|n| (n * 31 % 251) as u8).collect();
 
     sender.send("/topic/큰것", &[], &text).await;
     let send = Frame::new(Command::Send).with_header(header::DESTINATION, "/topic/큰것");
