@@ -66,12 +66,7 @@ impl Served {
         let Some(token) = &self.metrics_token else {
             return true;
         };
-        let authorization =
-            headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let said = authorization.and_then(|value| value.split_once(' '));
-        said.is_some_and(|(scheme, said)| {
-            scheme.eq_ignore_ascii_case("Bearer") && token.accept(said.trim())
-        })
+        matches!(api::bearer(headers), Some(Ok(said)) if token.accept(said))
     }
 }
 

@@ -41,7 +41,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 }
 
 /// Returns the credential in `Authorization: Bearer …`, or `None` if there is no such header.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<Result<&str, Problem>> {
+pub(in crate::edge) fn bearer(headers: &HeaderMap) -> Option<Result<&str, Problem>> {
     let value = headers.get(header::AUTHORIZATION)?;
     let token = value.to_str().ok().and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;

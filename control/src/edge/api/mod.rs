@@ -44,6 +44,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::access::Caller;
+pub(super) use self::access::bearer;
 use self::problem::Problem;
 use self::quota::Quota;
 use super::http::Origins;
