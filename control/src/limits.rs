@@ -51,8 +51,8 @@ pub struct Limits {
     pub outbox_messages: usize,
     /// Bytes queued for one slow client, with the same effect as [`Limits::outbox_messages`].
     pub outbox_bytes: usize,
-    /// Bytes held for all clients together: what waits to be sent to them, and what they have sent in part. One client may
-    /// hold a quarter of what is left. By default, 1/256 of the memory of the machine or cgroup, within 64 MiB and 512
+    /// Bytes held for all clients together: frames that wait to be sent to them, and frames that have arrived in part. One
+    /// client may hold a quarter of the rest. By default, 1/256 of the memory of the machine or cgroup, within 64 MiB and 512
     /// MiB.
     pub memory_bytes: Option<usize>,
     /// The policy for slow clients for `speakers`, `participant_changed`, `room_changed` and the list of rooms.

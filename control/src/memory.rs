@@ -1,21 +1,21 @@
 //! The memory that the server holds for its clients: one budget for all of it.
 //!
-//! What clients make the server hold is counted as long as it is held: messages (once, however many outboxes share
-//! one), frames of open transactions, and the beginnings of frames whose rest has not arrived. Of what is left of the
-//! budget, one connection may hold a quarter. So a single slow client gets all that its own limits allow, while a
-//! thousand of them get little each, and together never more than the budget and [`LEAST_SHARE`] each. This is the
-//! dynamic threshold of shared-memory switches (Choudhury and Hahne, 1998).
+//! The budget counts everything that clients make the server hold: messages (once, however many outboxes share one),
+//! frames of open transactions, and the beginnings of frames whose rest has not arrived. One connection may hold a
+//! quarter of the rest of the budget. So a single slow client gets all that its own limits allow, while a thousand of
+//! them get little each, and together never more than the budget and [`LEAST_SHARE`] each. Switches with shared memory
+//! bound their queues by such dynamic thresholds (Choudhury and Hahne, 1998).
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
 
-/// The part of what is left that one connection may hold is 1 in this many.
+/// One connection may hold one part in this many of the rest of the budget.
 const SHARES: usize = 4;
-/// What a connection may hold even when nothing is left, in bytes.
+/// The bytes that a connection may hold even when the budget is used up.
 const LEAST_SHARE: usize = 64 * 1024;
-/// The default budget is 1 in this many of the machine's memory, within these bounds.
+/// The default budget is one part in this many of the machine's memory, within these bounds.
 const PART: usize = 256;
 const LEAST_BUDGET: usize = 64 * 1024 * 1024;
 const MOST_BUDGET: usize = 512 * 1024 * 1024;
@@ -92,7 +92,7 @@ pub(crate) fn budget_and_held() -> (usize, usize) {
     (BUDGET.load(Relaxed), HELD.load(Relaxed))
 }
 
-/// What one connection may hold at present, in bytes.
+/// The bytes that one connection may hold at present.
 pub(crate) fn share() -> usize {
     let (budget, held) = budget_and_held();
     (budget.saturating_sub(held) / SHARES).max(LEAST_SHARE)

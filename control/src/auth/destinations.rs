@@ -6,7 +6,7 @@
 //! | for one room, without the claim | `/topic/chat/room/{room}`, below every broker prefix |
 //! | with the claim | what it names; a token for one room also that topic |
 //!
-//! What belongs to rooms is not decided here, and a client's own queues below `/user/queue` are always its own.
+//! Rooms have rules of their own, and every client may use its own queues below `/user/queue`.
 
 use madang_wire::{Pattern, RoomName};
 use serde::{Deserialize, Serialize};
@@ -18,10 +18,10 @@ const MOST: usize = 64;
 /// The claim `destinations`. An entry may end with `*` or `**`, as in a SUBSCRIBE.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DestinationsClaim {
-    /// What the user may subscribe to.
+    /// Destinations that the user may subscribe to.
     #[serde(default)]
     pub subscribe: Vec<String>,
-    /// Where the user may send.
+    /// Destinations that the user may send to.
     #[serde(default)]
     pub send: Vec<String>,
 }
@@ -31,7 +31,7 @@ pub struct DestinationsClaim {
 pub enum Destinations {
     /// All.
     Every,
-    /// Those that match an entry, and the tutorial chat of the room.
+    /// Destinations that match an entry, and the tutorial chat of the room.
     These {
         /// For SUBSCRIBE.
         subscribe: Vec<Pattern>,
@@ -43,10 +43,10 @@ pub enum Destinations {
 }
 
 impl Destinations {
-    /// Those of a token for one room, or for every room.
+    /// The destinations that a token opens: one for `room`, or one for every room.
     ///
     /// # Errors
-    /// What is wrong with the claim.
+    /// The mistake in the claim.
     pub(super) fn of(
         claim: Option<DestinationsClaim>,
         room: Option<&RoomName>,

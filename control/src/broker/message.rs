@@ -57,10 +57,10 @@ impl Message {
         headers.set(header::DESTINATION, destination);
         headers.set(header::MESSAGE_ID, id.as_str());
         let seq = headers.get(header::SEQ).and_then(|seq| seq.parse().ok());
-        // What the kernel has not taken yet holds body and encoded headers longer than this message is there.
+        // Sockets that wait for the kernel hold body and encoded headers longer than this message lives.
         let body = counted(body);
+        let held = Held::new(MESSAGE_BYTES + headers.weight());
         let encoded = Broadcast::owned_by(counted, headers, body.clone());
-        let held = Held::new(MESSAGE_BYTES + encoded.weight() - body.len());
         Message {
             destination: destination.to_owned(),
             id,

@@ -1,4 +1,4 @@
-//! Those whose shares of the server are counted.
+//! Accounts, whose shares of the server are counted.
 
 use std::net::IpAddr;
 
@@ -14,10 +14,10 @@ pub(crate) enum Account {
     Guests(IpAddr),
 }
 
-/// Those whose shares are counted for an open room.
+/// The opener of a room, whose share the room counts for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Opener {
-    /// Whoever joined it, or asked for it over REST with a token.
+    /// The account that joined it first, or asked for it over REST with a token.
     Account(Account),
     /// Somebody who reads its chat; it closes as soon as they have their answer.
     Reader,

@@ -25,7 +25,7 @@ pub(crate) enum Letter {
 }
 
 impl Letter {
-    /// Whose room it is if this letter opens it.
+    /// The opener of the room, if this letter opens it.
     pub(super) fn opener(&self) -> Opener {
         match self {
             Letter::Request { asked, .. } => Opener::Account(asked.account()),

@@ -18,8 +18,8 @@ use crate::rooms::room::Reader;
 use crate::rooms::{Rooms, chat_message};
 use crate::store::{Store, StoreError};
 
-/// What a session may replay, in bytes a second, and how many seconds of it at once. It is a page of long messages
-/// every 200 ms, so that clients that ask for the same history again and again cost others little.
+/// The bytes that a session may replay a second, and how many seconds' worth at once: a page of long messages every 200
+/// ms. Clients that ask for the same history again and again then cost others little.
 const BYTES_PER_SECOND: u32 = 4 * 1024 * 1024;
 const BURST: Duration = Duration::from_secs(4);
 /// No page is read while one connection may hold less than this many bytes ([`memory::share`]).

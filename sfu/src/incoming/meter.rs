@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-/// What was received lately. Each tick drains what the limit allows in that time, so a packet costs one comparison and
+/// The bytes received lately. Each tick drains what the limit allows in that time, so a packet costs one comparison and
 /// one addition. A second's worth fits, since key frames come in bursts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Meter {
     bytes: u32,
 }
 
-/// Bytes a second. No limit is a limit that nobody reaches.
+/// A limit in bytes a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limit(u32);
 
 impl Limit {
-    /// A limit in bits a second; 0 for none.
+    /// A limit in bits a second; 0 becomes one that nobody reaches.
     pub(crate) fn of_bits(bits_per_second: u64) -> Limit {
         match bits_per_second {
             0 => Limit(u32::MAX),

@@ -39,7 +39,7 @@ pub(crate) struct Track {
     /// The bitrate that arrives.
     pub(crate) bitrate: Bitrate,
     pub(crate) quality: Quality,
-    /// What was received of it lately, retransmissions included.
+    /// The bytes received of it lately, retransmissions included.
     pub(crate) received: Meter,
     /// The limit, in bits a second, that it has exceeded since the last report of that, and when that report was made.
     pub(crate) exceeded: Option<u64>,

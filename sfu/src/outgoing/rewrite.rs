@@ -179,16 +179,15 @@ impl Rewriter {
         let Some(segment) = self.segments.back() else {
             return false;
         };
-        let limit = (JUMP * clock_rate(self.kind)) as i32;
+        let limit = JUMP * clock_rate(self.kind);
         let kept = next.timestamp.wrapping_add(segment.timestamp);
         let step = kept.wrapping_sub(self.last_timestamp) as i32;
-        if step.unsigned_abs() <= limit.unsigned_abs() || next.index <= segment.highest_index {
+        if step.unsigned_abs() <= limit || next.index <= segment.highest_index {
             return false;
         }
         let own = next.timestamp.wrapping_add(self.unsqueezed);
-        let from_clock = |clock: u32| (own.wrapping_sub(clock) as i32).unsigned_abs();
-        let is_of_clock = |clock| from_clock(clock) <= limit.unsigned_abs();
-        step < 0 || !self.clock_at(now).is_some_and(is_of_clock)
+        let is_near = |clock: u32| (own.wrapping_sub(clock) as i32).unsigned_abs() <= limit;
+        step < 0 || !self.clock_at(now).is_some_and(is_near)
     }
 
     /// Goes on behind a jump of the followed stream's timestamps. `next` is the first packet behind it; `live` is the

@@ -190,15 +190,14 @@ impl Slot {
             }
             return Forwarded::Dropped;
         };
+        let live = || live().unwrap_or(packet.position.timestamp);
         if !self.rewriter.follows(stream) {
             if self.kind == MediaKind::Video && !packet.starts_key_frame {
                 return Forwarded::AwaitsKeyFrame;
             }
-            let live = live().unwrap_or(packet.position.timestamp);
-            self.rewriter.switch(now, stream, packet.position, live);
+            self.rewriter.switch(now, stream, packet.position, live());
         } else if self.rewriter.is_jump(now, packet.position) {
-            let live = live().unwrap_or(packet.position.timestamp);
-            self.rewriter.jump(now, packet.position, live);
+            self.rewriter.jump(now, packet.position, live());
         }
         let Some(position) = self.rewriter.rewrite(packet.position) else {
             return Forwarded::Dropped;

@@ -1,4 +1,4 @@
-//! What a worker has agreed to after an offer. The answer is written from it elsewhere, because that takes time, and the
+//! The outcome of an offer at a worker. Another thread writes the answer from it, because that takes time, and the
 //! worker's thread has packets to forward.
 
 use crate::sdp::{self, Answerer, Negotiable, Offer, OfferedMedia, Use};

@@ -1,8 +1,8 @@
 //! Publishers that send more than they may. Packets above the limits of their track or of the peer are dropped on arrival;
 //! they cost their publisher's worker no more than decryption, and the receivers nothing.
 //!
-//! To the publisher they have arrived: they are not requested again, and reports do not count them as lost. What tells it
-//! is an event.
+//! The publisher does not see it: dropped packets are not requested again, and reports do not count them as lost. An event
+//! tells it.
 
 use std::time::{Duration, Instant};
 

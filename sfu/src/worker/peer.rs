@@ -51,7 +51,7 @@ pub(crate) struct Peer {
     /// empty for a peer of another worker, which serves those slots.
     pub(crate) slots: Vec<Slot>,
     pub(crate) streams: Vec<Stream>,
-    /// What was received of all its tracks lately.
+    /// The bytes received of all its tracks lately.
     pub(crate) received: Meter,
     /// Its wall clock, as derived from its sender reports.
     pub(crate) clock: SenderClock,

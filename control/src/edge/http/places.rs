@@ -32,7 +32,7 @@ pub(super) struct Places {
     tasks: JoinSet<()>,
     /// Oldest first; some may have ended. Holds at most twice [`MOST`], and at most twice the open ones.
     taken: VecDeque<Taken>,
-    /// Those in spare places, oldest first; at most [`SPARE`].
+    /// Connections in spare places, oldest first; at most [`SPARE`].
     spare: VecDeque<AbortHandle>,
     shared: Arc<Shared>,
 }

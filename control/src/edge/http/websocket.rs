@@ -29,8 +29,8 @@ const WRITE_BUFFER: usize = 32 * 1024;
 const SHARED: usize = 2 * 1024;
 /// Maximum capacity that an empty buffer keeps for the next messages, in bytes.
 const KEPT: usize = 4 * 1024;
-/// What has arrived of a message counts so many times: while its buffer grows, the one before is there as well, and the
-/// allocator keeps what clients leave behind for a while.
+/// Each byte of a message that arrives counts so many times: while the buffer grows, the one before is there as well,
+/// and the allocator keeps memory that clients have left for a while.
 const GROWTH: usize = 3;
 /// Maximum number of parts in one system call.
 const SLICES: usize = 32;
@@ -155,7 +155,7 @@ struct Wire {
     /// The latest pong for which the output was full. It replaces earlier ones (RFC 6455 §5.5.3), which bounds the
     /// memory of a client that sends pings and reads nothing.
     pong: Option<Box<[u8]>>,
-    /// What has been read since the last whole message.
+    /// The bytes read since the last whole message, [`GROWTH`] times.
     unfinished: Held,
 }
 

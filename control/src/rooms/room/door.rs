@@ -25,7 +25,7 @@ const MAX_TURNED_AWAY: usize = 10_000;
 pub(super) struct Joiner {
     pub(super) from: Requester,
     pub(super) grant: Arc<Grant>,
-    /// Whose wrong passwords they are.
+    /// The account that its wrong passwords count for.
     pub(super) account: Account,
     /// Already validated.
     pub(super) name: String,

@@ -76,7 +76,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Whose shares the request counts for.
+    /// The account whose shares the request counts for.
     pub(crate) fn account(&self) -> Account {
         Account::of(&self.grant, self.address)
     }

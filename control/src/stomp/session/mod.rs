@@ -83,7 +83,7 @@ pub(crate) struct Session {
     output: VecDeque<Output>,
     /// The memory of all frames in `output`.
     output_bytes: usize,
-    /// What the client has sent in part: frames that are not whole, and transactions that are not committed.
+    /// The memory of frames that have arrived in part, and of transactions that are not committed.
     unfinished: Held,
 }
 

@@ -38,7 +38,7 @@ pub(crate) enum SessionError {
     TokenRevoked,
     /// Slow consumer: the client reads more slowly than its messages arrive.
     SlowConsumer,
-    /// What the client has sent in part is more than one client may have the server hold at present.
+    /// The client has begun frames or transactions that take more memory than one client may hold at present.
     ShortOfMemory,
     /// The external broker sent an ERROR, which is passed to the client unchanged.
     ExternalBroker,

@@ -62,11 +62,6 @@ impl Broadcast {
         Encoded { head, tail, body: self.body.clone(), end: b"\0", is_text: self.is_text }
     }
 
-    /// The memory of its headers and body, in bytes; without what `own` was given.
-    pub fn weight(&self) -> usize {
-        self.headers.weight() + self.body.len()
-    }
-
     /// The body.
     pub fn body(&self) -> &Bytes {
         &self.body
