@@ -74,6 +74,7 @@ pub mod secrets;
 pub mod server;
 pub mod stomp;
 pub mod store;
+mod tally;
 mod token_bucket;
 pub mod webhooks;
 

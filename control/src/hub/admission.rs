@@ -1,6 +1,5 @@
 //! Admission: the limits on the number of connections.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
@@ -10,13 +9,14 @@ use crate::counters::{down, up};
 use crate::hub::Shared;
 use crate::limits::is_reached;
 use crate::stomp::SessionError;
+use crate::tally::Tally;
 
 /// The open connections; bounded by `Limits::connections`.
 #[derive(Default)]
 pub(super) struct Admitted {
     count: usize,
     /// By IPv4 address or IPv6 /64 network.
-    by_address: HashMap<IpAddr, usize>,
+    by_address: Tally<IpAddr>,
 }
 
 /// The place that a connection takes under the limits; dropping it frees the place.
@@ -36,21 +36,20 @@ impl Admission {
         }
         let mut admitted = hub.admitted.lock().unwrap_or_else(PoisonError::into_inner);
         let from = client_network(from);
-        let of_address = admitted.by_address.get(&from).copied().unwrap_or(0);
         if is_reached(hub.limits.connections, admitted.count)
-            || is_reached(hub.limits.connections_per_address, of_address)
+            || is_reached(hub.limits.connections_per_address, admitted.by_address.of(&from))
         {
             up(&hub.counters.connections_refused);
             return Err("too many connections");
         }
         admitted.count += 1;
-        admitted.by_address.insert(from, of_address + 1);
+        admitted.by_address.add(from);
         up(&hub.counters.sessions);
         drop(admitted);
         Ok(Admission { hub: Arc::clone(hub), from })
     }
 
-    /// The client's address.
+    /// The client's IPv4 address, or its IPv6 /64 network.
     pub(super) fn from(&self) -> IpAddr {
         self.from
     }
@@ -60,12 +59,7 @@ impl Drop for Admission {
     fn drop(&mut self) {
         let mut admitted = self.hub.admitted.lock().unwrap_or_else(PoisonError::into_inner);
         admitted.count -= 1;
-        if let Some(count) = admitted.by_address.get_mut(&self.from) {
-            *count -= 1;
-            if *count == 0 {
-                admitted.by_address.remove(&self.from);
-            }
-        }
+        admitted.by_address.remove(&self.from);
         down(&self.hub.counters.sessions);
     }
 }

@@ -16,6 +16,7 @@ use super::letter::Letter;
 use crate::broker::{Broker, Kind, Message};
 use crate::limits::{Limits, is_reached};
 use crate::refusal::Refusal;
+use crate::tally::Tally;
 
 /// Most letters that wait in a room's mailbox; one more request gets `overloaded`.
 const MAILBOX: usize = 1_024;
@@ -35,8 +36,8 @@ pub(super) struct Directory {
 pub(super) struct Entries {
     rooms: HashMap<RoomName, Entry>,
     inboxes: HashMap<RoomId, Arc<Inbox>>,
-    /// How many of the rooms each account has opened; the counts are not 0.
-    opened: HashMap<Account, usize>,
+    /// The rooms that each account has opened.
+    opened: Tally<Account>,
     /// Room ids start at 1. An id has 32 bits, because a peer's id contains that of its room.
     last_id: u32,
     is_closed: bool,
@@ -117,7 +118,7 @@ impl Entries {
         let inbox = Arc::new(Inbox::default());
         self.inboxes.insert(id, Arc::clone(&inbox));
         if let Opener::Account(account) = &opener {
-            *self.opened.entry(account.clone()).or_default() += 1;
+            self.opened.add(account.clone());
         }
         self.rooms.insert(name.clone(), Entry { id, mailbox, opener, summary: None });
         (id, letters, inbox)
@@ -126,13 +127,8 @@ impl Entries {
     fn remove(&mut self, name: &RoomName) -> Option<Entry> {
         let entry = self.rooms.remove(name)?;
         self.inboxes.remove(&entry.id);
-        if let Opener::Account(account) = &entry.opener
-            && let Some(count) = self.opened.get_mut(account)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.opened.remove(account);
-            }
+        if let Opener::Account(account) = &entry.opener {
+            self.opened.remove(account);
         }
         Some(entry)
     }
@@ -148,8 +144,7 @@ impl Entries {
             return Err(Refusal::too_many_open_rooms(most));
         }
         let Opener::Account(account) = opener else { return Ok(()) };
-        let opened = self.opened.get(account).copied().unwrap_or(0);
-        if is_reached(limits.rooms_per_user, opened) {
+        if is_reached(limits.rooms_per_user, self.opened.of(account)) {
             return Err(Refusal::too_many_rooms_of_user(limits.rooms_per_user));
         }
         Ok(())

@@ -18,7 +18,7 @@ use std::path::Path;
 const CRATES: &[(&str, &str)] = &[
     (
         "control/src",
-        "limits memory counters moment deadline token_bucket heart_beats secrets store refusal auth webhooks \
+        "limits memory tally counters moment deadline token_bucket heart_beats secrets store refusal auth webhooks \
          broker relay rooms stomp hub edge config server cli",
     ),
     ("control/wire/src", "frames room_name destination messages"),

@@ -7,7 +7,7 @@
 //! 3. else takes a spare place, which it has until [`SPARE`] others have come. That is long enough for a page, an answer
 //!    of the REST interface, a health check or the handshake of a WebSocket, also while a flood goes on.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use madang_turn::client_network;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
+
+use crate::tally::Tally;
 
 /// Maximum number of HTTP connections at a time, besides those in spare places.
 const MOST: usize = 4096;
@@ -42,7 +44,7 @@ struct Shared {
     /// The number of connections with a request in progress, besides those in spare places.
     busy: AtomicUsize,
     /// The number of connections by IPv4 address or IPv6 /64 network, besides those in spare places.
-    by_address: Mutex<HashMap<IpAddr, usize>>,
+    by_address: Mutex<Tally<IpAddr>>,
 }
 
 struct Taken {
@@ -59,8 +61,9 @@ impl Places {
         connection: impl FnOnce(Requests) -> F,
     ) {
         while self.tasks.try_join_next().is_some() {}
+        self.spare.retain(|task| !task.is_finished());
         let from = client_network(from);
-        let is_full = self.tasks.len().saturating_sub(self.spare.len()) >= MOST;
+        let is_full = self.open() >= MOST;
         if is_full && !self.free_idle() && !self.free_of_heaviest(from) {
             return self.take_spare(connection);
         }
@@ -90,11 +93,15 @@ impl Places {
         while self.tasks.join_next().await.is_some() {}
     }
 
+    /// The number of connections besides those in spare places.
+    fn open(&self) -> usize {
+        self.tasks.len().saturating_sub(self.spare.len())
+    }
+
     fn take_spare<F: Future<Output = ()> + Send + 'static>(
         &mut self,
         connection: impl FnOnce(Requests) -> F,
     ) {
-        self.spare.retain(|task| !task.is_finished());
         if self.spare.len() == SPARE
             && let Some(oldest) = self.spare.pop_front()
         {
@@ -107,8 +114,7 @@ impl Places {
     /// Closes the oldest connection without a request in progress; returns whether there was one. Connections with one
     /// move to the back of the queue, so that they are not examined each time.
     fn free_idle(&mut self) -> bool {
-        let open = self.tasks.len().saturating_sub(self.spare.len());
-        if self.shared.busy.load(Relaxed) >= open {
+        if self.shared.busy.load(Relaxed) >= self.open() {
             return false;
         }
         for _ in 0..self.taken.len() {
@@ -129,13 +135,11 @@ impl Places {
     /// Closes the oldest connection of the address that has the most; returns whether there is one with more than its
     /// share, and another one than `newcomer`.
     fn free_of_heaviest(&mut self, newcomer: IpAddr) -> bool {
-        let by_address = self.shared.by_address();
-        let heaviest = by_address.iter().max_by_key(|(_, count)| **count);
-        let heaviest = heaviest.filter(|(from, count)| **count > SHARE && **from != newcomer);
-        let Some(from) = heaviest.map(|(from, _)| *from) else {
+        let heaviest = self.shared.by_address().highest().map(|(from, count)| (*from, count));
+        let Some((from, _)) = heaviest.filter(|(from, count)| *count > SHARE && *from != newcomer)
+        else {
             return false;
         };
-        drop(by_address);
         let is_its = |taken: &Taken| taken.from == from && !taken.task.is_finished();
         let Some(taken) = self.taken.iter().position(is_its).and_then(|at| self.taken.remove(at))
         else {
@@ -148,7 +152,7 @@ impl Places {
 }
 
 impl Shared {
-    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn by_address(&self) -> MutexGuard<'_, Tally<IpAddr>> {
         self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -161,20 +165,14 @@ struct Counted {
 
 impl Counted {
     fn new(shared: &Arc<Shared>, from: IpAddr) -> Counted {
-        *shared.by_address().entry(from).or_default() += 1;
+        shared.by_address().add(from);
         Counted { shared: Arc::clone(shared), from }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut by_address = self.shared.by_address();
-        if let Some(count) = by_address.get_mut(&self.from) {
-            *count -= 1;
-            if *count == 0 {
-                by_address.remove(&self.from);
-            }
-        }
+        self.shared.by_address().remove(&self.from);
     }
 }
 
@@ -266,7 +264,7 @@ mod tests {
         (0..2 * SPARE).for_each(|_| drop(take(&mut places, HEAVY, true)));
         assert!(!is_closed(&other).await, "its own newcomers take spare places");
         assert_eq!(places.spare.len(), SPARE);
-        assert_eq!(places.shared.by_address()[&OTHER], 1);
+        assert_eq!(places.shared.by_address().of(&OTHER), 1);
     }
 
     #[tokio::test]
