@@ -1,51 +1,75 @@
-//! The rate limit of a client, as a token bucket.
+//! Rate limits of clients, as token buckets.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// A token bucket that holds the tokens of some seconds.
+/// A token bucket: it is full at the start, and fills again evenly.
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
-    /// Tokens a second; 0 means no limit.
-    per_second: f64,
+    /// The tokens of a full bucket; 0 means no limit.
     most: f64,
+    /// The time in which an empty bucket fills.
+    fills_in: Duration,
+    /// Negative after tokens were [spent](TokenBucket::spend) that were not there.
     tokens: f64,
     filled_at: Instant,
 }
 
 impl TokenBucket {
-    /// A full bucket with the tokens of two seconds.
+    /// A bucket with the tokens of two seconds; 0 means no limit.
     pub(crate) fn new(per_second: u32, now: Instant) -> TokenBucket {
         TokenBucket::of_seconds(2, per_second, now)
     }
 
-    /// A full bucket with the tokens of this many seconds.
+    /// A bucket with the tokens of this many seconds; 0 tokens a second mean no limit.
     pub(crate) fn of_seconds(seconds: u32, per_second: u32, now: Instant) -> TokenBucket {
-        let per_second = f64::from(per_second);
-        let most = f64::from(seconds) * per_second;
-        TokenBucket { per_second, most, tokens: most, filled_at: now }
+        let most = f64::from(seconds) * f64::from(per_second);
+        TokenBucket::filling_in(Duration::from_secs(seconds.into()), most, now)
+    }
+
+    /// A bucket with this many tokens that fills in this time; 0 tokens mean no limit.
+    pub(crate) fn filling_in(fills_in: Duration, most: f64, now: Instant) -> TokenBucket {
+        TokenBucket { most, fills_in, tokens: most, filled_at: now }
     }
 
     /// Takes a token; false if there is none.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
-        if self.per_second == 0.0 {
-            return true;
+        let is_there = self.delay(1.0, now).is_none();
+        if is_there {
+            self.spend(1.0);
         }
-        let elapsed = now.saturating_duration_since(self.filled_at).as_secs_f64();
-        self.tokens = (self.tokens + elapsed * self.per_second).min(self.most);
+        is_there
+    }
+
+    /// The time until so many tokens are there; `None` if they are. More than a full bucket has are never waited for.
+    pub(crate) fn delay(&mut self, tokens: f64, now: Instant) -> Option<Duration> {
+        self.fill(now);
+        let missing = tokens.min(self.most) - self.tokens;
+        (missing > 0.0).then(|| self.fills_in.mul_f64(missing / self.most))
+    }
+
+    /// Takes tokens whether they are there or not; others have to wait until the debt is filled up.
+    pub(crate) fn spend(&mut self, tokens: f64) {
+        if self.most > 0.0 {
+            self.tokens -= tokens;
+        }
+    }
+
+    /// Whether nothing would change if the bucket were made anew.
+    pub(crate) fn is_full(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.tokens >= self.most
+    }
+
+    fn fill(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.filled_at).div_duration_f64(self.fills_in);
+        self.tokens = (self.tokens + elapsed * self.most).min(self.most);
         self.filled_at = now;
-        if self.tokens < 1.0 {
-            return false;
-        }
-        self.tokens -= 1.0;
-        true
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -73,10 +97,26 @@ mod tests {
     }
 
     #[test]
+    fn a_debt_delays_whoever_comes_next() {
+        let start = Instant::now();
+        let mut rate = TokenBucket::filling_in(Duration::from_secs(10), 100.0, start);
+
+        rate.spend(150.0);
+
+        assert_eq!(rate.delay(0.0, start), Some(Duration::from_secs(5)));
+        assert_eq!(rate.delay(1_000.0, start), Some(Duration::from_secs(15)), "a full bucket");
+        assert_eq!(rate.delay(0.0, start + Duration::from_secs(5)), None);
+        assert!(!rate.is_full(start + Duration::from_secs(14)));
+        assert!(rate.is_full(start + Duration::from_secs(15)));
+    }
+
+    #[test]
     fn zero_is_no_limit() {
         let start = Instant::now();
         let mut rate = TokenBucket::new(0, start);
 
         assert!((0..1000).all(|_| rate.take(start)));
+        rate.spend(1e9);
+        assert_eq!(rate.delay(1e9, start), None);
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::account::Account;
 use crate::limits::Limits;
 use crate::refusal::Refusal;
+use crate::token_bucket::TokenBucket;
 
 /// What a message counts beyond its text, in bytes: its row has ids, names and times.
 const ROW: usize = 200;
@@ -21,8 +22,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) struct Budget {
     /// 0: no limit.
     per_minute: usize,
-    left: f64,
-    filled_at: Instant,
+    left: TokenBucket,
 }
 
 /// The budgets that all rooms share.
@@ -40,25 +40,17 @@ impl Budget {
     }
 
     fn new(per_minute: usize, now: Instant) -> Budget {
-        Budget { per_minute, left: per_minute as f64, filled_at: now }
+        Budget { per_minute, left: TokenBucket::filling_in(MINUTE, per_minute as f64, now) }
     }
 
-    fn fill(&mut self, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.filled_at);
-        let whole = self.per_minute as f64;
-        self.left = (self.left + whole * elapsed.div_duration_f64(MINUTE)).min(whole);
-        self.filled_at = now;
-    }
-
-    /// How long until `bytes` can be taken; `None` if they can. A message larger than the whole budget takes all of it.
+    /// How long until `bytes` can be taken; `None` if they can.
     fn delay(&mut self, bytes: usize, now: Instant) -> Option<Duration> {
-        self.fill(now);
-        let missing = bytes.min(self.per_minute) as f64 - self.left;
-        (missing > 0.0).then(|| MINUTE.mul_f64(missing / self.per_minute as f64))
+        self.left.delay(bytes as f64, now)
     }
 
+    /// Takes `bytes`. A message larger than the whole budget takes all of it.
     fn take(&mut self, bytes: usize) {
-        self.left = (self.left - bytes as f64).max(0.0);
+        self.left.spend(bytes.min(self.per_minute) as f64);
     }
 }
 
@@ -102,8 +94,7 @@ impl ChatQuota {
         if self.accounts.len() < MOST_ACCOUNTS || self.accounts.contains_key(&key) {
             return key;
         }
-        // After a minute without a message, a budget is full again.
-        self.accounts.retain(|_, budget| now.saturating_duration_since(budget.filled_at) < MINUTE);
+        self.accounts.retain(|_, budget| !budget.left.is_full(now));
         key.filter(|_| self.accounts.len() < MOST_ACCOUNTS)
     }
 }

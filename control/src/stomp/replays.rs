@@ -17,11 +17,12 @@ use crate::refusal::Refusal;
 use crate::rooms::room::Reader;
 use crate::rooms::{Rooms, chat_message};
 use crate::store::{Store, StoreError};
+use crate::token_bucket::TokenBucket;
 
 /// The bytes that a session may replay a second, and how many seconds' worth at once: a page of long messages every 200
 /// ms. Clients that ask for the same history again and again then cost others little.
 const BYTES_PER_SECOND: u32 = 4 * 1024 * 1024;
-const BURST: Duration = Duration::from_secs(4);
+const BURST_SECONDS: u32 = 4;
 /// No page is read while one connection may hold less than this many bytes ([`memory::share`]).
 const ENOUGH_MEMORY: usize = 1024 * 1024;
 /// How long a page then waits.
@@ -38,8 +39,8 @@ pub(super) struct Replays {
     /// Replays to read next. Bounded by `Limits::subscriptions`.
     waiting: VecDeque<(SubscriptionId, RoomName, Replay)>,
     reading: Option<BoxFuture<'static, Page>>,
-    /// When what was read is paid for by [`BYTES_PER_SECOND`]. It may be [`BURST`] ahead.
-    paid_at: Instant,
+    /// The bytes that may be read. A page spends them once its size is known.
+    allowance: TokenBucket,
     /// When a page that must wait is tried again.
     retry_at: Option<Instant>,
 }
@@ -54,8 +55,9 @@ pub(super) struct Page {
 
 impl Replays {
     pub(super) fn new(now: Instant, session: SessionId, store: Store, rooms: Rooms) -> Replays {
-        let (waiting, reading, paid_at, retry_at) = (VecDeque::new(), None, now, None);
-        Replays { session, store, rooms, waiting, reading, paid_at, retry_at }
+        let allowance = TokenBucket::of_seconds(BURST_SECONDS, BYTES_PER_SECOND, now);
+        let (waiting, reading, retry_at) = (VecDeque::new(), None, None);
+        Replays { session, store, rooms, waiting, reading, allowance, retry_at }
     }
 
     /// Queues a replay for a subscription.
@@ -90,10 +92,11 @@ impl Replays {
             if self.waiting.is_empty() || self.retry_at.is_some() {
                 return Poll::Pending;
             }
-            let paid_at = self.paid_at.checked_sub(BURST).filter(|at| now < *at);
             let has_memory = memory::share() >= ENOUGH_MEMORY;
-            self.retry_at = if has_memory { paid_at } else { Some(now + MEMORY_DELAY) };
-            if self.retry_at.is_some() {
+            let delay =
+                if has_memory { self.allowance.delay(0.0, now) } else { Some(MEMORY_DELAY) };
+            if let Some(delay) = delay {
+                self.retry_at = Some(now + delay);
                 return Poll::Ready(None);
             }
             let Some((id, room, what)) = self.waiting.pop_front() else {
@@ -112,8 +115,7 @@ impl Replays {
         let page = ready!(reading.poll_unpin(cx));
         self.reading = None;
         let bytes = page.messages.iter().flatten().map(|message| message.weight()).sum::<usize>();
-        let price = Duration::from_secs_f64(bytes as f64 / f64::from(BYTES_PER_SECOND));
-        self.paid_at = self.paid_at.max(now) + price;
+        self.allowance.spend(bytes as f64);
         Poll::Ready(Some(page))
     }
 }
