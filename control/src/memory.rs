@@ -98,6 +98,12 @@ pub(crate) fn share() -> usize {
     (budget.saturating_sub(held) / SHARES).max(LEAST_SHARE)
 }
 
+/// How many bytes of a connection's output are enough, beyond which more has to wait: `most`, or a quarter of
+/// what the connection may hold.
+pub(crate) fn enough(most: usize) -> usize {
+    most.min(share() / 4)
+}
+
 /// The memory of the machine or, if that is less, of the cgroup, in bytes; 0 if neither is known.
 fn available() -> usize {
     let read = |path| fs::read_to_string(path).unwrap_or_default();

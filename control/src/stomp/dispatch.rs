@@ -112,6 +112,14 @@ impl Sender {
     pub(crate) fn opens(&self, room: &RoomName) -> Result<(), Refusal> {
         rights::check_opens(&self.grant, room)
     }
+
+    /// Checks that the sender's grant opens a destination outside rooms.
+    fn may_send(&self, to: &str) -> Result<(), Refusal> {
+        match self.grant.destinations.let_send(to) {
+            true => Ok(()),
+            false => Err(Refusal::destination_not_granted(to)),
+        }
+    }
 }
 
 impl Dispatch {
@@ -155,11 +163,11 @@ impl Dispatch {
                 Err(Refusal::bad_request(message))
             }
             Destination::Topic(to) => {
-                check_send(sender, &to)?;
+                sender.may_send(&to)?;
                 self.forward(&to, sent, Kind::Topic, |message| self.broker.publish(&message))
             }
             Destination::Queue(to) => {
-                check_send(sender, &to)?;
+                sender.may_send(&to)?;
                 self.forward(&to, sent, Kind::Needed, |message| self.broker.enqueue(&message))
             }
             Destination::OtherUserQueue { user, queue } => {
@@ -167,7 +175,7 @@ impl Dispatch {
                 if to == Destination::SIGNAL {
                     return Err(Refusal::signals_are_servers());
                 }
-                check_send(sender, &format!("/user/{user}{queue}"))?;
+                sender.may_send(&format!("/user/{user}{queue}"))?;
                 // As in Spring, `%2F` stands for a slash in the name.
                 let user = user.replace("%2F", "/");
                 self.forward(&to, sent, Kind::Needed, |message| {
@@ -252,7 +260,7 @@ impl Dispatch {
     /// and below every other publish/subscribe prefix, with its body unchanged.
     fn tutorial_chat(&self, sender: &Sender, sent: Sent) -> Result<(), Refusal> {
         let room = chat_room_id(&sent.body)?;
-        check_send(sender, &format!("/topic/chat/room/{room}"))?;
+        sender.may_send(&format!("/topic/chat/room/{room}"))?;
         let headers: Headers = [(header::CONTENT_TYPE, "application/json")].into_iter().collect();
         for prefix in self.prefixes.broker.iter().filter(|prefix| *prefix != "/queue") {
             let destination = format!("{prefix}/chat/room/{room}");
@@ -266,13 +274,6 @@ impl Dispatch {
             }
         }
         Ok(())
-    }
-}
-
-fn check_send(sender: &Sender, to: &str) -> Result<(), Refusal> {
-    match sender.grant.destinations.let_send(to) {
-        true => Ok(()),
-        false => Err(Refusal::destination_not_granted(to)),
     }
 }
 

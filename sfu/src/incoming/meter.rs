@@ -11,20 +11,25 @@ pub(crate) struct Meter {
 
 /// A limit in bytes a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limit(u32);
+pub(crate) struct Limit {
+    bytes: u32,
+    /// The setting.
+    pub(crate) bits_per_second: u64,
+}
 
 impl Limit {
     /// A limit in bits a second; 0 becomes one that nobody reaches.
     pub(crate) fn of_bits(bits_per_second: u64) -> Limit {
-        match bits_per_second {
-            0 => Limit(u32::MAX),
-            limited => Limit(u32::try_from(limited / 8).unwrap_or(u32::MAX).max(1)),
-        }
+        let bytes = match bits_per_second {
+            0 => u32::MAX,
+            limited => u32::try_from(limited / 8).unwrap_or(u32::MAX).max(1),
+        };
+        Limit { bytes, bits_per_second }
     }
 
     /// The bytes that it allows in this time.
     pub(crate) fn in_time(self, time: Duration) -> u32 {
-        let bytes = u128::from(self.0) * time.as_micros() / 1_000_000;
+        let bytes = u128::from(self.bytes) * time.as_micros() / 1_000_000;
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 }
@@ -32,7 +37,7 @@ impl Limit {
 impl Meter {
     /// Whether this many bytes more are within the limit.
     pub(crate) fn has_room(self, bytes: u32, limit: Limit) -> bool {
-        self.bytes.saturating_add(bytes) <= limit.0
+        self.bytes.saturating_add(bytes) <= limit.bytes
     }
 
     /// Takes bytes that are within the limit.

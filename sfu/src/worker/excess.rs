@@ -21,7 +21,6 @@ pub(super) struct Limits {
     audio: Limit,
     video: Limit,
     peer: Limit,
-    bits: BitrateLimits,
 }
 
 impl Limits {
@@ -30,7 +29,6 @@ impl Limits {
             audio: Limit::of_bits(bits.audio),
             video: Limit::of_bits(bits.video),
             peer: Limit::of_bits(bits.peer),
-            bits,
         }
     }
 
@@ -48,19 +46,17 @@ impl Worker {
         let Worker { peers, limits, stats, .. } = self;
         let Peer { tracks, received, .. } = &mut peers[key];
         let (track, bytes) = (&mut tracks[track], bytes as u32);
-        let exceeded = if !track.received.has_room(bytes, limits.of_track(track.kind)) {
-            match track.kind {
-                MediaKind::Audio => limits.bits.audio,
-                MediaKind::Video => limits.bits.video,
+        let of_track = limits.of_track(track.kind);
+        let exceeded = match () {
+            () if !track.received.has_room(bytes, of_track) => of_track,
+            () if !received.has_room(bytes, limits.peer) => limits.peer,
+            () => {
+                track.received.add(bytes);
+                received.add(bytes);
+                return true;
             }
-        } else if !received.has_room(bytes, limits.peer) {
-            limits.bits.peer
-        } else {
-            track.received.add(bytes);
-            received.add(bytes);
-            return true;
         };
-        track.exceeded = Some(exceeded);
+        track.exceeded = Some(exceeded.bits_per_second);
         stats.dropped_excess += 1;
         false
     }
@@ -81,8 +77,9 @@ impl Worker {
         let since = self.drained_at.replace(now).unwrap_or(now);
         let time = now.saturating_duration_since(since);
         let Worker { peers, limits, events, .. } = self;
-        let [audio, video, whole] =
-            [limits.audio, limits.video, limits.peer].map(|limit| limit.in_time(time));
+        let whole = limits.peer.in_time(time);
+        let of_track = |kind| limits.of_track(kind).in_time(time);
+        let [audio, video] = [MediaKind::Audio, MediaKind::Video].map(of_track);
         for (_, peer) in peers.iter_mut() {
             if !matches!(peer.link, Link::Direct(_)) {
                 continue;

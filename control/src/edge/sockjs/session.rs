@@ -185,7 +185,7 @@ impl Session {
     /// Whether the server may push another message.
     pub(super) fn has_room(&self) -> bool {
         self.outgoing.len() < ENOUGH_MESSAGES
-            && self.outgoing_held.bytes() < ENOUGH_BYTES.min(memory::share() / 4)
+            && self.outgoing_held.bytes() < memory::enough(ENOUGH_BYTES)
     }
 
     /// Whether the session has ended.

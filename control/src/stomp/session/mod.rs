@@ -35,13 +35,8 @@ pub(crate) use violation::SessionError;
 
 /// Back-pressure: with this many frames waiting to be written, further parcels stay in the outbox.
 const ENOUGH_OUTPUT: usize = 64;
-/// Back-pressure: the same bound in bytes; the last frame may exceed it. A small part of what a connection may hold is
-/// enough as well.
+/// Back-pressure: the bound in bytes ([`memory::enough`]); the last frame may exceed it.
 const ENOUGH_OUTPUT_BYTES: usize = 256 * 1024;
-
-fn enough_bytes() -> usize {
-    ENOUGH_OUTPUT_BYTES.min(memory::share() / 4)
-}
 
 /// The configuration of a session.
 #[derive(Clone, Debug)]
@@ -463,13 +458,14 @@ impl Session {
     /// Back-pressure: whether so much output waits that parcels and replays must wait too. The client's frames are
     /// still handled, because a client may not read before it has sent everything.
     pub(crate) fn has_enough_output(&self) -> bool {
-        self.output.len() >= ENOUGH_OUTPUT || self.output_bytes >= enough_bytes()
+        self.output.len() >= ENOUGH_OUTPUT
+            || self.output_bytes >= memory::enough(ENOUGH_OUTPUT_BYTES)
     }
 
     /// How many more messages and bytes fit before it [has enough output](Session::has_enough_output).
     pub(crate) fn room_for_output(&self) -> (usize, usize) {
         let room = ENOUGH_OUTPUT.saturating_sub(self.output.len());
-        (room, enough_bytes().saturating_sub(self.output_bytes))
+        (room, memory::enough(ENOUGH_OUTPUT_BYTES).saturating_sub(self.output_bytes))
     }
 
     fn push_output(&mut self, output: Output) {
