@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
@@ -65,7 +65,7 @@ pub(super) async fn serve(listener: TcpListener, entrance: Entrance, shutdown: C
             () = shutdown.cancelled() => break,
             () = places.ended() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, from)) => places.take(from.ip(), |requests| {
+                Ok((stream, from)) => places.take(Instant::now(), from.ip(), |requests| {
                     connection(stream, from, entrance.clone(), requests, shutdown.clone())
                 }),
                 Err(error) => rest_after(error).await,

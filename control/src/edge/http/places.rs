@@ -2,7 +2,8 @@
 //!
 //! A connection that becomes a WebSocket no longer has a place. When all places are taken, a further connection
 //!
-//! 1. replaces the oldest without a request in progress, so that connections that never send a request keep nobody out;
+//! 1. replaces the oldest without a request in progress, so that connections that never send a request keep nobody out.
+//!    The first request of a connection has [`GRACE`] to arrive;
 //! 2. else replaces the oldest of the address that has the most, if that is more than [`SHARE`] and another address;
 //! 3. else takes a spare place, which it has until [`SPARE`] others have come. That is long enough for a page, an answer
 //!    of the REST interface, a health check or the handshake of a WebSocket, also while a flood goes on.
@@ -11,6 +12,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use madang_turn::client_network;
 use tokio::task::{AbortHandle, JoinSet};
@@ -25,6 +27,8 @@ const SPARE: usize = 256;
 /// With more places than this, an address gives way to another. One address may be a proxy for many people, so it may
 /// have all places as long as nobody else needs them.
 const SHARE: usize = MOST / 4;
+/// A connection younger than this does not give way: its request may be on the way.
+const GRACE: Duration = Duration::from_millis(250);
 /// With fewer connections than this, the list is not searched for those that have ended.
 const FEW: usize = 16;
 
@@ -49,6 +53,7 @@ struct Shared {
 
 struct Taken {
     task: AbortHandle,
+    since: Instant,
     from: IpAddr,
     requests: Requests,
 }
@@ -57,6 +62,7 @@ impl Places {
     /// Runs a connection from an address in a place of its own.
     pub(super) fn take<F: Future<Output = ()> + Send + 'static>(
         &mut self,
+        now: Instant,
         from: IpAddr,
         connection: impl FnOnce(Requests) -> F,
     ) {
@@ -64,7 +70,7 @@ impl Places {
         self.spare.retain(|task| !task.is_finished());
         let from = client_network(from);
         let is_full = self.open() >= MOST;
-        if is_full && !self.free_idle() && !self.free_of_heaviest(from) {
+        if is_full && !self.free_idle(now) && !self.free_of_heaviest(from) {
             return self.take_spare(connection);
         }
         // A handle keeps the memory of its task after the task has ended, as it does for a WebSocket.
@@ -78,7 +84,7 @@ impl Places {
             running.await;
             drop(counted);
         });
-        self.taken.push_back(Taken { task, from, requests });
+        self.taken.push_back(Taken { task, since: now, from, requests });
     }
 
     /// Waits until some connection has ended; for ever if there is none.
@@ -111,9 +117,9 @@ impl Places {
         self.spare.push_back(self.tasks.spawn(connection(requests)));
     }
 
-    /// Closes the oldest connection without a request in progress; returns whether there was one. Connections with one
+    /// Closes the oldest connection without a request in progress; returns whether there was one. Others that are examined
     /// move to the back of the queue, so that they are not examined each time.
-    fn free_idle(&mut self) -> bool {
+    fn free_idle(&mut self, now: Instant) -> bool {
         if self.shared.busy.load(Relaxed) >= self.open() {
             return false;
         }
@@ -122,7 +128,8 @@ impl Places {
             if taken.task.is_finished() {
                 continue;
             }
-            if taken.requests.own.load(Relaxed) == 0 {
+            let is_young = now.saturating_duration_since(taken.since) < GRACE;
+            if taken.requests.own.load(Relaxed) == 0 && !is_young {
                 debug!("closed an idle connection to make room for another");
                 taken.task.abort();
                 return true;
@@ -209,6 +216,7 @@ impl Drop for UnderWay {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 mod tests {
     use std::future::pending;
 
@@ -219,7 +227,11 @@ mod tests {
 
     /// Takes a place for a connection that does not end, with or without a request in progress.
     fn take(places: &mut Places, from: IpAddr, is_busy: bool) -> AbortHandle {
-        places.take(from, |requests| {
+        take_at(places, Instant::now(), from, is_busy)
+    }
+
+    fn take_at(places: &mut Places, now: Instant, from: IpAddr, is_busy: bool) -> AbortHandle {
+        places.take(now, from, |requests| {
             let request = is_busy.then(|| requests.begin());
             async move {
                 pending::<()>().await;
@@ -245,11 +257,25 @@ mod tests {
         let idle = take(&mut places, OTHER, false);
         (2..MOST).for_each(|_| drop(take(&mut places, HEAVY, true)));
 
-        take(&mut places, HEAVY, true);
+        take_at(&mut places, Instant::now() + GRACE, HEAVY, true);
 
         assert!(is_closed(&idle).await);
         assert!(!is_closed(&busy).await);
         assert!(places.spare.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_request_has_time_to_arrive() {
+        let mut places = Places::default();
+        let start = Instant::now();
+        let young = take_at(&mut places, start, OTHER, false);
+        (1..MOST).for_each(|_| drop(take_at(&mut places, start, HEAVY, true)));
+
+        take_at(&mut places, start + GRACE - Duration::from_millis(1), HEAVY, true);
+        assert!(!is_closed(&young).await);
+        take_at(&mut places, start + GRACE, HEAVY, true);
+
+        assert!(is_closed(&young).await);
     }
 
     #[tokio::test]
@@ -284,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn what_ended_is_not_counted() {
         let mut places = Places::default();
-        places.take(HEAVY, |_| std::future::ready(()));
+        places.take(Instant::now(), HEAVY, |_| std::future::ready(()));
         places.ended().await;
         assert!(places.shared.by_address().is_empty());
         places.all_ended().await;
