@@ -48,15 +48,10 @@ impl WebSocket {
     /// Takes over a connection after the handshake. `read_ahead` is what followed the request's head. A message longer
     /// than `message_bytes` is an error.
     pub(super) fn new(stream: HttpStream, read_ahead: Bytes, message_bytes: usize) -> WebSocket {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(0)
-            .max_message_size(Some(message_bytes))
-            .max_frame_size(Some(message_bytes));
         // Copied, because even an empty part would keep the whole buffer of HTTP in memory.
         let read_ahead = Bytes::copy_from_slice(&read_ahead);
         WebSocket {
-            context: Box::new(WebSocketContext::new(Role::Server, Some(config))),
+            context: Box::new(context(message_bytes)),
             wire: Wire {
                 stream,
                 read_ahead,
@@ -84,6 +79,10 @@ impl WebSocket {
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
             read => {
                 self.is_broken = read.is_err();
+                if matches!(read, Err(Error::Io(_) | Error::Capacity(_))) {
+                    // It has the part of a message that has arrived. A new one suffices to write the end of the connection.
+                    self.context = Box::new(context(0));
+                }
                 self.wire.unfinished.set(0);
                 Poll::Ready(read)
             }
@@ -145,6 +144,15 @@ impl Sink<Outgoing> for WebSocket {
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.poll_flush(cx)
     }
+}
+
+fn context(message_bytes: usize) -> WebSocketContext {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(Some(message_bytes))
+        .max_frame_size(Some(message_bytes));
+    WebSocketContext::new(Role::Server, Some(config))
 }
 
 /// The connection and the output for it.
