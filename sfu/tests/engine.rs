@@ -5,18 +5,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use madang_sfu::io::{Config, Engine, Handle};
-use madang_sfu::{BitrateLimits, OfferError, PeerId, Receivers, RoomId, Stats};
+use madang_sfu::{OfferError, PeerId, Receivers, RoomId, Stats};
 
 fn config(listen: SocketAddr, workers: usize) -> Config {
-    Config {
-        listen,
-        tcp_port: 0,
-        shared_tcp: vec![],
-        public_ips: vec![],
-        workers,
-        peers_per_worker_and_room: 1,
-        bitrate_limits: BitrateLimits::default(),
-    }
+    Config { workers, peers_per_worker_and_room: 1, ..Config::at(listen) }
 }
 
 /// A microphone.

@@ -228,15 +228,7 @@ mod tests {
         (madang_sfu::io::Engine, SfuHandle, tokio::sync::mpsc::Receiver<madang_sfu::Event>);
 
     fn engine() -> Running {
-        let config = madang_sfu::io::Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            tcp_port: 0,
-            shared_tcp: Vec::new(),
-            public_ips: Vec::new(),
-            workers: 1,
-            peers_per_worker_and_room: madang_sfu::io::Config::PEERS_PER_WORKER_AND_ROOM,
-            bitrate_limits: madang_sfu::BitrateLimits::default(),
-        };
+        let config = madang_sfu::io::Config::at("127.0.0.1:0".parse().unwrap());
         madang_sfu::io::Engine::start(config, Box::new(|_| {})).unwrap()
     }
 }

@@ -20,16 +20,13 @@ const SENDING: Duration = Duration::from_secs(5);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_that_never_end() {
     grows_little(|server| async move {
-        let mut clients = JoinSet::new();
-        for _ in 0..100 {
-            clients.spawn(async move {
-                let mut raw = Raw::upgrade(server, "/ws").await;
-                let half = &frame(TEXT, true, &[b'x'; LONG])[..LONG];
-                let _ = tokio::time::timeout(SENDING, raw.send(half)).await;
-                raw
-            });
-        }
-        clients.join_all().await
+        let client = move |_| async move {
+            let mut raw = Raw::upgrade(server, "/ws").await;
+            let half = &frame(TEXT, true, &[b'x'; LONG])[..LONG];
+            let _ = tokio::time::timeout(SENDING, raw.send(half)).await;
+            raw
+        };
+        at_once(100, client).await
     })
     .await;
 }
@@ -37,29 +34,24 @@ async fn messages_that_never_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frames_and_transactions_that_never_end() {
     grows_little(|server| async move {
-        let mut clients = JoinSet::new();
-        for number in 0..100 {
-            clients.spawn(async move {
-                let mut raw = connected(server).await;
-                let mut said = String::new();
-                if number % 2 == 0 {
-                    said += "BEGIN\ntransaction:t\n\n\0";
-                    said += &format!(
-                        "SEND\ndestination:/topic/a\ntransaction:t\n\n{}\0",
-                        "x".repeat(LONG)
-                    );
+        let client = move |number: usize| async move {
+            let mut raw = connected(server).await;
+            let mut said = String::new();
+            if number.is_multiple_of(2) {
+                let long = "x".repeat(LONG);
+                said += "BEGIN\ntransaction:t\n\n\0";
+                said += &format!("SEND\ndestination:/topic/a\ntransaction:t\n\n{long}\0");
+            }
+            said += &format!("SEND\ndestination:/topic/a\n\n{}", "x".repeat(LONG - 100));
+            for part in said.as_bytes().chunks(64 * 1024) {
+                let sent = tokio::time::timeout(SENDING, raw.send_frame(TEXT, part)).await;
+                if sent.is_err() {
+                    break;
                 }
-                said += &format!("SEND\ndestination:/topic/a\n\n{}", "x".repeat(LONG - 100));
-                for part in said.as_bytes().chunks(64 * 1024) {
-                    let sent = tokio::time::timeout(SENDING, raw.send_frame(TEXT, part)).await;
-                    if sent.is_err() {
-                        break;
-                    }
-                }
-                raw
-            });
-        }
-        clients.join_all().await
+            }
+            raw
+        };
+        at_once(100, client).await
     })
     .await;
 }
@@ -114,6 +106,18 @@ async fn pongs_that_nobody_reads() {
         vec![raw]
     })
     .await;
+}
+
+/// Runs so many clients at the same time, and keeps their connections.
+async fn at_once<F>(count: usize, client: impl Fn(usize) -> F) -> Vec<Raw>
+where
+    F: Future<Output = Raw> + Send + 'static,
+{
+    let mut clients = JoinSet::new();
+    for number in 0..count {
+        clients.spawn(client(number));
+    }
+    clients.join_all().await
 }
 
 /// Lets clients do what they do to a server, and sees what its memory grows by while they are there.

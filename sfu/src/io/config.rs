@@ -29,6 +29,20 @@ pub struct Config {
 }
 
 impl Config {
+    /// A configuration of one worker at this address, with defaults for the rest: media over TCP at any free port, and no
+    /// address but its own.
+    pub fn at(listen: SocketAddr) -> Config {
+        Config {
+            listen,
+            tcp_port: 0,
+            shared_tcp: Vec::new(),
+            public_ips: Vec::new(),
+            workers: 1,
+            peers_per_worker_and_room: Config::PEERS_PER_WORKER_AND_ROOM,
+            bitrate_limits: BitrateLimits::default(),
+        }
+    }
+
     /// The default. This many receivers of one camera and one voice take less than a tenth of a core, and of 16 cameras
     /// about one core. With this many, the cost of one more copy of each packet for another worker is negligible.
     pub const PEERS_PER_WORKER_AND_ROOM: usize = 200;

@@ -17,15 +17,8 @@ const OFFER: &str = include_str!("../../src/sdp/fixtures/chromium_156.sdp");
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn config(listen: &str, public_ips: &[&str]) -> Config {
-    Config {
-        listen: listen.parse().unwrap(),
-        tcp_port: 0,
-        shared_tcp: Vec::new(),
-        public_ips: public_ips.iter().map(|ip| ip.parse().unwrap()).collect(),
-        workers: 1,
-        peers_per_worker_and_room: Config::PEERS_PER_WORKER_AND_ROOM,
-        bitrate_limits: madang_sfu::BitrateLimits::default(),
-    }
+    let public_ips = public_ips.iter().map(|ip| ip.parse().unwrap()).collect();
+    Config { public_ips, ..Config::at(listen.parse().unwrap()) }
 }
 
 pub(crate) fn start(config: Config) -> (Engine, Handle) {

@@ -7,21 +7,14 @@ use std::time::Duration;
 use crate::io::{Config, Engine, Handle};
 use crate::worker::tests::camera_of;
 use crate::worker::tests::client::{Client, World};
-use crate::{BitrateLimits, Mid, OfferError, PeerId, Receivers, RoomId};
+use crate::{Mid, OfferError, PeerId, Receivers, RoomId};
 
 /// Rounds of [`RealPeer::exchange`]; only a failing test needs them all.
 const PATIENCE: u16 = 1000;
 
 fn config(workers: usize) -> Config {
-    Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        tcp_port: 0,
-        shared_tcp: vec![],
-        public_ips: vec![],
-        workers,
-        peers_per_worker_and_room: 1,
-        bitrate_limits: BitrateLimits::default(),
-    }
+    let listen = ([127, 0, 0, 1], 0).into();
+    Config { workers, peers_per_worker_and_room: 1, ..Config::at(listen) }
 }
 
 /// A client with its own socket, connected to an engine.
