@@ -1,6 +1,9 @@
 /** Chromium and Firefox as clients: a page of theirs with an RTCPeerConnection, a fake camera and a fake microphone. */
+import { after, before } from "node:test";
+
 import { launchBrowser, newVisitor } from "../../../web/e2e/browser.mjs";
 import { launchFirefox, newFirefoxVisitor } from "../../../web/e2e/firefox.mjs";
+import { startServer } from "../../../web/e2e/server.mjs";
 import { webEngine } from "./web-engine.mjs";
 
 export async function launchChromium() {
@@ -10,6 +13,20 @@ export async function launchChromium() {
     newEngine: async (server) => newPage(await newVisitor(browser), server),
     close: () => browser.close(),
   };
+}
+
+/** A server and Chromium for the tests of a file: they start before the tests and stop after them. */
+export function serverAndChromium() {
+  const started = { server: undefined, chromium: undefined };
+  before(async () => {
+    started.server = await startServer();
+    started.chromium = await launchChromium();
+  });
+  after(async () => {
+    await started.chromium?.close();
+    await started.server?.stop();
+  });
+  return started;
 }
 
 export async function launchFirefoxEsr() {

@@ -1,9 +1,8 @@
 /** Chromium with peer connections that other pages than ours make. Each is seen by a viewer in another page. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { startServer } from "../../../web/e2e/server.mjs";
-import { launchChromium } from "./browsers.mjs";
+import { serverAndChromium } from "./browsers.mjs";
 import { join, until } from "./member.mjs";
 
 /** The width of the camera. */
@@ -11,18 +10,7 @@ const WIDTH = 640;
 
 let rooms = 0;
 
-let server;
-let chromium;
-
-before(async () => {
-  server = await startServer();
-  chromium = await launchChromium();
-});
-
-after(async () => {
-  await chromium?.close();
-  await server?.stop();
-});
+const started = serverAndChromium();
 
 for (const bestFirst of [false, true]) {
   test(`the best layer is shown if its rid is the ${bestFirst ? "first" : "last"}`, async (t) => {
@@ -92,9 +80,9 @@ test("an m-line is used again by another track", async (t) => {
 async function meet(t, options) {
   const room = `chromium-${rooms++}`;
   const enter = async (name, options) => {
-    const engine = await chromium.newEngine(server);
+    const engine = await started.chromium.newEngine(started.server);
     await engine.open(options);
-    const member = await join(server, room, name, engine);
+    const member = await join(started.server, room, name, engine);
     t.after(() => member.close());
     return member;
   };

@@ -7,8 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { python } from "../python.mjs";
-import { startServer } from "../../../web/e2e/server.mjs";
-import { launchChromium, launchFirefoxEsr } from "./browsers.mjs";
+import { launchChromium, launchFirefoxEsr, serverAndChromium } from "./browsers.mjs";
 import { join, until } from "./member.mjs";
 import { launchProgram } from "./program.mjs";
 import { format, write, written, writtenVersion } from "./table.mjs";
@@ -77,18 +76,7 @@ const WIDTH = 640;
 /** The rows of the table in docs/clients.md. */
 const rows = [];
 
-let server;
-let chromium;
-
-before(async () => {
-  server = await startServer();
-  chromium = await launchChromium();
-});
-
-after(async () => {
-  await chromium?.close();
-  await server?.stop();
-});
+const started = serverAndChromium();
 
 for (const [index, { name, launch, isDebians, cannot = {} }] of CLIENTS.entries()) {
   describe(name, () => {
@@ -102,7 +90,10 @@ for (const [index, { name, launch, isDebians, cannot = {} }] of CLIENTS.entries(
     before(async () => {
       launched = await launch();
       row.version = isDebians && !isToWrite ? writtenVersion(name) : launched.version;
-      viewer = await enter(await chromium.newEngine(server), "viewer", { audioSlots: 2, videoSlots: 2 });
+      viewer = await enter(await started.chromium.newEngine(started.server), "viewer", {
+        audioSlots: 2,
+        videoSlots: 2,
+      });
     });
 
     after(async () => {
@@ -118,7 +109,7 @@ for (const [index, { name, launch, isDebians, cannot = {} }] of CLIENTS.entries(
     const ability = (what, run) => {
       if (what in cannot) return;
       test(what, { timeout: 60_000 }, async () => {
-        client ??= enter(await launched.newEngine(server), "client", {
+        client ??= enter(await launched.newEngine(started.server), "client", {
           audioSlots: 1,
           videoSlots: 1,
           simulcast: !("simulcast" in cannot),
@@ -184,7 +175,8 @@ for (const [index, { name, launch, isDebians, cannot = {} }] of CLIENTS.entries(
 
     ability("leave", async (client) => {
       assert.equal((await client.request("leave", {})).type, "left");
-      const isGoodbye = ({ type, participant }) => type === "participant_left" && participant.id === client.id;
+      const isGoodbye = ({ type, participant }) =>
+        type === "participant_left" && participant.id === client.id;
       await until("the goodbye", () => viewer.events.some(isGoodbye));
       await ends(viewer, client, "camera");
     });
@@ -192,7 +184,7 @@ for (const [index, { name, launch, isDebians, cannot = {} }] of CLIENTS.entries(
 
   async function enter(engine, who, options) {
     await engine.open(options);
-    return join(server, `clients-${index}`, who, engine);
+    return join(started.server, `clients-${index}`, who, engine);
   }
 }
 
