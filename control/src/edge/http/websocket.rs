@@ -81,7 +81,7 @@ impl WebSocket {
                 self.is_broken = read.is_err();
                 if matches!(read, Err(Error::Io(_) | Error::Capacity(_))) {
                     // It has the part of a message that has arrived. A new one suffices to write the end of the connection.
-                    self.context = Box::new(context(0));
+                    *self.context = context(0);
                 }
                 self.wire.unfinished.set(0);
                 Poll::Ready(read)
