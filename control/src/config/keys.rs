@@ -112,7 +112,7 @@ const KEYS: &[Key] = keys! {
     limits.subscriptions: "maximum number of subscriptions in a session"
     limits.outbox_messages: "messages that may wait for a slow client before limits.slow_room_state and limits.slow_topics apply"
     limits.outbox_bytes: "bytes that may wait for a slow client before limits.slow_room_state and limits.slow_topics apply"
-    limits.memory_bytes: "bytes held for all clients together: what waits to be sent to them, and what they have sent in part; one client may hold a quarter of what is left of it; 0: no limit. Default: 1/256 of the memory of the machine or cgroup, at least 64 MiB and at most 512 MiB"
+    limits.memory_bytes: "memory held for all clients together, in bytes: messages that wait to be sent, frames that have arrived in part, and open transactions; one client may hold a quarter of the rest of it; 0: no limit. Default: 1/256 of the memory of the machine or cgroup, at least 64 MiB and at most 512 MiB"
     limits.slow_room_state: "policy for speakers, changed participants and the list of rooms when a client is too slow: coalesce (send only the latest), drop_oldest, or disconnect (with an ERROR)"
     limits.slow_topics: "policy for messages that clients publish on topics, with the same values. Chat, queues and replies always disconnect a client that is too slow"
     limits.chat_bytes: "maximum size of a chat message, in bytes"

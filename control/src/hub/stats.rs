@@ -42,7 +42,7 @@ pub struct ControlStats {
     pub discarded: [(&'static str, u64); 3],
     /// The delays from reading a client's SEND to handing its MESSAGEs to the sockets.
     pub fan_out: Delays,
-    /// Bytes held for clients: what waits for them, and what they have sent in part.
+    /// Memory held for clients, in bytes: messages that wait, frames that have arrived in part, open transactions.
     pub held: u64,
     /// The maximum of `held`, in bytes.
     pub held_most: u64,

@@ -389,7 +389,7 @@ pub(super) const CONTROL: &[Family<ControlStats>] = &[
     }),
     gauge(
         "madang_control_held_bytes",
-        "Bytes held for clients: what waits for them, and what they have sent in part.",
+        "Memory held for clients, in bytes: messages that wait, frames that have arrived in part, open transactions.",
         |s| s.held,
     ),
     gauge("madang_control_held_most_bytes", "The setting limits.memory_bytes.", |s| s.held_most),
